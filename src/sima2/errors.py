@@ -1,0 +1,93 @@
+"""One tree of errors; each builds its own message: which thing, what is wrong, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class Sima2Error(Exception):
+    """Base of every error this package raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(Sima2Error):
+    """A setting is wrong; nothing was read or written."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that is not in its vocabulary; the message lists the valid ones.
+
+    >>> str(UnknownNameError("family", "drawr_open", ["drawer_open", "dish_place"]))
+    "unknown family 'drawr_open': did you mean 'drawer_open'? valid: dish_place, drawer_open"
+    """
+
+    def __init__(self, kind: str, name: object, valid: Iterable[str]) -> None:
+        names = sorted(valid)
+        near = difflib.get_close_matches(str(name), names, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"unknown {kind} {str(name)!r}: {hint}valid: {', '.join(names)}")
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed: pip install 'sima2[{extra}]'")
+
+
+class DataError(Sima2Error):
+    """The data cannot be used at all."""
+
+    exit_code = 3
+
+
+class DatasetError(DataError):
+    """A data set is malformed as a whole."""
+
+    def __init__(self, path: object, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{path}: {problem}" + (f" ({remedy})" if remedy else ""))
+
+
+class RolloutError(DataError):
+    """One rollout is malformed; a run puts it in quarantine under ``reason``.
+
+    >>> error = RolloutError("ep7", "time", "goes back at frame 12", reason="time_not_increasing")
+    >>> str(error), error.reason
+    ('rollout ep7, time: goes back at frame 12', 'time_not_increasing')
+    """
+
+    def __init__(
+        self,
+        episode_id: str,
+        field: str,
+        problem: str,
+        *,
+        reason: str,
+        start_frame: int = 0,
+        end_frame: int = 0,
+    ) -> None:
+        super().__init__(f"rollout {episode_id}, {field}: {problem}")
+        self.episode_id = episode_id
+        self.field = field
+        self.problem = problem
+        self.reason = reason
+        self.start_frame = start_frame
+        self.end_frame = end_frame
+
+
+class RecordError(Sima2Error):
+    """A record was built from columns that do not fit each other: a defect of the caller."""
+
+
+class StoreError(DataError):
+    """An output folder cannot be read or written as it stands."""
+
+
+class GateError(Sima2Error):
+    """A gate failed: a trust tier was lost or a target of a bench was missed."""
+
+    exit_code = 5

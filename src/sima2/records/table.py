@@ -1,0 +1,204 @@
+"""Frozen columns: the base of every record that is a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import field, fields
+from typing import Any, ClassVar, Self, TypeVar, overload
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sima2.errors import RecordError
+
+Array = TypeVar("Array", bound=np.ndarray[Any, Any])
+
+
+def read_only(array: Array) -> Array:
+    """The same memory behind a view that cannot be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class Text:
+    """A column of text as small integer codes over a vocabulary.
+
+    >>> labels = Text.of(["grasp", "lift", "grasp"])
+    >>> labels.names, labels.codes.tolist(), labels[2]
+    (('grasp', 'lift'), [0, 1, 0], 'grasp')
+    >>> labels.isin("grasp").tolist()
+    [True, False, True]
+    """
+
+    __slots__ = ("codes", "names")
+
+    codes: NDArray[np.int32]
+    """Index into ``names``, shape (n,)."""
+    names: tuple[str, ...]
+    """The vocabulary; distinct, may hold names that do not occur."""
+
+    def __init__(self, codes: NDArray[Any], names: Sequence[str]) -> None:
+        codes = np.ascontiguousarray(codes, dtype=np.int32)
+        if codes.ndim != 1:
+            raise RecordError(f"text codes have shape {codes.shape}, not (n,)")
+        if codes.size and not (int(codes.min()) >= 0 and int(codes.max()) < len(names)):
+            raise RecordError(f"text codes {codes.min()}..{codes.max()} leave the {len(names)} names")
+        self.codes = read_only(codes)
+        self.names = tuple(names)
+
+    @classmethod
+    def of(cls, values: Iterable[str], names: Sequence[str] | None = None) -> Self:
+        """Encode text; the vocabulary is ``names`` or the values in order of first appearance."""
+        known = {name: code for code, name in enumerate(names or ())}
+        codes = []
+        for value in values:
+            if value not in known:
+                if names is not None:
+                    raise RecordError(f"{value!r} is not one of {', '.join(names)}")
+                known[value] = len(known)
+            codes.append(known[value])
+        return cls(np.array(codes, np.int32), tuple(known))
+
+    @classmethod
+    def full(cls, n: int, value: str) -> Self:
+        """The same value n times."""
+        return cls(np.zeros(n, np.int32), (value,))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Text]) -> Self:
+        """Parts end to end over the union of their vocabularies."""
+        if not parts:
+            return cls(np.zeros(0, np.int32), ())
+        if all(part.names == parts[0].names for part in parts):
+            return cls(np.concatenate([part.codes for part in parts]), parts[0].names)
+        known: dict[str, int] = {}
+        codes = []
+        for part in parts:
+            remap = np.array([known.setdefault(name, len(known)) for name in part.names], np.int32)
+            codes.append(remap[part.codes] if len(part.names) else part.codes)
+        return cls(np.concatenate(codes), tuple(known))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[str]:
+        names = self.names
+        return (names[code] for code in self.codes.tolist())
+
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> str: ...
+    @overload
+    def __getitem__(self, index: NDArray[Any] | slice) -> Text: ...
+    def __getitem__(self, index: Any) -> str | Text:
+        codes = self.codes[index]
+        return self.names[int(codes)] if codes.ndim == 0 else Text(codes, self.names)
+
+    def __repr__(self) -> str:
+        return f"Text({list(self)!r})" if len(self) < 8 else f"Text(n={len(self)}, {len(self.names)} names)"
+
+    def tolist(self) -> list[str]:
+        """The values as a list."""
+        return list(self)
+
+    def decode(self) -> NDArray[np.object_]:
+        """The values as an object array, shape (n,)."""
+        names = np.empty(len(self.names), object)
+        names[:] = self.names
+        return names[self.codes] if len(self.names) else np.empty(0, object)
+
+    def isin(self, *values: str) -> NDArray[np.bool_]:
+        """Where the value is one of ``values``, shape (n,)."""
+        hit = np.array([name in values for name in self.names], np.bool_)
+        return hit[self.codes] if len(self.names) else np.zeros(0, np.bool_)
+
+    def recode(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Codes over another vocabulary, -1 where it lacks the value, shape (n,)."""
+        known = {name: code for code, name in enumerate(names)}
+        remap = np.array([known.get(name, -1) for name in self.names], np.int32)
+        return remap[self.codes] if len(self.names) else np.zeros(0, np.int32)
+
+
+def column(dtype: DTypeLike) -> Any:
+    """A numeric column of fixed dtype."""
+    return field(metadata={"dtype": np.dtype(dtype)})
+
+
+def matrix(dtype: DTypeLike) -> Any:
+    """A column of vectors of one width, shape (n, d)."""
+    return field(metadata={"dtype": np.dtype(dtype), "ndim": 2})
+
+
+def text() -> Any:
+    """A text column."""
+    return field(metadata={"dtype": None})
+
+
+class Table:
+    """Parallel read-only columns of one length.
+
+    A subclass is ``@dataclass(frozen=True, eq=False)``; its fields are made by :func:`column` and :func:`text`.
+    """
+
+    schema_version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        lengths = {}
+        for each in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, each.name)
+            dtype = each.metadata["dtype"]
+            if dtype is None:
+                if not isinstance(value, Text):
+                    value = Text.of(value)
+            else:
+                value = np.asarray(value)
+                if value.dtype != dtype:
+                    value = value.astype(dtype, casting="same_kind" if value.size else "unsafe")
+                if value.ndim != each.metadata.get("ndim", 1):
+                    raise RecordError(f"{type(self).__name__}.{each.name} has shape {value.shape}")
+                value = read_only(value)
+            object.__setattr__(self, each.name, value)
+            lengths[each.name] = len(value)
+        if len(set(lengths.values())) > 1:
+            raise RecordError(f"{type(self).__name__}: columns of unequal length: {lengths}")
+
+    @classmethod
+    def columns(cls) -> dict[str, np.dtype[Any] | None]:
+        """Column names in order with their dtypes; None is text."""
+        return {each.name: each.metadata["dtype"] for each in fields(cls)}  # type: ignore[arg-type]
+
+    @classmethod
+    def empty(cls) -> Self:
+        """A table with no rows."""
+        blank: dict[str, Any] = {}
+        for each in fields(cls):  # type: ignore[arg-type]
+            dtype, ndim = each.metadata["dtype"], each.metadata.get("ndim", 1)
+            blank[each.name] = Text.of(()) if dtype is None else np.zeros((0,) * ndim, dtype)
+        return cls(**blank)
+
+    @classmethod
+    def concat(cls, tables: Sequence[Self]) -> Self:
+        """Tables end to end."""
+        tables = [table for table in tables if len(table)] or list(tables[:1])
+        if len(tables) == 1:
+            return tables[0]
+        if not tables:
+            return cls.empty()
+        parts: dict[str, Any] = {}
+        for name, dtype in cls.columns().items():
+            values = [getattr(table, name) for table in tables]
+            parts[name] = Text.concat(values) if dtype is None else np.concatenate(values)
+        return cls(**parts)
+
+    def __len__(self) -> int:
+        return len(getattr(self, next(iter(self.columns()))))
+
+    def take(self, index: NDArray[Any]) -> Self:
+        """Rows by index or mask, in that order."""
+        return type(self)(**{name: getattr(self, name)[index] for name in self.columns()})
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Rows as dictionaries of plain values: for people and reports, not for stages."""
+        names = list(self.columns())
+        lists = [getattr(self, name).tolist() for name in names]
+        return (dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True))

@@ -1,0 +1,150 @@
+"""What the generator or simulator meant. Sealed: only ``tasks``, ``client`` and ``bench`` may import this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.errors import RecordError
+from sima2.records.rollout import spans
+from sima2.records.table import Table, Text, column, read_only, text
+
+
+@dataclass(frozen=True, eq=False)
+class TruthFrames(Table):
+    """Truth of every frame of a batch (T of them)."""
+
+    risk: NDArray[np.float32] = column(np.float32)
+    """P(a first failure event in (t, end] | parameters and state at t, none so far); NaN after the event."""
+    fragility: NDArray[np.float32] = column(np.float32)
+    """Rise of ``risk`` when friction and grip force fall by 10 %; NaN after the event."""
+    recovery: NDArray[np.bool_] = column(np.bool_)
+    """A correction is under way."""
+    novelty: NDArray[np.float32] = column(np.float32)
+    """Mahalanobis distance of the scene's parameters from the nominal law."""
+    ood: NDArray[np.bool_] = column(np.bool_)
+    """The scene or its motion is outside the nominal law."""
+    label: NDArray[np.int8] = column(np.int8)
+    """Index into ``vocabulary.LABELS``."""
+    outcome: NDArray[np.int8] = column(np.int8)
+    """Outcome of the true segment the frame lies in, index into ``vocabulary.OUTCOMES``."""
+
+
+@dataclass(frozen=True, eq=False)
+class TruthEpisodes(Table):
+    """Truth of every episode of a batch (n of them)."""
+
+    episode_id: Text = text()
+    template: Text = text()
+    failure_mode: Text = text()
+    """Empty where none occurred."""
+    recovery_strategy: Text = text()
+    """Empty where none was tried."""
+    recovery_attempts: NDArray[np.int32] = column(np.int32)
+    success: NDArray[np.bool_] = column(np.bool_)
+    geometry: Text = text()
+    friction: Text = text()
+    """low, medium or high."""
+    mass: Text = text()
+    """light or heavy."""
+    initial_risk: NDArray[np.float64] = column(np.float64)
+    """``risk`` at the first frame."""
+    event_frame: NDArray[np.int64] = column(np.int64)
+    """Frame of the first failure event, -1 where none occurred."""
+    ood_source: Text = text()
+    """visual, kinematic, temporal or empty."""
+    debug_mode: NDArray[np.bool_] = column(np.bool_)
+    noise: NDArray[np.bool_] = column(np.bool_)
+    """Garbage on purpose, of a stress mix."""
+    seed: NDArray[np.int64] = column(np.int64)
+    spec: Text = text()
+    """The full plan of the episode as JSON."""
+
+
+@dataclass(frozen=True, eq=False)
+class TruthSegments(Table):
+    """True segments by the annotation convention, ordered by episode, manipulator and start."""
+
+    episode_id: Text = text()
+    manipulator: Text = text()
+    label: Text = text()
+    object: Text = text()
+    start_frame: NDArray[np.int64] = column(np.int64)
+    end_frame: NDArray[np.int64] = column(np.int64)
+    outcome: Text = text()
+    failure_reason: Text = text()
+
+
+@dataclass(frozen=True, eq=False)
+class TruthEvents(Table):
+    """Point events: failures, impacts, injected faults."""
+
+    episode_id: Text = text()
+    kind: Text = text()
+    """``failure``, ``impact``, ``recovery_start``, ``recovery_end``."""
+    reason: Text = text()
+    object: Text = text()
+    frame: NDArray[np.int64] = column(np.int64)
+    impulse: NDArray[np.float64] = column(np.float64)
+    """N·s of an impact, 0 otherwise."""
+    damage: NDArray[np.float64] = column(np.float64)
+    """Damage it did, in currency."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """All that was meant, for the episodes of one batch in its order."""
+
+    frames: TruthFrames
+    episodes: TruthEpisodes
+    segments: TruthSegments
+    events: TruthEvents
+    offset: NDArray[np.int64]
+    """First frame of each episode and one past the last, shape (n + 1,)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "offset", read_only(np.asarray(self.offset, np.int64)))
+        if self.offset.shape != (len(self.episodes) + 1,) or self.offset[-1] != len(self.frames):
+            raise RecordError(
+                f"truth of {len(self.episodes)} episodes and {len(self.frames)} frames, "
+                f"offset of shape {self.offset.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.episodes)
+
+    def take(self, index: NDArray[Any] | Sequence[int]) -> Truth:
+        """Whole episodes by index, in that order."""
+        where = np.asarray(index, np.intp)
+        length = np.diff(self.offset)[where]
+        picked = self.episodes.take(where)
+        rank = {eid: k for k, eid in enumerate(picked.episode_id)}
+
+        def rows(column: Text) -> NDArray[np.intp]:
+            place = np.array([rank.get(eid, -1) for eid in column.tolist()], np.intp)
+            kept = np.flatnonzero(place >= 0)
+            return kept[np.argsort(place[kept], kind="stable")]
+
+        return Truth(
+            frames=self.frames.take(spans(self.offset[:-1][where], length)),
+            episodes=picked,
+            segments=self.segments.take(rows(self.segments.episode_id)),
+            events=self.events.take(rows(self.events.episode_id)),
+            offset=np.concatenate([[0], np.cumsum(length)]).astype(np.int64),
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Truth]) -> Truth:
+        """Parts end to end."""
+        lengths = [np.diff(part.offset) for part in parts] or [np.zeros(0, np.int64)]
+        return cls(
+            frames=TruthFrames.concat([part.frames for part in parts]),
+            episodes=TruthEpisodes.concat([part.episodes for part in parts]),
+            segments=TruthSegments.concat([part.segments for part in parts]),
+            events=TruthEvents.concat([part.events for part in parts]),
+            offset=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
+        )

@@ -1,0 +1,53 @@
+"""The closed vocabularies: codes in memory, names in every file. Order is part of the format."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LABELS: Final = (
+    "unknown",
+    "idle",
+    "approach",
+    "grasp",
+    "lift",
+    "transport",
+    "place",
+    "pull",
+    "push",
+    "wipe",
+    "release",
+    "retreat",
+    "collision",
+    "slip",
+    "recovery_maneuver",
+)
+"""What a manipulator does in a segment."""
+
+CONTACT_ACTIONS: Final = ("grasp", "lift", "transport", "place", "pull", "push", "wipe", "release")
+ANOMALIES: Final = ("collision", "slip")
+FREE_MOTION: Final = ("approach", "retreat")
+
+OUTCOMES: Final = ("unknown", "success", "failure", "retry")
+"""How a segment ended; ``retry`` is a failed attempt followed by another at the same (action, object)."""
+
+REASONS: Final = (
+    "",
+    "missed_grasp",
+    "gripper_slip",
+    "drop",
+    "locked",
+    "collision",
+    "obstructed",
+    "insufficient_force",
+    "misplaced",
+    "unstable",
+    "incomplete",
+    "timeout",
+)
+"""Why a segment failed; empty where it did not."""
+
+TAG_KINDS: Final = ("predictive", "diagnostic")
+OUTCOME_SOURCES: Final = ("none", "recorded", "task_sensor", "inferred")
+RELATIONS: Final = ("opened", "placed_on", "placed_in", "wiped", "visible", "held", "home")
+"""What a goal asks of its object: moved along its joint, at rest on or in the target, wiped, seen, held, at home."""
+UNKNOWN: Final = "unknown"
