@@ -1,0 +1,230 @@
+"""The one door to every source of rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from sima2.errors import MissingExtraError, UnknownNameError, UsageError
+from sima2.records.intake import QuarantineTable
+from sima2.records.outcome import Outcome
+from sima2.records.rollout import RolloutBatch
+from sima2.records.truth import Truth
+
+if TYPE_CHECKING:
+    from sima2.io.formats import Dataset
+    from sima2.tasks.plan import EpisodePlan, Injection
+    from sima2.tasks.synthetic import PhysicsSettings
+
+BACKENDS = ("synthetic", "dataset", "mujoco")
+SOURCES = {"synthetic": "synthetic", "lerobot": "dataset", "mujoco": "mujoco"}
+"""Names of ``--source`` and the backend behind each."""
+
+
+class Pumped(NamedTuple):
+    """A batch, what is known of how it ended, and, for made rollouts, what was meant."""
+
+    batch: RolloutBatch
+    outcome: Outcome
+    truth: Truth | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intake:
+    """A span of a source: what could be read of it, and what was put aside."""
+
+    batch: RolloutBatch
+    outcome: Outcome
+    quarantine: QuarantineTable
+    truth: Truth | None = None
+
+
+class Source(Protocol):
+    """Episodes by index; any span can be read, in any order, with the same result."""
+
+    @property
+    def episodes(self) -> int:
+        """How many there are."""
+        ...
+
+    def read(self, start: int, stop: int) -> Intake:
+        """Episodes start .. stop."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """What the source is and lacks, for the summary: plain values."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SyntheticSource:
+    """The built-in task library."""
+
+    plan: EpisodePlan
+    settings: PhysicsSettings
+
+    @property
+    def episodes(self) -> int:
+        """How many were planned."""
+        return len(self.plan)
+
+    def read(self, start: int, stop: int) -> Intake:
+        """Generate a span of the plan."""
+        from sima2.io.intake import RawEpisode, admit
+        from sima2.tasks.synthetic import generate
+
+        made = generate(self.plan.take(np.arange(start, min(stop, len(self.plan)))), self.settings)
+        batch, outcome, truth = made.batch, made.outcome, made.truth
+        quarantine = QuarantineTable.empty()
+        if made.malformed:
+            strange = admit([RawEpisode(m.episode_index, m.episode_id, "synthetic", m.values) for m in made.malformed])
+            quarantine = strange.quarantine
+            if len(strange.batch):
+                # what could be admitted after all joins the others, without truth
+                both = RolloutBatch.from_rollouts([*batch, *strange.batch])
+                index = np.concatenate([batch.episodes.episode_index, strange.batch.episodes.episode_index])
+                order = np.argsort(index, kind="stable")
+                both = replace(both, episodes=replace(both.episodes, episode_index=index)).take(order)
+                outcome = Outcome.concat([outcome, strange.outcome]).take(order)
+                return Intake(both, outcome, quarantine, None)
+        return Intake(batch, outcome, quarantine, truth)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Nothing to warn of."""
+        return {"warnings": [], "not_assessed": [], "column_map": None}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedSource:
+    """A recorded data set."""
+
+    dataset: Dataset
+
+    @property
+    def episodes(self) -> int:
+        """How many its metadata names."""
+        return self.dataset.episodes
+
+    def read(self, start: int, stop: int) -> Intake:
+        """Read a span."""
+        got = self.dataset.read(start, stop)
+        return Intake(got.batch, got.outcome, got.quarantine, None)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Column map, what is absent, and warnings."""
+        return self.dataset.describe().to_plain()
+
+
+@dataclass(frozen=True, slots=True)
+class Sima2Client:
+    """Rollouts from any backend, in batches; the same seed gives the same bytes.
+
+    Args:
+        backend: one of ``BACKENDS``.
+        seed: of everything made.
+        path: of the data set, for ``dataset``.
+        column_map: a TOML file that says which columns are what, for ``dataset``; guessed from names otherwise.
+        outcomes: a file keyed by ``episode_index``, for ``dataset``.
+        rate_hz: control rate of made rollouts, in Hz.
+
+    Raises:
+        UnknownNameError: for an unknown backend, naming the valid ones.
+
+    >>> batch, outcome, truth = Sima2Client(seed=1).rollouts(family="drawer_open", template="success", count=2)
+    >>> len(batch), outcome.success.tolist()
+    (2, [1.0, 1.0])
+    """
+
+    backend: str = "synthetic"
+    seed: int = 0
+    path: Path | str | None = None
+    column_map: Path | str | None = None
+    outcomes: Path | str | None = None
+    rate_hz: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise UnknownNameError("backend", self.backend, BACKENDS)
+        if self.backend == "mujoco":
+            raise MissingExtraError("the simulator", "sim")
+        if self.backend == "dataset" and self.path is None:
+            raise UsageError("a recorded source needs the path of its data set (--path)")
+        if self.rate_hz <= 0:
+            raise UsageError(f"a control rate of {self.rate_hz} Hz is not positive")
+
+    def rollouts(
+        self,
+        family: str = "pick_and_place",
+        template: str | None = None,
+        count: int = 100,
+        failure_mode: str | None = None,
+        recovery_strategy: str | None = None,
+        inject: Injection | None = None,
+    ) -> Pumped:
+        """Made rollouts of one family; recorded ones are read by :meth:`batches`.
+
+        Args:
+            family: one of the task library (``sima2 tasks``).
+            template: ``success``, ``failure``, ``recovery`` or ``mixed``; None draws the standard mix.
+            count: how many, at least 0.
+            failure_mode: one of the family's; None draws.
+            recovery_strategy: one of the family's; None draws.
+            inject: a scenario forced upon every episode.
+
+        Raises:
+            UnknownNameError: for an unknown name, naming the valid ones.
+        """
+        from sima2.tasks.plan import rollouts_plan
+        from sima2.tasks.synthetic import generate
+
+        if self.backend != "synthetic":
+            raise UsageError(f"the {self.backend} backend makes no rollouts on request: use batches()")
+        plan = rollouts_plan(
+            family,
+            template=template,
+            count=count,
+            failure_mode=failure_mode,
+            recovery_strategy=recovery_strategy,
+            seed=self.seed,
+            inject=inject,
+        )
+        made = generate(plan, self._physics())
+        return Pumped(made.batch, made.outcome, made.truth)
+
+    def source(self, *, mix: str = "hardening", families: tuple[str, ...] = (), episodes: int | None = None) -> Source:
+        """The source behind this client, whole: ``mix`` and ``families`` choose among made rollouts."""
+        if self.backend == "dataset":
+            from sima2.io.formats import open_dataset
+
+            as_path = lambda value: None if value is None else Path(value)  # noqa: E731
+            dataset = open_dataset(
+                Path(str(self.path)), column_map=as_path(self.column_map), outcomes=as_path(self.outcomes)
+            )
+            return RecordedSource(dataset)
+        from sima2.tasks.plan import mix_plan
+
+        return SyntheticSource(mix_plan(mix, families=families, episodes=episodes, seed=self.seed), self._physics())
+
+    def batches(
+        self,
+        *,
+        mix: str = "hardening",
+        families: tuple[str, ...] = (),
+        episodes: int | None = None,
+        batch_size: int = 256,
+    ) -> Iterator[Intake]:
+        """All episodes of the source in order, ``batch_size`` at a time, in bounded memory."""
+        if batch_size < 1:
+            raise UsageError(f"a batch of {batch_size} episodes is no batch")
+        source = self.source(mix=mix, families=families, episodes=episodes)
+        for start in range(0, source.episodes, batch_size):
+            yield source.read(start, min(start + batch_size, source.episodes))
+
+    def _physics(self) -> PhysicsSettings:
+        from sima2.tasks.synthetic import PhysicsSettings
+
+        return replace(PhysicsSettings(), rate_hz=self.rate_hz)

@@ -1,0 +1,1 @@
+"""Who runs the shards: this process, a pool of processes, later a cluster. Results come back in shard order."""

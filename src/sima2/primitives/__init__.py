@@ -1,0 +1,1 @@
+"""Segments as candidate skills, and how an episode seems to have ended."""

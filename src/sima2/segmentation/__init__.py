@@ -1,0 +1,1 @@
+"""From raw signals to labelled segments: features → states → runs → labels → outcomes → confidence."""

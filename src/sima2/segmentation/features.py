@@ -1,0 +1,233 @@
+"""Raw channels of one arm → speeds, rates, forces and who moves with whom, for every frame of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.rollout import Manipulator, RolloutBatch
+from sima2.segmentation.scales import Scales
+from sima2.segmentation.signals import Bools, Doubles, Ragged, hold_last
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSettings:
+    """Spans and floors of the features, each with its reason."""
+
+    slope_s: float = 0.10
+    """Half window of rates: above a control period, below the shortest phase of a grasp (about 0.3 s)."""
+    together_s: float = 0.15
+    """Half window in which two bodies are seen to move together."""
+    start_s: float = 1.0
+    """Noise floors come from so much of each episode's start (and look no further ahead)."""
+    still_speed: float = 0.012
+    """m/s; physiological and servo tremor stay below it."""
+    still_joint_speed: float = 0.02
+    """rad/s; the same for a joint (0.012 m/s at 0.6 m)."""
+    still_share: float = 0.04
+    """Of a robot's own 95th-percentile speed, where fitted."""
+    force_floor: float = 0.5
+    """N; resolution of common wrist and finger sensors."""
+    noise_factor: float = 5.0
+    """A signal stands out of its noise by so many standard deviations."""
+    together_share: float = 0.35
+    """Relative over absolute displacement below which two bodies move together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Per-frame features of one arm; ``None`` where the channels they need are absent. Booleans shape (T,)."""
+
+    ragged: Ragged
+    position: Doubles | None
+    """Hand position, gaps filled, m, shape (T, 3)."""
+    velocity: Doubles | None
+    """m/s, shape (T, 3)."""
+    speed: Doubles | None
+    """m/s of the hand, or rad/s of the fastest joint without a hand position, shape (T,)."""
+    still_below: Doubles
+    """Speed below which the arm is at rest, shape (T,)."""
+    width: Doubles | None
+    """Gripper width or opening, gaps filled, shape (T,)."""
+    width_rate: Doubles | None
+    """per s, shape (T,)."""
+    width_range: Doubles
+    """Span between closed and open as known so far, shape (T,)."""
+    width_closed: Doubles
+    """Closed end as known so far, shape (T,)."""
+    width_noise: Doubles
+    """shape (T,)."""
+    grip: Doubles | None
+    """Grip force over its running floor, N, shape (T,)."""
+    gripping: Bools | None
+    contact: Doubles | None
+    """External force over its running floor, N, shape (T,)."""
+    touching: Bools | None
+    object_position: Doubles | None
+    """Gaps filled, m, shape (T, K, 3)."""
+    object_seen: Bools | None
+    """shape (T, K)."""
+    object_shift: Doubles | None
+    """Displacement of each object over the window of ``together_s``, m, shape (T, K)."""
+    relative_shift: Doubles | None
+    """Displacement of each object relative to the hand over that window, m, shape (T, K)."""
+    hand_shift: Doubles | None
+    """Displacement of the hand over that window, m, shape (T,)."""
+    object_noise: Doubles | None
+    """m, of each episode and object, shape (T, K)."""
+    pose: Doubles | None
+    """Hand position, or the joints where there is none, shape (T, d)."""
+    missing: Bools
+    """No motion channel was recorded at this frame."""
+
+    @property
+    def moving(self) -> Bools:
+        """The arm is not at rest."""
+        if self.speed is None:
+            return np.zeros(len(self.missing), np.bool_)
+        return self.speed > self.still_below
+
+    @property
+    def objects_moving(self) -> Bools | None:
+        """Objects whose displacement stands out of their noise, shape (T, K)."""
+        if self.object_shift is None or self.object_noise is None or self.object_seen is None:
+            return None
+        return (self.object_shift > np.maximum(0.006, 5.0 * self.object_noise)) & self.object_seen
+
+    def together(self, share: float) -> Bools | None:
+        """Objects that move and move with the hand, shape (T, K)."""
+        moving = self.objects_moving
+        if moving is None or self.relative_shift is None or self.hand_shift is None or self.object_noise is None:
+            return None
+        slack = 4.0 * self.object_noise + 0.003
+        return moving & (self.relative_shift < share * self.hand_shift[:, None] + slack)
+
+
+def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: FeatureSettings) -> Features:
+    """Features of one arm of a batch whose episodes recorded the same channels."""
+    ragged = Ragged(batch.offset, batch.time)
+    channels = batch.manipulators[arm]
+    frames = batch.frames
+    known = [scales.of(robot, arm) for robot in batch.episodes.robot]
+
+    def fitted(name: str) -> Doubles:
+        return np.array([getattr(scale, name) for scale in known], np.float64)[ragged.episode]
+
+    position = velocity = speed = pose = None
+    seen = np.zeros(frames, np.bool_)
+    still = np.full(frames, settings.still_speed)
+    if channels.ee_position is not None:
+        position, seen = hold_last(channels.ee_position.astype(np.float64), ragged)
+        pose = position
+        velocity = ragged.slope(position, settings.slope_s)
+        speed = np.sqrt((velocity * velocity).sum(axis=1))
+        noise = ragged.noise(position, settings.start_s)
+        still = np.maximum(
+            np.fmax(settings.still_speed, settings.still_share * fitted("hand_speed")),
+            _rate_noise(noise, ragged, settings)[ragged.episode] * settings.noise_factor,
+        )
+    elif channels.joint_position is not None:
+        joints, seen = hold_last(channels.joint_position.astype(np.float64), ragged)
+        pose = joints
+        speed = np.abs(ragged.slope(joints, settings.slope_s)).max(axis=1)
+        noise = ragged.noise(joints, settings.start_s)
+        still = np.maximum(
+            np.fmax(settings.still_joint_speed, settings.still_share * fitted("joint_speed")),
+            _rate_noise(noise, ragged, settings)[ragged.episode] * settings.noise_factor,
+        )
+    width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
+    grip, gripping = _force(channels.grip_force, ragged, settings)
+    contact, touching = _force(channels.contact_force, ragged, settings)
+    around = _objects(batch, ragged, position, settings)
+    return Features(
+        ragged=ragged,
+        position=position,
+        velocity=velocity,
+        speed=speed,
+        still_below=still,
+        width=width,
+        width_rate=rate,
+        width_range=span,
+        width_closed=closed,
+        width_noise=width_noise,
+        grip=grip,
+        gripping=gripping,
+        contact=contact,
+        touching=touching,
+        object_position=around[0],
+        object_seen=around[1],
+        object_shift=around[2],
+        relative_shift=around[3],
+        hand_shift=around[4],
+        object_noise=around[5],
+        pose=pose,
+        missing=~seen,
+    )
+
+
+def _rate_noise(noise: Doubles, ragged: Ragged, settings: FeatureSettings) -> Doubles:
+    """Standard deviation of a slope of white noise, of each episode."""
+    half = ragged.frames(settings.slope_s)
+    return noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period)
+
+
+def _gripper(
+    channels: Manipulator, ragged: Ragged, settings: FeatureSettings, fitted: object
+) -> tuple[Doubles | None, Doubles | None, Doubles, Doubles, Doubles]:
+    frames = len(ragged.time)
+    raw = channels.gripper_width if channels.gripper_width is not None else channels.gripper_opening
+    blank = np.full(frames, np.nan)
+    if raw is None:
+        return None, None, blank, blank, np.zeros(frames)
+    width, _ = hold_last(raw.astype(np.float64), ragged)
+    rate = ragged.slope(width, settings.slope_s)
+    opened = np.fmax(ragged.running(width, settings.start_s, largest=True), fitted("width_open"))  # type: ignore[operator]
+    shut = np.fmin(ragged.running(width, settings.start_s, largest=False), fitted("width_closed"))  # type: ignore[operator]
+    # fingers close to nothing at zero unless the robot has shown otherwise
+    shut = np.fmin(np.where(np.isnan(fitted("width_closed")), 0.0, shut), shut)  # type: ignore[operator]
+    noise = ragged.noise(width, settings.start_s)[ragged.episode]
+    return width, rate, opened - shut, shut, noise
+
+
+def _force(
+    raw: NDArray[np.float32] | None, ragged: Ragged, settings: FeatureSettings
+) -> tuple[Doubles | None, Bools | None]:
+    """Force over the least value so far (sensor bias), and whether it stands out of the noise."""
+    if raw is None:
+        return None, None
+    force, _ = hold_last(raw.astype(np.float64), ragged)
+    lo, hi = ragged.around(settings.slope_s / 2)
+    smooth = ragged.mean(force, lo, hi)
+    base = ragged.running(smooth, settings.start_s, largest=False)
+    over = smooth - base
+    noise = ragged.noise(force, settings.start_s)[ragged.episode]
+    return over, over > np.maximum(settings.force_floor, settings.noise_factor * noise)
+
+
+def _objects(
+    batch: RolloutBatch, ragged: Ragged, position: Doubles | None, settings: FeatureSettings
+) -> tuple[Doubles | None, Bools | None, Doubles | None, Doubles | None, Doubles | None, Doubles | None]:
+    lo, hi = ragged.around(settings.together_s)
+    hand_step = None if position is None else position[hi] - position[lo]
+    hand_shift = None if hand_step is None else np.sqrt((hand_step * hand_step).sum(axis=1))
+    if batch.object_position is None or batch.object_position.shape[1] == 0:
+        return None, None, None, None, hand_shift, None
+    slots = batch.object_position.shape[1]
+    filled = np.empty((batch.frames, slots, 3))
+    seen = np.empty((batch.frames, slots), np.bool_)
+    noise = np.empty((len(batch), slots))
+    for slot in range(slots):
+        column = np.ascontiguousarray(batch.object_position[:, slot], dtype=np.float64)
+        filled[:, slot], seen[:, slot] = hold_last(column, ragged)
+        noise[:, slot] = ragged.noise(filled[:, slot], settings.start_s)
+    step = filled[hi] - filled[lo]
+    shift = np.sqrt((step * step).sum(axis=2))
+    relative = None
+    if hand_step is not None:
+        apart = step - hand_step[:, None]
+        relative = np.sqrt((apart * apart).sum(axis=2))
+    # an object seen only for a part of the window has not been seen to move
+    whole = seen[lo] & seen[hi] & seen
+    return filled, whole, shift, relative, hand_shift, noise[ragged.episode]

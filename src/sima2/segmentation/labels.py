@@ -1,0 +1,218 @@
+"""Runs of physical states → labelled segments, by what comes before and after each.
+
+The convention: collision > slip > recovery_maneuver > contact actions > free motion > idle > unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.vocabulary import LABELS
+from sima2.segmentation.features import Features
+from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, runs_of
+from sima2.segmentation.states import State, States
+
+CODE = {name: code for code, name in enumerate(LABELS)}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSettings:
+    """Spans of the annotation convention."""
+
+    idle_s: float = 0.5
+    shortest_s: float = 0.1
+    locked_m: float = 0.012
+    """Displacement under force below which what is pulled did not give way."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Runs of equal state with the place of their episode's first and last run."""
+
+    start: Ints
+    stop: Ints
+    code: Ints
+    episode: Ints
+    first: Ints
+    last: Ints
+
+    def at(self, *kinds: State) -> Bools:
+        """Runs in one of these states."""
+        return np.isin(self.code, kinds)
+
+    def previous(self, mask: Bools) -> Ints:
+        """Latest earlier run where the mask holds, -1 where none."""
+        shifted = np.concatenate([[False], mask[:-1]]) if len(mask) else mask
+        found = last_where(shifted, self.first + 1)
+        return np.where(found >= 0, found - 1, -1)
+
+    def next(self, mask: Bools) -> Ints:
+        """Earliest later run where the mask holds, -1 where none."""
+        shifted = np.concatenate([mask[1:], [False]]) if len(mask) else mask
+        found = next_where(shifted, self.last - 1)
+        return np.where(found >= 0, found + 1, -1)
+
+
+def _pick(place: Ints, values: NDArray[Any], default: int | bool) -> NDArray[Any]:
+    """Values at places; the default where the place is -1."""
+    return np.where(place >= 0, values[np.maximum(place, 0)], default)
+
+
+def _table(code: Ints, features: Features) -> _Table:
+    start, stop = runs_of(code, features.ragged)
+    episode = features.ragged.episode[start]
+    first = np.searchsorted(episode, episode)
+    last = np.searchsorted(episode, episode, side="right") - 1
+    return _Table(start, stop, code[start], episode, first, last)
+
+
+def label_actions(features: Features, states: States, settings: LabelSettings) -> tuple[Ints, Bools]:
+    """Label of every frame that is an action or an anomaly (``unknown`` = 0 elsewhere), and where an attempt failed.
+
+    Returns:
+        Labels and failure flags, shape (T,).
+    """
+    t = _table(states.code, features)
+    if not len(t.start):
+        return np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    here = np.arange(len(t.code))
+    before = np.where(here > t.first, here - 1, -1)
+    after = np.where(here < t.last, here + 1, -1)
+    before_code = _pick(before, t.code, -1)
+    after_code = _pick(after, t.code, -1)
+    seconds = (t.stop - t.start) * features.ragged.period[t.episode]
+    holding = t.at(State.HOLD, State.RISE, State.SIDE, State.DOWN, State.PRESS)
+    label = np.zeros(len(t.code), np.int64)
+    failed = np.zeros(len(t.code), np.bool_)
+
+    grasp = t.at(State.CLOSING)
+    # at rest right after closing is still the grasp: the load is held, or the attempt not yet given up
+    grasp |= t.at(State.HOLD) & (before_code == State.CLOSING)
+    grasp |= t.at(State.STILL) & (before_code == State.CLOSING) & (seconds < settings.idle_s * 2)
+    label[grasp] = CODE["grasp"]
+
+    carried = t.at(State.RISE, State.SIDE, State.DOWN) | (t.at(State.HOLD) & ~grasp)
+    last_grasp = t.previous(grasp)
+    risen_before = t.previous(t.at(State.RISE))
+    side_before = t.previous(t.at(State.SIDE, State.DOWN))
+    fresh = np.maximum(risen_before, side_before) < last_grasp
+    label[carried] = CODE["transport"]
+    label[t.at(State.RISE) & fresh] = CODE["lift"]
+
+    # a load that was never lifted and moves slides: pulled (on a rail, or over the table)
+    flown = states.flown[t.stop - 1]
+    slides = t.at(State.SIDE) & ~flown & (features.position is not None)
+    rises_next = t.next(t.at(State.RISE))
+    opens_next = t.next(t.at(State.OPENING))
+    soon_lifted = (rises_next >= 0) & ((opens_next < 0) | (rises_next < opens_next)) & (seconds < 0.3)
+    label[slides & ~soon_lifted] = CODE["pull"]
+
+    # the last descent before the fingers open is the place, and so is all up to their opening
+    moves = t.at(State.RISE, State.SIDE, State.DOWN, State.PRESS, State.SLIP, State.BUMP, State.CLOSING, State.FREE)
+    next_move = t.next(moves)
+    opens_first = (opens_next >= 0) & ((next_move < 0) | (opens_next < next_move))
+    final = t.at(State.DOWN) & opens_first
+    label[final] = CODE["place"]
+    before_place = _pick(t.previous(moves), final, False) | _pick(t.previous(moves), t.at(State.DOWN), False)
+    label[t.at(State.HOLD) & ~grasp & opens_first & before_place] = CODE["place"]
+
+    label[t.at(State.PRESS) & ~flown & states.loaded[t.start]] = CODE["pull"]
+    label[t.at(State.PRESS) & flown] = CODE["wipe"]
+    unheld_press = t.at(State.PRESS) & ~states.loaded[t.start]
+    label[unheld_press] = CODE["push"]
+
+    from_load = _pick(t.previous(~t.at(State.HOLD)), holding, False) | _pick(before, holding, False)
+    opening = t.at(State.OPENING)
+    label[opening & from_load] = CODE["release"]
+    label[opening & _pick(before, label == CODE["place"], False)] = CODE["place"]
+    held_pause = t.at(State.HOLD) & ~grasp & (label == CODE["transport"]) & (seconds >= settings.idle_s)
+    label[held_pause] = CODE["idle"]
+    # shorter pauses belong to the motion around them
+    brief = t.at(State.HOLD) & ~grasp & (label == CODE["transport"])
+    same = _pick(before, label, 0)
+    label[brief & (same > 0) & np.isin(same, [CODE[n] for n in ("lift", "pull", "wipe", "place")])] = 0
+    label = np.where(brief & (label == 0), same, label)
+
+    label[t.at(State.SLIP)] = CODE["slip"]
+    label[t.at(State.BUMP)] = CODE["collision"]
+    failed |= t.at(State.SLIP, State.BUMP)
+
+    # a grasp after which nothing is held, and a load gone with no opening
+    after_grasp_empty = grasp & np.isin(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
+    opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING) & (seconds < 0.2)
+    failed |= after_grasp_empty & ~(t.at(State.CLOSING) & (after_code == State.STILL))
+    failed |= opens_loaded
+    lost = holding & np.isin(after_code, (State.FREE, State.STILL))
+    failed |= lost & ~np.isin(label, (CODE["wipe"],))
+    failed |= holding & np.isin(after_code, (State.SLIP, State.BUMP))
+    if features.position is not None:
+        moved = np.linalg.norm(features.position[t.stop - 1] - features.position[t.start], axis=1)
+        failed |= (label == CODE["pull"]) & t.at(State.PRESS) & (moved < settings.locked_m)
+    lengths = t.stop - t.start
+    return np.repeat(label, lengths), np.repeat(failed, lengths)
+
+
+def label_gaps(features: Features, states: States, action: Ints, failed: Bools, settings: LabelSettings) -> Ints:
+    """Give the free motion between actions its name: approach, retreat, recovery or idle; shape (T,)."""
+    ragged = features.ragged
+    frames = len(ragged.time)
+    out = action.copy()
+    if not frames or features.pose is None:
+        return out
+    gap = (action == 0) & (states.code != State.UNKNOWN)
+    start, stop = runs_of(gap, ragged)
+    is_gap = gap[start]
+    here = np.arange(len(start))
+    has_before = (start > ragged.first[start]) & is_gap
+    has_after = (stop <= ragged.last[start]) & is_gap
+    known_before = has_before & (action[np.maximum(start - 1, 0)] > 0)
+    known_after = has_after & (action[np.minimum(stop, frames - 1)] > 0)
+    after_failure = known_before & failed[np.maximum(start - 1, 0)]
+
+    # the turning point: the last moment at which the arm is farthest from where the next action begins
+    lengths = stop - start
+    run = np.repeat(here, lengths)
+    goal = features.pose[np.minimum(stop - 1, frames - 1)]
+    away = features.pose - goal[run]
+    distance = np.sqrt((away * away).sum(axis=1))
+    farthest = per_run(np.maximum, distance, start)
+    near_farthest = distance >= 0.97 * farthest[run]
+    turn = per_run(np.maximum, np.where(near_farthest, np.arange(frames), -1), start)
+    approach_from = np.where(known_before, turn, start)
+    approach_from = np.where(known_after, approach_from, stop)
+
+    frame = np.arange(frames)
+    inside = is_gap[run]
+    leaving = inside & (frame < approach_from[run])
+    out[inside] = CODE["approach"]
+    out[leaving & known_before[run]] = CODE["retreat"]
+    out[leaving & ~known_before[run]] = CODE["unknown"]
+    recovering = leaving & (after_failure & known_after)[run]
+    # rest of half a second or more is idle, unless it is the pause of a recovery
+    still = np.isin(states.code, (State.STILL,))
+    s, e = runs_of(still & inside, ragged)
+    resting = (still & inside)[s] & ((e - s) * ragged.period[ragged.episode[s]] >= settings.idle_s)
+    idle = np.repeat(resting, e - s)
+    out[idle] = CODE["idle"]
+    out[recovering] = CODE["recovery_maneuver"]
+    # free motion with no action around it says nothing about intent
+    alone = inside & ~(known_before | known_after)[run] & ~idle
+    out[alone] = CODE["unknown"]
+    return out
+
+
+def merge_short(label: Ints, features: Features, settings: LabelSettings) -> Ints:
+    """Join what is shorter than the shortest segment to its neighbour, shape (T,)."""
+    ragged = features.ragged
+    start, stop = runs_of(label, ragged)
+    long = (stop - start) >= ragged.frames(settings.shortest_s)[ragged.episode[start]]
+    episode = ragged.episode[start]
+    first = np.searchsorted(episode, episode)
+    last = np.searchsorted(episode, episode, side="right") - 1
+    before, after = last_where(long, first), next_where(long, last)
+    source = np.where(before >= 0, before, np.where(after >= 0, after, np.arange(len(start))))
+    return np.repeat(label[start][source], stop - start)

@@ -1,0 +1,238 @@
+"""Labelled spans → which object, how it ended, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.rollout import RolloutBatch
+from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
+from sima2.segmentation.features import Features
+from sima2.segmentation.labels import CODE
+from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, runs_of
+from sima2.segmentation.states import States
+
+OUTCOME = {name: code for code, name in enumerate(OUTCOMES)}
+REASON = {name: code for code, name in enumerate(REASONS)}
+ACTIONS = np.array([name not in ("unknown", "idle", "collision", "slip", "recovery_maneuver") for name in LABELS])
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeSettings:
+    """Distances that decide outcomes, each with its reason."""
+
+    fell_m: float = 0.03
+    """A load that came down by more has fallen; less is a slip between the fingers."""
+    locked_m: float = 0.012
+    """Displacement under force below which what is pulled did not give way."""
+    settle_s: float = 1.0
+    """A placed object is watched so long after it was let go."""
+    moved_m: float = 0.02
+    """A placed object that wanders farther was not stable."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spans:
+    """Segments of one arm before they become a table, shape (s,) each."""
+
+    start: Ints
+    stop: Ints
+    label: Ints
+    episode: Ints
+    slot: Ints
+    outcome: Ints
+    reason: Ints
+
+
+def judge(
+    batch: RolloutBatch, features: Features, states: States, label: Ints, failed: Bools, settings: OutcomeSettings
+) -> Spans:
+    """Cut the labels into segments and judge each from what happened in it and right after."""
+    start, stop = runs_of(label, features.ragged)
+    kind = label[start]
+    episode = features.ragged.episode[start]
+    first = np.searchsorted(episode, episode)
+    last = np.searchsorted(episode, episode, side="right") - 1
+    slot = _objects(batch, features, states, kind, start, stop, first, last)
+    outcome, reason = _outcomes(batch, features, states, kind, start, stop, slot, failed, first, last, settings)
+    outcome = _retries(kind, slot, outcome, episode, last)
+    return Spans(start, stop, kind, episode, slot, outcome, reason)
+
+
+def _is(kind: Ints, *names: str) -> Bools:
+    return np.isin(kind, [CODE[name] for name in names])
+
+
+def _objects(
+    batch: RolloutBatch,
+    features: Features,
+    states: States,
+    kind: Ints,
+    start: Ints,
+    stop: Ints,
+    first: Ints,
+    last: Ints,
+) -> Ints:
+    """Slot of the object that each segment is about."""
+    slot = np.full(len(kind), -1, np.int64)
+    if features.object_position is None or not len(kind):
+        return slot
+    middle = (start + stop) // 2
+    held = _is(kind, "lift", "transport", "place", "wipe", "slip")
+    slot[held] = states.load[middle][held]
+    # place, release and slip end with empty fingers: what they held at the start
+    early = _is(kind, "place", "release", "slip", "pull")
+    slot[early] = states.load[start][early]
+    pull = _is(kind, "pull")
+    body = states.moved_with[middle]
+    slot[pull & (body >= 0)] = body[pull & (body >= 0)]
+    if features.position is not None and features.object_seen is not None:
+        end = stop - 1
+        apart = features.object_position[end] - features.position[end][:, None]
+        distance = np.sqrt((apart * apart).sum(axis=2))
+        distance[~features.object_seen[end]] = np.inf
+        slots = np.array([len(names) for names in batch.objects])[features.ragged.episode[start]]
+        distance[np.arange(distance.shape[1]) >= slots[:, None]] = np.inf
+        nearest = np.where(np.isfinite(distance).any(axis=1), np.argmin(distance, axis=1), -1)
+        grasp = _is(kind, "grasp")
+        taken = np.where(states.loaded[end], states.load[end], -1)
+        slot[grasp] = np.where(taken >= 0, taken, nearest)[grasp]
+        slot[_is(kind, "push")] = nearest[_is(kind, "push")]
+        # what was run into: the nearest thing that is not in the hand
+        if distance.shape[1] > 1:
+            own = np.where(states.loaded[start], states.load[start], -1)
+            others = distance.copy()
+            held_rows = np.flatnonzero(own >= 0)
+            others[held_rows, own[held_rows]] = np.inf
+            hit = np.where(np.isfinite(others).any(axis=1), np.argmin(others, axis=1), -1)
+            slot[_is(kind, "collision")] = hit[_is(kind, "collision")]
+    acting = ACTIONS[kind] & ~_is(kind, "approach", "retreat") & (slot >= 0)
+    following = next_where(acting, last)
+    earlier = last_where(acting, first)
+    toward = _is(kind, "approach")
+    slot[toward & (following >= 0)] = slot[following[toward & (following >= 0)]]
+    back = _is(kind, "retreat", "recovery_maneuver", "release") & (slot < 0) & (earlier >= 0)
+    slot[back] = slot[earlier[back]]
+    return slot
+
+
+def _outcomes(
+    batch: RolloutBatch,
+    features: Features,
+    states: States,
+    kind: Ints,
+    start: Ints,
+    stop: Ints,
+    slot: Ints,
+    failed: Bools,
+    first: Ints,
+    last: Ints,
+    settings: OutcomeSettings,
+) -> tuple[Ints, Ints]:
+    n = len(kind)
+    here = np.arange(n)
+    following = np.where(here < last, here + 1, -1)
+    next_kind = np.where(following >= 0, kind[np.maximum(following, 0)], -1)
+    outcome = np.full(n, OUTCOME["success"], np.int64)
+    reason = np.zeros(n, np.int64)
+
+    def fail(mask: Bools, why: str) -> None:
+        fresh = mask & (outcome != OUTCOME["failure"])
+        outcome[fresh] = OUTCOME["failure"]
+        reason[fresh] = REASON[why]
+
+    fell = _fall(features, states, start, stop, last, settings)
+    slip = _is(kind, "slip")
+    fail(slip & fell, "drop")
+    fail(slip, "gripper_slip")
+    fail(_is(kind, "collision"), "collision")
+    acting = ACTIONS[kind]
+    cut_by_slip = acting & (next_kind == CODE["slip"])
+    fell_next = np.where(following >= 0, fell[np.maximum(following, 0)], False)
+    fail(cut_by_slip & fell_next & ~_is(kind, "grasp"), "drop")
+    fail(cut_by_slip, "gripper_slip")
+    fail(acting & (next_kind == CODE["collision"]), "collision")
+    flag = per_run(np.logical_or, failed, start) if n else np.zeros(0, np.bool_)
+    fail(_is(kind, "grasp") & flag, "missed_grasp")
+    if features.position is not None and n:
+        moved = np.sqrt(((features.position[stop - 1] - features.position[start]) ** 2).sum(axis=1))
+        fail(_is(kind, "pull") & (moved < settings.locked_m), "locked")
+    fail(_is(kind, "lift", "transport", "place", "pull") & flag & fell, "drop")
+    fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")
+    _judge_places(batch, features, kind, start, stop, slot, outcome, reason, settings)
+    outcome[_is(kind, "unknown")] = OUTCOME["unknown"]
+    ends_nowhere = _is(kind, "approach", "recovery_maneuver") & (following < 0)
+    outcome[ends_nowhere] = OUTCOME["unknown"]
+    return outcome, reason
+
+
+def _fall(features: Features, states: States, start: Ints, stop: Ints, last: Ints, settings: OutcomeSettings) -> Bools:
+    """The load came down by itself within or right after each segment."""
+    if features.object_position is None or not len(start):
+        return np.zeros(len(start), np.bool_)
+    ragged = features.ragged
+    ahead = np.minimum(stop - 1 + ragged.frames(0.5)[ragged.episode[start]], ragged.last[start])
+    load = states.load[start]
+    at = np.maximum(load, 0)
+    height = features.object_position[:, :, 2]
+    down = height[start, at] - height[ahead, at]
+    out: Bools = (load >= 0) & (down > settings.fell_m) & ~states.loaded[ahead]
+    return out
+
+
+def _judge_places(
+    batch: RolloutBatch,
+    features: Features,
+    kind: Ints,
+    start: Ints,
+    stop: Ints,
+    slot: Ints,
+    outcome: Ints,
+    reason: Ints,
+    settings: OutcomeSettings,
+) -> None:
+    """A placed object must stay, and where a goal names its target, lie within its tolerance; in place."""
+    if features.object_position is None or features.object_seen is None:
+        return
+    ragged = features.ragged
+    rows = np.flatnonzero(_is(kind, "place", "release") & (slot >= 0) & (outcome == OUTCOME["success"]))
+    if not len(rows):
+        return
+    end = stop[rows] - 1
+    episode = ragged.episode[end]
+    settled = np.minimum(end + ragged.frames(settings.settle_s)[episode], ragged.last[end])
+    own = slot[rows]
+    position = features.object_position
+    wander = np.sqrt(((position[settled, own] - position[end, own]) ** 2).sum(axis=1))
+    noise = features.object_noise[end, own] if features.object_noise is not None else np.zeros(len(rows))
+    unstable = wander > settings.moved_m + 5.0 * noise
+    off = np.zeros(len(rows), np.bool_)
+    for place, (row, e) in enumerate(zip(rows.tolist(), episode.tolist(), strict=True)):
+        goal, names = batch.episodes.goal[e], batch.objects[e]
+        if goal is None or goal.target not in names or goal.object not in names or goal.tolerance <= 0:
+            continue
+        if names.index(goal.object) != slot[row] or not goal.relation.startswith("placed"):
+            continue
+        target = position[settled[place], names.index(goal.target), :2]
+        off[place] = bool(np.hypot(*(position[settled[place], own[place], :2] - target)) > goal.tolerance)
+    for mask, why in ((off, "misplaced"), (unstable, "unstable")):
+        fresh = rows[mask & (outcome[rows] == OUTCOME["success"])]
+        outcome[fresh] = OUTCOME["failure"]
+        reason[fresh] = REASON[why]
+
+
+def _retries(kind: Ints, slot: Ints, outcome: Ints, episode: Ints, last: Ints) -> NDArray[np.int64]:
+    """A failed attempt followed by another at the same (action, object) of the episode is a retry."""
+    n = len(kind)
+    out = outcome.copy()
+    if not n:
+        return out
+    key = (episode * (len(LABELS) + 1) + kind) * 1024 + (slot + 1)
+    order = np.argsort(key, kind="stable")
+    repeated = np.zeros(n, np.bool_)
+    repeated[order[:-1]] = key[order[:-1]] == key[order[1:]]
+    again = repeated & (outcome == OUTCOME["failure"]) & ACTIONS[kind]
+    out[again] = OUTCOME["retry"]
+    return out

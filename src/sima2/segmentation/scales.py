@@ -1,0 +1,87 @@
+"""What counts as large or small on a robot: from its own unlabelled rollouts, or from the episode's first second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from sima2.records.rollout import Manipulator, RolloutBatch
+from sima2.segmentation.signals import Ragged, hold_last
+
+
+@dataclass(frozen=True, slots=True)
+class RobotScale:
+    """Ranges that a robot's arm showed; NaN where the channel was absent or told nothing."""
+
+    width_closed: float = np.nan
+    """Least gripper width (or opening)."""
+    width_open: float = np.nan
+    """Largest gripper width (or opening)."""
+    joint_speed: float = np.nan
+    """rad/s, 95th percentile of the fastest joint."""
+    hand_speed: float = np.nan
+    """m/s, 95th percentile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """Scales by robot and manipulator, frozen; an empty one means physical defaults and the episode's own start."""
+
+    robots: Mapping[tuple[str, str], RobotScale] = field(default_factory=lambda: MappingProxyType({}))
+
+    def of(self, robot: str, arm: str) -> RobotScale:
+        """Scale of one arm, all NaN where it was never seen."""
+        return self.robots.get((robot, arm), RobotScale())
+
+
+def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
+    """Scales from unlabelled rollouts; the order of batches and episodes does not matter.
+
+    Quantiles over all frames of a robot, so a few strange episodes do not set its range.
+    """
+    parts: dict[tuple[str, str], dict[str, list[np.ndarray]]] = {}
+    for batch in batches:
+        for _, sub in batch.by_layout():
+            if not sub.frames:
+                continue
+            ragged = Ragged(sub.offset, sub.time)
+            for arm, channels in sub.manipulators.items():
+                columns = _columns(channels, ragged)
+                robots = np.array(sub.episodes.robot, object)
+                for robot in dict.fromkeys(sub.episodes.robot):
+                    rows = (robots == robot)[ragged.episode]
+                    store = parts.setdefault((robot, arm), {})
+                    for name, values in columns.items():
+                        kept = values[rows]
+                        store.setdefault(name, []).append(kept[np.isfinite(kept)])
+    return Scales(MappingProxyType({key: _scale(store) for key, store in sorted(parts.items())}))
+
+
+def _columns(channels: Manipulator, ragged: Ragged) -> dict[str, np.ndarray]:
+    columns = {}
+    width = channels.gripper_width if channels.gripper_width is not None else channels.gripper_opening
+    if width is not None:
+        columns["width"] = width.astype(np.float64)
+    if channels.joint_position is not None:
+        filled, _ = hold_last(channels.joint_position, ragged)
+        columns["joint_speed"] = np.abs(ragged.slope(filled, 0.1)).max(axis=1)
+    if channels.ee_position is not None:
+        filled, _ = hold_last(channels.ee_position, ragged)
+        columns["hand_speed"] = np.sqrt((ragged.slope(filled, 0.1) ** 2).sum(axis=1))
+    return columns
+
+
+def _scale(store: Mapping[str, list[np.ndarray]]) -> RobotScale:
+    def quantile(name: str, q: float) -> float:
+        values = np.concatenate(store.get(name, [np.zeros(0)]))
+        return float(np.quantile(values, q)) if len(values) else np.nan
+
+    return RobotScale(
+        width_closed=quantile("width", 0.005),
+        width_open=quantile("width", 0.995),
+        joint_speed=quantile("joint_speed", 0.95),
+        hand_speed=quantile("hand_speed", 0.95),
+    )

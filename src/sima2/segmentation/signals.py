@@ -1,0 +1,204 @@
+"""Windowed arithmetic on ragged columns that no neighbour episode can touch.
+
+Sums run over fixed-point integers, so a window has the same value wherever its episode lies in the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.rollout import spans
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
+FIXED_POINT: Final = float(1 << 22)
+"""Steps per unit of the integers that sums run over: 0.24 µm or µN, exact up to 2 · 10⁶ units a window."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Where each frame of a batch stands in its own episode."""
+
+    offset: Ints
+    """First frame of each episode and one past the last, shape (n + 1,)."""
+    time: Doubles
+    """s since each rollout's start, shape (T,)."""
+
+    def __post_init__(self) -> None:
+        length = np.diff(self.offset)
+        put = object.__setattr__
+        put(self, "episode", np.repeat(np.arange(len(length), dtype=np.int64), length))
+        put(self, "first", np.repeat(self.offset[:-1], length))
+        put(self, "last", np.repeat(self.offset[1:] - 1, length))
+        put(self, "period", _period(self.offset, self.time))
+
+    episode: Ints = None  # type: ignore[assignment]
+    """Episode of each frame, shape (T,)."""
+    first: Ints = None  # type: ignore[assignment]
+    """First frame of each frame's episode, shape (T,)."""
+    last: Ints = None  # type: ignore[assignment]
+    """Last frame of each frame's episode, shape (T,)."""
+    period: Doubles = None  # type: ignore[assignment]
+    """s between frames, of each episode, shape (n,)."""
+
+    def frames(self, seconds: float) -> Ints:
+        """Frames in a span of time, at least one, of each episode, shape (n,)."""
+        return np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
+
+    def around(self, seconds: float) -> tuple[Ints, Ints]:
+        """First and last frame of the window ± ``seconds`` about each frame, cut at the episode's ends, shape (T,)."""
+        half = self.frames(seconds)[self.episode]
+        here = np.arange(len(self.time), dtype=np.int64)
+        return np.maximum(here - half, self.first), np.minimum(here + half, self.last)
+
+    def mean(self, x: NDArray[Any], lo: Ints, hi: Ints) -> Doubles:
+        """Mean over frames lo .. hi inclusive, shape as ``x``."""
+        total = _prefix_sums(x)
+        count = (hi - lo + 1).astype(np.float64)
+        if x.ndim > 1:
+            count = count.reshape(-1, *(1,) * (x.ndim - 1))
+        out: Doubles = (total[hi + 1] - total[lo]) / (count * FIXED_POINT)
+        return out
+
+    def slope(self, x: NDArray[Any], seconds: float) -> Doubles:
+        """Rate of change: mean of the frames ahead minus mean of those behind, per s, shape as ``x``."""
+        lo, hi = self.around(seconds)
+        here = np.arange(len(self.time), dtype=np.int64)
+        total = _prefix_sums(x)
+        tail = (-1, *(1,) * (x.ndim - 1))
+        ahead = (total[hi + 1] - total[here]) / (hi - here + 1).reshape(tail)
+        behind = (total[here + 1] - total[lo]) / (here - lo + 1).reshape(tail)
+        span = np.maximum((self.time[hi] - self.time[lo]) / 2, 1e-9).reshape(tail)
+        out: Doubles = (ahead - behind) / (span * FIXED_POINT)
+        return out
+
+    def running(self, x: NDArray[Any], seconds: float, *, largest: bool) -> Doubles:
+        """Largest (or least) value from the episode's start up to ``seconds`` ahead of each frame, shape (T,)."""
+        sign = 1 if largest else -1
+        coded = np.rint(np.asarray(x, np.float64) * FIXED_POINT).astype(np.int64) * sign
+        coded += self.episode << 44
+        best = np.maximum.accumulate(coded) if len(coded) else coded
+        ahead = np.minimum(np.arange(len(coded)) + self.frames(seconds)[self.episode], self.last)
+        out: Doubles = (best[ahead] - (self.episode << 44)) * (sign / FIXED_POINT)
+        return out
+
+    def noise(self, x: NDArray[Any], seconds: float) -> Doubles:
+        """Sensor noise of each episode from its first ``seconds``, shape (n,); 0 where there are too few frames.
+
+        Third differences cancel smooth motion; their spread is √20 times that of white noise.
+        """
+        n = len(self.offset) - 1
+        reach = np.minimum(self.frames(seconds), np.diff(self.offset) - 3)
+        out = np.zeros(n)
+        for frames in np.unique(reach[reach > 0]).tolist():
+            rows = np.flatnonzero(reach == frames)
+            at = self.offset[:-1][rows][:, None] + np.arange(frames + 3)
+            block = np.asarray(x, np.float64)[at]
+            third = np.abs(np.diff(block, n=3, axis=1)).reshape(len(rows), -1)
+            out[rows] = np.median(third, axis=1) * (1.4826 / np.sqrt(20.0))
+        return out
+
+
+def _period(offset: Ints, time: Doubles) -> Doubles:
+    """Median step of the first 32 frames, shape (n,); 0.05 s where there is but one frame."""
+    n = len(offset) - 1
+    steps = np.clip(np.diff(offset) - 1, 0, 32)
+    out = np.full(n, 0.05)
+    for count in np.unique(steps[steps > 0]).tolist():
+        rows = np.flatnonzero(steps == count)
+        block = time[offset[:-1][rows][:, None] + np.arange(count + 1)]
+        out[rows] = np.median(np.diff(block, axis=1), axis=1)
+    floor: Doubles = np.maximum(out, 1e-6)
+    return floor
+
+
+def _prefix_sums(x: NDArray[Any]) -> Ints:
+    coded = np.rint(np.asarray(x, np.float64) * FIXED_POINT).astype(np.int64)
+    total = np.zeros((len(coded) + 1, *coded.shape[1:]), np.int64)
+    np.cumsum(coded, axis=0, out=total[1:])
+    return total
+
+
+def hold_last(x: NDArray[Any], ragged: Ragged) -> tuple[NDArray[Any], Bools]:
+    """Fill missing samples with the last seen one (the first seen one before that; 0 where none was).
+
+    Returns:
+        The filled column and where it was seen, shape (T,).
+    """
+    seen = np.isfinite(x) if x.ndim == 1 else np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
+    if seen.all():
+        return x, seen
+    here = np.arange(len(x), dtype=np.int64)
+    last = np.maximum.accumulate(np.where(seen, here, -1))
+    nearest = np.minimum.accumulate(np.where(seen, here, len(x))[::-1])[::-1]
+    source = np.where(last >= ragged.first, last, nearest)
+    none = (source > ragged.last) | (source < 0)
+    filled = x[np.where(none, 0, source)]
+    filled[none] = 0
+    return filled, seen
+
+
+def runs_of(code: NDArray[Any], ragged: Ragged) -> tuple[Ints, Ints]:
+    """Half-open spans of equal code within episodes: starts and stops, shape (r,)."""
+    if not len(code):
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing
+    edge = np.empty(len(code), np.bool_)
+    edge[0] = True
+    np.not_equal(code[1:], code[:-1], out=edge[1:])
+    edge[ragged.offset[:-1][np.diff(ragged.offset) > 0]] = True
+    start = np.flatnonzero(edge)
+    return start, np.append(start[1:], len(code))
+
+
+def without_short(mask: Bools, ragged: Ragged, *, gap: float, run: float) -> Bools:
+    """Close gaps shorter than ``gap`` s between two runs, then drop runs shorter than ``run`` s."""
+    out = mask
+    for value, seconds in ((False, gap), (True, run)):
+        if seconds <= 0 or not len(out):
+            continue
+        start, stop = runs_of(out, ragged)
+        least = ragged.frames(seconds)[ragged.episode[start]]
+        flip = (out[start] == value) & (stop - start < least)
+        if not value:
+            flip &= (start > ragged.first[start]) & (stop <= ragged.last[start])
+        if flip.any():
+            out = out.copy()
+            out[spans(start[flip], (stop - start)[flip])] = not value
+    return out
+
+
+def per_run(ufunc: np.ufunc, x: Any, start: Ints) -> NDArray[Any]:
+    """Reduce consecutive runs that begin at ``start`` and together cover ``x``, shape (r, …)."""
+    if not len(start):
+        return np.zeros((0, *x.shape[1:]), x.dtype)
+    out: NDArray[Any] = ufunc.reduceat(x, start, axis=0)
+    return out
+
+
+def running_max_in(group: Ints, x: Doubles) -> Doubles:
+    """Largest value so far within each group of consecutive frames; ``group`` never falls, shape (T,)."""
+    coded = np.rint(np.maximum(x, -1e6) * FIXED_POINT).astype(np.int64) + (group << 44)
+    out: Doubles = (np.maximum.accumulate(coded) - (group << 44)) / FIXED_POINT if len(coded) else x
+    return out
+
+
+def last_where(mask: Bools, first: Ints) -> Ints:
+    """Latest place at or before each where the mask holds, no earlier than ``first``; else -1, shape (T,)."""
+    found = np.maximum.accumulate(np.where(mask, np.arange(len(mask), dtype=np.int64), -1)) if len(mask) else first
+    return np.where(found >= first, found, -1)
+
+
+def next_where(mask: Bools, last: Ints) -> Ints:
+    """Earliest place at or after each where the mask holds, no later than ``last``; else -1, shape (T,)."""
+    if not len(mask):
+        return last
+    here = np.where(mask, np.arange(len(mask), dtype=np.int64), len(mask))
+    found = np.minimum.accumulate(here[::-1])[::-1]
+    return np.where(found <= last, found, -1)

@@ -1,0 +1,343 @@
+"""Features → what the arm and its gripper are physically doing at each frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from sima2.segmentation.features import Features
+from sima2.segmentation.signals import (
+    Bools,
+    Doubles,
+    Ints,
+    last_where,
+    next_where,
+    per_run,
+    running_max_in,
+    runs_of,
+    without_short,
+)
+
+
+class State(IntEnum):
+    """Physical state of one arm at one frame."""
+
+    UNKNOWN = 0
+    STILL = 1
+    """Unloaded and at rest."""
+    FREE = 2
+    """Unloaded and moving."""
+    CLOSING = 3
+    OPENING = 4
+    HOLD = 5
+    """Loaded and at rest."""
+    RISE = 6
+    """Loaded, mainly up."""
+    SIDE = 7
+    """Loaded, mainly sideways."""
+    DOWN = 8
+    """Loaded, mainly down."""
+    PRESS = 9
+    """Sustained external force along or across the motion."""
+    SLIP = 10
+    """The load moves against the hand."""
+    BUMP = 11
+    """External force that nothing explains."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """Spans and shares of the states, each with its reason."""
+
+    finger_share_per_s: float = 0.12
+    """Fingers move when they would cross that share of their range in a second; the slowest grippers need 3 s."""
+    finger_travel: float = 0.05
+    """Share of the range that a closing or opening covers at least."""
+    flicker_s: float = 0.08
+    """States shorter than that are noise (the convention's shortest segment is 0.1 s)."""
+    load_gap: float = 0.03
+    """Share of the range between the fingers that tells a load from nothing."""
+    flown_m: float = 0.02
+    """Rise after which a load is free of what it stood on or in."""
+    slip_share: float = 0.35
+    """Relative over absolute displacement above which a load slips."""
+    press_s: float = 0.3
+    """Force held so long is work on something, not a bump."""
+    stroke_m: float = 0.05
+    """Path under force that makes a stroke."""
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """State of every frame, and what it is about; shape (T,) each."""
+
+    code: Ints
+    """:class:`State`."""
+    loaded: Bools
+    load: Ints
+    """Slot of the object in the hand, or last in it; -1 where none is known."""
+    flown: Bools
+    """The load has been lifted since it was grasped."""
+    moved_with: Ints
+    """Another slot that moves with the load (the body of a handle), -1 where none."""
+
+
+def compute_states(features: Features, settings: StateSettings) -> States:
+    """States of every frame of one arm."""
+    ragged = features.ragged
+    frames = len(ragged.time)
+    closing, opening = _fingers(features, settings)
+    shut = _shut(features, closing, opening)
+    loaded = _loaded(features, shut, closing, opening, settings)
+    load, moved_with = _load(features, loaded)
+    flown = _flown(features, loaded, settings)
+    slip = _slip(features, loaded, shut, closing, opening, load, settings)
+    press, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
+
+    moving = without_short(features.moving, ragged, gap=settings.flicker_s, run=settings.flicker_s)
+    code = np.where(moving, State.FREE, State.STILL).astype(np.int64)
+    code[loaded] = State.HOLD
+    if features.velocity is not None:
+        up = features.velocity[:, 2]
+        steep = np.abs(up) > np.hypot(features.velocity[:, 0], features.velocity[:, 1])
+        code[loaded & moving] = State.SIDE
+        code[loaded & moving & steep & (up > 0)] = State.RISE
+        code[loaded & moving & steep & (up < 0)] = State.DOWN
+    else:
+        code[loaded & moving] = State.SIDE
+    code[press] = State.PRESS
+    code[closing] = State.CLOSING
+    code[opening] = State.OPENING
+    code[slip] = State.SLIP
+    code[bump] = State.BUMP
+    if features.speed is None:
+        code[:] = State.UNKNOWN
+    else:
+        gone = without_short(features.missing, ragged, gap=0.0, run=0.25)
+        code[gone] = State.UNKNOWN
+    code = _steady(code, features, settings) if frames else code
+    return States(code=code, loaded=loaded, load=load, flown=flown, moved_with=moved_with)
+
+
+def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]:
+    """Where the fingers close and open."""
+    ragged = features.ragged
+    nothing = np.zeros(len(ragged.time), np.bool_)
+    if features.width is None or features.width_rate is None:
+        return nothing, nothing
+    half = ragged.frames(0.1)[ragged.episode]
+    rate_noise = features.width_noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period[ragged.episode])
+    fast = np.maximum(settings.finger_share_per_s * features.width_range, 5.0 * rate_noise)
+    found = []
+    for sign in (-1.0, 1.0):
+        mask = without_short(
+            (sign * features.width_rate > fast) & (features.width_range > 0),
+            ragged,
+            gap=settings.flicker_s,
+            run=settings.flicker_s,
+        )
+        start, stop = runs_of(mask, ragged)
+        travel = np.abs(features.width[np.minimum(stop, ragged.last[start])] - features.width[start])
+        enough = np.maximum(settings.finger_travel * features.width_range[start], 5.0 * features.width_noise[start])
+        keep = mask[start] & (travel > enough)
+        found.append(np.repeat(keep, stop - start))
+    return found[0], found[1]
+
+
+def _shut(features: Features, closing: Bools, opening: Bools) -> Bools:
+    """Fingers closed on something or on nothing: from the end of a closing to the next opening."""
+    ragged = features.ragged
+    if features.width is None:
+        return np.ones(len(ragged.time), np.bool_)
+    closed_at = last_where(closing, ragged.first)
+    opened_at = last_where(opening, ragged.first)
+    untouched = (closed_at < 0) & (opened_at < 0)
+    # before any finger motion: closed if the fingers stand in the lower part of their range
+    low = features.width < features.width_closed + 0.6 * features.width_range
+    out: Bools = np.where(untouched, low, closed_at > opened_at) & ~closing & ~opening
+    return out
+
+
+def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, settings: StateSettings) -> Bools:
+    """Something is in the hand."""
+    ragged = features.ragged
+    busy = closing | opening
+    gap: Any = None
+    held: Any
+    if features.width is not None:
+        gap = features.width > features.width_closed + np.maximum(
+            settings.load_gap * features.width_range, 4.0 * features.width_noise
+        )
+    if features.gripping is not None:
+        held = features.gripping & ~busy
+        if gap is not None:
+            held &= gap
+    elif gap is not None:
+        held = shut & gap
+        together = features.together(0.35)
+        if together is not None and features.hand_shift is not None:
+            # poses are known: a hand that travels while nothing travels with it is empty
+            held = held & ~_travels_alone(features, shut, together)
+    else:
+        together = features.together(0.35)
+        held = np.zeros(len(busy), np.bool_) if together is None else together.any(axis=1)
+    return without_short(held & ~busy, ragged, gap=0.12, run=0.1) & ~busy
+
+
+def _travels_alone(features: Features, shut: Bools, together: Bools) -> Bools:
+    """Closed spans in which the hand travels 5 cm and no object has moved with it."""
+    ragged = features.ragged
+    start, stop = runs_of(shut, ragged)
+    speed = features.speed if features.speed is not None else np.zeros(len(shut))
+    step = speed * ragged.period[ragged.episode]
+    travel = per_run(np.add, step, start)
+    company = per_run(np.add, together.any(axis=1).astype(np.int64), start)
+    alone = shut[start] & (travel > 0.05) & (company * ragged.period[ragged.episode[start]] < 0.1)
+    return np.repeat(alone, stop - start)
+
+
+def _load(features: Features, loaded: Bools) -> tuple[Ints, Ints]:
+    """Which object each load is: the one that travels with the hand, else the nearest when it was taken."""
+    ragged = features.ragged
+    frames = len(ragged.time)
+    none = np.full(frames, -1, np.int64)
+    together = features.together(0.35)
+    if (
+        features.object_position is None
+        or features.position is None
+        or together is None
+        or features.object_seen is None
+        or not frames
+    ):
+        return none, none
+    start, stop = runs_of(loaded, ragged)
+    company = per_run(np.add, (together & loaded[:, None]).astype(np.int64), start)
+    apart = features.object_position[start] - features.position[start][:, None]
+    distance = np.sqrt((apart * apart).sum(axis=2))
+    distance[~features.object_seen[start]] = np.inf
+    best = company.max(axis=1)
+    candidate = np.where((best > 1)[:, None], company >= 0.6 * best[:, None], True)
+    choice = np.argmin(np.where(candidate, distance, np.inf), axis=1)
+    near = np.isfinite(np.take_along_axis(np.where(candidate, distance, np.inf), choice[:, None], 1))[:, 0]
+    slot = np.where(loaded[start] & near, choice, -1)
+    others = candidate & (best > 1)[:, None]
+    others[np.arange(len(start)), choice] = False
+    other = np.where(loaded[start] & others.any(axis=1), np.argmax(np.where(others, company, -1), axis=1), -1)
+    lengths = stop - start
+    # after a load is gone, what was in the hand last stays known until the next load
+    at = last_where(np.repeat(slot >= 0, lengths), ragged.first)
+    held = np.repeat(slot, lengths)
+    return np.where(at >= 0, held[np.maximum(at, 0)], -1), np.repeat(other, lengths)
+
+
+def _flown(features: Features, loaded: Bools, settings: StateSettings) -> Bools:
+    """The hand has risen since it took its load."""
+    ragged = features.ragged
+    if features.position is None or not len(loaded):
+        return np.zeros(len(loaded), np.bool_)
+    start, stop = runs_of(loaded, ragged)
+    group = np.repeat(np.arange(len(start), dtype=np.int64), stop - start)
+    rise = features.position[:, 2] - np.repeat(features.position[start, 2], stop - start)
+    return (running_max_in(group, rise) > settings.flown_m) & loaded
+
+
+def _slip(
+    features: Features,
+    loaded: Bools,
+    shut: Bools,
+    closing: Bools,
+    opening: Bools,
+    load: Ints,
+    settings: StateSettings,
+) -> Bools:
+    """The load moves against the hand while the fingers are not opening: it lags, or falls."""
+    ragged = features.ragged
+    if (
+        features.relative_shift is None
+        or features.object_shift is None
+        or features.hand_shift is None
+        or features.object_seen is None
+        or features.object_noise is None
+    ):
+        return np.zeros(len(loaded), np.bool_)
+    here = np.arange(len(loaded))
+    slot = np.maximum(load, 0)
+    relative = features.relative_shift[here, slot]
+    seen = features.object_seen[here, slot]
+    slack = 4.0 * features.object_noise[here, slot] + 0.008
+    apart = seen & (load >= 0) & (relative > settings.slip_share * features.hand_shift + slack)
+    moving = features.object_shift[here, slot] > slack
+    # either it is still between the fingers and lags, or it has just left them and is not yet at rest
+    taken_at = last_where(loaded, ragged.first)
+    let_go = last_where(opening, ragged.first)
+    left = (taken_at >= 0) & (let_go < taken_at) & ~loaded & moving
+    mask = apart & (loaded | left) & ~opening & ~closing
+    return without_short(mask, ragged, gap=0.1, run=0.1) & ~opening & ~closing
+
+
+def _contacts(
+    features: Features,
+    loaded: Bools,
+    flown: Bools,
+    closing: Bools,
+    opening: Bools,
+    slip: Bools,
+    settings: StateSettings,
+) -> tuple[Bools, Bools]:
+    """Split external force into work on something (press) and what nothing explains (bump)."""
+    ragged = features.ragged
+    nothing = np.zeros(len(loaded), np.bool_)
+    if features.touching is None or features.position is None or features.speed is None or not len(loaded):
+        return nothing, nothing
+    touching = without_short(features.touching, ragged, gap=0.12, run=0.05)
+    start, stop = runs_of(touching, ragged)
+    length = stop - start
+    seconds = length * ragged.period[ragged.episode[start]]
+
+    def share(mask: Any) -> Doubles:
+        out: Doubles = per_run(np.add, mask.astype(np.int64), start) / np.maximum(length, 1)
+        return out
+
+    path = per_run(np.add, features.speed * features.moving * ragged.period[ragged.episode], start)
+    together = features.together(0.35)
+    company = share(together.any(axis=1)) if together is not None else np.zeros(len(start))
+    end = stop - 1
+    soon = ragged.frames(0.6)[ragged.episode[start]]
+    opens = next_where(opening, ragged.last)
+    opens_soon = (opens[start] >= 0) & (opens[start] <= end + soon)
+    closes = next_where(closing, ragged.last)
+    just = ragged.frames(0.25)[ragged.episode[start]]
+    closes_soon = (closes[start] >= 0) & (closes[start] <= end + just)
+    last_close = last_where(closing, ragged.first)[start]
+    just_closed = (last_close >= 0) & (start - last_close <= just)
+
+    on = touching[start]
+    with_load = share(loaded) > 0.5
+    in_air = share(flown) > 0.5
+    long = seconds >= settings.press_s
+    stroke = path > settings.stroke_m
+    pull = on & with_load & ~in_air & long
+    wipe = on & with_load & in_air & long & stroke & (seconds > 0.6)
+    push = on & ~with_load & long & (((company > 0.4) & ~just_closed) | (stroke & (seconds > 1.0)))
+    explained = closes_soon | just_closed | (share(closing | opening) > 0.3) | (with_load & opens_soon)
+    bump = on & ~pull & ~wipe & ~push & ~explained
+    press_run = np.repeat(pull | wipe | push, length)
+    return press_run & ~slip, np.repeat(bump, length)
+
+
+def _steady(code: Ints, features: Features, settings: StateSettings) -> Ints:
+    """Give runs shorter than the flicker time to the run before them (the first ones to the run after)."""
+    ragged = features.ragged
+    start, stop = runs_of(code, ragged)
+    long = (stop - start) >= ragged.frames(settings.flicker_s)[ragged.episode[start]]
+    long |= np.isin(code[start], (State.CLOSING, State.OPENING, State.SLIP))
+    episode = ragged.episode[start]
+    first = np.searchsorted(episode, episode)
+    last = np.searchsorted(episode, episode, side="right") - 1
+    before = last_where(long, first)
+    after = next_where(long, last)
+    source = np.where(before >= 0, before, np.where(after >= 0, after, np.arange(len(start))))
+    return np.repeat(code[start][source], stop - start)
