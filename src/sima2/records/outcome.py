@@ -47,3 +47,16 @@ class Outcome(Table):
     def known(self) -> NDArray[np.bool_]:
         """Where success is known, shape (n,)."""
         return ~np.isnan(self.success)
+
+    def filled_with(self, success: NDArray[np.float64], failed_at_s: NDArray[np.float64]) -> Outcome:
+        """Where success is not known, what the segments suggest, marked ``inferred``; arrays of shape (n,)."""
+        gaps = ~self.known
+        told = gaps & ~np.isnan(success)
+        source = self.source.recode(OUTCOME_SOURCES)
+        return Outcome(
+            success=np.where(gaps, success, self.success),
+            failed_at_s=np.where(np.isnan(self.failed_at_s), failed_at_s, self.failed_at_s),
+            damage=self.damage,
+            nominal=self.nominal,
+            source=Text(np.where(told, OUTCOME_SOURCES.index("inferred"), source), OUTCOME_SOURCES),
+        )

@@ -51,6 +51,8 @@ class Features:
     """Speed below which the arm is at rest, shape (T,)."""
     width: Doubles | None
     """Gripper width or opening, gaps filled, shape (T,)."""
+    metric_width: bool
+    """``width`` is in m; otherwise it is an opening 0–1."""
     width_rate: Doubles | None
     """per s, shape (T,)."""
     width_range: Doubles
@@ -148,6 +150,7 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         speed=speed,
         still_below=still,
         width=width,
+        metric_width=channels.gripper_width is not None,
         width_rate=rate,
         width_range=span,
         width_closed=closed,

@@ -155,6 +155,10 @@ def _outcomes(
     fail(cut_by_slip, "gripper_slip")
     fail(acting & (next_kind == CODE["collision"]), "collision")
     flag = per_run(np.logical_or, failed, start) if n else np.zeros(0, np.bool_)
+    if features.gripping is None and features.object_position is None:
+        # fingers alone show whether they closed on something, but not whether it stayed or where it went
+        outcome[_is(kind, "lift", "transport", "place", "release", "wipe", "push")] = OUTCOME["unknown"]
+        flag &= _is(kind, "grasp", "pull")
     fail(_is(kind, "grasp") & flag, "missed_grasp")
     if features.position is not None and n:
         moved = np.sqrt(((features.position[stop - 1] - features.position[start]) ** 2).sum(axis=1))

@@ -13,6 +13,7 @@ from sima2.segmentation.signals import (
     Bools,
     Doubles,
     Ints,
+    Ragged,
     last_where,
     next_where,
     per_run,
@@ -56,6 +57,10 @@ class StateSettings:
     """Fingers move when they would cross that share of their range in a second; the slowest grippers need 3 s."""
     finger_travel: float = 0.05
     """Share of the range that a closing or opening covers at least."""
+    able_m: float = 0.004
+    """m; fingers whose range so far is smaller have not been used."""
+    able_share: float = 0.15
+    """The same as a share, where only the opening 0–1 is known."""
     flicker_s: float = 0.08
     """States shorter than that are noise (the convention's shortest segment is 0.1 s)."""
     load_gap: float = 0.03
@@ -131,10 +136,11 @@ def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]
     half = ragged.frames(0.1)[ragged.episode]
     rate_noise = features.width_noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period[ragged.episode])
     fast = np.maximum(settings.finger_share_per_s * features.width_range, 5.0 * rate_noise)
+    able = features.width_range > (settings.able_m if features.metric_width else settings.able_share)
     found = []
     for sign in (-1.0, 1.0):
         mask = without_short(
-            (sign * features.width_rate > fast) & (features.width_range > 0),
+            (sign * features.width_rate > fast) & able,
             ragged,
             gap=settings.flicker_s,
             run=settings.flicker_s,
@@ -154,10 +160,8 @@ def _shut(features: Features, closing: Bools, opening: Bools) -> Bools:
         return np.ones(len(ragged.time), np.bool_)
     closed_at = last_where(closing, ragged.first)
     opened_at = last_where(opening, ragged.first)
-    untouched = (closed_at < 0) & (opened_at < 0)
-    # before any finger motion: closed if the fingers stand in the lower part of their range
-    low = features.width < features.width_closed + 0.6 * features.width_range
-    out: Bools = np.where(untouched, low, closed_at > opened_at) & ~closing & ~opening
+    # before any finger motion nothing is known of a load; only force or company can show one there
+    out: Bools = (closed_at > opened_at) & ~closing & ~opening
     return out
 
 
@@ -181,10 +185,20 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         if together is not None and features.hand_shift is not None:
             # poses are known: a hand that travels while nothing travels with it is empty
             held = held & ~_travels_alone(features, shut, together)
+        else:
+            # fingers alone cannot show when a load is lost: what was closed on something stays so until they open
+            held = _whole_runs(shut, held, ragged)
     else:
         together = features.together(0.35)
         held = np.zeros(len(busy), np.bool_) if together is None else together.any(axis=1)
     return without_short(held & ~busy, ragged, gap=0.12, run=0.1) & ~busy
+
+
+def _whole_runs(runs: Bools, evidence: Bools, ragged: Ragged) -> Bools:
+    """The runs for more than half of which there is evidence."""
+    start, stop = runs_of(runs, ragged)
+    share = per_run(np.add, evidence.astype(np.int64), start) / np.maximum(stop - start, 1)
+    return np.repeat(runs[start] & (share > 0.5), stop - start)
 
 
 def _travels_alone(features: Features, shut: Bools, together: Bools) -> Bools:

@@ -1,0 +1,8 @@
+"""Measured claims: every number in the README comes from a command in this room."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BENCHES: Final = ("throughput",)
+"""Benches that exist, each a module with ``run`` and ``table``."""

@@ -1,0 +1,39 @@
+"""One row an episode: who, what, how long, and how it ended as far as known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.table import Table, Text, column, text
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeTable(Table):
+    """The episodes of a run in the order of their source; those in quarantine are not here."""
+
+    episode_index: NDArray[np.int64] = column(np.int64)
+    episode_id: Text = text()
+    family: Text = text()
+    robot: Text = text()
+    policy: Text = text()
+    session: Text = text()
+    instruction: Text = text()
+    debug_mode: NDArray[np.bool_] = column(np.bool_)
+    frames: NDArray[np.int64] = column(np.int64)
+    duration_s: NDArray[np.float64] = column(np.float64)
+    success: NDArray[np.float64] = column(np.float64)
+    """1, 0 or NaN."""
+    outcome_source: Text = text()
+    inferred_success: NDArray[np.float64] = column(np.float64)
+    """What the segments alone suggest: 1, 0 or NaN."""
+    inferred_confidence: NDArray[np.float32] = column(np.float32)
+    failure_reason: Text = text()
+    """Reason of the last failed segment, empty where none failed."""
+    nominal: NDArray[np.bool_] = column(np.bool_)
+    """A reference episode: designated, else by the rule that the summary states."""
+    segments: NDArray[np.int64] = column(np.int64)
+    source: Text = text()
+    """Where it came from, of its provenance."""
