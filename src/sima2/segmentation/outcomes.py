@@ -115,6 +115,8 @@ def _objects(
     slot[toward & (following >= 0)] = slot[following[toward & (following >= 0)]]
     back = _is(kind, "retreat", "recovery_maneuver", "release") & (slot < 0) & (earlier >= 0)
     slot[back] = slot[earlier[back]]
+    ahead = _is(kind, "recovery_maneuver") & (slot < 0) & (following >= 0)
+    slot[ahead] = slot[following[ahead]]
     return slot
 
 

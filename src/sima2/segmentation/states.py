@@ -232,6 +232,8 @@ def _load(features: Features, loaded: Bools) -> tuple[Ints, Ints]:
     apart = features.object_position[start] - features.position[start][:, None]
     distance = np.sqrt((apart * apart).sum(axis=2))
     distance[~features.object_seen[start]] = np.inf
+    # a few frames of noise are no company
+    company[company < 0.15 * (stop - start)[:, None]] = 0
     best = company.max(axis=1)
     candidate = np.where((best > 1)[:, None], company >= 0.6 * best[:, None], True)
     choice = np.argmin(np.where(candidate, distance, np.inf), axis=1)

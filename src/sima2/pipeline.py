@@ -1,0 +1,249 @@
+"""The phases in order: calibrate, pass 1 over raw signals, freeze, pass 2 over tables, finalize.
+
+Everything here is a pure function of a source and of tables; who runs it, and where results are kept, is told by
+``orchestrator`` and ``execution``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sima2.records.econ import EconTable
+from sima2.records.episodes import EpisodeTable
+from sima2.records.intake import QuarantineTable
+from sima2.records.primitives import PrimitiveTable
+from sima2.records.segments import SegmentTable
+from sima2.records.table import Table, Text
+
+if TYPE_CHECKING:
+    from sima2.client import Intake, Source
+    from sima2.segmentation_engine import SegmentationEngine
+    from sima2.tags.observations import RiskObservations, SegmentObservations
+
+SHARD_EPISODES: Final = 250
+"""Episodes of a shard: a few MB of Parquet, and a small part of any run worth resuming."""
+CALIBRATION_SPANS: Final = 8
+CALIBRATION_EPISODES: Final = 160
+"""Scales come from so many episodes, in spans spread evenly over the source: enough for a quantile, cheap to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a run's results depend on, and where they go."""
+
+    source: str = "synthetic"
+    path: Path | None = None
+    column_map: Path | None = None
+    outcomes: Path | None = None
+    mix: str = "hardening"
+    families: tuple[str, ...] = ()
+    episodes: int | None = None
+    seed: int = 0
+    rate_hz: float = 20.0
+    jobs: int = 1
+    engine: str = "local"
+    batch_size: int = 125
+    """Rollouts in memory at once; changes no result."""
+    out: Path = Path("results")
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come."""
+
+    phase: str
+    done: int
+    total: int
+    """Episodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run found: the content of ``summary.json``."""
+
+    out: Path
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What pass 1 needs to know of the source beforehand, from unlabelled rollouts."""
+
+    engine: SegmentationEngine
+    nominal_s: Mapping[str, float]
+    """Median duration of each family, s."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShardTask:
+    """A span of the source to take through pass 1."""
+
+    source: Source
+    calibration: Calibration
+    shard: int
+    start: int
+    stop: int
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstPass:
+    """What pass 1 leaves of a shard."""
+
+    shard: int
+    episodes: EpisodeTable
+    segments: SegmentTable
+    primitives: PrimitiveTable
+    econ: EconTable
+    observations: SegmentObservations
+    landmarks: RiskObservations
+    quarantine: QuarantineTable
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def tables(self) -> dict[str, Table]:
+        """The tables by the name they are stored under."""
+        return {
+            "episode_shards": self.episodes,
+            "segments": self.segments,
+            "primitives": self.primitives,
+            "econ": self.econ,
+            "observations": self.observations,
+            "landmarks": self.landmarks,
+            "quarantine_shards": self.quarantine,
+        }
+
+
+def calibrate(source: Source) -> Calibration:
+    """Scales of each robot and nominal durations, from a fixed, even sample of the source."""
+    from sima2.segmentation_engine import SegmentationEngine
+
+    total = source.episodes
+    each = max(1, CALIBRATION_EPISODES // CALIBRATION_SPANS)
+    starts = sorted({int(s) for s in np.linspace(0, max(total - each, 0), CALIBRATION_SPANS)}) if total else []
+    seen = -1
+    batches = []
+    for start in starts:
+        begin, stop = max(start, seen), min(start + each, total)
+        if begin < stop:
+            batches.append(source.read(begin, stop).batch)
+            seen = stop
+    durations: dict[str, list[float]] = {}
+    for batch in batches:
+        for i, family in enumerate(batch.episodes.family):
+            durations.setdefault(family, []).append(_duration(batch.time, batch.offset, i))
+    return Calibration(
+        engine=SegmentationEngine().fit(batches),
+        nominal_s={family: float(np.median(values)) for family, values in sorted(durations.items())},
+    )
+
+
+def _duration(time: Any, offset: Any, i: int) -> float:
+    a, b = int(offset[i]), int(offset[i + 1])
+    return float(time[b - 1] - time[a]) if b > a else 0.0
+
+
+def first_pass(task: ShardTask, clock: Callable[[], float] | None = None) -> FirstPass:
+    """One look at the raw signals of a shard: all that later phases need of them."""
+    parts = []
+    for start in range(task.start, task.stop, task.batch_size):
+        stop = min(start + task.batch_size, task.stop)
+        parts.append(_first_pass_batch(task, start, stop, clock))
+    from sima2.tags.observations import pool, pool_risk
+
+    seconds: dict[str, float] = {}
+    for part in parts:
+        for name, value in part.seconds.items():
+            seconds[name] = seconds.get(name, 0.0) + value
+    return FirstPass(
+        shard=task.shard,
+        episodes=EpisodeTable.concat([part.episodes for part in parts]),
+        segments=SegmentTable.concat([part.segments for part in parts]),
+        primitives=PrimitiveTable.concat([part.primitives for part in parts]),
+        econ=EconTable.concat([part.econ for part in parts]),
+        observations=pool([part.observations for part in parts]),
+        landmarks=pool_risk([part.landmarks for part in parts]),
+        quarantine=QuarantineTable.concat([part.quarantine for part in parts]),
+        seconds=seconds,
+    )
+
+
+def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[], float] | None) -> FirstPass:
+    from sima2.analytics.econ import econ_vectors
+    from sima2.primitives.extractor import SemanticPrimitiveExtractor
+    from sima2.primitives.outcome_inference import OutcomeInference
+    from sima2.tags.observations import observe
+
+    watch = _Watch(clock)
+    engine = task.calibration.engine
+    intake = task.source.read(start, stop)
+    watch.lap("source")
+    batch = intake.batch
+    segments = engine.segment(batch)
+    watch.lap("segment")
+    primitives = SemanticPrimitiveExtractor().extract(segments)
+    inferred = OutcomeInference().infer(segments, batch.episodes.episode_id, batch.episodes.goal)
+    outcome = intake.outcome.filled_with(inferred.success, inferred.failed_at_s)
+    watch.lap("primitives")
+    econ = econ_vectors(batch, outcome)
+    watch.lap("econ")
+    observed = observe(batch, segments, engine.segment, task.calibration.nominal_s)
+    watch.lap("observe")
+    return FirstPass(
+        shard=task.shard,
+        episodes=_episode_table(intake, outcome, inferred, segments),
+        segments=segments,
+        primitives=primitives,
+        econ=econ,
+        observations=observed.segments,
+        landmarks=observed.risk,
+        quarantine=intake.quarantine,
+        seconds=watch.laps,
+    )
+
+
+def _episode_table(intake: Intake, outcome: Any, inferred: Any, segments: SegmentTable) -> EpisodeTable:
+    batch = intake.batch
+    each = batch.episodes
+    n = len(batch)
+    counts = np.bincount(segments.episode_id.recode(each.episode_id), minlength=n) if n else np.zeros(0)
+    return EpisodeTable(
+        episode_index=each.episode_index,
+        episode_id=Text.of(each.episode_id),
+        family=Text.of(each.family),
+        robot=Text.of(each.robot),
+        policy=Text.of(each.policy),
+        session=Text.of(each.session),
+        instruction=Text.of(each.instruction),
+        debug_mode=each.debug_mode,
+        frames=batch.length,
+        duration_s=np.array([_duration(batch.time, batch.offset, i) for i in range(n)]),
+        success=outcome.success,
+        outcome_source=outcome.source,
+        inferred_success=inferred.success,
+        inferred_confidence=inferred.confidence,
+        failure_reason=inferred.reason,
+        nominal=outcome.nominal,
+        segments=counts.astype(np.int64),
+        source=Text.of(p.get("source", "") for p in each.provenance),
+    )
+
+
+class _Watch:
+    """Seconds between laps, where a clock was given."""
+
+    def __init__(self, clock: Callable[[], float] | None) -> None:
+        self.laps: dict[str, float] = {}
+        self._clock = clock
+        self._last = clock() if clock else 0.0
+
+    def lap(self, name: str) -> None:
+        if self._clock:
+            now = self._clock()
+            self.laps[name] = self.laps.get(name, 0.0) + now - self._last
+            self._last = now
