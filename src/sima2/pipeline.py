@@ -7,7 +7,7 @@ Everything here is a pure function of a source and of tables; who runs it, and w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +19,14 @@ from sima2.records.intake import QuarantineTable
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
+from sima2.records.tags import TagTable
+from sima2.records.vocabulary import ANOMALIES
 
 if TYPE_CHECKING:
     from sima2.client import Intake, Source
     from sima2.segmentation_engine import SegmentationEngine
     from sima2.tags.observations import RiskObservations, SegmentObservations
+    from sima2.tags.references import References
 
 SHARD_EPISODES: Final = 250
 """Episodes of a shard: a few MB of Parquet, and a small part of any run worth resuming."""
@@ -190,7 +193,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     inferred = OutcomeInference().infer(segments, batch.episodes.episode_id, batch.episodes.goal)
     outcome = intake.outcome.filled_with(inferred.success, inferred.failed_at_s)
     watch.lap("primitives")
-    econ = econ_vectors(batch, outcome)
+    econ = econ_vectors(batch, outcome, nominal_s=task.calibration.nominal_s)
     watch.lap("econ")
     observed = observe(batch, segments, engine.segment, task.calibration.nominal_s)
     watch.lap("observe")
@@ -247,3 +250,72 @@ class _Watch:
             now = self._clock()
             self.laps[name] = self.laps.get(name, 0.0) + now - self._last
             self._last = now
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frozen:
+    """What is fitted between the passes."""
+
+    references: References
+    episodes: EpisodeTable
+    """All episodes, with ``nominal`` by the rule."""
+    nominal_rule: str
+
+
+def freeze(episodes: EpisodeTable, observations: SegmentObservations, landmarks: RiskObservations) -> Frozen:
+    """Fit references on nominal episodes, out of fold."""
+    from sima2.tags.observations import episode_places, failed_later
+    from sima2.tags.references import fit_references
+
+    nominal, rule = _nominal(episodes, observations)
+    place = episode_places(landmarks.episode_id, episodes.episode_id)
+    references = fit_references(observations, landmarks, nominal[place], failed_later(observations, landmarks))
+    return Frozen(references, replace(episodes, nominal=nominal), rule)
+
+
+def _nominal(episodes: EpisodeTable, observations: SegmentObservations) -> tuple[np.ndarray, str]:
+    """Reference episodes: designated ones, else recorded successes, else inferred ones in which nothing went wrong."""
+    from sima2.tags.observations import episode_places
+
+    usable = ~episodes.debug_mode
+    designated = episodes.nominal & usable
+    if designated.any():
+        return designated, "designated by the source"
+    success = (episodes.success == 1) & usable
+    told = success & episodes.outcome_source.isin("recorded", "task_sensor")
+    if told.any():
+        return told, "recorded successes"
+    wrong = observations.failed | observations.label.isin(*ANOMALIES, "recovery_maneuver")
+    marred = np.zeros(len(episodes), np.bool_)
+    marred[episode_places(observations.episode_id, episodes.episode_id)[wrong & ~observations.cut]] = True
+    clean = success & ~marred
+    if clean.any():
+        return clean, "inferred successes with no anomaly and no recovery"
+    return usable & ~marred, "episodes with no anomaly and no recovery (no outcome is known)"
+
+
+def second_pass(
+    frozen: Frozen,
+    episodes: EpisodeTable,
+    segments: SegmentTable,
+    primitives: PrimitiveTable,
+    observations: SegmentObservations,
+    landmarks: RiskObservations,
+) -> TagTable:
+    """Tags of a shard, from its tables and the frozen references alone."""
+    from sima2.tags.propagator import SemanticTagPropagator, TaggedEpisodes
+
+    tagged = TaggedEpisodes(
+        episode_id=episodes.episode_id,
+        frames=episodes.frames,
+        family=episodes.family,
+        debug_mode=episodes.debug_mode,
+        inferred_success=episodes.inferred_success,
+    )
+    return SemanticTagPropagator().propagate(segments, primitives, observations, landmarks, frozen.references, tagged)
+
+
+def strata(episodes: EpisodeTable) -> Text:
+    """Family × robot × policy × session of each episode: what was the same before anything happened."""
+    parts = (episodes.family, episodes.robot, episodes.policy, episodes.session)
+    return Text.of(" | ".join(row) for row in zip(*parts, strict=True))

@@ -1,0 +1,150 @@
+"""How fast and how large: the generator, every stage of the chain, memory, the start of the program; and its risk law."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from sima2.bench.calibration import calibration
+
+TARGETS: Final = {
+    "generator_rollouts_per_cpu_s": (2000.0, "at least"),
+    "memory_mb": (500.0, "at most"),
+    "help_cpu_s": (0.3, "at most"),
+    "risk_brier_skill": (0.0, "above"),
+    "risk_expected_calibration_error": (0.03, "at most"),
+}
+
+
+def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """All figures; ``episodes`` for memory and the chain, half of them (at least 5,000) for the risk law."""
+    progress("generator")
+    values: dict[str, Any] = {"episodes": episodes, "seed": seed, **_generator(seed)}
+    progress("risk law")
+    values |= _risk(max(5000, episodes // 2), seed)
+    progress("start")
+    values["help_cpu_s"] = _help_cpu()
+    progress(f"chain over {episodes} rollouts")
+    values |= _chain(episodes, seed)
+    values["targets"] = {
+        name: {"limit": limit, "sense": sense, "met": _met(values[name], limit, sense)}
+        for name, (limit, sense) in TARGETS.items()
+    }
+    return values
+
+
+def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures as a table: name, result, target."""
+    out = []
+    for name, value in values.items():
+        if isinstance(value, int | float):
+            target = values["targets"].get(name)
+            limit = f"{target['sense']} {target['limit']:g}: {'met' if target['met'] else 'MISSED'}" if target else ""
+            out.append((name.replace("_", " "), f"{value:,.4g}", limit))
+    for stage, rate in values["stage_frames_per_cpu_s"].items():
+        out.append((f"stage {stage}, frames/CPU-s", f"{rate:,.0f}", ""))
+    for row in values["risk"]["reliability"]:
+        out.append((f"risk said {row['p']:.2f}", f"{row['rate']:.3f} of {row['n']} failed", ""))
+    return out
+
+
+def _met(value: float, limit: float, sense: str) -> bool:
+    return value >= limit if sense == "at least" else value <= limit if sense == "at most" else value > limit
+
+
+def _generator(seed: int, rollouts: int = 2000, batch: int = 250) -> dict[str, Any]:
+    """Rollouts made in a CPU-second, all channels and truth; the median of three rounds."""
+    from sima2.client import Sima2Client
+
+    client = Sima2Client(seed=seed)
+    source = client.source(episodes=rollouts // 5)
+    total = min(rollouts, source.episodes)
+    source.read(0, batch)  # warm up
+    rates, frames = [], 0
+    for _ in range(3):
+        begin, frames = time.process_time(), 0
+        for start in range(0, total, batch):
+            frames += source.read(start, min(start + batch, total)).batch.frames
+        rates.append(total / (time.process_time() - begin))
+    return {
+        "generator_rollouts_per_cpu_s": float(np.median(rates)),
+        "generator_frames_per_rollout": frames / total,
+    }
+
+
+def _risk(episodes: int, seed: int) -> dict[str, Any]:
+    """The generator's own risk at the first frame against what happened, and a shuffled control."""
+    from sima2.client import Sima2Client
+
+    risk, event = [], []
+    for part in Sima2Client(seed=seed + 1).batches(episodes=-(-episodes // 5), batch_size=250):
+        if part.truth is not None:
+            risk.append(part.truth.episodes.initial_risk)
+            event.append(part.truth.episodes.event_frame >= 0)
+    p, y = np.concatenate(risk), np.concatenate(event)
+    known = np.isfinite(p)
+    p, y = p[known], y[known]
+    real = calibration(p, y)
+    control = calibration(np.random.default_rng(seed).permutation(p), y)
+    return {
+        "risk": real.plain(),
+        "risk_brier_skill": real.brier_skill,
+        "risk_expected_calibration_error": real.expected_error,
+        "risk_shuffled_brier_skill": control.brier_skill,
+    }
+
+
+def _help_cpu() -> float:
+    """CPU seconds of ``sima2 --help``: the median of five."""
+    spent = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "sima2", "--help"], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return float(np.median(spent))
+
+
+_CHILD: Final = """
+import json, resource, sys, time
+from pathlib import Path
+from sima2.orchestrator import run_pipeline
+from sima2.pipeline import RunSettings
+begin = time.process_time(); wall = time.perf_counter()
+summary = run_pipeline(RunSettings(episodes=int(sys.argv[1]), seed=int(sys.argv[2]), out=Path(sys.argv[3])))
+print(json.dumps({"cpu": time.process_time() - begin, "wall": time.perf_counter() - wall,
+    "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "summary": dict(summary.values)}))
+"""
+
+
+def _chain(episodes: int, seed: int) -> dict[str, Any]:
+    """A whole run in a process of its own, so that its peak memory is its own."""
+    import json
+
+    from sima2.client import Sima2Client
+
+    families = max(1, Sima2Client(seed=seed).source(episodes=1).episodes)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", _CHILD, str(-(-episodes // families)), str(seed), str(Path(folder) / "out")]
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
+    told = json.loads(done.stdout.splitlines()[-1])
+    summary = told["summary"]
+    seconds = summary["seconds"]
+    return {
+        "rollouts": summary["episodes"]["ok"],
+        "frames": summary["frames"],
+        "chain_rollouts_per_cpu_s": summary["episodes"]["ok"] / told["cpu"],
+        "chain_rollouts_per_wall_s": summary["episodes"]["ok"] / told["wall"],
+        "memory_mb": told["rss"] / 1024,
+        "stage_frames_per_cpu_s": {
+            stage: summary["frames"] / spent for stage, spent in seconds.items() if spent > 1e-3
+        },
+    }
