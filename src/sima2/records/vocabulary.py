@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 LABELS: Final = (
@@ -51,3 +52,16 @@ OUTCOME_SOURCES: Final = ("none", "recorded", "task_sensor", "inferred")
 RELATIONS: Final = ("opened", "placed_on", "placed_in", "wiped", "visible", "held", "home")
 """What a goal asks of its object: moved along its joint, at rest on or in the target, wiped, seen, held, at home."""
 UNKNOWN: Final = "unknown"
+
+_INSTANCE: Final = re.compile(r"(?:_(?:[A-Za-z]|[0-9]+))+$")
+
+
+def object_class(name: str) -> str:
+    """Class of an object: its name without the suffixes that number an instance (``_<letter>``, ``_<digits>``).
+
+    Only the form of the suffix counts, never what a name means.
+
+    >>> object_class("drawer_handle_a"), object_class("cup_12"), object_class("unknown_mesh_v9"), object_class("_a")
+    ('drawer_handle', 'cup', 'unknown_mesh_v9', '_a')
+    """
+    return _INSTANCE.sub("", name) or name

@@ -1,0 +1,1 @@
+"""What the episodes teach: evidence in integers, an ontology, a task graph, and proposals. All of it advice."""

@@ -1,0 +1,282 @@
+"""What the order of segments, and the tags on them, say of a task: counts that merge by addition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.knowledge.evidence import STEPS
+from sima2.knowledge.support import sample
+from sima2.records.segments import SegmentTable
+from sima2.records.table import Table, Text, column, text
+from sima2.records.tags import TagTable
+from sima2.records.vocabulary import UNKNOWN, object_class
+
+START: Final = "start"
+END: Final = "end"
+FAILED: Final = "(fail)"
+"""Suffix of a step that ended in failure or retry."""
+REPEATS: Final = 3
+"""Failures of the same step in a row, without a success between, after which to give up is proposed."""
+CRITICAL: Final = 0.9
+"""Severity above which strangeness asks for a stop."""
+HIGH_RISK: Final = 0.8
+
+_KEYS: Final = ("fact", "family", "object", "source", "target")
+
+
+@dataclass(frozen=True, eq=False)
+class TaskEvidence(Table):
+    """Facts about a family's tasks, one row each, sorted by all its keys."""
+
+    fact: Text = text()
+    """``step``, ``transition``, ``failed``, ``recovered``, ``repeated``, ``assessed_risk``, ``lucky``,
+    ``assessed_ood``, ``critical_ood``, ``visual_ood``."""
+    family: Text = text()
+    object: Text = text()
+    """Object class where the fact concerns one."""
+    source: Text = text()
+    """Step (or the first of a transition); a correction's path for ``recovered``; the reason for ``repeated``."""
+    target: Text = text()
+    """Second step of a transition; the step that was mended or repeated."""
+    count: NDArray[np.int64] = column(np.int64)
+    """Occurrences; episodes for ``repeated`` and for tags."""
+    duration_us: NDArray[np.int64] = column(np.int64)
+    """Microseconds in all, for ``step``: an integer, so that sums are exact in any order."""
+    episodes: Text = text()
+    """JSON list of the smallest ids behind it."""
+
+    def to_json(self) -> str:
+        """Rows as lists."""
+        names = list(self.columns())
+        rows = [[row[name] for name in names] for row in self.rows()]
+        return json.dumps({"columns": names, "rows": rows})
+
+    @classmethod
+    def from_json(cls, content: str) -> TaskEvidence:
+        """The evidence that :meth:`to_json` wrote."""
+        data = json.loads(content)
+        columns: dict[str, Any] = {name: [row[k] for row in data["rows"]] for k, name in enumerate(data["columns"])}
+        return cls(**columns)
+
+
+def merge(parts: Sequence[TaskEvidence]) -> TaskEvidence:
+    """Evidence of disjoint sets of episodes together: associative, commutative, exact."""
+    table = TaskEvidence.concat(parts)
+    if not len(table):
+        return TaskEvidence.empty()
+    return _collected(table, [set(json.loads(each)) for each in table.episodes.tolist()])
+
+
+def task_evidence(segments: SegmentTable, family: Mapping[str, str], *, repeats: int = REPEATS) -> TaskEvidence:
+    """Steps, transitions, failures, recoveries and repeated failures of whole episodes.
+
+    Args:
+        segments: of whole episodes, in order.
+        family: family by episode id; ``unknown`` where it is missing.
+        repeats: failures in a row that count as repeated.
+    """
+    n = len(segments)
+    if not n:
+        return TaskEvidence.empty()
+    step = _steps(segments)
+    of = _families(segments.episode_id, family)
+    micros = np.rint((segments.end_t - segments.start_t) * 1e6).astype(np.int64)
+    blank = Text.full(n, "")
+    parts = [_facts("step", segments.episode_id, of, blank, blank, step, micros)]
+    new = np.ones(n, np.bool_)
+    new[1:] = (np.diff(segments.episode_id.codes) != 0) | (np.diff(segments.manipulator.codes) != 0)
+    inner = np.flatnonzero(~new)
+    first, last = np.flatnonzero(new), np.append(np.flatnonzero(new)[1:], n) - 1
+    ends = ((first, Text.full(len(first), START), step[first]), (last, step[last], Text.full(len(last), END)))
+    for rows, source, target in ((inner, step[inner - 1], step[inner]), *ends):
+        parts.append(_facts("transition", segments.episode_id[rows], of[rows], blank[rows], source, target))
+    parts += _failures(segments, of, repeats)
+    return merge(parts)
+
+
+def tag_evidence(tags: TagTable, segments: SegmentTable, family: Mapping[str, str]) -> TaskEvidence:
+    """Lucky successes, critical strangeness without a recovery at once, and visual strangeness, by family.
+
+    Args:
+        tags: of whole episodes.
+        segments: of the same episodes: they tell what followed at once.
+        family: family by episode id.
+    """
+    level = np.nan_to_num(tags.level)
+    risky = tags.tag.isin("RiskTag")
+    lucky = tags.tag.isin("LuckySuccessTag") & (level > HIGH_RISK)
+    strange = tags.tag.isin("OODTag")
+    fired = strange & (level > 0)
+    critical = fired & (np.nan_to_num(tags.severity) > CRITICAL)
+    contained = _followed_by_recovery(tags, critical, segments)
+    chosen = {
+        "assessed_risk": risky & ~np.isnan(tags.level),
+        "lucky": lucky,
+        "assessed_ood": strange & ~np.isnan(tags.level),
+        "critical_ood": critical & ~contained,
+        "visual_ood": fired & tags.source.isin("visual"),
+    }
+    parts = []
+    for fact, mask in chosen.items():
+        _, rows = np.unique(tags.episode_id.codes[mask], return_index=True)
+        rows = np.flatnonzero(mask)[rows]
+        blank = Text.full(len(rows), "")
+        ids = tags.episode_id[rows]
+        parts.append(_facts(fact, ids, _families(ids, family), blank, blank, blank))
+    return merge(parts)
+
+
+def _failures(segments: SegmentTable, of: Text, repeats: int) -> list[TaskEvidence]:
+    """How often each step failed, what mended it, and where it failed again and again.
+
+    A loop over failed attempts, each of which looks at the few segments up to the next attempt.
+    """
+    rows = np.flatnonzero(segments.label.isin(*STEPS))
+    failed = segments.outcome.isin("failure", "retry")
+    codes = [getattr(segments, name).codes[rows] for name in ("episode_id", "manipulator", "object", "label")]
+    order = rows[np.lexsort((rows, *codes[::-1]))]
+    same = np.ones(max(len(order) - 1, 0), np.bool_)
+    for name in ("episode_id", "manipulator", "object", "label"):
+        column_codes = getattr(segments, name).codes[order]
+        same &= column_codes[1:] == column_codes[:-1]
+    lost = rows[failed[rows]]
+    blank = Text.full(len(lost), "")
+    things = _classes(segments.object)
+    parts = [_facts("failed", segments.episode_id[lost], of[lost], things[lost], blank, segments.label[lost])]
+    a, b = order[:-1], order[1:]
+    mended = np.flatnonzero(same & failed[a] & segments.outcome.isin("success")[b])
+    paths = Text.of(_path(segments, int(a[k]), int(b[k])) for k in mended)
+    by = a[mended]
+    parts.append(_facts("recovered", segments.episode_id[by], of[by], things[by], paths, segments.label[by]))
+    again = _repeated(order, same, failed, segments, repeats)
+    parts.append(
+        _facts(
+            "repeated",
+            segments.episode_id[again],
+            of[again],
+            things[again],
+            segments.failure_reason[again],
+            segments.label[again],
+        )
+    )
+    return parts
+
+
+def _repeated(
+    order: NDArray[np.int64],
+    same: NDArray[np.bool_],
+    failed: NDArray[np.bool_],
+    segments: SegmentTable,
+    repeats: int,
+) -> NDArray[np.int64]:
+    """Attempts that are the ``repeats``-th failure of the same step in a row; once an episode and reason."""
+    lost = failed[order]
+    streak_start = np.ones(len(order), np.bool_)
+    streak_start[1:] = ~same | (lost[1:] != lost[:-1])
+    begin = np.maximum.accumulate(np.where(streak_start, np.arange(len(order)), 0)) if len(order) else order
+    nth = order[lost & (np.arange(len(order)) - begin + 1 == repeats)]
+    keys = [getattr(segments, name).codes[nth] for name in ("episode_id", "object", "label", "failure_reason")]
+    _, first = np.unique(np.stack(keys), axis=1, return_index=True)
+    return np.asarray(nth[np.sort(first)])
+
+
+def _path(segments: SegmentTable, failed: int, mended: int) -> str:
+    """Correction between a failure and its mending: a maneuver and whether the hand approached anew."""
+    between = segments.label[np.arange(failed + 1, mended)]
+    names = [name for name in ("recovery_maneuver", "approach") if between.isin(name).any()]
+    return " → ".join(names) or "retry"
+
+
+def _followed_by_recovery(tags: TagTable, critical: NDArray[np.bool_], segments: SegmentTable) -> NDArray[np.bool_]:
+    """Critical tags after whose span the next segment but ``idle`` is a recovery maneuver, shape (n,)."""
+    contained = np.zeros(len(tags), np.bool_)
+    active = segments.take(~segments.label.isin("idle"))
+    rank = {name: k for k, name in enumerate(active.episode_id.names)}
+    lift = int(max(active.start_frame.max(initial=0), tags.end_frame.max(initial=0))) + 1
+    key = active.episode_id.codes.astype(np.int64) * lift + active.start_frame
+    order = np.argsort(key, kind="stable")
+    is_recovery = active.label.isin("recovery_maneuver")
+    for row in np.flatnonzero(critical).tolist():
+        episode = rank.get(tags.episode_id[row])
+        if episode is not None:
+            k = int(np.searchsorted(key[order], episode * lift + tags.end_frame[row]))
+            following = order[k] if k < len(order) else -1
+            contained[row] = (
+                following >= 0 and active.episode_id.codes[following] == episode and bool(is_recovery[following])
+            )
+    return contained
+
+
+def _facts(
+    fact: str,
+    episode_id: Text,
+    family: Text,
+    thing: Text,
+    source: Text,
+    target: Text,
+    duration_us: NDArray[np.int64] | None = None,
+) -> TaskEvidence:
+    """One row an occurrence, collected."""
+    n = len(episode_id)
+    if not n:
+        return TaskEvidence.empty()
+    rows = TaskEvidence(
+        fact=Text.full(n, fact),
+        family=family,
+        object=thing,
+        source=source,
+        target=target,
+        count=np.ones(n, np.int64),
+        duration_us=np.zeros(n, np.int64) if duration_us is None else duration_us,
+        episodes=Text.full(n, "[]"),
+    )
+    return _collected(rows, None, episode_id)
+
+
+def _collected(
+    table: TaskEvidence, samples: Sequence[Iterable[str]] | None, episode_id: Text | None = None
+) -> TaskEvidence:
+    """One row for each key, sorted; counts and durations added, samples united."""
+    names = {name: tuple(sorted(set(getattr(table, name).names))) for name in _KEYS}
+    codes = np.stack([getattr(table, name).recode(names[name]) for name in _KEYS])
+    cells, place = np.unique(codes, axis=1, return_inverse=True)
+    place = place.ravel()
+    m = cells.shape[1]
+    count, micros = np.zeros(m, np.int64), np.zeros(m, np.int64)
+    np.add.at(count, place, table.count)
+    np.add.at(micros, place, table.duration_us)
+    behind: list[set[str]] = [set() for _ in range(m)]
+    if samples is not None:
+        for k, each in zip(place.tolist(), samples, strict=True):
+            behind[k].update(each)
+    elif episode_id is not None:
+        pairs = np.unique(np.stack([place, episode_id.codes]), axis=1)
+        for k, code in pairs.T.tolist():
+            behind[k].add(episode_id.names[code])
+    columns = {name: Text.of(names[name][c] for c in cells[k].tolist()) for k, name in enumerate(_KEYS)}
+    return TaskEvidence(**columns, count=count, duration_us=micros, episodes=Text.of(sample(each) for each in behind))
+
+
+def _steps(segments: SegmentTable) -> Text:
+    """Label of each segment, marked where it failed."""
+    lost = segments.outcome.isin("failure", "retry")
+    names = [*segments.label.names, *(name + FAILED for name in segments.label.names)]
+    return Text(segments.label.codes + lost * len(segments.label.names), names)
+
+
+def _families(episode_id: Text, family: Mapping[str, str]) -> Text:
+    if not len(episode_id):
+        return Text.of(())
+    return Text.of([family.get(name, UNKNOWN) for name in episode_id.names])[episode_id.codes]
+
+
+def _classes(names: Text) -> Text:
+    if not len(names):
+        return Text.of(())
+    return Text.of([object_class(name) if name else UNKNOWN for name in names.names])[names.codes]

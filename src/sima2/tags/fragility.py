@@ -1,0 +1,123 @@
+"""FragilityTag: what the episode is about to do has often failed in other episodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.table import Text
+from sima2.records.vocabulary import CONTACT_ACTIONS, object_class
+from sima2.tags.observations import RiskObservations, SegmentObservations
+from sima2.tags.rows import NOT_ASSESSED, TagRows, blank_rows
+
+ACTIONS: Final = ("approach", *CONTACT_ACTIONS)
+"""Labels that are attempts at something."""
+_USUAL: Final = 0.5
+"""An action is to be expected where at least this share of the episodes with such an object did it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRate:
+    """How often an action on an object class failed."""
+
+    object: str
+    """Object class."""
+    action: str
+    trials: int
+    failures: int
+    episodes: int
+    """Episodes that tried it."""
+    usual: bool
+    """At least half of the episodes with such an object tried it."""
+
+    @property
+    def rate(self) -> float:
+        """Posterior mean of the failure rate under Jeffreys' prior."""
+        return (self.failures + 0.5) / (self.trials + 1.0)
+
+    @property
+    def lower(self) -> float:
+        """Lower 95 % bound of the failure rate (Clopper–Pearson, one-sided)."""
+        from scipy.special import betaincinv
+
+        if not self.failures:
+            return 0.0
+        return float(betaincinv(self.failures, self.trials - self.failures + 1, 0.05))
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRates:
+    """Failure rates of the episodes of other folds."""
+
+    actions: tuple[ActionRate, ...]
+    trials: int
+    failures: int
+
+    @property
+    def pooled(self) -> float:
+        """Failure rate of any action on anything."""
+        return (self.failures + 0.5) / (self.trials + 1.0)
+
+    def most_fragile(self, name: str) -> ActionRate | None:
+        """The usual action on an object class whose failure rate is surest to be high, None for an unseen class."""
+        usual = [each for each in self.actions if each.object == name and each.usual]
+        return max(usual, key=lambda each: (each.lower, each.rate, each.action)) if usual else None
+
+
+def fit_failure_rates(rows: SegmentObservations) -> FailureRates:
+    """Count attempts and failures by object class and action, from whole episodes."""
+    rows = rows.take(~rows.cut & rows.label.isin(*ACTIONS) & ~rows.object.isin(""))
+    names = sorted({object_class(name) for name in rows.object.tolist()})
+    place = {name: k for k, name in enumerate(names)}
+    to_class = np.array([place.get(object_class(name), -1) for name in rows.object.names] or [0], np.int64)
+    thing, action = to_class[rows.object.codes], rows.label.recode(ACTIONS)
+    cell = thing * len(ACTIONS) + action
+    cells = len(names) * len(ACTIONS)
+    trials = np.bincount(cell, minlength=cells)
+    failures = np.bincount(cell[rows.failed], minlength=cells)
+    episodes = _distinct(cell, rows.episode_id, cells)
+    touching = _distinct(thing, rows.episode_id, len(names))
+    found = []
+    for k in np.flatnonzero(trials).tolist():
+        t, a = divmod(k, len(ACTIONS))
+        usual = bool(episodes[k] >= _USUAL * touching[t])
+        found.append(ActionRate(names[t], ACTIONS[a], int(trials[k]), int(failures[k]), int(episodes[k]), usual))
+    return FailureRates(tuple(found), int(trials.sum()), int(failures.sum()))
+
+
+def fragility_rows(risk: RiskObservations, rates: FailureRates) -> TagRows:
+    """One row an episode, from the object that it is about to act on and from rates of other folds.
+
+    The level is the failure rate where it is surely above that of any action on anything, else 0.
+
+    Args:
+        risk: what was known at the landmark.
+        rates: from episodes of other folds.
+    """
+    rows = blank_rows(risk.episode_id, "FragilityTag", "predictive", end=risk.landmark, available=risk.landmark)
+    per_name = [_verdict(name, rates) for name in risk.object.names]
+    for code, (level, source, details) in enumerate(per_name):
+        mine = (risk.object.codes == code) & (risk.landmark > 0)
+        rows.fill(mine, level=level, source=source, details=details)
+    return rows
+
+
+def _verdict(name: str, rates: FailureRates) -> tuple[float, str, str]:
+    worst = rates.most_fragile(object_class(name)) if name else None
+    if worst is None:
+        return float("nan"), NOT_ASSESSED, "no other episode acted on such an object" if name else "no object known"
+    words = (
+        f"{worst.action} of {worst.object} failed {worst.failures} of {worst.trials} times in other episodes "
+        f"(at least {worst.lower:.3f} with 95 % confidence; any action {rates.pooled:.3f})"
+    )
+    fragile = worst.lower > rates.pooled
+    return (worst.rate if fragile else 0.0), worst.action, words
+
+
+def _distinct(cell: NDArray[np.int64], episode_id: Text, cells: int) -> NDArray[np.int64]:
+    """Number of distinct episodes in each cell."""
+    pair = np.unique(np.stack([cell, episode_id.codes.astype(np.int64)]), axis=1)
+    return np.bincount(pair[0], minlength=cells) if cells else np.zeros(0, np.int64)

@@ -1,0 +1,232 @@
+"""What pass 1 sees of each segment and of each episode up to its landmark: measurements, nothing fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.rollout import RolloutBatch
+from sima2.records.segments import SegmentTable
+from sima2.records.table import Table, Text, column, matrix, text
+from sima2.records.vocabulary import ANOMALIES
+from sima2.tags.landmark import Landmarks, LandmarkSettings, landmarks
+from sima2.tags.prefix import FEATURES, nearest_names, prefix_features
+from sima2.tags.reductions import span_mean
+
+KINEMATICS: Final = ("max_speed", "max_joint_speed", "max_joint_torque", "peak_force")
+"""Kinematic columns of a segment, with the units of ``SegmentTable``."""
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentObservations(Table):
+    """One row a segment, of whole episodes (``cut`` false) and of episodes cut at their landmark (``cut`` true)."""
+
+    episode_id: Text = text()
+    family: Text = text()
+    cut: NDArray[np.bool_] = column(np.bool_)
+    """Seen in the episode cut at its landmark, and segmented as cut."""
+    segment_id: NDArray[np.int64] = column(np.int64)
+    label: Text = text()
+    object: Text = text()
+    start_frame: NDArray[np.int64] = column(np.int64)
+    end_frame: NDArray[np.int64] = column(np.int64)
+    failed: NDArray[np.bool_] = column(np.bool_)
+    """It ended in failure or retry."""
+    confidence: NDArray[np.float64] = column(np.float64)
+    log_duration: NDArray[np.float64] = column(np.float64)
+    """Natural logarithm of s; NaN for the last segment of a cut episode, whose end is not known."""
+    max_speed: NDArray[np.float64] = column(np.float64)
+    max_joint_speed: NDArray[np.float64] = column(np.float64)
+    max_joint_torque: NDArray[np.float64] = column(np.float64)
+    peak_force: NDArray[np.float64] = column(np.float64)
+    embedding: NDArray[np.float32] = matrix(np.float32)
+    """Mean vision embedding, shape (n, d); NaN where unseen, d = 0 where nobody recorded one."""
+
+
+@dataclass(frozen=True, eq=False)
+class RiskObservations(Table):
+    """One row an episode: what was known at its landmark. All but the identity comes from the cut episode."""
+
+    episode_id: Text = text()
+    family: Text = text()
+    object: Text = text()
+    """Object about to be acted on, as far as known at the landmark."""
+    landmark: NDArray[np.int64] = column(np.int64)
+    """Frames up to and including the landmark, 0 where it has none."""
+    contact: NDArray[np.bool_] = column(np.bool_)
+    """The landmark is a contact, not a share of time."""
+    failed_before: NDArray[np.bool_] = column(np.bool_)
+    """A segment that ended before the landmark had failed: the episode has left the risk set."""
+    feature: NDArray[np.float64] = matrix(np.float64)
+    """Prefix features in the order of ``prefix.FEATURES``, NaN where a channel is missing, shape (n, k)."""
+    embedding: NDArray[np.float32] = matrix(np.float32)
+    """Mean vision embedding of the prefix, shape (n, d)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observations:
+    """What pass 1 leaves behind for the references and for pass 2."""
+
+    segments: SegmentObservations
+    risk: RiskObservations
+
+
+def observe(
+    batch: RolloutBatch,
+    segments: SegmentTable,
+    segment: Callable[[RolloutBatch], SegmentTable],
+    nominal_s: Mapping[str, float],
+    settings: LandmarkSettings | None = None,
+) -> Observations:
+    """Measure every segment of a batch, and every episode up to its landmark.
+
+    Args:
+        batch: whole episodes.
+        segments: their segments.
+        segment: segments a batch; it is called on the episodes cut at their landmarks.
+        nominal_s: nominal duration in s by family, for episodes without an early contact.
+        settings: how the landmark is found.
+    """
+    marks = landmarks(batch, nominal_s, settings)
+    prefix = batch.prefix(marks.frames)
+    cut = segment(prefix.take(prefix.length > 0))
+    return Observations(
+        segments=pool([_observe_segments(batch, segments, cut=False), _observe_segments(prefix, cut, cut=True)]),
+        risk=observe_risk(prefix, cut, marks),
+    )
+
+
+def observe_risk(prefix: RolloutBatch, cut: SegmentTable, marks: Landmarks) -> RiskObservations:
+    """What was known of each episode at its landmark.
+
+    Args:
+        prefix: the episodes cut at their landmarks: nothing later reaches this function.
+        cut: their segments, segmented as cut.
+        marks: the landmarks, for the arm that touched.
+    """
+    place = _places(prefix, cut)
+    running = _last_of_episode(cut)
+    bad = cut.outcome.isin("failure", "retry") | cut.label.isin(*ANOMALIES, "recovery_maneuver")
+    failed = np.zeros(len(prefix), np.bool_)
+    # The segment that is under way at the landmark has no outcome yet, whatever its cut end looks like.
+    failed[place[bad & ~running]] = True
+    return RiskObservations(
+        episode_id=Text.of(prefix.episodes.episode_id),
+        family=Text.of(prefix.episodes.family),
+        object=Text.of(_object_ahead(prefix, cut, place)),
+        landmark=marks.frames,
+        contact=marks.contact,
+        failed_before=failed,
+        feature=prefix_features(prefix, cut, place, marks.arm),
+        embedding=_mean_embedding(prefix, prefix.offset[:-1], prefix.offset[1:]),
+    )
+
+
+def _observe_segments(batch: RolloutBatch, segments: SegmentTable, *, cut: bool) -> SegmentObservations:
+    place = _places(batch, segments)
+    first = batch.offset[place]
+    seconds = np.maximum(segments.end_t - segments.start_t, 0.0)
+    log_duration = np.log(seconds, out=np.full(len(seconds), np.nan), where=seconds > 0)
+    if cut:
+        log_duration[_last_of_episode(segments)] = np.nan
+    family = Text.of(batch.episodes.family)
+    return SegmentObservations(
+        episode_id=segments.episode_id,
+        family=family[place] if len(batch) else Text.of(()),
+        cut=np.full(len(segments), cut),
+        segment_id=segments.segment_id,
+        label=segments.label,
+        object=segments.object,
+        start_frame=segments.start_frame,
+        end_frame=segments.end_frame,
+        failed=segments.outcome.isin("failure", "retry"),
+        confidence=segments.confidence.astype(np.float64),
+        log_duration=log_duration,
+        embedding=_mean_embedding(batch, first + segments.start_frame, first + segments.end_frame),
+        **{name: getattr(segments, name).astype(np.float64) for name in KINEMATICS},
+    )
+
+
+def pool(parts: Sequence[SegmentObservations]) -> SegmentObservations:
+    """Observations end to end; embeddings of unequal width are filled up with NaN."""
+    widest = max((part.embedding.shape[1] for part in parts), default=0)
+    return SegmentObservations.concat([replace(part, embedding=_widen(part.embedding, widest)) for part in parts])
+
+
+def pool_risk(parts: Sequence[RiskObservations]) -> RiskObservations:
+    """Observations end to end; embeddings of unequal width are filled up with NaN."""
+    widest = max((part.embedding.shape[1] for part in parts), default=0)
+    return RiskObservations.concat(
+        [
+            replace(
+                part,
+                embedding=_widen(part.embedding, widest),
+                feature=part.feature if len(part) else np.zeros((0, len(FEATURES))),
+            )
+            for part in parts
+        ]
+    )
+
+
+def failed_later(segments: SegmentObservations, risk: RiskObservations) -> NDArray[np.bool_]:
+    """Episodes in which a segment failed that was not over at the landmark, in the order of ``risk``, shape (n,).
+
+    A grasp that began before the landmark and failed after it counts: at the landmark it had not failed.
+    """
+    place = episode_places(segments.episode_id, risk.episode_id)
+    bad = (segments.failed | segments.label.isin(*ANOMALIES)) & ~segments.cut & (place >= 0)
+    late = np.flatnonzero(bad)
+    late = late[segments.end_frame[late] > risk.landmark[place[late]]]
+    failed = np.zeros(len(risk), np.bool_)
+    failed[place[late]] = True
+    return failed
+
+
+def episode_places(episode_id: Text, among: Text) -> NDArray[np.int64]:
+    """Row of each episode id in a table with one row an episode, -1 where it is not there, shape (n,)."""
+    row = {name: k for k, name in enumerate(among)}
+    place = np.array([row.get(name, -1) for name in episode_id.names], np.int64)
+    return place[episode_id.codes] if len(place) else np.zeros(len(episode_id), np.int64)
+
+
+def _places(batch: RolloutBatch, segments: SegmentTable) -> NDArray[np.int64]:
+    return episode_places(segments.episode_id, Text.of(batch.episodes.episode_id))
+
+
+def _last_of_episode(segments: SegmentTable) -> NDArray[np.bool_]:
+    """The segment under way at the end, of each manipulator, shape (n,)."""
+    n = len(segments)
+    last = np.ones(n, np.bool_)
+    if n > 1:
+        last[:-1] = (np.diff(segments.episode_id.codes) != 0) | (np.diff(segments.manipulator.codes) != 0)
+    return last
+
+
+def _object_ahead(prefix: RolloutBatch, cut: SegmentTable, place: NDArray[np.int64]) -> list[str]:
+    """Object of the last cut segment that names one, else the goal's, else the nearest."""
+    last = np.full(len(prefix), -1, np.int64)
+    named = np.flatnonzero(~cut.object.isin(""))
+    ordered = named[np.lexsort((cut.end_frame[named], place[named]))]
+    last[place[ordered]] = ordered
+    near = nearest_names(prefix)
+    names = []
+    for row, goal, fallback in zip(last.tolist(), prefix.episodes.goal, near, strict=True):
+        names.append(cut.object[row] if row >= 0 else goal.object if goal is not None else fallback)
+    return names
+
+
+def _mean_embedding(batch: RolloutBatch, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.float32]:
+    if batch.embedding is None:
+        return np.zeros((len(start), 0), np.float32)
+    return span_mean(batch.embedding, start, stop).astype(np.float32)
+
+
+def _widen(embedding: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    missing = width - embedding.shape[1]
+    if not missing:
+        return embedding
+    return np.concatenate([embedding, np.full((len(embedding), missing), np.nan, np.float32)], axis=1)

@@ -1,0 +1,140 @@
+"""OODTag: a segment is strange beyond a calibrated level, and which channel says so."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.tags import TagTable
+from sima2.tags.conformal import conformal_p
+from sima2.tags.nominal import CHANNELS, Nominal
+from sima2.tags.observations import KINEMATICS, RiskObservations, SegmentObservations, episode_places
+from sima2.tags.rows import UNCALIBRATED, TagRows, blank_rows
+from sima2.tags.strangeness import Strangeness, in_scope
+
+Array = NDArray[np.float64]
+
+DEBUG: Final = "debug_mode"
+
+VISUAL_BANDS: Final = ((0.70, 0.5), (0.85, 0.8), (0.95, 1.0))
+"""Cosine distance from which a severity holds."""
+KINEMATIC_BANDS: Final = ((1.10, 0.6), (1.25, 0.8), (1.50, 1.0))
+"""Share of the nominal 99th percentile from which a severity holds: by 10 to 25 %, to 50 %, beyond."""
+TEMPORAL_BANDS: Final = ((3.0, 0.5), (4.0, 0.7), (6.0, 1.0))
+"""Duration over the primitive's mean (or mean over duration) from which a severity holds."""
+MILD: Final = 0.3
+"""Severity of what the calibrated test finds strange below all bands."""
+_UNKNOWN_SEVERITY: Final = 0.5
+"""Severity of motion that no label fits: the lowest named one."""
+_UNITS: Final = ("m/s", "rad/s", "N·m", "N")
+
+
+def ood_rows(
+    rows: SegmentObservations,
+    risk: RiskObservations,
+    debug: NDArray[np.bool_],
+    frames: NDArray[np.int64],
+    test: Strangeness | None,
+) -> TagTable:
+    """One row a segment that fired, and one for each episode in which none did.
+
+    A rollout's statistic is the smallest of its segments', so the rollout fires where a segment does, and a segment
+    that ends before the landmark fires whatever comes later: its row is predictive, the others diagnostic.
+
+    Args:
+        rows: segments, whole and cut.
+        risk: one row an episode, for the landmarks.
+        debug: episodes that are never tagged, shape (n,).
+        frames: frames of each episode, shape (n,).
+        test: calibrated on episodes of other folds.
+    """
+    calm = blank_rows(risk.episode_id, "OODTag", "predictive", end=frames, available=frames)
+    calm.fill(debug, source=DEBUG, details="debug episodes are not tagged")
+    if test is None or not test.rank:
+        calibrated_on = 0 if test is None else len(test.calibration)
+        calm.fill(
+            ~debug,
+            source=UNCALIBRATED,
+            details=f"{calibrated_on} nominal rollouts to calibrate on, at least 59 are needed",
+        )
+        return calm.frozen()
+    rows = rows.take(in_scope(rows, risk))
+    place = episode_places(rows.episode_id, risk.episode_id)
+    tails = test.log_tails(test.nominal.scores(rows))
+    statistic = np.asarray(np.fmin.reduce(tails, axis=1))
+    smallest = np.zeros(len(risk))
+    assessed = np.zeros(len(risk), np.bool_)
+    np.fmin.at(smallest, place, statistic)
+    assessed[place[~np.isnan(statistic)]] = True
+    quiet = assessed & ~debug
+    p = conformal_p(test.calibration, smallest)
+    calm.fill(quiet, level=0.0, severity=0.0, source="")
+    words = np.array([f"as ordinary as nominal rollouts (p = {each:.3f})" for each in p.tolist()], object)
+    calm.fill(quiet, details=words[quiet])
+    fired = np.flatnonzero((statistic < test.cutoff) & ~debug[place])
+    loud = np.zeros(len(risk), np.bool_)
+    loud[place[fired]] = True
+    strange = _fired_rows(rows.take(fired), risk.landmark[place[fired]], tails[fired], statistic[fired], test)
+    return TagTable.concat([calm.frozen().take(~loud), strange.frozen()])
+
+
+def _fired_rows(
+    rows: SegmentObservations, landmark: NDArray[np.int64], tails: Array, statistic: Array, test: Strangeness
+) -> TagRows:
+    out = blank_rows(rows.episode_id, "OODTag", "diagnostic", end=rows.end_frame, available=rows.end_frame)
+    if not len(rows):
+        return out
+    out.start[:] = rows.start_frame
+    out.fill(rows.end_frame <= landmark, kind="predictive")
+    channel = np.argmin(np.where(np.isnan(tails), np.inf, tails), axis=1)
+    out.source[:] = np.array(CHANNELS, object)[channel]
+    p = conformal_p(test.calibration, statistic)
+    out.level[:] = 1.0 - p
+    severity, words = _evidence(rows, channel, test.nominal)
+    out.severity[:] = severity
+    out.details[:] = np.array(
+        [
+            f"{label}: {each} (p = {q:.4f}, fires below {test.alpha:.4f})"
+            for label, each, q in zip(rows.label.tolist(), words, p.tolist(), strict=True)
+        ],
+        object,
+    )
+    return out
+
+
+def _evidence(rows: SegmentObservations, channel: NDArray[np.intp], nominal: Nominal) -> tuple[Array, list[str]]:
+    """Severity by the plain thresholds, and what was measured, for the channel that fired."""
+    distance, excess, ratio = nominal.cosine_distance(rows), nominal.excess(rows), nominal.duration_ratio(rows)
+    known = ~np.isnan(excess)
+    column = np.argmax(np.where(known, excess, -np.inf), axis=1)
+    over = np.where(known.any(axis=1), excess[np.arange(len(rows)), column], 0.0)
+    with np.errstate(divide="ignore"):
+        stretch = np.fmax(ratio, 1.0 / ratio)
+    doubt = np.full(len(rows), _UNKNOWN_SEVERITY)
+    bands = (banded(distance, VISUAL_BANDS), banded(over, KINEMATIC_BANDS), banded(stretch, TEMPORAL_BANDS), doubt)
+    severity = np.stack(bands)[channel, np.arange(len(rows))]
+    words = []
+    for k, c in enumerate(channel.tolist()):
+        if CHANNELS[c] == "visual":
+            words.append(f"cosine distance {distance[k]:.3f} from the nominal centroid")
+        elif CHANNELS[c] == "kinematic":
+            j = int(column[k])
+            size = float(getattr(rows, KINEMATICS[j])[k])
+            words.append(f"{KINEMATICS[j]} {size:.3g} {_UNITS[j]}, {over[k]:.2f} × the nominal 99th percentile")
+        elif CHANNELS[c] == "temporal":
+            words.append(f"{np.exp(rows.log_duration[k]):.2f} s, {ratio[k]:.2f} × the mean of this primitive")
+        else:
+            words.append(f"motion that no label fits, confidence {rows.confidence[k]:.2f}")
+    return severity, words
+
+
+def banded(measure: Array, bands: tuple[tuple[float, float], ...]) -> Array:
+    """Severity of each measure: that of the highest band it reaches, :data:`MILD` below all.
+
+    >>> banded(np.array([0.2, 0.7, 0.9, 1.2]), VISUAL_BANDS).tolist()
+    [0.3, 0.5, 0.8, 1.0]
+    """
+    levels = np.array([MILD, *(level for _, level in bands)])
+    return np.asarray(levels[np.searchsorted([edge for edge, _ in bands], np.nan_to_num(measure), side="right")])

@@ -1,0 +1,263 @@
+"""Features of an episode cut at its landmark, from raw channels and from the cut episode's own segments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.rollout import Floats, Manipulator, RolloutBatch
+from sima2.records.segments import SegmentTable
+from sima2.tags.reductions import head, row_median, span_max, span_mean, span_min, span_sum
+
+FEATURES: Final = (
+    "elapsed_s",
+    "speed_max",
+    "speed_mean",
+    "contact_speed",
+    "jerk",
+    "still_share",
+    "detour",
+    "joint_speed_max",
+    "joint_torque_max",
+    "effort_mean",
+    "object_distance",
+    "object_lateral",
+    "object_drift",
+    "object_reach",
+    "object_height",
+    "object_confidence",
+    "clearance",
+    "objects",
+    "opening",
+    "grip_force",
+    "contact_force",
+    "force_rise",
+    "segments",
+    "segment_confidence",
+    "idle_s",
+)
+"""Prefix features, SI units: time to the landmark; hand speed in it and in its last moment; root mean square jerk;
+share of time below a tenth of the top speed; path over straight line; joints; the nearest object's distance, offset
+across the direction of approach, own movement, place in the robot's frame and pose confidence; clearance to the next
+nearest; gripper, forces and rise of force at the landmark; pieces, confidence and pauses of the cut episode."""
+
+_MOMENT_FRAMES: Final = 4
+"""Frames before the landmark that count as its moment: enough for a speed, too few for another motion."""
+_STILL: Final = 0.1
+"""Below this share of its top speed a hand is taken to hesitate."""
+_REST_FRAMES: Final = 10
+
+Column = NDArray[np.float64]
+
+
+def prefix_features(
+    prefix: RolloutBatch, cut: SegmentTable, place: NDArray[np.int64], arm: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Features of every cut episode in the order of :data:`FEATURES`, NaN where a channel is missing, shape (n, k).
+
+    Args:
+        prefix: the episodes cut at their landmarks.
+        cut: their segments.
+        place: episode of each segment, shape (m,).
+        arm: manipulator that touched, shape (n,).
+    """
+    n = len(prefix)
+    out = np.full((n, len(FEATURES)), np.nan)
+    for k, channels in enumerate(prefix.manipulators.values()):
+        mine = arm == k
+        if mine.any():
+            found = _motion(prefix, channels) | _joints(prefix, channels) | _objects(prefix, channels)
+            found |= _touch(prefix, channels)
+            for name, values in found.items():
+                out[mine, FEATURES.index(name)] = values[mine]
+    for name, values in _pieces(n, cut, place).items():
+        out[:, FEATURES.index(name)] = values
+    start, some = prefix.offset[:-1], prefix.length > 0
+    elapsed = np.full(n, np.nan)
+    elapsed[some] = prefix.time[prefix.offset[1:][some] - 1] - prefix.time[start[some]]
+    out[:, FEATURES.index("elapsed_s")] = elapsed
+    out[~some] = np.nan
+    return out
+
+
+def _steps(prefix: RolloutBatch) -> tuple[Column, NDArray[np.bool_]]:
+    """Seconds since the frame before, and whether that frame is of the same episode, shapes (T,)."""
+    dt = np.diff(prefix.time, prepend=0.0)
+    inner = np.ones(prefix.frames, np.bool_)
+    inner[prefix.offset[:-1][prefix.length > 0]] = False
+    return dt, inner
+
+
+def _speed(position: Floats, dt: Column, inner: NDArray[np.bool_]) -> Column:
+    """Norm of the finite difference, NaN at the first frame of an episode, shape (T,)."""
+    step = np.zeros(position.shape, np.float64)
+    step[1:] = np.diff(position.astype(np.float64), axis=0)
+    speed = np.full(len(position), np.nan)
+    speed[inner] = np.sqrt(np.sum(step[inner] ** 2, axis=1)) / dt[inner]
+    return speed
+
+
+def _motion(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
+    if arm.ee_position is None:
+        return {}
+    start, stop = prefix.offset[:-1], prefix.offset[1:]
+    dt, inner = _steps(prefix)
+    speed = _speed(arm.ee_position, dt, inner)
+    top = span_max(speed, start, stop)
+    still = np.where(np.isnan(speed), np.nan, speed < np.repeat(_STILL * top, prefix.length))
+    path = span_sum(speed * dt, start, stop)
+    ends = _at(arm.ee_position, stop - 1, prefix) - _at(arm.ee_position, start, prefix)
+    line = np.sqrt(np.sum(ends**2, axis=1))
+    return {
+        "speed_max": top,
+        "speed_mean": span_mean(speed, start, stop),
+        "contact_speed": span_mean(speed, np.maximum(stop - _MOMENT_FRAMES, start), stop),
+        "jerk": _jerk(arm.ee_position, prefix, dt),
+        "still_share": span_mean(still, start, stop),
+        "detour": np.divide(path, line, out=np.full(len(line), np.nan), where=line > 0),
+    }
+
+
+def _jerk(position: Floats, prefix: RolloutBatch, dt: Column) -> Column:
+    """Root mean square of the third finite difference over dt cubed, in m/s³, shape (n,)."""
+    age = np.arange(prefix.frames) - np.repeat(prefix.offset[:-1], prefix.length)
+    third = np.full(prefix.frames, np.nan)
+    if prefix.frames > 3:
+        p = position.astype(np.float64)
+        difference = p[3:] - 3 * p[2:-1] + 3 * p[1:-2] - p[:-3]
+        inside = age[3:] >= 3
+        step = (dt[3:] + dt[2:-1] + dt[1:-2])[inside] / 3
+        values = np.full(prefix.frames - 3, np.nan)
+        values[inside] = np.sum(difference[inside] ** 2, axis=1) / step**6
+        third[3:] = values
+    return np.sqrt(span_mean(third, prefix.offset[:-1], prefix.offset[1:]))
+
+
+def _joints(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
+    start, stop = prefix.offset[:-1], prefix.offset[1:]
+    found: dict[str, Column] = {}
+    for name, channel in (("joint_speed_max", arm.joint_velocity), ("joint_torque_max", arm.joint_torque)):
+        if channel is not None:
+            found[name] = span_max(np.fmax.reduce(np.abs(channel), axis=1), start, stop)
+    if arm.joint_velocity is None and arm.joint_position is not None:
+        found["joint_speed_max"] = span_max(_joint_speed(arm.joint_position, prefix), start, stop)
+    if arm.effort_proxy is not None:
+        found["effort_mean"] = span_mean(np.fmax.reduce(np.abs(arm.effort_proxy), axis=1), start, stop)
+    return found
+
+
+def _joint_speed(position: Floats, prefix: RolloutBatch) -> Column:
+    """Speed of the fastest joint by finite difference, where no velocity was recorded, shape (T,)."""
+    dt, inner = _steps(prefix)
+    step = np.zeros(position.shape, np.float64)
+    step[1:] = np.abs(np.diff(position.astype(np.float64), axis=0))
+    speed = np.full(len(position), np.nan)
+    speed[inner] = np.fmax.reduce(step[inner], axis=1) / dt[inner]
+    return speed
+
+
+def _distances(prefix: RolloutBatch, arm: Manipulator) -> NDArray[np.float64] | None:
+    """From the hand to every object slot, shape (T, K), or None where either is unknown."""
+    if arm.ee_position is None or prefix.object_position is None:
+        return None
+    gap = prefix.object_position.astype(np.float64) - arm.ee_position[:, None, :]
+    return np.asarray(np.sqrt(np.sum(gap**2, axis=2)))
+
+
+def _nearest(distance: NDArray[np.float64], prefix: RolloutBatch) -> NDArray[np.int64]:
+    """Slot nearest to the hand at the last frame, -1 where no object is seen there, shape (n,)."""
+    last = _at(distance, prefix.offset[1:] - 1, prefix)
+    seen = ~np.isnan(last)
+    slot = np.argmin(np.where(seen, last, np.inf), axis=1) if last.shape[1] else np.zeros(len(last), np.int64)
+    return np.where(seen.any(axis=1), slot, -1)
+
+
+def _objects(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
+    distance = _distances(prefix, arm)
+    if distance is None or prefix.object_position is None or arm.ee_position is None or not distance.shape[1]:
+        return {}
+    start, stop = prefix.offset[:-1], prefix.offset[1:]
+    slot = _nearest(distance, prefix)
+    seen = slot >= 0
+    pick = np.maximum(slot, 0)
+    row = np.arange(len(prefix))
+    near_frame = np.repeat(pick, prefix.length)
+    others = distance.copy()
+    others[np.arange(prefix.frames), near_frame] = np.nan
+    target = prefix.object_position[np.arange(prefix.frames), near_frame]
+    hand, thing = _at(arm.ee_position, stop - 1, prefix), _at(target, stop - 1, prefix)
+    before = _at(arm.ee_position, np.maximum(stop - 1 - _MOMENT_FRAMES, start), prefix)
+    drift = thing - _at(target, start, prefix)
+    found = {
+        "object_distance": _at(distance, stop - 1, prefix)[row, pick],
+        "object_lateral": _across(thing - hand, hand - before),
+        "object_drift": np.sqrt(np.sum(drift**2, axis=1)),
+        "object_reach": np.sqrt(np.sum(thing[:, :2] ** 2, axis=1)),
+        "object_height": thing[:, 2],
+        "clearance": span_min(np.fmin.reduce(others, axis=1), start, stop),
+        "objects": np.array([float(len(names)) for names in prefix.objects]),
+    }
+    if prefix.object_confidence is not None:
+        sure = prefix.object_confidence[np.arange(prefix.frames), near_frame]
+        found["object_confidence"] = span_min(sure, start, stop)
+    return {name: np.where(seen, values, np.nan) for name, values in found.items()}
+
+
+def _across(gap: Column, direction: Column) -> Column:
+    """Length of the part of ``gap`` that is across ``direction``, NaN where there is no direction, shape (n,)."""
+    square = np.sum(direction**2, axis=1)
+    along = np.divide(np.sum(gap * direction, axis=1) ** 2, square, out=np.full(len(square), np.nan), where=square > 0)
+    return np.asarray(np.sqrt(np.maximum(np.sum(gap**2, axis=1) - along, 0.0)))
+
+
+def _touch(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
+    start, stop = prefix.offset[:-1], prefix.offset[1:]
+    found: dict[str, Column] = {}
+    width = arm.gripper_width if arm.gripper_width is not None else arm.gripper_opening
+    if width is not None:
+        found["opening"] = _at(width, stop - 1, prefix)
+    rises = []
+    back = np.maximum(stop - 1 - _MOMENT_FRAMES, start)
+    for name, force in (("grip_force", arm.grip_force), ("contact_force", arm.contact_force)):
+        if force is not None:
+            floor = row_median(head(force, start, stop, _REST_FRAMES))
+            found[name] = _at(force, stop - 1, prefix) - floor
+            rises.append(_at(force, stop - 1, prefix) - _at(force, back, prefix))
+    if rises:
+        passed = _at(prefix.time, stop - 1, prefix) - _at(prefix.time, back, prefix)
+        rise = np.fmax.reduce(np.stack(rises), axis=0)
+        found["force_rise"] = np.divide(rise, passed, out=np.full(len(rise), np.nan), where=passed > 0)
+    return found
+
+
+def _pieces(n: int, cut: SegmentTable, place: NDArray[np.int64]) -> dict[str, Column]:
+    count = np.bincount(place, minlength=n).astype(np.float64)
+    sure = np.bincount(place, weights=cut.confidence.astype(np.float64), minlength=n)
+    idle = np.where(cut.label.isin("idle"), cut.end_t - cut.start_t, 0.0)
+    return {
+        "segments": count,
+        "segment_confidence": np.divide(sure, count, out=np.full(n, np.nan), where=count > 0),
+        "idle_s": np.bincount(place, weights=idle, minlength=n),
+    }
+
+
+def nearest_names(prefix: RolloutBatch) -> list[str]:
+    """Name of the object nearest to the first hand that has a pose, at the last frame; empty where none is seen."""
+    for arm in prefix.manipulators.values():
+        distance = _distances(prefix, arm)
+        if distance is not None:
+            slots = _nearest(distance, prefix).tolist()
+            return [
+                names[slot] if 0 <= slot < len(names) else "" for names, slot in zip(prefix.objects, slots, strict=True)
+            ]
+    return [""] * len(prefix)
+
+
+def _at(values: NDArray[np.float32] | NDArray[np.float64], frame: NDArray[np.int64], prefix: RolloutBatch) -> Column:
+    """Rows of ``values`` at one frame of each episode, NaN where the episode is empty, shape (n, ...)."""
+    out = np.full((len(frame), *values.shape[1:]), np.nan)
+    some = prefix.length > 0
+    out[some] = values[frame[some]]
+    return out

@@ -1,0 +1,158 @@
+"""SemanticTagPropagator: from segments, observations and frozen references to tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.errors import RecordError, UsageError
+from sima2.records.primitives import PrimitiveTable
+from sima2.records.segments import SegmentTable
+from sima2.records.table import Text
+from sima2.records.tags import TagTable
+from sima2.tags.fragility import fragility_rows
+from sima2.tags.luck import luck_rows
+from sima2.tags.observations import RiskObservations, SegmentObservations, episode_places
+from sima2.tags.ood import ood_rows
+from sima2.tags.recovery import recovery_rows
+from sima2.tags.references import Fold, References
+from sima2.tags.risk import risk_rows
+from sima2.tags.specs import TAGS, THRESHOLDS
+from sima2.tags.strangeness import prefix_novelty
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaggedEpisodes:
+    """The episodes to be tagged, in the order of the tags to come (n of them)."""
+
+    episode_id: Text
+    frames: NDArray[np.int64]
+    """shape (n,)."""
+    family: Text
+    debug_mode: NDArray[np.bool_]
+    """shape (n,)."""
+    inferred_success: NDArray[np.float64]
+    """1, 0 or NaN, inferred from the segments, shape (n,)."""
+
+    def __post_init__(self) -> None:
+        n = len(self.episode_id)
+        for name in ("frames", "family", "debug_mode", "inferred_success"):
+            if len(getattr(self, name)) != n:
+                raise RecordError(f"TaggedEpisodes.{name} has {len(getattr(self, name))} entries for {n} episodes")
+
+    def __len__(self) -> int:
+        return len(self.episode_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticTagPropagator:
+    """Writes every tag raw; trust in tags is applied where they are read, never here."""
+
+    assumed_watts: float = 200.0
+    """W, with which a correction's energy is estimated where none was measured: the typical consumption that data
+    sheets state for a collaborative arm of 5 kg payload."""
+
+    def __post_init__(self) -> None:
+        if not self.assumed_watts > 0:
+            raise UsageError(f"assumed_watts is {self.assumed_watts}, it must be positive")
+
+    def propagate(
+        self,
+        segments: SegmentTable,
+        primitives: PrimitiveTable,
+        segment_observations: SegmentObservations,
+        risk_observations: RiskObservations,
+        references: References,
+        episodes: TaggedEpisodes,
+    ) -> TagTable:
+        """Tags of whole episodes, ordered by episode, tag and start; every episode has a row of every tag.
+
+        Args:
+            segments: of these episodes.
+            primitives: of these episodes; a recovery whose failed or mended step is ambiguous is not given.
+            segment_observations: of these episodes (rows of others are left aside).
+            risk_observations: one row an episode, likewise.
+            references: frozen, fitted out of fold.
+            episodes: what to tag.
+
+        Raises:
+            RecordError: if an episode has no risk observation.
+        """
+        place = episode_places(episodes.episode_id, risk_observations.episode_id)
+        if (place < 0).any():
+            missing = episodes.episode_id[int(np.argmax(place < 0))]
+            raise RecordError(f"episode {missing} has no risk observation: observe it in pass 1")
+        risk = risk_observations.take(place)
+        whose = episode_places(segment_observations.episode_id, episodes.episode_id)
+        observed = segment_observations.take(whose >= 0)
+        segments = segments.take(episode_places(segments.episode_id, episodes.episode_id) >= 0)
+        fold = references.fold(episodes.episode_id)
+        tables = [_by_fold(references, fold, observed, risk, episodes, judge) for judge in (_ahead, _strange)]
+        doubtful = _ambiguous(segments, primitives)
+        recovery = recovery_rows(segments, doubtful, episodes.episode_id, episodes.frames, self.assumed_watts)
+        level = _level(tables[0], "RiskTag", episodes.episode_id)
+        recovered = _level(recovery, "RecoveryTag", episodes.episode_id) > THRESHOLDS["RecoveryTag"]
+        luck = luck_rows(episodes.episode_id, episodes.frames, level, episodes.inferred_success, recovered)
+        return _ordered(TagTable.concat([*tables, recovery, luck.frozen()]), episodes.episode_id)
+
+
+Judge = Callable[[Fold, SegmentObservations, RiskObservations, TaggedEpisodes], TagTable]
+
+
+def _by_fold(
+    references: References,
+    fold: NDArray[np.int64],
+    observed: SegmentObservations,
+    risk: RiskObservations,
+    episodes: TaggedEpisodes,
+    judge: Judge,
+) -> TagTable:
+    """Let each episode be judged by the references that were fitted without it."""
+    whose = fold[episode_places(observed.episode_id, episodes.episode_id)]
+    parts = []
+    for k, references_of_fold in enumerate(references.folds):
+        mine = np.flatnonzero(fold == k)
+        if len(mine):
+            few = TaggedEpisodes(
+                episode_id=episodes.episode_id[mine],
+                frames=episodes.frames[mine],
+                family=episodes.family[mine],
+                debug_mode=episodes.debug_mode[mine],
+                inferred_success=episodes.inferred_success[mine],
+            )
+            parts.append(judge(references_of_fold, observed.take(whose == k), risk.take(mine), few))
+    return TagTable.concat(parts)
+
+
+def _ahead(fold: Fold, observed: SegmentObservations, risk: RiskObservations, episodes: TaggedEpisodes) -> TagTable:
+    """The tags that look no further than the landmark: only cut material is handed on."""
+    novelty = prefix_novelty(fold.strangeness, observed.take(observed.cut), risk.episode_id)
+    return TagTable.concat([risk_rows(risk, novelty, fold.risk).frozen(), fragility_rows(risk, fold.rates).frozen()])
+
+
+def _strange(fold: Fold, observed: SegmentObservations, risk: RiskObservations, episodes: TaggedEpisodes) -> TagTable:
+    return ood_rows(observed, risk, episodes.debug_mode, episodes.frames, fold.strangeness)
+
+
+def _level(tags: TagTable, name: str, episode_id: Text) -> NDArray[np.float64]:
+    """Highest level of a tag in each episode, NaN where it was not assessed, shape (n,)."""
+    rows = tags.take(tags.tag.isin(name))
+    level = np.full(len(episode_id), np.nan)
+    np.fmax.at(level, episode_places(rows.episode_id, episode_id), rows.level)
+    return level
+
+
+def _ambiguous(segments: SegmentTable, primitives: PrimitiveTable) -> NDArray[np.bool_]:
+    """Segments whose primitive is ambiguous, shape (n,)."""
+    doubtful = primitives.take(primitives.ambiguous)
+    known = set(zip(doubtful.episode_id.tolist(), doubtful.segment_id.tolist(), strict=True))
+    rows = zip(segments.episode_id.tolist(), segments.segment_id.tolist(), strict=True)
+    return np.array([row in known for row in rows], np.bool_)
+
+
+def _ordered(tags: TagTable, episode_id: Text) -> TagTable:
+    place = episode_places(tags.episode_id, episode_id)
+    return tags.take(np.lexsort((tags.end_frame, tags.start_frame, tags.tag.recode(tuple(TAGS)), place)))

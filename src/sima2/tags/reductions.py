@@ -1,0 +1,101 @@
+"""Reductions over ragged spans: each result depends on the rows of its own span alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def _reduce(ufunc: np.ufunc, values: Array, start: Array, stop: Array, empty: float) -> NDArray[np.float64]:
+    """``ufunc`` over the rows ``start[i]:stop[i]``; ``empty`` where there are none.
+
+    The closing row of a span is an index of its own, so spans may overlap or leave gaps.
+    """
+    out = np.full((len(start), *values.shape[1:]), empty)
+    some = np.flatnonzero(stop > start)
+    if not len(some):
+        return out
+    padded = np.concatenate([values, np.zeros((1, *values.shape[1:]), values.dtype)])
+    cuts = np.stack([start[some], stop[some]], axis=1).ravel()
+    out[some] = ufunc.reduceat(padded, cuts, axis=0)[::2]
+    return out
+
+
+def span_max(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
+    """Largest known value of each span, NaN where none is known, shape (n, ...).
+
+    >>> span_max(np.array([1.0, np.nan, 3.0]), np.array([0, 1]), np.array([1, 3])).tolist()
+    [1.0, 3.0]
+    """
+    return _reduce(np.fmax, np.asarray(values, np.float64), start, stop, np.nan)
+
+
+def span_min(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
+    """Smallest known value of each span, NaN where none is known, shape (n, ...)."""
+    return _reduce(np.fmin, np.asarray(values, np.float64), start, stop, np.nan)
+
+
+def span_sum(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
+    """Sum of the known values of each span, 0 where none is known, shape (n, ...)."""
+    values = np.asarray(values, np.float64)
+    return _reduce(np.add, np.where(np.isnan(values), 0.0, values), start, stop, 0.0)
+
+
+def span_mean(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
+    """Mean of the known values of each span, NaN where none is known, shape (n, ...).
+
+    >>> span_mean(np.array([1.0, np.nan, 3.0]), np.array([0, 1]), np.array([3, 2])).tolist()
+    [2.0, nan]
+    """
+    values = np.asarray(values, np.float64)
+    known = span_sum((~np.isnan(values)).astype(np.float64), start, stop)
+    total = span_sum(values, start, stop)
+    mean: NDArray[np.float64] = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
+    return mean
+
+
+def head(values: Array, start: Array, stop: Array, rows: int) -> NDArray[np.float64]:
+    """The first ``rows`` values of each span side by side, NaN beyond its end, shape (n, rows)."""
+    where = start[:, None] + np.arange(rows)
+    inside = where < stop[:, None]
+    out = np.full(where.shape, np.nan)
+    out[inside] = values[where[inside]]
+    return out
+
+
+def row_median(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median of the known values of each row, NaN where none is known, shape (n,)."""
+    known = np.sum(~np.isnan(table), axis=1)
+    ordered = np.sort(table, axis=1)
+    row = np.arange(len(table))
+    low, high = np.maximum(known - 1, 0) // 2, known // 2
+    high = np.minimum(high, np.maximum(known - 1, 0))
+    return np.where(known > 0, 0.5 * (ordered[row, low] + ordered[row, high]), np.nan)
+
+
+def running_max(values: Array, span: Array) -> NDArray[np.int64]:
+    """Largest value so far within each span, for integers of less than 2**40, shape (T,).
+
+    Args:
+        values: integers, at least 0, shape (T,).
+        span: ascending number of the span of each row, shape (T,).
+    """
+    lift = span.astype(np.int64) << 40
+    top: NDArray[np.int64] = np.maximum.accumulate(np.asarray(values, np.int64) + lift) - lift
+    return top
+
+
+def first_true(flag: NDArray[np.bool_], start: Array, stop: Array) -> NDArray[np.int64]:
+    """First row of each span where ``flag`` holds, counted from its start; -1 where it never does, shape (n,).
+
+    >>> first_true(np.array([False, True, False]), np.array([0, 2]), np.array([2, 3])).tolist()
+    [1, -1]
+    """
+    hits = np.flatnonzero(flag)
+    place = np.searchsorted(hits, start)
+    hit = np.append(hits, np.iinfo(np.int64).max)[place]
+    return np.where(hit < stop, hit - start, -1).astype(np.int64)

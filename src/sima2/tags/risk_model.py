@@ -1,0 +1,232 @@
+"""P(failure after the landmark | what was known at it): a ridge logistic regression, partially pooled over families."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.rollout import fold_of
+from sima2.records.table import Text
+from sima2.records.vocabulary import object_class
+from sima2.tags.logistic import fit_ridge_logistic, log_loss, probability
+from sima2.tags.observations import RiskObservations
+
+Array = NDArray[np.float64]
+
+LEAST_OF_A_CLASS: Final = 20
+"""Below so many failures (or so many episodes without) in the other folds no risk is assessed."""
+_LEAST_OF_A_FAMILY: Final = 60
+"""A family with fewer episodes keeps the pooled slopes."""
+_PENALTIES: Final = (3.0, 30.0, 300.0)
+"""Precisions of the prior on standardised slopes, of which held-out episodes choose."""
+_GROUP_PENALTY: Final = 1.0
+"""Precision of the prior on a family's or an object class's intercept: a logit of 1 either way is common."""
+_CLIP: Final = 4.0
+"""Standard deviations at which a feature stops counting more: one wild reading shall not decide alone."""
+_VIEWS: Final = 16
+"""Principal components kept of the embedding."""
+_MOST_GROUPS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RiskModel:
+    """A fitted model; p columns of the design."""
+
+    unit: Array
+    """Typical size of each feature, shape (f,)."""
+    mean: Array
+    """Mean of asinh(feature / unit), shape (f,)."""
+    deviation: Array
+    """Its standard deviation, 0 where the feature is of no use, shape (f,)."""
+    missing: NDArray[np.int64]
+    """Features whose absence is itself a column, shape (q,)."""
+    view_mean: Array
+    """Mean embedding, shape (d,)."""
+    view: Array
+    """Principal components over their standard deviations, shape (v, d)."""
+    families: tuple[str, ...]
+    classes: tuple[str, ...]
+    """Object classes."""
+    weight: Array
+    """Pooled weights, shape (p,)."""
+    family_weight: Array
+    """Weights of each family, shape (len(families), p)."""
+    n: int
+    """Episodes it was fitted on."""
+    failures: int
+
+    def design(self, risk: RiskObservations, novelty: Array) -> Array:
+        """Columns: intercept, features, absences, views, families, object classes; shape (n, p)."""
+        raw = _raw(risk, novelty)
+        bent = np.arcsinh(raw / self.unit)
+        known = ~np.isnan(bent) & (self.deviation > 0)
+        z = np.divide(bent - self.mean, self.deviation, out=np.zeros(bent.shape), where=known)
+        blocks = [np.ones((len(raw), 1)), np.clip(z, -_CLIP, _CLIP), np.isnan(raw[:, self.missing]).astype(np.float64)]
+        blocks.append(self._views(risk.embedding))
+        blocks.append(_one_hot(risk.family, self.families))
+        blocks.append(_one_hot(_classes(risk.object), self.classes))
+        return np.ascontiguousarray(np.concatenate(blocks, axis=1))
+
+    def risk(self, risk: RiskObservations, novelty: Array) -> Array:
+        """P(failure after the landmark) of each episode, shape (n,)."""
+        x = self.design(risk, novelty)
+        level = probability(x, self.weight)
+        for k, family in enumerate(self.families):
+            mine = risk.family.isin(family)
+            level[mine] = probability(x[mine], self.family_weight[k])
+        return level
+
+    def _views(self, embedding: NDArray[np.float32]) -> Array:
+        if not len(self.view) or embedding.shape[1] != self.view.shape[1]:
+            return np.zeros((len(embedding), len(self.view)))
+        centred = embedding.astype(np.float64) - self.view_mean
+        z = np.einsum("ij,kj->ik", centred, self.view)
+        return np.asarray(np.clip(np.nan_to_num(z), -_CLIP, _CLIP))
+
+
+def fit_risk(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) -> RiskModel | None:
+    """Fit on episodes that had not failed at their landmark.
+
+    Args:
+        risk: those episodes, shape (n,).
+        novelty: their visual and kinematic score up to the landmark, shape (n, 2).
+        failed: whether a segment failed later, shape (n,).
+
+    Returns:
+        The model, or None where failures or their absence are too few to learn from.
+    """
+    failures = int(failed.sum())
+    if min(failures, len(failed) - failures) < LEAST_OF_A_CLASS:
+        return None
+    draft = _scales(risk, novelty, failed)
+    x, y = draft.design(risk, novelty), failed.astype(np.float64)
+    held_out = np.array([fold_of(f"penalty for {name}", 3) == 0 for name in risk.episode_id.tolist()], np.bool_)
+    slopes = _slopes(draft)
+    choice = [
+        log_loss(x[held_out], y[held_out], fit_ridge_logistic(x[~held_out], y[~held_out], _penalty(slopes, strength)))
+        for strength in _PENALTIES
+    ]
+    strength = _PENALTIES[int(np.argmin(choice))]
+    pooled = fit_ridge_logistic(x, y, _penalty(slopes, strength))
+    of_family = _family_weights(draft, risk.family, x, y, held_out, strength, pooled)
+    return replace(draft, weight=pooled, family_weight=of_family)
+
+
+def _family_weights(
+    draft: RiskModel,
+    family: Text,
+    x: Array,
+    y: Array,
+    held_out: NDArray[np.bool_],
+    strength: float,
+    pooled: Array,
+) -> Array:
+    """Weights of each family, shrunk towards the pooled ones as far as held-out episodes advise."""
+    weights = np.tile(pooled, (len(draft.families), 1))
+    slopes = _slopes(draft)
+    pooled_then = fit_ridge_logistic(x[~held_out], y[~held_out], _penalty(slopes, strength))
+    masks = [family.isin(name) for name in draft.families]
+    able = [k for k, mine in enumerate(masks) if int(mine.sum()) >= _LEAST_OF_A_FAMILY]
+
+    def loss(penalty: Array) -> float:
+        total = 0.0
+        for k in able:
+            train, test = masks[k] & ~held_out, masks[k] & held_out
+            if train.any() and test.any():
+                total += int(test.sum()) * log_loss(
+                    x[test], y[test], fit_ridge_logistic(x[train], y[train], penalty, pooled_then)
+                )
+        return total
+
+    stay = sum(
+        int((masks[k] & held_out).sum()) * log_loss(x[masks[k] & held_out], y[masks[k] & held_out], pooled_then)
+        for k in able
+        if (masks[k] & held_out).any()
+    )
+    losses = [loss(np.full(x.shape[1], each)) for each in _PENALTIES]
+    if able and min(losses) < stay:
+        penalty = np.full(x.shape[1], _PENALTIES[int(np.argmin(losses))])
+        for k in able:
+            weights[k] = fit_ridge_logistic(x[masks[k]], y[masks[k]], penalty, pooled)
+    return weights
+
+
+def _scales(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) -> RiskModel:
+    """A model with scales but no weights yet."""
+    raw = _raw(risk, novelty)
+    f = raw.shape[1]
+    unit, mean, deviation = np.ones(f), np.zeros(f), np.zeros(f)
+    for j in range(f):
+        known = raw[~np.isnan(raw[:, j]), j]
+        size = np.abs(known[known != 0])
+        if len(size):
+            unit[j] = np.median(size)
+            bent = np.arcsinh(known / unit[j])
+            mean[j], deviation[j] = np.mean(bent), np.std(bent)
+    deviation[deviation < 1e-9] = 0.0
+    absent = np.isnan(raw)
+    share = absent.mean(axis=0)
+    _, first = np.unique(absent, axis=1, return_index=True)
+    some = [j for j in sorted(first.tolist()) if 0.0 < share[j] < 1.0]
+    view_mean, view = _principal_views(risk.embedding)
+    blank = np.zeros(0)
+    return RiskModel(
+        unit=unit,
+        mean=mean,
+        deviation=deviation,
+        missing=np.array(some, np.int64),
+        view_mean=view_mean,
+        view=view,
+        families=_most_frequent(risk.family),
+        classes=_most_frequent(_classes(risk.object)),
+        weight=blank,
+        family_weight=blank,
+        n=len(failed),
+        failures=int(failed.sum()),
+    )
+
+
+def _slopes(model: RiskModel) -> NDArray[np.int64]:
+    """Width of each block of the design but the intercept: slopes, then groups."""
+    return np.array(
+        [len(model.unit) + len(model.missing) + len(model.view), len(model.families) + len(model.classes)], np.int64
+    )
+
+
+def _penalty(slopes: NDArray[np.int64], strength: float) -> Array:
+    return np.concatenate([[0.0], np.full(slopes[0], strength), np.full(slopes[1], _GROUP_PENALTY)])
+
+
+def _raw(risk: RiskObservations, novelty: Array) -> Array:
+    return np.concatenate([risk.feature, novelty], axis=1)
+
+
+def _principal_views(embedding: NDArray[np.float32]) -> tuple[Array, Array]:
+    seen = embedding[~np.isnan(embedding).any(axis=1)].astype(np.float64)
+    d = embedding.shape[1]
+    if len(seen) < 2 or not d:
+        return np.zeros(d), np.zeros((0, d))
+    mean = seen.mean(axis=0)
+    value, vector = np.linalg.eigh(np.cov(seen - mean, rowvar=False).reshape(d, d))
+    top = np.argsort(-value, kind="stable")[:_VIEWS]
+    top = top[value[top] > 1e-9 * max(float(value.max()), 1e-30)]
+    return mean, np.ascontiguousarray((vector[:, top] / np.sqrt(value[top])).T)
+
+
+def _classes(names: Text) -> Text:
+    return Text.concat([Text.of([object_class(name)]) for name in names.names] or [Text.of(())])[names.codes]
+
+
+def _most_frequent(names: Text) -> tuple[str, ...]:
+    count: dict[str, int] = {}
+    for name, found in zip(names.names, np.bincount(names.codes, minlength=len(names.names)).tolist(), strict=True):
+        count[name] = count.get(name, 0) + found
+    return tuple(sorted((n for n in count if count[n]), key=lambda n: (-count[n], n))[:_MOST_GROUPS])
+
+
+def _one_hot(names: Text, columns: tuple[str, ...]) -> Array:
+    code = names.recode(columns)
+    return np.asarray(code[:, None] == np.arange(len(columns)), np.float64)

@@ -1,0 +1,82 @@
+"""Rows of one tag under construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.table import Text
+from sima2.records.tags import TagTable
+
+NOT_ASSESSED: Final = "not_assessed"
+UNCALIBRATED: Final = "uncalibrated"
+
+
+@dataclass(slots=True, eq=False)
+class TagRows:
+    """Columns of a :class:`TagTable` for one tag, filled by masks; only the function that made them writes them."""
+
+    tag: str
+    episode: NDArray[np.object_]
+    kind: NDArray[np.object_]
+    value: NDArray[np.float64]
+    level: NDArray[np.float64]
+    severity: NDArray[np.float64]
+    source: NDArray[np.object_]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    details: NDArray[np.object_]
+    available: NDArray[np.int64]
+
+    def fill(self, where: NDArray[Any], **columns: Any) -> None:
+        """Set columns of some rows."""
+        for name, values in columns.items():
+            getattr(self, name)[where] = values
+
+    def frozen(self) -> TagTable:
+        """The finished rows."""
+        return TagTable(
+            episode_id=Text.of(self.episode.tolist()),
+            tag=Text.full(len(self.episode), self.tag),
+            kind=Text.of(self.kind.tolist()),
+            value=self.value,
+            level=self.level,
+            severity=self.severity,
+            source=Text.of(self.source.tolist()),
+            start_frame=self.start,
+            end_frame=self.end,
+            details=Text.of(self.details.tolist()),
+            available_at_frame=self.available,
+        )
+
+
+def blank_rows(
+    episode_id: Text, tag: str, kind: str, *, end: NDArray[np.int64], available: NDArray[np.int64]
+) -> TagRows:
+    """One row an episode, not assessed yet."""
+    n = len(episode_id)
+
+    def words(value: str) -> NDArray[np.object_]:
+        out = np.empty(n, object)
+        out[:] = value
+        return out
+
+    def nothing() -> NDArray[np.float64]:
+        return np.full(n, np.nan)
+
+    return TagRows(
+        tag=tag,
+        episode=episode_id.decode(),
+        kind=words(kind),
+        value=nothing(),
+        level=nothing(),
+        severity=nothing(),
+        source=words(NOT_ASSESSED),
+        start=np.zeros(n, np.int64),
+        end=np.array(end, np.int64),
+        details=words(""),
+        available=np.array(available, np.int64),
+    )

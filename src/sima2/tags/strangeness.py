@@ -1,0 +1,138 @@
+"""One statistic of strangeness a rollout, calibrated on nominal rollouts that fitted nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.rollout import fold_of
+from sima2.records.table import Text
+from sima2.tags.conformal import certified_rank
+from sima2.tags.nominal import CHANNELS, Nominal, fit_nominal
+from sima2.tags.observations import RiskObservations, SegmentObservations, episode_places
+
+Array = NDArray[np.float64]
+
+_KNOTS = 90
+"""Percentiles kept of the bulk of a channel; beyond the last one the tail is taken to fall exponentially."""
+_LEAST = 20
+"""A channel known in fewer rollouts of the fit part is left out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strangeness:
+    """A calibrated test of strangeness."""
+
+    nominal: Nominal
+    knots: Array
+    """Percentiles 1 … 90 of each channel's rollout score on the fit part, shape (channels, 90); NaN where unknown."""
+    mean_excess: Array
+    """Mean excess of a channel's score over its last knot, shape (channels,)."""
+    calibration: Array
+    """Statistics of the calibration rollouts, ascending, shape (n,)."""
+    rank: int
+    """The test fires below the statistic of this rank; 0 where it is not calibrated."""
+    n_fit: int
+
+    @property
+    def alpha(self) -> float:
+        """Nominal level that certifies the promised rate, 0 where uncalibrated."""
+        return self.rank / (len(self.calibration) + 1.0)
+
+    @property
+    def cutoff(self) -> float:
+        """The test fires below this statistic; -inf where uncalibrated."""
+        return float(self.calibration[self.rank - 1]) if self.rank else -np.inf
+
+    def log_tails(self, scores: Array) -> Array:
+        """Logarithm of the share of nominal rollouts that score as high on a channel, NaN where unknown.
+
+        Beyond the 90th percentile the share is extrapolated by an exponential tail (peaks over threshold), so that
+        what lies beyond all that was fitted is still ordered, and ties do not waste the calibration.
+
+        Args:
+            scores: one column a channel, shape (n, channels); the result has the same shape.
+        """
+        out = np.full(scores.shape, np.nan)
+        for c in range(scores.shape[1]):
+            knots = self.knots[c]
+            if np.isnan(knots).any():
+                continue
+            x = scores[:, c]
+            bulk = np.log(1.0 - np.searchsorted(knots, x, side="left") / 100.0)
+            over = np.maximum(np.nan_to_num(x) - knots[-1], 0.0) / self.mean_excess[c]
+            tail = np.where(x > knots[-1], np.log((100 - _KNOTS) / 100.0) - over, bulk)
+            out[:, c] = np.where(np.isnan(x), np.nan, tail)
+        return out
+
+    def statistics(self, scores: Array) -> Array:
+        """Smallest log tail over the channels; NaN where none is known, shape (n,)."""
+        return np.asarray(np.fmin.reduce(self.log_tails(scores), axis=1))
+
+
+def in_scope(rows: SegmentObservations, risk: RiskObservations) -> NDArray[np.int64]:
+    """Rows to be tested: those of the cut episode, and those of the whole one that outlast its landmark.
+
+    So each stretch of an episode is judged as it was first known, and what fires before the landmark owes
+    nothing to later frames.
+    """
+    place = episode_places(rows.episode_id, risk.episode_id)
+    later = rows.end_frame > np.append(risk.landmark, 0)[place]
+    return np.flatnonzero((place >= 0) & (rows.cut | later))
+
+
+def rollout_scores(scores: Array, place: NDArray[np.int64], n: int) -> Array:
+    """Largest known score of each rollout on each channel, NaN where none is known, shape (n, channels)."""
+    out = np.full((n, scores.shape[1]), np.nan)
+    np.fmax.at(out, place, scores)
+    return out
+
+
+def fit_strangeness(
+    rows: SegmentObservations, risk: RiskObservations, nominal: NDArray[np.bool_]
+) -> Strangeness | None:
+    """Fit on one half of the nominal rollouts, calibrate on the other; the halves are told apart by a hash of the id.
+
+    Args:
+        rows: segments.
+        risk: one row an episode.
+        nominal: which of them are nominal, shape (n,).
+
+    Returns:
+        The test, or None where a half is empty.
+    """
+    half = np.array([fold_of(f"calibration of {name}", 2) for name in risk.episode_id.tolist()], np.int64)
+    rows = rows.take(in_scope(rows, risk))
+    place = episode_places(rows.episode_id, risk.episode_id)
+    fits, calibrates = nominal & (half == 0), nominal & (half == 1)
+    of_fit = fits[place]
+    if not (of_fit & ~rows.label.isin("recovery_maneuver")).any() or not calibrates.any():
+        return None
+    reference = fit_nominal(rows.take(of_fit))
+    scores = rollout_scores(reference.scores(rows), place, len(risk))
+    knots = np.full((len(CHANNELS), _KNOTS), np.nan)
+    mean_excess = np.ones(len(CHANNELS))
+    for c in range(len(CHANNELS)):
+        known = scores[fits, c]
+        known = known[~np.isnan(known)]
+        if len(known) >= _LEAST:
+            knots[c] = np.percentile(known, np.arange(1, _KNOTS + 1))
+            over = known[known > knots[c, -1]] - knots[c, -1]
+            mean_excess[c] = max(float(np.mean(over)) if len(over) else 0.0, 1e-6 * (1.0 + abs(knots[c, -1])))
+    draft = Strangeness(reference, knots, mean_excess, np.zeros(0), 0, int(fits.sum()))
+    statistics = draft.statistics(scores[calibrates])
+    # A rollout on which no channel is known is as ordinary as can be; leaving it out would not be exchangeable.
+    ordered = np.sort(np.where(np.isnan(statistics), 0.0, statistics))
+    return Strangeness(reference, knots, mean_excess, ordered, certified_rank(len(ordered)), int(fits.sum()))
+
+
+def prefix_novelty(test: Strangeness | None, rows: SegmentObservations, episode_id: Text) -> Array:
+    """Visual and kinematic score of each episode up to its landmark, NaN where unknown, shape (n, 2)."""
+    if test is None:
+        return np.full((len(episode_id), 2), np.nan)
+    place = episode_places(rows.episode_id, episode_id)
+    rows = rows.take(rows.cut & (place >= 0))
+    place = episode_places(rows.episode_id, episode_id)
+    return rollout_scores(test.nominal.scores(rows)[:, :2], place, len(episode_id))
