@@ -17,6 +17,7 @@ from sima2.errors import DataError, Sima2Error, UnknownNameError, UsageError
 from sima2.execution.local import run_shards
 from sima2.pipeline import (
     SHARD_EPISODES,
+    Aggregates,
     Calibration,
     Frozen,
     Progress,
@@ -188,6 +189,7 @@ def _second(store: Store, frozen: Frozen, total: int, tell: Callable[[Progress],
         (EpisodeTable, "episode_shards"),
         (SegmentTable, "segments"),
         (PrimitiveTable, "primitives"),
+        (EconTable, "econ"),
         (SegmentObservations, "observations"),
         (RiskObservations, "landmarks"),
     ]
@@ -195,19 +197,23 @@ def _second(store: Store, frozen: Frozen, total: int, tell: Callable[[Progress],
     for shard, tables in enumerate(zip(*(store.read(cls, kind) for cls, kind in kinds), strict=True)):
         finished += len(tables[0])
         if shard not in done:
-            store.commit(SECOND, shard, {"tags": second_pass(frozen, *tables)}, {})
+            part = second_pass(frozen, *tables)
+            store.commit(SECOND, shard, {"tags": part.tags}, part.aggregates())
         tell(Progress(SECOND, finished, total))
 
 
 def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings, watch: _Seconds) -> dict[str, Any]:
     """Aggregate over shards, decide, and write the single files."""
+    merged = Aggregates.merged(
+        {name: [text for _, text in store.aggregates(SECOND, name)] for name in ("trust", "evidence", "tasks", "tally")}
+    )
+    tags = TagTable.concat(list(store.read(TagTable, "tags")))
     results = finalize(
         frozen,
-        segments=lambda: store.read(SegmentTable, "segments"),
-        primitives=lambda: store.read(PrimitiveTable, "primitives"),
-        tags=lambda: store.read(TagTable, "tags"),
-        econ=lambda: store.read(EconTable, "econ"),
-        quarantine=QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
+        merged,
+        tags,
+        EconTable.concat(list(store.read(EconTable, "econ"))),
+        QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
     )
     proposals = SemanticOrchestrator().decide(results.proposals, results.trust)
     quarantined = len(results.quarantine)
@@ -227,21 +233,19 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
     store.write_text("references.json", frozen.references.to_json())
     from sima2.report.signals import chosen_episodes, signals_of
 
-    places = chosen_episodes(results.episodes, _fired(store))
+    places = chosen_episodes(results.episodes, _fired(tags))
     shown = [signals_of(source.read(int(i), int(i) + 1).batch, results.episodes) for i in places]
     store.write_text("signals.json", _json([each for each in shown if each is not None]))
     values = {
+        **source.describe(),
         "sima2_version": __version__,
         "source": settings.source,
         "seed": settings.seed,
         "episodes": {"in": source.episodes, "ok": len(results.episodes), "quarantined": quarantined, "skipped": 0},
         **results.summary(proposals),
-        **source.describe(),
         "digest": store.digest(),
         "seconds": watch.spent,
     }
-    values["not_assessed"] = [*source.describe().get("not_assessed", ()), *results.not_assessed]
-    values["warnings"] = [*source.describe().get("warnings", ()), *results.warnings]
     store.write_text("summary.json", _json(values))
     from sima2.report.html import render
     from sima2.report.inputs import load_report
@@ -250,16 +254,14 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
     return values
 
 
-def _fired(store: Store) -> Mapping[str, set[str]]:
+def _fired(tags: TagTable) -> Mapping[str, set[str]]:
     """Episodes of each tag that fired."""
     from sima2.tags.specs import THRESHOLDS
 
-    found: dict[str, set[str]] = {}
-    for part in store.read(TagTable, "tags"):
-        for tag, threshold in THRESHOLDS.items():
-            rows = part.take(part.tag.isin(tag) & (part.level > threshold))
-            found.setdefault(tag, set()).update(rows.episode_id.tolist())
-    return found
+    return {
+        tag: set(tags.take(tags.tag.isin(tag) & (np.nan_to_num(tags.level) > threshold)).episode_id.tolist())
+        for tag, threshold in THRESHOLDS.items()
+    }
 
 
 def _nothing_usable(store: Store, source: Source) -> str:

@@ -6,8 +6,11 @@ Everything here is a pure function of a source and of tables; who runs it, and w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,14 +19,20 @@ import numpy as np
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
+from sima2.records.knowledge import ProposalTable
+from sima2.records.plan import AuditTable, SamplePlan
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
+from sima2.records.trust import TrustMatrix
 from sima2.records.vocabulary import ANOMALIES
 
 if TYPE_CHECKING:
+    from sima2.analytics.counts import TrustCounts
     from sima2.client import Intake, Source
+    from sima2.knowledge.evidence import Evidence
+    from sima2.knowledge.task_evidence import TaskEvidence
     from sima2.segmentation_engine import SegmentationEngine
     from sima2.tags.observations import RiskObservations, SegmentObservations
     from sima2.tags.references import References
@@ -294,16 +303,42 @@ def _nominal(episodes: EpisodeTable, observations: SegmentObservations) -> tuple
     return usable & ~marred, "episodes with no anomaly and no recovery (no outcome is known)"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SecondPass:
+    """What pass 2 makes of a shard: its tags, and what it adds to each aggregate."""
+
+    tags: TagTable
+    trust: TrustCounts
+    evidence: Evidence
+    tasks: TaskEvidence
+    tally: Mapping[str, Mapping[str, int]]
+    """Labels and outcomes of segments, counted."""
+
+    def aggregates(self) -> dict[str, str]:
+        """As JSON, for the ledger."""
+        return {
+            "trust": self.trust.to_json(),
+            "evidence": self.evidence.to_json(),
+            "tasks": self.tasks.to_json(),
+            "tally": json.dumps(self.tally, sort_keys=True),
+        }
+
+
 def second_pass(
     frozen: Frozen,
     episodes: EpisodeTable,
     segments: SegmentTable,
     primitives: PrimitiveTable,
+    econ: EconTable,
     observations: SegmentObservations,
     landmarks: RiskObservations,
-) -> TagTable:
-    """Tags of a shard, from its tables and the frozen references alone."""
+) -> SecondPass:
+    """Tags and counts of a shard, from its tables and the frozen references alone."""
+    from sima2.analytics.trust_inputs import trust_counts
+    from sima2.knowledge.evidence import evidence
+    from sima2.knowledge.task_evidence import merge, tag_evidence, task_evidence
     from sima2.tags.propagator import SemanticTagPropagator, TaggedEpisodes
+    from sima2.tags.specs import TAGS, THRESHOLDS
 
     tagged = TaggedEpisodes(
         episode_id=episodes.episode_id,
@@ -312,10 +347,177 @@ def second_pass(
         debug_mode=episodes.debug_mode,
         inferred_success=episodes.inferred_success,
     )
-    return SemanticTagPropagator().propagate(segments, primitives, observations, landmarks, frozen.references, tagged)
+    tags = SemanticTagPropagator().propagate(segments, primitives, observations, landmarks, frozen.references, tagged)
+    family = dict(zip(episodes.episode_id, episodes.family, strict=True))
+    return SecondPass(
+        tags=tags,
+        trust=trust_counts(tags, econ, episodes, segments, TAGS, THRESHOLDS),
+        evidence=evidence(primitives),
+        tasks=merge([task_evidence(segments, family), tag_evidence(tags, segments, family)]),
+        tally={
+            "labels": _tally(segments.label),
+            "segment_outcomes": _tally(segments.outcome),
+            "failure_reasons": _tally(segments.failure_reason),
+            "rows": {"segments": len(segments), "primitives": len(primitives), "tags": len(tags)},
+        },
+    )
 
 
-def strata(episodes: EpisodeTable) -> Text:
-    """Family × robot × policy × session of each episode: what was the same before anything happened."""
-    parts = (episodes.family, episodes.robot, episodes.policy, episodes.session)
-    return Text.of(" | ".join(row) for row in zip(*parts, strict=True))
+def _tally(column: Text) -> dict[str, int]:
+    counts = np.bincount(column.codes, minlength=len(column.names)).tolist()
+    return {name: count for name, count in zip(column.names, counts, strict=True) if count and name}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aggregates:
+    """The second passes of all shards, merged; every merge is exact and in no need of an order."""
+
+    trust: TrustCounts
+    evidence: Evidence
+    tasks: TaskEvidence
+    tally: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def merged(cls, parts: Mapping[str, Sequence[str]]) -> Aggregates:
+        """Of the JSON texts that :meth:`SecondPass.aggregates` wrote, by name."""
+        from sima2.analytics import counts
+        from sima2.knowledge import evidence, task_evidence
+
+        tally: dict[str, dict[str, int]] = {}
+        for part in parts["tally"]:
+            for name, column in json.loads(part).items():
+                for key, count in column.items():
+                    tally.setdefault(name, {})[key] = tally.get(name, {}).get(key, 0) + count
+        return cls(
+            trust=reduce(counts.merge, map(counts.TrustCounts.from_json, parts["trust"]), counts.TrustCounts()),
+            evidence=evidence.merge([evidence.Evidence.from_json(part) for part in parts["evidence"]]),
+            tasks=task_evidence.merge([task_evidence.TaskEvidence.from_json(part) for part in parts["tasks"]]),
+            tally=tally,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """What the whole run says, before anything is decided on proposals."""
+
+    frozen: Frozen
+    aggregates: Aggregates
+    trust: TrustMatrix
+    proposals: ProposalTable
+    plan: SamplePlan
+    audit: AuditTable
+    quarantine: QuarantineTable
+    values: Mapping[str, Any]
+    """Counts, costs and statistics for the summary."""
+
+    @property
+    def episodes(self) -> EpisodeTable:
+        """All episodes."""
+        return self.frozen.episodes
+
+    def ontology(self, proposals: ProposalTable) -> str:
+        """``ontology.json``."""
+        from sima2.knowledge.ontology import OntologyUpdateEngine, to_json
+
+        return to_json(OntologyUpdateEngine().ontology(self.aggregates.evidence, proposals))
+
+    def task_graph(self, proposals: ProposalTable) -> str:
+        """``task_graph.json``."""
+        from sima2.knowledge.ontology import to_json
+        from sima2.knowledge.task_graph import TaskGraphRefiner
+
+        return to_json(TaskGraphRefiner().graph(self.aggregates.tasks, proposals))
+
+    def summary(self, proposals: ProposalTable) -> dict[str, Any]:
+        """What ``summary.json`` says of the results."""
+        verdicts: dict[str, dict[str, int]] = {}
+        for kind, status in zip(proposals.kind, proposals.status, strict=True):
+            row = verdicts.setdefault(kind, {"accepted": 0, "refused": 0, "pending_trust": 0})
+            row[status] += 1
+        p = self.plan.p
+        n = len(p)
+        return {
+            **self.values,
+            "trust": {
+                tag: {"trust_level": row.trust_level, "tier": row.tier, "reason": row.reason}
+                for tag, row in self.trust.items()
+            },
+            "alerts": [{"tag": a.tag, "kind": a.kind, "message": a.message} for a in self.trust.alerts],
+            "proposals": verdicts,
+            "audit": _tally(self.audit.status),
+            "weights": {
+                "effective_sample_size": float(1.0 / (p * p).sum()) if n else 0.0,
+                "largest": float(p.max() * n) if n else 0.0,
+                "uniform": bool(n == 0 or p.max() == p.min()),
+            },
+        }
+
+
+def finalize(
+    frozen: Frozen, aggregates: Aggregates, tags: TagTable, econ: EconTable, quarantine: QuarantineTable
+) -> Results:
+    """Trust, proposals, audit and weights from what both passes left."""
+    from sima2.analytics.econ_correlator import EconCorrelator
+    from sima2.analytics.statistics import describe
+    from sima2.knowledge.ontology import OntologyUpdateEngine
+    from sima2.knowledge.task_graph import TaskGraphRefiner
+    from sima2.sampling.auditor import DatapackAuditor
+    from sima2.sampling.pool import Pool
+    from sima2.sampling.weights import plan_weights
+    from sima2.tags.specs import TAGS, THRESHOLDS
+
+    trust = EconCorrelator().correlate(aggregates.trust, specs=TAGS)
+    proposals = ProposalTable.concat(
+        [OntologyUpdateEngine().propose(aggregates.evidence), TaskGraphRefiner().refine(aggregates.tasks)]
+    )
+    episodes = frozen.episodes
+    return Results(
+        frozen=frozen,
+        aggregates=aggregates,
+        trust=trust,
+        proposals=proposals.take(np.argsort(-proposals.priority, kind="stable")),
+        plan=plan_weights(Pool.of(episodes, tags, trust, THRESHOLDS)),
+        audit=DatapackAuditor().audit(episodes, tags, trust, THRESHOLDS, quarantine),
+        quarantine=quarantine,
+        values={
+            "frames": int(episodes.frames.sum()),
+            "segments": aggregates.tally.get("rows", {}).get("segments", 0),
+            "primitives": aggregates.tally.get("rows", {}).get("primitives", 0),
+            "labels": aggregates.tally.get("labels", {}),
+            "segment_outcomes": aggregates.tally.get("segment_outcomes", {}),
+            "failure_reasons": aggregates.tally.get("failure_reasons", {}),
+            "episode_outcomes": {
+                "success": int((episodes.success == 1).sum()),
+                "failure": int((episodes.success == 0).sum()),
+                "unknown": int(np.isnan(episodes.success).sum()),
+                "source": _tally(episodes.outcome_source),
+            },
+            "nominal": {"episodes": int(episodes.nominal.sum()), "rule": frozen.nominal_rule},
+            "tags": _tag_counts(tags, THRESHOLDS),
+            "costs": {name: _spread(getattr(econ, name)) for name in ("duration_s", "energy_wh", "damage", "mpl")},
+            "statistics": [asdict(each) for each in describe(aggregates.trust).values()],
+        },
+    )
+
+
+def _tag_counts(tags: TagTable, thresholds: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+    """Episodes in which each tag was assessed, and in which it was given."""
+    out = {}
+    for tag, threshold in thresholds.items():
+        mine = tags.take(tags.tag.isin(tag))
+        assessed = len(np.unique(mine.episode_id.codes[~np.isnan(mine.level)]))
+        given = len(np.unique(mine.episode_id.codes[np.nan_to_num(mine.level) > threshold]))
+        out[tag] = {"assessed": assessed, "fired": given, "share": given / assessed if assessed else None}
+    return out
+
+
+def _spread(values: Any) -> dict[str, Any]:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return {"n": 0, "mean": None, "median": None, "p90": None}
+    return {
+        "n": len(known),
+        "mean": float(math.fsum(known.tolist()) / len(known)),
+        "median": float(np.median(known)),
+        "p90": float(np.quantile(known, 0.9)),
+    }

@@ -5,4 +5,4 @@ from __future__ import annotations
 from typing import Final
 
 BENCHES: Final = ("throughput",)
-"""Benches that exist, each a module with ``run`` and ``table``."""
+"""Benches that exist, each a module with ``run`` and ``rows``."""

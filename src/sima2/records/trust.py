@@ -71,6 +71,10 @@ class TrustMatrix(Mapping[str, TrustRow]):
         except KeyError:
             raise UnknownNameError("tag", tag, self.rows) from None
 
+    def get(self, tag: str, default: Any = None) -> Any:
+        """The verdict on a tag, or the default."""
+        return self.rows.get(tag, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows)
 

@@ -28,8 +28,12 @@ class FeatureSettings:
     """rad/s; the same for a joint (0.012 m/s at 0.6 m)."""
     still_share: float = 0.04
     """Of a robot's own 95th-percentile speed, where fitted."""
-    force_floor: float = 0.5
-    """N; resolution of common wrist and finger sensors."""
+    force_floor: float = 0.8
+    """N; drift and resolution of common wrist and finger sensors."""
+    force_average_s: float = 0.6
+    """Averages of so long are compared to find a force sensor's bias."""
+    force_memory_s: float = 10.0
+    """The bias is looked for in so much of the past: longer than a load usually lasts, shorter than drift matters."""
     noise_factor: float = 5.0
     """A signal stands out of its noise by so many standard deviations."""
     together_share: float = 0.35
@@ -67,6 +71,8 @@ class Features:
     contact: Doubles | None
     """External force over its running floor, N, shape (T,)."""
     touching: Bools | None
+    contact_noise: Doubles
+    """Spread of the external force without contact, N, shape (T,)."""
     object_position: Doubles | None
     """Gaps filled, m, shape (T, K, 3)."""
     object_seen: Bools | None
@@ -140,8 +146,8 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
             _rate_noise(noise, ragged, settings)[ragged.episode] * settings.noise_factor,
         )
     width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
-    grip, gripping = _force(channels.grip_force, ragged, settings)
-    contact, touching = _force(channels.contact_force, ragged, settings)
+    grip, gripping, _ = _force(channels.grip_force, ragged, settings)
+    contact, touching, contact_noise = _force(channels.contact_force, ragged, settings)
     around = _objects(batch, ragged, position, settings)
     return Features(
         ragged=ragged,
@@ -159,6 +165,7 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         gripping=gripping,
         contact=contact,
         touching=touching,
+        contact_noise=contact_noise,
         object_position=around[0],
         object_seen=around[1],
         object_shift=around[2],
@@ -196,17 +203,21 @@ def _gripper(
 
 def _force(
     raw: NDArray[np.float32] | None, ragged: Ragged, settings: FeatureSettings
-) -> tuple[Doubles | None, Bools | None]:
-    """Force over the least value so far (sensor bias), and whether it stands out of the noise."""
+) -> tuple[Doubles | None, Bools | None, Doubles]:
+    """Force over its bias, and whether it stands out of the noise.
+
+    The bias is the least average in recent memory: sensors drift, and few loads last so long. Force noise is (filters,
+    vibration), so its spread is taken of the values themselves, not of their differences.
+    """
     if raw is None:
-        return None, None
+        return None, None, np.zeros(len(ragged.time))
     force, _ = hold_last(raw.astype(np.float64), ragged)
+    average = ragged.mean(force, *ragged.around(settings.force_average_s / 2))
+    base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
     lo, hi = ragged.around(settings.slope_s / 2)
-    smooth = ragged.mean(force, lo, hi)
-    base = ragged.running(smooth, settings.start_s, largest=False)
-    over = smooth - base
-    noise = ragged.noise(force, settings.start_s)[ragged.episode]
-    return over, over > np.maximum(settings.force_floor, settings.noise_factor * noise)
+    over = ragged.mean(force, lo, hi) - base
+    noise = np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))[ragged.episode]
+    return over, over > np.maximum(settings.force_floor, settings.noise_factor * noise), noise
 
 
 def _objects(

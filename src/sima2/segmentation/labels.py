@@ -89,10 +89,16 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label = np.zeros(len(t.code), np.int64)
     failed = np.zeros(len(t.code), np.bool_)
 
-    grasp = t.at(State.CLOSING)
-    # at rest right after closing is still the grasp: the load is held, or the attempt not yet given up
-    grasp |= t.at(State.HOLD) & (before_code == State.CLOSING)
-    grasp |= t.at(State.STILL) & (before_code == State.CLOSING) & (seconds < settings.idle_s * 2)
+    # at rest after closing is still the grasp: the load is held, or the attempt not yet given up
+    rest = t.at(State.HOLD, State.STILL)
+    just_closed = _pick(t.previous(~rest), t.code, -1) == State.CLOSING
+    grasp = t.at(State.CLOSING) | (just_closed & t.at(State.HOLD))
+    grasp |= just_closed & t.at(State.STILL) & (seconds < 2 * settings.idle_s)
+    # pressed on the table while grasping: force without motion, before the load rises
+    pressed = t.at(State.PRESS) & (_pick(before, grasp, False)) & (after_code == State.RISE)
+    if features.position is not None:
+        pressed &= _travel(features, t) < settings.locked_m
+    grasp |= pressed
     label[grasp] = CODE["grasp"]
 
     carried = t.at(State.RISE, State.SIDE, State.DOWN) | (t.at(State.HOLD) & ~grasp)
@@ -111,24 +117,23 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     soon_lifted = (rises_next >= 0) & ((opens_next < 0) | (rises_next < opens_next)) & (seconds < 0.3)
     label[slides & ~soon_lifted] = CODE["pull"]
 
-    # the last descent before the fingers open is the place, and so is all up to their opening
-    moves = t.at(State.RISE, State.SIDE, State.DOWN, State.PRESS, State.SLIP, State.BUMP, State.CLOSING, State.FREE)
-    next_move = t.next(moves)
-    opens_first = (opens_next >= 0) & ((next_move < 0) | (opens_next < next_move))
-    final = t.at(State.DOWN) & opens_first
-    label[final] = CODE["place"]
-    before_place = _pick(t.previous(moves), final, False) | _pick(t.previous(moves), t.at(State.DOWN), False)
-    label[t.at(State.HOLD) & ~grasp & opens_first & before_place] = CODE["place"]
-
-    label[t.at(State.PRESS) & ~flown & states.loaded[t.start]] = CODE["pull"]
+    label[t.at(State.PRESS) & ~flown & states.loaded[t.start] & ~grasp] = CODE["pull"]
     label[t.at(State.PRESS) & flown] = CODE["wipe"]
-    unheld_press = t.at(State.PRESS) & ~states.loaded[t.start]
-    label[unheld_press] = CODE["push"]
+    label[t.at(State.PRESS) & ~states.loaded[t.start]] = CODE["push"]
+    label[t.at(State.STROKE)] = CODE["wipe"]
+
+    # the last descent before the fingers open is the place, and so is all up to their opening
+    place = _final_descent(features, states)
+    label[per_run(np.add, place.astype(np.int64), t.start) * 2 > (t.stop - t.start)] = CODE["place"]
+    label[t.at(State.BLOCKED)] = CODE["place"]
 
     from_load = _pick(t.previous(~t.at(State.HOLD)), holding, False) | _pick(before, holding, False)
     opening = t.at(State.OPENING)
     label[opening & from_load] = CODE["release"]
     label[opening & _pick(before, label == CODE["place"], False)] = CODE["place"]
+    # the hand waits until the object rests
+    waits = t.at(State.STILL) & (before_code == State.OPENING) & (seconds < 2 * settings.idle_s)
+    label[waits] = _pick(before, label, 0)[waits]
     held_pause = t.at(State.HOLD) & ~grasp & (label == CODE["transport"]) & (seconds >= settings.idle_s)
     label[held_pause] = CODE["idle"]
     # shorter pauses belong to the motion around them
@@ -139,7 +144,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
 
     label[t.at(State.SLIP)] = CODE["slip"]
     label[t.at(State.BUMP)] = CODE["collision"]
-    failed |= t.at(State.SLIP, State.BUMP)
+    failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED)
 
     # a grasp after which nothing is held, and a load gone with no opening
     after_grasp_empty = grasp & np.isin(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
@@ -150,10 +155,43 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     failed |= lost & ~np.isin(label, (CODE["wipe"],))
     failed |= holding & np.isin(after_code, (State.SLIP, State.BUMP))
     if features.position is not None:
-        moved = np.linalg.norm(features.position[t.stop - 1] - features.position[t.start], axis=1)
-        failed |= (label == CODE["pull"]) & t.at(State.PRESS) & (moved < settings.locked_m)
+        failed |= (label == CODE["pull"]) & t.at(State.PRESS) & (_travel(features, t) < settings.locked_m)
     lengths = t.stop - t.start
-    return np.repeat(label, lengths), np.repeat(failed, lengths)
+    frames = np.repeat(label, lengths)
+    by_frame = np.isin(frames, [CODE[name] for name in ("lift", "transport", "idle")])
+    frames[place & by_frame] = CODE["place"]
+    return frames, np.repeat(failed, lengths)
+
+
+def _travel(features: Features, t: _Table) -> NDArray[np.float64]:
+    """Distance between the hand's first and last place of each run, m, shape (r,)."""
+    if features.position is None:
+        return np.zeros(len(t.start))
+    step = features.position[t.stop - 1] - features.position[t.start]
+    return np.asarray(np.sqrt((step * step).sum(axis=1)))
+
+
+def _final_descent(features: Features, states: States) -> Bools:
+    """Frames of the last way down of a load before the fingers open, up to their opening, shape (T,)."""
+    ragged = features.ragged
+    frames = len(states.code)
+    if features.position is None or features.velocity is None or not frames:
+        return np.zeros(frames, np.bool_)
+    opens = next_where(states.code == State.OPENING, ragged.last)
+    lost = next_where(~states.loaded & (states.code != State.OPENING), ragged.last)
+    under_way = states.loaded & (opens >= 0) & ((lost < 0) | (lost > opens))
+    ahead = features.position[np.maximum(opens, 0)] - features.position
+    drop = -ahead[:, 2]
+    aside = np.hypot(ahead[:, 0], ahead[:, 1])
+    sinking = under_way & (drop > aside) & (drop > 0.008) & (features.velocity[:, 2] < -0.5 * features.still_below)
+    # the last stretch of sinking, from its first frame on
+    start, stop = runs_of(under_way, ragged)
+    level = under_way & ~((drop > aside) | (drop <= 0.008))
+    last_level = per_run(np.maximum, np.where(level, np.arange(frames), -1), start)
+    run = np.repeat(np.arange(len(start)), stop - start)
+    late = under_way & (np.arange(frames) > last_level[run])
+    first_sink = per_run(np.minimum, np.where(late & sinking, np.arange(frames), frames), start)
+    return late & (np.arange(frames) >= first_sink[run])
 
 
 def label_gaps(features: Features, states: States, action: Ints, failed: Bools, settings: LabelSettings) -> Ints:

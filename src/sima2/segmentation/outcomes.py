@@ -12,7 +12,7 @@ from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
 from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, runs_of
-from sima2.segmentation.states import States
+from sima2.segmentation.states import State, States
 
 OUTCOME = {name: code for code, name in enumerate(OUTCOMES)}
 REASON = {name: code for code, name in enumerate(REASONS)}
@@ -161,6 +161,8 @@ def _outcomes(
         # fingers alone show whether they closed on something, but not whether it stayed or where it went
         outcome[_is(kind, "lift", "transport", "place", "release", "wipe", "push")] = OUTCOME["unknown"]
         flag &= _is(kind, "grasp", "pull")
+    blocked = per_run(np.logical_or, states.code == State.BLOCKED, start) if n else np.zeros(0, np.bool_)
+    fail(_is(kind, "place") & blocked, "obstructed")
     fail(_is(kind, "grasp") & flag, "missed_grasp")
     if features.position is not None and n:
         moved = np.sqrt(((features.position[stop - 1] - features.position[start]) ** 2).sum(axis=1))

@@ -88,6 +88,27 @@ class Ragged:
         out: Doubles = (best[ahead] - (self.episode << 44)) * (sign / FIXED_POINT)
         return out
 
+    def recent_least(self, x: Doubles, seconds: float, ahead: float) -> Doubles:
+        """Least value from ``seconds`` before each frame to ``ahead`` s after it, shape (T,)."""
+        here = np.arange(len(x), dtype=np.int64)
+        reach = self.frames(ahead)[self.episode]
+        width = self.frames(seconds)[self.episode] + reach
+        end = np.minimum(here + reach, self.last)
+        begin = np.maximum(end - width, self.first)
+        span = end - begin + 1
+        # least of the 2^k frames up to each, doubled until no window is longer
+        best = np.empty(len(x))
+        least, k = x.copy(), 0
+        while len(x):
+            size = 1 << k
+            mine = (span >= size) & (span < 2 * size)
+            best[mine] = np.minimum(least[end[mine]], least[begin[mine] + size - 1])
+            if size * 2 > span.max():
+                break
+            least = np.minimum(least, least[np.maximum(here - size, self.first)])
+            k += 1
+        return best
+
     def noise(self, x: NDArray[Any], seconds: float) -> Doubles:
         """Sensor noise of each episode from its first ``seconds``, shape (n,); 0 where there are too few frames.
 
@@ -102,6 +123,18 @@ class Ragged:
             block = np.asarray(x, np.float64)[at]
             third = np.abs(np.diff(block, n=3, axis=1)).reshape(len(rows), -1)
             out[rows] = np.median(third, axis=1) * (1.4826 / np.sqrt(20.0))
+        return out
+
+    def spread(self, x: NDArray[Any], seconds: float) -> Doubles:
+        """Robust standard deviation over the first ``seconds`` of each episode, shape (n,)."""
+        n = len(self.offset) - 1
+        reach = np.minimum(self.frames(seconds), np.diff(self.offset))
+        out = np.zeros(n)
+        for frames in np.unique(reach[reach > 0]).tolist():
+            rows = np.flatnonzero(reach == frames)
+            block = np.asarray(x, np.float64)[self.offset[:-1][rows][:, None] + np.arange(frames)]
+            middle = np.median(block, axis=1, keepdims=True)
+            out[rows] = 1.4826 * np.median(np.abs(block - middle), axis=1)
         return out
 
 

@@ -47,6 +47,10 @@ class State(IntEnum):
     """The load moves against the hand."""
     BUMP = 11
     """External force that nothing explains."""
+    STROKE = 12
+    """Unloaded, pressed on something that does not move along."""
+    BLOCKED = 13
+    """A load on its way down is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,10 @@ class StateSettings:
     """Rise after which a load is free of what it stood on or in."""
     slip_share: float = 0.35
     """Relative over absolute displacement above which a load slips."""
+    sudden_s: float = 0.15
+    sudden_newtons: float = 1.0
+    sudden_share: float = 8.0
+    """A bump rises by more than so many newtons plus noise deviations within ``sudden_s``."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
     stroke_m: float = 0.05
@@ -100,7 +108,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     load, moved_with = _load(features, loaded)
     flown = _flown(features, loaded, settings)
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
-    press, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
+    press, stroke, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
 
     moving = without_short(features.moving, ragged, gap=settings.flicker_s, run=settings.flicker_s)
     code = np.where(moving, State.FREE, State.STILL).astype(np.int64)
@@ -114,10 +122,13 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     else:
         code[loaded & moving] = State.SIDE
     code[press] = State.PRESS
+    code[stroke] = State.STROKE
     code[closing] = State.CLOSING
     code[opening] = State.OPENING
     code[slip] = State.SLIP
     code[bump] = State.BUMP
+    if features.position is not None:
+        code[bump & loaded & _coming_down(features, bump)] = State.BLOCKED
     if features.speed is None:
         code[:] = State.UNKNOWN
     else:
@@ -290,8 +301,21 @@ def _slip(
     taken_at = last_where(loaded, ragged.first)
     let_go = last_where(opening, ragged.first)
     left = (taken_at >= 0) & (let_go < taken_at) & ~loaded & moving
-    mask = apart & (loaded | left) & ~opening & ~closing
-    return without_short(mask, ragged, gap=0.1, run=0.1) & ~opening & ~closing
+    mask = without_short(apart & (loaded | left) & ~opening & ~closing, ragged, gap=0.1, run=0.1)
+    mask = mask & ~opening & ~closing
+    if features.object_position is None or features.position is None:
+        return mask
+    # a late pose seems to lag and catches up again; after a slip the load stays where it slipped to
+    start, stop = runs_of(mask, ragged)
+    margin = ragged.frames(0.2)[ragged.episode[start]]
+    a = np.maximum(start - margin, ragged.first[start])
+    b = np.minimum(stop - 1 + margin, ragged.last[start])
+    own = slot[start]
+    shift = (features.object_position[b, own] - features.position[b]) - (
+        features.object_position[a, own] - features.position[a]
+    )
+    lasting = np.sqrt((shift * shift).sum(axis=1)) > slack[start] + 0.004
+    return np.repeat(mask[start] & lasting, stop - start)
 
 
 def _contacts(
@@ -302,12 +326,18 @@ def _contacts(
     opening: Bools,
     slip: Bools,
     settings: StateSettings,
-) -> tuple[Bools, Bools]:
-    """Split external force into work on something (press) and what nothing explains (bump)."""
+) -> tuple[Bools, Bools, Bools]:
+    """Split external force into work on what moves along or is held (press), strokes, and what nothing explains."""
     ragged = features.ragged
     nothing = np.zeros(len(loaded), np.bool_)
-    if features.touching is None or features.position is None or features.speed is None or not len(loaded):
-        return nothing, nothing
+    if (
+        features.touching is None
+        or features.contact is None
+        or features.position is None
+        or features.speed is None
+        or not len(loaded)
+    ):
+        return nothing, nothing, nothing
     touching = without_short(features.touching, ragged, gap=0.12, run=0.05)
     start, stop = runs_of(touching, ragged)
     length = stop - start
@@ -339,9 +369,31 @@ def _contacts(
     wipe = on & with_load & in_air & long & stroke & (seconds > 0.6)
     push = on & ~with_load & long & (((company > 0.4) & ~just_closed) | (stroke & (seconds > 1.0)))
     explained = closes_soon | just_closed | (share(closing | opening) > 0.3) | (with_load & opens_soon)
-    bump = on & ~pull & ~wipe & ~push & ~explained
-    press_run = np.repeat(pull | wipe | push, length)
-    return press_run & ~slip, np.repeat(bump, length)
+    # a bump is sudden: the force rises well over what it was just before
+    before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
+    rise = per_run(np.maximum, features.contact, start) - np.maximum(features.contact[before], 0.0)
+    sudden = rise > settings.sudden_share * np.maximum(features.contact_noise[start], 1e-9) + settings.sudden_newtons
+    bump = on & ~pull & ~wipe & ~push & ~explained & sudden
+    moved_along = company > 0.4
+    if together is None:
+        # with no poses: strokes turn back, a push does not
+        ends = np.sqrt(((features.position[end] - features.position[start]) ** 2).sum(axis=1))
+        moved_along = path < 1.5 * ends
+    held_work = np.repeat(pull | wipe | (push & moved_along), length)
+    strokes = np.repeat(push & ~moved_along, length)
+    return held_work & ~slip, strokes & ~slip, np.repeat(bump, length)
+
+
+def _coming_down(features: Features, bump: Bools) -> Bools:
+    """Bumps that end a descent, for all of their frames."""
+    ragged = features.ragged
+    if features.velocity is None:
+        return np.zeros(len(bump), np.bool_)
+    start, stop = runs_of(bump, ragged)
+    before = np.maximum(start - ragged.frames(0.2)[ragged.episode[start]], ragged.first[start])
+    down = features.velocity[before]
+    steep = (down[:, 2] < 0) & (np.abs(down[:, 2]) > np.hypot(down[:, 0], down[:, 1]))
+    return np.repeat(steep & bump[start], stop - start)
 
 
 def _steady(code: Ints, features: Features, settings: StateSettings) -> Ints:

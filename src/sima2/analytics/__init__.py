@@ -1,0 +1,1 @@
+"""Analytics: what episodes cost, and which tags predict it."""

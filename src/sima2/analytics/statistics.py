@@ -1,0 +1,177 @@
+"""Descriptive statistics of tags and costs, raw and stratified, each with n and a bootstrap interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.analytics.counts import INFERRED, Panel, TrustCounts
+from sima2.analytics.settings import AFTER_FAILURE
+
+Array = NDArray[np.float64]
+
+DRAWS: Final = 400
+"""Bootstrap samples: the 2.5 % quantile then rests on ten of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A number with its interval, over all episodes and within strata."""
+
+    name: str
+    meaning: str
+    raw: float
+    """Over all episodes, whatever mix of tasks; NaN where an arm is empty."""
+    raw_interval: tuple[float, float]
+    """95 % bootstrap interval, resampled within stratum and arm."""
+    stratified: float
+    """Within strata that have both arms, combined with weights n₁n₀/(n₁+n₀)."""
+    stratified_interval: tuple[float, float]
+    n_tagged: int
+    n: int
+    target: str
+    bias: str = ""
+    """What is wrong with reading it plainly."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    name: str
+    tag: str
+    field: str
+    form: str
+    """``ratio``, ``difference`` or ``mean`` of the tagged."""
+    meaning: str
+    target: str
+    bias: str = ""
+
+
+_WANTED: Final = (
+    _Wanted(
+        "risk_premium",
+        "RiskTag",
+        "damage",
+        "ratio",
+        "mean damage with high risk over mean damage with low risk",
+        "above 2",
+    ),
+    _Wanted(
+        "recovery_value",
+        "RecoveryTag",
+        AFTER_FAILURE,
+        "difference",
+        "task units an hour after the failure event, with an attempt minus without one",
+        "above 0",
+    ),
+    _Wanted(
+        "recovery_value_plain",
+        "RecoveryTag",
+        "mpl",
+        "difference",
+        "mpl with RecoveryTag minus mpl without",
+        "none",
+        bias="compares with clean successes, so it is negative even where recovery works",
+    ),
+    _Wanted("ood_penalty", "OODTag", "success", "mean", "success rate of strange episodes", "low"),
+    _Wanted(
+        "ood_difference",
+        "OODTag",
+        "success",
+        "difference",
+        "success rate of strange episodes minus that of others",
+        "low",
+    ),
+)
+
+
+def describe(counts: TrustCounts) -> Mapping[str, Statistic]:
+    """The statistics that the counts can tell, by name. The bootstrap is seeded by the counts' digests."""
+    out = {}
+    for wanted in _WANTED:
+        for name in (wanted.field, wanted.field + INFERRED):
+            panel = counts.panels.get(name)
+            if panel is not None and wanted.tag in panel.tags and panel.cells[panel.tags.index(wanted.tag)].any():
+                out[wanted.name] = _statistic(wanted, panel, inferred=name.endswith(INFERRED))
+                break
+    return out
+
+
+def _statistic(wanted: _Wanted, panel: Panel, *, inferred: bool) -> Statistic:
+    t = panel.tags.index(wanted.tag)
+    n = panel.cells[t].sum(axis=1).astype(np.float64)
+    total = panel.mass[t].sum(axis=1) * panel.grain
+    resampled = _resampled(panel, t)
+    form = _FORMS[wanted.form]
+    return Statistic(
+        name=wanted.name,
+        meaning=wanted.meaning,
+        raw=float(form(_raw(n, total[None]))[0]),
+        raw_interval=_interval(form(_raw(n, resampled))),
+        stratified=float(form(_stratified(n, total[None]))[0]),
+        stratified_interval=_interval(form(_stratified(n, resampled))),
+        n_tagged=int(n[:, 1].sum()),
+        n=int(n.sum()),
+        target=wanted.target,
+        bias="; ".join([*([wanted.bias] if wanted.bias else []), *(["the outcome was inferred"] if inferred else [])]),
+    )
+
+
+def _resampled(panel: Panel, t: int) -> Array:
+    """Total costs of bootstrap samples of each stratum and arm, shape (draws, s, 2)."""
+    rng = np.random.default_rng(int(panel.digest(panel.tags[t]), 16))
+    cells, mass = panel.cells[t], panel.mass[t]
+    out = np.zeros((DRAWS, len(panel.strata), 2))
+    for s, arm in np.argwhere(cells.any(axis=1)).tolist():
+        bins = np.flatnonzero(cells[s, :, arm])
+        number = cells[s, bins, arm]
+        value = mass[s, bins, arm] * panel.grain / number
+        out[:, s, arm] = rng.multinomial(number.sum(), number / number.sum(), size=DRAWS) @ value
+    return out
+
+
+def _raw(n: Array, total: Array) -> Array:
+    """Mean of each arm over all episodes, shape (draws, 2)."""
+    number = n.sum(axis=0)
+    mean: Array = np.divide(total.sum(axis=1), number, out=np.full((len(total), 2), np.nan), where=number > 0)
+    return mean
+
+
+def _stratified(n: Array, total: Array) -> Array:
+    """Mean of each arm over strata that have both, shape (draws, 2)."""
+    weight = n[:, 0] * n[:, 1] / np.maximum(n.sum(axis=1), 1.0)
+    if not weight.sum() > 0:
+        return np.full((len(total), 2), np.nan)
+    mean = total / np.maximum(n, 1.0)
+    return np.asarray(np.einsum("s,dsa->da", weight / weight.sum(), mean))
+
+
+def _ratio(mean: Array) -> Array:
+    ratio: Array = np.divide(mean[:, 1], mean[:, 0], out=np.full(len(mean), np.nan), where=mean[:, 0] > 0)
+    return ratio
+
+
+def _difference(mean: Array) -> Array:
+    return np.asarray(mean[:, 1] - mean[:, 0])
+
+
+def _tagged(mean: Array) -> Array:
+    return mean[:, 1]
+
+
+_FORMS: Final[Mapping[str, Callable[[Array], Array]]] = {
+    "ratio": _ratio,
+    "difference": _difference,
+    "mean": _tagged,
+}
+
+
+def _interval(values: Array) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)

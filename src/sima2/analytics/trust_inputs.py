@@ -1,0 +1,113 @@
+"""From the tables of a shard to what trust is computed from: indicators, strata, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.analytics.counts import INFERRED, TrustCounts, count, merge
+from sima2.analytics.recovery import find_attempts, recovery_counts
+from sima2.analytics.settings import AFTER_FAILURE, cost_field
+from sima2.errors import RecordError, UsageError
+from sima2.records.econ import EconTable
+from sima2.records.episodes import EpisodeTable
+from sima2.records.segments import SegmentTable
+from sima2.records.table import Text
+from sima2.records.tags import TagSpec, TagTable
+
+
+def tag_indicators(
+    tags: TagTable, episode_id: Text, specs: Mapping[str, TagSpec], thresholds: Mapping[str, float]
+) -> dict[str, NDArray[np.int8]]:
+    """Which episodes have each tag: 1 given, 0 not, -1 not assessed, shape (n,).
+
+    A tag is given where a row of its declared kind lies above its threshold. A predictive tag's diagnostic rows (found
+    too late to predict anything) show that it was assessed, not that it was given.
+
+    Raises:
+        UsageError: if a tag has no threshold.
+    """
+    place = {name: i for i, name in enumerate(episode_id)}
+    known = np.array([place.get(name, -1) for name in tags.episode_id.names], np.int64)
+    row = known[tags.episode_id.codes] if len(tags) else np.zeros(0, np.int64)
+    out = {}
+    for tag, spec in sorted(specs.items()):
+        if tag not in thresholds:
+            raise UsageError(f"tag {tag} has no threshold: add one to the thresholds")
+        mine = tags.tag.isin(tag) & (row >= 0)
+        assessed = mine & ~np.isnan(tags.level)
+        given = assessed & tags.kind.isin(spec.kind) & (np.nan_to_num(tags.level) > thresholds[tag])
+        column = np.full(len(episode_id), -1, np.int8)
+        column[row[assessed]] = 0
+        column[row[given]] = 1
+        out[tag] = column
+    return out
+
+
+def strata_of(episodes: EpisodeTable) -> Text:
+    """Family, robot, policy and session: within these an episode is compared, shape (n,)."""
+    columns = [getattr(episodes, name) for name in ("family", "robot", "policy", "session")]
+    codes = np.stack([column.codes for column in columns], axis=1)
+    kinds, inverse = np.unique(codes, axis=0, return_inverse=True)
+    names = ["|".join(column.names[c] for column, c in zip(columns, kind)) for kind in kinds.tolist()]
+    place = {name: k for k, name in enumerate(sorted(set(names)))}
+    recode = np.array([place[name] for name in names], np.int32)
+    return Text(recode[inverse.reshape(-1)] if len(names) else np.zeros(0, np.int32), sorted(place))
+
+
+def trust_counts(
+    tags: TagTable,
+    econ: EconTable,
+    episodes: EpisodeTable,
+    segments: SegmentTable,
+    specs: Mapping[str, TagSpec],
+    thresholds: Mapping[str, float],
+    *,
+    attempted: Sequence[str] = ("RecoveryTag",),
+) -> TrustCounts:
+    """Counts of a shard: every tag against its declared cost, and attempts against what came after a failure.
+
+    Episodes whose outcome was inferred are counted apart for costs that rest on it.
+
+    Args:
+        tags: of the shard.
+        econ: one row an episode.
+        episodes: the same episodes in the same order.
+        segments: of the shard.
+        specs: what the tags declare.
+        thresholds: level above which a tag is given.
+        attempted: tags that earn their trust by the attempt.
+
+    Raises:
+        RecordError: if econ and episodes are not of the same episodes.
+    """
+    if econ.episode_id.tolist() != episodes.episode_id.tolist():
+        raise RecordError("econ vectors and episodes are not of the same episodes in the same order")
+    indicators = tag_indicators(tags, episodes.episode_id, specs, thresholds)
+    strata = strata_of(episodes)
+    inferred = econ.outcome_source.isin("inferred")
+    parts = []
+    for field in sorted({spec.cost_field for spec in specs.values()}):
+        cost = cost_field(field)
+        of_field = {tag: column for tag, column in indicators.items() if specs[tag].cost_field == field}
+        y = getattr(econ, field)
+        for suffix, where in _by_source(inferred) if cost.needs_success else (("", None),):
+            rows = np.arange(len(y)) if where is None else np.flatnonzero(where)
+            part = {tag: column[rows] for tag, column in of_field.items()}
+            parts.append(count(part, y[rows], strata[rows], cost, name=field + suffix))
+    attempts = find_attempts(segments, episodes.episode_id)
+    for suffix, where in _by_source(inferred):
+        success = np.where(where, econ.success, np.nan)
+        for tag in attempted:
+            if tag in specs:
+                name = AFTER_FAILURE + suffix
+                parts.append(recovery_counts(tag, attempts, success, econ.duration_s, strata, name=name))
+    return reduce(merge, parts, TrustCounts())
+
+
+def _by_source(inferred: NDArray[np.bool_]) -> tuple[tuple[str, NDArray[np.bool_]], ...]:
+    """Recorded and inferred outcomes apart; a part without episodes is no panel."""
+    return tuple((suffix, where) for suffix, where in (("", ~inferred), (INFERRED, inferred)) if where.any())

@@ -1,0 +1,176 @@
+"""From evidence to a trust level, a tier, a reason and a sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from sima2.analytics.counts import INFERRED
+from sima2.analytics.evidence import Case, Evidence
+from sima2.analytics.leakage import NONE, UNCHECKED
+from sima2.records.trust import CalibrationAlert, TrustMatrix, TrustRow
+
+TRUSTED: Final = 0.8
+PROVISIONAL: Final = 0.5
+_HALF_WAY: Final = 0.4
+"""δ (AUROC 0.70) at which trust reaches 0.8."""
+_STRENGTHS: Final = ((0.474, "strong"), (0.33, "medium"), (0.147, "weak"))
+"""|δ| from which an association is called so; Romano, Kromrey, Coraggio and Skowronek 2006."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """By what the cases of one calibration are judged."""
+
+    level: float
+    """Adjusted p-value up to which a tag passes the gate."""
+    z: float
+    """Standard errors from an estimate to its one-sided bound."""
+    tail: float
+    """Probability beyond that bound."""
+    look: int
+    money: bool
+    suspect_above: float
+    self_referential_cap: float
+
+
+def trust_of(bound: float, premium: float = 1.0) -> float:
+    """Trust that a lower bound of δ, or of a premium, has earned.
+
+    >>> [round(trust_of(bound), 2) for bound in (-0.1, 0.172, 0.4)], round(trust_of(0.1, premium=2.0), 2)
+    ([0.0, 0.5, 0.8], 0.8)
+    """
+    from math import log2
+
+    return float(1.0 - 0.2 ** max(0.0, bound / _HALF_WAY, log2(max(premium, 1.0))))
+
+
+def tier_of(trust: float) -> str:
+    """Tier of a trust level, half-open.
+
+    >>> tier_of(0.8), tier_of(0.81), tier_of(0.5)
+    ('provisional', 'trusted', 'untrusted')
+    """
+    return "trusted" if trust > TRUSTED else "provisional" if trust > PROVISIONAL else "untrusted"
+
+
+def verdicts(evidence: Evidence, q_value: object, standard: Standard) -> TrustMatrix:
+    """A row for every tag, the alerts, and a digest of all the data they came from."""
+    import numpy as np
+
+    q = np.asarray(q_value, np.float64)
+    rows: dict[str, TrustRow] = {}
+    alerts: list[CalibrationAlert] = []
+    for k, case in enumerate(evidence.cases):
+        row = _row(case, float(evidence.p[k]), float(q[k]), standard)
+        rows[row.tag] = row
+        alerts += _alerts(case, row)
+    parts = json.dumps([[tag, row.digest] for tag, row in rows.items()])
+    digest = hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
+    return TrustMatrix(rows, tuple(alerts), digest, standard.look)
+
+
+def _row(case: Case, p: float, q: float, standard: Standard) -> TrustRow:
+    low, high = case.bounds(standard.z)
+    passed = q <= standard.level
+    reason = _reason(case, low, passed, standard)
+    premium = case.premium.bound(standard.z) if passed and standard.money and not case.leaks else 1.0
+    trust = 0.0
+    if reason in ("ok", "self_referential"):
+        trust = trust_of(low, premium)
+        if reason == "self_referential":
+            trust = min(trust, standard.self_referential_cap)
+    return TrustRow(
+        tag=case.test.tag,
+        trust_level=trust,
+        tier=tier_of(trust),
+        correlation_strength=_strength(case.delta) if passed else "none",
+        economic_impact=case.contrast,
+        cost_field=case.field.removesuffix(INFERRED),
+        note=_note(case, reason, low, premium, standard),
+        effect=case.delta,
+        interval=(low, high),
+        p_value=p,
+        q_value=q,
+        n_tagged=case.n_tagged,
+        n=case.n,
+        strata=case.strata,
+        reason=reason,
+        digest=case.digest,
+        needs_recalibration=False,
+        leakage=case.test.leakage if case.leaks or case.test.leakage == UNCHECKED else NONE,
+    )
+
+
+def _reason(case: Case, low: float, passed: bool, standard: Standard) -> str:
+    if case.leaks and case.reason != "no_outcome":
+        return "leak"
+    if case.reason:
+        return case.reason
+    if not passed:
+        return "wrong_direction" if case.p_against <= standard.tail else "not_significant"
+    if case.leak_bound(standard.z) > standard.suspect_above:
+        return "suspect_leak"
+    if low <= 0:
+        return "not_significant"
+    return "self_referential" if case.self_referential else "ok"
+
+
+def _strength(delta: float) -> str:
+    return next((name for least, name in _STRENGTHS if abs(delta) >= least), "none")
+
+
+def _note(case: Case, reason: str, low: float, premium: float, standard: Standard) -> str:
+    field = case.field.removesuffix(INFERRED)
+    claim = f"{'higher' if case.test.direction > 0 else 'lower'} {field}"
+    seen = f"δ = {case.delta:.3f}, at least {low:.3f}, over {case.n_tagged} tagged of {case.n} in {case.strata} strata"
+    words = {
+        "leak": f"{case.test.leakage}: agreement with {field} proves nothing, it is only reported",
+        "no_outcome": f"{field} is known of no episode, so nothing could be tested",
+        "constant_tag": f"{case.n_tagged} of {case.n} episodes are tagged, so there is nothing to compare",
+        "constant_within_strata": "within every stratum all episodes or none are tagged, so the tag cannot be told "
+        "from the stratum",
+        "constant_outcome": f"{field} is the same for all episodes of a stratum",
+        "too_few": f"the smaller arms hold {case.smaller_arm} episodes in all, too few to tell",
+        "not_significant": f"{claim} is not shown beyond chance: {seen}",
+        "wrong_direction": f"declared {claim}, the data show the opposite: {seen}",
+        "suspect_leak": f"too good to be a prediction ({seen}): check what the tag is computed from",
+        "self_referential": f"{claim}: {seen}; but the outcome was inferred from the same segments",
+        "ok": f"{claim}: {seen}",
+    }[reason]
+    if case.given_failure:
+        words = f"among episodes that failed, by whether a correction was attempted: {words}"
+    if premium > 1.0 and reason in ("ok", "self_referential"):
+        words += f"; costs at least {premium:.2f} times as much"
+    if case.dropped:
+        words += f"; {case.dropped} episodes left out (not assessed, or cost unknown)"
+    return words
+
+
+_ADVICE: Final = {
+    "leak": "declare a predictive form of it that is known before the outcome",
+    "suspect_leak": "look for the outcome among its inputs, then declare them",
+    "wrong_direction": "turn its declared direction, or repair its definition",
+    "no_outcome": "record outcomes, or pass a file of them",
+    "constant_tag": "move its threshold",
+    "constant_within_strata": "collect episodes with and without it of the same kind and session",
+    "constant_outcome": "collect episodes that fail as well as such that succeed",
+    "too_few": "collect more episodes that have it, or lack it",
+    "self_referential": "record outcomes of some episodes",
+}
+
+
+def _alerts(case: Case, row: TrustRow) -> list[CalibrationAlert]:
+    out = []
+    if row.tier == "untrusted":
+        kind = row.reason if row.reason in _ADVICE else "untrusted"
+        advice = _ADVICE.get(row.reason, "do not lean on it; more episodes may show otherwise")
+        out.append(CalibrationAlert(row.tag, kind, f"{row.note}; {advice}"))
+    if case.contradicting:
+        names = ", ".join(case.contradicting[:5])
+        more = f" and {len(case.contradicting) - 5} more" if len(case.contradicting) > 5 else ""
+        message = f"it points the other way in {names}{more}; use it there with care, or split it"
+        out.append(CalibrationAlert(row.tag, "heterogeneous", message))
+    return out

@@ -1,0 +1,88 @@
+"""The command line: one file a command, each a thin layer over a function that a script could call as well."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sima2 import __version__
+from sima2.cli import audit, bench, doctor, explain, generate, quarantine, report, run, sample, segment, tasks, trust
+from sima2.errors import Sima2Error
+from sima2.report.text import visible
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+class Commands(TyperGroup):
+    """Turns errors into one clear line and an exit code, whatever the command."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except Sima2Error as error:
+            raise _failed(str(error), error.exit_code) from error
+        except KeyboardInterrupt as error:
+            kept = ": what was committed is kept, resume with --resume" if ctx.invoked_subcommand == "run" else ""
+            typer.echo(f"interrupted{kept}", err=True)
+            raise typer.Exit(INTERRUPTED) from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1) from error
+
+
+def _failed(message: str, code: int) -> typer.Exit:
+    typer.echo(f"error: {visible(message, longest=4000)}", err=True)
+    return typer.Exit(code)
+
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sima2 {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def sima2(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """A trusted semantic data pump: robot rollouts in; segments, tags, costs, tested trust and sampling weights out.
+
+    Exit codes: 0 fine, 1 our error, 2 wrong usage, 3 bad data, 4 finished with quarantined episodes, 5 a gate failed,
+    130 interrupted.
+
+    \b
+    Example:
+      sima2 run --families drawer_open --episodes 100 --out results
+    """
+
+
+for _command in (run, generate, tasks, segment, trust, audit, report, quarantine, doctor, explain, sample, bench):
+    app.command(_command.__name__.rpartition(".")[2])(_command.command)
+
+
+def main() -> None:
+    """Entry point of ``sima2`` and ``python -m sima2``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # a terminal that lacks a character shows its escape instead of an error
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="sima2")

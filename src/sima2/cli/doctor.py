@@ -1,0 +1,82 @@
+"""``sima2 doctor``: is this output folder whole?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sima2.cli import options
+from sima2.cli.answer import answer
+from sima2.errors import StoreError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def command(out: options.Out, as_json: options.Json = False) -> None:
+    """Check an output folder for damage and loss.
+
+    Every file must be as committed, the tables as the digest says, and every episode that came in accounted for.
+
+    \b
+    Example:
+      sima2 doctor results
+    """
+    values = examined(out)
+    answer(values, as_json=as_json, shown=lambda: _shown(values))
+    if values["problems"]:
+        raise StoreError(f"{out}: {len(values['problems'])} found; sima2 run --resume makes missing parts again")
+
+
+def examined(out: Path) -> dict[str, Any]:
+    """What was checked and what is wrong.
+
+    Raises:
+        StoreError: if there are no results at all.
+    """
+    from sima2.io.store import Store
+    from sima2.report.inputs import read_summary
+
+    with Store.read_only(out) as store:
+        problems = store.verify()
+        unfinished = not (out / "summary.json").exists()
+        if unfinished:
+            problems.append("summary.json: missing, the run has not finished")
+        digest = None if problems else store.digest()
+        kinds = store.kinds()
+    summary = {} if unfinished else read_summary(out)
+    if not unfinished:
+        problems += _contradictions(summary, digest)
+    return {
+        "out": str(out),
+        "problems": problems,
+        "tables": kinds,
+        "digest": digest,
+        "episodes": summary.get("episodes"),
+    }
+
+
+def _contradictions(summary: dict[str, Any], digest: str | None) -> list[str]:
+    """Where the summary and the tables tell different things."""
+    found = []
+    episodes = summary.get("episodes") or {}
+    parts = sum(episodes.get(key) or 0 for key in ("ok", "quarantined", "skipped"))
+    if episodes.get("in") != parts:
+        found.append(f"summary.json: {episodes.get('in')} episodes came in, but {parts} are accounted for")
+    if digest is not None and summary.get("digest") not in (None, digest):
+        found.append("summary.json: its digest is not that of the tables")
+    return found
+
+
+def _shown(values: dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    from sima2.report.terminal import bullets, listing, plain
+
+    told = {
+        "folder": values["out"],
+        "tables": ", ".join(values["tables"]),
+        "digest": values["digest"] or "not assessed",
+    }
+    problems = bullets(values["problems"])
+    return Group(listing(told), plain(""), plain("all is well") if problems is None else problems)

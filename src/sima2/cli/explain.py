@@ -1,0 +1,161 @@
+"""``sima2 explain``: why an episode got its tags and its weight."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sima2.cli import options
+from sima2.cli.answer import answer
+from sima2.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from sima2.records.plan import SamplePlan
+    from sima2.records.table import Table
+
+
+def command(
+    out: options.Out,
+    episode: Annotated[str, typer.Argument(metavar="EPISODE", help="Its id, or its index.", show_default=False)],
+    as_json: options.Json = False,
+) -> None:
+    """Explain why an episode got its tags and its weight.
+
+    Shows its segments, its tags with their evidence and trust, its costs, and how often it is drawn.
+
+    \b
+    Example:
+      sima2 explain results drawer_open-000007
+    """
+    values = explained(out, episode)
+    answer(values, as_json=as_json, shown=lambda: _shown(values))
+
+
+def explained(out: Path, episode: str) -> dict[str, Any]:
+    """All that a run knows of one episode, as plain values.
+
+    Raises:
+        UsageError: if the run has no such episode, with the nearest name.
+    """
+    from sima2.io.store import Store
+    from sima2.records.econ import EconTable
+    from sima2.records.episodes import EpisodeTable
+    from sima2.records.intake import QuarantineTable
+    from sima2.records.plan import SamplePlan
+    from sima2.records.primitives import PrimitiveTable
+    from sima2.records.segments import SegmentTable
+    from sima2.records.tags import TagTable
+    from sima2.report.inputs import read_single, read_trust
+
+    with Store.read_only(out) as store:
+        episodes = read_single(out, EpisodeTable, "episodes")
+        set_aside = read_single(out, QuarantineTable, "quarantine")
+        place = _find(episodes, episode)
+        if place is None:
+            lost = _find(set_aside, episode)
+            if lost is None:
+                raise UsageError(_unknown(episode, [*episodes.episode_id, *set_aside.episode_id]))
+            return {"quarantined": True, **_row(set_aside, lost)}
+        name = episodes.episode_id[place]
+        tables = {
+            kind: [row for part in store.read(cls, kind) for row in _rows(part, name)]
+            for kind, cls in (("segments", SegmentTable), ("primitives", PrimitiveTable), ("tags", TagTable))
+        }
+        costs = [row for part in store.read(EconTable, "econ") for row in _rows(part, name)]
+    trust = read_trust(out).rows if (out / "trust_matrix.json").exists() else {}
+    for row in tables["tags"]:
+        verdict = trust.get(row["tag"])
+        row["trust_level"] = None if verdict is None else verdict.trust_level
+        row["tier"] = None if verdict is None else verdict.tier
+        row["trust_reason"] = None if verdict is None else verdict.reason
+    return {
+        "quarantined": False,
+        **_row(episodes, place),
+        "tags": tables["tags"],
+        "costs": costs[0] if costs else {},
+        "weight": _weight(read_single(out, SamplePlan, "weights"), name),
+        "segments": tables["segments"],
+        "primitives": tables["primitives"],
+    }
+
+
+def _find(table: Any, episode: str) -> int | None:
+    """Row of an episode by id, else by index."""
+    import numpy as np
+
+    where = np.flatnonzero(table.episode_id.isin(episode))
+    if not len(where) and episode.isascii() and episode.isdigit():
+        where = np.flatnonzero(table.episode_index == int(episode))
+    return int(where[0]) if len(where) else None
+
+
+def _unknown(episode: str, known: list[str]) -> str:
+    """There may be a million names, so the nearest stand for all."""
+    near = difflib.get_close_matches(episode, known, n=3, cutoff=0.5) or known[:3]
+    return (
+        f"unknown episode {episode!r}: the run has {len(known)}, such as {', '.join(near)}" if known else "no episodes"
+    )
+
+
+def _row(table: Table, place: int) -> dict[str, Any]:
+    import numpy as np
+
+    return next(table.take(np.array([place])).rows())
+
+
+def _rows(table: Any, name: str) -> list[dict[str, Any]]:
+    from sima2.records.table import Table
+    from sima2.report.inputs import of_episodes
+
+    return list(Table.rows(of_episodes(table, (name,))))
+
+
+def _weight(plan: SamplePlan, name: str) -> dict[str, Any] | None:
+    """The episode's place in the plan, against an even share; None where it is not in the pool."""
+    from sima2.report.inputs import of_episodes
+
+    row = next(of_episodes(plan, (name,)).rows(), None)
+    if row is None:
+        return None
+    return {
+        "p": row["p"],
+        "of_even_share": row["p"] * len(plan),
+        "is_weight": row["is_weight"],
+        "reasons": row["reasons"],
+    }
+
+
+def _shown(values: dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    from sima2.report import terminal
+    from sima2.report.text import number
+
+    if values["quarantined"]:
+        told = {key: values[key] for key in ("episode_id", "episode_index", "reason", "message", "source")}
+        return Group(terminal.plain("This episode was set aside."), terminal.listing(told))
+    success = values["success"]
+    ended = "not known" if success != success else "success" if success else "failure"
+    head = {
+        "episode": values["episode_id"],
+        "family": values["family"],
+        "ended": f"{ended} ({values['outcome_source']})" if ended != "not known" else ended,
+        "length": f"{number(values['frames'])} frames, {number(values['duration_s'])} s",
+    }
+    weight = values["weight"]
+    drawn = None
+    if weight:
+        why = weight["reasons"] or "no trusted tag speaks for or against it"
+        drawn = terminal.plain(f"{number(weight['of_even_share'], 2)} × an even share: {why}")
+    return Group(
+        terminal.listing(head),
+        *terminal.titled("Tags", terminal.tag_rows(values["tags"])),
+        *terminal.titled("Weight", drawn),
+        *terminal.titled("Costs", terminal.cost_row(values["costs"])),
+        *terminal.titled("Segments", terminal.segment_rows(values["segments"])),
+    )

@@ -1,0 +1,49 @@
+"""Options that several commands share, so that they read alike everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", show_default=False)]
+DataSet = Annotated[Path | None, typer.Option("--path", metavar="P", help="Data set to read, for --source lerobot.")]
+ColumnMap = Annotated[
+    Path | None,
+    typer.Option(
+        "--map", metavar="FILE", help="TOML file that says which columns are what; guessed from names otherwise."
+    ),
+]
+Outcomes = Annotated[
+    Path | None,
+    typer.Option(
+        "--outcomes", metavar="FILE", help="How episodes ended, by episode_index (csv, json, jsonl or parquet)."
+    ),
+]
+Source = Annotated[
+    str, typer.Option("--source", metavar="S", help="Where rollouts come from: synthetic, mujoco or lerobot.")
+]
+Mix = Annotated[
+    str, typer.Option("--mix", metavar="M", help="Mix of made episodes: hardening, stress_mix_v1 or edge_cases_v1.")
+]
+Families = Annotated[
+    str, typer.Option("--families", metavar="A,B", help="Task families, comma-separated; all if not given.")
+]
+Episodes = Annotated[
+    int | None,
+    typer.Option("--episodes", metavar="N", min=0, help="How many: of each family in hardening, else in all."),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="S", help="Seed of everything random; the same seed, the same bytes.")
+]
+
+
+def names(listed: str) -> tuple[str, ...]:
+    """Comma-separated names.
+
+    >>> names("drawer_open, dish_place,")
+    ('drawer_open', 'dish_place')
+    """
+    return tuple(name for name in (part.strip() for part in listed.split(",")) if name)

@@ -1,0 +1,1 @@
+"""Everything that touches files: data sets in, tables out."""

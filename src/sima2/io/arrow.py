@@ -1,0 +1,259 @@
+"""Tables as Arrow and Parquet: stable bytes, and a digest of what they say rather than of how it is stored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sima2.errors import RecordError, StoreError
+from sima2.records.table import Table, Text
+
+T = TypeVar("T", bound=Table)
+
+WRITER: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "compression_level": 3,
+    "version": "2.6",
+    "data_page_version": "1.0",
+    "use_dictionary": True,
+    "write_statistics": True,
+    "row_group_size": 1 << 20,
+}
+"""Everything that decides the bytes of a file, so that no default of the library does."""
+
+
+def to_arrow(table: Table) -> pa.Table:
+    """A table as Arrow: text as utf8, vectors as lists of one width, the schema version in the metadata.
+
+    Text is not written as an Arrow dictionary: its vocabulary, used or not, would become part of the bytes.
+
+    >>> from sima2.records.intake import QuarantineTable
+    >>> to_arrow(QuarantineTable.empty()).schema.metadata[b"table"]
+    b'QuarantineTable'
+    """
+    arrays = [_array(getattr(table, name)) for name in table.columns()]
+    metadata = {"table": type(table).__name__, "schema_version": str(table.schema_version)}
+    return pa.Table.from_arrays(
+        arrays,
+        schema=pa.schema(
+            [pa.field(name, each.type, nullable=False) for name, each in zip(table.columns(), arrays, strict=True)],
+            metadata=metadata,
+        ),
+    )
+
+
+def from_arrow(cls: type[T], data: pa.Table) -> T:
+    """The table of class ``cls`` that ``data`` holds; further columns are ignored.
+
+    Raises:
+        StoreError: if a column is missing, of another kind or holds nulls, or the schema version is another.
+    """
+    metadata = data.schema.metadata or {}
+    written = metadata.get(b"schema_version", str(cls.schema_version).encode()).decode(errors="replace")
+    if written != str(cls.schema_version):
+        raise StoreError(f"{cls.__name__}: schema version {written}, this program reads {cls.schema_version}")
+    missing = [name for name in cls.columns() if name not in data.column_names]
+    if missing:
+        raise StoreError(f"{cls.__name__}: no column {', '.join(missing)}")
+    columns = {name: _column(cls, name, data[name], dtype) for name, dtype in cls.columns().items()}
+    try:
+        return cls(**columns)
+    except (RecordError, TypeError) as error:
+        raise StoreError(f"{cls.__name__}: {error}") from error
+
+
+def write_table(path: Path, table: Table) -> None:
+    """Write a Parquet file; the same table gives the same bytes."""
+    pq.write_table(to_arrow(table), path, **WRITER)
+
+
+def read_table(cls: type[T], path: Path) -> T:
+    """Read a table written by :func:`write_table`.
+
+    Raises:
+        StoreError: if the file is missing, damaged or holds something else.
+    """
+    return from_arrow(cls, read_parquet(path))
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """One Parquet file, whole.
+
+    Raises:
+        StoreError: if the file is missing or damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{path}: cannot be read: {_first_line(error)}") from error
+
+
+class LogicalDigest:
+    """A digest of the values of a table that comes in parts.
+
+    Independent of dictionary coding, chunks, row groups and of where the parts were cut; every NaN counts as the same.
+    """
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._columns: dict[str, tuple[str, Any, Any]] = {}
+
+    def update(self, part: Table | pa.Table) -> None:
+        """Append the rows of a part.
+
+        Raises:
+            RecordError: if the part has other columns than those before it.
+        """
+        data = to_arrow(part) if isinstance(part, Table) else part
+        if not self._columns:
+            for field in data.schema:
+                self._columns[field.name] = (_kind(field.type), hashlib.sha256(), hashlib.sha256())
+        kinds = {field.name: _kind(field.type) for field in data.schema}
+        if kinds != {name: kind for name, (kind, _, _) in self._columns.items()}:
+            raise RecordError(f"parts of one table have different columns: {', '.join(kinds)}")
+        self._rows += len(data)
+        for name, (_, values, lengths) in self._columns.items():
+            for chunk in data[name].chunks:
+                _feed(chunk, values, lengths)
+
+    def hexdigest(self) -> str:
+        """sha256 over all rows so far."""
+        whole = hashlib.sha256(f"{self._rows}".encode())
+        for name, (kind, values, lengths) in self._columns.items():
+            whole.update(f"\0{name}\0{kind}\0{values.hexdigest()}{lengths.hexdigest()}".encode())
+        return whole.hexdigest()
+
+
+def logical_digest(*parts: Table | pa.Table) -> str:
+    """sha256 over the values of a table that is given in parts, in row order.
+
+    >>> from sima2.records.outcome import Outcome
+    >>> logical_digest(Outcome.unknown(3)) == logical_digest(Outcome.unknown(1), Outcome.unknown(2))
+    True
+    """
+    digest = LogicalDigest()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def fixed_lists(values: NDArray[Any]) -> pa.Array:
+    """Rows of a matrix as Arrow lists of one width, shape (n, d); Arrow has no lists of width 0 but plain ones."""
+    if values.shape[1] == 0:
+        return pa.array([[]] * len(values), pa.list_(pa.from_numpy_dtype(values.dtype)))
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), values.shape[1])
+
+
+def strings(values: Text | Iterable[str]) -> pa.StringArray:
+    """Text as Arrow utf8."""
+    if not isinstance(values, Text):
+        return pa.array(list(values), pa.string())
+    coded = pa.DictionaryArray.from_arrays(pa.array(values.codes), pa.array(values.names, pa.string()))
+    return coded.cast(pa.string())
+
+
+def plain_rows(column: pa.ChunkedArray) -> list[Any]:
+    """Values of a column of any kind; bytes that are not UTF-8 are shown as such, not refused."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [_decoded(each) for each in column.cast(_as_bytes(column.type)).to_pylist()]
+
+
+def _as_bytes(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(_as_bytes(kind.value_type))
+    return pa.binary() if pa.types.is_string(kind) or pa.types.is_large_string(kind) else kind
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return [_decoded(each) for each in value] if isinstance(value, list) else value
+
+
+def _array(values: Text | NDArray[Any]) -> pa.Array:
+    if isinstance(values, Text):
+        return strings(values)
+    return pa.array(np.ascontiguousarray(values)) if values.ndim == 1 else fixed_lists(values)
+
+
+def _column(cls: type[Table], name: str, values: pa.ChunkedArray, dtype: np.dtype[Any] | None) -> Any:
+    if values.null_count:
+        raise StoreError(f"{cls.__name__}.{name}: holds {values.null_count} nulls")
+    if dtype is None:
+        return _text(cls, name, values)
+    if pa.types.is_list(values.type) and not len(values.combine_chunks().flatten()):
+        return np.zeros((len(values), 0), dtype)
+    if pa.types.is_fixed_size_list(values.type):
+        width = values.type.list_size
+        flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in values.chunks]
+        stacked = np.concatenate(flat) if flat else np.zeros(0, dtype)
+        return stacked.astype(dtype, copy=False).reshape(len(values), width)
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_boolean(values.type)):
+        raise StoreError(f"{cls.__name__}.{name}: is {values.type}, expected {dtype}")
+    return values.to_numpy()
+
+
+def _text(cls: type[Table], name: str, values: pa.ChunkedArray) -> Text:
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        raise StoreError(f"{cls.__name__}.{name}: is {values.type}, expected text")
+    coded = values.cast(pa.string()).combine_chunks().dictionary_encode()
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks() if coded.num_chunks != 1 else coded.chunk(0)
+    try:
+        names = coded.dictionary.to_pylist()
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{cls.__name__}.{name}: is not UTF-8: {error.reason}") from None
+    return Text(coded.indices.to_numpy(zero_copy_only=False), tuple(names))
+
+
+def _kind(type_: pa.DataType) -> str:
+    """What a column holds, apart from how it is coded."""
+    if pa.types.is_dictionary(type_):
+        return _kind(type_.value_type)
+    if pa.types.is_large_string(type_):
+        return "string"
+    if pa.types.is_fixed_size_list(type_) or pa.types.is_list(type_):
+        return f"{type_.value_type}[]"  # the width follows from rows and values, and no rows have none
+    return str(type_)
+
+
+def _feed(chunk: pa.Array, values: Any, lengths: Any) -> None:
+    """Hash the values of a chunk; of text and lists the lengths too, or "ab","c" would equal "a","bc"."""
+    if pa.types.is_dictionary(chunk.type):
+        chunk = chunk.cast(chunk.type.value_type)
+    if chunk.null_count:
+        lengths.update(np.asarray(chunk.is_null().to_numpy(zero_copy_only=False)).tobytes())
+    if pa.types.is_string(chunk.type) or pa.types.is_large_string(chunk.type):
+        text = pa.array(chunk.to_pylist(), pa.large_string()) if chunk.offset else chunk.cast(pa.large_string())
+        offset = np.frombuffer(text.buffers()[1], np.int64)[: len(text) + 1] if len(text) else np.zeros(1, np.int64)
+        lengths.update(np.diff(offset).astype("<i8").tobytes())
+        data = text.buffers()[2]
+        if data is not None and len(text):
+            values.update(memoryview(data)[int(offset[0]) : int(offset[-1])])
+        return
+    if pa.types.is_list(chunk.type) or pa.types.is_large_list(chunk.type):
+        lengths.update(np.asarray(chunk.value_lengths().fill_null(-1).to_numpy(), "<i8").tobytes())
+        _feed(chunk.flatten(), values, lengths)
+        return
+    if pa.types.is_fixed_size_list(chunk.type):
+        chunk = chunk.flatten()
+    array = np.ascontiguousarray(chunk.to_numpy(zero_copy_only=False))
+    if array.dtype.kind == "f":
+        array = np.where(np.isnan(array), array.dtype.type(np.nan), array)
+    values.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

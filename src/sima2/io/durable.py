@@ -1,0 +1,53 @@
+"""Files that after a crash are there as a whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+TEMPORARY: Final = ".writing-"
+"""How the name of a file begins that is not whole yet."""
+
+
+def replace_file(target: Path, write: Callable[[Path], Any]) -> str:
+    """Write a file so that after a crash it is there as a whole or not at all; its sha256."""
+    temporary = target.with_name(f"{TEMPORARY}{target.name}")
+    write(temporary)
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    sha256 = sha256_of(temporary)
+    temporary.replace(target)
+    sync_folder(target.parent)
+    return sha256
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, for :func:`replace_file`."""
+    path.write_bytes(data)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where it is missing, for good."""
+    if not folder.is_dir():
+        folder.mkdir()
+        sync_folder(folder.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make what was renamed into a folder stay there after a crash."""
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of the bytes of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,51 @@
+"""Data set formats behind one registry: a format is a file here and a row there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sima2.errors import DatasetError
+from sima2.io.formats.dataset import Dataset as Dataset
+from sima2.io.formats.dataset import DatasetReport as DatasetReport
+from sima2.io.formats.lerobot import INFO, open_lerobot
+
+Opener = Callable[[Path, Path | None, Path | None], Dataset]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A row of the registry."""
+
+    name: str
+    mark: str
+    """File by which a data set of this format is recognised, relative to its folder."""
+    open: Opener
+
+
+FORMATS: Final = (Format("lerobot", INFO, open_lerobot),)
+
+
+def open_dataset(path: Path, *, column_map: Path | None = None, outcomes: Path | None = None) -> Dataset:
+    """Open a recorded data set of any known format.
+
+    Args:
+        path: its folder.
+        column_map: TOML that says which columns are what; guessed from names where not given.
+        outcomes: csv, json, jsonl or parquet keyed by ``episode_index``.
+
+    Raises:
+        DatasetError: if it is no data set of a known format, or malformed as a whole.
+    """
+    if not path.exists():
+        raise DatasetError(path, "is missing")
+    if not path.is_dir():
+        raise DatasetError(path, "is a file, expected the folder of a data set")
+    for each in FORMATS:
+        mark = path / each.mark
+        if mark.is_symlink() or mark.exists():
+            return each.open(path, column_map, outcomes)
+    marks = ", ".join(f"{each.mark} ({each.name})" for each in FORMATS)
+    raise DatasetError(path, "is no data set of a known format", f"none of {marks} is there")

@@ -1,0 +1,242 @@
+"""Frames out of Parquet files: only the columns and row groups that are needed, and never more than fits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sima2.errors import DatasetError
+from sima2.io.arrow import plain_rows
+from sima2.io.documents import FETCH, is_file, is_lfs_pointer
+from sima2.io.intake import MAX_WIDTH as MAX_WIDTH
+
+MAX_ROWS: Final = 16_000_000
+"""Rows read at once: 150 hours at 30 Hz. A file that claims more is damaged or meant to do harm."""
+BATCH_ROWS: Final = 65_536
+MAX_BYTES: Final = 2**31
+"""Uncompressed bytes read at once; LeRobot cuts its data files at 100 MB."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """Features over rows of a file."""
+
+    features: dict[str, NDArray[Any]]
+    """Name to numbers, shape (n, w)."""
+    widths: dict[str, NDArray[np.int64]]
+    """Of features whose rows differ in it, the width of each row, -1 for a null, shape (n,)."""
+    unusable: dict[str, str]
+    """Features that hold no numbers, and what instead."""
+    episode: NDArray[np.int64] | None
+    """``episode_index`` of each row, shape (n,)."""
+    rows: int
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, with every way in which it may be broken as one error."""
+    if not is_file(path):
+        raise DatasetError(path, "is missing")
+    try:
+        if is_lfs_pointer(path):
+            raise DatasetError(path, "holds no data", FETCH)
+        with pq.ParquetFile(path) as file:
+            yield file
+    # pyarrow reports damage as any of these, depending on where it lies
+    except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
+        first = (str(error).strip().splitlines() or [""])[0][:200]
+        raise DatasetError(path, f"cannot be read: {first or type(error).__name__}") from None
+
+
+def read_frames(path: Path, features: Sequence[str], wanted: Collection[int] | None) -> Frames:
+    """Features of a file, of the row groups that hold any of the ``wanted`` episodes, or of all.
+
+    Raises:
+        DatasetError: if the file is missing, damaged or larger than fits.
+    """
+    with opened(path) as file:
+        schema = file.schema_arrow
+        names = [name for name in dict.fromkeys(features) if schema.get_all_field_indices(name)]
+        groups = range(file.num_row_groups) if wanted is None else _groups(path, file, wanted)
+        columns = [*names, *(["episode_index"] if "episode_index" in schema.names else [])]
+        table = _read(path, file, list(groups), columns)
+        values: dict[str, NDArray[Any]] = {}
+        widths: dict[str, NDArray[np.int64]] = {}
+        unusable: dict[str, str] = {}
+        for name in names:
+            if len(schema.get_all_field_indices(name)) > 1:
+                unusable[name] = "occurs twice"
+                continue
+            got = numbers_of(table.column(name))
+            if got is None:
+                unusable[name] = str(schema.field(name).type)
+                continue
+            values[name], each = got
+            if each is not None:
+                widths[name] = each
+        episode = None
+        if "episode_index" in schema.names:
+            got = numbers_of(table.column("episode_index"))
+            episode = None if got is None or got[0].shape[1] != 1 else _whole(got[0][:, 0])
+        return Frames(values, widths, unusable, episode, len(table))
+
+
+def episodes_in(path: Path) -> list[tuple[int, int]]:
+    """Episodes whose rows a file holds, each with how many, in order of index.
+
+    Raises:
+        DatasetError: if the file cannot be read or has no ``episode_index``.
+    """
+    with opened(path) as file:
+        if "episode_index" not in file.schema_arrow.names:
+            raise DatasetError(path, "has no episode_index")
+        seen: dict[int, int] = {}
+        for group in range(file.num_row_groups):
+            got = numbers_of(_read(path, file, [group], ["episode_index"]).column("episode_index"))
+            if got is None or got[0].shape[1] != 1:
+                raise DatasetError(path, "episode_index is not a number")
+            index, count = np.unique(_whole(got[0][:, 0]), return_counts=True)
+            for each, rows in zip(index.tolist(), count.tolist(), strict=True):
+                seen[each] = seen.get(each, 0) + rows
+        return sorted((index, rows) for index, rows in seen.items() if index >= 0)
+
+
+def read_whole(path: Path, *, skip: str) -> pa.Table:
+    """A whole table but for the columns whose name begins with ``skip``.
+
+    Raises:
+        DatasetError: if the file cannot be read.
+    """
+    with opened(path) as file:
+        names = [name for name in file.schema_arrow.names if not name.startswith(skip)]
+        if len(set(names)) != len(names):
+            raise DatasetError(path, "has two columns of one name")
+        return _read(path, file, list(range(file.num_row_groups)), names)
+
+
+def whole_numbers(table: pa.Table, name: str) -> list[int | None] | None:
+    """A column of whole numbers; None where it is missing or something else."""
+    if name not in table.column_names or not pa.types.is_integer(table.column(name).type):
+        return None
+    return list(table.column(name).to_pylist())
+
+
+def text_column(table: pa.Table, name: str) -> list[str] | None:
+    """A column of text, or of lists of text joined; None where it is missing or something else."""
+    if name not in table.column_names:
+        return None
+    rows = plain_rows(table.column(name))
+    return ["; ".join(map(str, row)) if isinstance(row, list) else str(row or "") for row in rows]
+
+
+def _groups(path: Path, file: pq.ParquetFile, wanted: Collection[int]) -> list[int]:
+    """Row groups that hold any of the wanted episodes.
+
+    By looking, not by statistics: pyarrow ends the whole process where those of a damaged file do not fit each other.
+    """
+    if "episode_index" not in file.schema_arrow.names:
+        raise DatasetError(path, "has no episode_index: its rows cannot be told apart")
+    places = np.fromiter(wanted, np.int64)
+    found = []
+    for group in range(file.num_row_groups):
+        got = numbers_of(_read(path, file, [group], ["episode_index"]).column("episode_index"))
+        if got is not None and np.isin(_whole(got[0].reshape(-1)), places).any():
+            found.append(group)
+    return found
+
+
+def _read(path: Path, file: pq.ParquetFile, groups: list[int], columns: Sequence[str]) -> pa.Table:
+    """Row groups of a file, piece by piece, until they turn out to be more than fits.
+
+    What the file says of its own size is not asked for: a small damaged one can claim anything.
+    """
+    pieces = []
+    rows = size = 0
+    for piece in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False):
+        rows += len(piece)
+        size += piece.nbytes
+        if rows > MAX_ROWS or size > MAX_BYTES:
+            raise DatasetError(path, f"holds more than {MAX_ROWS} rows or {MAX_BYTES} bytes in one piece: cut it")
+        pieces.append(piece)
+    if not pieces:
+        schema = file.schema_arrow
+        return pa.schema([schema.field(name) for name in columns]).empty_table()
+    # a name selects all columns that it is the beginning of (``a`` also ``a.b``)
+    return pa.Table.from_batches(pieces).select(list(columns))
+
+
+def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], NDArray[np.int64] | None] | None:
+    """A column as numbers, shape (n, w); None if it holds none.
+
+    A scalar has width 1, nested lists are laid flat. Where rows differ in width, the widths come too, shape (n,), and
+    rows end in NaN; a null is a row of NaN, its width -1.
+    """
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    while isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    n = len(array)
+    missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False), np.bool_)
+    if not _is_list(array.type):
+        return (_plain(array).reshape(n, 1), None) if _is_numeric(array.type) else None
+    owner: NDArray[np.int64] | None = None  # row to which each value belongs, as lists are laid flat
+    fixed = 1
+    while _is_list(array.type):
+        if pa.types.is_fixed_size_list(array.type) and not array.null_count and owner is None:
+            fixed *= array.type.list_size
+        else:
+            owner = np.repeat(np.arange(n), fixed) if owner is None else owner
+            owner = np.repeat(owner, _lengths(array))
+        array = array.flatten()
+    if not _is_numeric(array.type):
+        return None
+    values = _plain(array)
+    if owner is None:
+        return (values.reshape(n, fixed), None) if fixed <= MAX_WIDTH else None
+    counts = np.bincount(owner, minlength=n) if n else np.zeros(0, np.int64)
+    widest = int(counts.max(initial=0))
+    if widest > MAX_WIDTH or widest * n > MAX_BYTES // 8:
+        return None
+    if (counts == widest).all():
+        return values.reshape(n, widest), None
+    out = np.full((n, widest), np.nan, np.result_type(values.dtype, np.float32))
+    place = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)
+    out[owner, place] = values
+    return out, np.where(missing, -1, counts)
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _lengths(array: pa.Array) -> NDArray[np.int64]:
+    """Values that each row contributes when the lists are laid flat: none where the row is null, shape (n,)."""
+    return np.asarray(array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), np.int64)
+
+
+def _plain(array: pa.Array) -> NDArray[Any]:
+    values = np.asarray(array.to_numpy(zero_copy_only=False))
+    if values.dtype.kind == "O":  # booleans with nulls
+        values = np.array([np.nan if each is None else float(each) for each in values], np.float64)
+    return values
+
+
+def _whole(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Indices; what is not a whole number becomes -1, which no episode has."""
+    if values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    good = np.isfinite(values) & (np.abs(values) < 2**53)
+    return np.where(good, np.where(good, values, 0), -1).astype(np.int64)

@@ -1,0 +1,353 @@
+"""An output folder: Parquet shards, and a ledger of what is committed; what it does not name is garbage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from sima2.errors import StoreError
+from sima2.io.arrow import LogicalDigest, logical_digest, read_parquet, read_table, write_table
+from sima2.io.durable import TEMPORARY, make_folder, replace_file, sha256_of, sync_folder, write_bytes
+from sima2.io.lock import FolderLock
+from sima2.records.table import Table
+
+T = TypeVar("T", bound=Table)
+
+LEDGER: Final = "ledger.sqlite"
+LAYOUT: Final = "1"
+_APPLICATION: Final = 0x53494D32  # "SIM2": how a ledger is told from other SQLite files
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+_SHARD: Final = re.compile(r"shard-\d{6,}\.parquet\Z")
+_SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE shards (phase TEXT, shard INTEGER, PRIMARY KEY (phase, shard)) WITHOUT ROWID;
+CREATE TABLE files (kind TEXT, shard INTEGER, phase TEXT NOT NULL, rows INTEGER NOT NULL, sha256 TEXT NOT NULL,
+                    digest TEXT NOT NULL, PRIMARY KEY (kind, shard)) WITHOUT ROWID;
+CREATE TABLE aggregates (phase TEXT, name TEXT, shard INTEGER, value TEXT NOT NULL,
+                         PRIMARY KEY (phase, name, shard)) WITHOUT ROWID;
+CREATE TABLE singles (name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, digest TEXT) WITHOUT ROWID;
+"""
+
+
+class Store:
+    """One run's results. Opened by :meth:`open` to write (one writer at a time) or :meth:`read_only`.
+
+    A shard is committed by writing each table to a temporary file, fsync, atomic rename, fsync of the folder, and
+    one transaction that records files, digests and aggregates: it is there as a whole or not at all.
+    """
+
+    def __init__(self, path: Path, ledger: sqlite3.Connection, lock: FolderLock | None) -> None:
+        self.path = path
+        self._ledger = ledger
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path | str, *, settings: Mapping[str, Any], resume: bool = False) -> Self:
+        """Open a folder to write.
+
+        Args:
+            path: created where it is missing. Results of an earlier run are replaced, and nothing else ever is.
+            settings: what the run's results depend on, as plain JSON values.
+            resume: keep what an interrupted run with the same settings committed.
+
+        Raises:
+            StoreError: if the folder holds something else, another run writes to it, or ``resume`` meets results
+                of other settings.
+        """
+        path = Path(path)
+        _refuse_foreign(path)
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock.take(path)
+        try:
+            _refuse_foreign(path)
+            if (path / LEDGER).exists():
+                if not resume:
+                    _remove_results(path)
+                else:
+                    return cls(path, _continue(path, settings), lock)
+            return cls(path, _create(path, settings), lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def read_only(cls, path: Path | str) -> Self:
+        """Open a folder to read, also while a run is writing to it.
+
+        Raises:
+            StoreError: if it holds no results.
+        """
+        path = Path(path)
+        if not (path / LEDGER).is_file():
+            raise StoreError(f"{path}: no results here (no {LEDGER}); run `sima2 run --out {path}` first")
+        return cls(path, _connect(path, read_only=True), None)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the run was started with."""
+        return dict(json.loads(_meta(self._ledger, "settings")))
+
+    def committed(self, phase: str) -> set[int]:
+        """Shards of a phase that are there as a whole."""
+        return {shard for (shard,) in self._all("SELECT shard FROM shards WHERE phase = ?", phase)}
+
+    def kinds(self) -> list[str]:
+        """Kinds of table that have shards, sorted."""
+        return [kind for (kind,) in self._all("SELECT DISTINCT kind FROM files ORDER BY kind")]
+
+    def commit(self, phase: str, shard: int, tables: Mapping[str, Table], aggregates: Mapping[str, str]) -> None:
+        """Commit a shard: its tables by kind, and what it adds to each aggregate, as JSON text.
+
+        Raises:
+            StoreError: if it is committed already, or a kind belongs to another phase.
+        """
+        if shard < 0:
+            raise StoreError(f"shard {shard} is negative")
+        if shard in self.committed(phase):
+            raise StoreError(f"{self.path}: shard {shard} of phase {phase} is committed already")
+        files = []
+        for kind, table in tables.items():
+            owner = self._all("SELECT phase FROM files WHERE kind = ? AND shard = ?", _checked(kind), shard)
+            if owner:
+                raise StoreError(f"{self.path}: {kind} shard {shard} belongs to phase {owner[0][0]}, not {phase}")
+            target = _shard_path(self.path, kind, shard)
+            make_folder(target.parent)
+            sha256 = replace_file(target, partial(write_table, table=table))
+            files.append((kind, shard, phase, len(table), sha256, logical_digest(table)))
+        with self._ledger:
+            self._ledger.execute("INSERT INTO shards VALUES (?, ?)", (phase, shard))
+            self._ledger.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", files)
+            self._ledger.executemany(
+                "INSERT INTO aggregates VALUES (?, ?, ?, ?)",
+                [(phase, name, shard, value) for name, value in aggregates.items()],
+            )
+
+    def aggregates(self, phase: str, name: str) -> Iterator[tuple[int, str]]:
+        """What each committed shard added to an aggregate, in shard order."""
+        query = "SELECT shard, value FROM aggregates WHERE phase = ? AND name = ? ORDER BY shard"
+        with closing(self._ledger.cursor()) as cursor:
+            yield from cursor.execute(query, (phase, name))
+
+    def read(self, cls: type[T], kind: str) -> Iterator[T]:
+        """The tables of the committed shards of a kind, in shard order."""
+        for shard in self._shards_of(kind):
+            yield read_table(cls, _shard_path(self.path, kind, shard))
+
+    def write_table(self, name: str, table: Table) -> None:
+        """Write a single table, ``<name>.parquet``, replacing an earlier one as a whole."""
+        name = _checked(name.removesuffix(".parquet")) + ".parquet"
+        sha256 = replace_file(self.path / name, partial(write_table, table=table))
+        self._record_single(name, sha256, logical_digest(table))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a single text file, replacing an earlier one as a whole."""
+        encoded = text.encode()
+        sha256 = replace_file(self.path / _checked(name), partial(write_bytes, data=encoded))
+        self._record_single(name, sha256, None)
+
+    def read_table(self, cls: type[T], name: str) -> T:
+        """A single table by name, with or without ``.parquet``."""
+        return read_table(cls, self.path / (_checked(name.removesuffix(".parquet")) + ".parquet"))
+
+    def read_text(self, name: str) -> str:
+        """A single text file by name."""
+        try:
+            return (self.path / _checked(name)).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"{self.path / name}: cannot be read: {error}") from error
+
+    def digest(self) -> str:
+        """sha256 over the values of all tables in episode order, wherever the shards were cut."""
+        whole = hashlib.sha256()
+        for kind in self.kinds():
+            digest = LogicalDigest()
+            for shard in self._shards_of(kind):
+                digest.update(read_parquet(_shard_path(self.path, kind, shard)))
+            whole.update(f"{kind}\0{digest.hexdigest()}\0".encode())
+        for name, digest_ in self._all("SELECT name, digest FROM singles WHERE digest IS NOT NULL ORDER BY name"):
+            whole.update(f"{name}\0{digest_}\0".encode())
+        return whole.hexdigest()
+
+    def verify(self) -> list[str]:
+        """What is wrong with the folder, in words: damaged, missing and orphan files. Empty where all is well."""
+        problems = []
+        query = "SELECT kind, shard, sha256 FROM files ORDER BY kind, shard"
+        expected = {_shard_path(self.path, kind, shard): sha256 for kind, shard, sha256 in self._all(query)}
+        expected |= {self.path / name: sha256 for name, sha256 in self._all("SELECT name, sha256 FROM singles")}
+        for file, sha256 in expected.items():
+            name = file.relative_to(self.path)
+            if not file.is_file():
+                problems.append(f"{name}: missing")
+            elif sha256_of(file) != sha256:
+                problems.append(f"{name}: differs from what was committed")
+        problems += [f"{file.relative_to(self.path)}: orphan, not committed" for file in _orphans(self.path, expected)]
+        return problems
+
+    def close(self) -> None:
+        """Fold the journal into the ledger and let other writers in."""
+        if self._lock is not None:
+            # a closed folder is plain files: readable from a medium that cannot be written
+            self._ledger.execute("PRAGMA journal_mode = DELETE")
+        self._ledger.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        try:
+            return self._ledger.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.path / LEDGER}: {error}") from error
+
+    def _shards_of(self, kind: str) -> list[int]:
+        query = "SELECT shard FROM files WHERE kind = ? ORDER BY shard"
+        return [shard for (shard,) in self._all(query, _checked(kind))]
+
+    def _record_single(self, name: str, sha256: str, digest: str | None) -> None:
+        with self._ledger:
+            self._ledger.execute("INSERT OR REPLACE INTO singles VALUES (?, ?, ?)", (name, sha256, digest))
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Nothing that is not recognisably ours is ever written into."""
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path}: is a file; choose a folder")
+    if not path.exists() or (path / LEDGER).exists():
+        return
+    strange = sorted(each.name for each in path.iterdir() if each.name != FolderLock.NAME)
+    if strange:
+        some = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
+        raise StoreError(f"{path}: holds something else ({some}); choose an empty or a new folder")
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    file = path / LEDGER
+    for mode in ("mode=ro", "mode=ro&immutable=1") if read_only else ("mode=rwc",):
+        try:
+            # autocommit is off inside ``with connection`` blocks only: each is one transaction
+            ledger = sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True, timeout=30.0)
+            application = ledger.execute("PRAGMA application_id").fetchone()[0]
+            break
+        except sqlite3.OperationalError as error:
+            problem: sqlite3.DatabaseError = error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{file}: is not a ledger: {error}") from error
+    else:
+        raise StoreError(f"{file}: cannot be opened: {problem}")
+    if application != _APPLICATION and ledger.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        ledger.close()
+        raise StoreError(f"{file}: is a database of another program; choose another folder")
+    if read_only and application != _APPLICATION:
+        ledger.close()
+        raise StoreError(f"{file}: is empty: the run ended before it began; run it again")
+    if not read_only:
+        ledger.execute("PRAGMA journal_mode = WAL")
+        ledger.execute("PRAGMA synchronous = FULL")
+    return ledger
+
+
+def _create(path: Path, settings: Mapping[str, Any]) -> sqlite3.Connection:
+    ledger = _connect(path)
+    canonical = _canonical(settings)
+    with ledger:
+        ledger.execute("BEGIN")
+        for statement in _SCHEMA.split(";"):
+            ledger.execute(statement)
+        ledger.executemany("INSERT INTO meta VALUES (?, ?)", [("layout", LAYOUT), ("settings", canonical)])
+        ledger.execute(f"PRAGMA application_id = {_APPLICATION}")
+    sync_folder(path)
+    return ledger
+
+
+def _continue(path: Path, settings: Mapping[str, Any]) -> sqlite3.Connection:
+    """The ledger of an interrupted run, its folder swept of what was not committed."""
+    ledger = _connect(path)
+    try:
+        if ledger.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+            ledger.close()  # killed before the first transaction: nothing was committed
+            return _create(path, settings)
+        layout, before = _meta(ledger, "layout"), json.loads(_meta(ledger, "settings"))
+        if layout != LAYOUT:
+            raise StoreError(f"{path}: written by another version of this program; run without resuming")
+        now = json.loads(_canonical(settings))
+        if before != now:
+            changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+            raise StoreError(
+                f"{path}: holds a run with other settings ({', '.join(changed)}); use those, or run without resuming"
+            )
+        expected = {
+            _shard_path(path, kind, shard) for kind, shard in ledger.execute("SELECT kind, shard FROM files").fetchall()
+        }
+        missing = sorted(str(file.relative_to(path)) for file in expected if not file.is_file())
+        if missing:
+            raise StoreError(f"{path}: committed files are missing ({missing[0]}); run without resuming")
+        for orphan in _orphans(path, expected):
+            orphan.unlink()
+        return ledger
+    except BaseException:
+        ledger.close()
+        raise
+
+
+def _remove_results(path: Path) -> None:
+    """Remove an earlier run's files, by its ledger; whatever else lies in the folder stays."""
+    with closing(_connect(path)) as ledger:
+        known: set[Path] = set()
+        if ledger.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION:
+            rows = ledger.execute("SELECT kind, shard FROM files").fetchall()
+            known = {_shard_path(path, kind, shard) for kind, shard in rows}
+            known |= {path / name for (name,) in ledger.execute("SELECT name FROM singles")}
+    for file in [*_orphans(path, ()), *known]:
+        file.unlink(missing_ok=True)
+    for folder in {file.parent for file in known} - {path}:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    # last, so that a folder in the midst of this is still recognised
+    for suffix in ("-wal", "-shm", ""):
+        (path / f"{LEDGER}{suffix}").unlink(missing_ok=True)
+
+
+def _orphans(path: Path, expected: Iterable[Path]) -> list[Path]:
+    """Temporary files, and shards that are not among the expected."""
+    kept = set(expected)
+    found = [file for pattern in ("*", "*/*") for file in path.glob(f"{pattern}") if TEMPORARY in file.name]
+    found += [file for file in path.glob("*/shard-*.parquet") if _SHARD.fullmatch(file.name) and file not in kept]
+    return sorted({file for file in found if file.is_file() and not file.parent.is_symlink()})
+
+
+def _shard_path(path: Path, kind: str, shard: int) -> Path:
+    return path / _checked(kind) / f"shard-{shard:06d}.parquet"
+
+
+def _checked(name: str) -> str:
+    if not _NAME.match(name):
+        raise StoreError(f"{name!r} is not a plain file name")
+    return name
+
+
+def _meta(ledger: sqlite3.Connection, key: str) -> str:
+    try:
+        row = ledger.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"ledger: {error}") from error
+    if row is None:
+        raise StoreError(f"ledger: no {key} recorded; run without resuming")
+    return str(row[0])
+
+
+def _canonical(settings: Mapping[str, Any]) -> str:
+    return json.dumps(dict(settings), sort_keys=True)

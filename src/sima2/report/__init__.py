@@ -1,0 +1,1 @@
+"""Records to words and pictures: the offline page and the terminal's summary."""

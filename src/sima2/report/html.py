@@ -1,0 +1,242 @@
+"""report.html: one page that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from sima2.records.segments import Segment
+from sima2.report import tables
+from sima2.report.inputs import ReportInput, of_episodes
+from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, definitions
+from sima2.report.markup import Markup, join, node
+from sima2.report.style import style_sheet
+from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
+from sima2.report.timeline import timeline
+from sima2.report.trust import forest
+from sima2.report.words import OUTCOME_SOURCES, headline, section, weights_sentence
+
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""Content security policy: the page may load nothing and run nothing."""
+
+
+def render(report: ReportInput) -> str:
+    """The page, the same for the same records.
+
+    >>> "<script" in render(ReportInput(summary={}))
+    False
+    """
+    summary = report.summary
+    parts = [
+        _head(report),
+        _part("What to bear in mind", _caveats(summary)),
+        _part("Which tags can be trusted", forest(report.trust)),
+        _part("Episodes", _episodes(report)),
+        _side_by_side(
+            _part("Tags", tables.tag_counts(tags) if (tags := section(summary, "tags")) else None),
+            _part("Segments", _segments(summary)),
+        ),
+        _side_by_side(
+            _part("Costs", tables.costs(section(summary, "costs"), report.econ)),
+            _part("What goes with what", tables.statistics(rows) if (rows := summary.get("statistics")) else None),
+        ),
+        _side_by_side(_part("Proposals", _proposals(report)), _part("Sampling weights", _weights(report))),
+        _part("Set aside", _quarantine(report)),
+        _part("How the data were read", _column_map(summary)),
+        _part("Provenance", _provenance(summary)),
+    ]
+    head = node(
+        "head",
+        node("meta", charset="utf-8"),
+        node("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        node("meta", name="viewport", content="width=device-width,initial-scale=1"),
+        node("meta", name="referrer", content="no-referrer"),
+        node("title", f"sima2: {visible(summary.get('source', 'report'))}"),
+        node("style", Markup(style_sheet())),
+    )
+    page = node("html", head, node("body", definitions(), node("main", *parts)), lang="en")
+    return f"<!doctype html>\n{page}\n"
+
+
+def _part(title: str, body: Markup | None) -> Markup | None:
+    return None if body is None else node("section", node("h2", title), body)
+
+
+def _side_by_side(left: Markup | None, right: Markup | None) -> Markup | None:
+    """Two parts in columns where the page is wide and both exist."""
+    return node("div", left, right, class_="columns") if left and right else left or right
+
+
+def _head(report: ReportInput) -> Markup:
+    summary = report.summary
+    episodes, ends = section(summary, "episodes"), section(summary, "episode_outcomes")
+    won, lost = (as_number(ends.get(key)) or 0 for key in ("success", "failure"))
+    weights = section(summary, "weights")
+    figures = {
+        "episodes used": number(episodes.get("ok")),
+        "set aside": number(episodes.get("quarantined")),
+        "succeeded": percent(won / (won + lost)) if won + lost else NOT_ASSESSED,
+        "segments": number(summary.get("segments")),
+        "tags trusted": f"{sum(row.tier == 'trusted' for row in report.trust.values())} of {len(report.trust)}",
+        "effective sample size": number(weights.get("effective_sample_size")),
+    }
+    return node(
+        "header",
+        node("h1", f"Report on {count(episodes.get('ok'), 'rollout')}"),
+        node("p", headline(summary), class_="lead"),
+        node(
+            "dl",
+            *(node("div", node("dt", name), node("dd", value)) for name, value in figures.items()),
+            class_="figures",
+        ),
+    )
+
+
+def _caveats(summary: Mapping[str, Any]) -> Markup | None:
+    warnings = [str(each) for each in summary.get("warnings") or ()]
+    warnings += [f"{each.get('tag', '')}: {each.get('message', '')}" for each in summary.get("alerts") or ()]
+    absent = [str(each) for each in summary.get("not_assessed") or ()]
+    if not warnings and not absent:
+        return None
+    lines = [node("li", each) for each in warnings] + [node("li", f"Not assessed: {each}") for each in absent]
+    return node("ul", *lines, class_="warn")
+
+
+def _episodes(report: ReportInput) -> Markup | None:
+    if not report.signals:
+        return None
+    tiers = {tag: row.tier for tag, row in report.trust.items()}
+    parts = [_episode(report, signal, tiers, first=i == 0) for i, signal in enumerate(report.signals)]
+    note = "A few episodes, chosen to show different things. Marks: ✓ success, ✗ failure, ↻ failed and tried again."
+    return node("div", node("p", note, class_="muted"), *parts)
+
+
+def _episode(report: ReportInput, signal: Mapping[str, Any], tiers: Mapping[str, str], *, first: bool) -> Markup:
+    name = str(signal.get("episode_id", ""))
+    segments: list[Segment] = list(of_episodes(report.segments, (name,)))
+    tags: list[dict[str, Any]] = list(of_episodes(report.tags, (name,)).rows())
+    ended = _ended(signal.get("success"))
+    how = OUTCOME_SOURCES.get(str(signal.get("outcome_source", "")), "")
+    given = sorted({str(row["tag"]) for row in tags if (as_number(row["level"]) or 0) > 0})
+    line = join(
+        [
+            node("b", f"{OUTCOME_MARKS[ended]}{TEXT_FORM} {visible(name)}"),
+            f"  {', '.join(given)}" if given else None,
+        ]
+    )
+    facts = [
+        f"{visible(signal.get('family', 'unknown'))}: {ended}" + (f" ({how})" if how and ended != "unknown" else ""),
+        count(len(segments), "segment"),
+        _weight_of(report, name),
+        _unassessed(tags),
+    ]
+    return tables.folded(
+        line,
+        node("p", "; ".join(fact for fact in facts if fact) + ".", class_="muted"),
+        timeline(segments, tags, signal, tiers),
+        tables.folded("Segments as a list", tables.segment_list(segments)) if segments else None,
+        open_=first,
+    )
+
+
+def _ended(success: Any) -> str:
+    """Outcome of an episode from true, false, 1, 0 or nothing."""
+    known = success if isinstance(success, bool) else as_number(success)
+    return "unknown" if known is None else "success" if known else "failure"
+
+
+def _weight_of(report: ReportInput, name: str) -> str:
+    where = np.flatnonzero(report.plan.episode_id.isin(name))
+    if not len(where):
+        return ""
+    times = float(report.plan.p[where[0]]) * len(report.plan)
+    why = report.plan.reasons[int(where[0])]
+    return f"drawn {number(times, 2)} × as often as evenly" + (f" ({visible(why)})" if why else "")
+
+
+def _unassessed(tags: Sequence[Mapping[str, Any]]) -> str:
+    names = sorted({str(row["tag"]) for row in tags if as_number(row["level"]) is None})
+    return f"{NOT_ASSESSED}: {', '.join(names)}" if names else ""
+
+
+def _segments(summary: Mapping[str, Any]) -> Markup | None:
+    labels = section(summary, "labels")
+    return tables.label_counts(labels, section(summary, "segment_outcomes")) if labels else None
+
+
+def _proposals(report: ReportInput) -> Markup | None:
+    counts = section(report.summary, "proposals")
+    return tables.proposals(counts, report.proposals) if counts or len(report.proposals) else None
+
+
+def _weights(report: ReportInput) -> Markup | None:
+    weights = section(report.summary, "weights")
+    if not weights:
+        return None
+    episodes = section(report.summary, "episodes")
+    parts = [node("p", weights_sentence(weights, episodes.get("ok")))]
+    plan = report.plan
+    if len(plan) and not weights.get("uniform"):
+        order = np.argsort(-plan.p, kind="stable")[:10]
+        rows = [
+            (row["episode_id"], f"{number(row['p'] * len(plan), 2)} ×", row["reasons"])
+            for row in plan.take(order).rows()
+        ]
+        parts.append(
+            tables.folded(
+                "The ten drawn most", tables.table(("episode", "of an even share", "why"), rows, numeric=(1,))
+            )
+        )
+    return node("div", *parts)
+
+
+def _quarantine(report: ReportInput) -> Markup | None:
+    if not len(report.quarantine):
+        return None
+    from sima2.io.intake import QUARANTINE_REASONS
+
+    return tables.quarantined(report.quarantine, QUARANTINE_REASONS)
+
+
+READING: Final = ("format", "version", "robot", "fps", "mapping", "assumptions", "unmapped", "absent")
+"""What the summary tells of a recorded data set."""
+
+
+def _column_map(summary: Mapping[str, Any]) -> Markup | None:
+    given = summary.get("column_map")
+    if not given:
+        return None
+    rows = [row for key in READING if summary.get(key) for row in _flat(key, summary[key])]
+    if isinstance(given, str):
+        lines = join([visible(line) for line in given.splitlines()], "\n")
+        columns = node("pre", node("code", lines))
+    else:
+        columns = tables.table(("what", "from"), list(_flat("", given)))
+    return node("div", tables.table(("", ""), rows) if rows else None, tables.folded("The column map", columns))
+
+
+def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
+    """A nested mapping as rows of a dotted name and a value."""
+    if isinstance(value, Mapping):
+        return [row for key, each in value.items() for row in _flat(f"{prefix}.{key}" if prefix else str(key), each)]
+    if isinstance(value, list | tuple):
+        return [(prefix, ", ".join(str(each) for each in value))]
+    return [(prefix, NOT_ASSESSED if value is None else str(value))]
+
+
+def _provenance(summary: Mapping[str, Any]) -> Markup:
+    seconds, nominal = section(summary, "seconds"), section(summary, "nominal")
+    rows = [
+        ("version", f"sima2 {summary.get('sima2_version', NOT_ASSESSED)}"),
+        ("source", str(summary.get("source", NOT_ASSESSED))),
+        ("seed", str(summary.get("seed", NOT_ASSESSED))),
+        ("digest of the results", node("code", str(summary.get("digest", NOT_ASSESSED)))),
+        (
+            "reference episodes",
+            f"{number(nominal.get('episodes'))}: {nominal.get('rule', NOT_ASSESSED)}" if nominal else "",
+        ),
+        ("CPU time, s", ", ".join(f"{phase} {number(value)}" for phase, value in seconds.items()) or NOT_ASSESSED),
+    ]
+    return tables.table(("", ""), rows)

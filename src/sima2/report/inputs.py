@@ -1,0 +1,132 @@
+"""What a report is made of, and how it is read back from an output folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from sima2.errors import StoreError
+from sima2.records.econ import EconTable
+from sima2.records.intake import QuarantineTable
+from sima2.records.knowledge import ProposalTable
+from sima2.records.plan import SamplePlan
+from sima2.records.segments import SegmentTable
+from sima2.records.table import Table, Text
+from sima2.records.tags import TagTable
+from sima2.records.trust import TrustMatrix, TrustRow
+
+T = TypeVar("T", bound=Table)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """Records of a finished run. Segments and tags are needed of the episodes in ``signals`` only."""
+
+    summary: Mapping[str, Any]
+    """What ``summary.json`` holds."""
+    trust: Mapping[str, TrustRow] = field(default_factory=dict)
+    segments: SegmentTable = field(default_factory=SegmentTable.empty)
+    tags: TagTable = field(default_factory=TagTable.empty)
+    econ: EconTable = field(default_factory=EconTable.empty)
+    proposals: ProposalTable = field(default_factory=ProposalTable.empty)
+    quarantine: QuarantineTable = field(default_factory=QuarantineTable.empty)
+    plan: SamplePlan = field(default_factory=SamplePlan.empty)
+    signals: Sequence[Mapping[str, Any]] = ()
+    """Chosen episodes: ``episode_id``, ``family``, ``time`` in s, ``tracks`` of ``name``, ``unit`` and ``values``,
+    ``success`` and ``outcome_source``."""
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of an output folder.
+
+    Raises:
+        StoreError: if it is absent or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path}: there is no such file; is this the folder of a finished run?") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: not valid JSON ({error}); run again with --resume") from None
+
+
+def read_summary(out: Path) -> dict[str, Any]:
+    """``summary.json`` of an output folder."""
+    summary = read_json(out / "summary.json")
+    if not isinstance(summary, dict):
+        raise StoreError(f"{out / 'summary.json'}: holds no object")
+    return summary
+
+
+def read_trust(out: Path) -> TrustMatrix:
+    """``trust_matrix.json`` of an output folder; null becomes NaN again.
+
+    Raises:
+        StoreError: if it is absent or malformed.
+    """
+    path = out / "trust_matrix.json"
+    rows = read_json(path)
+    names = [each.name for each in fields(TrustRow)]
+    try:
+        return TrustMatrix(
+            {tag: TrustRow(**{name: _back(name, row[name]) for name in names}) for tag, row in rows.items()}
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise StoreError(f"{path}: not a trust matrix of this version ({error})") from None
+
+
+_TEXTS = frozenset(
+    {"tag", "tier", "correlation_strength", "cost_field", "note", "reason", "digest", "leakage", "needs_recalibration"}
+)
+
+
+def _back(name: str, value: Any) -> Any:
+    if name == "interval":
+        low, high = value
+        return _back("", low), _back("", high)
+    return math.nan if value is None and name not in _TEXTS else value
+
+
+def load_report(out: Path) -> ReportInput:
+    """Read what the report needs from an output folder, in bounded memory.
+
+    Raises:
+        StoreError: if the folder is not one of a finished run.
+    """
+    from sima2.io.store import Store
+
+    summary = read_summary(out)
+    signals = read_json(out / "signals.json") if (out / "signals.json").exists() else []
+    shown = tuple(str(each["episode_id"]) for each in signals)
+    with Store.read_only(out) as store:
+        return ReportInput(
+            summary=summary,
+            trust=read_trust(out) if (out / "trust_matrix.json").exists() else {},
+            segments=SegmentTable.concat([of_episodes(part, shown) for part in store.read(SegmentTable, "segments")]),
+            tags=TagTable.concat([of_episodes(part, shown) for part in store.read(TagTable, "tags")]),
+            econ=EconTable.concat(list(store.read(EconTable, "econ"))),
+            proposals=read_single(out, ProposalTable, "proposals"),
+            quarantine=read_single(out, QuarantineTable, "quarantine"),
+            plan=read_single(out, SamplePlan, "weights"),
+            signals=signals,
+        )
+
+
+def read_single(out: Path, cls: type[T], name: str) -> T:
+    """A single table of an output folder, empty where the run made none."""
+    from sima2.io.arrow import read_table
+
+    path = out / f"{name}.parquet"
+    return read_table(cls, path) if path.exists() else cls.empty()
+
+
+def of_episodes(table: T, episodes: Sequence[str]) -> T:
+    """The rows of some episodes, of any table that names them."""
+    ids: Text = vars(table)["episode_id"]
+    return table.take(np.flatnonzero(ids.isin(*episodes)))

@@ -1,0 +1,112 @@
+"""The page's style sheet: light and dark, narrow and wide, screen and paper."""
+
+from __future__ import annotations
+
+from sima2.report.looks import colours
+from sima2.report.timeline import WIDTHS
+
+_THEMES = """
+:root{color-scheme:light dark;--paper:#fffdf9;--ink:#22211f;--muted:#6b6862;--rule:#dedad2;--soft:#f2efe8;
+--bar:#5b7f9c;--accent:#0b5f8a;--warn:#a34a00;--halo:#fffdf9;--stroke:#00000038;--dot:#22211f;
+--trusted:#d5e9dc;--provisional:#f4ecc8;--untrusted:#ece9e3}
+@media (prefers-color-scheme:dark){:root{--paper:#171716;--ink:#e6e3dc;--muted:#a09c93;--rule:#383632;--soft:#22211f;
+--bar:#6f98b8;--accent:#7fb9dd;--warn:#f0a868;--halo:#171716;--stroke:#ffffff3a;--dot:#f2efe8;
+--trusted:#1e4a33;--provisional:#4d4516;--untrusted:#2b2a27}}
+"""
+
+_PAGE = """
+*{box-sizing:border-box}
+body{margin:0 auto;padding:2rem clamp(.8rem,3vw,2.5rem) 4rem;max-width:82rem;background:var(--paper);color:var(--ink);
+font:15px/1.5 system-ui,-apple-system,"Segoe UI","Noto Sans",sans-serif;font-variant-numeric:tabular-nums lining-nums;
+overflow-wrap:break-word}
+h1,h2,.lead{font-family:"Iowan Old Style","Palatino Linotype",Palatino,"Noto Serif",Georgia,serif}
+h1{font-size:1.7rem;font-weight:500;margin:0;letter-spacing:-.01em}
+h2{font-size:1.2rem;font-weight:500;margin:2.6rem 0 .5rem;padding-top:.7rem;border-top:1px solid var(--rule)}
+.lead{font-size:1.12rem;max-width:46em;margin:.5rem 0 0}
+p{max-width:56em;margin:.5rem 0}
+.muted,small,figcaption,.caption{color:var(--muted)}
+.muted{font-size:.88rem}
+small{display:block;font-size:.8rem;line-height:1.4;font-weight:400}
+ul{margin:.4rem 0;padding-left:1.1rem}
+.warn li::marker{color:var(--warn)}
+dl.figures{display:flex;flex-wrap:wrap;gap:.6rem 2.2rem;margin:1.3rem 0 0}
+dl.figures div{display:flex;flex-direction:column-reverse}
+dl.figures dt{color:var(--muted);font-size:.8rem}
+dl.figures dd{margin:0;font-size:1.35rem;line-height:1.25}
+.columns{display:grid;grid-template-columns:minmax(0,1fr);gap:0 3rem}
+@media (min-width:1000px){.columns{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}}
+table{border-collapse:collapse;width:100%;font-size:.9rem}
+th,td{padding:.28rem .9rem .28rem 0;text-align:left;vertical-align:top;min-width:2.2rem;
+border-bottom:1px solid var(--rule)}
+thead th{color:var(--muted);font-weight:400;font-size:.8rem;vertical-align:bottom;white-space:nowrap}
+td:last-child,th:last-child{padding-right:0}
+.n{text-align:right;white-space:nowrap}
+td .swatch{display:block;margin-top:.3rem}
+td .strip{margin-top:.4rem;min-width:4rem}
+.scroll{overflow-x:auto}.scroll td:first-child:not(.n):has(span){min-width:9rem}
+.histogram{display:block;fill:var(--bar)}
+.trough{fill:var(--soft)}.bar{fill:var(--bar)}
+details{margin:.5rem 0;border-bottom:1px solid var(--rule);padding-bottom:.4rem}
+summary{cursor:pointer;padding:.15rem 0}
+summary::marker{color:var(--muted)}
+code{font:.85em/1.4 ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
+pre{overflow-x:auto;margin:.4rem 0}
+"""
+
+_PICTURES = """
+.defs{position:absolute}
+.strip{display:block;width:100%;overflow:hidden}
+figure{margin:.8rem 0 .6rem}
+figure>*{margin-bottom:5px}
+figcaption{font-size:.78rem}
+svg text{font-size:11.5px;fill:var(--ink)}
+.strip .caption{fill:var(--muted)}
+.strip svg text{paint-order:stroke;stroke:var(--halo);stroke-width:2.5px;stroke-opacity:.75;stroke-linejoin:round}
+.stroke{stroke:var(--stroke);fill:none;stroke-width:1}
+.edge{fill:var(--ink);opacity:.5}
+.tag{fill:var(--accent)}
+.tags{overflow:visible;margin-top:7px}.tags+.tags{margin-top:0}
+.signal{fill:none;stroke:var(--accent);stroke-width:1.1;vector-effect:non-scaling-stroke;stroke-linejoin:round}
+.tick{stroke:var(--muted);stroke-width:1;opacity:.6}
+.rail{stroke:var(--rule);stroke-width:1}
+.chance{stroke:var(--muted);stroke-dasharray:2 2}
+.whisker{stroke:var(--dot);stroke-width:1.3}
+.dot{fill:var(--dot);stroke:var(--paper);stroke-width:1.5}
+.level{fill:var(--dot)}
+.band.trusted{fill:var(--trusted)}.band.provisional{fill:var(--provisional)}.band.untrusted{fill:var(--untrusted)}
+.forest{table-layout:fixed}
+.forest th:nth-child(1){width:19%}
+.forest th:nth-child(2),.forest th:nth-child(3){width:22%}.forest th:nth-child(4){width:11%}
+.forest .strip{overflow:visible}
+.forest tbody th{font-weight:600}
+.forest td:nth-child(2),.forest td:nth-child(3),.forest th:nth-child(2),.forest th:nth-child(3){padding-right:2rem}
+@media (max-width:760px){.spare{display:none}th,td{padding-right:.6rem}}
+@media (max-width:959.98px){
+.stack thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}
+.stack,.stack tbody,.stack tr,.stack th,.stack td{display:block;width:auto!important}
+.stack tr{border-bottom:1px solid var(--rule);padding:.5rem 0}
+.stack th,.stack td{border:0;padding:.1rem 0!important}
+.stack td[data-label]{display:grid;grid-template-columns:5rem minmax(0,1fr);column-gap:.6rem;align-items:start}
+.stack td[data-label]::before{content:attr(data-label);color:var(--muted);font-size:.8rem;
+grid-row:span 2;padding-top:.35rem}
+.stack td[data-label]>small{grid-column:2}}
+"""
+
+_PAPER = """
+@media print{:root{color-scheme:light}body{max-width:none;padding:0;font-size:10pt}
+*{-webkit-print-color-adjust:exact;print-color-adjust:exact}
+details,figure,tr{break-inside:avoid}h2{break-after:avoid}.scroll{overflow:visible}}
+"""
+
+
+def style_sheet() -> str:
+    """All rules of the page."""
+    shown = "".join(_shown_from(width) for width in WIDTHS)
+    dark = f"@media (prefers-color-scheme:dark){{{colours(dark=True)}}}"
+    return (_THEMES + _PAGE + _PICTURES + colours(dark=False) + dark + shown + _PAPER).replace("\n", "")
+
+
+def _shown_from(width: int) -> str:
+    """Labels that fit from this page width on, and what stands in for them below it."""
+    narrow, wide = f"(max-width:{width - 0.02}px)", f"(min-width:{width}px)"
+    return f"@media {narrow}{{.from{width}{{display:none}}}}@media {wide}{{.until{width}{{display:none}}}}"

@@ -1,0 +1,80 @@
+"""The pool that is sampled from: what weights may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.errors import UsageError
+from sima2.records.episodes import EpisodeTable
+from sima2.records.table import Text, read_only
+from sima2.records.tags import TagTable
+from sima2.records.trust import TrustRow
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Episodes to draw from (n of them), with their tags and the trust in these."""
+
+    episode_index: NDArray[np.int64]
+    """Place in the source, shape (n,)."""
+    episode_id: Text
+    family: Text
+    success: NDArray[np.float64]
+    """1, 0 or NaN, shape (n,)."""
+    levels: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: MappingProxyType({}))
+    """Tag to its level in each episode, 0 where it is not given, shape (n,)."""
+    trust: Mapping[str, TrustRow] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        n = len(self.episode_id)
+        lengths = {"episode_index": len(self.episode_index), "family": len(self.family), "success": len(self.success)}
+        lengths |= {tag: len(level) for tag, level in self.levels.items()}
+        for name, length in lengths.items():
+            if length != n:
+                raise UsageError(f"pool: {name} has {length} entries for {n} episodes")
+        for tag, level in self.levels.items():
+            if not ((level >= 0) & (level <= 1)).all():
+                raise UsageError(f"pool: levels of {tag} leave 0 to 1")
+        levels = {tag: read_only(np.asarray(level, np.float64)) for tag, level in sorted(self.levels.items())}
+        object.__setattr__(self, "levels", MappingProxyType(levels))
+
+    def __len__(self) -> int:
+        return len(self.episode_id)
+
+    @classmethod
+    def of(
+        cls,
+        episodes: EpisodeTable,
+        tags: TagTable,
+        trust: Mapping[str, TrustRow],
+        thresholds: Mapping[str, float],
+    ) -> Pool:
+        """The pool of a run's tables; a tag is given where its level is above its threshold."""
+        return cls(
+            episode_index=episodes.episode_index,
+            episode_id=episodes.episode_id,
+            family=episodes.family,
+            success=episodes.success,
+            levels=given_levels(tags, episodes.episode_id, thresholds),
+            trust=trust,
+        )
+
+
+def given_levels(tags: TagTable, episode_id: Text, thresholds: Mapping[str, float]) -> dict[str, NDArray[np.float64]]:
+    """Highest level above its threshold of each tag in each episode, 0 where there is none, shape (n,)."""
+    place = {name: i for i, name in enumerate(episode_id)}
+    known = np.array([place.get(name, -1) for name in tags.episode_id.names], np.int64)
+    row = known[tags.episode_id.codes] if len(tags) else np.zeros(0, np.int64)
+    level = np.nan_to_num(tags.level)
+    out = {}
+    for tag, threshold in sorted(thresholds.items()):
+        given = np.flatnonzero(tags.tag.isin(tag) & (row >= 0) & (level > threshold))
+        column = np.zeros(len(episode_id))
+        np.maximum.at(column, row[given], np.minimum(level[given], 1.0))
+        out[tag] = column
+    return out

@@ -1,0 +1,91 @@
+"""DataPackRLSampler: draws episodes by a plan, systematically, the same on every machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.errors import UsageError
+from sima2.records.plan import SamplePlan
+from sima2.sampling.pool import Pool
+from sima2.sampling.settings import SamplingSettings, strategy
+from sima2.sampling.weights import plan_weights, strategy_weights
+
+__all__ = ["DataPackRLSampler", "plan_weights", "systematic"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataPackRLSampler:
+    """Draws from a plan; strategies other than ``uniform`` and ``trust_weighted`` need the pool it was made of."""
+
+    plan: SamplePlan
+    seed: int = 0
+    pool: Pool | None = None
+    settings: SamplingSettings = SamplingSettings()
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UsageError(f"seed is {self.seed}, it must not be negative")
+        if self.pool is not None and not np.array_equal(self.pool.episode_index, self.plan.episode_index):
+            raise UsageError("pool and plan are not of the same episodes in the same order")
+
+    def probabilities(self, strategy_name: str = "trust_weighted") -> NDArray[np.float64]:
+        """Probability of each episode of the plan under a strategy, shape (n,).
+
+        Raises:
+            UnknownNameError: if there is no such strategy.
+            UsageError: if the strategy needs a pool and there is none.
+        """
+        row = strategy(strategy_name)
+        if row.name == "trust_weighted":
+            return self.plan.p
+        if row.name == "uniform":
+            return np.full(len(self.plan), 1.0 / max(len(self.plan), 1))
+        if self.pool is None:
+            raise UsageError(f"strategy {row.name} looks at families and tags: give the sampler its pool")
+        return strategy_weights(self.pool, row.name, self.settings)
+
+    def sample(
+        self, n: int, epoch: int = 0, strategy: str = "trust_weighted", rank: int = 0, world_size: int = 1
+    ) -> NDArray[np.int64]:
+        """Episode indices of one epoch: every episode n · p times, give or take one, in random order.
+
+        Args:
+            n: draws of all ranks together.
+            epoch: another one draws anew.
+            strategy: a row of ``settings.STRATEGIES``.
+            rank: takes every ``world_size``-th draw from here on.
+            world_size: number of ranks.
+
+        Raises:
+            UsageError: if an argument is out of range or there is nothing to draw from.
+        """
+        if n < 0 or epoch < 0:
+            raise UsageError(f"n is {n} and epoch {epoch}, neither may be negative")
+        if not 0 <= rank < world_size:
+            raise UsageError(f"rank {rank} is not in 0 to {world_size - 1}")
+        if n and not len(self.plan):
+            raise UsageError("the plan holds no episode to draw")
+        p = self.probabilities(strategy)
+        # Philox counts, so a seed and an epoch give the same draws wherever numpy runs
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, epoch])))
+        draws = rng.permutation(systematic(p, n, rng))
+        index: NDArray[np.int64] = self.plan.episode_index[draws][rank::world_size]
+        return index
+
+
+def systematic(p: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """n places drawn with one random number: place i comes ⌊n·pᵢ⌋ or ⌈n·pᵢ⌉ times, n · pᵢ on average.
+
+    >>> systematic(np.array([0.5, 0.0, 0.5]), 4, np.random.default_rng(0)).tolist()
+    [0, 0, 2, 2]
+
+    Source: Madow 1949.
+    """
+    if not n:
+        return np.zeros(0, np.int64)
+    upto = np.cumsum(p)
+    mark = (np.arange(n) + rng.random()) / n * upto[-1]
+    return np.asarray(np.minimum(np.searchsorted(upto, mark, side="right"), len(p) - 1), np.int64)

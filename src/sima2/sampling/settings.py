@@ -1,0 +1,129 @@
+"""Strategies, directions and limits of sampling, and the auditor's standard: rows and fields, no code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from sima2.errors import UnknownNameError, UsageError
+
+TRUSTED: Final = 0.8
+PROVISIONAL: Final = 0.5
+"""Trust above which a tag is trusted, or provisional; half-open."""
+
+SUCCESS: Final = "success"
+"""Stands beside the tags in a strategy; it is an outcome and needs no trust."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How a strategy weighs episodes: a row of the table."""
+
+    name: str
+    directions: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Tag (or ``success``) to +1 where it gains weight and -1 where it loses."""
+    by_family: bool = False
+    """Every family gets the same share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What the episodes are for."""
+
+    name: str
+    directions: Mapping[str, int]
+    """Tag to +1 where it gains weight; tags that are not named take ``others``."""
+    others: int
+    only_successes_gain: bool
+    """Episodes known to have failed gain nothing."""
+
+
+OBJECTIVES: Final[Mapping[str, Objective]] = MappingProxyType(
+    {
+        # imitation copies what it sees: only what should be copied gains weight, risk and failure never do
+        "bc": Objective("bc", MappingProxyType({"RecoveryTag": 1}), others=0, only_successes_gain=True),
+        # a critic and an evaluation want the rescued, the risky and the strange
+        "rl": Objective("rl", MappingProxyType({}), others=1, only_successes_gain=False),
+    }
+)
+
+_STRATEGIES: Final = (
+    Strategy("uniform"),
+    Strategy("balanced", by_family=True),
+    Strategy("trust_weighted"),
+    Strategy("early", MappingProxyType({"RiskTag": -1, SUCCESS: 1})),
+    Strategy("mid", MappingProxyType({"RecoveryTag": 1})),
+    Strategy("advanced", MappingProxyType({"RiskTag": 1, "RecoveryTag": 1})),
+)
+
+STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType({each.name: each for each in _STRATEGIES})
+"""By name; ``trust_weighted`` takes its directions from the objective."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """Limits of the weights (specification, Consumers)."""
+
+    trusted_gain: float = 4.0
+    """What a fully trusted tag of large effect adds to the weight 1 of an episode: up to 5 times."""
+    provisional_gain: float = 0.5
+    """The same of a provisional tag: up to 1.5 times."""
+    full_effect: float = 0.474
+    """δ from which an effect counts in full; the border of large effects, Romano et al. 2006."""
+    cap: float = 5.0
+    """No episode is drawn more often than so many times its even share."""
+    uniform_mix: float = 0.2
+    """Share of draws that ignores all weights."""
+    least_effective: float = 0.3
+    """Effective sample size as a share of the pool that the weights must leave."""
+
+    def __post_init__(self) -> None:
+        if not self.cap >= 1:
+            raise UsageError(f"cap is {self.cap}, it must be at least 1")
+        for name in ("uniform_mix", "least_effective"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is {getattr(self, name)}, it must be between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """By what a datapack is audited. Quality runs from 0 to 1."""
+
+    quality_success: float = 0.8
+    """Of a sound datapack that ended in success."""
+    quality_failure: float = 0.6
+    """Of one that failed: of use to a critic, not to imitation."""
+    quality_unknown: float = 0.6
+    """Of one whose outcome nobody knows."""
+    recovery_bonus: float = 0.2
+    """What a fully trusted recovery adds."""
+    untrusted_loss: float = 0.1
+    """What each given tag that has earned no trust takes: the quality must not lean on it."""
+    severe: float = 0.9
+    """Severity of a trusted OODTag above which a person should look."""
+    least_quality: float = 0.5
+    """Below it a person should look."""
+
+
+def strategy(name: str) -> Strategy:
+    """Row of a strategy.
+
+    Raises:
+        UnknownNameError: if there is none.
+    """
+    if name not in STRATEGIES:
+        raise UnknownNameError("strategy", name, STRATEGIES)
+    return STRATEGIES[name]
+
+
+def objective(name: str) -> Objective:
+    """Row of an objective.
+
+    Raises:
+        UnknownNameError: if there is none.
+    """
+    if name not in OBJECTIVES:
+        raise UnknownNameError("objective", name, OBJECTIVES)
+    return OBJECTIVES[name]

@@ -1,0 +1,1 @@
+"""The task library and the synthetic generator: rollouts in known proportions, with the truth they were made from."""

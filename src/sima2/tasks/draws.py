@@ -1,0 +1,68 @@
+"""Each episode's own randomness, as columns that read the same alone and in any batch."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reals = NDArray[np.float64]
+
+
+class Draws:
+    """A block of uniform and one of normal draws, a row an episode or task, read column by column.
+
+    Columns are handed out in the order of the calls, which is the same for every batch.
+    """
+
+    def __init__(self, uniform: Reals, normal: Reals) -> None:
+        self._uniform = uniform
+        self._normal = normal
+        self._u = 0
+        self._z = 0
+
+    def uniforms(self, count: int) -> Reals:
+        """Uniform on [0, 1), shape (n, count)."""
+        self._u += count
+        if self._u > self._uniform.shape[1]:
+            raise IndexError(f"more than {self._uniform.shape[1]} uniform draws an episode")
+        return self._uniform[:, self._u - count : self._u].copy()
+
+    def normals(self, count: int) -> Reals:
+        """Standard normal, shape (n, count)."""
+        self._z += count
+        if self._z > self._normal.shape[1]:
+            raise IndexError(f"more than {self._normal.shape[1]} normal draws an episode")
+        return self._normal[:, self._z - count : self._z].copy()
+
+    def uniform(self, low: float, high: float) -> Reals:
+        """Uniform on [low, high), shape (n,)."""
+        result: Reals = low + (high - low) * self.uniforms(1)[:, 0]
+        return result
+
+    def normal(self) -> Reals:
+        """Standard normal, shape (n,)."""
+        result: Reals = self.normals(1)[:, 0]
+        return result
+
+    def integers(self, count: int) -> NDArray[np.int64]:
+        """Whole numbers below count, shape (n,)."""
+        result: NDArray[np.int64] = (count * self.uniforms(1)[:, 0]).astype(np.int64)
+        return result
+
+    def sometimes(self, chance: float, low: float, high: float) -> Reals:
+        """Uniform on [low, high) with the given chance, else 0, shape (n,)."""
+        happens = self.uniforms(1)[:, 0] < chance
+        return np.where(happens, self.uniform(low, high), 0.0)
+
+    def split(self, count: int) -> Draws:
+        """The same, each row repeated: for the tasks of an episode."""
+        return Draws(np.repeat(self._uniform, count, axis=0), np.repeat(self._normal, count, axis=0))
+
+
+def episode_generator(seed: int, family: str, family_index: int) -> np.random.Generator:
+    """The source of an episode's randomness: (seed, family, episode index) and nothing else."""
+    return np.random.Generator(
+        np.random.SFC64(np.random.SeedSequence((seed, zlib.crc32(family.encode()), family_index + 1)))
+    )

@@ -1,0 +1,190 @@
+"""The arm in closed form: five joints (yaw, shoulder, elbow, wrist pitch, roll) in a vertical plane that yaws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.tasks.settings import ArmModel
+
+Plane = NDArray[np.float32]
+
+JOINTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ArmPlanes:
+    """Dimensions of the arm at every frame, shape (T,) each."""
+
+    upper_m: Plane
+    fore_m: Plane
+    hand_m: Plane
+    base_m: Plane
+    upper_kg: Plane
+    fore_kg: Plane
+    hand_kg: Plane
+    friction_nm: Plane
+
+    @classmethod
+    def of(cls, models: tuple[ArmModel, ...], which: NDArray[Any], length: NDArray[Any]) -> ArmPlanes:
+        """Dimensions of episodes with the given models and lengths."""
+        return cls(
+            **{
+                each.name: np.repeat(
+                    np.array([getattr(model, each.name) for model in models], np.float32)[which], length
+                )
+                for each in fields(cls)
+            }
+        )
+
+
+@dataclass(slots=True)
+class Pose:
+    """Joint angles and what was computed on the way, shape (T,) each."""
+
+    joints: list[Plane]
+    """rad: yaw, shoulder, elbow, wrist pitch, roll."""
+    quaternion: list[Plane]
+    """w, x, y, z of the hand."""
+    radius: Plane
+    """m from the yaw axis to the fingertips."""
+    elbow_r: Plane
+    wrist_r: Plane
+    elbow_z: Plane
+    """m above the shoulder."""
+    wrist_z: Plane
+    pitch_cos: Plane
+    pitch_sin: Plane
+
+
+def inverse(x: Plane, y: Plane, z: Plane, pitch: Plane, roll: Plane, arm: ArmPlanes) -> Pose:
+    """Joint angles that bring the fingertips to a pose (elbow up).
+
+    Args:
+        x, y, z: m in the base frame, shape (T,).
+        pitch: rad of the hand above the horizontal; −π/2 points down.
+        roll: rad about the hand's axis.
+
+    Source: planar two-link inverse kinematics, Craig, Introduction to Robotics, ch. 4.
+    """
+    a, b, c = arm.upper_m, arm.fore_m, arm.hand_m
+    yaw = np.arctan2(y, x)
+    radius = np.sqrt(x * x + y * y)
+    half_cos, half_sin = np.cos(0.5 * pitch), np.sin(0.5 * pitch)
+    pitch_cos, pitch_sin = half_cos * half_cos - half_sin * half_sin, 2 * half_sin * half_cos
+    wrist_r = radius - c * pitch_cos
+    wrist_z = z - arm.base_m - c * pitch_sin
+    square = wrist_r * wrist_r + wrist_z * wrist_z
+    bend = (square - a * a - b * b) / (2 * a * b)
+    np.clip(bend, -1, 1, out=bend)
+    elbow = -np.arccos(bend)
+    k1, k2 = a + b * bend, -b * np.sqrt(1 - bend * bend)
+    along = wrist_r * k1 + wrist_z * k2
+    shoulder = np.arctan2(wrist_z * k1 - wrist_r * k2, along)
+    reach = a / square
+    joints = [yaw, shoulder, elbow, pitch - shoulder - elbow, roll]
+    return Pose(
+        joints=joints,
+        quaternion=_quaternion(np.float32(0.5) * yaw, half_cos, half_sin, np.float32(0.5) * roll),
+        radius=radius,
+        elbow_r=along * reach,
+        wrist_r=wrist_r,
+        elbow_z=(wrist_z * k1 - wrist_r * k2) * reach,
+        wrist_z=wrist_z,
+        pitch_cos=pitch_cos,
+        pitch_sin=pitch_sin,
+    )
+
+
+def _quaternion(half_yaw: Plane, cp: Plane, sp: Plane, half_roll: Plane) -> list[Plane]:
+    """Rz(yaw) Ry(−pitch) Rx(roll): the hand's x axis points out of the palm."""
+    cy, sy, cr, sr = np.cos(half_yaw), np.sin(half_yaw), np.cos(half_roll), np.sin(half_roll)
+    w, x, y, z = cy * cp, sy * sp, -cy * sp, sy * cp
+    return [w * cr - x * sr, w * sr + x * cr, y * cr + z * sr, z * cr - y * sr]
+
+
+def forward(joints: NDArray[np.floating[Any]], model: ArmModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Position, shape (t, 3), and unit quaternion w x y z, shape (t, 4), of the fingertips.
+
+    Args:
+        joints: rad, shape (t, 5).
+
+    >>> position, _ = forward(np.zeros((1, 5)), ArmModel("a", 0.4, 0.3, 0.1, 0.2, 1, 1, 1, 0.1, 1))
+    >>> position.round(9).tolist()
+    [[0.8, 0.0, 0.2]]
+    """
+    yaw, shoulder, elbow, wrist, roll = np.asarray(joints, np.float64).T
+    pitch = shoulder + elbow + wrist
+    reach = model.upper_m * np.cos(shoulder) + model.fore_m * np.cos(shoulder + elbow) + model.hand_m * np.cos(pitch)
+    height = model.upper_m * np.sin(shoulder) + model.fore_m * np.sin(shoulder + elbow) + model.hand_m * np.sin(pitch)
+    position = np.stack([reach * np.cos(yaw), reach * np.sin(yaw), model.base_m + height], axis=1)
+    cy, sy, cp, sp = np.cos(yaw / 2), np.sin(yaw / 2), np.cos(pitch / 2), np.sin(pitch / 2)
+    cr, sr = np.cos(roll / 2), np.sin(roll / 2)
+    w, x, y, z = cy * cp, sy * sp, -cy * sp, sy * cp
+    quaternion = np.stack([w * cr - x * sr, w * sr + x * cr, y * cr + z * sr, z * cr - y * sr], axis=1)
+    return position, quaternion
+
+
+def rates(value: Plane, rate_hz: float, first: NDArray[np.int64], last: NDArray[np.int64]) -> Plane:
+    """Central differences within each episode, 0 at its ends, shape (T,)."""
+    rate = np.empty_like(value)
+    np.subtract(value[2:], value[:-2], out=rate[1:-1])
+    rate *= np.float32(0.5 * rate_hz)
+    rate[first] = 0
+    rate[last] = 0
+    return rate
+
+
+def torques(
+    pose: Pose,
+    speed: list[Plane],
+    acceleration: list[Plane],
+    payload_n: Plane,
+    force: list[Plane],
+    xy: tuple[Plane, Plane],
+    arm: ArmPlanes,
+    gravity: float,
+) -> list[Plane]:
+    """Joint torques in N·m: weight of links and payload, the external force, inertia and friction.
+
+    Args:
+        pose: of :func:`inverse`.
+        speed, acceleration: rad/s and rad/s² of each joint.
+        payload_n: N, weight of what the hand carries, shape (T,).
+        force: N, external force on the hand in the base frame, x y z.
+        xy: m, position of the fingertips.
+
+    Source: static equilibrium of a planar chain plus lumped inertias; the coupling of the joints' accelerations is left
+    out, which at these speeds is a few per cent of the gravity terms.
+    """
+    g = np.float32(gravity)
+    radius, elbow_r, wrist_r = pose.radius, pose.elbow_r, pose.wrist_r
+    half_hand = np.float32(0.5) * arm.hand_m * pose.pitch_cos
+    weight2, weight3, weight4 = g * arm.upper_kg, g * arm.fore_kg, g * arm.hand_kg
+    hand_moment = weight4 * (wrist_r + half_hand)
+    down = payload_n - force[2]
+    radial = (force[0] * xy[0] + force[1] * xy[1]) / radius
+    sideways = (force[1] * xy[0] - force[0] * xy[1]) / radius
+    hand_z = arm.hand_m * pose.pitch_sin
+    tip_z = pose.wrist_z + hand_z
+    tau2 = weight2 * (np.float32(0.5) * elbow_r) + weight3 * (np.float32(0.5) * (elbow_r + wrist_r)) + hand_moment
+    tau2 += down * radius + radial * tip_z
+    tau3 = weight3 * (np.float32(0.5) * (wrist_r - elbow_r)) + hand_moment - weight4 * elbow_r
+    tau3 += down * (radius - elbow_r) + radial * (tip_z - pose.elbow_z)
+    tau4 = weight4 * half_hand + down * (radius - wrist_r) + radial * hand_z
+    reach2 = radius * radius
+    moving = arm.fore_kg + arm.hand_kg
+    inertia = (np.float32(0.4) * moving * reach2, np.float32(0.4) * moving * reach2, np.float32(0.12) * moving,
+               np.float32(0.02), np.float32(0.004))  # fmt: skip
+    static = [-radius * sideways, tau2, tau3, tau4, np.zeros_like(radius)]
+    share = (1.0, 1.0, 0.7, 0.3, 0.15)
+    for joint in range(JOINTS):
+        drag = arm.friction_nm * np.float32(share[joint])
+        static[joint] += inertia[joint] * acceleration[joint]
+        static[joint] += drag * (
+            speed[joint] / (np.abs(speed[joint]) + np.float32(0.05)) + np.float32(0.4) * speed[joint]
+        )
+    return static

@@ -1,0 +1,198 @@
+"""What the frames are rendered from and into: rows of executed moves, columns of numbers, room for the channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.tasks import looks
+from sima2.tasks.chain import Moves
+from sima2.tasks.families import SCENE_OBJECTS
+from sima2.tasks.kinematics import JOINTS
+from sima2.tasks.scene import Scene
+from sima2.tasks.settings import PhysicsSettings
+
+Plane = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """What of an episode does not change while it runs (n of them)."""
+
+    robot: Ints
+    """Index into ARMS."""
+    noise: Reals
+    """Factor on the sensor noise of the session."""
+    lag: Ints
+    """Frames by which object poses come late."""
+    base: Reals
+    """Embedding before pose and nonlinearity, shape (n, looks.WIDTH)."""
+    torque_factor: Reals
+    """Factor on torques during an unusual motion."""
+    burst: Reals
+    """Bursts without poses: slot (-1 none), place in [0, 1), seconds; shape (n, 3)."""
+    item: Ints
+    """Slot of the object acted on."""
+
+
+@dataclass(slots=True)
+class Channels:
+    """The frames of a batch (T of them), filled chunk by chunk."""
+
+    time: Reals
+    joint_position: Plane
+    joint_velocity: Plane
+    joint_torque: Plane
+    ee_position: Plane
+    ee_orientation: Plane
+    gripper_width: Plane
+    grip_force: Plane
+    contact_force: Plane
+    object_position: Plane
+    object_orientation: Plane
+    object_confidence: Plane
+    embedding: Plane
+    action: Plane
+
+    @classmethod
+    def blank(cls, frames: int) -> Channels:
+        """Room for that many frames."""
+
+        def room(*tail: int) -> Plane:
+            return np.empty((frames, *tail), np.float32)
+
+        return cls(
+            np.empty(frames), room(JOINTS), room(JOINTS), room(JOINTS), room(3), room(4), room(), room(), room(),
+            room(SCENE_OBJECTS, 3), room(SCENE_OBJECTS, 4), room(SCENE_OBJECTS), room(looks.WIDTH), room(4),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The executed moves of a batch in order of time (r of them)."""
+
+    episode: Ints
+    step: Ints
+    frames: Ints
+    first: Ints
+    """First frame in the batch."""
+    offset: Ints
+    """First frame of each episode and one past the last, shape (n + 1,)."""
+    edge: Ints
+    """First row of each episode and one past the last, shape (n + 1,)."""
+
+    @classmethod
+    def of(cls, moves: Moves) -> Rows:
+        """Rows of all moves that happen."""
+        episode, step = np.nonzero(moves.frames > 0)
+        frames = moves.frames[episode, step]
+        offset = np.concatenate([[0], np.cumsum(moves.frames.sum(axis=1))])
+        edge = np.concatenate([[0], np.cumsum((moves.frames > 0).sum(axis=1))])
+        return cls(episode, step, frames, np.concatenate([[0], np.cumsum(frames)])[:-1], offset, edge)
+
+    def gather(self, table: NDArray[Any]) -> NDArray[Any]:
+        """A column of the moves, shape (r, …)."""
+        return table[self.episode, self.step]
+
+
+@dataclass(slots=True)
+class Columns:
+    """What the frames need of the rows, as single-precision columns."""
+
+    start: Plane
+    """Transposed: shape (8, r)."""
+    change: Plane
+    momentum: Plane
+    arc: Plane
+    scale: Plane
+    """1 / planned frames."""
+    direction: Plane
+    """shape (3, r)."""
+    impulse: Reals
+    objects: Plane
+    """shape (r, 18)."""
+    attitude: Plane
+    """Quaternions, shape (r, 24)."""
+    turn: Reals
+    slot: Ints
+    own: Ints
+    own_change: Reals
+    fall_s: Reals
+    weight: Plane
+    """N of what is carried off its support."""
+    sight: Reals
+    """Confidence of the item at the start and end, shape (r, 2)."""
+    strange: NDArray[np.int8]
+
+
+def columns_of(
+    moves: Moves, rows: Rows, scene: Scene, scalars: Reals, vectors: Reals, settings: PhysicsSettings
+) -> Columns:
+    task = rows.gather(moves.task)
+
+    def single(table: NDArray[Any]) -> Plane:
+        return np.ascontiguousarray(table, np.float32)
+
+    def field(name: str) -> Ints:
+        return rows.gather(moves.field(name)).astype(np.int64)
+
+    objects, turn = rows.gather(moves.object_start), rows.gather(moves.object_turn)
+    half_yaw, half_tilt = 0.5 * turn[:, :, 0], 0.5 * turn[:, :, 1]
+    cy, sy, ct, st = np.cos(half_yaw), np.sin(half_yaw), np.cos(half_tilt), np.sin(half_tilt)
+    attitude = np.stack([cy * ct, cy * st, sy * st, sy * ct], axis=2)
+    attitude[scene.code[rows.episode] < 0] = np.nan
+    objects[scene.code[rows.episode] < 0] = np.nan
+    slot = np.stack([rows.gather(each) for each in moves.slot])
+    start, change = rows.gather(moves.start), rows.gather(moves.change)
+    pulse = field("pulse")
+    return Columns(
+        start=single(start.T),
+        change=single(change.T),
+        momentum=single(rows.gather(moves.momentum).T),
+        arc=single(rows.gather(moves.arc)),
+        scale=single(1.0 / rows.gather(moves.planned)),
+        direction=single(_unit(vectors[task, field("direction")]).T),
+        impulse=np.where(pulse > 0, scalars[task, pulse], 0.0),
+        objects=single(objects.reshape(len(objects), -1)),
+        attitude=single(attitude.reshape(len(attitude), -1)),
+        turn=turn,
+        slot=slot,
+        own=field("own"),
+        own_change=rows.gather(moves.own_change),
+        fall_s=rows.gather(moves.fall_s),
+        weight=single(_carried_weight(objects, slot, change[:, 2], scene, rows, settings)),
+        sight=_sight(field("sight"), task, scene, scalars, rows),
+        strange=rows.gather(moves.strange),
+    )
+
+
+def _unit(vector: Reals) -> Reals:
+    return vector / np.maximum(np.sqrt(np.square(vector).sum(axis=1)), 1e-9)[:, None]
+
+
+def _carried_weight(
+    objects: Reals, slot: Ints, rise: Reals, scene: Scene, rows: Rows, settings: PhysicsSettings
+) -> Reals:
+    """Weight of the object in the hand while it is off its support."""
+    held = np.maximum(slot[0], 0)
+    each = np.arange(len(held))
+    aloft = objects[each, held, 2] + np.maximum(rise, 0.0) > scene.rest[rows.episode, held] + 0.03
+    drawer = slot[1] >= 0
+    weight = settings.gravity * scene.mass[rows.episode, held]
+    return np.where((slot[0] >= 0) & aloft & ~drawer, weight, 0.0)
+
+
+def _sight(code: Ints, task: Ints, scene: Scene, scalars: Reals, rows: Rows) -> Reals:
+    """Confidence of the item at both ends of each row: it stays until a step says otherwise."""
+    initial = scene.confidence[rows.episode, 0]
+    place = np.where(code >= 0, np.arange(len(code)), -1)
+    begin = rows.edge[:-1][rows.episode]
+    last = np.maximum.accumulate(np.where(place >= 0, place, -1))
+    end = np.where(last >= begin, scalars[task[np.maximum(last, 0)], code[np.maximum(last, 0)]], initial)
+    start = np.where(np.arange(len(code)) > begin, np.concatenate([[np.nan], end[:-1]]), initial)
+    return np.stack([start, end], axis=1)

@@ -1,0 +1,72 @@
+"""Sensors: noise of stated size, clocks, small turns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.tasks import looks
+from sima2.tasks.families import SCENE_OBJECTS
+from sima2.tasks.kinematics import Pose
+from sima2.tasks.settings import PhysicsSettings
+
+Plane = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+HALF: Final = 35
+"""Normal draws of a frame come in two blocks of this width: joints, hand, vision; gripper, forces, clock, objects."""
+
+
+def draw_noise(
+    generators: list[np.random.Generator], length: Ints, factor: Reals, settings: PhysicsSettings
+) -> tuple[Plane, Plane]:
+    """Sensor noise of every frame, two blocks of shape (T, HALF). Source: Box & Muller 1958."""
+    frames = int(length.sum())
+    words = np.empty((frames, HALF), np.uint64)
+    at = 0
+    for generator, size in zip(generators, length.tolist(), strict=True):
+        words[at : at + size] = generator.bit_generator.random_raw(size * HALF).reshape(size, HALF)
+        at += size
+    angle = (words >> np.uint64(32)).astype(np.float32)
+    angle *= np.float32(2 * np.pi / 2**32)
+    radius = (words & np.uint64(0xFFFFFFFF)).astype(np.float32)
+    radius += np.float32(1)
+    radius *= np.float32(2.0**-32)
+    np.log(radius, out=radius)
+    radius *= np.float32(-2)
+    np.maximum(radius, 0, out=radius)
+    np.sqrt(radius, out=radius)
+    radius *= np.repeat((factor * settings.noise.scale).astype(np.float32), length)[:, None]
+    one = np.cos(angle)
+    np.sin(angle, out=angle)
+    one *= radius
+    angle *= radius
+    n = settings.noise
+    sigma_one = [n.joint_rad] * 5 + [n.joint_speed] * 5 + [n.joint_torque] * 5 + [n.ee_m] * 3 + [n.ee_rad]
+    one *= np.array(sigma_one + [n.embedding] * looks.WIDTH, np.float32)
+    k = SCENE_OBJECTS
+    sigma_two = [n.width_m, n.grip_n, n.contact_n, n.clock_s] + [n.confidence] * k + [n.object_rad] * k
+    angle *= np.array(sigma_two + [n.object_m] * (3 * k) + [0.0], np.float32)
+    return one, angle
+
+
+def turn_a_little(pose: Pose, angle: Plane, out: Plane) -> None:
+    """The hand's quaternion turned about the vertical by a small angle."""
+    half = np.float32(0.5) * angle
+    w, x, y, z = pose.quaternion
+    np.subtract(w, half * z, out=out[:, 0])
+    np.subtract(x, half * y, out=out[:, 1])
+    np.add(y, half * x, out=out[:, 2])
+    np.add(z, half * w, out=out[:, 3])
+
+
+def stamp_times(out: Reals, length: Ints, first: Ints, jitter: Plane, settings: PhysicsSettings) -> None:
+    """Time stamps with jitter, from 0."""
+    period = 1.0 / settings.rate_hz
+    count = np.arange(len(out)) - np.repeat(first, length)
+    np.multiply(count, period, out=out)
+    out += np.clip(jitter, -0.2 * period, 0.2 * period)
+    out[first] = 0.0

@@ -1,0 +1,99 @@
+"""Outcomes given beside a data set."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sima2.errors import DatasetError
+from sima2.io.outcomes import Ending, from_columns, load_outcomes
+
+ROWS = [
+    {"episode_index": 3, "success": True, "failed_at_s": None, "damage": 0.5, "nominal": True},
+    {"episode_index": 5, "success": False, "failed_at_s": 1.25, "damage": None, "nominal": False},
+]
+
+
+def write(path: Path, kind: str) -> Path:
+    file = path / f"outcomes.{kind}"
+    if kind == "csv":
+        file.write_text("episode_index, success,failed_at_s,damage,nominal,remark\n3,true,,0.5,yes,\n5,0,1.25,,no,x\n")
+    elif kind == "json":
+        file.write_text(json.dumps(ROWS))
+    elif kind == "jsonl":
+        file.write_text("\n".join(map(json.dumps, ROWS)))
+    else:
+        pq.write_table(pa.Table.from_pylist(ROWS), file)
+    return file
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
+def test_every_kind_of_file_says_the_same(tmp_path: Path, kind: str) -> None:
+    endings = load_outcomes(write(tmp_path, kind)).endings
+    assert sorted(endings) == [3, 5]
+    assert (endings[3].success, endings[3].damage, endings[3].nominal) == (1.0, 0.5, True)
+    assert np.isnan(endings[3].failed_at_s)
+    assert (endings[5].success, endings[5].failed_at_s, endings[5].nominal) == (0.0, 1.25, False)
+    assert endings[5].source == "recorded"
+
+
+def test_json_may_be_keyed_by_the_index(tmp_path: Path) -> None:
+    (tmp_path / "o.json").write_text('{"7": {"success": 1}}')
+    assert load_outcomes(tmp_path / "o.json")[7].success == 1.0
+
+
+def test_a_row_that_says_nothing_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text("episode_index,success\n7,\n")
+    assert load_outcomes(tmp_path / "o.csv")[7].source == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("o.csv", "episode_index,success\n1,1\nx,1\n", "line 3: episode_index 'x'"),
+        ("o.csv", "episode_index,success\n1,maybe\n", "line 2: success 'maybe' is not a number"),
+        ("o.csv", "episode_index,success\n1,2\n", "line 2: success 2.0 is neither 0 nor 1"),
+        ("o.csv", "episode_index,success\n1,1\n1,0\n", "line 3: episode_index 1 occurs twice"),
+        ("o.csv", "episode_index,success\n1,1,7\n", "line 2: has more fields than the header"),
+        ("o.csv", 'episode_index,success\n1,"1\n', "after line 1: unexpected end"),
+        ("o.csv", "episode_index,won\n1,1\n", "has none of the columns success"),
+        ("o.csv", "success\n1\n", "line 2: episode_index None"),
+        ("o.csv", "episode_index,damage\n1,-3\n", "cannot be negative"),
+        ("o.csv", "episode_index,damage\n1,inf\n", "damage is infinite"),
+        ("o.csv", "", "is empty"),
+        ("o.json", "{", "is not JSON"),
+        ("o.json", "3", "neither a list nor an object"),
+        ("o.json", "[3]", "entry 1: is int"),
+        ("o.json", '[{"episode_index": 1, "success": [1]}]', "is not a number"),
+        ("o.json", '[{"episode_index": true, "success": 1}]', "episode_index True"),
+        ("o.jsonl", '{"episode_index": 1, "success": 1}\n{', "line 2: is not JSON"),
+        ("o.parquet", "PAR1", "is not Parquet one can read"),
+        ("o.txt", "x", "is no outcome file"),
+    ],
+)
+def test_a_wrong_file_says_where(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        load_outcomes(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    for kind in ("csv", "parquet"):
+        with pytest.raises(DatasetError):
+            load_outcomes(tmp_path / f"o.{kind}")
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values)[:, None]
+
+
+def test_frames_tell_success_where_they_can() -> None:
+    assert from_columns({"next.success": column(0, 1, 0)}).success == 1.0
+    assert from_columns({"next.success": column(0, np.nan)}).success == 0.0
+    assert from_columns({"next.reward": column(0, 0, 1)}) == Ending(success=1.0, source="recorded")
+    assert from_columns({"next.success": column(np.nan), "next.reward": column(0, 0)}).success == 0.0
+    for silent in ({}, {"next.reward": column(-1.0, -0.5, 0.2)}, {"next.success": column(np.nan, np.nan)}):
+        assert from_columns(silent).source == "none"

@@ -1,0 +1,49 @@
+"""A finished folder, read back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from finished_run import made_report, write_folder
+from sima2.errors import StoreError
+from sima2.report.html import render
+from sima2.report.inputs import load_report, read_trust
+
+
+def test_a_report_from_a_folder_equals_the_one_from_memory(tmp_path: Path) -> None:
+    report = made_report()
+    write_folder(tmp_path / "out", report)
+    loaded = load_report(tmp_path / "out")
+    drop = lambda page: page[: page.index("Provenance")]  # noqa: E731
+    assert drop(render(loaded)) == drop(render(report))
+
+
+def test_only_the_shown_episodes_are_loaded(tmp_path: Path) -> None:
+    report = made_report()
+    write_folder(tmp_path / "out", report)
+    (tmp_path / "out" / "signals.json").write_text('[{"episode_id": "drawer_open-000113"}]')
+    assert set(load_report(tmp_path / "out").segments.episode_id) == {"drawer_open-000113"}
+
+
+def test_a_verdict_comes_back_as_it_was(tmp_path: Path) -> None:
+    report = made_report()
+    write_folder(tmp_path / "out", report)
+    back = read_trust(tmp_path / "out")
+    assert back["RiskTag"] == report.trust["RiskTag"]
+    assert math.isnan(back["FragilityTag"].effect)
+    assert all(math.isnan(bound) for bound in back["FragilityTag"].interval)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"RiskTag": {"tag": "RiskTag"}}', '{"RiskTag": 3}'])
+def test_a_damaged_matrix_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "trust_matrix.json").write_text(text)
+    with pytest.raises(StoreError, match="trust_matrix"):
+        read_trust(tmp_path)
+
+
+def test_a_folder_without_results_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="finished run"):
+        load_report(tmp_path)
