@@ -91,7 +91,13 @@ def run_pipeline(
         DataError: if nothing of the source could be used.
     """
     settings = replace(settings or RunSettings(), **changes)
-    source = open_source(settings)
+    return run_source(open_source(settings), settings, progress=progress)
+
+
+def run_source(
+    source: Source, settings: RunSettings, *, progress: Callable[[Progress], None] | None = None
+) -> RunSummary:
+    """The same over any source of episodes; ``settings`` say how and where to."""
     from sima2.io.store import Store
 
     tell = progress or (lambda _: None)

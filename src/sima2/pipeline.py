@@ -30,6 +30,7 @@ from sima2.records.vocabulary import ANOMALIES
 
 if TYPE_CHECKING:
     from sima2.analytics.counts import TrustCounts
+    from sima2.analytics.statistics import Statistic
     from sima2.client import Intake, Source
     from sima2.knowledge.evidence import Evidence
     from sima2.knowledge.task_evidence import TaskEvidence
@@ -495,9 +496,23 @@ def finalize(
             "nominal": {"episodes": int(episodes.nominal.sum()), "rule": frozen.nominal_rule},
             "tags": _tag_counts(tags, THRESHOLDS),
             "costs": {name: _spread(getattr(econ, name)) for name in ("duration_s", "energy_wh", "damage", "mpl")},
-            "statistics": [asdict(each) for each in describe(aggregates.trust).values()],
+            "statistics": [_told(each) for each in describe(aggregates.trust).values()],
         },
     )
+
+
+def _told(statistic: Statistic) -> dict[str, Any]:
+    """A statistic as the summary tells it: within strata where that is known, else over all; both are kept."""
+    raw = math.isnan(statistic.stratified)
+    low, high = statistic.raw_interval if raw else statistic.stratified_interval
+    note = "; ".join(part for part in (statistic.meaning, statistic.bias, f"target {statistic.target}") if part)
+    return {
+        **asdict(statistic),
+        "value": statistic.raw if raw else statistic.stratified,
+        "low": low,
+        "high": high,
+        "note": note,
+    }
 
 
 def _tag_counts(tags: TagTable, thresholds: Mapping[str, float]) -> dict[str, dict[str, Any]]:

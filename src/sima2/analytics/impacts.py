@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from sima2.analytics.settings import GRAVITY, EconSettings
 from sima2.records.rollout import RolloutBatch, spans
 
 Array = NDArray[np.float64]
+
+_NOBODY: Final = -2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +33,7 @@ def contact_impacts(batch: RolloutBatch, settings: EconSettings) -> Impacts:
     """Pulses of ``contact_force`` over the level of sustained contact, frame by frame, of all manipulators.
 
     What lasts longer than ``pulse_s`` is taken off by a morphological opening (a white top-hat remains); what is left
-    counts above the episode's own sensor noise.
+    counts where it rises above the episode's own sensor noise.
 
     Source: Serra, *Image Analysis and Mathematical Morphology*, 1982 (the top-hat transform).
     """
@@ -39,14 +42,16 @@ def contact_impacts(batch: RolloutBatch, settings: EconSettings) -> Impacts:
         if arm.contact_force is None:
             continue
         force = _held(arm.contact_force.astype(np.float64), batch.offset)
-        pulse = force - _sustained(force, batch, settings.pulse_s)
-        floor = np.maximum(settings.force_resolution_n, settings.force_sigmas * _noise(force, batch.offset))
+        level = _sustained(force, batch, settings.pulse_s)
+        floor = np.maximum(settings.harmless_n, settings.force_sigmas * _noise(force, batch.offset))
         # where nothing pulses (nearly everywhere) nothing more is computed
-        excess = pulse - np.repeat(floor, batch.length)
-        at = np.flatnonzero(excess > 0)
+        excess = force - level
+        at = np.flatnonzero(excess > np.maximum(np.repeat(floor, batch.length), settings.pulse_share * level))
         seconds = frame_seconds(batch.time, batch.offset)[at]
-        slot = _nearest(batch, arm.ee_position, at, settings.reach_m)
-        parts.append((np.searchsorted(batch.offset, at, side="right") - 1, slot, excess[at] * seconds))
+        episode = np.searchsorted(batch.offset, at, side="right") - 1
+        for slot in _nearest(batch, arm.ee_position, at, settings.reach_m):
+            met = np.flatnonzero(slot > _NOBODY)
+            parts.append((episode[met], slot[met], (excess[at] * seconds)[met]))
     return _joined(parts)
 
 
@@ -148,15 +153,23 @@ def _forward(values: Array, width: int, ufunc: np.ufunc) -> Array:
 
 def _nearest(
     batch: RolloutBatch, hand: NDArray[np.float32] | None, at: NDArray[np.intp], reach: float
-) -> NDArray[np.int64]:
-    """Slot of the object nearest to the hand at some frames, -1 where none is in reach, shape (m,)."""
-    if hand is None or batch.object_position is None or not len(at):
-        return np.full(len(at), -1, np.int64)
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The two that may have met at some frames, each of shape (m,): an impact hurts both.
+
+    The first is the slot of the object nearest to the hand (held, or hit by the empty hand), -1 where none is in reach;
+    the second that of the next nearest (hit by what is held), ``_NOBODY`` where there is none.
+    """
+    nobody = np.full(len(at), _NOBODY)
+    if hand is None or batch.object_position is None or not len(at) or not batch.object_position.shape[1]:
+        return np.full(len(at), -1), nobody
     away = batch.object_position[at].astype(np.float64) - hand[at, None, :]
     distance = np.sqrt(away[..., 0] ** 2 + away[..., 1] ** 2 + away[..., 2] ** 2)
     distance = np.where(np.isnan(distance), np.inf, distance)
-    slot = np.argmin(distance, axis=1)
-    return np.where(distance[np.arange(len(at)), slot] <= reach, slot, -1).astype(np.int64)
+    row, order = np.arange(len(at)), np.argsort(distance, axis=1, kind="stable")
+    first = np.where(distance[row, order[:, 0]] <= reach, order[:, 0], -1)
+    if distance.shape[1] < 2:
+        return first, nobody
+    return first, np.where(distance[row, order[:, 1]] <= reach, order[:, 1], _NOBODY)
 
 
 def _mass(batch: RolloutBatch, settings: EconSettings) -> Array:
@@ -177,13 +190,16 @@ def _falls(
     drop = -np.diff(z)
     gap = np.diff(batch.time[seen])
     same = np.diff(episode) == 0
-    # the speed of a free fall from the least height: no hand is let down like that with the object in it
-    fast = np.sqrt(2 * GRAVITY * least)
-    falling = same & (drop > fast * gap)
+    # against a hand that is seen the mean speed of a fall from the least height tells it from being let down;
+    # without one only its last speed does
+    mean, last = np.sqrt(GRAVITY * least / 2), np.sqrt(2 * GRAVITY * least)
+    falling, seen_hand = same & (drop > mean * gap), np.zeros(len(drop), np.bool_)
     for arm in batch.manipulators.values():
         if arm.ee_position is not None:
             hand = -np.diff(arm.ee_position[seen, 2].astype(np.float64))
-            falling &= ~((drop - np.maximum(hand, 0.0)) < fast * gap)
+            seen_hand |= ~np.isnan(hand)
+            falling &= ~(drop - np.maximum(hand, 0.0) < mean * gap)
+    falling &= seen_hand | (drop > last * gap)
     edge = np.diff(np.concatenate([[0], falling.astype(np.int8), [0]]))
     # a step belongs to the run of the step before only within an episode, which `same` ensures
     start, stop = np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)
@@ -192,4 +208,5 @@ def _falls(
     after = np.minimum(stop, len(drop) - 1)
     rebound = np.where(inside & same[after], -drop[after], 0.0)
     real = (height >= least) & (rebound < 0.5 * height)
-    return seen[start[real]], height[real] + least
+    # what was fallen through before the first fast step: least / 4 at that mean speed
+    return seen[start[real]], height[real] + least / 4

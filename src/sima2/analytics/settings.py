@@ -36,6 +36,7 @@ OBJECT_VALUES: Final[Mapping[str, ObjectValue]] = MappingProxyType(
     {
         # retail prices and kitchen-scale masses of common articles, rounded
         "glass": ObjectValue(5.0, 1.0, 0.25),
+        "vase": ObjectValue(25.0, 1.0, 0.8),
         "bottle": ObjectValue(4.0, 0.8, 0.5),
         "jar": ObjectValue(5.0, 1.0, 0.4),
         "mug": ObjectValue(8.0, 1.0, 0.3),
@@ -56,6 +57,8 @@ OBJECT_VALUES: Final[Mapping[str, ObjectValue]] = MappingProxyType(
         "spatula": ObjectValue(6.0, 0.1, 0.1),
         "brush": ObjectValue(6.0, 0.1, 0.1),
         "scraper": ObjectValue(6.0, 0.1, 0.1),
+        "bin": ObjectValue(15.0, 0.1, 1.0),
+        "tray": ObjectValue(12.0, 0.1, 0.6),
         # furniture is repaired, not replaced: price of the repair
         "drawer": ObjectValue(60.0, 0.1, 2.0),
         "drawer_handle": ObjectValue(12.0, 0.2, 0.1),
@@ -135,12 +138,12 @@ def cost_field(name: str) -> CostField:
 class EconSettings:
     """Prices and physics by which an episode's raw signals become costs. Currency: US dollars of 2024."""
 
-    unit_price: float = 0.30
+    unit_price: float = 0.05
     """Currency a task unit: what a human is paid for one (wage over rate)."""
     human_wage: float = 18.0
     """Currency an hour; US Bureau of Labor Statistics, median of hand labourers and material movers, 2023."""
-    human_rate: float = 60.0
-    """Task units a human does an hour: one household handling task a minute."""
+    human_rate: float = 360.0
+    """Task units a human does an hour: ten seconds for a task of one object, allowances included."""
     energy_price: float = 0.16
     """Currency a kWh; US Energy Information Administration, average residential price, 2023."""
     wear: float = 1.0
@@ -151,15 +154,18 @@ class EconSettings:
     """N·m per square root of W at a joint: torque at which an arm joint of 5 kg payload class turns 1 W into heat."""
     idle_watts: float = 90.0
     """W an arm and its controller draw at rest; data sheets of collaborative arms state 80 to 100."""
-    pulse_s: float = 0.5
-    """s; contact that lasts longer is work (a pull, a wipe, a held load), not an impact."""
-    force_resolution_n: float = 0.5
-    """N; the least pulse that counts, typical resolution of a wrist force sensor."""
+    pulse_s: float = 0.15
+    """s; an impact of stiff bodies lasts tens of milliseconds. What lasts longer is work: a pull, a wipe, a landing."""
+    pulse_share: float = 0.5
+    """A pulse must rise above the contact that lasts by this share of it: sensors are noisier under load."""
+    harmless_n: float = 3.0
+    """N; a pulse up to the weight of a common object (0.3 kg) is a setting down, which breaks nothing: damage has a
+    boundary, ASTM D3332."""
     force_sigmas: float = 6.0
     """A pulse must rise above the episode's own sensor noise by so many standard deviations."""
     reach_m: float = 0.25
     """m from the hand within which an object may be what was hit: a hand's length and half an object."""
-    drop_height_m: float = 0.03
+    drop_height_m: float = 0.02
     """m; falls below it do no harm."""
     least_known: float = 0.5
     """Share of an episode's time in which power must be known for its energy to be stated."""

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import copyreg
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+def _viewed(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(mapping)
+
+
+def _unviewed(view: MappingProxyType[Any, Any]) -> tuple[Any, tuple[dict[Any, Any]]]:
+    return _viewed, (dict(view),)
+
+
+# settings hold read-only mappings, which Python does not send between processes of its own accord
+copyreg.pickle(MappingProxyType, _unviewed)
 
 
 def run_shards(work: Callable[[Task], Result], tasks: Iterable[Task], *, jobs: int) -> Iterator[Result]:

@@ -68,7 +68,7 @@ class RawEpisode:
     source: str
     """File or generator, relative to the data set."""
     values: Mapping[str, Any]
-    """Keyword arguments of ``Rollout`` apart from ``episode_id``; anything may be wrong with them."""
+    """Keyword arguments of ``Rollout``; anything may be wrong with them. An ``episode_id`` here is passed over."""
     trouble: RolloutError | None = None
     """Why it could not even be read, where that is so."""
 
@@ -157,7 +157,7 @@ def _unique(name: str, index: int, taken: set[str]) -> str:
 
 def _rollout(name: str, values: Mapping[str, Any]) -> Rollout:
     """One checked rollout."""
-    allowed = {each.name for each in fields(Rollout)} - {"episode_id"}
+    allowed = {each.name for each in fields(Rollout)}
     stray = sorted(str(key) for key in values if key not in allowed)
     if stray:
         raise RolloutError(name, clean(", ".join(stray)), "is no field of a rollout", reason="unknown_field")

@@ -20,6 +20,8 @@ class FeatureSettings:
     """Half window of rates: above a control period, below the shortest phase of a grasp (about 0.3 s)."""
     together_s: float = 0.15
     """Half window in which two bodies are seen to move together."""
+    pose_delay_s: float = 0.12
+    """Object poses of camera trackers lag the hand's by up to so much (two to four frames of 30 Hz)."""
     start_s: float = 1.0
     """Noise floors come from so much of each episode's start (and look no further ahead)."""
     still_speed: float = 0.012
@@ -81,6 +83,8 @@ class Features:
     """Displacement of each object over the window of ``together_s``, m, shape (T, K)."""
     relative_shift: Doubles | None
     """Displacement of each object relative to the hand over that window, m, shape (T, K)."""
+    relative_least: Doubles | None
+    """The same against the hand of up to ``pose_delay_s`` ago, whichever fits best: poses come late, shape (T, K)."""
     hand_shift: Doubles | None
     """Displacement of the hand over that window, m, shape (T,)."""
     object_noise: Doubles | None
@@ -107,10 +111,10 @@ class Features:
     def together(self, share: float) -> Bools | None:
         """Objects that move and move with the hand, shape (T, K)."""
         moving = self.objects_moving
-        if moving is None or self.relative_shift is None or self.hand_shift is None or self.object_noise is None:
+        if moving is None or self.relative_least is None or self.hand_shift is None or self.object_noise is None:
             return None
         slack = 4.0 * self.object_noise + 0.003
-        return moving & (self.relative_shift < share * self.hand_shift[:, None] + slack)
+        return moving & (self.relative_least < share * self.hand_shift[:, None] + slack)
 
 
 def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: FeatureSettings) -> Features:
@@ -170,8 +174,9 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         object_seen=around[1],
         object_shift=around[2],
         relative_shift=around[3],
-        hand_shift=around[4],
-        object_noise=around[5],
+        relative_least=around[4],
+        hand_shift=around[5],
+        object_noise=around[6],
         pose=pose,
         missing=~seen,
     )
@@ -222,12 +227,14 @@ def _force(
 
 def _objects(
     batch: RolloutBatch, ragged: Ragged, position: Doubles | None, settings: FeatureSettings
-) -> tuple[Doubles | None, Bools | None, Doubles | None, Doubles | None, Doubles | None, Doubles | None]:
+) -> tuple[
+    Doubles | None, Bools | None, Doubles | None, Doubles | None, Doubles | None, Doubles | None, Doubles | None
+]:
     lo, hi = ragged.around(settings.together_s)
     hand_step = None if position is None else position[hi] - position[lo]
     hand_shift = None if hand_step is None else np.sqrt((hand_step * hand_step).sum(axis=1))
     if batch.object_position is None or batch.object_position.shape[1] == 0:
-        return None, None, None, None, hand_shift, None
+        return None, None, None, None, None, hand_shift, None
     slots = batch.object_position.shape[1]
     filled = np.empty((batch.frames, slots, 3))
     seen = np.empty((batch.frames, slots), np.bool_)
@@ -238,10 +245,19 @@ def _objects(
         noise[:, slot] = ragged.noise(filled[:, slot], settings.start_s)
     step = filled[hi] - filled[lo]
     shift = np.sqrt((step * step).sum(axis=2))
-    relative = None
+    relative = least = None
     if hand_step is not None:
-        apart = step - hand_step[:, None]
-        relative = np.sqrt((apart * apart).sum(axis=2))
+        relative = least = _apart(step, hand_step)
+        here = np.arange(batch.frames, dtype=np.int64)
+        for share in (0.5, 1.0):
+            late = np.maximum(here - ragged.frames(share * settings.pose_delay_s)[ragged.episode], ragged.first)
+            least = np.minimum(least, _apart(step, hand_step[late]))
     # an object seen only for a part of the window has not been seen to move
     whole = seen[lo] & seen[hi] & seen
-    return filled, whole, shift, relative, hand_shift, noise[ragged.episode]
+    return filled, whole, shift, relative, least, hand_shift, noise[ragged.episode]
+
+
+def _apart(step: Doubles, hand_step: Doubles) -> Doubles:
+    """Displacement of each object relative to the hand, m, shape (T, K)."""
+    apart = step - hand_step[:, None]
+    return np.asarray(np.sqrt((apart * apart).sum(axis=2)))

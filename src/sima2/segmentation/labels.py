@@ -134,7 +134,9 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     # the hand waits until the object rests
     waits = t.at(State.STILL) & (before_code == State.OPENING) & (seconds < 2 * settings.idle_s)
     label[waits] = _pick(before, label, 0)[waits]
-    held_pause = t.at(State.HOLD) & ~grasp & (label == CODE["transport"]) & (seconds >= settings.idle_s)
+    # a loaded pause is part of what it interrupts, unless nothing follows: then the hand has given up
+    ends = t.next(~t.at(State.HOLD, State.STILL)) < 0
+    held_pause = t.at(State.HOLD) & ~grasp & (label == CODE["transport"]) & (seconds >= settings.idle_s) & ends
     label[held_pause] = CODE["idle"]
     # shorter pauses belong to the motion around them
     brief = t.at(State.HOLD) & ~grasp & (label == CODE["transport"])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,11 +29,12 @@ class RobotScale:
 class Scales:
     """Scales by robot and manipulator, frozen; an empty one means physical defaults and the episode's own start."""
 
-    robots: Mapping[tuple[str, str], RobotScale] = field(default_factory=lambda: MappingProxyType({}))
+    robots: tuple[tuple[str, str, RobotScale], ...] = ()
+    """Robot, manipulator and what was seen of it; sorted."""
 
     def of(self, robot: str, arm: str) -> RobotScale:
         """Scale of one arm, all NaN where it was never seen."""
-        return self.robots.get((robot, arm), RobotScale())
+        return next((scale for r, a, scale in self.robots if (r, a) == (robot, arm)), RobotScale())
 
 
 def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
@@ -57,7 +57,7 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
                     for name, values in columns.items():
                         kept = values[rows]
                         store.setdefault(name, []).append(kept[np.isfinite(kept)])
-    return Scales(MappingProxyType({key: _scale(store) for key, store in sorted(parts.items())}))
+    return Scales(tuple((*key, _scale(store)) for key, store in sorted(parts.items())))
 
 
 def _columns(channels: Manipulator, ragged: Ragged) -> dict[str, np.ndarray]:

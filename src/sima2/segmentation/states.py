@@ -67,6 +67,8 @@ class StateSettings:
     """The same as a share, where only the opening 0–1 is known."""
     flicker_s: float = 0.08
     """States shorter than that are noise (the convention's shortest segment is 0.1 s)."""
+    fade_s: float = 0.3
+    """Grip force fades so long before slow fingers are seen to open."""
     load_gap: float = 0.03
     """Share of the range between the fingers that tells a load from nothing."""
     flown_m: float = 0.02
@@ -106,7 +108,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     shut = _shut(features, closing, opening)
     loaded = _loaded(features, shut, closing, opening, settings)
     load, moved_with = _load(features, loaded)
-    flown = _flown(features, loaded, settings)
+    flown = _flown(features, loaded, closing, settings)
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
     press, stroke, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
 
@@ -202,7 +204,18 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
     else:
         together = features.together(0.35)
         held = np.zeros(len(busy), np.bool_) if together is None else together.any(axis=1)
-    return without_short(held & ~busy, ragged, gap=0.12, run=0.1) & ~busy
+    held = without_short(held & ~busy, ragged, gap=0.12, run=0.1) & ~busy
+    return _until_opening(held, shut, opening, ragged, settings)
+
+
+def _until_opening(held: Bools, shut: Bools, opening: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
+    """A grip that fades right before the fingers are seen to open has not lost its load: it is being released."""
+    here = np.arange(len(held), dtype=np.int64)
+    last = last_where(held, ragged.first)
+    opens = next_where(opening, ragged.last)
+    span = ragged.frames(settings.fade_s)[ragged.episode]
+    between = (last >= 0) & (opens >= 0) & (opens - last <= span) & (here > last) & (here < opens)
+    return held | (between & shut)
 
 
 def _whole_runs(runs: Bools, evidence: Bools, ragged: Ragged) -> Bools:
@@ -242,7 +255,8 @@ def _load(features: Features, loaded: Bools) -> tuple[Ints, Ints]:
     company = per_run(np.add, (together & loaded[:, None]).astype(np.int64), start)
     apart = features.object_position[start] - features.position[start][:, None]
     distance = np.sqrt((apart * apart).sum(axis=2))
-    distance[~features.object_seen[start]] = np.inf
+    # where an object was not seen just then, its last known place counts
+    distance[~per_run(np.logical_or, features.object_seen, start)] = np.inf
     # a few frames of noise are no company
     company[company < 0.15 * (stop - start)[:, None]] = 0
     best = company.max(axis=1)
@@ -260,15 +274,14 @@ def _load(features: Features, loaded: Bools) -> tuple[Ints, Ints]:
     return np.where(at >= 0, held[np.maximum(at, 0)], -1), np.repeat(other, lengths)
 
 
-def _flown(features: Features, loaded: Bools, settings: StateSettings) -> Bools:
-    """The hand has risen since it took its load."""
+def _flown(features: Features, loaded: Bools, closing: Bools, settings: StateSettings) -> Bools:
+    """The hand has risen since its fingers last closed, and holds something."""
     ragged = features.ragged
     if features.position is None or not len(loaded):
         return np.zeros(len(loaded), np.bool_)
-    start, stop = runs_of(loaded, ragged)
-    group = np.repeat(np.arange(len(start), dtype=np.int64), stop - start)
-    rise = features.position[:, 2] - np.repeat(features.position[start, 2], stop - start)
-    return (running_max_in(group, rise) > settings.flown_m) & loaded
+    closed = np.maximum(last_where(closing, ragged.first), ragged.first)
+    rise = features.position[:, 2] - features.position[closed, 2]
+    return (running_max_in(closed, rise) > settings.flown_m) & loaded
 
 
 def _slip(
@@ -315,6 +328,9 @@ def _slip(
         features.object_position[a, own] - features.position[a]
     )
     lasting = np.sqrt((shift * shift).sum(axis=1)) > slack[start] + 0.004
+    if features.relative_least is not None:
+        truly = features.relative_least[here, slot] > settings.slip_share * features.hand_shift + slack
+        lasting &= per_run(np.add, truly.astype(np.int64), start) >= ragged.frames(0.06)[ragged.episode[start]]
     return np.repeat(mask[start] & lasting, stop - start)
 
 

@@ -94,10 +94,10 @@ def observe(
     marks = landmarks(batch, nominal_s, settings)
     prefix = batch.prefix(marks.frames)
     cut = segment(prefix.take(prefix.length > 0))
-    return Observations(
-        segments=pool([_observe_segments(batch, segments, cut=False), _observe_segments(prefix, cut, cut=True)]),
-        risk=observe_risk(prefix, cut, marks),
-    )
+    rows = pool([_observe_segments(batch, segments, cut=False), _observe_segments(prefix, cut, cut=True)])
+    # episode by episode, so that the order of rows does not tell how episodes fell into batches
+    order = np.lexsort((rows.cut, _places(batch, rows)))
+    return Observations(segments=rows.take(order), risk=observe_risk(prefix, cut, marks))
 
 
 def observe_risk(prefix: RolloutBatch, cut: SegmentTable, marks: Landmarks) -> RiskObservations:
@@ -193,7 +193,7 @@ def episode_places(episode_id: Text, among: Text) -> NDArray[np.int64]:
     return place[episode_id.codes] if len(place) else np.zeros(len(episode_id), np.int64)
 
 
-def _places(batch: RolloutBatch, segments: SegmentTable) -> NDArray[np.int64]:
+def _places(batch: RolloutBatch, segments: SegmentTable | SegmentObservations) -> NDArray[np.int64]:
     return episode_places(segments.episode_id, Text.of(batch.episodes.episode_id))
 
 

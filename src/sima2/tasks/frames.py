@@ -76,7 +76,7 @@ def _render_chunk(
     local = np.arange(where.start, where.stop) - rows.first[row]
     s = (local + 0.5).astype(np.float32) * table.scale[row]
     arm = ArmPlanes.of(ARMS, bodies.robot[begin:stop], length)
-    state, eased = _state(table, row, s)
+    state, eased = _state(table, row, local, s, settings.rate_hz)
     x, y, z, pitch, roll, width, grip, level = state
     force = _contact(table, row, local, level, settings.rate_hz)
     pose = inverse(x, y, z, pitch, roll, arm)
@@ -104,9 +104,7 @@ def _render_chunk(
     np.abs(force + two[:, 2] * (1 + shake), out=out.contact_force[where])
     np.subtract(width, np.float32(2e-4) * grip, out=out.action[where, 3])
     stamp_times(out.time[where], length, first, two[:, 3], settings)
-    render_objects(
-        out, table, rows, scene, bodies, settings, (begin, stop), where, row, local, s, eased, (x, y, z), two
-    )
+    render_objects(out, table, rows, scene, bodies, settings, (begin, stop), where, row, local, eased, (x, y, z), two)
     vision = bodies.base.astype(np.float32)[episode]
     for axis, plane in enumerate((x, y, z)):
         vision += (plane - table.objects[row, axis])[:, None] * looks.POSE[axis]
@@ -114,7 +112,7 @@ def _render_chunk(
     np.add(vision, one[:, 19:], out=out.embedding[where])
 
 
-def _state(table: Columns, row: Ints, s: Plane) -> tuple[list[Plane], Plane]:
+def _state(table: Columns, row: Ints, local: Ints, s: Plane, rate_hz: float) -> tuple[list[Plane], Plane]:
     """Hand, angles, width and forces, and the share of the way done."""
     eased = s * s * s * (10 + s * (6 * s - 15))
     state = [table.start[c][row] + eased * table.change[c][row] for c in range(8)]
@@ -128,6 +126,11 @@ def _state(table: Columns, row: Ints, s: Plane) -> tuple[list[Plane], Plane]:
     here = np.flatnonzero((table.arc != 0)[row])
     t = s[here]
     state[2][here] += table.arc[row[here]] * (16 * np.square(t * (1 - t)))
+    for which, level in enumerate((5, 6, 7)):
+        here = np.flatnonzero((table.sudden[which] > 0)[row])
+        r = row[here]
+        t = np.minimum((local[here] + 0.5).astype(np.float32) / (table.sudden[which][r] * np.float32(rate_hz)), 1)
+        state[level][here] = table.start[level][r] + t * t * (3 - 2 * t) * table.change[level][r]
     return state, eased
 
 

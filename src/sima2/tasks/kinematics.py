@@ -130,7 +130,7 @@ def forward(joints: NDArray[np.floating[Any]], model: ArmModel) -> tuple[NDArray
 
 def rates(value: Plane, rate_hz: float, first: NDArray[np.int64], last: NDArray[np.int64]) -> Plane:
     """Central differences within each episode, 0 at its ends, shape (T,)."""
-    rate = np.empty_like(value)
+    rate = np.zeros_like(value)
     np.subtract(value[2:], value[:-2], out=rate[1:-1])
     rate *= np.float32(0.5 * rate_hz)
     rate[first] = 0

@@ -121,7 +121,7 @@ def _stack(programs: list[Program]) -> NDArray[np.int16]:
     """Codes of all scripts, padded with the first step, shape (fields, n, k)."""
     distinct = {id(each): each for each in programs}
     place = {key: i for i, key in enumerate(distinct)}
-    k = max((len(each) for each in programs), default=0)
+    k = max((len(each) for each in programs), default=1)
     table = np.zeros((len(distinct), k, len(FIELDS)), np.int16)
     for i, each in enumerate(distinct.values()):
         table[i, : len(each)] = each.codes

@@ -161,4 +161,5 @@ def _bursts(burst: Reals, first: Ints, length: Ints, settings: PhysicsSettings) 
     some = np.flatnonzero(burst[:, 0] >= 0)
     count = np.minimum(np.maximum(np.rint(burst[some, 2] * settings.rate_hz), 1).astype(np.int64), length[some])
     start = first[some] + (burst[some, 1] * (length[some] - count)).astype(np.int64)
-    return spans(start, count) * SCENE_OBJECTS + np.repeat(burst[some, 0].astype(np.int64), count)
+    places: Ints = spans(start, count) * SCENE_OBJECTS + np.repeat(burst[some, 0].astype(np.int64), count)
+    return places

@@ -23,6 +23,7 @@ from sima2.tasks.design import (
 )
 from sima2.tasks.families import (
     ALL_FAMILIES,
+    FAILURE_MODES,
     FAMILIES,
     TEMPLATES,
     Family,
@@ -145,7 +146,8 @@ def _injected(
     family: Family, inject: Injection, template: str | None, failure_mode: str | None
 ) -> tuple[str | None, str | None]:
     """Template and failure mode that a fault asks for where the caller left them open."""
-    valid = (*INJECTIONS, *family.failure_modes)
+    general = tuple(name for name in INJECTIONS if name not in FAILURE_MODES or name == "slip")
+    valid = (*general, *family.failure_modes)
     if inject.kind not in valid:
         raise UnknownNameError("injection", inject.kind, valid)
     if inject.frame is not None and inject.frame < 1:

@@ -1,8 +1,8 @@
 """The risk law: what hazard an episode runs, given that it is known how often failures occur.
 
 Initial risk r = sigmoid(a + b·x) with conditions x ~ N(0, I), so r is logit-normal with density f whose mean is the
-share of events. Quotas fix which episodes fail, so r is drawn given the class by Bayes' rule (density f(r)·r given an event,
-f(r)·(1 − r) given none) and x given r exactly. The event strikes uniformly over the frames its hazard acts in.
+share of events. Quotas fix which episodes fail, so r is drawn given the class by Bayes' rule (density f(r)·r given an
+event, f(r)·(1 − r) given none) and x given r exactly. The event strikes uniformly over the frames its hazard acts in.
 Source: the project's specification, "exact quotas and calibrated risk"; logit-normal law: Atchison & Shen 1980.
 """
 

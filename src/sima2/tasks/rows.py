@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.vocabulary import LABELS
 from sima2.tasks import looks
 from sima2.tasks.chain import Moves
 from sima2.tasks.families import SCENE_OBJECTS
 from sima2.tasks.kinematics import JOINTS
 from sima2.tasks.scene import Scene
 from sima2.tasks.settings import PhysicsSettings
+
+LET_GO_S: Final = 0.1
+"""s for a contact force to vanish when what carried it is gone."""
+SNAP_S: Final = 0.25
+"""s for fingers to close when what was between them is gone."""
 
 Plane = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -128,6 +134,8 @@ class Columns:
     sight: Reals
     """Confidence of the item at the start and end, shape (r, 2)."""
     strange: NDArray[np.int8]
+    sudden: Plane
+    """Of width, grip and external force: s within which they change, 0 for the whole move; shape (3, r)."""
 
 
 def columns_of(
@@ -168,11 +176,23 @@ def columns_of(
         weight=single(_carried_weight(objects, slot, change[:, 2], scene, rows, settings)),
         sight=_sight(field("sight"), task, scene, scalars, rows),
         strange=rows.gather(moves.strange),
+        sudden=_sudden(field("label"), start[:, 5:], change[:, 5:]),
     )
 
 
+def _sudden(label: Ints, start: Reals, change: Reals) -> Plane:
+    """What is let go or lost is gone at once, what is pushed pushes back at once: shape (3, r)."""
+    within = np.zeros((3, len(label)), np.float32)
+    lets_go = (change < 0) & (start + change <= 0)
+    within[1:][lets_go[:, 1:].T] = LET_GO_S
+    within[0, (label == LABELS.index("slip")) & (change[:, 0] < 0)] = SNAP_S
+    within[2, (label == LABELS.index("push")) & (change[:, 2] > 0)] = LET_GO_S
+    return within
+
+
 def _unit(vector: Reals) -> Reals:
-    return vector / np.maximum(np.sqrt(np.square(vector).sum(axis=1)), 1e-9)[:, None]
+    unit: Reals = vector / np.maximum(np.sqrt(np.square(vector).sum(axis=1)), 1e-9)[:, None]
+    return unit
 
 
 def _carried_weight(

@@ -38,8 +38,8 @@ SCALARS: Final = (
 
 VECTORS: Final = (
     "none", "pre", "side", "at", "miss", "lift", "over", "down", "off_target", "high_stop", "outside", "short", "back",
-    "up", "away", "raise", "rest", "retract", "toward", "dock", "aside", "sway_a", "sway_b", "pull", "rebound", "behind",
-    "shove", "slide", "drift", "fist", "rim", "b0", "e0", "b1", "e1", "b2", "e2", "b3", "e3", "edge",
+    "up", "away", "raise", "rest", "retract", "toward", "dock", "aside", "sway_a", "sway_b", "pull", "rebound",
+    "behind", "shove", "slide", "drift", "fist", "rim", "b0", "e0", "b1", "e1", "b2", "e2", "b3", "e3", "edge",
     "view_a", "view_b", "view_c", "vertical", "axis", "against",
 )  # fmt: skip
 """Names of the offsets and directions of a task, m."""

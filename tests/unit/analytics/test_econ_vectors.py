@@ -109,6 +109,12 @@ def test_work_against_a_lasting_force_does_no_damage_and_a_short_blow_does():
     assert harm[2] > 0
 
 
+def test_setting_an_object_down_breaks_nothing():
+    force = np.zeros(100)
+    force[50:52] = 2.5
+    assert one(rollout("a", 100, **arm(100, force=force)))["damage"] == 0.0
+
+
 def test_a_harder_blow_does_more_damage_until_the_thing_is_lost():
     def harm(newtons):
         force = np.zeros(100)
@@ -116,7 +122,7 @@ def test_a_harder_blow_does_more_damage_until_the_thing_is_lost():
         return one(rollout("a", 100, **arm(100, force=force)))["damage"]
 
     settings = EconSettings()
-    values = [harm(newtons) for newtons in (2.0, 4.0, 8.0, 1e4, 1e5)]
+    values = [harm(newtons) for newtons in (4.0, 6.0, 8.0, 1e4, 1e5)]
     assert values[0] < values[1] < values[2] < values[3] == values[4] == settings.default_object.price
 
 
@@ -128,6 +134,15 @@ def test_a_blow_is_charged_to_the_object_in_reach():
     soft = one(rollout("a", 100, **channels, object_position={"sponge_a": near}))["damage"]
     far = one(rollout("a", 100, **channels, object_position={"mug_b": near + 1.0}))["damage"]
     assert dear > far > soft == 0.0
+
+
+def test_a_blow_between_two_objects_is_charged_to_both():
+    channels = arm(100)
+    channels["contact_force"][50:52] = 8.0
+    held, other = channels["ee_position"] + [0.0, 0.0, -0.05], channels["ee_position"] + [0.15, 0.0, -0.05]
+    alone = one(rollout("a", 100, **channels, object_position={"mug_b": held}))["damage"]
+    both = one(rollout("a", 100, **channels, object_position={"mug_b": held, "vase": other}))["damage"]
+    assert both > 2 * alone
 
 
 def test_a_fall_costs_by_its_height_and_by_what_fell():

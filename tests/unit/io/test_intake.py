@@ -171,6 +171,11 @@ def test_names_are_cleaned_and_the_episode_kept() -> None:
     assert rollout.session == "7"
 
 
+def test_all_keywords_of_a_rollout_may_be_given() -> None:
+    values = {**GOOD, "episode_id": "other", "family": "f"}
+    assert admit([RawEpisode(0, "e", "memory", values)]).batch.episodes.episode_id == ("e",)
+
+
 def test_an_id_that_occurs_again_is_told_apart() -> None:
     taken = admit([raw(4, episode_id="a"), raw(5, episode_id="a"), raw(6, episode_id="")])
     assert taken.batch.episodes.episode_id == ("a", "a#5", "episode_6")

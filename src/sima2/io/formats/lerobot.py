@@ -84,7 +84,8 @@ class LeRobotDataset:
                 problem = str(error).removeprefix(f"{self.index.root}/")
                 frames = None
             for entry in together:
-                raw, ending = self._broken(entry, problem) if frames is None else self._raw(entry, frames, warnings)
+                with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is judged at the door
+                    raw, ending = self._broken(entry, problem) if frames is None else self._raw(entry, frames, warnings)
                 raws.append(raw)
                 endings.append(ending)
         taken = admit(raws, to_outcome(endings))
@@ -285,7 +286,8 @@ def _sample(index: Index, features: list[str]) -> Sample:
     for name in features:
         arrays = [part[name] for part in parts if name in part]
         if len(arrays) == len(parts) and arrays and len({array.shape[1] for array in arrays}) == 1:
-            stacked = np.concatenate(arrays).astype(np.float64)
+            with np.errstate(invalid="ignore"):
+                stacked = np.concatenate(arrays).astype(np.float64)
             # numbers without meaning must not decide on a unit
             values[name] = np.where(np.abs(stacked) < 1e9, stacked, np.nan)
     return Sample(values, np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64))

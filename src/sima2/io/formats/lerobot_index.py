@@ -23,7 +23,7 @@ OWN: Final = "sima2/"
 NUMERIC: Final = frozenset(
     {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"}
 )
-DEFAULTS: Final = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+DEFAULTS: Final = ("timestamp", "frame_index", "episode_index", "index", "task_index", "next.done", "next.truncated")
 V2_DATA: Final = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
 V3_DATA: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 MAX_FPS: Final = 1e6
