@@ -60,7 +60,7 @@ class RunSettings:
     rate_hz: float = 20.0
     jobs: int = 1
     engine: str = "local"
-    batch_size: int = 125
+    batch_size: int = 250
     """Rollouts in memory at once; changes no result."""
     out: Path = Path("results")
     resume: bool = False
@@ -491,7 +491,7 @@ def finalize(
                 "success": int((episodes.success == 1).sum()),
                 "failure": int((episodes.success == 0).sum()),
                 "unknown": int(np.isnan(episodes.success).sum()),
-                "source": _tally(episodes.outcome_source),
+                "source": _in_words(_tally(episodes.outcome_source)),
             },
             "nominal": {"episodes": int(episodes.nominal.sum()), "rule": frozen.nominal_rule},
             "tags": _tag_counts(tags, THRESHOLDS),
@@ -499,6 +499,13 @@ def finalize(
             "statistics": [_told(each) for each in describe(aggregates.trust).values()],
         },
     )
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    """``recorded``, or ``recorded 90, inferred 10`` where there are several."""
+    if len(counts) < 2:
+        return next(iter(counts), "none")
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _told(statistic: Statistic) -> dict[str, Any]:

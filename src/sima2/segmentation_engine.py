@@ -14,7 +14,7 @@ from sima2.records.table import Text
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.segmentation.confidence import confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
-from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, merge_short
+from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, label_loaded_recovery, merge_short
 from sima2.segmentation.measures import measure
 from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.scales import Scales, fit_scales
@@ -73,6 +73,7 @@ class SegmentationEngine:
         states = compute_states(features, self.states)
         action, failed = label_actions(features, states, self.labels)
         label = label_gaps(features, states, action, failed, self.labels)
+        label = label_loaded_recovery(features, label)
         label = merge_short(label, features, self.labels)
         spans = judge(batch, features, states, label, failed, self.outcomes)
         return _table(

@@ -150,8 +150,8 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
             _rate_noise(noise, ragged, settings)[ragged.episode] * settings.noise_factor,
         )
     width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
-    grip, gripping, _ = _force(channels.grip_force, ragged, settings)
-    contact, touching, contact_noise = _force(channels.contact_force, ragged, settings)
+    grip, gripping, _ = _force(channels.grip_force, ragged, settings, forgets=False)
+    contact, touching, contact_noise = _force(channels.contact_force, ragged, settings, forgets=True)
     around = _objects(batch, ragged, position, settings)
     return Features(
         ragged=ragged,
@@ -207,18 +207,22 @@ def _gripper(
 
 
 def _force(
-    raw: NDArray[np.float32] | None, ragged: Ragged, settings: FeatureSettings
+    raw: NDArray[np.float32] | None, ragged: Ragged, settings: FeatureSettings, *, forgets: bool
 ) -> tuple[Doubles | None, Bools | None, Doubles]:
-    """Force over its bias, and whether it stands out of the noise.
+    """Force over its bias, whether it stands out of the noise, and that noise.
 
-    The bias is the least average in recent memory: sensors drift, and few loads last so long. Force noise is (filters,
-    vibration), so its spread is taken of the values themselves, not of their differences.
+    The bias is the least average so far: of recent memory where the sensor drifts and no contact lasts
+    (``forgets``), of all the past for a grip, which may last. Force noise is coloured (filters, vibration), so its
+    spread is taken of the values themselves, not of their differences.
     """
     if raw is None:
         return None, None, np.zeros(len(ragged.time))
     force, _ = hold_last(raw.astype(np.float64), ragged)
     average = ragged.mean(force, *ragged.around(settings.force_average_s / 2))
-    base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
+    if forgets:
+        base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
+    else:
+        base = ragged.running(average, settings.start_s, largest=False)
     lo, hi = ragged.around(settings.slope_s / 2)
     over = ragged.mean(force, lo, hi) - base
     noise = np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))[ragged.episode]

@@ -92,7 +92,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     # at rest after closing is still the grasp: the load is held, or the attempt not yet given up
     rest = t.at(State.HOLD, State.STILL)
     just_closed = _pick(t.previous(~rest), t.code, -1) == State.CLOSING
-    grasp = t.at(State.CLOSING) | (just_closed & t.at(State.HOLD))
+    grasp = (t.at(State.CLOSING) & ~_preshape(features, states, t)) | (just_closed & t.at(State.HOLD))
     grasp |= just_closed & t.at(State.STILL) & (seconds < 2 * settings.idle_s)
     # pressed on the table while grasping: force without motion, before the load rises
     pressed = t.at(State.PRESS) & (_pick(before, grasp, False)) & (after_code == State.RISE)
@@ -125,7 +125,8 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     # the last descent before the fingers open is the place, and so is all up to their opening
     place = _final_descent(features, states)
     label[per_run(np.add, place.astype(np.int64), t.start) * 2 > (t.stop - t.start)] = CODE["place"]
-    label[t.at(State.BLOCKED)] = CODE["place"]
+    blocked_next = after_code == State.BLOCKED
+    label[t.at(State.DOWN) & blocked_next] = CODE["place"]
 
     from_load = _pick(t.previous(~t.at(State.HOLD)), holding, False) | _pick(before, holding, False)
     opening = t.at(State.OPENING)
@@ -145,7 +146,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label = np.where(brief & (label == 0), same, label)
 
     label[t.at(State.SLIP)] = CODE["slip"]
-    label[t.at(State.BUMP)] = CODE["collision"]
+    label[t.at(State.BUMP, State.BLOCKED)] = CODE["collision"]
     failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED)
 
     # a grasp after which nothing is held, and a load gone with no opening
@@ -155,7 +156,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     failed |= opens_loaded
     lost = holding & np.isin(after_code, (State.FREE, State.STILL))
     failed |= lost & ~np.isin(label, (CODE["wipe"],))
-    failed |= holding & np.isin(after_code, (State.SLIP, State.BUMP))
+    failed |= holding & np.isin(after_code, (State.SLIP, State.BUMP, State.BLOCKED))
     if features.position is not None:
         failed |= (label == CODE["pull"]) & t.at(State.PRESS) & (_travel(features, t) < settings.locked_m)
     lengths = t.stop - t.start
@@ -163,6 +164,16 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     by_frame = np.isin(frames, [CODE[name] for name in ("lift", "transport", "idle")])
     frames[place & by_frame] = CODE["place"]
     return frames, np.repeat(failed, lengths)
+
+
+def _preshape(features: Features, states: States, t: _Table) -> Bools:
+    """Fingers that close on the way, not all the way, and on nothing: they prepare for a grasp."""
+    if features.width is None or not len(t.start):
+        return np.zeros(len(t.start), np.bool_)
+    moving = per_run(np.add, features.moving.astype(np.int64), t.start) > 0.7 * (t.stop - t.start)
+    end = np.minimum(t.stop, features.ragged.last[t.start])
+    open_still = features.width[end] > features.width_closed[end] + 0.25 * features.width_range[end]
+    return moving & open_still & ~states.loaded[end]
 
 
 def _travel(features: Features, t: _Table) -> NDArray[np.float64]:
@@ -185,7 +196,9 @@ def _final_descent(features: Features, states: States) -> Bools:
     ahead = features.position[np.maximum(opens, 0)] - features.position
     drop = -ahead[:, 2]
     aside = np.hypot(ahead[:, 0], ahead[:, 1])
-    sinking = under_way & (drop > aside) & (drop > 0.008) & (features.velocity[:, 2] < -0.5 * features.still_below)
+    down = -features.velocity[:, 2]
+    steep = (down > 0.5 * features.still_below) & (down > np.hypot(features.velocity[:, 0], features.velocity[:, 1]))
+    sinking = under_way & (drop > aside) & (drop > 0.008) & steep
     # the last stretch of sinking, from its first frame on
     start, stop = runs_of(under_way, ragged)
     level = under_way & ~((drop > aside) | (drop <= 0.008))
@@ -213,15 +226,9 @@ def label_gaps(features: Features, states: States, action: Ints, failed: Bools, 
     known_after = has_after & (action[np.minimum(stop, frames - 1)] > 0)
     after_failure = known_before & failed[np.maximum(start - 1, 0)]
 
-    # the turning point: the last moment at which the arm is farthest from where the next action begins
-    lengths = stop - start
-    run = np.repeat(here, lengths)
-    goal = features.pose[np.minimum(stop - 1, frames - 1)]
-    away = features.pose - goal[run]
-    distance = np.sqrt((away * away).sum(axis=1))
-    farthest = per_run(np.maximum, distance, start)
-    near_farthest = distance >= 0.97 * farthest[run]
-    turn = per_run(np.maximum, np.where(near_farthest, np.arange(frames), -1), start)
+    # what leads away from where the next action begins ends at the turning point
+    run = np.repeat(here, stop - start)
+    turn = _turning_point(features, start, stop)
     approach_from = np.where(known_before, turn, start)
     approach_from = np.where(known_after, approach_from, stop)
 
@@ -242,6 +249,37 @@ def label_gaps(features: Features, states: States, action: Ints, failed: Bools, 
     # free motion with no action around it says nothing about intent
     alone = inside & ~(known_before | known_after)[run] & ~idle
     out[alone] = CODE["unknown"]
+    return out
+
+
+def label_loaded_recovery(features: Features, label: Ints) -> Ints:
+    """After a collision with the load still in hand: what leads away before it is carried on is the recovery."""
+    ragged = features.ragged
+    if features.pose is None or not len(label):
+        return label
+    carrying = np.isin(label, [CODE["lift"], CODE["transport"]])
+    start, stop = runs_of(carrying, ragged)
+    hit = (start > ragged.first[start]) & (label[np.maximum(start - 1, 0)] == CODE["collision"])
+    goes_on = (stop <= ragged.last[start]) & ~np.isin(
+        label[np.minimum(stop, len(label) - 1)], [CODE["idle"], CODE["unknown"]]
+    )
+    turn = _turning_point(features, start, stop)
+    out = label.copy()
+    run = np.repeat(np.arange(len(start)), stop - start)
+    back = (carrying[start] & hit & goes_on)[run] & (np.arange(len(label)) < turn[run])
+    out[back] = CODE["recovery_maneuver"]
+    return out
+
+
+def _turning_point(features: Features, start: Ints, stop: Ints) -> Ints:
+    """Last frame of each run at which the arm is farthest from where the run ends, shape (r,)."""
+    if features.pose is None:
+        return start
+    run = np.repeat(np.arange(len(start)), stop - start)
+    away = features.pose - features.pose[stop - 1][run]
+    distance = np.sqrt((away * away).sum(axis=1))
+    near_farthest = distance >= 0.97 * per_run(np.maximum, distance, start)[run]
+    out: Ints = per_run(np.maximum, np.where(near_farthest, np.arange(len(distance)), -1), start)
     return out
 
 

@@ -149,20 +149,22 @@ def _outcomes(
     slip = _is(kind, "slip")
     fail(slip & fell, "drop")
     fail(slip, "gripper_slip")
+    blocked = per_run(np.logical_or, states.code == State.BLOCKED, start) if n else np.zeros(0, np.bool_)
+    fail(_is(kind, "collision") & blocked, "obstructed")
     fail(_is(kind, "collision"), "collision")
     acting = ACTIONS[kind]
     cut_by_slip = acting & (next_kind == CODE["slip"])
     fell_next = np.where(following >= 0, fell[np.maximum(following, 0)], False)
     fail(cut_by_slip & fell_next & ~_is(kind, "grasp"), "drop")
     fail(cut_by_slip, "gripper_slip")
+    blocked_next = np.where(following >= 0, blocked[np.maximum(following, 0)], False)
+    fail(acting & (next_kind == CODE["collision"]) & blocked_next, "obstructed")
     fail(acting & (next_kind == CODE["collision"]), "collision")
     flag = per_run(np.logical_or, failed, start) if n else np.zeros(0, np.bool_)
     if features.gripping is None and features.object_position is None:
         # fingers alone show whether they closed on something, but not whether it stayed or where it went
         outcome[_is(kind, "lift", "transport", "place", "release", "wipe", "push")] = OUTCOME["unknown"]
         flag &= _is(kind, "grasp", "pull")
-    blocked = per_run(np.logical_or, states.code == State.BLOCKED, start) if n else np.zeros(0, np.bool_)
-    fail(_is(kind, "place") & blocked, "obstructed")
     fail(_is(kind, "grasp") & flag, "missed_grasp")
     if features.position is not None and n:
         moved = np.sqrt(((features.position[stop - 1] - features.position[start]) ** 2).sum(axis=1))

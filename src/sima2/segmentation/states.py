@@ -127,6 +127,8 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     code[stroke] = State.STROKE
     code[closing] = State.CLOSING
     code[opening] = State.OPENING
+    if features.gripping is not None or features.object_position is not None:
+        code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
     code[slip] = State.SLIP
     code[bump] = State.BUMP
     if features.position is not None:
@@ -332,6 +334,17 @@ def _slip(
         truly = features.relative_least[here, slot] > settings.slip_share * features.hand_shift + slack
         lasting &= per_run(np.add, truly.astype(np.int64), start) >= ragged.frames(0.06)[ragged.episode[start]]
     return np.repeat(mask[start] & lasting, stop - start)
+
+
+def _collapsed(closing: Bools, loaded: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
+    """Fingers that close from a load to none: it has slipped out from between them, shape (T,)."""
+    start, stop = runs_of(closing, ragged)
+    reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
+    before = last_where(loaded, ragged.first)[start]
+    after = next_where(loaded, ragged.last)[np.minimum(stop, len(closing) - 1)] if len(closing) else before
+    held_before = (before >= 0) & (start - before <= reach)
+    held_after = (after >= 0) & (after - stop <= reach)
+    return np.repeat(closing[start] & held_before & ~held_after, stop - start)
 
 
 def _contacts(

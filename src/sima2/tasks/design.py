@@ -26,8 +26,10 @@ OOD_SOURCES: Final = ("visual", "kinematic", "temporal")
 INJECTIONS: Final = ("slip", "unknown_object", "locked_joint")
 """Faults that may be forced, besides the failure modes of the family."""
 
-WELL_FORMED: Final = ("white_noise", "frozen", "nan_bursts", "zero_width_gripper")
+SPOILED: Final = ("white_noise", "frozen", "nan_bursts")
 """Garbage that has the form of a rollout."""
+WELL_FORMED: Final = (*SPOILED, "zero_width_gripper")
+"""What of the garbage has the form of a rollout; a gripper that reads zero is odd, not garbage."""
 
 MALFORMED: Final = (
     "empty",

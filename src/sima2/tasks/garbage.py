@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.table import Text
+from sima2.tasks.design import SPOILED
 from sima2.tasks.rows import Channels
 
 CHANNELS: Final = tuple(each.name for each in fields(Channels) if each.name != "time")
@@ -71,7 +72,7 @@ def spoil(
 
     A zero-width gripper is odd but no garbage: its rollout stays what it was.
     """
-    spoiled = kinds.isin("white_noise", "frozen", "nan_bursts")
+    spoiled = kinds.isin(*SPOILED)
     for row in np.flatnonzero(spoiled | kinds.isin("zero_width_gripper")).tolist():
         where = slice(int(offset[row]), int(offset[row + 1]))
         kind, rng = kinds[row], generators[row]

@@ -41,7 +41,7 @@ def missed_pick(role: str = "item") -> Steps:
 
 def lift(role: str = "item") -> Steps:
     """Straight up with the object."""
-    return (Step("lift", "lift", ("rel", "lift"), role, carry=(role,)),)
+    return (Step("lift", "lift", ("rel", "lift"), role, force="zero", carry=(role,)),)
 
 
 def carry(role: str = "item", dest: str = "target", arc: str = "carry_arc", offset: str = "over") -> Steps:

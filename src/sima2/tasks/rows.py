@@ -42,8 +42,6 @@ class Bodies:
     """Factor on torques during an unusual motion."""
     burst: Reals
     """Bursts without poses: slot (-1 none), place in [0, 1), seconds; shape (n, 3)."""
-    item: Ints
-    """Slot of the object acted on."""
 
 
 @dataclass(slots=True)
@@ -166,8 +164,8 @@ def columns_of(
         scale=single(1.0 / rows.gather(moves.planned)),
         direction=single(_unit(vectors[task, field("direction")]).T),
         impulse=np.where(pulse > 0, scalars[task, pulse], 0.0),
-        objects=single(objects.reshape(len(objects), -1)),
-        attitude=single(attitude.reshape(len(attitude), -1)),
+        objects=single(objects.reshape(len(objects), 3 * SCENE_OBJECTS)),
+        attitude=single(attitude.reshape(len(attitude), 4 * SCENE_OBJECTS)),
         turn=turn,
         slot=slot,
         own=field("own"),

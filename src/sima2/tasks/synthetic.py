@@ -21,7 +21,7 @@ from sima2.records.truth import Truth, TruthEpisodes
 from sima2.records.vocabulary import OUTCOME_SOURCES
 from sima2.tasks import looks
 from sima2.tasks.chain import Moves
-from sima2.tasks.design import MALFORMED, OOD_SOURCES, EpisodePlan
+from sima2.tasks.design import MALFORMED, OOD_SOURCES, SPOILED, EpisodePlan
 from sima2.tasks.draws import Draws, episode_generator
 from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES, SCENE_OBJECTS
 from sima2.tasks.frames import render
@@ -35,7 +35,7 @@ from sima2.tasks.scripts import Structure, program
 from sima2.tasks.settings import ARMS, POLICIES, SESSIONS, PhysicsSettings
 from sima2.tasks.steps import LEVELS, SCALARS, VECTORS, Program
 from sima2.tasks.task_sensor import reached
-from sima2.tasks.truth_labels import event_frames, events_of, frames_of, segments_of
+from sima2.tasks.truth_labels import event_frames, events_of, frames_of, say_nothing, segments_of
 
 Reals = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -172,6 +172,7 @@ def _decide(plan: EpisodePlan, settings: PhysicsSettings) -> _World:
         start_level=start,
         settings=settings,
     )  # fmt: skip
+    say_nothing(moves, plan.garbage.isin(*SPOILED))
     bodies = _bodies(plan, scene, own, robot, session, settings)
     return _World(
         plan, generators, scene, tasks, scalars, vectors, moves, Rows.of(moves), bodies, policy, session,
@@ -272,7 +273,6 @@ def _bodies(
         base=base,
         torque_factor=own.uniform(1.3, 2.2),
         burst=np.stack([slot, own.uniform(0.0, 1.0), own.uniform(0.1, 0.6)], axis=1).reshape(n, 3),
-        item=scene.roles[:, 0, 0],
     )
 
 
@@ -294,7 +294,7 @@ def _truth(world: _World, success: NDArray[np.bool_], settings: PhysicsSettings)
         event_frame=event_frames(moves, rows),
         ood_source=plan.ood_source,
         debug_mode=plan.debug_mode,
-        noise=~plan.garbage.isin("", "zero_width_gripper"),
+        noise=plan.garbage.isin(*SPOILED),
         seed=plan.seed,
         spec=Text.of(json.dumps(row, sort_keys=True) for row in plan.rows()),
     )

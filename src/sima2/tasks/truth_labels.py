@@ -31,6 +31,12 @@ OOD_DISTANCE: Final = 5.0
 _EVENT_KINDS: Final = ("failure", "impact", "recovery_start", "recovery_end")
 
 
+def say_nothing(moves: Moves, episodes: Masks) -> None:
+    """Of garbage nothing is true: one segment of unknown label."""
+    for name, code in (("label", LABELS.index("unknown")), ("about", -1), ("stage", 0), ("again", 0)):
+        moves.field(name)[episodes] = code
+
+
 def segments_of(plan: EpisodePlan, moves: Moves, rows: Rows, scene: Scene) -> tuple[TruthSegments, Ints]:
     """True segments, and the segment of each row."""
     label, about = _field(moves, rows, "label"), _object_slot(moves, rows, scene, "about")
@@ -48,6 +54,7 @@ def segments_of(plan: EpisodePlan, moves: Moves, rows: Rows, scene: Scene) -> tu
     why = np.maximum.reduceat(np.where(failed, reason, 0), head) if len(head) else reason
     stop = np.append(rows.first[head[1:]], rows.offset[-1]) if len(head) else head
     outcome = np.where(bad, OUTCOMES.index("failure"), OUTCOMES.index("success"))
+    outcome = np.where(label[head] == LABELS.index("unknown"), OUTCOMES.index("unknown"), outcome)
     outcome = _retries(outcome, episode, label[head], about[head])
     start = rows.offset[episode]
     table = TruthSegments(
@@ -81,7 +88,7 @@ def frames_of(
     risk = remaining(initial, elapsed)
     rise = remaining(np.repeat(sigmoid(fragile).astype(np.float32), length), elapsed) - risk
     past = (moves.event_step >= 0)[rows.episode] & (rows.step >= moves.event_step[rows.episode])
-    over = past[row]
+    over = (past | (_field(moves, rows, "label") == LABELS.index("unknown")))[row]
     risk[over] = np.nan
     rise[over] = np.nan
     visual = plan.ood_source.isin("visual")

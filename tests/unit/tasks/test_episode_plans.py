@@ -140,7 +140,11 @@ def test_a_request_is_met_to_the_letter() -> None:
         (lambda: rollouts_plan("drawer_open", template="succes", count=1), UnknownNameError, "recovery"),
         (lambda: rollouts_plan("drawer_open", failure_mode="drop", count=1), UnknownNameError, "locked_joint"),
         (lambda: rollouts_plan("drawer_open", recovery_strategy="nudge", count=1), UnknownNameError, "wiggle_pull"),
-        (lambda: rollouts_plan("drawer_open", template="success", failure_mode="grasp_slip", count=1), UsageError, "leave"),
+        (
+            lambda: rollouts_plan("drawer_open", template="success", failure_mode="grasp_slip", count=1),
+            UsageError,
+            "leave",
+        ),
         (lambda: rollouts_plan("dish_place", count=1, inject=Injection("locked_joint")), UnknownNameError, "slip"),
         (lambda: rollouts_plan("dish_place", count=1, inject=Injection("gremlin")), UnknownNameError, "unknown_object"),
         (lambda: rollouts_plan("dish_place", count=1, inject=Injection("slip", frame=0)), UsageError, "frame"),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -184,6 +188,28 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     assert all(one[name][0] != other[name][0] for name in one)
 
 
+def test_another_process_with_another_hash_seed_makes_the_same_bytes() -> None:
+    program = (
+        "import hashlib\n"
+        "from sima2.tasks.plan import mix_plan\n"
+        "from sima2.tasks.synthetic import generate\n"
+        "made = generate(mix_plan('hardening', episodes=2, seed=3))\n"
+        "parts = [made.batch.arm.joint_torque, made.batch.object_position, made.truth.frames.risk]\n"
+        "print(hashlib.sha256(b''.join(part.tobytes() for part in parts)).hexdigest())\n"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("rate_hz", [10.0, 50.0, 100.0])
 def test_other_control_rates_work(rate_hz) -> None:
     plan = mix_plan("hardening", families=list(FAMILIES), episodes=8, seed=6)
@@ -250,7 +276,7 @@ def test_an_alien_object_looks_unlike_anything_nominal() -> None:
 
     def mean(generated: Generated) -> np.ndarray:
         offset = generated.batch.offset
-        return np.stack([generated.batch.embedding[a:b].mean(axis=0) for a, b in zip(offset, offset[1:])])
+        return np.stack([generated.batch.embedding[a:b].mean(axis=0) for a, b in itertools.pairwise(offset)])
 
     nominal = mean(usual)[usual.truth.episodes.ood_source.isin("")]
     centre = nominal.mean(axis=0)

@@ -96,7 +96,7 @@ def test_a_dropped_object_falls_at_g_and_comes_to_rest(family, mode) -> None:
         if row["failure_reason"] != "drop":
             continue
         height = generated.batch.object_position[where, row["slot"], 2].astype(np.float64)
-        landed = int(np.argmin(height))
+        landed = int(np.argmax(height < height[-1] + 0.012))
         if landed > 6:
             fall = np.diff(height[: landed - 1], 2) * FAST.rate_hz**2
             assert fall == pytest.approx(-FAST.gravity, abs=0.2)
@@ -163,7 +163,8 @@ def test_the_force_of_a_collision_keeps_the_impulse_at_any_rate_and_stops_the_ar
         start = generated.batch.offset[place[row["episode_id"]]] + row["frame"]
         force = generated.batch.arm.contact_force[start : start + pulse]
         assert generated.batch.arm.contact_force[start - 1] < 1e-6 or row["frame"] == 0
-        assert force.sum() / rate_hz == pytest.approx(row["impulse"], abs=0.25)
+        pressing = 12.0 * pulse / rate_hz  # what leans on it after the impact
+        assert row["impulse"] - 0.05 < force.sum() / rate_hz < row["impulse"] + pressing
         assert np.ptp(generated.batch.arm.ee_position[start : start + 3], axis=0).max() < 2e-3
         assert row["damage"] > 0
 
