@@ -18,7 +18,7 @@ from sima2.records.truth import Truth
 if TYPE_CHECKING:
     from sima2.io.formats import Dataset
     from sima2.tasks.plan import EpisodePlan, Injection
-    from sima2.tasks.synthetic import PhysicsSettings
+    from sima2.tasks.settings import PhysicsSettings
 
 BACKENDS = ("synthetic", "dataset", "mujoco")
 SOURCES = {"synthetic": "synthetic", "lerobot": "dataset", "mujoco": "mujoco"}
@@ -79,19 +79,17 @@ class SyntheticSource:
 
         made = generate(self.plan.take(np.arange(start, min(stop, len(self.plan)))), self.settings)
         batch, outcome, truth = made.batch, made.outcome, made.truth
-        quarantine = QuarantineTable.empty()
-        if made.malformed:
-            strange = admit([RawEpisode(m.episode_index, m.episode_id, "synthetic", m.values) for m in made.malformed])
-            quarantine = strange.quarantine
-            if len(strange.batch):
-                # what could be admitted after all joins the others, without truth
-                both = RolloutBatch.from_rollouts([*batch, *strange.batch])
-                index = np.concatenate([batch.episodes.episode_index, strange.batch.episodes.episode_index])
-                order = np.argsort(index, kind="stable")
-                both = replace(both, episodes=replace(both.episodes, episode_index=index)).take(order)
-                outcome = Outcome.concat([outcome, strange.outcome]).take(order)
-                return Intake(both, outcome, quarantine, None)
-        return Intake(batch, outcome, quarantine, truth)
+        strange = admit([RawEpisode(m.episode_index, m.episode_id, "synthetic", m.values) for m in made.malformed])
+        if len(strange.batch):
+            # garbage that could be read after all takes its place among the others
+            index = np.concatenate([batch.episodes.episode_index, strange.batch.episodes.episode_index])
+            order = np.argsort(index, kind="stable")
+            both = RolloutBatch.from_rollouts([*batch, *strange.batch])
+            batch = replace(both, episodes=replace(both.episodes, episode_index=index)).take(order)
+            noise = Truth.of_noise(strange.batch.episodes.episode_id, strange.batch.offset)
+            truth = Truth.concat([truth, noise]).take(order)
+            outcome = Outcome.concat([outcome, strange.outcome]).take(order)
+        return Intake(batch, outcome, strange.quarantine, truth)
 
     def describe(self) -> Mapping[str, Any]:
         """Nothing to warn of."""
@@ -200,11 +198,8 @@ class Sima2Client:
         if self.backend == "dataset":
             from sima2.io.formats import open_dataset
 
-            as_path = lambda value: None if value is None else Path(value)  # noqa: E731
-            dataset = open_dataset(
-                Path(str(self.path)), column_map=as_path(self.column_map), outcomes=as_path(self.outcomes)
-            )
-            return RecordedSource(dataset)
+            column_map, outcomes = (None if p is None else Path(p) for p in (self.column_map, self.outcomes))
+            return RecordedSource(open_dataset(Path(str(self.path)), column_map=column_map, outcomes=outcomes))
         from sima2.tasks.plan import mix_plan
 
         return SyntheticSource(mix_plan(mix, families=families, episodes=episodes, seed=self.seed), self._physics())
@@ -225,6 +220,6 @@ class Sima2Client:
             yield source.read(start, min(start + batch_size, source.episodes))
 
     def _physics(self) -> PhysicsSettings:
-        from sima2.tasks.synthetic import PhysicsSettings
+        from sima2.tasks.settings import PhysicsSettings
 
         return replace(PhysicsSettings(), rate_hz=self.rate_hz)

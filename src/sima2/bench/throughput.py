@@ -1,4 +1,4 @@
-"""How fast and how large: the generator, every stage of the chain, memory, the start of the program; and its risk law."""
+"""How fast and how large: the generator, every stage, memory, the start of the program; and the risk law."""
 
 from __future__ import annotations
 

@@ -117,6 +117,46 @@ class Truth:
     def __len__(self) -> int:
         return len(self.episodes)
 
+    @classmethod
+    def of_noise(cls, episode_id: Sequence[str], offset: NDArray[np.int64]) -> Truth:
+        """Truth of episodes that mean nothing: garbage that could be read after all."""
+        n, frames = len(episode_id), int(offset[-1])
+        blank = np.full(frames, np.nan, np.float32)
+        empty = Text.full(n, "")
+        nowhere = np.zeros(frames, np.int8)
+        return cls(
+            frames=TruthFrames(
+                risk=blank,
+                fragility=blank,
+                recovery=nowhere.astype(np.bool_),
+                novelty=blank,
+                ood=nowhere.astype(np.bool_),
+                label=nowhere,
+                outcome=nowhere,
+            ),
+            episodes=TruthEpisodes(
+                episode_id=Text.of(episode_id),
+                template=empty,
+                failure_mode=empty,
+                recovery_strategy=empty,
+                recovery_attempts=np.zeros(n, np.int32),
+                success=np.zeros(n, np.bool_),
+                geometry=empty,
+                friction=empty,
+                mass=empty,
+                initial_risk=np.full(n, np.nan),
+                event_frame=np.full(n, -1),
+                ood_source=empty,
+                debug_mode=np.zeros(n, np.bool_),
+                noise=np.ones(n, np.bool_),
+                seed=np.zeros(n, np.int64),
+                spec=Text.full(n, "{}"),
+            ),
+            segments=TruthSegments.empty(),
+            events=TruthEvents.empty(),
+            offset=offset,
+        )
+
     def take(self, index: NDArray[Any] | Sequence[int]) -> Truth:
         """Whole episodes by index, in that order."""
         where = np.asarray(index, np.intp)
