@@ -21,6 +21,8 @@ TARGETS: Final = {
     "help_cpu_s": (0.3, "at most"),
     "risk_brier_skill": (0.0, "above"),
     "risk_expected_calibration_error": (0.03, "at most"),
+    "risk_tag_brier_skill": (0.0, "above"),
+    "risk_tag_expected_calibration_error": (0.03, "at most"),
 }
 
 
@@ -51,8 +53,9 @@ def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
             out.append((name.replace("_", " "), f"{value:,.4g}", limit))
     for stage, rate in values["stage_frames_per_cpu_s"].items():
         out.append((f"stage {stage}, frames/CPU-s", f"{rate:,.0f}", ""))
-    for row in values["risk"]["reliability"]:
-        out.append((f"risk said {row['p']:.2f}", f"{row['rate']:.3f} of {row['n']} failed", ""))
+    for name, words in (("risk", "true risk"), ("risk_tag", "RiskTag")):
+        for row in values[name]["reliability"]:
+            out.append((f"{words} said {row['p']:.2f}", f"{row['rate']:.3f} of {row['n']} failed", ""))
     return out
 
 
@@ -135,10 +138,12 @@ def _chain(episodes: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", _CHILD, str(-(-episodes // families)), str(seed), str(Path(folder) / "out")]
         done = subprocess.run(command, capture_output=True, check=True, text=True)
+        judged = _risk_tag(Path(folder) / "out", -(-episodes // families), seed)
     told = json.loads(done.stdout.splitlines()[-1])
     summary = told["summary"]
     seconds = summary["seconds"]
     return {
+        **judged,
         "rollouts": summary["episodes"]["ok"],
         "frames": summary["frames"],
         "chain_rollouts_per_cpu_s": summary["episodes"]["ok"] / told["cpu"],
@@ -147,4 +152,32 @@ def _chain(episodes: int, seed: int) -> dict[str, Any]:
         "stage_frames_per_cpu_s": {
             stage: summary["frames"] / spent for stage, spent in seconds.items() if spent > 1e-3
         },
+    }
+
+
+def _risk_tag(out: Path, episodes: int, seed: int) -> dict[str, Any]:
+    """RiskTag's level, out of fold and from the prefix alone, against true failure events after its landmark."""
+    from sima2.client import Sima2Client
+    from sima2.io.store import Store
+    from sima2.records.tags import TagTable
+
+    event: dict[str, int] = {}
+    for part in Sima2Client(seed=seed).batches(episodes=episodes, batch_size=250):
+        if part.truth is not None:
+            told = part.truth.episodes
+            event.update(zip(told.episode_id, told.event_frame.tolist(), strict=True))
+    with Store.read_only(out) as store:
+        tags = TagTable.concat(list(store.read(TagTable, "tags")))
+    tags = tags.take(tags.tag.isin("RiskTag") & ~np.isnan(tags.level))
+    frames = np.array([event[eid] for eid in tags.episode_id])
+    # an event before the landmark that the segments did not show has left the risk set too
+    ahead = (frames < 0) | (frames >= tags.available_at_frame)
+    real = calibration(tags.level[ahead], frames[ahead] >= 0)
+    control = calibration(np.random.default_rng(seed).permutation(tags.level[ahead]), frames[ahead] >= 0)
+    return {
+        "risk_tag": real.plain(),
+        "risk_tag_brier_skill": real.brier_skill,
+        "risk_tag_expected_calibration_error": real.expected_error,
+        "risk_tag_auroc": real.auroc,
+        "risk_tag_shuffled_brier_skill": control.brier_skill,
     }

@@ -32,6 +32,9 @@ class FeatureSettings:
     """Of a robot's own 95th-percentile speed, where fitted."""
     force_floor: float = 0.8
     """N; drift and resolution of common wrist and finger sensors."""
+    faint_newtons: float = 0.2
+    faint_factor: float = 2.5
+    """A grip goes on while it is over so many newtons and noise deviations: light things are held lightly."""
     force_average_s: float = 0.6
     """Averages of so long are compared to find a force sensor's bias."""
     force_memory_s: float = 10.0
@@ -70,6 +73,8 @@ class Features:
     grip: Doubles | None
     """Grip force over its running floor, N, shape (T,)."""
     gripping: Bools | None
+    grip_faint: Bools | None
+    """Grip force that may still be one, where a stronger one was before."""
     contact: Doubles | None
     """External force over its running floor, N, shape (T,)."""
     touching: Bools | None
@@ -150,7 +155,8 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
             _rate_noise(noise, ragged, settings)[ragged.episode] * settings.noise_factor,
         )
     width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
-    grip, gripping, _ = _force(channels.grip_force, ragged, settings, forgets=False)
+    grip, gripping, grip_noise = _force(channels.grip_force, ragged, settings, forgets=False)
+    faint = None if grip is None else grip > np.maximum(settings.faint_newtons, settings.faint_factor * grip_noise)
     contact, touching, contact_noise = _force(channels.contact_force, ragged, settings, forgets=True)
     around = _objects(batch, ragged, position, settings)
     return Features(
@@ -167,6 +173,7 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         width_noise=width_noise,
         grip=grip,
         gripping=gripping,
+        grip_faint=faint,
         contact=contact,
         touching=touching,
         contact_noise=contact_noise,

@@ -85,7 +85,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     before_code = _pick(before, t.code, -1)
     after_code = _pick(after, t.code, -1)
     seconds = (t.stop - t.start) * features.ragged.period[t.episode]
-    holding = t.at(State.HOLD, State.RISE, State.SIDE, State.DOWN, State.PRESS)
+    holding = t.at(State.HOLD, State.RISE, State.SIDE, State.DOWN, State.PRESS, State.STUCK, State.WIGGLE)
     label = np.zeros(len(t.code), np.int64)
     failed = np.zeros(len(t.code), np.bool_)
 
@@ -95,14 +95,14 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     grasp = (t.at(State.CLOSING) & ~_preshape(features, states, t)) | (just_closed & t.at(State.HOLD))
     grasp |= just_closed & t.at(State.STILL) & (seconds < 2 * settings.idle_s)
     # pressed on the table while grasping: force without motion, before the load rises
-    pressed = t.at(State.PRESS) & (_pick(before, grasp, False)) & (after_code == State.RISE)
+    pressed = t.at(State.PRESS, State.STUCK) & (_pick(before, grasp, False)) & (after_code == State.RISE)
     if features.position is not None:
         pressed &= _travel(features, t) < settings.locked_m
     grasp |= pressed
     label[grasp] = CODE["grasp"]
 
     carried = t.at(State.RISE, State.SIDE, State.DOWN) | (t.at(State.HOLD) & ~grasp)
-    last_grasp = t.previous(grasp)
+    last_grasp = t.previous(grasp | t.at(State.PRESS))
     risen_before = t.previous(t.at(State.RISE))
     side_before = t.previous(t.at(State.SIDE, State.DOWN))
     fresh = np.maximum(risen_before, side_before) < last_grasp
@@ -118,6 +118,8 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label[slides & ~soon_lifted] = CODE["pull"]
 
     label[t.at(State.PRESS) & ~flown & states.loaded[t.start] & ~grasp] = CODE["pull"]
+    label[t.at(State.STUCK) & ~grasp] = CODE["pull"]
+    label[t.at(State.WIGGLE)] = CODE["recovery_maneuver"]
     label[t.at(State.PRESS) & flown] = CODE["wipe"]
     label[t.at(State.PRESS) & ~states.loaded[t.start]] = CODE["push"]
     label[t.at(State.STROKE)] = CODE["wipe"]
@@ -147,7 +149,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
 
     label[t.at(State.SLIP)] = CODE["slip"]
     label[t.at(State.BUMP, State.BLOCKED)] = CODE["collision"]
-    failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED)
+    failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED) | (t.at(State.STUCK) & ~grasp)
 
     # a grasp after which nothing is held, and a load gone with no opening
     after_grasp_empty = grasp & np.isin(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)

@@ -27,6 +27,8 @@ class OutcomeSettings:
     """A load that came down by more has fallen; less is a slip between the fingers."""
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
+    eased_share: float = 0.55
+    """Pressing force that falls below that share of what it was no longer does what it did."""
     settle_s: float = 1.0
     """A placed object is watched so long after it was let go."""
     moved_m: float = 0.02
@@ -168,7 +170,10 @@ def _outcomes(
     fail(_is(kind, "grasp") & flag, "missed_grasp")
     if features.position is not None and n:
         moved = np.sqrt(((features.position[stop - 1] - features.position[start]) ** 2).sum(axis=1))
-        fail(_is(kind, "pull") & (moved < settings.locked_m), "locked")
+        stuck = states.code == State.STUCK
+        ends_stuck = stuck[stop - 1] | (per_run(np.add, stuck.astype(np.int64), start) * 2 > stop - start)
+        fail(_is(kind, "pull") & ((moved < settings.locked_m) | ends_stuck), "locked")
+    fail(_is(kind, "wipe") & _eased(features, start, stop, settings), "insufficient_force")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag & fell, "drop")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")
     _judge_places(batch, features, kind, start, stop, slot, outcome, reason, settings)
@@ -176,6 +181,17 @@ def _outcomes(
     ends_nowhere = _is(kind, "approach", "recovery_maneuver") & (following < 0)
     outcome[ends_nowhere] = OUTCOME["unknown"]
     return outcome, reason
+
+
+def _eased(features: Features, start: Ints, stop: Ints, settings: OutcomeSettings) -> Bools:
+    """The pressing force fell to less than a share of what it had been, and the strokes went on."""
+    if features.contact is None or not len(start):
+        return np.zeros(len(start), np.bool_)
+    third = np.maximum((stop - start) // 3, 1)
+    early = features.ragged.mean(features.contact, start, start + third - 1)
+    late = features.ragged.mean(features.contact, stop - third, stop - 1)
+    out: Bools = (stop - start > 6) & (late < settings.eased_share * early)
+    return out
 
 
 def _fall(features: Features, states: States, start: Ints, stop: Ints, last: Ints, settings: OutcomeSettings) -> Bools:

@@ -51,6 +51,10 @@ class State(IntEnum):
     """Unloaded, pressed on something that does not move along."""
     BLOCKED = 13
     """A load on its way down is stopped."""
+    STUCK = 14
+    """Force on what is held, and it does not give way."""
+    WIGGLE = 15
+    """To and fro under force, getting nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,10 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[loaded & moving] = State.SIDE
     code[press] = State.PRESS
     code[stroke] = State.STROKE
+    if features.position is not None:
+        stuck, wiggle = _unyielding(features, press & loaded & ~flown, moving, settings)
+        code[stuck] = State.STUCK
+        code[wiggle] = State.WIGGLE
     code[closing] = State.CLOSING
     code[opening] = State.OPENING
     if features.gripping is not None or features.object_position is not None:
@@ -190,10 +198,16 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         gap = features.width > features.width_closed + np.maximum(
             settings.load_gap * features.width_range, 4.0 * features.width_noise
         )
-    if features.gripping is not None:
-        held = features.gripping & ~busy
+    if features.gripping is not None and features.grip_faint is not None:
+        # a grip begins clearly and goes on faintly; what travels with closed fingers is held however faintly
+        start, stop = runs_of(features.grip_faint & ~busy, ragged)
+        held = np.repeat(per_run(np.logical_or, features.gripping & ~busy, start), stop - start)
+        held = held & features.grip_faint & ~busy
+        together = features.together(0.35)
         if gap is not None:
-            held &= gap
+            if together is not None:
+                held = held | (shut & together.any(axis=1))
+            held = held & gap
     elif gap is not None:
         held = shut & gap
         together = features.together(0.35)
@@ -411,6 +425,29 @@ def _contacts(
     held_work = np.repeat(pull | wipe | (push & moved_along), length)
     strokes = np.repeat(push & ~moved_along, length)
     return held_work & ~slip, strokes & ~slip, np.repeat(bump, length)
+
+
+def _unyielding(features: Features, pulling: Bools, moving: Bools, settings: StateSettings) -> tuple[Bools, Bools]:
+    """Where what is pulled does not give way, and where the hand then moves to and fro.
+
+    Being stuck counts when the hand wiggles or gives up after it; what yields after a while was only tight.
+    """
+    ragged = features.ragged
+    if features.position is None or features.speed is None:
+        return pulling & False, pulling & False
+    motion = without_short(moving, ragged, gap=0.15, run=0.1)
+    start, stop = runs_of(pulling.astype(np.int64) * (1 + motion), ragged)
+    kind = (pulling.astype(np.int64) * (1 + motion))[start]
+    step = features.position[stop - 1] - features.position[start]
+    net = np.sqrt((step * step).sum(axis=1))
+    path = per_run(np.add, features.speed * ragged.period[ragged.episode], start)
+    seconds = (stop - start) * ragged.period[ragged.episode[start]]
+    wiggle = (kind == 2) & (path > 2.0 * net) & (net < 2 * settings.flown_m) & (seconds > settings.press_s)
+    rest = (kind == 1) & (seconds > settings.press_s)
+    following = np.append(kind[1:], 0)
+    then_wiggles = np.append(wiggle[1:], False)
+    stuck = rest & (then_wiggles | (following == 0))
+    return np.repeat(stuck, stop - start), np.repeat(wiggle, stop - start)
 
 
 def _coming_down(features: Features, bump: Bools) -> Bools:
