@@ -242,8 +242,11 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
     places = chosen_episodes(results.episodes, _fired(tags))
     shown = [signals_of(source.read(int(i), int(i) + 1).batch, results.episodes) for i in places]
     store.write_text("signals.json", _json([each for each in shown if each is not None]))
+    described = source.describe()
+    if described.get("column_map"):
+        store.write_text("column_map.toml", str(described["column_map"]))
     values = {
-        **source.describe(),
+        **described,
         "sima2_version": __version__,
         "source": settings.source,
         "seed": settings.seed,

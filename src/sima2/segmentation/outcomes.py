@@ -178,8 +178,11 @@ def _outcomes(
     fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")
     _judge_places(batch, features, kind, start, stop, slot, outcome, reason, settings)
     outcome[_is(kind, "unknown")] = OUTCOME["unknown"]
-    ends_nowhere = _is(kind, "approach", "recovery_maneuver") & (following < 0)
-    outcome[ends_nowhere] = OUTCOME["unknown"]
+    # a load that is carried and then only held has arrived nowhere
+    action_ahead = next_where(ACTIONS[kind] & ~_is(kind, "retreat"), last)
+    later = np.where(here < last, action_ahead[np.minimum(here + 1, n - 1)] if n else -1, -1)
+    open_ended = (_is(kind, "approach", "recovery_maneuver") & (following < 0)) | (_is(kind, "transport") & (later < 0))
+    outcome[open_ended & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
     return outcome, reason
 
 
