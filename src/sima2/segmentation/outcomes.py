@@ -181,7 +181,11 @@ def _outcomes(
     # a load that is carried and then only held has arrived nowhere
     action_ahead = next_where(ACTIONS[kind] & ~_is(kind, "retreat"), last)
     later = np.where(here < last, action_ahead[np.minimum(here + 1, n - 1)] if n else -1, -1)
-    open_ended = (_is(kind, "approach", "recovery_maneuver") & (following < 0)) | (_is(kind, "transport") & (later < 0))
+    open_ended = _is(kind, "approach", "recovery_maneuver") & (following < 0)
+    open_ended |= _is(kind, "transport") & (later < 0)
+    if features.gripping is None and features.object_position is None:
+        # fingers that closed and with which nothing was done after may have closed on nothing
+        open_ended |= _is(kind, "grasp") & (later < 0)
     outcome[open_ended & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
     return outcome, reason
 
