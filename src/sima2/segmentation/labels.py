@@ -95,7 +95,8 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     grasp = (t.at(State.CLOSING) & ~_preshape(features, states, t)) | (just_closed & t.at(State.HOLD))
     grasp |= just_closed & t.at(State.STILL) & (seconds < 2 * settings.idle_s)
     # pressed on the table while grasping: force without motion, before the load rises
-    pressed = t.at(State.PRESS, State.STUCK) & (_pick(before, grasp, False)) & (after_code == State.RISE)
+    next_motion = _pick(t.next(~t.at(State.HOLD)), t.code, -1)
+    pressed = t.at(State.PRESS, State.STUCK) & (_pick(before, grasp, False)) & (next_motion == State.RISE)
     if features.position is not None:
         pressed &= _travel(features, t) < settings.locked_m
     grasp |= pressed

@@ -79,6 +79,8 @@ class StateSettings:
     """Rise after which a load is free of what it stood on or in."""
     slip_share: float = 0.35
     """Relative over absolute displacement above which a load slips."""
+    guarded_speed: float = 0.03
+    """m/s; a load that touches more slowly than that is set down with care."""
     sudden_s: float = 0.15
     sudden_newtons: float = 1.0
     sudden_share: float = 8.0
@@ -416,7 +418,8 @@ def _contacts(
     before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     rise = per_run(np.maximum, features.contact, start) - np.maximum(features.contact[before], 0.0)
     sudden = rise > settings.sudden_share * np.maximum(features.contact_noise[start], 1e-9) + settings.sudden_newtons
-    bump = on & ~pull & ~wipe & ~push & ~explained & sudden
+    fast = features.speed[before] > settings.guarded_speed
+    bump = on & ~pull & ~wipe & ~push & ~explained & sudden & (fast | ~with_load)
     moved_along = company > 0.4
     if together is None:
         # with no poses: strokes turn back, a push does not

@@ -1,0 +1,96 @@
+"""``sima2 run`` from end to end: made rollouts, recordings, garbage, and a run that was interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sima2.cli import app
+
+REAL = Path(__file__).parents[2].parent / "shared" / "data" / "lerobot_v21_g1"
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["run", *words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_made_rollouts_end_in_a_report_and_one_json_object(tmp_path: Path) -> None:
+    code, out, _ = run("--families", "drawer_open", "--episodes", "30", "--out", str(tmp_path / "out"), "--json")
+    values = json.loads(out)
+    assert code == 0
+    assert values["episodes"] == {"in": 30, "ok": 30, "quarantined": 0, "skipped": 0}
+    assert values["labels"]["pull"] > 20
+    assert set(values["trust"]) == {"RiskTag", "FragilityTag", "OODTag", "RecoveryTag", "LuckySuccessTag"}
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+
+
+def test_garbage_is_put_aside_by_name_and_the_rest_goes_through(tmp_path: Path) -> None:
+    code, out, _ = run("--mix", "stress_mix_v1", "--episodes", "60", "--out", str(tmp_path / "out"), "--json")
+    told = json.loads(out)["episodes"]
+    assert code == 4
+    assert told["in"] == 60 == told["ok"] + told["quarantined"]
+    assert 0 < told["quarantined"] < 13
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs the real recordings in ../shared/data")
+def test_a_recording_of_joints_and_hands_says_what_it_could_not_assess(tmp_path: Path) -> None:
+    code, out, _ = run("--source", "lerobot", "--path", str(REAL), "--out", str(tmp_path / "out"), "--json")
+    values = json.loads(out)
+    assert code == 0
+    assert values["episodes"]["ok"] == 20
+    assert not {"slip", "collision", "pull", "wipe"} & set(values["labels"])
+    assert {row["reason"] for row in values["trust"].values()} == {"no_outcome"}
+    assert values["weights"]["uniform"] is True
+    told = " ".join(values["not_assessed"])
+    assert all(word in told for word in ("force", "pose", "outcome"))
+
+
+def test_nothing_usable_is_exit_code_3_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "set" / "meta").mkdir(parents=True)
+    (tmp_path / "set" / "meta" / "info.json").write_text("")
+    code, out, err = run("--source", "lerobot", "--path", str(tmp_path / "set"), "--out", str(tmp_path / "out"))
+    assert (code, out) == (3, "")
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "valid"),
+    [
+        ("--source", "lerobott", "lerobot"),
+        ("--mix", "hard", "hardening"),
+        ("--families", "drawr_open", "drawer_open"),
+        ("--engine", "local2", "local"),
+    ],
+)
+def test_a_wrong_name_lists_the_valid_ones(tmp_path: Path, option: str, value: str, valid: str) -> None:
+    code, _, err = run(option, value, "--out", str(tmp_path / "out"))
+    assert code == 2
+    assert valid in err
+
+
+def test_an_interrupted_run_resumes_to_the_same_digest(tmp_path: Path) -> None:
+    words = ["--episodes", "160", "--seed", "5"]
+    whole = json.loads(run(*words, "--out", str(tmp_path / "whole"), "--json")[1])
+    out = tmp_path / "cut"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sima2", "run", *words, "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("segments/shard-*.parquet")) and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+    child.wait()
+    code, told, _ = run(*words, "--out", str(out), "--resume", "--json")
+    assert code == 0
+    assert json.loads(told)["digest"] == whole["digest"]
