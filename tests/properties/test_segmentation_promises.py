@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import other_robot
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import other_robot
 from sima2 import Rollout, RolloutBatch, SegmentationEngine, Sima2Client
 from sima2.records.segments import SegmentTable
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
