@@ -73,6 +73,8 @@ class Features:
     grip: Doubles | None
     """Grip force over its running floor, N, shape (T,)."""
     gripping: Bools | None
+    grip_noise: Doubles | None
+    """Spread of the grip force without a grip, N, shape (T,)."""
     grip_faint: Bools | None
     """Grip force that may still be one, where a stronger one was before."""
     contact: Doubles | None
@@ -173,6 +175,7 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         width_noise=width_noise,
         grip=grip,
         gripping=gripping,
+        grip_noise=grip_noise,
         grip_faint=faint,
         contact=contact,
         touching=touching,

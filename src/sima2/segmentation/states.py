@@ -75,6 +75,11 @@ class StateSettings:
     """Grip force fades so long before slow fingers are seen to open."""
     load_gap: float = 0.03
     """Share of the range between the fingers that tells a load from nothing."""
+    pose_delay_s: float = 0.12
+    """Object poses of camera trackers come late by up to so much."""
+    eased_s: float = 0.3
+    eased_share: float = 0.65
+    """A grip has let up where it is below that share of what it is ``eased_s`` before and after."""
     flown_m: float = 0.02
     """Rise after which a load is free of what it stood on or in."""
     slip_share: float = 0.35
@@ -337,19 +342,47 @@ def _slip(
     if features.object_position is None or features.position is None:
         return mask
     # a late pose seems to lag and catches up again; after a slip the load stays where it slipped to
+    slipped = _stays(features, mask, load, slack, settings)
+    eased = _eased_grip(features, loaded, opening, settings)
+    if eased is not None:
+        slipped |= _stays(features, eased, load, slack - 0.004, settings)
+    return slipped & ~opening & ~closing
+
+
+def _stays(features: Features, mask: Bools, load: Ints, slack: Doubles, settings: StateSettings) -> Bools:
+    """Runs of the mask over which the load's place in the hand changes for good, shape (T,)."""
+    ragged = features.ragged
+    if features.object_position is None or features.position is None or features.velocity is None:
+        return mask & False
     start, stop = runs_of(mask, ragged)
     margin = ragged.frames(0.2)[ragged.episode[start]]
     a = np.maximum(start - margin, ragged.first[start])
     b = np.minimum(stop - 1 + margin, ragged.last[start])
-    own = slot[start]
+    own = np.maximum(load[start], 0)
     shift = (features.object_position[b, own] - features.position[b]) - (
         features.object_position[a, own] - features.position[a]
     )
-    lasting = np.sqrt((shift * shift).sum(axis=1)) > slack[start] + 0.004
-    if features.relative_least is not None:
-        truly = features.relative_least[here, slot] > settings.slip_share * features.hand_shift + slack
-        lasting &= per_run(np.add, truly.astype(np.int64), start) >= ragged.frames(0.06)[ragged.episode[start]]
-    return np.repeat(mask[start] & lasting, stop - start)
+    # a late pose stands off by delay times velocity, so a change of velocity explains that much
+    change = features.velocity[b] - features.velocity[a]
+    explained = settings.pose_delay_s * np.sqrt((change * change).sum(axis=1))
+    lasting = np.sqrt((shift * shift).sum(axis=1)) > explained + slack[start] + 0.004
+    return np.repeat(mask[start] & lasting & (load[start] >= 0), stop - start)
+
+
+def _eased_grip(features: Features, loaded: Bools, opening: Bools, settings: StateSettings) -> Bools | None:
+    """A grip that lets up and comes back while the fingers stay where they are, shape (T,)."""
+    ragged = features.ragged
+    if features.grip is None or features.grip_noise is None or not len(loaded):
+        return None
+    here = np.arange(len(loaded), dtype=np.int64)
+    reach = ragged.frames(settings.eased_s)[ragged.episode]
+    start, stop = runs_of(loaded, ragged)
+    begin, end = np.repeat(start, stop - start), np.repeat(stop - 1, stop - start)
+    before = features.grip[np.maximum(here - reach, begin)]
+    after = features.grip[np.minimum(here + reach, end)]
+    least = np.minimum(before, after)
+    low = (features.grip < settings.eased_share * least) & (least > 8.0 * features.grip_noise)
+    return without_short(loaded & low & ~opening, ragged, gap=0.1, run=0.06)
 
 
 def _collapsed(closing: Bools, loaded: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
