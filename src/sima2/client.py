@@ -101,11 +101,13 @@ class RecordedSource:
     """A recorded data set."""
 
     dataset: Dataset
+    most: int | None = None
+    """Only so many of the first episodes."""
 
     @property
     def episodes(self) -> int:
-        """How many its metadata names."""
-        return self.dataset.episodes
+        """How many its metadata names, or as many as were asked for."""
+        return self.dataset.episodes if self.most is None else min(self.dataset.episodes, self.most)
 
     def read(self, start: int, stop: int) -> Intake:
         """Read a span."""
@@ -151,6 +153,8 @@ class Sima2Client:
             raise MissingExtraError("the simulator", "sim")
         if self.backend == "dataset" and self.path is None:
             raise UsageError("a recorded source needs the path of its data set (--path)")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed is {self.seed!r}, it must be a whole number from 0 to 2**63 - 1")
         if self.rate_hz <= 0:
             raise UsageError(f"a control rate of {self.rate_hz} Hz is not positive")
 
@@ -199,7 +203,8 @@ class Sima2Client:
             from sima2.io.formats import open_dataset
 
             column_map, outcomes = (None if p is None else Path(p) for p in (self.column_map, self.outcomes))
-            return RecordedSource(open_dataset(Path(str(self.path)), column_map=column_map, outcomes=outcomes))
+            dataset = open_dataset(Path(str(self.path)), column_map=column_map, outcomes=outcomes)
+            return RecordedSource(dataset, episodes)
         from sima2.tasks.plan import mix_plan
 
         return SyntheticSource(mix_plan(mix, families=families, episodes=episodes, seed=self.seed), self._physics())

@@ -14,8 +14,9 @@ import numpy as np
 from sima2 import __version__
 from sima2.client import SOURCES, Sima2Client, Source
 from sima2.errors import DataError, Sima2Error, UnknownNameError, UsageError
-from sima2.execution.local import run_shards
+from sima2.execution.local import one_thread, run_shards
 from sima2.pipeline import (
+    MAIN_MIX,
     SHARD_EPISODES,
     Aggregates,
     Calibration,
@@ -102,7 +103,7 @@ def run_source(
 
     tell = progress or (lambda _: None)
     watch = _Seconds()
-    with Store.open(settings.out, settings=identity(settings), resume=settings.resume) as store:
+    with one_thread(), Store.open(settings.out, settings=identity(settings), resume=settings.resume) as store:
         with watch("calibrate"):
             calibration = calibrate(source)
         _first(store, source, calibration, settings, tell, watch)
@@ -132,6 +133,16 @@ def open_source(settings: RunSettings) -> Source:
         raise UsageError(f"jobs ({settings.jobs}) and batch size ({settings.batch_size}) must be at least 1")
     if settings.episodes is not None and settings.episodes < 1:
         raise UsageError(f"{settings.episodes} episodes are none")
+    if SOURCES[settings.source] == "dataset":
+        if settings.mix != MAIN_MIX:
+            raise UsageError("a mix is of made rollouts; a recorded data set is taken as it is")
+    else:
+        for option in ("path", "column_map", "outcomes"):
+            if getattr(settings, option) is not None:
+                name = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes"}[option]
+                raise UsageError(f"{name} belongs to a recorded source: add --source lerobot")
+    if settings.families and SOURCES[settings.source] == "dataset":
+        raise UsageError("families choose among made rollouts; a recorded data set is taken as it is")
     client = Sima2Client(
         backend=SOURCES[settings.source],
         seed=settings.seed,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sima2.tags.observations import RiskObservations, SegmentObservations
     from sima2.tags.references import References
 
+MAIN_MIX: Final = "hardening"
 SHARD_EPISODES: Final = 250
 """Episodes of a shard: a few MB of Parquet, and a small part of any run worth resuming."""
 CALIBRATION_SPANS: Final = 8
@@ -53,7 +54,7 @@ class RunSettings:
     path: Path | None = None
     column_map: Path | None = None
     outcomes: Path | None = None
-    mix: str = "hardening"
+    mix: str = MAIN_MIX
     families: tuple[str, ...] = ()
     episodes: int | None = None
     seed: int = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.errors import UsageError
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.table import Text
@@ -51,6 +52,10 @@ class SegmentationEngine:
 
         An episode gives the same segments alone and in any batch.
         """
+        if not isinstance(batch, RolloutBatch):
+            raise UsageError(
+                f"segment takes a RolloutBatch, not {type(batch).__name__}: RolloutBatch.from_rollouts([...]) makes one"
+            )
         parts = []
         places = []
         for where, sub in batch.by_layout():

@@ -94,3 +94,20 @@ def test_an_interrupted_run_resumes_to_the_same_digest(tmp_path: Path) -> None:
     code, told, _ = run(*words, "--out", str(out), "--resume", "--json")
     assert code == 0
     assert json.loads(told)["digest"] == whole["digest"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--seed", "99999999999999999999"),
+        ("--path", "somewhere"),
+        ("--map", "map.toml"),
+        ("--source", "lerobot", "--path", "x", "--mix", "stress_mix_v1"),
+        ("--source", "lerobot", "--path", "x", "--families", "drawer_open"),
+    ],
+    ids=" ".join,
+)
+def test_options_that_cannot_apply_are_refused_in_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    code, out, err = run(*words, "--out", str(tmp_path / "out"))
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -185,3 +188,21 @@ def test_ids_order_object_names_provenance_and_truth_change_nothing_but_names(tm
     assert tags(tmp_path / "a", names) == tags(tmp_path / "b", {})
     for tag, row in straight.values["trust"].items():
         assert disguised.values["trust"][tag]["tier"] == row["tier"]
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}, {"PYTHONHASHSEED": "7", "TZ": "Asia/Kolkata"}],
+    ids="+".join,
+)
+def test_threads_hash_seed_and_time_zone_change_no_byte(
+    once: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    command = [sys.executable, "-m", "sima2", "run", "--episodes", str(EPISODES), "--out", str(tmp_path / "out")]
+    subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
+    assert files(tmp_path / "out") == files(once)
+
+
+def test_provenance_does_not_tell_the_seed() -> None:
+    told = [Sima2Client(seed=seed).rollouts(count=3).batch.episodes.provenance for seed in (1, 2)]
+    assert told[0] == told[1]

@@ -47,6 +47,8 @@ class Panel:
     """The cost is a non-negative price, of which a premium is meaningful."""
     given_failure: bool = False
     """Exposure is an attempted correction among episodes that failed, not the tag itself."""
+    known: int = 0
+    """Episodes whose cost is known, whatever their tags."""
 
     def __post_init__(self) -> None:
         shape = (len(self.tags), len(self.strata), len(self.edges) + 1, 2)
@@ -154,7 +156,7 @@ def tally(
         cut = slice(start, start + _EXACT_EPISODES)
         cell = row[cut] * shape[2] + bins[cut]
         _add_slab([columns[tag][cut] for tag in tags], y[cut], cell, (grain, high), cells, mass, dropped)
-    return Panel(edges, grain, tags, names, cells, mass, dropped)
+    return Panel(edges, grain, tags, names, cells, mass, dropped, known=int(np.isfinite(y).sum()))
 
 
 def _add_slab(
@@ -238,7 +240,8 @@ def _merged(name: str, a: Panel, b: Panel) -> Panel:
         cells[np.ix_(t, s)] += part.cells
         mass[np.ix_(t, s)] += part.mass
         dropped[t] += part.dropped
-    return Panel(a.edges, a.grain, tags, strata, cells, mass, dropped, a.price, a.given_failure)
+    known = a.known + b.known
+    return Panel(a.edges, a.grain, tags, strata, cells, mass, dropped, a.price, a.given_failure, known)
 
 
 def _names(strata: NDArray[Any]) -> list[str]:
@@ -261,6 +264,7 @@ def _plain(panel: Panel) -> dict[str, Any]:
         "tags": list(panel.tags),
         "strata": list(panel.strata),
         "dropped": panel.dropped.tolist(),
+        "known": panel.known,
         "cells": rows.tolist(),
     }
 
@@ -282,4 +286,5 @@ def _panel(given: Mapping[str, Any]) -> Panel:
         dropped=np.array(given["dropped"], np.int64),
         price=bool(given["price"]),
         given_failure=bool(given["given_failure"]),
+        known=int(given["known"]),
     )

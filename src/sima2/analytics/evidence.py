@@ -147,7 +147,7 @@ def _case(panel: Panel, name: str, t: int, test: Test, effects: Effects, k: int,
         strata=int(effects.informative[k]),
         smaller_arm=int(effects.smaller_arm[k]),
         dropped=int(panel.dropped[t]),
-        reason=_why_not(effects, k, least_arm),
+        reason=_why_not(effects, k, least_arm, panel.known),
         contradicting=_contradicting(panel.strata, effects, k),
         contrast=stratified_means(panel, t, effects.arms[k]).difference,
         premium=premium(panel, t, test.direction) if panel.price else NO_PREMIUM,
@@ -156,11 +156,11 @@ def _case(panel: Panel, name: str, t: int, test: Test, effects: Effects, k: int,
     )
 
 
-def _why_not(effects: Effects, k: int, least_arm: int) -> str:
+def _why_not(effects: Effects, k: int, least_arm: int, known: int) -> str:
     """Reason code of a tag that cannot be tested, empty where it can."""
     tagged, untagged = int(effects.tagged[k]), int(effects.untagged[k])
     if tagged + untagged == 0:
-        return "no_outcome"
+        return "not_assessed" if known else "no_outcome"
     if not tagged or not untagged:
         return "constant_tag"
     if not effects.informative[k]:

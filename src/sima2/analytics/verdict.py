@@ -105,7 +105,7 @@ def _row(case: Case, p: float, q: float, standard: Standard) -> TrustRow:
 
 
 def _reason(case: Case, low: float, passed: bool, standard: Standard) -> str:
-    if case.leaks and case.reason != "no_outcome":
+    if case.leaks and case.reason not in ("no_outcome", "not_assessed"):
         return "leak"
     if case.reason:
         return case.reason
@@ -129,6 +129,7 @@ def _note(case: Case, reason: str, low: float, premium: float, standard: Standar
     words = {
         "leak": f"{case.test.leakage}: agreement with {field} proves nothing, it is only reported",
         "no_outcome": f"{field} is known of no episode, so nothing could be tested",
+        "not_assessed": "the tag could be assessed on no episode whose cost is known; its rows say why",
         "constant_tag": f"{case.n_tagged} of {case.n} episodes are tagged, so there is nothing to compare",
         "constant_within_strata": "within every stratum all episodes or none are tagged, so the tag cannot be told "
         "from the stratum",
@@ -154,7 +155,8 @@ _ADVICE: Final = {
     "suspect_leak": "look for the outcome among its inputs, then declare them",
     "wrong_direction": "turn its declared direction, or repair its definition",
     "no_outcome": "record outcomes, or pass a file of them",
-    "constant_tag": "move its threshold",
+    "not_assessed": "see what it lacks with `sima2 explain`, most often nominal episodes or failures to learn from",
+    "constant_tag": "collect episodes with and without it",
     "constant_within_strata": "collect episodes with and without it of the same kind and session",
     "constant_outcome": "collect episodes that fail as well as such that succeed",
     "too_few": "collect more episodes that have it, or lack it",

@@ -55,6 +55,8 @@ def command(
         out=out,
         resume=resume,
     )
+    if not resume and (out / "summary.json").is_file():
+        typer.echo(f"replacing the results of an earlier run in {out}", err=True)
     with watched() as told:
         summary = run_pipeline(settings, progress=None if told is None else lambda p: told(p.phase, p.done, p.total))
 

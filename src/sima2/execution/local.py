@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copyreg
 import multiprocessing
+import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -26,6 +29,25 @@ def _unviewed(view: MappingProxyType[Any, Any]) -> tuple[Any, tuple[dict[Any, An
 copyreg.pickle(MappingProxyType, _unviewed)
 
 
+def one_thread() -> Any:
+    """A context in which linear algebra runs on one thread: sums split over threads end in other last bits."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1)
+
+
+def _begin_worker(parent: int) -> None:
+    """One thread for linear algebra, and an end with the parent: a killed run must leave nothing behind."""
+    one_thread()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def run_shards(work: Callable[[Task], Result], tasks: Iterable[Task], *, jobs: int) -> Iterator[Result]:
     """Apply ``work`` to each task; results in the order of the tasks, at most 2 · jobs under way.
 
@@ -36,7 +58,8 @@ def run_shards(work: Callable[[Task], Result], tasks: Iterable[Task], *, jobs: i
         yield from map(work, tasks)
         return
     # spawn, not fork: a forked child inherits threads and locks of the libraries loaded here
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
         waiting: deque[Future[Result]] = deque()
         pending = iter(tasks)
         try:

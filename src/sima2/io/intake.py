@@ -36,6 +36,7 @@ QUARANTINE_REASONS: Final[Mapping[str, str]] = {
     "too_long": "more frames than fit into memory",
     "too_wide": "a channel or a number of objects far wider than any robot's",
     "unreadable": "the episode's file is missing, damaged or lies outside the data set",
+    "wrong_episode": "the file holds another episode than the data set's index says",
     "length_mismatch": "the data hold fewer frames than the data set's index says: a part is missing",
     "no_time": "neither timestamps nor a frame rate to make them from",
     "unknown_field": "a value under a name that no rollout has",

@@ -108,9 +108,18 @@ def fold_of(episode_id: str, folds: int) -> int:
     return int.from_bytes(hashlib.blake2b(episode_id.encode(), digest_size=8).digest(), "big") % folds
 
 
+def _numbers(episode_id: str, name: str, value: Any, dtype: type[Any]) -> NDArray[Any]:
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
+            return np.ascontiguousarray(value, dtype=dtype)
+    except (TypeError, ValueError):
+        problem = "does not hold numbers in rows of one length"
+        raise RolloutError(episode_id, name, problem, reason="not_numeric") from None
+
+
 def _as_channel(episode_id: str, name: str, value: Any, frames: int, width: int | str | None) -> Floats:
     """Check one channel of one rollout and freeze it."""
-    array = np.ascontiguousarray(value, dtype=np.float32)
+    array = _numbers(episode_id, name, value, np.float32)
     good = array.ndim == (1 if width is None else 2) and len(array) == frames
     if good and isinstance(width, int):
         good = array.shape[1] == width
@@ -182,7 +191,7 @@ class Rollout:
     def __post_init__(self) -> None:
         put = partial(object.__setattr__, self)
         eid = self.episode_id
-        time = np.ascontiguousarray(self.time, dtype=np.float64)
+        time = _numbers(eid, "time", self.time, np.float64)
         if time.ndim != 1:
             raise RolloutError(eid, "time", f"has shape {time.shape}, expected (t,)", reason="mixed_dimensions")
         bad = ~np.isfinite(time)

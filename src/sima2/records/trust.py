@@ -37,8 +37,8 @@ class TrustRow:
     n: int
     strata: int
     reason: str
-    """Stable code: ``ok``, ``not_significant``, ``leak``, ``suspect_leak``, ``self_referential``, ``no_outcome``,
-    ``constant_tag``, ``constant_outcome``, ``wrong_direction``, …"""
+    """Stable code: ``ok``, ``not_assessed``, ``not_significant``, ``leak``, ``suspect_leak``, ``self_referential``,
+    ``no_outcome``, ``constant_tag``, ``constant_outcome``, ``wrong_direction``, …"""
     digest: str
     """Digest of the data it came from."""
     needs_recalibration: bool

@@ -89,7 +89,11 @@ def trust(rows: Mapping[str, Mapping[str, Any]]) -> RenderableType:
                 Text(TIER_MARKS.get(tier := str(row.get("tier", "")), " "), style=TIER_STYLES.get(tier, "")),
                 plain(tag),
                 number(row.get("trust_level"), 2),
-                plain(trust_sentence(str(row.get("reason", "")), str(row.get("note", "")))),
+                plain(
+                    trust_sentence(
+                        str(row.get("reason", "")), str(row.get("note", "")), as_number(row.get("trust_level"))
+                    )
+                ),
             )
             for tag, row in order
         ],
@@ -141,11 +145,18 @@ def cost_row(costs: Mapping[str, Any]) -> RenderableType | None:
 
 def segment_rows(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
     """An episode's segments."""
+    several = len({row["manipulator"] for row in rows}) > 1
     body = [
         (
             f"{row['start_t']:.2f}–{row['end_t']:.2f}",
             Text(OUTCOME_MARKS.get(row["outcome"], " ") if row["outcome"] != "unknown" else " "),
-            plain(" ".join(each for each in (row["label"].replace("_", " "), row["object"]) if each)),
+            plain(
+                " ".join(
+                    each
+                    for each in (row["manipulator"] * several, row["label"].replace("_", " "), row["object"])
+                    if each
+                )
+            ),
             plain(row["failure_reason"].replace("_", " ")),
             number(row["confidence"], 2),
         )
@@ -206,4 +217,13 @@ def _proposals(kinds: Mapping[str, Any]) -> RenderableType | None:
 def _caveats(values: Mapping[str, Any]) -> list[str]:
     alerts = [f"{each.get('tag', '')}: {each.get('message', '')}" for each in values.get("alerts") or ()]
     absent = [f"{NOT_ASSESSED}: {each}" for each in values.get("not_assessed") or ()]
-    return [*map(str, values.get("warnings") or ()), *alerts, *absent]
+    return [*map(str, values.get("warnings") or ()), *_columns(values), *alerts, *absent]
+
+
+def _columns(values: Mapping[str, Any]) -> list[str]:
+    """What was taken for what, where that was guessed."""
+    if values.get("mapping") != "guessed":
+        return []
+    unmapped = list(map(str, values.get("unmapped") or ()))
+    told = [f"column map guessed (column_map.toml): {each}" for each in values.get("assumptions") or ()]
+    return [*told, f"columns not used: {', '.join(unmapped)}"] if unmapped else told

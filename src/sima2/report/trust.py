@@ -39,7 +39,7 @@ def forest(trust: Mapping[str, TrustRow]) -> Markup:
 
 def _row(row: TrustRow) -> Markup:
     meaning = TAG_MEANINGS.get(row.tag)
-    verdict = trust_sentence(row.reason, row.note)
+    verdict = trust_sentence(row.reason, row.note, row.trust_level)
     money = as_number(row.economic_impact)
     # a difference that may be chance is not worth a number
     impact = None if money is None or not row.trust_level > 0 else impact_sentence(row.cost_field, money)

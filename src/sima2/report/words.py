@@ -16,6 +16,7 @@ TRUST_REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "leak": "The tag reads the outcome, so agreeing with it proves nothing; it is reported only.",
         "suspect_leak": "The agreement is too good to be a prediction; check what the tag is computed from.",
         "self_referential": "The outcome was inferred from the same segments as the tag; trust stays at 0.5 or below.",
+        "not_assessed": "The tag could be assessed on no episode whose cost is known; `explain` says what it lacked.",
         "no_outcome": "No outcome is known, so nothing can be tested; record one or pass --outcomes.",
         "constant_tag": "The tag marks all episodes or none, so there is nothing to compare.",
         "constant_within_strata": "Each kind of task has only tagged episodes or only untagged ones.",
@@ -37,7 +38,7 @@ TAG_MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
 
 OUTCOME_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "recorded": "recorded with the data",
+        "recorded": "as recorded",
         "task_sensor": "measured by the task's own sensor",
         "inferred": "inferred from the segments",
         "none": "not known",
@@ -56,8 +57,10 @@ TRUST_EXPLAINED: Final = (
 UNIFORM: Final = "No tag is trusted enough to prefer one episode to another, so every episode is drawn alike."
 
 
-def trust_sentence(reason: str, note: str) -> str:
+def trust_sentence(reason: str, note: str, trust: float | None = None) -> str:
     """The sentence for a reason code; the note of the row where the code is a new one."""
+    if reason == "ok" and trust is not None and trust <= 0.5:
+        return "The tag goes with the outcome it declares, but too weakly, or in too few episodes, to lean on it."
     return TRUST_REASONS.get(reason) or note or reason.replace("_", " ")
 
 
@@ -111,7 +114,7 @@ def trust_headline(trust: Mapping[str, Any]) -> str:
     ]
     if not parts:
         return "No tag has earned trust."
-    return f"{listed(parts)}; {number(len(by_tier.get('untrusted', [])))} of {len(trust)} tags earned none."
+    return f"{listed(parts)}; {number(len(by_tier.get('untrusted', [])))} of {len(trust)} tags are untrusted."
 
 
 def weights_sentence(weights: Mapping[str, Any], n: Any) -> str:

@@ -26,6 +26,9 @@ class DataPackRLSampler:
     settings: SamplingSettings = SamplingSettings()
 
     def __post_init__(self) -> None:
+        p = self.plan.p
+        if len(p) and not (np.isfinite(p).all() and (p >= 0).all() and abs(p.sum() - 1) < 1e-6):
+            raise UsageError("the plan's probabilities must be finite, not negative, and sum to 1")
         if self.seed < 0:
             raise UsageError(f"seed is {self.seed}, it must not be negative")
         if self.pool is not None and not np.array_equal(self.pool.episode_index, self.plan.episode_index):

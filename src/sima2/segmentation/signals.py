@@ -81,7 +81,7 @@ class Ragged:
     def running(self, x: NDArray[Any], seconds: float, *, largest: bool) -> Doubles:
         """Largest (or least) value from the episode's start up to ``seconds`` ahead of each frame, shape (T,)."""
         sign = 1 if largest else -1
-        coded = np.rint(np.asarray(x, np.float64) * FIXED_POINT).astype(np.int64) * sign
+        coded = _fixed(x) * sign
         coded += self.episode << 44
         best = np.maximum.accumulate(coded) if len(coded) else coded
         ahead = np.minimum(np.arange(len(coded)) + self.frames(seconds)[self.episode], self.last)
@@ -151,8 +151,17 @@ def _period(offset: Ints, time: Doubles) -> Doubles:
     return floor
 
 
+LARGEST: Final = float(1 << 20)
+"""Values are cut at so many units: a million metres or newtons are no measurement, and sums must not overflow."""
+
+
+def _fixed(x: NDArray[Any]) -> Ints:
+    """Fixed-point integers."""
+    return np.rint(np.clip(np.asarray(x, np.float64), -LARGEST, LARGEST) * FIXED_POINT).astype(np.int64)
+
+
 def _prefix_sums(x: NDArray[Any]) -> Ints:
-    coded = np.rint(np.asarray(x, np.float64) * FIXED_POINT).astype(np.int64)
+    coded = _fixed(x)
     total = np.zeros((len(coded) + 1, *coded.shape[1:]), np.int64)
     np.cumsum(coded, axis=0, out=total[1:])
     return total
@@ -217,7 +226,7 @@ def per_run(ufunc: np.ufunc, x: Any, start: Ints) -> NDArray[Any]:
 
 def running_max_in(group: Ints, x: Doubles) -> Doubles:
     """Largest value so far within each group of consecutive frames; ``group`` never falls, shape (T,)."""
-    coded = np.rint(np.maximum(x, -1e6) * FIXED_POINT).astype(np.int64) + (group << 44)
+    coded = _fixed(x) + (group << 44)
     out: Doubles = (np.maximum.accumulate(coded) - (group << 44)) / FIXED_POINT if len(coded) else x
     return out
 

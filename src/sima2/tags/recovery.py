@@ -86,9 +86,13 @@ def _pairs(
 
 
 def _corrected(segments: SegmentTable, failed: int, mended: int) -> bool:
-    """Something was done between: a recovery maneuver or another way to the object. Waiting alone is no correction."""
+    """Something was done between: a recovery maneuver, another way to the object, or fingers that close anew.
+
+    Waiting is no correction, and neither is a slip that comes to an end by itself.
+    """
     between = segments.label[np.arange(failed + 1, mended)]
-    return segments.outcome[failed] == "retry" or any(name not in ("idle", "unknown") for name in between)
+    done = any(name not in ("idle", "unknown", *ANOMALIES) for name in between)
+    return done or (segments.label[mended] == "grasp" and segments.outcome[failed] == "retry")
 
 
 def recovery_rows(

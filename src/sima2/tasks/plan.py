@@ -197,11 +197,17 @@ def _edge_cases(chosen: Sequence[Family], episodes: int, seed: int, settings: Mi
             settings.hardening,
             0.0,
             settings,
-            noise=episodes * len(mine),
-            garbage_kinds=mine,
+            # a million steps once: more of them would show nothing but how much memory there is
+            noise=episodes * len(mine) - (episodes - 1) * ("million_steps" in mine),
+            garbage_kinds=_repeated(mine, episodes),
         )
         for family, mine in zip(families, spread, strict=True)
     ]
+
+
+def _repeated(kinds: tuple[str, ...], times: int) -> tuple[str, ...]:
+    rare = tuple(kind for kind in kinds if kind != "million_steps")
+    return (*kinds, *rare * (times - 1))
 
 
 def _interleave(parts: Sequence[Design], seed: int) -> EpisodePlan:

@@ -112,3 +112,12 @@ def test_channels_can_be_taken_away() -> None:
 def test_folds_come_from_the_id_alone_and_are_even() -> None:
     folds = np.bincount([fold_of(f"e{i}", 5) for i in range(5000)], minlength=5)
     assert folds.min() > 900
+
+
+@pytest.mark.parametrize(
+    "channels", [{"time": ["a", "b"]}, {"ee_position": [["x"] * 3] * 2}, {"ee_position": [[0.0], [0.0, 1.0]]}]
+)
+def test_what_is_no_number_is_refused_with_a_reason_code(channels: dict[str, Any]) -> None:
+    with pytest.raises(RolloutError) as caught:
+        Rollout(**{"episode_id": "e", "time": [0.0, 0.1], **channels})
+    assert caught.value.reason == "not_numeric"

@@ -137,9 +137,13 @@ def test_uniform_weights_are_called_so() -> None:
 
 def test_every_reason_of_a_verdict_is_a_sentence() -> None:
     for reason, sentence in TRUST_REASONS.items():
-        assert sentence in render(replace(made_report(), trust={"T": trust_row("T", 0.0, 0.1, 0.2, reason)})).replace(
-            "&#x27;", "'"
-        )
+        row = trust_row("T", 0.9 if reason == "ok" else 0.0, 0.1, 0.2, reason)
+        assert sentence in render(replace(made_report(), trust={"T": row})).replace("&#x27;", "'")
+
+
+def test_a_tag_that_passed_but_is_weak_is_not_called_sound() -> None:
+    page = render(replace(made_report(), trust={"T": trust_row("T", 0.3, 0.1, 0.2, "ok")}))
+    assert "too weakly, or in too few episodes" in page
 
 
 def test_an_unheard_of_reason_falls_back_on_the_note() -> None:

@@ -22,6 +22,7 @@ from sima2.io.formats.lerobot_index import DEFAULTS, NUMERIC, Entry, Feature, In
 from sima2.io.formats.lerobot_index import INFO as INFO
 from sima2.io.formats.lerobot_own import OWN_MAP, OwnEpisodes
 from sima2.io.intake import Intake, RawEpisode, admit
+from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, from_columns, load_outcomes, to_outcome
 
 SAMPLE_EPISODES: Final = 32
@@ -42,6 +43,8 @@ class LeRobotDataset:
     outcomes: OutcomeFile | None
     own: OwnEpisodes | None
     """What ``sima2 generate`` wrote of each episode beyond the format."""
+    doubts: tuple[str, ...] = ()
+    """What looks wrong with a given map."""
 
     @property
     def episodes(self) -> int:
@@ -67,7 +70,7 @@ class LeRobotDataset:
             unmapped=self._unmapped(),
             absent=absent,
             not_assessed=not_assessed,
-            warnings=(*self.index.warnings, *self._stray_outcomes()),
+            warnings=(*self.index.warnings, *self._stray_outcomes(), *self.doubts),
         )
 
     def read(self, start: int, stop: int) -> Intake:
@@ -132,6 +135,11 @@ class LeRobotDataset:
         """The features over the frames of one episode, once they fit each other."""
         rows: NDArray[np.int64] | slice = slice(None)
         found = frames.rows
+        if not self.index.shared_files and frames.episode is not None and found:
+            stray = np.flatnonzero(frames.episode != entry.episode)
+            if len(stray):
+                problem = f"holds episode {frames.episode[stray[0]]} where {entry.episode} was expected"
+                raise RolloutError(name, "data", problem, reason="wrong_episode", end_frame=found)
         if self.index.shared_files and frames.episode is not None:
             where = np.flatnonzero(frames.episode == entry.episode)
             found = len(where)
@@ -238,6 +246,7 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
     """
     index = load_index(path)
     own = None
+    strange: list[str] = []
     if column_map is not None:
         mapping, columns = "given", load_column_map(column_map)
         missing = [name for name in columns.features() if name not in index.features]
@@ -245,6 +254,9 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
             raise DatasetError(
                 column_map, f"names the feature {missing[0]!r}", f"there are {', '.join(index.features)}"
             )
+        widths = {name: math.prod(index.features[name].shape) for name in columns.features()}
+        check_indices(column_map, columns, widths)
+        strange = doubts(columns, _sample(index, columns.features()).values)
     elif is_file(path / OWN_MAP) and index.extras is not None:
         mapping, columns = "own", load_column_map(inside(path, OWN_MAP))
         own = OwnEpisodes.of(index.extras, index.episodes)
@@ -252,7 +264,7 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
         features = _readable(index.features)
         sample = _sample(index, list(features))
         mapping, columns = "guessed", guess(features, sample, robot=index.robot)
-    return LeRobotDataset(index, columns, mapping, load_outcomes(outcomes) if outcomes else None, own)
+    return LeRobotDataset(index, columns, mapping, load_outcomes(outcomes) if outcomes else None, own, tuple(strange))
 
 
 def _readable(features: Mapping[str, Feature]) -> dict[str, tuple[str, ...]]:
@@ -305,5 +317,8 @@ def _on_ticks(stamps: NDArray[np.float64], ticks: NDArray[np.float64] | None, fp
                 stamps = stamps * UNITS[unit][1]
     if ticks is None or not np.isfinite(stamps).all():
         return stamps
+    spacing = float(np.spacing(np.float32(np.abs(stamps).max(initial=0.0))))
+    if (stamps == stamps.astype(np.float32)).all() and fps is not None and spacing * fps > 0.1:
+        return ticks  # single precision cannot tell these frames apart, but their numbers can
     rounding = np.spacing(np.abs(np.clip(stamps, -1e30, 1e30)).astype(np.float32)).astype(np.float64)
     return ticks if (np.abs(stamps - ticks) <= TICK_TOLERANCE_S + rounding).all() else stamps
