@@ -285,24 +285,16 @@ def freeze(episodes: EpisodeTable, observations: SegmentObservations, landmarks:
 
 
 def _nominal(episodes: EpisodeTable, observations: SegmentObservations) -> tuple[np.ndarray, str]:
-    """Reference episodes: designated ones, else recorded successes, else inferred ones in which nothing went wrong."""
+    """Reference episodes, debug ones left aside."""
+    from sima2.analytics.nominal import nominal_episodes
     from sima2.tags.observations import episode_places
 
-    usable = ~episodes.debug_mode
-    designated = episodes.nominal & usable
-    if designated.any():
-        return designated, "designated by the source"
-    success = (episodes.success == 1) & usable
-    told = success & episodes.outcome_source.isin("recorded", "task_sensor")
-    if told.any():
-        return told, "recorded successes"
     wrong = observations.failed | observations.label.isin(*ANOMALIES, "recovery_maneuver")
-    marred = np.zeros(len(episodes), np.bool_)
-    marred[episode_places(observations.episode_id, episodes.episode_id)[wrong & ~observations.cut]] = True
-    clean = success & ~marred
-    if clean.any():
-        return clean, "inferred successes with no anomaly and no recovery"
-    return usable & ~marred, "episodes with no anomaly and no recovery (no outcome is known)"
+    clean = np.ones(len(episodes), np.bool_)
+    clean[episode_places(observations.episode_id, episodes.episode_id)[wrong & ~observations.cut]] = False
+    usable = ~episodes.debug_mode
+    success = np.where(usable, episodes.success, np.nan)
+    return nominal_episodes(success, episodes.outcome_source, episodes.nominal & usable, clean)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

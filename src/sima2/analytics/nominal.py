@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RecordError
-from sima2.records.outcome import Outcome
+from sima2.records.table import Text
 
 DESIGNATED = "designated reference episodes"
 RECORDED = "recorded successes, for none was designated"
@@ -14,29 +14,30 @@ INFERRED = "inferred successes with no anomaly and no recovery, for no outcome w
 NOTHING = "none: no success is known"
 
 
-def nominal_episodes(outcome: Outcome, clean: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], str]:
+def nominal_episodes(
+    success: NDArray[np.float64], source: Text, designated: NDArray[np.bool_], clean: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], str]:
     """Nominal episodes, and the rule they were chosen by; never by OOD itself, which they calibrate.
 
     Args:
-        outcome: of n episodes.
+        success: 1, 0 or NaN, shape (n,).
+        source: of the outcomes, shape (n,).
+        designated: named as references by the source, shape (n,).
         clean: no anomaly and no recovery was seen, shape (n,).
 
     Returns:
         Where an episode is nominal, shape (n,), and the first rule that finds any, in words.
 
     Raises:
-        RecordError: if ``clean`` has another length.
+        RecordError: if the columns differ in length.
     """
-    clean = np.asarray(clean, np.bool_)
-    if clean.shape != (len(outcome),):
-        raise RecordError(f"clean of shape {clean.shape} for outcomes of {len(outcome)} episodes")
-    won = outcome.success == 1
-    inferred = outcome.source.isin("inferred")
-    for where, rule in (
-        (outcome.nominal, DESIGNATED),
-        (won & ~inferred, RECORDED),
-        (won & inferred & clean, INFERRED),
-    ):
+    clean, designated = np.asarray(clean, np.bool_), np.asarray(designated, np.bool_)
+    if not len(success) == len(source) == len(designated) == len(clean):
+        lengths = (len(success), len(source), len(designated), len(clean))
+        raise RecordError(f"success, source, designated and clean have {lengths} entries")
+    won = success == 1
+    inferred = source.isin("inferred")
+    for where, rule in ((designated, DESIGNATED), (won & ~inferred, RECORDED), (won & inferred & clean, INFERRED)):
         if where.any():
             return np.array(where), rule
-    return np.zeros(len(outcome), np.bool_), NOTHING
+    return np.zeros(len(success), np.bool_), NOTHING

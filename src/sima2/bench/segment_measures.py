@@ -78,7 +78,7 @@ def count(
         for label, start, stop in spans:
             column[start:stop] = code[label]
         frames.append(column)
-    hits = {overlap: _matches(predicted, actual, overlap / 100) for overlap in overlaps}
+    hits = {overlap: len(matches(predicted, actual, overlap / 100)) for overlap in overlaps}
     cut = [[start for _, start, _ in spans if 0 < start < end] for spans in (predicted, actual)]
     return Counts(
         frames=end,
@@ -88,16 +88,17 @@ def count(
         true_positive=hits,
         predicted=len(predicted),
         actual=len(actual),
-        boundary_hits=_boundary_hits(cut[0], cut[1], tolerance),
+        boundary_hits=boundary_hits(cut[0], cut[1], tolerance),
         boundaries_predicted=len(cut[0]),
         boundaries_actual=len(cut[1]),
     )
 
 
-def _matches(predicted: Sequence[Span], actual: Sequence[Span], least: float) -> int:
+def matches(predicted: Sequence[Span], actual: Sequence[Span], least: float) -> list[int]:
+    """Which predicted spans overlap a true one of their label, each matched once, by at least a share of the union."""
     used = [False] * len(actual)
-    found = 0
-    for label, start, stop in predicted:
+    found = []
+    for k, (label, start, stop) in enumerate(predicted):
         best, where = 0.0, -1
         for i, (name, a, b) in enumerate(actual):
             if name != label:
@@ -108,7 +109,7 @@ def _matches(predicted: Sequence[Span], actual: Sequence[Span], least: float) ->
                 best, where = share, i
         if where >= 0 and best >= least and not used[where]:
             used[where] = True
-            found += 1
+            found.append(k)
     return found
 
 
@@ -124,7 +125,7 @@ def _edit(predicted: Sequence[str], actual: Sequence[str]) -> float:
     return 1.0 - row[n] / max(m, n)
 
 
-def _boundary_hits(predicted: Sequence[int], actual: Sequence[int], tolerance: int) -> int:
+def boundary_hits(predicted: Sequence[int], actual: Sequence[int], tolerance: int) -> int:
     """Greedy one-to-one matching in time order, which is optimal for points on a line."""
     i = j = hits = 0
     a, b = sorted(predicted), sorted(actual)

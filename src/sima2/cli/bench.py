@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sima2.cli import options
 from sima2.cli.answer import answer, steps
-from sima2.errors import GateError, UnknownNameError
+from sima2.errors import GateError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,6 +19,16 @@ def command(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Which bench; a wrong name lists them.", show_default=False)
     ],
+    episodes: Annotated[
+        int | None, typer.Option("--episodes", metavar="N", min=1, help="How large; the bench's own size if not given.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="S", min=0, help="Of what is measured; the bench's own otherwise.")
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also write a page with pictures, where there are any."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Measure a claim of the README.
@@ -27,6 +38,7 @@ def command(
     \b
     Example:
       sima2 bench throughput
+      sima2 bench segmentation --html worst.html
     """
     from sima2.bench import BENCHES
 
@@ -35,8 +47,15 @@ def command(
     import importlib
 
     module = importlib.import_module(f"sima2.bench.{name}")
+    if html is not None and not hasattr(module, "page"):
+        raise UsageError(f"bench {name} has no page to write (--html)")
+    if html is not None and not html.parent.is_dir():
+        raise UsageError(f"--html {html}: there is no folder {html.parent}")
+    chosen = {key: value for key, value in (("episodes", episodes), ("seed", seed)) if value is not None}
     with steps() as told:
-        values = module.run(progress=told)
+        values = module.run(progress=told, **chosen)
+    if html is not None:
+        html.write_text(module.page(values), encoding="utf-8")
     answer(values, as_json=as_json, shown=lambda: _shown(module.rows(values)))
     missed = [target for target, each in values["targets"].items() if not each["met"]]
     if missed:

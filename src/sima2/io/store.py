@@ -7,7 +7,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -66,17 +66,17 @@ class Store:
         _refuse_foreign(path)
         path.mkdir(parents=True, exist_ok=True)
         lock = FolderLock.take(path)
-        try:
+        with ExitStack() as undo:
+            undo.callback(lock.release)
             _refuse_foreign(path)
-            if (path / LEDGER).exists():
-                if not resume:
+            if resume and (path / LEDGER).exists():
+                ledger = _continue(path, settings)
+            else:
+                if (path / LEDGER).exists():
                     _remove_results(path)
-                else:
-                    return cls(path, _continue(path, settings), lock)
-            return cls(path, _create(path, settings), lock)
-        except BaseException:
-            lock.release()
-            raise
+                ledger = _create(path, settings)
+            undo.pop_all()
+        return cls(path, ledger, lock)
 
     @classmethod
     def read_only(cls, path: Path | str) -> Self:
@@ -276,9 +276,10 @@ def _create(path: Path, settings: Mapping[str, Any]) -> sqlite3.Connection:
 def _continue(path: Path, settings: Mapping[str, Any]) -> sqlite3.Connection:
     """The ledger of an interrupted run, its folder swept of what was not committed."""
     ledger = _connect(path)
-    try:
+    with ExitStack() as undo:
+        undo.callback(ledger.close)
         if ledger.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
-            ledger.close()  # killed before the first transaction: nothing was committed
+            undo.close()  # killed before the first transaction: nothing was committed
             return _create(path, settings)
         layout, before = _meta(ledger, "layout"), json.loads(_meta(ledger, "settings"))
         if layout != LAYOUT:
@@ -297,10 +298,8 @@ def _continue(path: Path, settings: Mapping[str, Any]) -> sqlite3.Connection:
             raise StoreError(f"{path}: committed files are missing ({missing[0]}); run without resuming")
         for orphan in _orphans(path, expected):
             orphan.unlink()
-        return ledger
-    except BaseException:
-        ledger.close()
-        raise
+        undo.pop_all()
+    return ledger
 
 
 def _remove_results(path: Path) -> None:

@@ -14,7 +14,6 @@ from sima2.analytics.trust_inputs import strata_of, tag_indicators, trust_counts
 from sima2.errors import RecordError, UsageError
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
-from sima2.records.outcome import Outcome
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec, TagTable
@@ -232,16 +231,12 @@ def test_statistics_of_nothing_are_none():
 )
 def test_nominal_episodes_are_chosen_by_the_best_rule_there_is(nominal, source, rule, expected):
     success = np.array([1.0, 1.0, 0.0, np.nan]) if source != "none" else np.full(4, np.nan)
-    outcome = replace(
-        Outcome.unknown(4),
-        success=success,
-        nominal=np.array(nominal),
-        source=Text(np.full(4, OUTCOME_SOURCES.index(source)), OUTCOME_SOURCES),
+    where, words = nominal_episodes(
+        success, Text.full(4, source), np.array(nominal), np.array([False, True, True, True])
     )
-    where, words = nominal_episodes(outcome, np.array([False, True, True, True]))
     assert (np.flatnonzero(where).tolist(), words) == (expected, rule)
 
 
 def test_nominal_needs_to_know_of_every_episode_whether_it_is_clean():
     with pytest.raises(RecordError, match="clean"):
-        nominal_episodes(Outcome.unknown(2), np.ones(3, bool))
+        nominal_episodes(np.ones(2), Text.full(2, "recorded"), np.zeros(2, bool), np.ones(3, bool))

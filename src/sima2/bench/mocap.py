@@ -1,0 +1,114 @@
+"""A human arm that picks and places, marked by people: what the engine makes of the hand's path alone.
+
+Data: dfki-ric vMCI_segmentation (BSD-3-Clause): marker tracks in mm, and manual segments in frames of the recording.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.bench.segment_measures import boundary_hits
+from sima2.records.rollout import Rollout, RolloutBatch
+from sima2.segmentation_engine import SegmentationEngine
+
+FOLDER: Final = Path("../shared/data/mocap_pick_place")
+"""Where the data lie beside a checkout."""
+TOLERANCE_S: Final = 0.1
+MARKERS: Final = ("Hand top", "Hand right", "Hand left")
+"""Their mean is the hand."""
+
+Doubles = NDArray[np.float64]
+
+
+def boundaries_of_people(folder: Path) -> dict[str, Any]:
+    """Boundary F1 of the engine and of plain speed minima against manual segments.
+
+    Starts and ends of whole manual segments count (not of their parts), those within the tolerance of each other
+    once, those at the ends of a recording not at all.
+    """
+    if not (folder / "markers.csv").is_file():
+        return {"available": False, "why": f"no recordings in {folder}"}
+    manual = _manual(folder / "segments.csv")
+    runs = _hands(folder / "markers.csv")
+    batch = RolloutBatch.from_rollouts(
+        [
+            Rollout(episode_id=name, time=time - time[0], ee_position=hand.astype(np.float32))
+            for name, (time, hand, _) in runs.items()
+        ]
+    )
+    table = SegmentationEngine().segment(batch)
+    cuts: dict[str, dict[str, list[int]]] = {"engine": {}, "speed_minima": {}}
+    actual = {}
+    for name, (time, hand, first) in runs.items():
+        near = int(TOLERANCE_S / float(np.median(np.diff(time))) + 1e-6)
+        actual[name] = (_apart([frame - first for frame in manual.get(name, ())], near, len(time)), near)
+        cuts["engine"][name] = [a for a in table.start_frame[table.episode_id.isin(name)].tolist() if a > 0]
+        cuts["speed_minima"][name] = speed_minima(time, hand)
+    length = table.end_frame - table.start_frame
+    return {
+        "available": True,
+        "runs": len(runs),
+        "boundaries": sum(len(each) for each, _ in actual.values()),
+        **{f"{name}_boundary_f1": _f1(mine, actual) for name, mine in cuts.items()},
+        "unknown_share": float(length[table.label.isin("unknown")].sum() / max(length.sum(), 1)),
+    }
+
+
+def speed_minima(time: Doubles, hand: Doubles) -> list[int]:
+    """Frames where the smoothed speed of a path is least within 0.25 s either way."""
+    step = float(np.median(np.diff(time)))
+    filled = np.column_stack([np.interp(time, time[~np.isnan(x)], x[~np.isnan(x)]) for x in hand.T])
+    speed = np.sqrt((np.gradient(filled, time, axis=0) ** 2).sum(axis=1))
+    width, reach = max(1, round(0.15 / step)), max(1, round(0.25 / step))
+    if len(speed) < 2 * reach + 1:
+        return []
+    speed = np.convolve(speed, np.ones(width) / width, "same")
+    least = np.lib.stride_tricks.sliding_window_view(np.pad(speed, reach, mode="edge"), 2 * reach + 1).min(axis=1)
+    return [i for i in np.flatnonzero(speed == least).tolist() if reach <= i < len(speed) - reach]
+
+
+def _manual(path: Path) -> dict[str, list[int]]:
+    out: dict[str, list[int]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["is_part"] != "True":
+                out.setdefault(row["run"], []).extend((int(row["start"]), int(row["end"])))
+    return out
+
+
+def _hands(path: Path) -> dict[str, tuple[Doubles, Doubles, int]]:
+    """Time in s, hand in m and number of the first frame of each recording."""
+    rows: dict[str, list[list[float]]] = {}
+    columns = [f"{marker} {axis}" for marker in MARKERS for axis in "XYZ"]
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            values = [row["Frame"], row["Time"], *(row[column] for column in columns)]
+            rows.setdefault(row["run"], []).append([float(each or "nan") for each in values])
+    out = {}
+    for name, recorded in rows.items():
+        table = np.array(recorded)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a frame in which no marker was seen
+            hand = np.nanmean(table[:, 2:].reshape(len(table), len(MARKERS), 3), axis=1) / 1000
+        out[name] = (table[:, 1], hand, int(table[0, 0]))
+    return out
+
+
+def _apart(frames: Sequence[int], near: int, length: int) -> list[int]:
+    kept: list[int] = []
+    for frame in sorted(set(frames)):
+        if near < frame < length - near and (not kept or frame - kept[-1] > near):
+            kept.append(frame)
+    return kept
+
+
+def _f1(cuts: dict[str, list[int]], actual: dict[str, tuple[list[int], int]]) -> float:
+    hits = sum(boundary_hits(cuts[name], true, near) for name, (true, near) in actual.items())
+    return 2 * hits / max(sum(len(cuts[name]) + len(true) for name, (true, _) in actual.items()), 1)

@@ -1,0 +1,346 @@
+"""How right the segments are: on made rollouts of fresh seeds, next to other methods on the same frames."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from sima2.bench import segment_rivals as rivals
+from sima2.bench.annotations import Track, pieces_of, tracks
+from sima2.bench.mocap import FOLDER, boundaries_of_people
+from sima2.bench.segment_page import page as page
+from sima2.bench.segment_scores import BOUNDARY_S, Score, reasons, reliability, scores, segmental, summary
+from sima2.errors import MissingExtraError, UsageError
+from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, SCENE_CHANNELS, RolloutBatch
+from sima2.segmentation_engine import SegmentationEngine
+
+_FORCES: Final = ("grip_force", "contact_force", "joint_torque", "effort_proxy")
+_JOINTS: Final = ("joint_position", "joint_velocity", "gripper_width", "gripper_opening")
+
+CHANNEL_SETS: Final[Mapping[str, tuple[str, ...]]] = {
+    "full": (),
+    "without_force": _FORCES,
+    "without_object_poses": ("objects",),
+    "joints_and_gripper": (
+        *(name for name in ARM_CHANNELS if name not in _JOINTS),
+        *OBJECT_CHANNELS,
+        *SCENE_CHANNELS,
+        "objects",
+    ),
+}
+"""What is taken away."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSource:
+    """A backend of the client whose rollouts come with truth."""
+
+    name: str
+    backend: str
+    rate_hz: float = 20.0
+    most: int | None = None
+    """Episodes of each family at most, where they are dear."""
+
+
+SOURCES: Final = (
+    LabelledSource("synthetic", "synthetic"),
+    LabelledSource("synthetic_50_hz", "synthetic", rate_hz=50.0, most=20),
+    LabelledSource("mujoco", "mujoco", most=12),
+)
+
+TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+    "frame_accuracy": (0.90, "at least"),
+    "edit": (85.0, "at least"),
+    "f1_50": (85.0, "at least"),
+    "f1_50_without_force": (80.0, "at least"),
+    "f1_50_behind_oracle": (3.0, "at most"),
+    "failure_precision": (0.95, "at least"),
+    "failure_recall": (0.95, "at least"),
+    "recovery_precision": (0.95, "at least"),
+    "recovery_recall": (0.90, "at least"),
+    "false_alarm_share": (0.01, "at most"),
+    "unknown_share": (0.05, "at most"),
+    "calibration_error": (0.05, "at most"),
+    "engine_frames_per_cpu_s": (1e6, "at least"),
+}
+"""Of every source."""
+SHOWN: Final[Mapping[str, str]] = {
+    "f1_50": "F1@50",
+    "edit": "edit",
+    "frame_accuracy": "accuracy",
+    "boundary_f1": "boundaries",
+    "failure_precision": "failures precision",
+    "failure_recall": "recall",
+    "recovery_precision": "recoveries precision",
+    "recovery_recall": "recall",
+    "calibration_error": "calibration error",
+    "unknown_share": "unknown",
+}
+"""What a row of a group tells."""
+MOCAP_TARGET: Final = (0.75, "at least")
+WORST: Final = 10
+
+Progress = Callable[[str], None]
+
+
+def run(
+    *,
+    episodes: int = 40,
+    seed: int = 1000,
+    progress: Progress = lambda _: None,
+    sources: Sequence[LabelledSource] = SOURCES,
+    mocap: Path = FOLDER,
+    learned: bool = True,
+) -> dict[str, Any]:
+    """All figures, the same for the same seed but for the engine's speed.
+
+    Args:
+        episodes: of each family and source, at least 1.
+        seed: of the judged episodes; scales are fitted, without labels, on those of the next seed, and the rivals that
+            learn see the labels of the latter.
+        progress: told the step under way.
+        sources: where labelled rollouts come from; one that this installation lacks is reported as not available.
+        mocap: folder of the recordings that people marked; skipped where absent.
+        learned: judge the rivals that learn too, which takes most of the time.
+    """
+    if episodes < 1:
+        raise UsageError(f"a bench over {episodes} episodes has nothing to judge")
+    values: dict[str, Any] = {"episodes": episodes, "seed": seed, "sources": {}}
+    for source in sources:
+        values["sources"][source.name] = _source(source, episodes, seed, progress, learned)
+    progress("recordings marked by people")
+    values["mocap"] = boundaries_of_people(mocap)
+    values["targets"] = _targets(values)
+    return values
+
+
+def read(source: LabelledSource, episodes: int, seed: int) -> tuple[RolloutBatch, list[Track]]:
+    """Rollouts of a source and what they truly show.
+
+    Raises:
+        MissingExtraError: if this installation lacks what makes them.
+    """
+    from sima2.client import Sima2Client
+
+    count = episodes if source.most is None else min(episodes, source.most)
+    opened = Sima2Client(backend=source.backend, seed=seed, rate_hz=source.rate_hz).source(episodes=count)
+    intake = opened.read(0, opened.episodes)
+    if intake.truth is None:
+        raise UsageError(f"the {source.backend} backend tells no truth to be judged by")
+    return intake.batch, tracks(intake.batch, intake.truth)
+
+
+def _source(source: LabelledSource, episodes: int, seed: int, progress: Progress, learned: bool) -> dict[str, Any]:
+    progress(f"{source.name}: rollouts")
+    try:
+        batch, truth = read(source, episodes, seed)
+        other, labelled = read(source, episodes, seed + 1)
+    except MissingExtraError as error:
+        return {"available": False, "why": str(error)}
+    return {"available": True, **judge(batch, truth, other, labelled, seed, progress, source.name, learned=learned)}
+
+
+def judge(
+    batch: RolloutBatch,
+    truth: Sequence[Track],
+    other: RolloutBatch,
+    labelled: Sequence[Track],
+    seed: int = 0,
+    progress: Progress = lambda _: None,
+    name: str = "",
+    *,
+    learned: bool = True,
+) -> dict[str, Any]:
+    """Engine and rivals on the frames of ``batch``; ``other`` fits scales, and with its labels the learned rivals."""
+    by_channels: dict[str, dict[str, Any]] = {}
+    oracle: dict[str, Any] = {}
+    full: list[Score] = []
+    for channels, absent in CHANNEL_SETS.items():
+        progress(f"{name}: {channels}")
+        judged, others = (each.without(*absent) if absent else each for each in (batch, other))
+        engine = SegmentationEngine().fit([others])
+        scored = scores(truth, pieces_of(engine.segment(judged)))
+        by_channels[channels] = summary(scored)
+        full = full or scored
+        if learned:
+            progress(f"{name}: {channels}, learned oracle")
+            oracle[channels] = _or_why(partial(_oracle, others, labelled, judged, truth))
+    progress(f"{name}: rivals")
+    worst = sorted(full, key=_badness)
+    return {
+        "overall": by_channels["full"],
+        "families": _grouped(full, lambda s: s.track.family),
+        "failure_modes": _grouped(full, lambda s: s.track.failure_mode or "none"),
+        "channel_sets": by_channels,
+        "rivals": _rivals(batch, truth, other, labelled, full, seed, learned),
+        "learned_oracle": oracle,
+        "failure_reasons": reasons(full),
+        "calibration": reliability(full),
+        "engine_frames_per_cpu_s": _speed(batch, other),
+        "worst": [_picture(s) for s in worst[:WORST]],
+        "worst_of_family": [_picture(s) for s in _first_of_family(worst) if s not in worst[:WORST]],
+    }
+
+
+def _grouped(scored: Sequence[Score], key: Callable[[Score], str]) -> dict[str, Any]:
+    names = sorted({key(s) for s in scored})
+    return {name: summary([s for s in scored if key(s) == name]) for name in names}
+
+
+def _rivals(
+    batch: RolloutBatch,
+    truth: Sequence[Track],
+    other: RolloutBatch,
+    labelled: Sequence[Track],
+    full: Sequence[Score],
+    seed: int,
+    learned: bool,
+) -> dict[str, Any]:
+    predicted = {s.track.key: s.predicted for s in full}
+    labels = {
+        "engine_without_fit": pieces_of(SegmentationEngine().segment(batch)),
+        "gripper_toggles": rivals.gripper_toggles(batch),
+        "one_label": rivals.one_label(truth),
+        "shuffled_in_time": rivals.shuffled_in_time(truth, predicted, seed),
+    }
+    out: dict[str, Any] = {name: segmental(scores(truth, pieces)) for name, pieces in labels.items()}
+    if learned:
+        out["kernel_change_points"] = _or_why(
+            lambda: rivals.kernel_change_points(other, labelled, batch, truth, BOUNDARY_S)
+        )
+    return out
+
+
+def _oracle(
+    other: RolloutBatch, labelled: Sequence[Track], batch: RolloutBatch, truth: Sequence[Track]
+) -> dict[str, Any]:
+    return segmental(scores(truth, rivals.learned_oracle(other, labelled)(batch)))
+
+
+def _or_why(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A measure that needs an optional library, or why it could not be taken."""
+    try:
+        return measure()
+    except MissingExtraError as error:
+        return {"not_installed": str(error)}
+
+
+def _speed(batch: RolloutBatch, other: RolloutBatch) -> float:
+    """Frames in a CPU-second, the median of three."""
+    engine = SegmentationEngine().fit([other])
+    rates = []
+    for _ in range(3):
+        begin = time.process_time()
+        engine.segment(batch)
+        rates.append(batch.frames / max(time.process_time() - begin, 1e-9))
+    return float(np.median(rates))
+
+
+def _badness(scored: Score) -> tuple[float, float, str]:
+    return scored.counts.f1(50), scored.counts.accuracy, scored.track.episode_id
+
+
+def _first_of_family(scored: Sequence[Score]) -> list[Score]:
+    """The first score of each family: one hard family would otherwise hide what ails the others."""
+    return list({s.track.family: s for s in reversed(scored)}.values())
+
+
+def _picture(scored: Score) -> dict[str, Any]:
+    track = scored.track
+    return {
+        "episode_id": track.episode_id,
+        "manipulator": track.manipulator,
+        "family": track.family,
+        "failure_mode": track.failure_mode,
+        "rate_hz": track.rate_hz,
+        "f1_50": scored.counts.f1(50),
+        "frame_accuracy": scored.counts.accuracy,
+        "true": [piece._asdict() for piece in track.pieces],
+        "predicted": [piece._asdict() for piece in scored.predicted],
+    }
+
+
+def _targets(values: Mapping[str, Any]) -> dict[str, Any]:
+    out = {}
+    for source, found in values["sources"].items():
+        if found["available"]:
+            figures = _figures(found)
+            for name, (limit, sense) in TARGETS.items():
+                value = figures.get(name, math.nan)
+                if not math.isnan(value):
+                    out[f"{source}: {name}"] = _target(value, limit, sense)
+    if values["mocap"]["available"]:
+        out["mocap: boundary_f1"] = _target(values["mocap"]["engine_boundary_f1"], *MOCAP_TARGET)
+    return out
+
+
+def _figures(found: Mapping[str, Any]) -> dict[str, float]:
+    """What has a target, by name."""
+    overall = found["overall"]
+    oracle = found["learned_oracle"].get("full", {})
+    return {
+        **overall,
+        "f1_50_without_force": found["channel_sets"]["without_force"]["f1_50"],
+        "f1_50_behind_oracle": oracle.get("f1_50", math.nan) - overall["f1_50"],
+        "engine_frames_per_cpu_s": found["engine_frames_per_cpu_s"],
+    }
+
+
+def _target(value: float, limit: float, sense: str) -> dict[str, Any]:
+    met = value >= limit if sense == "at least" else value <= limit
+    return {"value": value, "limit": limit, "sense": sense, "met": met}
+
+
+def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures as a table: name, result, target."""
+    out = []
+    for source, found in values["sources"].items():
+        if not found["available"]:
+            out.append((source, "not available", found["why"]))
+            continue
+        for name, value in _figures(found).items():
+            target = values["targets"].get(f"{source}: {name}")
+            out.append((f"{source}: {_words(name)}", _number(value), _verdict(target)))
+        for kind in ("families", "failure_modes", "channel_sets", "rivals"):
+            out += [(f"{source}, {_words(each)}", _line(row), "") for each, row in found[kind].items()]
+        for channels, row in found["learned_oracle"].items():
+            out.append((f"{source}, oracle, {_words(channels)}", _line(row), ""))
+        for label, row in found["calibration"].items():
+            line = f"{row['base_rate']:.3f} right of {row['n']}, error {row['expected_calibration_error']:.3f}"
+            out.append((f"{source}, confidence, {_words(label)}", line, ""))
+        for reason, told in found["failure_reasons"].items():
+            line = ", ".join(f"{_words(each)} {n}" for each, n in told.items())
+            out.append((f"{source}, reason {_words(reason)}", line, ""))
+    mocap = values["mocap"]
+    if not mocap["available"]:
+        return [*out, ("mocap", "not available", mocap["why"])]
+    for name in ("engine_boundary_f1", "speed_minima_boundary_f1", "unknown_share"):
+        target = values["targets"]["mocap: boundary_f1"] if name.startswith("engine") else None
+        out.append((f"mocap: {_words(name)}", _number(mocap[name]), _verdict(target)))
+    return out
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """The main measures in one cell."""
+    if "not_installed" in row:
+        return str(row["not_installed"])
+    return ", ".join(f"{words} {_number(row[name])}" for name, words in SHOWN.items() if name in row)
+
+
+def _number(value: float) -> str:
+    return "not assessed" if math.isnan(value) else f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _verdict(target: Mapping[str, Any] | None) -> str:
+    return f"{target['sense']} {target['limit']:g}: {'met' if target['met'] else 'MISSED'}" if target else ""
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
