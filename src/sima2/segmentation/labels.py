@@ -252,7 +252,44 @@ def label_gaps(features: Features, states: States, action: Ints, failed: Bools, 
     # free motion with no action around it says nothing about intent
     alone = inside & ~(known_before | known_after)[run] & ~idle
     out[alone] = CODE["unknown"]
+    _name_by_objects(features, out, inside & ~idle & ~recovering, np.where(known_after, stop - 1, -1)[run])
     return out
+
+
+def _name_by_objects(features: Features, label: Ints, free: Bools, action_at: Ints) -> None:
+    """Free motion between rests, with no action beside it: towards where the next action begins, or away; in place.
+
+    Where no action follows, towards the object that it ends nearest to. ``action_at`` is the frame before the next
+    action, -1 where none follows, shape (T,).
+    """
+    ragged = features.ragged
+    if features.object_position is None or features.position is None or features.object_seen is None:
+        return
+    start, stop = runs_of(free, ragged)
+    end = stop - 1
+    last = len(label) - 1
+    beside = ((start > ragged.first[start]) & (label[np.maximum(start - 1, 0)] != CODE["idle"])) | (
+        (stop <= ragged.last[start]) & (label[np.minimum(stop, last)] != CODE["idle"])
+    )
+    apart = features.object_position[end] - features.position[end][:, None]
+    distance = np.sqrt((apart * apart).sum(axis=2))
+    distance[~per_run(np.logical_or, features.object_seen, start)] = np.inf
+    nearest = np.argmin(distance, axis=1)
+    row = np.arange(len(start))
+    before = features.object_position[start, nearest] - features.position[start]
+    closer = np.sqrt((before * before).sum(axis=1)) - distance[row, nearest]
+    at = action_at[start]
+    goal = features.position[np.maximum(at, 0)]
+    to_goal = np.linalg.norm(goal - features.position[start], axis=1) - np.linalg.norm(
+        goal - features.position[end], axis=1
+    )
+    closer = np.where(at >= 0, to_goal, closer)
+    step = features.position[end] - features.position[start]
+    net = np.sqrt((step * step).sum(axis=1))
+    known = free[start] & ~beside & np.isfinite(distance[row, nearest])
+    name = np.where(closer > 0.3 * net, CODE["approach"], CODE["retreat"])
+    told = np.repeat(known, stop - start)
+    label[told] = np.repeat(name, stop - start)[told]
 
 
 def label_loaded_recovery(features: Features, label: Ints) -> Ints:

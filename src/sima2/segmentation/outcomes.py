@@ -98,6 +98,8 @@ def _objects(
         slots = np.array([len(names) for names in batch.objects])[features.ragged.episode[start]]
         distance[np.arange(distance.shape[1]) >= slots[:, None]] = np.inf
         nearest = np.where(np.isfinite(distance).any(axis=1), np.argmin(distance, axis=1), -1)
+        toward_it = _is(kind, "approach")
+        slot[toward_it] = nearest[toward_it]
         grasp = _is(kind, "grasp")
         taken = np.where(states.loaded[end], states.load[end], -1)
         slot[grasp] = np.where(taken >= 0, taken, nearest)[grasp]
@@ -181,7 +183,8 @@ def _outcomes(
     # a load that is carried and then only held has arrived nowhere
     action_ahead = next_where(ACTIONS[kind] & ~_is(kind, "retreat"), last)
     later = np.where(here < last, action_ahead[np.minimum(here + 1, n - 1)] if n else -1, -1)
-    open_ended = _is(kind, "approach", "recovery_maneuver") & (following < 0)
+    open_ended = _is(kind, "recovery_maneuver") & (following < 0)
+    open_ended |= _is(kind, "approach") & (following < 0) & (slot < 0)
     open_ended |= _is(kind, "transport") & (later < 0)
     if features.gripping is None and features.object_position is None:
         # fingers that closed and with which nothing was done after may have closed on nothing
