@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sima2.io.formats import Dataset
     from sima2.tasks.plan import EpisodePlan, Injection
     from sima2.tasks.settings import PhysicsSettings
+    from sima2.tasks.simulator import SimulatorSettings
 
 BACKENDS = ("synthetic", "dataset", "mujoco")
 SOURCES = {"synthetic": "synthetic", "lerobot": "dataset", "mujoco": "mujoco"}
@@ -97,6 +99,30 @@ class SyntheticSource:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SimulatedSource:
+    """The physics simulator."""
+
+    plan: EpisodePlan
+    settings: SimulatorSettings
+
+    @property
+    def episodes(self) -> int:
+        """How many were planned."""
+        return len(self.plan)
+
+    def read(self, start: int, stop: int) -> Intake:
+        """Simulate a span of the plan."""
+        from sima2.tasks.simulator import simulate
+
+        made = simulate(self.plan.take(np.arange(start, min(stop, len(self.plan)))), self.settings)
+        return Intake(made.batch, made.outcome, QuarantineTable.empty(), made.truth)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Nothing to warn of."""
+        return {"warnings": [], "not_assessed": [], "column_map": None}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RecordedSource:
     """A recorded data set."""
 
@@ -149,8 +175,8 @@ class Sima2Client:
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise UnknownNameError("backend", self.backend, BACKENDS)
-        if self.backend == "mujoco":
-            raise MissingExtraError("the simulator", "sim")
+        if self.backend == "mujoco" and find_spec("mujoco") is None:
+            raise MissingExtraError("mujoco", "sim")
         if self.backend == "dataset" and self.path is None:
             raise UsageError("a recorded source needs the path of its data set (--path)")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
@@ -181,9 +207,8 @@ class Sima2Client:
             UnknownNameError: for an unknown name, naming the valid ones.
         """
         from sima2.tasks.plan import rollouts_plan
-        from sima2.tasks.synthetic import generate
 
-        if self.backend != "synthetic":
+        if self.backend == "dataset":
             raise UsageError(f"the {self.backend} backend makes no rollouts on request: use batches()")
         plan = rollouts_plan(
             family,
@@ -194,7 +219,14 @@ class Sima2Client:
             seed=self.seed,
             inject=inject,
         )
-        made = generate(plan, self._physics())
+        if self.backend == "mujoco":
+            from sima2.tasks.simulator import simulate
+
+            made = simulate(plan, self._cell())
+        else:
+            from sima2.tasks.synthetic import generate
+
+            made = generate(plan, self._physics())
         return Pumped(made.batch, made.outcome, made.truth)
 
     def source(self, *, mix: str = "hardening", families: tuple[str, ...] = (), episodes: int | None = None) -> Source:
@@ -207,6 +239,11 @@ class Sima2Client:
             return RecordedSource(dataset, episodes)
         from sima2.tasks.plan import mix_plan
 
+        if self.backend == "mujoco":
+            from sima2.tasks.simulator import SIMULATED
+
+            plan = mix_plan(mix, families=families or SIMULATED, episodes=episodes, seed=self.seed)
+            return SimulatedSource(plan, self._cell())
         return SyntheticSource(mix_plan(mix, families=families, episodes=episodes, seed=self.seed), self._physics())
 
     def batches(
@@ -223,6 +260,11 @@ class Sima2Client:
         source = self.source(mix=mix, families=families, episodes=episodes)
         for start in range(0, source.episodes, batch_size):
             yield source.read(start, min(start + batch_size, source.episodes))
+
+    def _cell(self) -> SimulatorSettings:
+        from sima2.tasks.simulator import SimulatorSettings
+
+        return SimulatorSettings(rates_hz=(self.rate_hz,))
 
     def _physics(self) -> PhysicsSettings:
         from sima2.tasks.settings import PhysicsSettings

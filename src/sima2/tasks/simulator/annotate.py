@@ -1,0 +1,289 @@
+"""Truth of one episode by the written convention, from what the controller was about and what touched what.
+
+The controller's stage names the action. Three things overrule it: an unintended contact that carries force is a
+``collision`` until it ends; a load that moves in the hand against the command is a ``slip`` until it is held again, or
+lost and at rest; and the border of lifting and carrying is where the motion turns sideways. What a mishap leaves of the
+stage it interrupted belongs to the correction that follows, or to the same action where the load is still held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.vocabulary import LABELS
+from sima2.tasks.simulator.physics import World
+from sima2.tasks.simulator.recording import COLUMNS, Recording
+
+Reals = NDArray[np.float64]
+Masks = NDArray[np.bool_]
+
+SHORTEST_S: Final = 0.1
+"""s, the shortest segment. Source: the annotation convention."""
+_PUSHED_N: Final = 1.5
+"""N that make a touch a collision."""
+_SLIDES: Final = (0.025, 0.01)
+"""m/s in the hand at which a slip begins and ends."""
+_SLID_M: Final = 0.005
+"""m in the hand below which nothing has slipped."""
+_RESTS: Final = 0.03
+"""m/s below which a lost object lies still."""
+_FALLS_S: Final = 1.5
+"""s after which a lost object is no longer watched."""
+_HOLDING: Final = ("lift", "transport", "place", "pull", "wipe")
+_RESTING: Final = ("grasp", "lift", "place", "wipe", "release", "push", "recovery_maneuver")
+"""Stages in which hand and load may touch what the load lies on."""
+_SUPPORTS: Final = ("world", "target", "bin_a", "bin_b")
+_HAND: Final = ("hand", "finger_left", "finger_right")
+
+
+@dataclass(slots=True)
+class Piece:
+    """One true segment."""
+
+    label: str
+    body: str
+    start: int
+    stop: int
+    recovery: bool
+    reason: str = ""
+    """Why it failed, empty where it did not."""
+
+
+def annotate(recording: Recording, world: World) -> list[Piece]:
+    """Segments of an episode in order, gap-free."""
+    rate = world.scenario.rate_hz
+    least = max(1, round(SHORTEST_S * rate))
+    hit, blamed = _collisions(recording, world, least)
+    slip = _slips(recording, world, least) & ~hit
+    pieces: list[Piece] = []
+    stages, stage = recording.stages, np.array(recording.stage)
+    code = np.where(hit, 1, np.where(slip, 2, 0))
+    edge = np.flatnonzero((np.diff(stage) != 0) | (np.diff(code) != 0)) + 1
+    cuts = [0, *edge.tolist(), len(stage)]
+    for start, stop in pairwise(cuts):
+        here = stages[stage[start]]
+        if code[start] == 1:
+            reason = here.reason if here.reason == "obstructed" else "collision"
+            pieces.append(Piece("collision", blamed[start], start, stop, here.recovery, reason))
+        elif code[start] == 2:
+            held = recording.held[start]
+            pieces.append(Piece("slip", "handle" if held == "drawer" else held, start, stop, here.recovery, "slip"))
+        else:
+            label = _remainder(recording, world, stage, code, start, stop)
+            same = label == here.label
+            body = here.body if same else ""
+            last = stop == len(stage) or stage[stop] != stage[start]
+            pieces.append(Piece(label, body, start, stop, here.recovery, here.reason if last and same else ""))
+    _lift_ends(pieces, recording, rate)
+    _contact_starts(pieces, recording, world)
+    pieces = _joined(pieces, least)
+    _blame(pieces)
+    return pieces
+
+
+def _remainder(
+    recording: Recording, world: World, stage: NDArray[Any], code: NDArray[Any], start: int, stop: int
+) -> str:
+    """Label of undisturbed frames: their stage's, unless a mishap in the same stage took the load away."""
+    here = recording.stages[int(stage[start])]
+    spoiled = start > 0 and stage[start - 1] == stage[start] and code[start - 1] > 0
+    if not spoiled or here.label not in _HOLDING or _held(recording, world)[start:stop].mean() > 0.5:
+        return here.label
+    later = stage[stop:]
+    following = recording.stages[int(later[0])].label if len(later) else "retreat"
+    return following if following in ("recovery_maneuver", "retreat") else here.label
+
+
+def _held(recording: Recording, world: World) -> Masks:
+    """Whether both fingers touch what the hand means to hold, shape (t,)."""
+    touching = np.stack(recording.touching)
+    held = np.array([world.body[name] for name in recording.held])
+    t = np.arange(len(held))
+    left, right = world.body["finger_left"], world.body["finger_right"]
+    both: Masks = touching[t, left, held] & touching[t, right, held]
+    return both
+
+
+def _collisions(recording: Recording, world: World, least: int) -> tuple[Masks, list[str]]:
+    """Frames of unintended contact, and the body that was met."""
+    touching = np.stack(recording.touching)
+    force = np.sqrt(np.square(np.stack(recording.rows)[:, COLUMNS["contact"]]).sum(axis=1))
+    held, frames = _held(recording, world), len(recording.rows)
+    hand = [world.body[name] for name in _HAND]
+    supports = [world.body[name] for name in _SUPPORTS if name in world.body]
+    others = [name for name in world.body if name not in _HAND]
+    met = np.zeros((frames, len(world.body)), np.bool_)
+    for number, stage in enumerate(recording.stages):
+        rows = np.flatnonzero(np.array(recording.stage) == number)
+        if not len(rows):
+            continue
+        load = world.body[recording.held[rows[0]]]
+        wiped = {world.body["target"]} if world.scenario.family.skeleton == "wipe" else set()
+        own = wiped | {load, world.body.get("drawer" if stage.body == "handle" else stage.body, load)}
+        for name in others:
+            body = world.body[name]
+            if body not in own and (body not in supports or stage.label not in _RESTING):
+                met[rows, body] |= touching[rows][:, hand, body].any(axis=1)
+                met[rows, body] |= touching[rows, load, body] & held[rows]
+    hits = met.any(axis=1) & (force > _PUSHED_N)
+    hits = _closed(hits, least)
+    names = {number: name for name, number in world.body.items()}
+    blamed = [""] * frames
+    for start, stop in _runs(hits):
+        body = names[int(np.argmax(met[start:stop].sum(axis=0)))]
+        hits[start : min(frames, max(stop, start + least))] = True
+        for k in range(start, min(frames, max(stop, start + least))):
+            blamed[k] = body
+    return hits, blamed
+
+
+def _slips(recording: Recording, world: World, least: int) -> Masks:
+    """Frames in which a load slides in the hand or falls out of it."""
+    rate = world.scenario.rate_hz
+    rows, bodies = np.stack(recording.rows), np.stack(recording.bodies)
+    order = list(world.scenario.names)
+    slot = np.array([order.index("handle" if name == "drawer" else name) for name in recording.held])
+    t = np.arange(len(rows))
+    load = bodies[t, slot, :3]
+    turn = rows[:, COLUMNS["rotation"]].reshape(-1, 3, 3)
+    inside = np.einsum("tji,tj->ti", turn, load - rows[:, COLUMNS["ee_position"]])
+    sliding, moving = _speed(inside, rate), _speed(load, rate)
+    held = _held(recording, world)
+    rests = _rests(recording, world)
+    slips = np.zeros(len(rows), np.bool_)
+    stage = np.array(recording.stage)
+    k = 1
+    while k < len(rows):
+        here = recording.stages[stage[k]]
+        meant = here.label in _HOLDING and not 0 <= here.opened <= k and held[k - 1] and slot[k] == slot[k - 1]
+        meant &= not (here.label == "place" and rests[k])
+        if not meant or (sliding[k] < _SLIDES[0] and held[k]):
+            k += 1
+            continue
+        stop, lost = k + 1, 0
+        while stop < len(rows) and slot[stop] == slot[k]:
+            lost = 0 if held[stop] else lost + 1
+            if held[stop] and sliding[stop] < _SLIDES[1]:
+                break
+            if lost and (moving[stop : stop + least].max() < _RESTS or lost > _FALLS_S * rate):
+                break
+            stop += 1
+        far = float(np.sqrt(np.square(inside[min(stop, len(rows) - 1)] - inside[k - 1]).sum()))
+        if far > _SLID_M and (stop - k >= least or lost):
+            slips[k : max(stop, min(len(rows), k + least))] = True
+        k = stop + 1
+    return slips
+
+
+def _rests(recording: Recording, world: World) -> Masks:
+    """Whether what the hand means to hold touches something to lie on, shape (t,)."""
+    touching = np.stack(recording.touching)
+    held = np.array([world.body[name] for name in recording.held])
+    supports = [world.body[name] for name in _SUPPORTS if name in world.body]
+    found: Masks = touching[np.arange(len(held)), held][:, supports].any(axis=1)
+    return found
+
+
+def _speed(place: Reals, rate: float) -> Reals:
+    """m/s between frames, shape (t,)."""
+    step = np.zeros(len(place))
+    step[1:] = np.sqrt(np.square(np.diff(place, axis=0)).sum(axis=1)) * rate
+    return step
+
+
+def _lift_ends(pieces: list[Piece], recording: Recording, rate: float) -> None:
+    """A lift begins when the load rises and ends where the hand moves sideways faster than up."""
+    hand = np.stack(recording.rows)[:, COLUMNS["ee_position"]]
+    velocity = np.gradient(hand, axis=0) * rate if len(hand) > 1 else np.zeros_like(hand)
+    for before, after in pairwise(pieces):
+        if (before.label, after.label) == ("grasp", "lift") and after.stop - after.start > 2:
+            risen = hand[after.start : after.stop, 2] - hand[after.start, 2] > 0.002
+            after.start += min(int(np.argmax(risen)) if risen.any() else 0, after.stop - after.start - 1)
+            before.stop = after.start
+        if (before.label, after.label) == ("lift", "transport"):
+            own = velocity[after.start : after.stop]
+            sideways = np.sqrt(np.square(own[:, :2]).sum(axis=1)) > np.abs(own[:, 2])
+            shift = int(np.argmax(sideways)) if sideways.any() else 0
+            after.start += min(shift, after.stop - after.start - 1)
+            before.stop = after.start
+
+
+def _contact_starts(pieces: list[Piece], recording: Recording, world: World) -> None:
+    """Wiping begins with the pressure, pushing with the touch."""
+    rows, touching = np.stack(recording.rows), np.stack(recording.touching)
+    pressed = np.sqrt(np.square(rows[:, COLUMNS["contact"]]).sum(axis=1)) > _PUSHED_N
+    fingers = [world.body[name] for name in _HAND]
+    for before, after in pairwise(pieces):
+        if after.label not in ("wipe", "push") or before.label not in ("transport", "approach", "recovery_maneuver"):
+            continue
+        begun = pressed[after.start : after.stop]
+        if after.label == "push":
+            begun = np.any(touching[after.start : after.stop, fingers, world.body[after.body]], axis=1)
+        after.start += min(int(np.argmax(begun)) if begun.any() else 0, after.stop - after.start - 1)
+        before.stop = after.start
+
+
+def _joined(pieces: list[Piece], least: int) -> list[Piece]:
+    """Equal neighbours that did not fail are one; what is too short goes to what came before."""
+    result: list[Piece] = []
+    for piece in pieces:
+        last = result[-1] if result else None
+        same = last is not None and (last.label, last.body) == (piece.label, piece.body)
+        anomaly = piece.label in ("collision", "slip")
+        if last is not None and same and (anomaly or not last.reason):
+            last.stop, last.reason = piece.stop, last.reason or piece.reason
+        elif last is not None and piece.stop - piece.start < least and not anomaly:
+            last.stop = piece.stop
+        else:
+            result.append(piece)
+    for before, piece in pairwise(result):
+        if piece.label == "slip" and piece.stop - piece.start < least:
+            before.stop, piece.start = piece.stop, piece.stop
+    result = [piece for piece in result if piece.stop > piece.start]
+    if len(result) > 1 and result[0].stop - result[0].start < least:
+        result[1].start = result[0].start
+        del result[0]
+    return result
+
+
+def _blame(pieces: list[Piece]) -> None:
+    """A slip is a drop where the load was off its support; what a mishap interrupts has failed for the same reason."""
+    for before, after in pairwise(pieces):
+        if after.label == "slip":
+            after.reason = "drop" if before.label in ("lift", "transport", "place") else "gripper_slip"
+        interrupts = after.label in ("collision", "slip") and before.label not in ("collision", "slip", "idle")
+        if interrupts and before.label != "recovery_maneuver":
+            before.reason = after.reason
+    for piece in pieces[:1]:
+        if piece.label == "slip":
+            piece.reason = "gripper_slip"
+
+
+def _closed(mask: Masks, gap: int) -> Masks:
+    """Gaps shorter than ``gap`` between true frames filled."""
+    mask = mask.copy()
+    on = np.flatnonzero(mask)
+    for a, b in pairwise(on):
+        if 1 < b - a <= gap:
+            mask[a:b] = True
+    return mask
+
+
+def _runs(mask: Masks) -> list[tuple[int, int]]:
+    """Half-open runs of true frames."""
+    padded = np.concatenate([[False], mask, [False]])
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def labels_of(pieces: list[Piece], frames: int) -> NDArray[np.int8]:
+    """Label of each frame, index into ``vocabulary.LABELS``."""
+    label = np.zeros(frames, np.int8)
+    for piece in pieces:
+        label[piece.start : piece.stop] = LABELS.index(piece.label)
+    return label

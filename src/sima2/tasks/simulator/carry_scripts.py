@@ -1,0 +1,227 @@
+"""Scripts that lift something and put it down elsewhere, with what may go wrong on the way."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.tasks.simulator.controller import up
+from sima2.tasks.simulator.recording import Stage
+from sima2.tasks.simulator.scenario import VASE_HEIGHT, free_spot
+from sima2.tasks.simulator.skills import SURFACE, Skills
+
+Reals = NDArray[np.float64]
+
+_DROPS: Final = ("drop", "drop_en_route")
+_BUMPS: Final = ("clutter_collision", "collision_lock")
+_UP: Final = np.array([0.0, 0.0, 0.1])
+
+
+class Carry:
+    """One attempt after another at bringing the item to its target."""
+
+    def __init__(self, skills: Skills) -> None:
+        self.skills = skills
+        self.world, self.made = skills.world, skills.made
+        self.goal = "bin_a" if self.made.family.name == "sort_objects" else "target"
+        self.high = float(skills.rng.uniform(0.15, 0.2))
+        if self._clear() and skills.rng.random() < 0.4:
+            self.high = float(skills.rng.uniform(0.07, 0.15))
+
+    def _clear(self) -> bool:
+        """Whether the straight way passes well clear of the vase."""
+        start, end, vase = (self.made.place[body][:2] for body in ("item", self.goal, "vase"))
+        way = end - start
+        share = float(np.clip((vase - start) @ way / (way @ way), 0.0, 1.0))
+        return float(np.sqrt(np.square(start + share * way - vase).sum())) > 0.13
+
+    def spot(self, target: str = "") -> Reals:
+        """Where the item's centre shall come to rest."""
+        place = self.made.place[target or self.goal]
+        return np.array([place[0], place[1], SURFACE + self._half()])
+
+    def _half(self) -> float:
+        """m, half the item's extent along the vertical as it lies in the hand."""
+        return self.skills.half_height("item")
+
+    def attempt(self, fault: str, *, miss: bool = False) -> str:
+        """Pick, carry, place; what it left behind where it failed, else empty.
+
+        ``lost``: out of the hand; ``placed``: let go at a wrong place; ``held``: stopped on its
+        way; ``blocked``: no way down.
+        """
+        skills = self.skills
+        if not skills.pick("item", miss=miss):
+            return "lost"
+        skills.control.recovering = False
+        low = fault in _BUMPS
+        if skills.lift("item", 0.05 if low else self.high):
+            return "lost"
+        return self.onward(fault)
+
+    def onward(self, fault: str) -> str:
+        """The rest, with the item in the hand."""
+        skills, world = self.skills, self.world
+        spot = self.spot("bin_b" if fault == "wrong_bin" else "")
+        if fault == "misalignment":
+            spot = spot + self._aside(0.045)
+        height = float(world.hand[2])
+        if fault in _DROPS:
+            if self._drop(spot, height):
+                return "lost"
+        else:
+            why = skills.carry("item", spot, height)
+            if why:
+                return "held" if why == "hit" else "lost"
+        skills.control.recovering = False
+        why, stage = skills.lower("item", spot)
+        if why == "lost":
+            return "lost"
+        if why == "high":
+            stage.reason = "obstructed"
+            return "blocked"
+        skills.open("item")
+        if fault == "unstable_place":
+            # someone pushes what was just put down, out between the fingers
+            away = world.turn()[:, 0] * (1.0 if skills.rng.random() < 0.5 else -1.0)
+            world.shove(
+                "item", away * float(np.sqrt(2 * 9.81 * max(self.made.friction, 0.6) * skills.rng.uniform(0.05, 0.06)))
+            )
+            skills.control.wait(0.6)
+        return self._judge(stage, fault)
+
+    def _aside(self, length: float) -> Reals:
+        angle = float(self.skills.rng.uniform(-np.pi, np.pi))
+        return length * np.array([np.cos(angle), np.sin(angle), 0.0])
+
+    def _judge(self, stage: Stage, fault: str) -> str:
+        """Whether the item lies where it shall."""
+        off = float(np.sqrt(np.square((self.world.where("item") - self.spot())[:2]).sum()))
+        if off <= 0.9 * self.made.family.tolerance:
+            return ""
+        stage.reason = "unstable" if fault == "unstable_place" else "misplaced"
+        return "placed"
+
+    def _drop(self, spot: Reals, height: float) -> bool:
+        """Carry on while the grip opens for a moment, or leaks until nothing holds."""
+        skills, control = self.skills, self.skills.control
+        control.begin("transport", "item")
+        goal = skills.over("item", spot)
+        goal[2] = height
+        way = goal - control.target
+        begin = control.target.copy()
+        share = float(skills.rng.uniform(0.1, 0.45))
+        leak = bool(skills.rng.random() < 0.5)
+        share *= 0.5 if leak else 1.0
+        inside = float((self.world.hand - self.world.where("item"))[2])
+        frame = [0]
+        rate = self.made.rate_hz
+
+        def fault() -> str:
+            gone = float((control.target - begin) @ way / (way @ way))
+            if gone > share or frame[0]:
+                frame[0] += 1
+                late = frame[0] / rate
+                if leak:
+                    control.weak = float(np.exp(-12.0 * late))
+                else:
+                    control.width = 0.094 if late < 0.3 else -0.02
+            fallen = float((self.world.hand - self.world.where("item"))[2]) - inside > 0.012
+            return skills.lost() and ("lost" if fallen else "")
+
+        return bool(control.move(goal, until=fault) or control.wait(1.0, until=fault))
+
+    def recover(self, state: str, mode: str, strategy: str) -> str:
+        """Put the failure right; what is still left behind."""
+        skills = self.skills
+        if state in ("held", "blocked"):
+            skills.back_off(_UP * 0.5, let_go=False)
+            if state == "held":
+                skills.control.begin("transport", "item")
+                skills.control.move(skills.control.target + up(VASE_HEIGHT))
+                return self.onward("")
+            self._set_aside()
+            self._clear_way()
+            return self.attempt("")
+        skills.back_off(_UP, let_go=True)
+        if state == "lost":
+            skills.wait_for_rest("item")
+        if strategy == "nudge" and state == "placed":
+            why = skills.push("item", self.spot())
+            skills.control.recovering = False
+            off = float(np.sqrt(np.square((self.world.where("item") - self.spot())[:2]).sum()))
+            if not why and off <= 0.9 * self.made.family.tolerance:
+                return ""
+            skills.back_off(_UP * 0.3, let_go=True)
+        return self.attempt("")
+
+    def in_vain(self, state: str, mode: str) -> str:
+        """An attempt to put it right that fails."""
+        skills = self.skills
+        loaded = state in ("held", "blocked")
+        skills.back_off(_UP * 0.3 if loaded else _UP, let_go=not loaded)
+        if state == "blocked":
+            return self.onward("")
+        if state == "held":
+            # the same way once more
+            why = skills.carry("item", self.world.where("vase"), float(self.world.hand[2]) - 0.03)
+            return "lost" if why == "lost" else "held"
+        skills.wait_for_rest("item")
+        skills.pick("item", miss=True)
+        return state
+
+    def _set_aside(self) -> None:
+        """Put the load down where there is room."""
+        skills = self.skills
+        spot = free_spot(self._taken("item")) + up(self._half())
+        if skills.carry("item", spot, float(self.world.hand[2])):
+            return
+        skills.lower("item", spot)
+        skills.open("item")
+        skills.leave()
+
+    def _clear_way(self) -> None:
+        """Take the vase off the target."""
+        skills = self.skills
+        spot = free_spot(self._taken("vase")) + up(0.5 * VASE_HEIGHT)
+        if skills.pick("vase", force=40.0) and not skills.lift("vase", 0.08):
+            skills.carry("vase", spot, float(self.world.hand[2]))
+            skills.lower("vase", spot)
+            skills.open("vase")
+            skills.leave()
+
+    def _taken(self, apart: str) -> dict[str, Reals]:
+        """Where everything is, apart from one body."""
+        return taken(self.skills, apart)
+
+    def abort(self, state: str) -> None:
+        """Let be what is."""
+        skills = self.skills
+        skills.control.recovering = False
+        if state in ("held", "blocked"):
+            skills.control.halt()
+            skills.rest()
+            return
+        skills.leave()
+        skills.go_home()
+
+
+def taken(skills: Skills, apart: str) -> dict[str, Reals]:
+    """Where everything is, apart from one body, m."""
+    moved = {body: skills.world.where(body) for body in skills.world.movable}
+    return {body: place for body, place in {**skills.made.place, **moved}.items() if body != apart}
+
+
+def errand(skills: Skills) -> None:
+    """Move the parcel to where there is room."""
+    made = skills.made
+    if not skills.pick("parcel", force=25.0) or skills.lift("parcel", 0.18):
+        return
+    spot = free_spot(taken(skills, "parcel"), float(skills.rng.uniform(0.0, 0.05))) + up(0.026)
+    if not skills.carry("parcel", spot, float(skills.world.hand[2])):
+        skills.lower("parcel", spot)
+        skills.open("parcel")
+    skills.leave()
+    skills.world.held = "drawer" if made.family.skeleton == "drawer" else "item"

@@ -1,0 +1,166 @@
+"""The hand under control: joint impedance towards a target pose that damped least squares turns into joint angles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.tasks.simulator.physics import ARM, OPEN_M, World, engine
+from sima2.tasks.simulator.recording import Recording, Stage
+
+Reals = NDArray[np.float64]
+
+_REST: Final = np.array([0.0, 0.15, 0.0, 1.9, 0.0, math.pi - 2.05, 0.0])
+"""rad, posture the spare joint is drawn to."""
+_DAMPING: Final = 0.02
+_POSTURE: Final = 0.05
+_LEASH: Final = 0.03
+"""m by which the target may lead the hand: more would wind up against what does not give."""
+_FINGERS: Final = 0.11
+"""m/s at which the fingers' target moves."""
+_SQUEEZE: Final = 0.03
+"""m by which the width's target may lead the width."""
+HOME: Final = np.array([0.36, 0.0, 0.30])
+"""m, where the hand rests."""
+
+
+def up(height: float) -> Reals:
+    """That much along the vertical, m."""
+    return np.array([0.0, 0.0, height])
+
+
+class OutOfTime(Exception):
+    """The episode lasted as long as it may."""
+
+
+class Controller:
+    """Moves a world's hand and writes the frames down."""
+
+    def __init__(self, world: World, longest_s: float) -> None:
+        mj = engine()
+        self.world = world
+        self.recording = Recording()
+        self.rate = world.scenario.rate_hz
+        self.target = HOME.copy()
+        """m, where the hand shall be."""
+        self.yaw = 0.0
+        """rad, of the hand about the vertical."""
+        self.width = OPEN_M
+        self.force = 20.0
+        """N, limit of the grip."""
+        self.weak = 1.0
+        """Share of the grip's limit that the gripper really gives."""
+        self.recovering = False
+        self._last = int(longest_s * self.rate)
+        self._mirror: Any = mj.MjData(world.model)
+        self._q = _REST.copy()
+        for _ in range(60):
+            self._solve()
+        world.start(self._q, self.width)
+        self._width = self.width
+
+    def begin(self, label: str, body: str = "") -> Stage:
+        """A new stage from the next frame on."""
+        stage = Stage(label, body, self.recovering)
+        self.recording.stages.append(stage)
+        return stage
+
+    def tick(self) -> None:
+        """One control period towards the present target."""
+        if len(self.recording.rows) >= self._last:
+            raise OutOfTime
+        world = self.world
+        gap = self.target - world.hand
+        far = float(np.sqrt(np.square(gap).sum()))
+        if far > _LEASH:
+            self.target = world.hand + gap * (_LEASH / far)
+        before = self._q.copy()
+        for _ in range(2):
+            self._solve()
+        step = _FINGERS / self.rate
+        if self.width > self._width:
+            # what squeezed lets go at once
+            self._width = max(self._width, min(self.width, world.width - 0.002))
+        self._width += min(max(self.width - self._width, -step), step)
+        self._width = max(self._width, world.width - _SQUEEZE, -0.02)
+        world.advance(self._q, (self._q - before) * self.rate, self._width, self.force * self.weak)
+        self.recording.write(world)
+
+    def _solve(self) -> None:
+        """One step of damped least squares towards target and yaw, drawn to the resting posture where free."""
+        mj, model, mirror = engine(), self.world.model, self._mirror
+        mirror.qpos[:ARM] = self._q
+        mj.mj_kinematics(model, mirror)
+        mj.mj_comPos(model, mirror)
+        jacobian = np.zeros((6, int(model.nv)))
+        mj.mj_jacSite(model, mirror, jacobian[:3], jacobian[3:], self.world.tcp)
+        jacobian = jacobian[:, :ARM]
+        turn = mirror.site_xmat[self.world.tcp].reshape(3, 3)
+        c, s = math.cos(self.yaw), math.sin(self.yaw)
+        # columns of the wanted rotation: fingers close along y, the hand points down
+        wanted = np.array([[-c, -s, 0.0], [-s, c, 0.0], [0.0, 0.0, -1.0]])
+        error = np.zeros(6)
+        error[:3] = self.target - mirror.site_xpos[self.world.tcp]
+        for k in range(3):
+            a, b = turn[:, k], wanted[:, k]
+            error[3:] += 0.5 * np.array(
+                [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+            )
+        square = jacobian @ jacobian.T + _DAMPING**2 * np.eye(6)
+        change = np.linalg.solve(square, np.stack([error, jacobian @ (_POSTURE * (_REST - self._q))], axis=1))
+        change = jacobian.T @ (change[:, 0] - change[:, 1]) + _POSTURE * (_REST - self._q)
+        most = float(np.abs(change).max())
+        self._q = self._q + change * min(1.0, 0.3 / max(most, 1e-9))
+
+    def move(
+        self,
+        goal: Reals,
+        *,
+        speed: float = 0.0,
+        yaw: float | None = None,
+        arc: float = 0.0,
+        until: Callable[[], str] | None = None,
+    ) -> str:
+        """Minimum-jerk motion of the target; ends early where ``until`` tells a reason, which is returned."""
+        start, turned = self.target.copy(), self.yaw
+        way = float(np.sqrt(np.square(goal - start).sum())) + 1.5 * abs(arc)
+        turn = 0.0 if yaw is None else math.remainder(yaw - turned, math.pi)
+        seconds = max(way / (speed or self.world.scenario.speed), 0.25, abs(turn) / 1.2)
+        count = max(2, math.ceil(seconds * self.rate))
+        for k in range(1, count + 1):
+            s = k / count
+            share = s**3 * (10 - 15 * s + 6 * s * s)
+            offset = share * (goal - start)
+            offset[2] += arc * math.sin(math.pi * share) ** 2
+            self.target = start + offset
+            self.yaw = turned + share * turn
+            self.tick()
+            why = until() if until else ""
+            if why:
+                return why
+        return ""
+
+    def wait(self, seconds: float, until: Callable[[], str] | None = None) -> str:
+        """Hold the target; ends early where ``until`` tells a reason."""
+        for _ in range(max(1, round(seconds * self.rate))):
+            self.tick()
+            why = until() if until else ""
+            if why:
+                return why
+        return ""
+
+    def halt(self) -> None:
+        """From here on the hand shall stay where it is."""
+        self.target = self.world.hand
+
+    def finger(self, width: float, seconds: float) -> None:
+        """Move the fingers until they arrive or are stopped, ``seconds`` at most."""
+        self.width = width
+        for _ in range(max(2, math.ceil(seconds * self.rate))):
+            self.tick()
+            if abs(self.world.width - width) < 0.002:
+                return

@@ -1,0 +1,82 @@
+"""The script of an episode: which skills in which order, what is made to fail, and how it is put right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from sima2.tasks.simulator.carry_scripts import Carry, errand
+from sima2.tasks.simulator.contact_scripts import Drawer, Wipe
+from sima2.tasks.simulator.controller import Controller, OutOfTime
+from sima2.tasks.simulator.physics import World
+from sima2.tasks.simulator.recording import Recording
+from sima2.tasks.simulator.scenario import Scenario
+from sima2.tasks.simulator.settings import SimulatorSettings
+from sima2.tasks.simulator.skills import Skills
+
+_PATIENCE = 2
+"""Attempts beyond those planned that a robot makes which is to succeed."""
+
+
+class Task(Protocol):
+    """A family's task: attempts, and what to do about what they leave behind (empty where all is well)."""
+
+    def attempt(self, fault: str) -> str:
+        """The whole task once."""
+        ...
+
+    def recover(self, state: str, mode: str, strategy: str) -> str:
+        """Put it right and finish."""
+        ...
+
+    def in_vain(self, state: str, mode: str) -> str:
+        """Try to, and fail."""
+        ...
+
+    def abort(self, state: str) -> None:
+        """Give up."""
+        ...
+
+
+_TASKS: dict[str, Callable[[Skills], Task]] = {"carry": Carry, "drawer": Drawer, "wipe": Wipe}
+
+
+def play(made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) -> tuple[Recording, World]:
+    """One episode from start to end: its frames, and the world as it was left."""
+    world = World(made)
+    control = Controller(world, settings.longest_s)
+    skills = Skills(control, rng, settings)
+    task = _TASKS[made.family.skeleton](skills)
+    try:
+        _follow(task, skills)
+    except OutOfTime:
+        control.recording.stages[-1].reason = "timeout"
+    return control.recording, world
+
+
+def _follow(task: Task, skills: Skills) -> None:
+    plan = skills.made.plan
+    template, mode, strategy = plan["template"], plan["failure_mode"], plan["recovery_strategy"]
+    if skills.rng.random() < 0.3:
+        skills.rest()
+    if template == "mixed" or skills.rng.random() < skills.settings.errand:
+        errand(skills)
+    state = task.attempt(mode)
+    if template == "failure":
+        for _ in range(plan["attempts"]):
+            state = task.in_vain(state, mode) if state else state
+    else:
+        for _ in range(plan["attempts"] - 1):
+            state = task.in_vain(state, mode) if state else state
+        for _ in range(1 + _PATIENCE):
+            if state:
+                state = task.recover(state, mode, strategy)
+    if state:
+        task.abort(state)
+        return
+    skills.leave()
+    if template == "mixed":
+        errand(skills)
+    skills.go_home()

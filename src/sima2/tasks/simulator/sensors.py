@@ -1,0 +1,87 @@
+"""What the robot's sensors make of the true frames: noise, late and lost poses."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.tasks.simulator.physics import World
+from sima2.tasks.simulator.recording import COLUMNS, Recording
+from sima2.tasks.simulator.settings import SimulatorSettings
+
+Reals = NDArray[np.float64]
+
+_SEEN: Final = (0.85, 0.99)
+"""Pose confidence of objects in plain sight."""
+
+
+def sensed(recording: Recording, world: World, rng: np.random.Generator, settings: SimulatorSettings) -> dict[str, Any]:
+    """Channels of a rollout as keyword arguments."""
+    noise, true = settings.noise, np.stack(recording.rows)
+    t = len(true)
+
+    def noisy(name: str, sigma: float) -> Reals:
+        value = true[:, COLUMNS[name]]
+        return value + noise.scale * sigma * rng.standard_normal(value.shape)
+
+    contact = np.sqrt(np.square(true[:, COLUMNS["contact"]]).sum(axis=1))
+    jitter = noise.scale * np.hypot(noise.contact_n, noise.contact_share * contact) * rng.standard_normal(t)
+    clock = np.clip(noise.scale * noise.clock_s * rng.standard_normal(t), -0.2 * world.period, 0.2 * world.period)
+    time = np.arange(t) * world.period + clock
+    objects: dict[str, dict[str, Reals]] = {
+        "object_position": {},
+        "object_orientation": {},
+        "object_confidence": {},
+    }
+    pose = np.stack(recording.bodies)
+    unseen = _burst(world, rng, settings, t)
+    for slot, (body, name) in enumerate(world.scenario.names.items()):
+        place = pose[:, slot, :3] + noise.scale * noise.object_m * rng.standard_normal((t, 3))
+        turn = _unit(pose[:, slot, 3:] + noise.scale * 0.5 * noise.object_rad * rng.standard_normal((t, 4)))
+        sure = rng.uniform(*_SEEN) + noise.scale * noise.confidence * rng.standard_normal(t)
+        if body == unseen[0]:
+            place[unseen[1]] = turn[unseen[1]] = np.nan
+            sure[unseen[1]] = 0.1
+        objects["object_position"][name] = place
+        objects["object_orientation"][name] = turn
+        objects["object_confidence"][name] = np.clip(sure, 0.0, 1.0)
+    turn = _quaternions(true[:, COLUMNS["rotation"]].reshape(t, 3, 3))
+    return {
+        "time": time - time[0],
+        "joint_position": noisy("joint_position", noise.joint_rad),
+        "joint_velocity": noisy("joint_velocity", noise.joint_speed),
+        "joint_torque": noisy("joint_torque", noise.joint_torque),
+        "ee_position": noisy("ee_position", noise.ee_m),
+        "ee_orientation": _unit(turn + noise.scale * 0.5 * noise.ee_rad * rng.standard_normal((t, 4))),
+        "gripper_width": np.maximum(noisy("gripper_width", noise.width_m), 0.0),
+        "grip_force": np.maximum(noisy("grip_force", noise.grip_n), 0.0),
+        "contact_force": np.abs(contact + jitter),
+        **objects,
+    }
+
+
+def _burst(world: World, rng: np.random.Generator, settings: SimulatorSettings, t: int) -> tuple[str, slice]:
+    """One object that is not seen for a while, in some episodes."""
+    happens, which, start, seconds = rng.random(4)
+    names = list(world.scenario.names)
+    if happens > settings.values.dropouts:
+        return "", slice(0, 0)
+    first = int(start * t)
+    return names[int(which * len(names))], slice(first, first + int((0.1 + 0.5 * seconds) / world.period))
+
+
+def _quaternions(turn: Reals) -> Reals:
+    """Unit quaternions w x y z of rotations, without jumps of sign; shapes (t, 3, 3) and (t, 4)."""
+    from scipy.spatial.transform import Rotation
+
+    found = np.roll(Rotation.from_matrix(turn).as_quat(), 1, axis=1)
+    flips = np.ones(len(found))
+    flips[1:] = np.where((found[1:] * found[:-1]).sum(axis=1) < 0, -1.0, 1.0)
+    return found * np.cumprod(flips)[:, None]
+
+
+def _unit(quaternion: Reals) -> Reals:
+    unit: Reals = quaternion / np.sqrt(np.square(quaternion).sum(axis=1, keepdims=True))
+    return unit

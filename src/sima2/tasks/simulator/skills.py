@@ -1,0 +1,268 @@
+"""What the robot can do: approach, grasp, lift, carry, place, push, back off; each names its stage and why it ended.
+
+A skill acts on what the robot would know: its own forces and widths, and where it sees the objects.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.tasks.simulator.controller import HOME, Controller, up
+from sima2.tasks.simulator.physics import OPEN_M, World, engine
+from sima2.tasks.simulator.recording import Stage
+from sima2.tasks.simulator.scenario import Scenario
+from sima2.tasks.simulator.settings import SimulatorSettings
+
+Reals = NDArray[np.float64]
+
+SURFACE: Final = 0.006
+"""m, top of trays, mats and bin floors above the table."""
+_HIT: Final = 5.0
+"""N of external force at which a carried or empty hand stops."""
+_FEEL: Final = 0.4
+"""N below which the fingers feel nothing between them."""
+_STRONG: Final = 70.0
+"""N the gripper can give."""
+
+
+class Skills:
+    """Skills of one episode's robot."""
+
+    def __init__(self, control: Controller, rng: np.random.Generator, settings: SimulatorSettings) -> None:
+        self.control = control
+        self.world: World = control.world
+        self.made: Scenario = control.world.scenario
+        self.rng = rng
+        self.settings = settings
+        self.grip = self._needed_grip()
+        self._nothing = 0
+
+    def _needed_grip(self) -> float:
+        """N: twice what friction needs to carry, pull or wipe."""
+        load = {"drawer": 15.0 + 2.0 * self.made.mass, "wipe": 12.0}.get(self.made.family.skeleton, 0.0)
+        load = load or 12.0 * self.made.mass
+        return float(np.clip(2.0 * load / (2.0 * self.made.friction), 6.0, _STRONG))
+
+    # what the robot notices
+
+    def lost(self) -> str:
+        """Nothing has been between the fingers for a tenth of a second."""
+        self._nothing = self._nothing + 1 if self.world.grip < _FEEL else 0
+        return "lost" if self._nothing > 0.1 * self.made.rate_hz else ""
+
+    def hit(self) -> str:
+        """Something pushes against hand or load."""
+        return "hit" if float(np.abs(self.world.contact).max()) > _HIT else ""
+
+    def lost_or_hit(self) -> str:
+        """Either."""
+        return self.lost() or self.hit()
+
+    # benign irregularities
+
+    def sometimes(self) -> bool:
+        """Whether one of them happens."""
+        return bool(self.rng.random() < self.settings.pause)
+
+    def _linger(self, label: str, body: str) -> None:
+        """A pause: too short to be one, or idle."""
+        seconds = float(self.rng.uniform(0.15, 1.2))
+        if seconds >= 0.5:
+            self.control.begin("idle")
+        self.control.wait(seconds)
+        self.control.begin(label, body)
+
+    # skills
+
+    def approach(self, body: str, *, bias: Reals | None = None, until_hit: bool = False) -> tuple[str, float]:
+        """Over the body, then down to where the fingers may close; the reason it ended and the width there."""
+        control, world = self.control, self.world
+        control.begin("approach", body)
+        control.width = OPEN_M
+        spot, yaw, width = self.graspable(body)
+        spot = spot + (np.zeros(3) if bias is None else bias)
+        above = spot + up(float(self.rng.uniform(0.08, 0.12)))
+        if control.target[2] < above[2] - 0.02:
+            control.move(np.array([*control.target[:2], above[2] + 0.03]))
+        control.move(above, yaw=yaw)
+        if self.sometimes():
+            self._linger("approach", body)
+        if self.sometimes():  # a second look that nothing called for
+            away = above + np.array([*self.rng.uniform(-0.05, 0.05, 2), 0.03])
+            control.move(away)
+            control.move(above)
+        why = control.move(spot, speed=0.6 * self.made.speed, until=self.hit if until_hit else None)
+        if not until_hit:
+            control.wait(2.0 / self.made.rate_hz)
+        return why, width if body != "parcel" else min(width, world.width)
+
+    def graspable(self, body: str) -> tuple[Reals, float, float]:
+        """Where between the fingertips to have a body, the hand's yaw, and its width there, however it lies."""
+        centre = self.world.where(body)
+        size, turn, upright = self._lies(body)
+        sides = [1] if body == "handle" else [k for k in range(3) if k != upright]
+        across = min(sides, key=lambda k: (round(float(size[k]), 6), k != 1))
+        axis = turn[:, across]
+        yaw = math.remainder(math.atan2(-axis[0], axis[1]), math.pi)
+        half = float(size[upright])
+        spot = centre + up(max(0.0, half - 0.03))
+        if body != "handle":
+            spot[2] = max(spot[2], 0.013, centre[2] - half + 0.016)
+        return spot, yaw, 2.0 * float(size[across])
+
+    def half_height(self, body: str) -> float:
+        """m, half the extent along the vertical, however it lies."""
+        size, _, upright = self._lies(body)
+        return float(size[upright])
+
+    def _lies(self, body: str) -> tuple[Reals, Reals, int]:
+        """Half extents along a body's own axes, its rotation, and which axis is the most upright."""
+        shape = self.world.model.geom(body)
+        size = np.array(shape.size)
+        if int(shape.type[0]) == int(engine().mjtGeom.mjGEOM_CYLINDER):
+            size = np.array([size[0], size[0], size[1]])
+        turn = self.world.data.geom(body).xmat.reshape(3, 3)
+        return size, turn, int(np.argmax(np.abs(turn[2])))
+
+    def grasp(self, body: str, force: float | None = None) -> bool:
+        """Close the fingers; whether something is between them."""
+        control, world = self.control, self.world
+        stage = control.begin("grasp", body)
+        control.force = self.grip if force is None else force
+        control.width = -0.02
+        wanted = 0.6 * control.force * control.weak
+        for _ in range(round(1.4 * self.made.rate_hz)):
+            control.tick()
+            if world.grip > wanted or world.width < 0.003:
+                break
+        control.wait(float(self.rng.uniform(0.1, 0.3)))
+        self._nothing = 0
+        if world.grip < _FEEL or not world.holding("drawer" if body == "handle" else body):
+            stage.reason = "missed_grasp"
+            return False
+        return True
+
+    def pick(self, body: str, *, miss: bool = False, force: float | None = None) -> bool:
+        """Approach and grasp, beside the body if it is to be missed; whether it is held."""
+        self.world.held = "drawer" if body == "handle" else body
+        bias = None
+        if miss:
+            _, yaw, width = self.graspable(body)
+            side = 0.5 * (OPEN_M + width) + float(self.rng.uniform(0.022, 0.035))
+            bias = side * np.array([-math.sin(yaw), math.cos(yaw), 0.0]) * (1.0 if self.rng.random() < 0.5 else -1.0)
+        self.approach(body, bias=bias)
+        return self.grasp(body, force)
+
+    def lift(self, body: str, height: float) -> str:
+        """Straight up with the load."""
+        self.control.begin("lift", body)
+        return self.control.move(self.control.target + up(height), until=self.lost)
+
+    def over(self, body: str, spot: Reals) -> Reals:
+        """Where the hand must be for the load to be at a spot."""
+        return spot + (self.world.hand - self.world.where(body))
+
+    def carry(self, body: str, spot: Reals, height: float) -> str:
+        """Sideways until the load is above a spot; the reason it ended early."""
+        stage = self.control.begin("transport", body)
+        goal = self.over(body, spot)
+        goal[2] = max(height, goal[2] + 0.03)
+        why = self.control.move(goal, until=self.lost_or_hit)
+        if not why and self.sometimes():
+            self.control.wait(0.3)
+        if why == "hit":
+            stage.reason = "collision"
+        return why
+
+    def lower(self, body: str, spot: Reals) -> tuple[str, Stage]:
+        """Down until the load touches; ``high`` where that is well above the spot."""
+        stage = self.control.begin("place", body)
+        goal = self.over(body, spot) - up(0.004)
+        why = self.control.move(goal, speed=0.5 * self.made.speed, until=lambda: self.lost() or self._touches())
+        gap = float(self.world.where(body)[2] - spot[2])
+        self.control.halt()
+        return ("lost" if why == "lost" else "high" if gap > 0.02 else ""), stage
+
+    def _touches(self) -> str:
+        return "touch" if float(np.sqrt(np.square(self.world.contact).sum())) > 2.5 else ""
+
+    def open(self, body: str) -> None:
+        """Open the fingers and let the load settle."""
+        wide = self.graspable(body)[2] + 0.03
+        self.control.recording.let_go()
+        self.control.finger(min(OPEN_M, wide), 1.2)
+        self.control.wait(float(self.rng.uniform(0.2, 0.4)))
+
+    def leave(self, height: float = 0.12) -> None:
+        """Straight up and away."""
+        self.control.begin("retreat")
+        self.control.move(self.control.target + up(height))
+
+    def go_home(self, label: str = "retreat") -> None:
+        """Back to where the hand rests, and rest."""
+        self.control.begin(label)
+        self.control.width = OPEN_M if label == "retreat" else self.control.width
+        self.control.move(HOME.copy(), yaw=0.0)
+        self.rest()
+
+    def rest(self) -> None:
+        """Stay."""
+        self.control.begin("idle")
+        self.control.wait(float(self.rng.uniform(0.6, 1.2)))
+
+    def back_off(self, offset: Reals, *, let_go: bool) -> None:
+        """Stop, let go or not, and move away: a recovery maneuver."""
+        control = self.control
+        control.recovering = True
+        control.begin("recovery_maneuver")
+        control.halt()
+        control.wait(float(self.rng.uniform(0.2, 0.6)))
+        if let_go:
+            control.weak = 1.0
+            control.recording.let_go()
+            control.finger(OPEN_M, 1.2)
+        control.move(control.target + offset)
+
+    def wait_for_rest(self, body: str) -> None:
+        """Until the body lies still, 1.5 s at most."""
+        for _ in range(round(1.5 * self.made.rate_hz)):
+            if float(np.abs(self.world.velocity(body)).max()) < 0.01:
+                return
+            self.control.tick()
+
+    def push(self, body: str, spot: Reals) -> str:
+        """Push a body along the surface with closed fingers until it is at a spot."""
+        control, world = self.control, self.world
+        control.begin("recovery_maneuver")
+        control.force, control.width = 10.0, 0.0
+        control.finger(0.0, 1.2)
+        where = world.where(body)
+        way = (spot - where) * [1.0, 1.0, 0.0]
+        far = float(np.sqrt(np.square(way).sum()))
+        along = way / max(far, 1e-6)
+        size = world.model.geom(body).size
+        reach = float(max(size[0], size[1])) + 0.03
+        behind = where - along * reach
+        behind[2] = max(0.02, where[2])
+        yaw = math.remainder(math.atan2(along[1], along[0]), math.pi)
+        control.begin("approach", body)
+        control.move(np.array([behind[0], behind[1], where[2] + 0.14]), yaw=yaw)
+        control.move(behind, speed=0.6 * self.made.speed)
+        stage = control.begin("push", body)
+
+        def there() -> str:
+            left = float((spot - world.where(body)) @ along)
+            return "there" if left < 0.004 else ""
+
+        why = control.move(behind + along * (far + reach), speed=0.4 * self.made.speed, until=there)
+        control.halt()
+        control.wait(0.2)
+        off = (world.where(body) - spot)[:2]
+        if float(np.sqrt(np.square(off).sum())) > 0.9 * self.made.family.tolerance:
+            stage.reason = "misplaced"
+        self.leave()
+        return "" if why == "there" else "missed"

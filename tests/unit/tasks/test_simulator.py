@@ -1,0 +1,191 @@
+"""The simulator: physics, faults and the truth read off them."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mujoco")
+
+from sima2.client import Sima2Client
+from sima2.errors import MissingExtraError, UnknownNameError, UsageError
+from sima2.records.rollout import RolloutBatch
+from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
+from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES
+from sima2.tasks.plan import mix_plan, rollouts_plan
+from sima2.tasks.settings import PhysicsSettings, SensorNoise
+from sima2.tasks.simulator import SIMULATED, SimulatorSettings, simulate
+from sima2.tasks.synthetic import Generated
+
+SEEN = PhysicsSettings(dropouts=0.0)
+EXACT = SimulatorSettings(noise=SensorNoise(scale=0.0), values=SEEN, rates_hz=(30.0,), pause=0.0, errand=0.0)
+
+
+@cache
+def made(family: str, template: str, mode: str | None = None, count: int = 2, seed: int = 0) -> Generated:
+    return simulate(rollouts_plan(family, template=template, failure_mode=mode, count=count, seed=seed), EXACT)
+
+
+def frames(batch: RolloutBatch, episode: int) -> slice:
+    return slice(int(batch.offset[episode]), int(batch.offset[episode + 1]))
+
+
+def channels(batch: RolloutBatch) -> list[bytes]:
+    arrays = [*batch.arm.channels().values(), batch.time, batch.object_position, batch.object_orientation]
+    return [np.ascontiguousarray(array).tobytes() for array in arrays if array is not None]
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    plan = rollouts_plan("drawer_open", template="success", count=2, seed=4)
+    first, second = simulate(plan), simulate(plan)
+    assert channels(first.batch) == channels(second.batch)
+    assert first.truth.segments.label.tolist() == second.truth.segments.label.tolist()
+
+
+def test_another_seed_gives_another_episode() -> None:
+    one, other = (simulate(rollouts_plan("drawer_open", template="success", count=1, seed=s)) for s in (1, 2))
+    assert channels(one.batch) != channels(other.batch)
+
+
+def test_an_episode_is_the_same_alone_and_in_a_batch() -> None:
+    plan = rollouts_plan("drawer_open", count=3, seed=5)
+    whole, alone = simulate(plan), simulate(plan.take(np.array([2])))
+    assert channels(whole.batch.take(np.array([2]))) == channels(alone.batch)
+
+
+@pytest.mark.parametrize("family", SIMULATED)
+def test_plain_episodes_succeed_without_a_failure_event(family: str) -> None:
+    got = made(family, "success", count=4)
+    assert got.outcome.success.tolist() == [1.0] * 4
+    assert got.truth.episodes.event_frame.tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize(
+    ("family", "mode"),
+    [(family, mode) for family in SIMULATED for mode in ALL_FAMILIES[family].failure_modes],
+)
+def test_each_fault_yields_its_failure(family: str, mode: str) -> None:
+    got = made(family, "failure", mode)
+    assert got.outcome.success.tolist() == [0.0, 0.0]
+    expected = FAILURE_MODES[mode].reason
+    for row in got.truth.episodes.rows():
+        found = [r for r in got.truth.segments.rows() if r["episode_id"] == row["episode_id"] and r["failure_reason"]]
+        assert expected in {r["failure_reason"] for r in found}
+        assert row["event_frame"] >= 0
+        assert row["failure_mode"] == mode
+
+
+@pytest.mark.parametrize("family", ["drawer_open", "pick_and_place", "wipe_surface"])
+def test_a_recovery_fails_first_and_succeeds_in_the_end(family: str) -> None:
+    got = made(family, "recovery", count=3)
+    assert got.outcome.success.tolist() == [1.0] * 3
+    assert (got.truth.episodes.event_frame >= 0).all()
+    assert got.truth.frames.recovery.any()
+
+
+def test_what_is_carried_moves_with_the_hand() -> None:
+    got = made("pick_and_place", "success", count=4)
+    carried = got.truth.frames.label == LABELS.index("transport")
+    assert got.batch.object_position is not None
+    assert got.batch.arm.ee_position is not None
+    gap = got.batch.object_position[:, 0] - got.batch.arm.ee_position
+    for episode in range(len(got.batch)):
+        own = frames(got.batch, episode)
+        assert np.nanstd(gap[own][carried[own]], axis=0).max() < 0.01
+        travelled = np.ptp(got.batch.arm.ee_position[own][carried[own]], axis=0)
+        assert travelled.max() > 0.1
+
+
+def test_a_locked_drawer_does_not_move_however_hard_it_is_pulled() -> None:
+    got = made("drawer_open", "failure", "locked_joint")
+    names = got.batch.objects[0]
+    assert got.batch.object_position is not None
+    assert got.batch.arm.contact_force is not None
+    drawer = got.batch.object_position[:, names.index("drawer")]
+    pulled = got.truth.frames.label == LABELS.index("pull")
+    for episode in range(len(got.batch)):
+        own = frames(got.batch, episode)
+        assert np.nanmax(np.ptp(drawer[own], axis=0)) < 0.004
+        assert got.batch.arm.contact_force[own][pulled[own]].max() > 8.0
+
+
+def test_forces_are_nil_in_free_motion_and_felt_where_fingers_hold() -> None:
+    got = made("pick_and_place", "success", count=4)
+    label, arm = got.truth.frames.label, got.batch.arm
+    assert arm.contact_force is not None
+    assert arm.grip_force is not None
+    free = label == LABELS.index("retreat")
+    assert np.median(arm.contact_force[free]) < 0.1
+    assert np.median(arm.grip_force[label == LABELS.index("transport")]) > 2.0
+
+
+@pytest.mark.parametrize("family", SIMULATED)
+def test_truth_is_gap_free_and_of_the_vocabulary(family: str) -> None:
+    got = simulate(rollouts_plan(family, count=5, seed=2), SimulatorSettings(rates_hz=(20.0, 50.0)))
+    segments = got.truth.segments
+    assert set(segments.label) <= set(LABELS)
+    assert set(segments.outcome) <= set(OUTCOMES)
+    assert set(segments.failure_reason) <= set(REASONS)
+    for episode, name in enumerate(got.batch.episodes.episode_id):
+        mine = segments.take(segments.episode_id.isin(name))
+        assert mine.start_frame[0] == 0
+        assert mine.end_frame[-1] == got.batch.length[episode]
+        assert (mine.start_frame[1:] == mine.end_frame[:-1]).all()
+        least = round(0.1 / np.median(np.diff(got.batch.time[frames(got.batch, episode)])))
+        assert (mine.end_frame - mine.start_frame >= least).all()
+        assert set(mine.object) <= {"", *got.batch.objects[episode]}
+
+
+def test_failed_segments_have_a_reason_and_others_none() -> None:
+    segments = simulate(rollouts_plan("dish_place", count=8, seed=3)).truth.segments
+    failed = segments.outcome.isin("failure", "retry")
+    assert failed.any()
+    assert (failed == ~segments.failure_reason.isin("")).all()
+
+
+def test_control_rates_differ_and_time_keeps_them() -> None:
+    settings = SimulatorSettings(rates_hz=(20.0, 100.0))
+    batch = simulate(rollouts_plan("drawer_open", template="success", count=6, seed=1), settings).batch
+    rates = {round(1 / np.median(np.diff(batch.time[frames(batch, i)]))) for i in range(len(batch))}
+    assert rates == {20, 100}
+
+
+def test_the_client_serves_simulated_rollouts_and_sources() -> None:
+    client = Sima2Client(backend="mujoco", seed=1)
+    got = client.rollouts(family="drawer_open", template="success", count=2)
+    assert got.outcome.success.tolist() == [1.0, 1.0]
+    source = client.source(families=("drawer_open",), episodes=4)
+    assert source.episodes == 4
+    part = source.read(1, 3)
+    assert len(part.batch) == 2
+    assert part.batch.episodes.episode_index.tolist() == [1, 2]
+
+
+def test_provenance_gives_nothing_of_the_truth_away() -> None:
+    batch = made("drawer_open", "success", count=4).batch
+    assert {tuple(sorted(each)) for each in batch.episodes.provenance} == {("id", "source", "version")}
+
+
+def test_an_unknown_family_is_named_with_the_simulated_ones() -> None:
+    with pytest.raises(UnknownNameError, match="drawer_open"):
+        simulate(rollouts_plan("inspect_scene", count=1))
+
+
+def test_garbage_is_refused() -> None:
+    with pytest.raises(UsageError, match="garbage"):
+        simulate(mix_plan("edge_cases_v1", families=["drawer_open"], seed=0))
+
+
+def test_an_impossible_rate_is_refused() -> None:
+    with pytest.raises(UsageError, match="20 to 100"):
+        SimulatorSettings(rates_hz=(5.0,))
+
+
+def test_without_the_extra_the_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "mujoco", None)
+    assert importlib.util.find_spec("mujoco") is None
+    with pytest.raises(MissingExtraError, match=r"sima2\[sim\]"):
+        Sima2Client(backend="mujoco")
