@@ -1,4 +1,4 @@
-"""What the segmentation engine promises on any robot, held on two generators that share nothing."""
+"""What the segmentation engine promises on any robot, held on three sources that share nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,17 @@ def other() -> RolloutBatch:
     return RolloutBatch.from_rollouts([rollout for rollout, _, _ in other_robot.make(12, seed=5)])
 
 
-SOURCES: dict[str, Callable[[], RolloutBatch]] = {"library": library, "other_robot": other}
+def simulator() -> RolloutBatch:
+    pytest.importorskip("mujoco")
+    return (
+        Sima2Client(backend="mujoco", seed=3)
+        .source(families=("drawer_open", "pick_and_place"), episodes=5)
+        .read(0, 10)
+        .batch
+    )
+
+
+SOURCES: dict[str, Callable[[], RolloutBatch]] = {"library": library, "other_robot": other, "simulator": simulator}
 
 
 @pytest.fixture(scope="module", params=sorted(SOURCES))
