@@ -19,7 +19,7 @@ from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, 
 from sima2.segmentation.measures import measure
 from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.scales import Scales, fit_scales
-from sima2.segmentation.states import StateSettings, compute_states
+from sima2.segmentation.states import States, StateSettings, compute_states
 
 __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]
 
@@ -77,10 +77,11 @@ class SegmentationEngine:
         features = compute_features(batch, arm, self.scales, self.features)
         states = compute_states(features, self.states)
         action, failed = label_actions(features, states, self.labels)
-        label = label_gaps(features, states, action, failed, self.labels)
-        label = label_loaded_recovery(features, label)
-        label = merge_short(label, features, self.labels)
-        spans = judge(batch, features, states, label, failed, self.outcomes)
+        # what failed is fully known only once it has been judged, and what follows a failure is a recovery
+        spans = self._spans(batch, features, states, action, failed)
+        judged = np.isin(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
+        failed = failed | np.repeat(judged, spans.stop - spans.start)
+        spans = self._spans(batch, features, states, action, failed)
         return _table(
             batch,
             arm,
@@ -89,6 +90,19 @@ class SegmentationEngine:
             confidence(features, states, spans),
             measure(channels, features, spans.start, spans.stop),
         ), spans.episode
+
+    def _spans(
+        self,
+        batch: RolloutBatch,
+        features: Features,
+        states: States,
+        action: NDArray[np.int64],
+        failed: NDArray[np.bool_],
+    ) -> Spans:
+        label = label_gaps(features, states, action, failed, self.labels)
+        label = label_loaded_recovery(features, label)
+        label = merge_short(label, features, self.labels)
+        return judge(batch, features, states, label, failed, self.outcomes)
 
 
 def _table(
