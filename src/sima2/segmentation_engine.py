@@ -87,7 +87,7 @@ class SegmentationEngine:
             arm,
             features,
             spans,
-            confidence(features, states, spans),
+            confidence(features, spans),
             measure(channels, features, spans.start, spans.stop),
         ), spans.episode
 

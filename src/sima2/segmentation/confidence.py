@@ -10,10 +10,9 @@ from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
 from sima2.segmentation.outcomes import Spans
 from sima2.segmentation.signals import Bools, Doubles, per_run
-from sima2.segmentation.states import States
 
 
-def confidence(features: Features, states: States, spans: Spans) -> Doubles:
+def confidence(features: Features, spans: Spans) -> Doubles:
     """Probability that each label is right, shape (s,).
 
     Every cue that the channels allow (grip force, width, who moves with the hand, external force, speed) votes on
@@ -23,7 +22,6 @@ def confidence(features: Features, states: States, spans: Spans) -> Doubles:
     n = len(spans.start)
     if not n:
         return np.zeros(0)
-    frames = len(states.code)
     length = (spans.stop - spans.start).astype(np.float64)
 
     def share(mask: Any) -> Doubles:
@@ -67,6 +65,4 @@ def confidence(features: Features, states: States, spans: Spans) -> Doubles:
     steady = 1.0 - 0.5 * np.exp(-length / (2.0 * periods))
     out: Doubles = np.clip(0.5 + (agreement - 0.5) * steady, 0.05, 0.99)
     out[label == CODE["unknown"]] = 0.2
-    if frames == 0:
-        return out
     return out

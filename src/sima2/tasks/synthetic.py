@@ -314,7 +314,6 @@ def _episodes(world: _World) -> Episodes:
         moved = names[roles[1 if kind.relation == "opened" else 0]]
         target = "" if kind.relation in ("opened", "visible", "held") else names[roles[1]]
         goals.append(Goal(moved, target, kind.relation, round(tolerance, 6)))
-    key = zip(plan.seed.tolist(), families, plan.family_index.tolist(), strict=True)
     return Episodes(
         episode_id=tuple(plan.episode_id),
         episode_index=plan.episode_index,
@@ -326,14 +325,14 @@ def _episodes(world: _World) -> Episodes:
         goal=tuple(goals),
         debug_mode=plan.debug_mode,
         provenance=tuple(
-            {"source": "synthetic", "version": GENERATOR_VERSION, "id": _opaque(*each)} for each in key
+            {"source": "synthetic", "version": GENERATOR_VERSION, "id": _opaque(*each)}
+            for each in zip(families, plan.family_index.tolist(), strict=True)
         ),
     )  # fmt: skip
 
 
-def _opaque(seed: int, family: str, index: int) -> str:
+def _opaque(family: str, index: int) -> str:
     """Says which episode it is, and nothing of the seed: that could be found by trying."""
-    del seed
     return hashlib.blake2b(f"{family}/{index}".encode(), digest_size=8, person=b"rollout").hexdigest()
 
 
