@@ -27,6 +27,10 @@ class LabelSettings:
     shortest_s: float = 0.1
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
+    aside_m: float = 0.01
+    """A load that moves sideways by more is not yet on its final way down."""
+    sinks_m: float = 0.008
+    """A descent to less than that above where the fingers open is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +130,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label[t.at(State.STROKE)] = CODE["wipe"]
 
     # the last descent before the fingers open is the place, and so is all up to their opening
-    place = _final_descent(features, states)
+    place = _final_descent(features, states, settings)
     label[per_run(np.add, place.astype(np.int64), t.start) * 2 > (t.stop - t.start)] = CODE["place"]
     blocked_next = after_code == State.BLOCKED
     label[t.at(State.DOWN) & blocked_next] = CODE["place"]
@@ -187,7 +191,7 @@ def _travel(features: Features, t: _Table) -> NDArray[np.float64]:
     return np.asarray(np.sqrt((step * step).sum(axis=1)))
 
 
-def _final_descent(features: Features, states: States) -> Bools:
+def _final_descent(features: Features, states: States, settings: LabelSettings) -> Bools:
     """Frames of the last way down of a load before the fingers open, up to their opening, shape (T,)."""
     ragged = features.ragged
     frames = len(states.code)
@@ -196,20 +200,21 @@ def _final_descent(features: Features, states: States) -> Bools:
     opens = next_where(states.code == State.OPENING, ragged.last)
     lost = next_where(~states.loaded & (states.code != State.OPENING), ragged.last)
     under_way = states.loaded & (opens >= 0) & ((lost < 0) | (lost > opens))
-    ahead = features.position[np.maximum(opens, 0)] - features.position
-    drop = -ahead[:, 2]
-    aside = np.hypot(ahead[:, 0], ahead[:, 1])
+    here = np.arange(frames)
+    drop = features.position[:, 2] - features.position[np.maximum(opens, 0), 2]
     down = -features.velocity[:, 2]
-    steep = (down > 0.5 * features.still_below) & (down > np.hypot(features.velocity[:, 0], features.velocity[:, 1]))
-    sinking = under_way & (drop > aside) & (drop > 0.008) & steep
-    # the last stretch of sinking, from its first frame on
-    start, stop = runs_of(under_way, ragged)
-    level = under_way & ~((drop > aside) | (drop <= 0.008))
-    last_level = per_run(np.maximum, np.where(level, np.arange(frames), -1), start)
-    run = np.repeat(np.arange(len(start)), stop - start)
-    late = under_way & (np.arange(frames) > last_level[run])
-    first_sink = per_run(np.minimum, np.where(late & sinking, np.arange(frames), frames), start)
-    return late & (np.arange(frames) >= first_sink[run])
+    level = np.hypot(features.velocity[:, 0], features.velocity[:, 1])
+    steep = down > np.maximum(level, 0.5 * features.still_below)
+    # the last stretch sideways ends where the final descent begins
+    start, stop = runs_of(under_way & features.moving & ~steep, ragged)
+    step = features.position[stop - 1, :2] - features.position[start, :2]
+    aside = (under_way & features.moving & ~steep)[start] & (np.hypot(step[:, 0], step[:, 1]) > settings.aside_m)
+    next_aside = next_where(np.repeat(aside, stop - start), ragged.last)
+    late = under_way & ((next_aside < 0) | (next_aside > opens))
+    sinks = late & steep & (drop > settings.sinks_m)
+    start, stop = runs_of(late, ragged)
+    first_sink = per_run(np.minimum, np.where(sinks, here, frames), start)
+    return late & (here >= np.repeat(first_sink, stop - start))
 
 
 def label_gaps(features: Features, states: States, action: Ints, failed: Bools, settings: LabelSettings) -> Ints:

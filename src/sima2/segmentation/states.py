@@ -73,6 +73,10 @@ class StateSettings:
     """States shorter than that are noise (the convention's shortest segment is 0.1 s)."""
     fade_s: float = 0.3
     """Grip force fades so long before slow fingers are seen to open."""
+    company_m: float = 0.02
+    """Displacement of the hand over the window of ``together_s`` that would leave behind what is not held."""
+    company_s: float = 0.3
+    """What has travelled with the hand for so long was in it."""
     load_gap: float = 0.03
     """Share of the range between the fingers that tells a load from nothing."""
     pose_delay_s: float = 0.12
@@ -227,8 +231,26 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
     else:
         together = features.together(0.35)
         held = np.zeros(len(busy), np.bool_) if together is None else together.any(axis=1)
+    if features.width is not None:
+        # a load comes between the fingers when they close on it, or was there from the start
+        untouched = (last_where(busy, ragged.first) < 0) & ~busy
+        held = (held & shut) | _from_the_start(features, untouched, settings)
     held = without_short(held & ~busy, ragged, gap=0.12, run=0.1) & ~busy
     return _until_opening(held, shut, opening, ragged, settings)
+
+
+def _from_the_start(features: Features, untouched: Bools, settings: StateSettings) -> Bools:
+    """Spans before any finger has moved over which something travels wherever the hand does, shape (T,)."""
+    ragged = features.ragged
+    together = features.together(0.35)
+    if together is None or features.hand_shift is None or not len(untouched):
+        return np.zeros(len(untouched), np.bool_)
+    start, stop = runs_of(untouched, ragged)
+    travels = features.hand_shift > settings.company_m
+    moves = per_run(np.add, travels.astype(np.int64), start)
+    company = per_run(np.add, (together & travels[:, None]).astype(np.int64), start).max(axis=1, initial=0)
+    seconds = moves * ragged.period[ragged.episode[start]]
+    return np.repeat(untouched[start] & (seconds > settings.company_s) & (company > 0.7 * moves), stop - start)
 
 
 def _until_opening(held: Bools, shut: Bools, opening: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
@@ -298,13 +320,14 @@ def _load(features: Features, loaded: Bools) -> tuple[Ints, Ints]:
 
 
 def _flown(features: Features, loaded: Bools, closing: Bools, settings: StateSettings) -> Bools:
-    """The hand has risen since its fingers last closed, and holds something."""
+    """The hand holds something, and has risen since its fingers closed on it; or it came with it."""
     ragged = features.ragged
     if features.position is None or not len(loaded):
         return np.zeros(len(loaded), np.bool_)
     closed = np.maximum(last_where(closing, ragged.first), ragged.first)
     rise = features.position[:, 2] - features.position[closed, 2]
-    return (running_max_in(closed, rise) > settings.flown_m) & loaded
+    never_closed = last_where(closing, ragged.first) < 0
+    return ((running_max_in(closed, rise) > settings.flown_m) | never_closed) & loaded
 
 
 def _slip(
