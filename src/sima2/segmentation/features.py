@@ -80,6 +80,8 @@ class Features:
     contact: Doubles | None
     """External force over its running floor, N, shape (T,)."""
     touching: Bools | None
+    contact_floor: Doubles | None
+    """External force that stands out of the noise, N, shape (T,)."""
     contact_noise: Doubles
     """Spread of the external force without contact, N, shape (T,)."""
     object_position: Doubles | None
@@ -157,9 +159,9 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
             _rate_noise(noise, ragged, settings)[ragged.episode] * settings.noise_factor,
         )
     width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
-    grip, gripping, grip_noise = _force(channels.grip_force, ragged, settings, forgets=False)
+    grip, gripping, grip_noise, _ = _force(channels.grip_force, ragged, settings, forgets=False)
     faint = None if grip is None else grip > np.maximum(settings.faint_newtons, settings.faint_factor * grip_noise)
-    contact, touching, contact_noise = _force(channels.contact_force, ragged, settings, forgets=True)
+    contact, touching, contact_noise, contact_floor = _force(channels.contact_force, ragged, settings, forgets=True)
     around = _objects(batch, ragged, position, settings)
     return Features(
         ragged=ragged,
@@ -179,6 +181,7 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         grip_faint=faint,
         contact=contact,
         touching=touching,
+        contact_floor=contact_floor,
         contact_noise=contact_noise,
         object_position=around[0],
         object_seen=around[1],
@@ -218,15 +221,15 @@ def _gripper(
 
 def _force(
     raw: NDArray[np.float32] | None, ragged: Ragged, settings: FeatureSettings, *, forgets: bool
-) -> tuple[Doubles | None, Bools | None, Doubles]:
-    """Force over its bias, whether it stands out of the noise, and that noise.
+) -> tuple[Doubles | None, Bools | None, Doubles, Doubles | None]:
+    """Force over its bias, whether it stands out of the noise, that noise, and the least force that does.
 
     The bias is the least average so far: of recent memory where the sensor drifts and no contact lasts
     (``forgets``), of all the past for a grip, which may last. Force noise is coloured (filters, vibration), so its
     spread is taken of the values themselves, not of their differences.
     """
     if raw is None:
-        return None, None, np.zeros(len(ragged.time))
+        return None, None, np.zeros(len(ragged.time)), None
     force, _ = hold_last(raw.astype(np.float64), ragged)
     average = ragged.mean(force, *ragged.around(settings.force_average_s / 2))
     if forgets:
@@ -236,7 +239,8 @@ def _force(
     lo, hi = ragged.around(settings.slope_s / 2)
     over = ragged.mean(force, lo, hi) - base
     noise = np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))[ragged.episode]
-    return over, over > np.maximum(settings.force_floor, settings.noise_factor * noise), noise
+    floor = np.maximum(settings.force_floor, settings.noise_factor * noise)
+    return over, over > floor, noise, floor
 
 
 def _objects(

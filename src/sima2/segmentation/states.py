@@ -65,6 +65,8 @@ class StateSettings:
     """Fingers move when they would cross that share of their range in a second; the slowest grippers need 3 s."""
     finger_travel: float = 0.05
     """Share of the range that a closing or opening covers at least."""
+    letting_go: float = 0.02
+    """The same of an opening with which the grip force ends."""
     able_m: float = 0.004
     """m; fingers whose range so far is smaller have not been used."""
     able_share: float = 0.15
@@ -86,7 +88,7 @@ class StateSettings:
     """A grip has let up where it is below that share of what it is ``eased_s`` before and after."""
     flown_m: float = 0.02
     """Rise after which a load is free of what it stood on or in."""
-    slip_share: float = 0.35
+    slip_share: float = 0.2
     """Relative over absolute displacement above which a load slips."""
     guarded_speed: float = 0.03
     """m/s; a load that touches more slowly than that is set down with care."""
@@ -94,6 +96,8 @@ class StateSettings:
     sudden_newtons: float = 1.0
     sudden_share: float = 8.0
     """A bump rises by more than so many newtons plus noise deviations within ``sudden_s``."""
+    set_down_m: float = 0.03
+    """A load whose touch is followed by so short a way until the fingers open was being set down."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
     stroke_m: float = 0.05
@@ -181,7 +185,14 @@ def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]
         )
         start, stop = runs_of(mask, ragged)
         travel = np.abs(features.width[np.minimum(stop, ragged.last[start])] - features.width[start])
-        enough = np.maximum(settings.finger_travel * features.width_range[start], 5.0 * features.width_noise[start])
+        share = np.full(len(start), settings.finger_travel)
+        if sign > 0 and features.gripping is not None:
+            # fingers that were pressing and no longer are have let go, however little they opened
+            reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
+            pressed = features.gripping[np.maximum(start - reach, ragged.first[start])]
+            freed = ~features.gripping[np.minimum(stop, ragged.last[start])]
+            share[pressed & freed] = settings.letting_go
+        enough = np.maximum(share * features.width_range[start], 5.0 * features.width_noise[start])
         keep = mask[start] & (travel > enough)
         found.append(np.repeat(keep, stop - start))
     return found[0], found[1]
@@ -342,7 +353,7 @@ def _slip(
     """The load moves against the hand while the fingers are not opening: it lags, or falls."""
     ragged = features.ragged
     if (
-        features.relative_shift is None
+        features.relative_least is None
         or features.object_shift is None
         or features.hand_shift is None
         or features.object_seen is None
@@ -351,7 +362,7 @@ def _slip(
         return np.zeros(len(loaded), np.bool_)
     here = np.arange(len(loaded))
     slot = np.maximum(load, 0)
-    relative = features.relative_shift[here, slot]
+    relative = features.relative_least[here, slot]
     seen = features.object_seen[here, slot]
     slack = 4.0 * features.object_noise[here, slot] + 0.008
     apart = seen & (load >= 0) & (relative > settings.slip_share * features.hand_shift + slack)
@@ -385,10 +396,11 @@ def _stays(features: Features, mask: Bools, load: Ints, slack: Doubles, settings
     shift = (features.object_position[b, own] - features.position[b]) - (
         features.object_position[a, own] - features.position[a]
     )
-    # a late pose stands off by delay times velocity, so a change of velocity explains that much
+    # a late pose stands off by delay times velocity: what no delay explains of the shift has slipped
     change = features.velocity[b] - features.velocity[a]
-    explained = settings.pose_delay_s * np.sqrt((change * change).sum(axis=1))
-    lasting = np.sqrt((shift * shift).sum(axis=1)) > explained + slack[start] + 0.004
+    delay = -(shift * change).sum(axis=1) / np.maximum((change * change).sum(axis=1), 1e-12)
+    rest = shift + np.clip(delay, 0.0, settings.pose_delay_s)[:, None] * change
+    lasting = np.sqrt((rest * rest).sum(axis=1)) > slack[start] + 0.004
     return np.repeat(mask[start] & lasting & (load[start] >= 0), stop - start)
 
 
@@ -439,7 +451,7 @@ def _contacts(
         or not len(loaded)
     ):
         return nothing, nothing, nothing
-    touching = without_short(features.touching, ragged, gap=0.12, run=0.05)
+    touching = without_short(features.touching & _more_than_weight(features, flown), ragged, gap=0.12, run=0.05)
     start, stop = runs_of(touching, ragged)
     length = stop - start
     seconds = length * ragged.period[ragged.episode[start]]
@@ -452,9 +464,12 @@ def _contacts(
     together = features.together(0.35)
     company = share(together.any(axis=1)) if together is not None else np.zeros(len(start))
     end = stop - 1
-    soon = ragged.frames(0.6)[ragged.episode[start]]
-    opens = next_where(opening, ragged.last)
-    opens_soon = (opens[start] >= 0) & (opens[start] <= end + soon)
+    opens = next_where(opening, ragged.last)[start]
+    # where the fingers open before the hand has gone anywhere, the load was being set down
+    way = features.speed * features.moving * ragged.period[ragged.episode]
+    until = np.where(opens >= 0, opens, end)
+    far = ragged.mean(way, start, until) * (until - start + 1)
+    set_down = (opens >= 0) & (far < settings.set_down_m)
     closes = next_where(closing, ragged.last)
     just = ragged.frames(0.25)[ragged.episode[start]]
     closes_soon = (closes[start] >= 0) & (closes[start] <= end + just)
@@ -469,7 +484,7 @@ def _contacts(
     pull = on & with_load & ~in_air & long
     wipe = on & with_load & in_air & long & stroke & (seconds > 0.6)
     push = on & ~with_load & long & (((company > 0.4) & ~just_closed) | (stroke & (seconds > 1.0)))
-    explained = closes_soon | just_closed | (share(closing | opening) > 0.3) | (with_load & opens_soon)
+    explained = closes_soon | just_closed | (share(closing | opening) > 0.3) | (with_load & set_down)
     # a bump is sudden: the force rises well over what it was just before
     before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     rise = per_run(np.maximum, features.contact, start) - np.maximum(features.contact[before], 0.0)
@@ -484,6 +499,19 @@ def _contacts(
     held_work = np.repeat(pull | wipe | (push & moved_along), length)
     strokes = np.repeat(push & ~moved_along, length)
     return held_work & ~slip, strokes & ~slip, np.repeat(bump, length)
+
+
+def _more_than_weight(features: Features, flown: Bools) -> Bools:
+    """External force over what the load in the air itself makes the sensor feel, shape (T,)."""
+    ragged = features.ragged
+    if features.contact is None or features.contact_floor is None:
+        return np.ones(len(flown), np.bool_)
+    start, stop = runs_of(flown, ragged)
+    run = np.repeat(np.arange(len(start), dtype=np.int64), stop - start)
+    lo, hi = ragged.around(0.15)
+    average = ragged.mean(features.contact, lo, hi)
+    weight = -running_max_in(run, -average)
+    return ~flown | (features.contact - weight > features.contact_floor)
 
 
 def _unyielding(features: Features, pulling: Bools, moving: Bools, settings: StateSettings) -> tuple[Bools, Bools]:
