@@ -90,16 +90,28 @@ class StateSettings:
     """Rise after which a load is free of what it stood on or in."""
     slip_share: float = 0.2
     """Relative over absolute displacement above which a load slips."""
+    falls_s: float = 0.6
+    """A load let go above a table has fallen for good by then (1.8 m at g)."""
+    carrying_speed: float = 0.05
+    """m/s; a hand that opens its fingers at more than that does not mean to put down."""
     guarded_speed: float = 0.03
     """m/s; a load that touches more slowly than that is set down with care."""
+    fine_share: float = 0.4
+    """Of the speed of rest: what wiggles under force moves less than a free hand."""
+    eases_s: float = 0.6
+    """Force that comes back within so much belongs to the same struggle."""
     sudden_s: float = 0.15
     sudden_newtons: float = 1.0
     sudden_share: float = 8.0
     """A bump rises by more than so many newtons plus noise deviations within ``sudden_s``."""
     set_down_m: float = 0.03
     """A load whose touch is followed by so short a way until the fingers open was being set down."""
+    stopped_share: float = 0.4
+    """What runs into something is left with less than that share of its speed."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
+    lifted_s: float = 0.35
+    """A tool that touches again within so much was not lifted."""
     stroke_m: float = 0.05
     """Path under force that makes a stroke."""
 
@@ -152,7 +164,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     code[opening] = State.OPENING
     if features.gripping is not None or features.object_position is not None:
         code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
-    code[slip] = State.SLIP
+    code[slip | _let_fall(features, loaded, opening, load, settings)] = State.SLIP
     code[bump] = State.BUMP
     if features.position is not None:
         code[bump & loaded & _coming_down(features, bump)] = State.BLOCKED
@@ -383,6 +395,36 @@ def _slip(
     return slipped & ~opening & ~closing
 
 
+def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, settings: StateSettings) -> Bools:
+    """Fingers that open while the hand carries on, and from between which the load falls, until it rests."""
+    ragged = features.ragged
+    if (
+        features.object_position is None
+        or features.position is None
+        or features.speed is None
+        or features.objects_moving is None
+        or not len(loaded)
+    ):
+        return np.zeros(len(loaded), np.bool_)
+    start, stop = runs_of(opening, ragged)
+    before = np.maximum(start - 1, ragged.first[start])
+    ahead = np.minimum(start + ragged.frames(settings.falls_s)[ragged.episode[start]], ragged.last[start])
+    own = np.maximum(load[before], 0)
+    height = features.object_position[:, :, 2]
+    fall = height[before, own] - height[ahead, own]
+    lowered = np.maximum(features.position[before, 2] - features.position[ahead, 2], 0.0)
+    carrying = features.speed[before] > np.maximum(settings.carrying_speed, 3.0 * features.still_below[before])
+    drops = opening[start] & loaded[before] & (load[before] >= 0) & carrying & (fall - lowered > settings.flown_m)
+    # the fall ends where the load lies still
+    here = np.arange(len(loaded))
+    since = last_where(np.isin(here, start[drops]), ragged.first)
+    slot = np.maximum(load[np.maximum(since, 0)], 0)
+    falling = (since >= 0) & (here - since < 2 * ragged.frames(settings.falls_s)[ragged.episode])
+    moves = falling & (features.objects_moving[here, slot] | (here == since))
+    run_start, run_stop = runs_of(moves, ragged)
+    return np.repeat(moves[run_start] & (since[run_start] == run_start), run_stop - run_start)
+
+
 def _stays(features: Features, mask: Bools, load: Ints, slack: Doubles, settings: StateSettings) -> Bools:
     """Runs of the mask over which the load's place in the hand changes for good, shape (T,)."""
     ragged = features.ragged
@@ -452,6 +494,8 @@ def _contacts(
     ):
         return nothing, nothing, nothing
     touching = without_short(features.touching & _more_than_weight(features, flown), ragged, gap=0.12, run=0.05)
+    # strokes rub over edges and turn: a touch that comes back soon has not been lifted
+    touching |= flown & without_short(touching, ragged, gap=settings.lifted_s, run=0.0)
     start, stop = runs_of(touching, ragged)
     length = stop - start
     seconds = length * ragged.period[ragged.episode[start]]
@@ -482,7 +526,7 @@ def _contacts(
     long = seconds >= settings.press_s
     stroke = path > settings.stroke_m
     pull = on & with_load & ~in_air & long
-    wipe = on & with_load & in_air & long & stroke & (seconds > 0.6)
+    wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~_runs_into(features, start, settings)
     push = on & ~with_load & long & (((company > 0.4) & ~just_closed) | (stroke & (seconds > 1.0)))
     explained = closes_soon | just_closed | (share(closing | opening) > 0.3) | (with_load & set_down)
     # a bump is sudden: the force rises well over what it was just before
@@ -499,6 +543,20 @@ def _contacts(
     held_work = np.repeat(pull | wipe | (push & moved_along), length)
     strokes = np.repeat(push & ~moved_along, length)
     return held_work & ~slip, strokes & ~slip, np.repeat(bump, length)
+
+
+def _runs_into(features: Features, start: Ints, settings: StateSettings) -> Bools:
+    """Touches that end a motion sideways, shape (r,): strokes begin with coming down."""
+    ragged = features.ragged
+    if features.velocity is None or features.speed is None:
+        return np.zeros(len(start), np.bool_)
+    half = ragged.frames(settings.sudden_s)[ragged.episode[start]]
+    before = np.maximum(start - half, ragged.first[start])
+    after = np.minimum(start + 2 * half, ragged.last[start])
+    came = features.velocity[before]
+    sideways = np.hypot(came[:, 0], came[:, 1])
+    stopped = features.speed[after] < settings.stopped_share * features.speed[before]
+    return (sideways > np.abs(came[:, 2])) & (sideways > settings.carrying_speed) & stopped
 
 
 def _more_than_weight(features: Features, flown: Bools) -> Bools:
@@ -522,9 +580,12 @@ def _unyielding(features: Features, pulling: Bools, moving: Bools, settings: Sta
     ragged = features.ragged
     if features.position is None or features.speed is None:
         return pulling & False, pulling & False
-    motion = without_short(moving, ragged, gap=0.15, run=0.1)
-    start, stop = runs_of(pulling.astype(np.int64) * (1 + motion), ragged)
-    kind = (pulling.astype(np.int64) * (1 + motion))[start]
+    # what is pulled without giving way moves little: finer than the motion of a free hand
+    fine = features.speed > settings.fine_share * features.still_below
+    held_fast = without_short(pulling, ragged, gap=settings.eases_s, run=0.0)
+    motion = without_short(fine, ragged, gap=0.15, run=0.1)
+    start, stop = runs_of(held_fast.astype(np.int64) * (1 + motion), ragged)
+    kind = (held_fast.astype(np.int64) * (1 + motion))[start]
     step = features.position[stop - 1] - features.position[start]
     net = np.sqrt((step * step).sum(axis=1))
     path = per_run(np.add, features.speed * ragged.period[ragged.episode], start)
@@ -534,7 +595,8 @@ def _unyielding(features: Features, pulling: Bools, moving: Bools, settings: Sta
     following = np.append(kind[1:], 0)
     then_wiggles = np.append(wiggle[1:], False)
     stuck = rest & (then_wiggles | (following == 0))
-    return np.repeat(stuck, stop - start), np.repeat(wiggle, stop - start)
+    # once the force is gone the attempt is over
+    return np.repeat(stuck, stop - start) & pulling, np.repeat(wiggle, stop - start)
 
 
 def _coming_down(features: Features, bump: Bools) -> Bools:
