@@ -27,6 +27,8 @@ class LabelSettings:
     shortest_s: float = 0.1
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
+    given_up_s: float = 0.25
+    """Reaction time after which fingers that closed on nothing are no longer a grasp."""
     aside_m: float = 0.01
     """A load that moves sideways by more is not yet on its final way down."""
     sinks_m: float = 0.008
@@ -97,7 +99,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     rest = t.at(State.HOLD, State.STILL)
     just_closed = _pick(t.previous(~rest), t.code, -1) == State.CLOSING
     grasp = (t.at(State.CLOSING) & ~_preshape(features, states, t)) | (just_closed & t.at(State.HOLD))
-    grasp |= just_closed & t.at(State.STILL) & (seconds < 2 * settings.idle_s)
+    grasp |= just_closed & t.at(State.STILL)
     # pressed on the table while grasping: force without motion, before the load rises
     next_motion = _pick(t.next(~t.at(State.HOLD)), t.code, -1)
     pressed = t.at(State.PRESS, State.STUCK) & (_pick(before, grasp, False)) & (next_motion == State.RISE)
@@ -160,6 +162,8 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     after_grasp_empty = grasp & np.isin(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
     opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING) & (seconds < 0.2)
     failed |= after_grasp_empty & ~(t.at(State.CLOSING) & (after_code == State.STILL))
+    empty = grasp & t.at(State.STILL) & ~_pick(after, holding, False)
+    failed |= empty
     failed |= opens_loaded
     lost = holding & np.isin(after_code, (State.FREE, State.STILL))
     failed |= lost & ~np.isin(label, (CODE["wipe"],))
@@ -168,6 +172,10 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
         failed |= (label == CODE["pull"]) & t.at(State.PRESS) & (_travel(features, t) < settings.locked_m)
     lengths = t.stop - t.start
     frames = np.repeat(label, lengths)
+    # fingers that closed on nothing are known to soon after; what comes then is no grasp any more
+    given_up = np.repeat(empty, lengths)
+    since = np.arange(len(frames)) - np.repeat(t.start, lengths)
+    frames[given_up & (since >= np.repeat(features.ragged.frames(settings.given_up_s)[t.episode], lengths))] = 0
     by_frame = np.isin(frames, [CODE[name] for name in ("lift", "transport", "idle")])
     frames[place & by_frame] = CODE["place"]
     return frames, np.repeat(failed, lengths)
@@ -180,7 +188,13 @@ def _preshape(features: Features, states: States, t: _Table) -> Bools:
     moving = per_run(np.add, features.moving.astype(np.int64), t.start) > 0.7 * (t.stop - t.start)
     end = np.minimum(t.stop, features.ragged.last[t.start])
     open_still = features.width[end] > features.width_closed[end] + 0.25 * features.width_range[end]
-    return moving & open_still & ~states.loaded[end]
+    # or they make the fist that pushes next
+    here = np.arange(len(t.code))
+    touch = t.next(t.at(State.PRESS, State.STROKE) & ~states.loaded[t.start])
+    other = t.next(t.at(State.CLOSING, State.OPENING))
+    empty = t.next(states.loaded[t.start])
+    fist = (touch > here) & ((other < 0) | (touch < other)) & ((empty < 0) | (touch < empty))
+    return ((moving & open_still) | fist) & ~states.loaded[end]
 
 
 def _travel(features: Features, t: _Table) -> NDArray[np.float64]:
