@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -45,7 +45,13 @@ class SegmentationEngine:
 
     def fit(self, batches: Sequence[RolloutBatch]) -> SegmentationEngine:
         """An engine whose scales come from unlabelled rollouts of the robots at hand."""
-        return replace(self, scales=fit_scales(batches))
+        first = replace(self, scales=fit_scales(batches))
+        presses: dict[tuple[str, str], list[float]] = {}
+        for batch in batches:
+            robot = dict(zip(batch.episodes.episode_id, batch.episodes.robot, strict=True))
+            for episode, arm, force in _wiping_forces(first.segment(batch)):
+                presses.setdefault((robot[episode], arm), []).append(force)
+        return replace(first, scales=first.scales.with_press_force(presses))
 
     def segment(self, batch: RolloutBatch) -> SegmentTable:
         """Segments of every episode and manipulator, ordered by episode, manipulator and start.
@@ -78,10 +84,10 @@ class SegmentationEngine:
         states = compute_states(features, self.states)
         action, failed = label_actions(features, states, self.labels)
         # what failed is fully known only once it has been judged, and what follows a failure is a recovery
-        spans = self._spans(batch, features, states, action, failed)
+        spans = self._spans(batch, features, states, action, failed, failed)
         judged = np.isin(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
-        failed = failed | np.repeat(judged, spans.stop - spans.start)
-        spans = self._spans(batch, features, states, action, failed)
+        known = failed | np.repeat(judged, spans.stop - spans.start)
+        spans = self._spans(batch, features, states, action, failed, known)
         return _table(
             batch,
             arm,
@@ -98,11 +104,21 @@ class SegmentationEngine:
         states: States,
         action: NDArray[np.int64],
         failed: NDArray[np.bool_],
+        known_failed: NDArray[np.bool_],
     ) -> Spans:
-        label = label_gaps(features, states, action, failed, self.labels)
+        label = label_gaps(features, states, action, known_failed, self.labels)
         label = label_loaded_recovery(features, label)
         label = merge_short(label, features, self.labels)
         return judge(batch, features, states, label, failed, self.outcomes)
+
+
+def _wiping_forces(table: SegmentTable) -> Iterator[tuple[str, str, float]]:
+    """Episode, manipulator and mean external force in N of each wipe."""
+    wipes = table.take(
+        np.flatnonzero(table.label.isin("wipe") & np.isfinite(table.impulse) & (table.end_t > table.start_t))
+    )
+    force = wipes.impulse / (wipes.end_t - wipes.start_t)
+    yield from zip(wipes.episode_id, wipes.manipulator, force.tolist(), strict=True)
 
 
 def _table(

@@ -82,6 +82,8 @@ class Features:
     touching: Bools | None
     contact_floor: Doubles | None
     """External force that stands out of the noise, N, shape (T,)."""
+    press_force: Doubles
+    """What the robot wipes with as a rule, N, NaN where it is not known, shape (T,)."""
     contact_noise: Doubles
     """Spread of the external force without contact, N, shape (T,)."""
     object_position: Doubles | None
@@ -182,6 +184,7 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         contact=contact,
         touching=touching,
         contact_floor=contact_floor,
+        press_force=fitted("press_force"),
         contact_noise=contact_noise,
         object_position=around[0],
         object_seen=around[1],

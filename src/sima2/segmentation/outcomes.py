@@ -29,6 +29,8 @@ class OutcomeSettings:
     """Displacement under force below which what is pulled did not give way."""
     eased_share: float = 0.55
     """Pressing force that falls below that share of what it was no longer does what it did."""
+    same_area: float = 0.3
+    """Shared part of two wiped areas above which the second is done over the first."""
     settle_s: float = 1.0
     """A placed object is watched so long after it was let go."""
     moved_m: float = 0.02
@@ -175,10 +177,12 @@ def _outcomes(
         stuck = states.code == State.STUCK
         ends_stuck = stuck[stop - 1] | (per_run(np.add, stuck.astype(np.int64), start) * 2 > stop - start)
         fail(_is(kind, "pull") & ((moved < settings.locked_m) | ends_stuck), "locked")
-    fail(_is(kind, "wipe") & _eased(features, start, stop, settings), "insufficient_force")
+    weak, again = _wiped_again(features, kind, start, stop, slot, last, settings)
+    fail(_is(kind, "wipe") & (_eased(features, start, stop, settings) | weak), "insufficient_force")
+    fail(again, "incomplete")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag & fell, "drop")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")
-    _judge_places(batch, features, kind, start, stop, slot, outcome, reason, settings)
+    _judge_places(batch, features, kind, start, stop, slot, outcome, reason, first, last, settings)
     outcome[_is(kind, "unknown")] = OUTCOME["unknown"]
     # a load that is carried and then only held has arrived nowhere
     action_ahead = next_where(ACTIONS[kind] & ~_is(kind, "retreat"), last)
@@ -204,6 +208,37 @@ def _eased(features: Features, start: Ints, stop: Ints, settings: OutcomeSetting
     return out
 
 
+def _wiped_again(
+    features: Features, kind: Ints, start: Ints, stop: Ints, slot: Ints, last: Ints, settings: OutcomeSettings
+) -> tuple[Bools, Bools]:
+    """Strokes that pressed too little, and strokes over a place that is wiped again before the tool is put down.
+
+    Too little is less than a share of what the robot presses with as a rule, or of what it then does again with.
+    """
+    n = len(kind)
+    nothing = np.zeros(n, np.bool_)
+    wipe = _is(kind, "wipe")
+    if features.position is None or not wipe.any():
+        return nothing, nothing
+    here = np.arange(n)
+    later = next_where(np.append(wipe[1:], False), last - 1)
+    later = np.where(later >= 0, np.minimum(later + 1, n - 1), -1)
+    put = next_where(_is(kind, "place"), last)
+    nxt = np.maximum(later, 0)
+    low = per_run(np.minimum, features.position[:, :2], start)
+    high = per_run(np.maximum, features.position[:, :2], start)
+    shared = np.prod(np.maximum(np.minimum(high, high[nxt]) - np.maximum(low, low[nxt]), 0.0), axis=1)
+    area = np.minimum(np.prod(high - low, axis=1), np.prod(high[nxt] - low[nxt], axis=1))
+    again = wipe & (later > here) & ((put < here) | (put > later)) & (shared > settings.same_area * area)
+    if features.contact is None:
+        return nothing, again
+    force = features.ragged.mean(features.contact, start, stop - 1)
+    typical = features.press_force[start]
+    weak = wipe & (force < settings.eased_share * typical)
+    weak |= again & (force < settings.eased_share * force[nxt])
+    return weak, again
+
+
 def _fall(features: Features, states: States, start: Ints, stop: Ints, last: Ints, settings: OutcomeSettings) -> Bools:
     """The load came down by itself within or right after each segment."""
     if features.object_position is None or not len(start):
@@ -227,13 +262,15 @@ def _judge_places(
     slot: Ints,
     outcome: Ints,
     reason: Ints,
+    first: Ints,
+    last: Ints,
     settings: OutcomeSettings,
 ) -> None:
     """A placed object must stay, and where a goal names its target, lie within its tolerance; in place."""
     if features.object_position is None or features.object_seen is None:
         return
     ragged = features.ragged
-    rows = np.flatnonzero(_is(kind, "place", "release") & (slot >= 0) & (outcome == OUTCOME["success"]))
+    rows = np.flatnonzero(_is(kind, "place", "release", "push") & (slot >= 0) & (outcome == OUTCOME["success"]))
     if not len(rows):
         return
     end = stop[rows] - 1
@@ -243,7 +280,8 @@ def _judge_places(
     position = features.object_position
     wander = np.sqrt(((position[settled, own] - position[end, own]) ** 2).sum(axis=1))
     noise = features.object_noise[end, own] if features.object_noise is not None else np.zeros(len(rows))
-    unstable = wander > settings.moved_m + 5.0 * noise
+    unstable = (wander > settings.moved_m + 5.0 * noise) & ~_is(kind[rows], "push")
+    aside = _set_aside(kind, slot, rows, first, last)
     off = np.zeros(len(rows), np.bool_)
     for place, (row, e) in enumerate(zip(rows.tolist(), episode.tolist(), strict=True)):
         goal, names = batch.episodes.goal[e], batch.objects[e]
@@ -252,11 +290,21 @@ def _judge_places(
         if names.index(goal.object) != slot[row] or not goal.relation.startswith("placed"):
             continue
         target = position[settled[place], names.index(goal.target), :2]
-        off[place] = bool(np.hypot(*(position[settled[place], own[place], :2] - target)) > goal.tolerance)
-    for mask, why in ((off, "misplaced"), (unstable, "unstable")):
+        far = bool(np.hypot(*(position[settled[place], own[place], :2] - target)) > goal.tolerance)
+        off[place] = far and not aside[place]
+    for mask, why in ((unstable, "unstable"), (off, "misplaced")):
         fresh = rows[mask & (outcome[rows] == OUTCOME["success"])]
         outcome[fresh] = OUTCOME["failure"]
         reason[fresh] = REASON[why]
+
+
+def _set_aside(kind: Ints, slot: Ints, rows: Ints, first: Ints, last: Ints) -> Bools:
+    """Which put-downs clear the hand for another object, after the way to the target was found blocked."""
+    blocked = last_where(_is(kind, "collision"), first)[rows]
+    carried = last_where(_is(kind, "grasp"), first)[rows]
+    then = next_where(_is(kind, "grasp", "push"), last)[rows]
+    out: Bools = (blocked > carried) & (then > rows) & (slot[np.maximum(then, 0)] != slot[rows])
+    return out
 
 
 def _retries(kind: Ints, slot: Ints, outcome: Ints, episode: Ints, last: Ints) -> NDArray[np.int64]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -23,6 +24,8 @@ class RobotScale:
     """rad/s, 95th percentile of the fastest joint."""
     hand_speed: float = np.nan
     """m/s, 95th percentile."""
+    press_force: float = np.nan
+    """N, what it wipes with as a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,18 @@ class Scales:
     def of(self, robot: str, arm: str) -> RobotScale:
         """Scale of one arm, all NaN where it was never seen."""
         return next((scale for r, a, scale in self.robots if (r, a) == (robot, arm)), RobotScale())
+
+
+    def with_press_force(self, presses: Mapping[tuple[str, str], Sequence[float]]) -> Scales:
+        """The same with the median force of each arm's wipes, where there are enough of them to tell."""
+        known = {key: float(np.median(forces)) for key, forces in presses.items() if len(forces) >= FEWEST_WIPES}
+        return Scales(
+            tuple((r, a, replace(scale, press_force=known.get((r, a), np.nan))) for r, a, scale in self.robots)
+        )
+
+
+FEWEST_WIPES: Final = 5
+"""Below that, a median is a single wipe's word."""
 
 
 def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
