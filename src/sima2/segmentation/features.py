@@ -102,6 +102,8 @@ class Features:
     """m, of each episode and object, shape (T, K)."""
     pose: Doubles | None
     """Hand position, or the joints where there is none, shape (T, d)."""
+    together_s: float
+    """Half window of the displacements, s."""
     missing: Bools
     """No motion channel was recorded at this frame."""
 
@@ -111,6 +113,14 @@ class Features:
         if self.speed is None:
             return np.zeros(len(self.missing), np.bool_)
         return self.speed > self.still_below
+
+    @property
+    def object_speed(self) -> Doubles | None:
+        """Mean speed of each object over the window of ``together_s``, m/s, shape (T, K)."""
+        if self.object_shift is None:
+            return None
+        lo, hi = self.ragged.around(self.together_s)
+        return self.object_shift / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)[:, None]
 
     @property
     def objects_moving(self) -> Bools | None:
@@ -194,6 +204,7 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         hand_shift=around[5],
         object_noise=around[6],
         pose=pose,
+        together_s=settings.together_s,
         missing=~seen,
     )
 

@@ -27,6 +27,10 @@ class LabelSettings:
     shortest_s: float = 0.1
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
+    rest_s: float = 2.0
+    """What was put down has come to rest by then."""
+    stirs_share: float = 1.0
+    """Of the speed of rest of the hand, above which an object is not at rest."""
     given_up_s: float = 0.25
     """Reaction time after which fingers that closed on nothing are no longer a grasp."""
     aside_m: float = 0.01
@@ -178,7 +182,29 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     frames[given_up & (since >= np.repeat(features.ragged.frames(settings.given_up_s)[t.episode], lengths))] = 0
     by_frame = np.isin(frames, [CODE[name] for name in ("lift", "transport", "idle")])
     frames[place & by_frame] = CODE["place"]
+    frames = _until_rest(features, states, frames, settings)
     return frames, np.repeat(failed, lengths)
+
+
+def _until_rest(features: Features, states: States, label: Ints, settings: LabelSettings) -> Ints:
+    """A place lasts until what was let go lies still, shape (T,)."""
+    ragged = features.ragged
+    moving, together = features.objects_moving, features.together(0.35)
+    if moving is None or together is None or features.object_speed is None or not len(label):
+        return label
+    here = np.arange(len(label))
+    placed = label == CODE["place"]
+    since = last_where(placed, ragged.first)
+    own = np.maximum(states.load[np.maximum(since, 0)], 0)
+    stirs = (features.object_speed[here, own] > settings.stirs_share * features.still_below) & moving[here, own]
+    span = ragged.frames(settings.rest_s)[ragged.episode]
+    stirs &= (since >= 0) & (label == 0) & ~together[here, own] & (states.load[np.maximum(since, 0)] >= 0)
+    waits = (label == 0) & (states.code == State.STILL)
+    start, stop = runs_of(placed | ((stirs | waits) & (since >= 0) & (here - since <= span)), ragged)
+    until = per_run(np.maximum, np.where(placed | stirs, here, -1), start)
+    out = label.copy()
+    out[np.repeat(placed[start], stop - start) & (here <= np.repeat(until, stop - start))] = CODE["place"]
+    return out
 
 
 def _preshape(features: Features, states: States, t: _Table) -> Bools:
