@@ -15,9 +15,10 @@ from sima2.records.table import Text
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.segmentation.confidence import confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
-from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, label_loaded_recovery, merge_short
+from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, merge_short
 from sima2.segmentation.measures import measure
 from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
+from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
 from sima2.segmentation.scales import Scales, fit_scales
 from sima2.segmentation.states import States, StateSettings, compute_states
 
@@ -41,6 +42,7 @@ class SegmentationEngine:
     features: FeatureSettings = FeatureSettings()
     states: StateSettings = StateSettings()
     labels: LabelSettings = LabelSettings()
+    recoveries: RecoverySettings = RecoverySettings()
     outcomes: OutcomeSettings = OutcomeSettings()
 
     def fit(self, batches: Sequence[RolloutBatch]) -> SegmentationEngine:
@@ -106,8 +108,9 @@ class SegmentationEngine:
         failed: NDArray[np.bool_],
         known_failed: NDArray[np.bool_],
     ) -> Spans:
+        known_failed = failed_releases(features, action, known_failed)
         label = label_gaps(features, states, action, known_failed, self.labels)
-        label = label_loaded_recovery(features, label)
+        label = label_recoveries(features, states, label, known_failed, self.recoveries)
         label = merge_short(label, features, self.labels)
         return judge(batch, features, states, label, failed, self.outcomes)
 

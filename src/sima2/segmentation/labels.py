@@ -101,8 +101,9 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
 
     # at rest after closing is still the grasp: the load is held, or the attempt not yet given up
     rest = t.at(State.HOLD, State.STILL)
-    just_closed = _pick(t.previous(~rest), t.code, -1) == State.CLOSING
-    grasp = (t.at(State.CLOSING) & ~_preshape(features, states, t)) | (just_closed & t.at(State.HOLD))
+    closes = t.at(State.CLOSING) & ~_preshape(features, states, t)
+    just_closed = _pick(t.previous(~rest), closes, False)
+    grasp = closes | (just_closed & t.at(State.HOLD))
     grasp |= just_closed & t.at(State.STILL)
     # pressed on the table while grasping: force without motion, before the load rises
     next_motion = _pick(t.next(~t.at(State.HOLD)), t.code, -1)
@@ -169,7 +170,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     empty = grasp & t.at(State.STILL) & ~_pick(after, holding, False)
     failed |= empty
     failed |= opens_loaded
-    lost = holding & np.isin(after_code, (State.FREE, State.STILL))
+    lost = holding & states.loaded[t.start] & np.isin(after_code, (State.FREE, State.STILL))
     failed |= lost & ~np.isin(label, (CODE["wipe"],))
     failed |= holding & np.isin(after_code, (State.SLIP, State.BUMP, State.BLOCKED))
     if features.position is not None:
@@ -335,25 +336,6 @@ def _name_by_objects(features: Features, label: Ints, free: Bools, action_at: In
     name = np.where(closer > 0.3 * net, CODE["approach"], CODE["retreat"])
     told = np.repeat(known, stop - start)
     label[told] = np.repeat(name, stop - start)[told]
-
-
-def label_loaded_recovery(features: Features, label: Ints) -> Ints:
-    """After a collision with the load still in hand: what leads away before it is carried on is the recovery."""
-    ragged = features.ragged
-    if features.pose is None or not len(label):
-        return label
-    carrying = np.isin(label, [CODE["lift"], CODE["transport"]])
-    start, stop = runs_of(carrying, ragged)
-    hit = (start > ragged.first[start]) & (label[np.maximum(start - 1, 0)] == CODE["collision"])
-    goes_on = (stop <= ragged.last[start]) & ~np.isin(
-        label[np.minimum(stop, len(label) - 1)], [CODE["idle"], CODE["unknown"]]
-    )
-    turn = _turning_point(features, start, stop)
-    out = label.copy()
-    run = np.repeat(np.arange(len(start)), stop - start)
-    back = (carrying[start] & hit & goes_on)[run] & (np.arange(len(label)) < turn[run])
-    out[back] = CODE["recovery_maneuver"]
-    return out
 
 
 def _turning_point(features: Features, start: Ints, stop: Ints) -> Ints:

@@ -1,0 +1,171 @@
+"""What follows a failure, up to the next approach or action: stop, let go, back off, reposition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sima2.records.vocabulary import LABELS
+from sima2.segmentation.features import Features
+from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, runs_of
+from sima2.segmentation.states import State, States
+
+CODE = {name: code for code, name in enumerate(LABELS)}
+_ATTEMPTS = ("approach", "grasp", "lift", "transport", "place", "pull", "push", "wipe")
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverySettings:
+    """When a motion after a failure is a correction."""
+
+    goes_on: float = 0.5
+    """Cosine to the way before a collision above which the hand just carries on."""
+    came_s: float = 0.3
+    """The way before a collision is that of its last moments."""
+    pause_s: float = 0.3
+    """A loaded hand that stops for so long after a slip takes hold again."""
+    soon_s: float = 0.6
+    """It stops within so much."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Runs of equal label."""
+
+    start: Ints
+    stop: Ints
+    kind: Ints
+    first: Ints
+    last: Ints
+
+    def at(self, *names: str) -> Bools:
+        """Runs with one of these labels."""
+        return np.isin(self.kind, [CODE[name] for name in names])
+
+    def before(self, mask: Bools) -> Bools:
+        """Whether the mask holds for the run before, in the same episode."""
+        here = np.arange(len(mask))
+        return np.append(False, mask[:-1])[: len(mask)] & (here > self.first)
+
+    def frames(self, mask: Any) -> Any:
+        """Values of runs at their frames."""
+        return np.repeat(mask, self.stop - self.start)
+
+
+def _runs(label: Ints, features: Features) -> _Runs:
+    start, stop = runs_of(label, features.ragged)
+    episode = features.ragged.episode[start]
+    first = np.searchsorted(episode, episode)
+    last = np.searchsorted(episode, episode, side="right") - 1
+    return _Runs(start, stop, label[start], first, last)
+
+
+def failed_releases(features: Features, action: Ints, failed: Bools) -> Bools:
+    """Frames of failures, and of the letting go right after one, shape (T,)."""
+    if not len(action):
+        return failed
+    runs = _runs(action, features)
+    ended = failed[runs.stop - 1]
+    return failed | runs.frames(runs.at("release") & runs.before(ended))
+
+
+def label_recoveries(features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings) -> Ints:
+    """Labels with the recoveries among them, shape (T,).
+
+    Args:
+        features: of the batch.
+        states: of the batch.
+        label: of every frame, free motion named already.
+        failed: frames of segments known to have failed.
+        settings: thresholds.
+    """
+    if features.pose is None or not len(label):
+        return label
+    out = _let_go(features, label, failed)
+    out = _between_strokes(features, out, failed)
+    out = _backs_off(features, states, out, failed, settings)
+    out = _takes_hold_again(features, states, out, settings)
+    return _gives_up(features, out, failed)
+
+
+def _let_go(features: Features, label: Ints, failed: Bools) -> Ints:
+    """Fingers that open after a failure, where another attempt follows."""
+    runs = _runs(label, features)
+    after = next_where(runs.at(*_ATTEMPTS), runs.last)
+    opens = runs.at("release") & failed[runs.stop - 1] & runs.before(failed[runs.stop - 1]) & (after >= 0)
+    return np.where(runs.frames(opens), CODE["recovery_maneuver"], label)
+
+
+def _between_strokes(features: Features, label: Ints, failed: Bools) -> Ints:
+    """From strokes that failed to the next ones with the tool still in the hand."""
+    runs = _runs(label, features)
+    wipe = runs.at("wipe")
+    carried = runs.at("lift", "transport", "idle", "unknown", "recovery_maneuver")
+    here = np.arange(len(wipe))
+    since = last_where(~carried, runs.first)
+    until = next_where(~carried, runs.last)
+    ends_failed = wipe & failed[runs.stop - 1]
+    between = carried & (since >= 0) & (until > here) & ends_failed[np.maximum(since, 0)] & wipe[np.maximum(until, 0)]
+    return np.where(runs.frames(between), CODE["recovery_maneuver"], label)
+
+
+def _backs_off(features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings) -> Ints:
+    """A loaded hand that was stopped and then turns away: up to where it turns again."""
+    if features.velocity is None or features.position is None:
+        return label
+    ragged = features.ragged
+    runs = _runs(label, features)
+    stopped = runs.at("collision") | (runs.at("place") & failed[runs.stop - 1])
+    carrying = runs.at("lift", "transport") & runs.before(stopped)
+    # the first motion after it, with the rest before and after
+    start, stop = runs_of(label * (max(State) + 1) + states.code, ragged)
+    moves = np.isin(states.code[start], (State.RISE, State.SIDE, State.DOWN)).astype(np.int64)
+    count = np.cumsum(moves)
+    place = np.searchsorted(start, runs.start)
+    number = count - np.repeat(count[place] - moves[place], np.diff(np.append(place, len(start))))
+    early = np.repeat(number <= 1, stop - start)
+    end = per_run(np.maximum, np.where(early, np.arange(len(label)), -1), runs.start)
+    way = features.position[np.maximum(end, runs.start)] - features.position[runs.start]
+    # what goes on the way it came corrects nothing
+    cause = np.maximum(np.arange(len(carrying)) - 1, 0)
+    hit = runs.at("collision")[cause]
+    tip = np.where(hit, runs.start[cause], runs.stop[cause] - 1)
+    brief = ragged.frames(settings.came_s)[ragged.episode[runs.start]]
+    origin = np.where(hit, np.maximum(tip - brief, ragged.first[runs.start]), runs.start[cause])
+    came = features.position[tip] - features.position[origin]
+    size = np.sqrt((came * came).sum(axis=1) * (way * way).sum(axis=1))
+    turned = (came * way).sum(axis=1) < settings.goes_on * size
+    return np.where(runs.frames(carrying & turned) & early, CODE["recovery_maneuver"], label)
+
+
+def _takes_hold_again(features: Features, states: States, label: Ints, settings: RecoverySettings) -> Ints:
+    """A loaded hand that stops right after a slip, until it moves on."""
+    ragged = features.ragged
+    start, stop = runs_of(states.code, ragged)
+    holds = (states.code[start] == State.HOLD) & (
+        stop - start >= ragged.frames(settings.pause_s)[ragged.episode[start]]
+    )
+    slipped = last_where(label == CODE["slip"], ragged.first)[start]
+    soon = ragged.frames(settings.soon_s)[ragged.episode[start]]
+    again = holds & (slipped >= 0) & (start - slipped <= soon)
+    here = np.arange(len(label))
+    rest = np.repeat(again, stop - start)
+    ahead = next_where(rest, ragged.last)
+    behind = last_where(label == CODE["slip"], ragged.first)
+    reach = ragged.frames(settings.soon_s)[ragged.episode]
+    slowing = (behind >= 0) & (ahead >= 0) & (here > behind) & (ahead - behind <= reach)
+    carried = np.isin(label, [CODE[name] for name in ("lift", "transport", "place", "pull")])
+    return np.where((rest | slowing) & carried & (label != CODE["slip"]), CODE["recovery_maneuver"], label)
+
+
+def _gives_up(features: Features, label: Ints, failed: Bools) -> Ints:
+    """A failed attempt ends with its last motion; what rests after it belongs to the recovery that follows."""
+    runs = _runs(label, features)
+    follows = np.append(runs.at("recovery_maneuver")[1:], False) & (np.arange(len(runs.kind)) < runs.last)
+    ended = runs.at("wipe") & failed[runs.stop - 1] & follows
+    here = np.arange(len(label))
+    last_motion = per_run(np.maximum, np.where(features.moving, here, -1), runs.start)
+    rests = runs.frames(ended) & (here > runs.frames(last_motion)) & (runs.frames(last_motion) >= 0)
+    return np.where(rests, CODE["recovery_maneuver"], label)
