@@ -56,6 +56,8 @@ class Features:
     """m/s, shape (T, 3)."""
     speed: Doubles | None
     """m/s of the hand, or rad/s of the fastest joint without a hand position, shape (T,)."""
+    rate_noise: Doubles
+    """Standard deviation of ``speed`` at rest, shape (T,)."""
     still_below: Doubles
     """Speed below which the arm is at rest, shape (T,)."""
     width: Doubles | None
@@ -151,24 +153,25 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
     position = velocity = speed = pose = None
     seen = np.zeros(frames, np.bool_)
     still = np.full(frames, settings.still_speed)
+    rate_noise = np.zeros(frames)
     if channels.ee_position is not None:
         position, seen = hold_last(channels.ee_position.astype(np.float64), ragged)
         pose = position
         velocity = ragged.slope(position, settings.slope_s)
         speed = np.sqrt((velocity * velocity).sum(axis=1))
-        noise = ragged.noise(position, settings.start_s)
+        rate_noise = _rate_noise(ragged.noise(position, settings.start_s), ragged, settings)[ragged.episode]
         still = np.maximum(
             np.fmax(settings.still_speed, settings.still_share * fitted("hand_speed")),
-            _rate_noise(noise, ragged, settings)[ragged.episode] * settings.noise_factor,
+            rate_noise * settings.noise_factor,
         )
     elif channels.joint_position is not None:
         joints, seen = hold_last(channels.joint_position.astype(np.float64), ragged)
         pose = joints
         speed = np.abs(ragged.slope(joints, settings.slope_s)).max(axis=1)
-        noise = ragged.noise(joints, settings.start_s)
+        rate_noise = _rate_noise(ragged.noise(joints, settings.start_s), ragged, settings)[ragged.episode]
         still = np.maximum(
             np.fmax(settings.still_joint_speed, settings.still_share * fitted("joint_speed")),
-            _rate_noise(noise, ragged, settings)[ragged.episode] * settings.noise_factor,
+            rate_noise * settings.noise_factor,
         )
     width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
     grip, gripping, grip_noise, _ = _force(channels.grip_force, ragged, settings, forgets=False)
@@ -180,6 +183,7 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         position=position,
         velocity=velocity,
         speed=speed,
+        rate_noise=rate_noise,
         still_below=still,
         width=width,
         metric_width=channels.gripper_width is not None,

@@ -105,12 +105,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     just_closed = _pick(t.previous(~rest), closes, False)
     grasp = closes | (just_closed & t.at(State.HOLD))
     grasp |= just_closed & t.at(State.STILL)
-    # pressed on the table while grasping: force without motion, before the load rises
-    next_motion = _pick(t.next(~t.at(State.HOLD)), t.code, -1)
-    pressed = t.at(State.PRESS, State.STUCK) & (_pick(before, grasp, False)) & (next_motion == State.RISE)
-    if features.position is not None:
-        pressed &= _travel(features, t) < settings.locked_m
-    grasp |= pressed
+    grasp |= _not_yet_up(features, states, t, grasp, settings)
     label[grasp] = CODE["grasp"]
 
     carried = t.at(State.RISE, State.SIDE, State.DOWN) | (t.at(State.HOLD) & ~grasp)
@@ -206,6 +201,22 @@ def _until_rest(features: Features, states: States, label: Ints, settings: Label
     out = label.copy()
     out[np.repeat(placed[start], stop - start) & (here <= np.repeat(until, stop - start))] = CODE["place"]
     return out
+
+
+def _not_yet_up(features: Features, states: States, t: _Table, grasp: Bools, settings: LabelSettings) -> Bools:
+    """Runs between a grasp and the lift in which the load is pressed, tugged or shifted, but stays, shape (r,)."""
+    if features.position is None:
+        return np.zeros(len(t.start), np.bool_)
+    here = np.arange(len(t.start))
+    tugged = t.at(State.PRESS, State.STUCK, State.WIGGLE, State.SIDE, State.HOLD) & ~states.flown[t.stop - 1]
+    taken = t.previous(~tugged)
+    up = t.next(~tugged)
+    found = tugged & (taken >= 0) & (up > here) & grasp[np.maximum(taken, 0)] & (t.code[np.maximum(up, 0)] == State.RISE)
+    begin, end = t.stop[np.maximum(taken, 0)], t.start[np.maximum(up, 0)]
+    step = features.position[np.minimum(end, len(features.position) - 1)] - features.position[
+        np.minimum(begin, len(features.position) - 1)
+    ]
+    return found & ((step * step).sum(axis=1) < settings.locked_m**2)
 
 
 def _preshape(features: Features, states: States, t: _Table) -> Bools:

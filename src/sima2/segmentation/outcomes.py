@@ -171,7 +171,8 @@ def _outcomes(
         # fingers alone show whether they closed on something, but not whether it stayed or where it went
         outcome[_is(kind, "lift", "transport", "place", "release", "wipe", "push")] = OUTCOME["unknown"]
         flag &= _is(kind, "grasp", "pull")
-    fail(_is(kind, "grasp") & flag, "missed_grasp")
+    kept = states.loaded[stop - 1] | (states.loaded[np.minimum(stop, len(states.loaded) - 1)] & (here < last))
+    fail(_is(kind, "grasp") & flag & ~kept, "missed_grasp")
     if features.position is not None and n:
         moved = np.sqrt(((features.position[stop - 1] - features.position[start]) ** 2).sum(axis=1))
         stuck = states.code == State.STUCK
@@ -281,7 +282,7 @@ def _judge_places(
     wander = np.sqrt(((position[settled, own] - position[end, own]) ** 2).sum(axis=1))
     noise = features.object_noise[end, own] if features.object_noise is not None else np.zeros(len(rows))
     unstable = (wander > settings.moved_m + 5.0 * noise) & ~_is(kind[rows], "push")
-    aside = _set_aside(kind, slot, rows, first, last)
+    aside = _set_aside(kind, rows, first)
     off = np.zeros(len(rows), np.bool_)
     for place, (row, e) in enumerate(zip(rows.tolist(), episode.tolist(), strict=True)):
         goal, names = batch.episodes.goal[e], batch.objects[e]
@@ -298,12 +299,11 @@ def _judge_places(
         reason[fresh] = REASON[why]
 
 
-def _set_aside(kind: Ints, slot: Ints, rows: Ints, first: Ints, last: Ints) -> Bools:
-    """Which put-downs clear the hand for another object, after the way to the target was found blocked."""
+def _set_aside(kind: Ints, rows: Ints, first: Ints) -> Bools:
+    """Which put-downs follow on a way found blocked: for the time being, and that failure is known already."""
     blocked = last_where(_is(kind, "collision"), first)[rows]
     carried = last_where(_is(kind, "grasp"), first)[rows]
-    then = next_where(_is(kind, "grasp", "push"), last)[rows]
-    out: Bools = (blocked > carried) & (then > rows) & (slot[np.maximum(then, 0)] != slot[rows])
+    out: Bools = blocked > carried
     return out
 
 

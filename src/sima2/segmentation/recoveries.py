@@ -22,10 +22,16 @@ class RecoverySettings:
 
     goes_on: float = 0.5
     """Cosine to the way before a collision above which the hand just carries on."""
+    back_m: float = 0.015
+    """A hand that moves less away has only been pushed back."""
     came_s: float = 0.3
     """The way before a collision is that of its last moments."""
     pause_s: float = 0.3
     """A loaded hand that stops for so long after a slip takes hold again."""
+    rest_s: float = 0.2
+    """Strokes that rest for so long have ended."""
+    leaves_s: float = 0.1
+    """Contact outlasts the start of the way up by so much."""
     soon_s: float = 0.6
     """It stops within so much."""
 
@@ -87,7 +93,7 @@ def label_recoveries(features: Features, states: States, label: Ints, failed: Bo
     out = _between_strokes(features, out, failed)
     out = _backs_off(features, states, out, failed, settings)
     out = _takes_hold_again(features, states, out, settings)
-    return _gives_up(features, out, failed)
+    return _gives_up(features, states, out, failed, settings)
 
 
 def _let_go(features: Features, label: Ints, failed: Bools) -> Ints:
@@ -136,7 +142,7 @@ def _backs_off(features: Features, states: States, label: Ints, failed: Bools, s
     origin = np.where(hit, np.maximum(tip - brief, ragged.first[runs.start]), runs.start[cause])
     came = features.position[tip] - features.position[origin]
     size = np.sqrt((came * came).sum(axis=1) * (way * way).sum(axis=1))
-    turned = (came * way).sum(axis=1) < settings.goes_on * size
+    turned = ((came * way).sum(axis=1) < settings.goes_on * size) & ((way * way).sum(axis=1) > settings.back_m**2)
     return np.where(runs.frames(carrying & turned) & early, CODE["recovery_maneuver"], label)
 
 
@@ -160,12 +166,22 @@ def _takes_hold_again(features: Features, states: States, label: Ints, settings:
     return np.where((rest | slowing) & carried & (label != CODE["slip"]), CODE["recovery_maneuver"], label)
 
 
-def _gives_up(features: Features, label: Ints, failed: Bools) -> Ints:
+def _gives_up(features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings) -> Ints:
     """A failed attempt ends with its last motion; what rests after it belongs to the recovery that follows."""
+    ragged = features.ragged
     runs = _runs(label, features)
     follows = np.append(runs.at("recovery_maneuver")[1:], False) & (np.arange(len(runs.kind)) < runs.last)
-    ended = runs.at("wipe") & failed[runs.stop - 1] & follows
+    ended = failed[runs.stop - 1] & follows
     here = np.arange(len(label))
-    last_motion = per_run(np.maximum, np.where(features.moving, here, -1), runs.start)
-    rests = runs.frames(ended) & (here > runs.frames(last_motion)) & (runs.frames(last_motion) >= 0)
-    return np.where(rests, CODE["recovery_maneuver"], label)
+    # strokes end with the last rest, a pull with the force
+    start, stop = runs_of(features.moving, ragged)
+    long = ~features.moving[start] & (stop - start >= ragged.frames(settings.rest_s)[ragged.episode[start]])
+    rest = np.repeat(np.where(long, start, -1), stop - start)
+    reach = ragged.frames(settings.leaves_s)[ragged.episode[runs.start]]
+    last_rest = rest[np.maximum(runs.stop - 1 - reach, runs.start)]
+    wiped = runs.at("wipe") & ended & (last_rest > runs.start)
+    slack = states.code == State.HOLD
+    pulled = runs.frames(runs.at("pull") & ended)
+    taut = per_run(np.maximum, np.where(slack, -1, here), runs.start)
+    out = np.where(runs.frames(wiped) & (here >= runs.frames(last_rest)), CODE["recovery_maneuver"], label)
+    return np.where(pulled & (here > runs.frames(taut)) & (runs.frames(taut) >= 0), CODE["recovery_maneuver"], out)

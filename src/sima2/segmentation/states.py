@@ -79,6 +79,8 @@ class StateSettings:
     """Displacement of the hand over the window of ``together_s`` that would leave behind what is not held."""
     company_s: float = 0.3
     """What has travelled with the hand for so long was in it."""
+    unfelt_s: float = 0.3
+    """A load that is felt again within so much, with no finger moved, was never lost."""
     load_gap: float = 0.03
     """Share of the range between the fingers that tells a load from nothing."""
     pose_delay_s: float = 0.12
@@ -94,10 +96,11 @@ class StateSettings:
     """A load let go above a table has fallen for good by then (1.8 m at g)."""
     carrying_speed: float = 0.05
     """m/s; a hand that opens its fingers at more than that does not mean to put down."""
-    guarded_speed: float = 0.03
-    """m/s; a load that touches more slowly than that is set down with care."""
-    fine_share: float = 0.4
-    """Of the speed of rest: what wiggles under force moves less than a free hand."""
+    fine_speed: float = 0.005
+    fine_noise: float = 3.5
+    """m/s, and deviations of the speed's noise: what wiggles under force moves less than a free hand."""
+    wiggle_m: float = 0.004
+    """Extent of a wiggle at least."""
     eases_s: float = 0.6
     """Force that comes back within so much belongs to the same struggle."""
     sudden_s: float = 0.15
@@ -110,6 +113,8 @@ class StateSettings:
     """What runs into something is left with less than that share of its speed."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
+    firm: float = 1.5
+    """Mean force of strokes over the least force that stands out."""
     lifted_s: float = 0.35
     """A tool that touches again within so much was not lifted."""
     stroke_m: float = 0.05
@@ -157,7 +162,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     code[press] = State.PRESS
     code[stroke] = State.STROKE
     if features.position is not None:
-        stuck, wiggle = _unyielding(features, press & loaded & ~flown, moving, settings)
+        stuck, wiggle = _unyielding(features, press & loaded & ~flown, loaded & ~flown & moving, settings)
         code[stuck] = State.STUCK
         code[wiggle] = State.WIGGLE
     code[closing] = State.CLOSING
@@ -258,7 +263,7 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         # a load comes between the fingers when they close on it, or was there from the start
         untouched = (last_where(busy, ragged.first) < 0) & ~busy
         held = (held & shut) | _from_the_start(features, untouched, settings)
-    held = without_short(held & ~busy, ragged, gap=0.12, run=0.1) & ~busy
+    held = without_short(held & ~busy, ragged, gap=settings.unfelt_s, run=0.1) & ~busy
     return _until_opening(held, shut, opening, ragged, settings)
 
 
@@ -488,6 +493,7 @@ def _contacts(
     if (
         features.touching is None
         or features.contact is None
+        or features.contact_floor is None
         or features.position is None
         or features.speed is None
         or not len(loaded)
@@ -522,19 +528,23 @@ def _contacts(
 
     on = touching[start]
     with_load = share(loaded) > 0.5
+    at_first = loaded[np.minimum(start + 1, end)]
+    last_open = last_where(opening, ragged.first)[start]
+    just_opened = (last_open >= 0) & (start - last_open <= just)
     in_air = share(flown) > 0.5
     long = seconds >= settings.press_s
     stroke = path > settings.stroke_m
     pull = on & with_load & ~in_air & long
     wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~_runs_into(features, start, settings)
-    push = on & ~with_load & long & (((company > 0.4) & ~just_closed) | (stroke & (seconds > 1.0)))
-    explained = closes_soon | just_closed | (share(closing | opening) > 0.3) | (with_load & set_down)
+    # sensors drift: what rubs presses clearly
+    firm = per_run(np.add, np.maximum(features.contact, 0.0), start) > settings.firm * length * features.contact_floor[start]
+    push = on & ~with_load & long & (((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)))
+    explained = closes_soon | just_closed | just_opened | (share(closing | opening) > 0.3) | (at_first & set_down)
     # a bump is sudden: the force rises well over what it was just before
     before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     rise = per_run(np.maximum, features.contact, start) - np.maximum(features.contact[before], 0.0)
     sudden = rise > settings.sudden_share * np.maximum(features.contact_noise[start], 1e-9) + settings.sudden_newtons
-    fast = features.speed[before] > settings.guarded_speed
-    bump = on & ~pull & ~wipe & ~push & ~explained & sudden & (fast | ~with_load)
+    bump = on & ~pull & ~wipe & ~push & ~explained & sudden
     moved_along = company > 0.4
     if together is None:
         # with no poses: strokes turn back, a push does not
@@ -572,7 +582,7 @@ def _more_than_weight(features: Features, flown: Bools) -> Bools:
     return ~flown | (features.contact - weight > features.contact_floor)
 
 
-def _unyielding(features: Features, pulling: Bools, moving: Bools, settings: StateSettings) -> tuple[Bools, Bools]:
+def _unyielding(features: Features, pulling: Bools, dragging: Bools, settings: StateSettings) -> tuple[Bools, Bools]:
     """Where what is pulled does not give way, and where the hand then moves to and fro.
 
     Being stuck counts when the hand wiggles or gives up after it; what yields after a while was only tight.
@@ -581,8 +591,8 @@ def _unyielding(features: Features, pulling: Bools, moving: Bools, settings: Sta
     if features.position is None or features.speed is None:
         return pulling & False, pulling & False
     # what is pulled without giving way moves little: finer than the motion of a free hand
-    fine = features.speed > settings.fine_share * features.still_below
-    held_fast = without_short(pulling, ragged, gap=settings.eases_s, run=0.0)
+    fine = features.speed > np.maximum(settings.fine_speed, settings.fine_noise * features.rate_noise)
+    held_fast = without_short(pulling | dragging, ragged, gap=settings.eases_s, run=0.0)
     motion = without_short(fine, ragged, gap=0.15, run=0.1)
     start, stop = runs_of(held_fast.astype(np.int64) * (1 + motion), ragged)
     kind = (held_fast.astype(np.int64) * (1 + motion))[start]
@@ -590,7 +600,11 @@ def _unyielding(features: Features, pulling: Bools, moving: Bools, settings: Sta
     net = np.sqrt((step * step).sum(axis=1))
     path = per_run(np.add, features.speed * ragged.period[ragged.episode], start)
     seconds = (stop - start) * ragged.period[ragged.episode[start]]
+    low = per_run(np.minimum, features.position, start)
+    high = per_run(np.maximum, features.position, start)
+    span = np.sqrt(((high - low) ** 2).sum(axis=1))
     wiggle = (kind == 2) & (path > 2.0 * net) & (net < 2 * settings.flown_m) & (seconds > settings.press_s)
+    wiggle &= (span < 3 * settings.flown_m) & (span > settings.wiggle_m)
     rest = (kind == 1) & (seconds > settings.press_s)
     following = np.append(kind[1:], 0)
     then_wiggles = np.append(wiggle[1:], False)
