@@ -124,10 +124,12 @@ def _backs_off(features: Features, states: States, label: Ints, failed: Bools, s
     ragged = features.ragged
     runs = _runs(label, features)
     stopped = runs.at("collision") | (runs.at("place") & failed[runs.stop - 1])
-    carrying = runs.at("lift", "transport") & runs.before(stopped)
+    carrying = runs.at("lift", "transport", "place") & runs.before(stopped)
     # the first motion after it, with the rest before and after
     start, stop = runs_of(label * (max(State) + 1) + states.code, ragged)
-    moves = np.isin(states.code[start], (State.RISE, State.SIDE, State.DOWN)).astype(np.int64)
+    step = features.position[stop - 1] - features.position[start]
+    far = (step * step).sum(axis=1) > settings.back_m**2
+    moves = (far & np.isin(states.code[start], (State.RISE, State.SIDE, State.DOWN))).astype(np.int64)
     count = np.cumsum(moves)
     place = np.searchsorted(start, runs.start)
     number = count - np.repeat(count[place] - moves[place], np.diff(np.append(place, len(start))))
