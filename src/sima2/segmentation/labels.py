@@ -117,7 +117,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label[t.at(State.RISE) & fresh] = CODE["lift"]
 
     # a load that was never lifted and moves slides: pulled (on a rail, or over the table)
-    flown = states.flown[t.stop - 1]
+    flown = per_run(np.logical_or, states.flown, t.start)
     slides = t.at(State.SIDE) & ~flown & (features.position is not None)
     rises_next = t.next(t.at(State.RISE))
     opens_next = t.next(t.at(State.OPENING))

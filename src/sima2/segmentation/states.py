@@ -92,6 +92,9 @@ class StateSettings:
     """Rise after which a load is free of what it stood on or in."""
     slip_share: float = 0.2
     """Relative over absolute displacement above which a load slips."""
+    slack_share: float = 0.1
+    slack_newtons: float = 1.0
+    """Grip that has come down to that share of what it was, and is so weak, holds nothing."""
     falls_s: float = 0.6
     """A load let go above a table has fallen for good by then (1.8 m at g)."""
     carrying_speed: float = 0.05
@@ -115,8 +118,9 @@ class StateSettings:
     """Force held so long is work on something, not a bump."""
     firm: float = 1.5
     """Mean force of strokes over the least force that stands out."""
-    lifted_s: float = 0.35
-    """A tool that touches again within so much was not lifted."""
+    lifted_s: float = 0.6
+    lifted_m: float = 0.012
+    """A tool that touches again within so much, and has not risen by so much, was not lifted."""
     stroke_m: float = 0.05
     """Path under force that makes a stroke."""
 
@@ -148,6 +152,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
     press, stroke, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
 
+    loaded = loaded & ~_gone(loaded, slip, opening, ragged, settings)
     moving = without_short(features.moving, ragged, gap=settings.flicker_s, run=settings.flicker_s)
     code = np.where(moving, State.FREE, State.STILL).astype(np.int64)
     code[loaded] = State.HOLD
@@ -170,6 +175,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     if features.gripping is not None or features.object_position is not None:
         code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
     code[slip | _let_fall(features, loaded, opening, load, settings)] = State.SLIP
+    code[_ungripped(features, loaded, shut, opening, settings)] = State.SLIP
     code[bump] = State.BUMP
     if features.position is not None:
         code[bump & loaded & _coming_down(features, bump)] = State.BLOCKED
@@ -291,6 +297,15 @@ def _until_opening(held: Bools, shut: Bools, opening: Bools, ragged: Ragged, set
     return held | (between & shut)
 
 
+def _gone(loaded: Bools, slip: Bools, opening: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
+    """Short remainders of a load between its slip and the opening of the fingers: it was lost."""
+    start, stop = runs_of(loaded & ~slip, ragged)
+    brief = stop - start <= ragged.frames(settings.fade_s)[ragged.episode[start]]
+    after_slip = (start > ragged.first[start]) & slip[np.maximum(start - 1, 0)]
+    then_opens = (stop <= ragged.last[start]) & opening[np.minimum(stop, len(loaded) - 1)] if len(loaded) else brief
+    return np.repeat((loaded & ~slip)[start] & brief & after_slip & then_opens, stop - start)
+
+
 def _whole_runs(runs: Bools, evidence: Bools, ragged: Ragged) -> Bools:
     """The runs for more than half of which there is evidence."""
     start, stop = runs_of(runs, ragged)
@@ -400,6 +415,24 @@ def _slip(
     return slipped & ~opening & ~closing
 
 
+def _ungripped(features: Features, loaded: Bools, shut: Bools, opening: Bools, settings: StateSettings) -> Bools:
+    """A load that was held firmly and is now only dragged along, with no finger opened, shape (T,)."""
+    ragged = features.ragged
+    if features.gripping is None or features.grip is None or features.grip_faint is None or not len(loaded):
+        return np.zeros(len(loaded), np.bool_)
+    start, stop = runs_of(shut, ragged)
+    run = np.repeat(np.arange(len(start), dtype=np.int64), stop - start)
+    firmest = running_max_in(run, features.grip)
+    slack = loaded & shut & (features.grip < settings.slack_share * firmest) & ~features.grip_faint
+    slack |= loaded & shut & (features.grip < settings.slack_share * firmest) & (features.grip < settings.slack_newtons)
+    opens = next_where(opening, ragged.last)
+    here = np.arange(len(loaded))
+    fades = (opens >= 0) & (opens - here <= 2 * ragged.frames(settings.fade_s)[ragged.episode])
+    still = features.speed is None
+    out = slack & ~fades & ((features.speed > features.still_below) if features.speed is not None else still)
+    return without_short(out, ragged, gap=0.1, run=0.2)
+
+
 def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, settings: StateSettings) -> Bools:
     """Fingers that open while the hand carries on, and from between which the load falls, until it rests."""
     ragged = features.ragged
@@ -419,7 +452,12 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
     fall = height[before, own] - height[ahead, own]
     lowered = np.maximum(features.position[before, 2] - features.position[ahead, 2], 0.0)
     carrying = features.speed[before] > np.maximum(settings.carrying_speed, 3.0 * features.still_below[before])
-    drops = opening[start] & loaded[before] & (load[before] >= 0) & carrying & (fall - lowered > settings.flown_m)
+    lost = fall - lowered > settings.flown_m
+    if features.touching is not None:
+        # or it is left behind in the middle of a stroke
+        earlier = np.maximum(before - ragged.frames(settings.press_s)[ragged.episode[start]], ragged.first[start])
+        lost |= features.touching[before] & features.touching[earlier]
+    drops = opening[start] & loaded[before] & (load[before] >= 0) & carrying & lost
     # the fall ends where the load lies still
     here = np.arange(len(loaded))
     since = last_where(np.isin(here, start[drops]), ragged.first)
@@ -501,7 +539,7 @@ def _contacts(
         return nothing, nothing, nothing
     touching = without_short(features.touching & _more_than_weight(features, flown), ragged, gap=0.12, run=0.05)
     # strokes rub over edges and turn: a touch that comes back soon has not been lifted
-    touching |= flown & without_short(touching, ragged, gap=settings.lifted_s, run=0.0)
+    touching |= flown & _rubs_on(features, touching, settings)
     start, stop = runs_of(touching, ragged)
     length = stop - start
     seconds = length * ragged.period[ragged.episode[start]]
@@ -522,7 +560,9 @@ def _contacts(
     set_down = (opens >= 0) & (far < settings.set_down_m)
     closes = next_where(closing, ragged.last)
     just = ragged.frames(0.25)[ragged.episode[start]]
-    closes_soon = (closes[start] >= 0) & (closes[start] <= end + just)
+    # fingers that close where they have just touched: the touch is part of the grasp
+    closes_soon = (closes[start] >= 0) & (closes[start] <= start + just)
+    closes_soon |= (closes[start] >= 0) & (closes[start] > end) & (closes[start] <= end + just)
     last_close = last_where(closing, ragged.first)[start]
     just_closed = (last_close >= 0) & (start - last_close <= just)
 
@@ -534,12 +574,15 @@ def _contacts(
     in_air = share(flown) > 0.5
     long = seconds >= settings.press_s
     stroke = path > settings.stroke_m
-    pull = on & with_load & ~in_air & long
-    wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~_runs_into(features, start, settings)
+    into = _runs_into(features, start, settings) & at_first & flown[np.minimum(start + 1, end)]
+    pull = on & with_load & ~in_air & long & ~into
+    wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~into
     # sensors drift: what rubs presses clearly
     firm = per_run(np.add, np.maximum(features.contact, 0.0), start) > settings.firm * length * features.contact_floor[start]
-    push = on & ~with_load & long & (((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)))
-    explained = closes_soon | just_closed | just_opened | (share(closing | opening) > 0.3) | (at_first & set_down)
+    still_open = share(closing) < 0.05
+    push = on & ~with_load & still_open & long & (((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)))
+    explained = closes_soon | just_closed | just_opened | (at_first & set_down)
+    explained |= (share(closing | opening) > 0.3) & ~into & still_open
     # a bump is sudden: the force rises well over what it was just before
     before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     rise = per_run(np.maximum, features.contact, start) - np.maximum(features.contact[before], 0.0)
@@ -553,6 +596,19 @@ def _contacts(
     held_work = np.repeat(pull | wipe | (push & moved_along), length)
     strokes = np.repeat(push & ~moved_along, length)
     return held_work & ~slip, strokes & ~slip, np.repeat(bump, length)
+
+
+def _rubs_on(features: Features, touching: Bools, settings: StateSettings) -> Bools:
+    """Gaps between touches over which the hand has not risen, shape (T,)."""
+    ragged = features.ragged
+    if features.position is None:
+        return touching & False
+    start, stop = runs_of(touching, ragged)
+    brief = (stop - start <= ragged.frames(settings.lifted_s)[ragged.episode[start]]) & ~touching[start]
+    inner = (start > ragged.first[start]) & (stop <= ragged.last[start])
+    height = features.position[:, 2]
+    risen = per_run(np.maximum, height, start) - height[np.maximum(start - 1, 0)]
+    return np.repeat(brief & inner & (risen < settings.lifted_m), stop - start)
 
 
 def _runs_into(features: Features, start: Ints, settings: StateSettings) -> Bools:
