@@ -33,8 +33,13 @@ class LabelSettings:
     """Of the speed of rest of the hand, above which an object is not at rest."""
     given_up_s: float = 0.25
     """Reaction time after which fingers that closed on nothing are no longer a grasp."""
+    strokes_m: float = 0.05
+    strokes_turn: float = 2.5
+    """Strokes span at least so much, and their path is so many times their span."""
     aside_m: float = 0.01
     """A load that moves sideways by more is not yet on its final way down."""
+    sunk_m: float = 0.02
+    """A load that comes down and goes up again by more was to be set down."""
     sinks_m: float = 0.008
     """A descent to less than that above where the fingers open is none."""
 
@@ -127,6 +132,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label[t.at(State.PRESS) & ~flown & states.loaded[t.start] & ~grasp] = CODE["pull"]
     label[t.at(State.STUCK) & ~grasp] = CODE["pull"]
     label[t.at(State.WIGGLE)] = CODE["recovery_maneuver"]
+    label[(label == CODE["pull"]) & _to_and_fro(features, t, label == CODE["pull"], settings)] = CODE["wipe"]
     label[t.at(State.PRESS) & flown] = CODE["wipe"]
     label[t.at(State.PRESS) & ~states.loaded[t.start]] = CODE["push"]
     label[t.at(State.STROKE)] = CODE["wipe"]
@@ -136,6 +142,9 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label[per_run(np.add, place.astype(np.int64), t.start) * 2 > (t.stop - t.start)] = CODE["place"]
     blocked_next = after_code == State.BLOCKED
     label[t.at(State.DOWN) & blocked_next] = CODE["place"]
+    given_up = _set_down_in_vain(features, states, t, settings)
+    label[given_up] = CODE["place"]
+    failed |= given_up
 
     from_load = _pick(t.previous(~t.at(State.HOLD)), holding, False) | _pick(before, holding, False)
     opening = t.at(State.OPENING)
@@ -217,6 +226,39 @@ def _not_yet_up(features: Features, states: States, t: _Table, grasp: Bools, set
         np.minimum(begin, len(features.position) - 1)
     ]
     return found & ((step * step).sum(axis=1) < settings.locked_m**2)
+
+
+def _set_down_in_vain(features: Features, states: States, t: _Table, settings: LabelSettings) -> Bools:
+    """Descents with a load that end in a touch and a rise with it still in the hand, shape (r,)."""
+    if features.position is None or features.contact is None or features.contact_floor is None:
+        return np.zeros(len(t.start), np.bool_)
+    here = np.arange(len(t.start))
+    height = features.position[:, 2]
+    sunk = height[t.start] - height[t.stop - 1]
+    bottom = t.next(~t.at(State.HOLD))
+    up = np.maximum(bottom, 0)
+    rises = (bottom > here) & (t.code[up] == State.RISE) & (height[t.stop[up] - 1] - height[t.start[up]] > settings.sunk_m)
+    # the force at the bottom stands out of that on the way
+    touch = per_run(np.maximum, features.contact, t.start)
+    low = np.maximum(touch[np.minimum(here + 1, len(here) - 1)], touch)
+    on_the_way = per_run(np.add, features.contact, t.start) / (t.stop - t.start)
+    felt = low - on_the_way > features.contact_floor[t.start]
+    return t.at(State.DOWN) & states.flown[t.start] & (sunk > settings.sunk_m) & rises & felt
+
+
+def _to_and_fro(features: Features, t: _Table, pulled: Bools, settings: LabelSettings) -> Bools:
+    """Runs of a way under load that turns back on itself again and again: strokes, not a pull, shape (r,)."""
+    if features.position is None or features.speed is None or not pulled.any():
+        return pulled & False
+    frames = np.repeat(pulled, t.stop - t.start)
+    start, stop = runs_of(frames, features.ragged)
+    low = per_run(np.minimum, features.position, start)
+    high = per_run(np.maximum, features.position, start)
+    span = np.sqrt(((high - low) ** 2).sum(axis=1))
+    way = features.speed * features.moving * features.ragged.period[features.ragged.episode]
+    path = per_run(np.add, way, start)
+    strokes = (span > settings.strokes_m) & (path > settings.strokes_turn * span)
+    return np.repeat(strokes, stop - start)[t.start]
 
 
 def _preshape(features: Features, states: States, t: _Table) -> Bools:

@@ -606,6 +606,9 @@ def _rubs_on(features: Features, touching: Bools, settings: StateSettings) -> Bo
     start, stop = runs_of(touching, ragged)
     brief = (stop - start <= ragged.frames(settings.lifted_s)[ragged.episode[start]]) & ~touching[start]
     inner = (start > ragged.first[start]) & (stop <= ragged.last[start])
+    # only of what was rubbing already
+    length = stop - start
+    inner &= np.append(0, length[:-1])[: len(start)] >= ragged.frames(settings.press_s)[ragged.episode[start]] + 1
     height = features.position[:, 2]
     risen = per_run(np.maximum, height, start) - height[np.maximum(start - 1, 0)]
     return np.repeat(brief & inner & (risen < settings.lifted_m), stop - start)
