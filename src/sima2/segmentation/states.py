@@ -114,6 +114,8 @@ class StateSettings:
     """A load whose touch is followed by so short a way until the fingers open was being set down."""
     stopped_share: float = 0.4
     """What runs into something is left with less than that share of its speed."""
+    turns_back: float = 2.2
+    """Path over span of a motion that turns back on itself."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
     firm: float = 1.5
@@ -151,6 +153,10 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     flown = _flown(features, loaded, closing, settings)
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
     press, stroke, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
+    if features.contact is None:
+        level = _strokes(features, slip | closing | opening, settings)
+        press, stroke = press | (level & loaded), stroke | (level & ~loaded)
+        press = press | _pushes(features, loaded, slip | closing | opening, settings)
 
     loaded = loaded & ~_gone(loaded, slip, opening, ragged, settings)
     moving = without_short(features.moving, ragged, gap=settings.flicker_s, run=settings.flicker_s)
@@ -596,6 +602,36 @@ def _contacts(
     held_work = np.repeat(pull | wipe | (push & moved_along), length)
     strokes = np.repeat(push & ~moved_along, length)
     return held_work & ~slip, strokes & ~slip, np.repeat(bump, length)
+
+
+def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools:
+    """Motion that turns back again and again at one height: strokes, told without a force, shape (T,)."""
+    ragged = features.ragged
+    if features.position is None or features.velocity is None or features.speed is None or not len(other):
+        return other & False
+    aside = np.hypot(features.velocity[:, 0], features.velocity[:, 1])
+    level = (np.abs(features.velocity[:, 2]) < np.maximum(aside, features.still_below)) & ~other
+    level = without_short(level, ragged, gap=0.12, run=0.3) & ~other
+    start, stop = runs_of(level, ragged)
+    low = per_run(np.minimum, features.position, start)
+    high = per_run(np.maximum, features.position, start)
+    span = np.hypot(*(high - low)[:, :2].T)
+    path = per_run(np.add, aside * features.moving * ragged.period[ragged.episode], start)
+    flat = (high - low)[:, 2] < settings.flown_m
+    strokes = level[start] & flat & (span > settings.stroke_m) & (path > settings.turns_back * span)
+    moves = np.where(features.moving, np.arange(len(level)), -1)
+    last = np.repeat(per_run(np.maximum, moves, start), stop - start)
+    return np.repeat(strokes, stop - start) & (np.arange(len(level)) <= last)
+
+
+def _pushes(features: Features, loaded: Bools, other: Bools, settings: StateSettings) -> Bools:
+    """Something moves with a hand that does not hold it, shape (T,)."""
+    ragged = features.ragged
+    together = features.together(0.35)
+    if together is None or features.hand_shift is None:
+        return loaded & False
+    along = together.any(axis=1) & (features.hand_shift > settings.company_m / 2) & ~loaded & ~other
+    return without_short(along, ragged, gap=0.12, run=settings.press_s)
 
 
 def _rubs_on(features: Features, touching: Bools, settings: StateSettings) -> Bools:
