@@ -114,6 +114,8 @@ class StateSettings:
     """A load whose touch is followed by so short a way until the fingers open was being set down."""
     stopped_share: float = 0.4
     """What runs into something is left with less than that share of its speed."""
+    same_height_s: float = 0.3
+    """Half window over which strokes keep their height."""
     turns_back: float = 2.2
     """Path over span of a motion that turns back on itself."""
     press_s: float = 0.3
@@ -215,7 +217,11 @@ def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]
         start, stop = runs_of(mask, ragged)
         travel = np.abs(features.width[np.minimum(stop, ragged.last[start])] - features.width[start])
         share = np.full(len(start), settings.finger_travel)
-        if sign > 0 and features.gripping is not None:
+        if sign > 0 and features.gripping is None:
+            # fingers on a load widen when they let it go
+            closed_at = last_where(found[0], ragged.first)[start]
+            share[closed_at >= 0] = settings.letting_go
+        elif sign > 0 and features.gripping is not None:
             # fingers that were pressing and no longer are have let go, however little they opened
             reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
             pressed = features.gripping[np.maximum(start - reach, ragged.first[start])]
@@ -610,7 +616,10 @@ def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools
     if features.position is None or features.velocity is None or features.speed is None or not len(other):
         return other & False
     aside = np.hypot(features.velocity[:, 0], features.velocity[:, 1])
+    lo, hi = ragged.around(settings.same_height_s)
+    climb = np.abs(features.position[hi, 2] - features.position[lo, 2])
     level = (np.abs(features.velocity[:, 2]) < np.maximum(aside, features.still_below)) & ~other
+    level &= climb < settings.lifted_m
     level = without_short(level, ragged, gap=0.12, run=0.3) & ~other
     start, stop = runs_of(level, ragged)
     low = per_run(np.minimum, features.position, start)
