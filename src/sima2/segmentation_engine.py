@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
-from sima2.records.rollout import RolloutBatch
+from sima2.records.rollout import Episodes, Goal, RolloutBatch
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.table import Text
-from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
+from sima2.records.vocabulary import OUTCOMES, UNKNOWN
 from sima2.segmentation.confidence import confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
+from sima2.segmentation.frames import MOST_OBJECTS, FrameBuffer
 from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, merge_short
-from sima2.segmentation.measures import measure
+from sima2.segmentation.memory import Memory, Start
+from sima2.segmentation.online import Kernel, SegmentStream
 from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
 from sima2.segmentation.scales import Scales, fit_scales
+from sima2.segmentation.seams import HandOver, Judged, Pieces, channels_used, kept, whole
+from sima2.segmentation.signals import Ragged
 from sima2.segmentation.states import States, StateSettings, compute_states
+from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pasts, start_frames, start_of
 
 __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]
+
+PART_FRAMES: Final = 1 << 17
+"""Windows are worked on in parts of about so many frames, which bounds memory whatever the length of an episode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class SegmentationEngine:
     labels: LabelSettings = LabelSettings()
     recoveries: RecoverySettings = RecoverySettings()
     outcomes: OutcomeSettings = OutcomeSettings()
+    windows: WindowSettings = WindowSettings()
 
     def fit(self, batches: Sequence[RolloutBatch]) -> SegmentationEngine:
         """An engine whose scales come from unlabelled rollouts of the robots at hand."""
@@ -58,7 +68,8 @@ class SegmentationEngine:
     def segment(self, batch: RolloutBatch) -> SegmentTable:
         """Segments of every episode and manipulator, ordered by episode, manipulator and start.
 
-        An episode gives the same segments alone and in any batch.
+        An episode gives the same segments alone and in any batch, and the same as a stream of its frames. Labels look
+        ahead by at most ``windows.look_ahead_s``; an episode shorter than that is labelled whole.
         """
         if not isinstance(batch, RolloutBatch):
             raise UsageError(
@@ -66,23 +77,109 @@ class SegmentationEngine:
             )
         parts = []
         places = []
+        finals = []
         for where, sub in batch.by_layout():
-            for arm in sub.manipulators:
-                table, episode = self._segment_arm(sub, arm)
+            for table, episode, final in self._segment_alike(sub):
                 parts.append(table)
                 places.append(where[episode])
+                finals.append(final)
         if not parts:
             return SegmentTable.empty()
-        whole = SegmentTable.concat(parts)
-        place = np.concatenate(places)
+        table = SegmentTable.concat(parts)
+        place, final = np.concatenate(places), np.concatenate(finals)
         order = np.argsort(place, kind="stable")
-        whole, place = whole.take(order), place[order]
+        table, place, final = table.take(order), place[order], final[order]
         first = np.searchsorted(place, place)
-        return replace(whole, segment_id=np.arange(len(place)) - first)
+        # numbered as they become final, which is the order in which a stream gives them
+        number = np.empty(len(place), np.int64)
+        number[np.lexsort((final, place))] = np.arange(len(place))
+        return replace(table, segment_id=number - first)
 
-    def _segment_arm(self, batch: RolloutBatch, arm: str) -> tuple[SegmentTable, NDArray[np.int64]]:
-        channels = batch.manipulators[arm]
-        features = compute_features(batch, arm, self.scales, self.features)
+    def stream(
+        self,
+        episode_id: str = "stream",
+        *,
+        robot: str = UNKNOWN,
+        goal: Goal | None = None,
+        objects: Sequence[str] = (),
+    ) -> SegmentStream:
+        """Open the online form: push frames, get segments once they are final.
+
+        The frames give the same segments as their whole episode gives in a batch, in whatever chunks they come.
+
+        Args:
+            episode_id: as the segments bear it.
+            robot: by which the fitted scales are looked up.
+            goal: of the episode; tells whether what is placed lies where it should.
+            objects: names by slot of objects that may come later; others get their slot at first sight.
+
+        >>> import numpy as np
+        >>> stream = SegmentationEngine().stream("e")
+        >>> for k in range(40):
+        ...     _ = stream.push({"time": k * 0.05, "ee_position": np.zeros(3)})
+        >>> [(s.label, s.start_frame, s.end_frame) for s in stream.finish()]
+        [('idle', 0, 40)]
+        """
+        names = tuple(dict.fromkeys(objects))
+        if len(names) != len(objects) or len(names) > MOST_OBJECTS:
+            raise UsageError(f"objects holds {len(objects)} names: give each of at most {MOST_OBJECTS} once")
+        episodes = Episodes(
+            episode_id=(episode_id,),
+            episode_index=np.zeros(1, np.int64),
+            family=(UNKNOWN,),
+            robot=(robot,),
+            policy=(UNKNOWN,),
+            session=(UNKNOWN,),
+            instruction=("",),
+            goal=(goal,),
+            debug_mode=np.zeros(1, np.bool_),
+            provenance=({},),
+        )
+        kernel = Kernel(self.windows, self.features, self.labels.shortest_s, self._judge, self._start)
+        return SegmentStream(kernel, FrameBuffer(episodes, names))
+
+    def _segment_alike(
+        self, batch: RolloutBatch
+    ) -> Iterator[tuple[SegmentTable, NDArray[np.int64], NDArray[np.int64]]]:
+        """Segments of each arm of episodes of one layout, the episode of each, and the window that made it final."""
+        period = Ragged(batch.offset, batch.time).period
+        grid = self.windows.grid(period)
+        windows = grid.windows(batch.length)
+        for arm in batch.manipulators:
+            if len(windows) == len(batch):
+                judged = self._judge(batch, arm, None)
+                pieces = whole(judged, batch.manipulators[arm])
+            else:
+                judged, pieces = self._windowed(batch, arm, period, grid, windows)
+            ids = Text(pieces.episode, batch.episodes.episode_id)
+            used = channels_used(judged.features)
+            table = pieces.table(ids, arm, batch.objects, used, np.arange(len(pieces)))
+            yield table, pieces.episode, pieces.window
+
+    def _windowed(
+        self, batch: RolloutBatch, arm: str, period: NDArray[np.float64], grid: Grid, windows: Windows
+    ) -> tuple[Judged, Pieces]:
+        """Segments of episodes of which some are cut into windows."""
+        long = np.flatnonzero(np.bincount(windows.episode) > 1)
+        begun = self._start(batch.take(long).prefix(start_frames(period, grid, self.features)[long]), arm)
+        start = Start.untold(period, begun.object_noise.shape[1]).put(long, begun)
+        past = pasts(batch.manipulators[arm], batch.offset, batch.time, period, grid, windows, self.features)
+        before, found, joins = HandOver(), [], []
+        for part in windows.parts(PART_FRAMES):
+            some = windows.take(part)
+            view = gather(batch, some)
+            memory = Memory(start.take(some.episode, begun.object_noise.shape[1]), past.take(part))
+            judged = self._judge(view, arm, memory)
+            pieces, goes_on, before = kept(judged, view.manipulators[arm], some, before, self.labels.shortest_s)
+            found.append(pieces)
+            joins.append(goes_on)
+        return judged, Pieces.concat(found).joined(np.concatenate(joins))
+
+    def _start(self, batch: RolloutBatch, arm: str) -> Start:
+        return start_of(compute_features(batch, arm, self.scales, self.features))
+
+    def _judge(self, batch: RolloutBatch, arm: str, memory: Memory | None) -> Judged:
+        features = compute_features(batch, arm, self.scales, self.features, memory)
         states = compute_states(features, self.states)
         action, failed = label_actions(features, states, self.labels)
         # what failed is fully known only once it has been judged, and what follows a failure is a recovery
@@ -90,14 +187,7 @@ class SegmentationEngine:
         judged = np.isin(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
         known = failed | np.repeat(judged, spans.stop - spans.start)
         spans = self._spans(batch, features, states, action, failed, known)
-        return _table(
-            batch,
-            arm,
-            features,
-            spans,
-            confidence(features, spans),
-            measure(channels, features, spans.start, spans.stop),
-        ), spans.episode
+        return Judged(features, spans, confidence(features, spans))
 
     def _spans(
         self,
@@ -122,67 +212,3 @@ def _wiping_forces(table: SegmentTable) -> Iterator[tuple[str, str, float]]:
     )
     force = wipes.impulse / (wipes.end_t - wipes.start_t)
     yield from zip(wipes.episode_id, wipes.manipulator, force.tolist(), strict=True)
-
-
-def _table(
-    batch: RolloutBatch,
-    arm: str,
-    features: Features,
-    spans: Spans,
-    sure: NDArray[np.float64],
-    measured: dict[str, NDArray[np.float32]],
-) -> SegmentTable:
-    ragged = features.ragged
-    n = len(spans.start)
-    begin = batch.offset[:-1][spans.episode]
-    last = ragged.last[spans.start] if n else np.zeros(0, np.int64)
-    ends = spans.stop > last
-    end_t = (
-        np.where(
-            ends,
-            batch.time[np.minimum(spans.stop - 1, max(batch.frames - 1, 0))] + ragged.period[spans.episode],
-            batch.time[np.minimum(spans.stop, max(batch.frames - 1, 0))],
-        )
-        if n
-        else np.zeros(0)
-    )
-    names: list[str] = [""]
-    codes = np.zeros(n, np.int32)
-    known: dict[str, int] = {"": 0}
-    for i in np.flatnonzero(spans.slot >= 0).tolist():
-        name = batch.objects[int(spans.episode[i])][int(spans.slot[i])]
-        if name not in known:
-            known[name] = len(names)
-            names.append(name)
-        codes[i] = known[name]
-    return SegmentTable(
-        episode_id=Text(spans.episode, batch.episodes.episode_id),
-        manipulator=Text.full(n, arm),
-        segment_id=np.arange(n),
-        label=Text(spans.label, LABELS),
-        object=Text(codes, names),
-        start_frame=spans.start - begin,
-        end_frame=spans.stop - begin,
-        start_t=batch.time[spans.start] if n else np.zeros(0),
-        end_t=end_t,
-        outcome=Text(spans.outcome, OUTCOMES),
-        failure_reason=Text(spans.reason, REASONS),
-        confidence=sure.astype(np.float32),
-        channels_used=Text.full(n, channels_used(features)),
-        **measured,
-    )
-
-
-def channels_used(features: Features) -> str:
-    """The kinds of channel that labels rest on.
-
-    Joined by ``+``: ``motion`` (hand pose or joints), ``gripper``, ``grip_force``, ``contact_force``, ``objects``.
-    """
-    kinds = {
-        "motion": features.speed is not None,
-        "gripper": features.width is not None,
-        "grip_force": features.grip is not None,
-        "contact_force": features.contact is not None,
-        "objects": features.object_position is not None,
-    }
-    return "+".join(name for name, there in kinds.items() if there)

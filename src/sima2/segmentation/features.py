@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.rollout import Manipulator, RolloutBatch
+from sima2.segmentation.memory import Memory
 from sima2.segmentation.scales import Scales
 from sima2.segmentation.signals import Bools, Doubles, Ragged, hold_last
 
@@ -140,9 +141,14 @@ class Features:
         return moving & (self.relative_least < share * self.hand_shift[:, None] + slack)
 
 
-def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: FeatureSettings) -> Features:
-    """Features of one arm of a batch whose episodes recorded the same channels."""
-    ragged = Ragged(batch.offset, batch.time)
+def compute_features(
+    batch: RolloutBatch, arm: str, scales: Scales, settings: FeatureSettings, memory: Memory | None = None
+) -> Features:
+    """Features of one arm of a batch whose episodes recorded the same channels.
+
+    ``memory`` tells what came before, where the batch holds windows instead of whole episodes.
+    """
+    ragged = Ragged(batch.offset, batch.time, memory)
     channels = batch.manipulators[arm]
     frames = batch.frames
     known = [scales.of(robot, arm) for robot in batch.episodes.robot]
@@ -159,7 +165,8 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         pose = position
         velocity = ragged.slope(position, settings.slope_s)
         speed = np.sqrt((velocity * velocity).sum(axis=1))
-        rate_noise = _rate_noise(ragged.noise(position, settings.start_s), ragged, settings)[ragged.episode]
+        rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(position, settings.start_s), ragged, settings))
+        rate_noise = rate_noise[ragged.episode]
         still = np.maximum(
             np.fmax(settings.still_speed, settings.still_share * fitted("hand_speed")),
             rate_noise * settings.noise_factor,
@@ -168,7 +175,8 @@ def compute_features(batch: RolloutBatch, arm: str, scales: Scales, settings: Fe
         joints, seen = hold_last(channels.joint_position.astype(np.float64), ragged)
         pose = joints
         speed = np.abs(ragged.slope(joints, settings.slope_s)).max(axis=1)
-        rate_noise = _rate_noise(ragged.noise(joints, settings.start_s), ragged, settings)[ragged.episode]
+        rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(joints, settings.start_s), ragged, settings))
+        rate_noise = rate_noise[ragged.episode]
         still = np.maximum(
             np.fmax(settings.still_joint_speed, settings.still_share * fitted("joint_speed")),
             rate_noise * settings.noise_factor,
@@ -229,11 +237,13 @@ def _gripper(
         return None, None, blank, blank, np.zeros(frames)
     width, _ = hold_last(raw.astype(np.float64), ragged)
     rate = ragged.slope(width, settings.slope_s)
-    opened = np.fmax(ragged.running(width, settings.start_s, largest=True), fitted("width_open"))  # type: ignore[operator]
-    shut = np.fmin(ragged.running(width, settings.start_s, largest=False), fitted("width_closed"))  # type: ignore[operator]
+    opened = ragged.running(width, settings.start_s, largest=True, before=ragged.before("widest"))
+    opened = np.fmax(opened, fitted("width_open"))  # type: ignore[operator]
+    shut = ragged.running(width, settings.start_s, largest=False, before=ragged.before("narrowest"))
+    shut = np.fmin(shut, fitted("width_closed"))  # type: ignore[operator]
     # fingers close to nothing at zero unless the robot has shown otherwise
     shut = np.fmin(np.where(np.isnan(fitted("width_closed")), 0.0, shut), shut)  # type: ignore[operator]
-    noise = ragged.noise(width, settings.start_s)[ragged.episode]
+    noise = ragged.begun("width_noise", ragged.noise(width, settings.start_s))[ragged.episode]
     return width, rate, opened - shut, shut, noise
 
 
@@ -253,10 +263,11 @@ def _force(
     if forgets:
         base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
     else:
-        base = ragged.running(average, settings.start_s, largest=False)
+        base = ragged.running(average, settings.start_s, largest=False, before=ragged.before("lightest"))
     lo, hi = ragged.around(settings.slope_s / 2)
     over = ragged.mean(force, lo, hi) - base
-    noise = np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))[ragged.episode]
+    noise = np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))
+    noise = ragged.begun("contact_noise" if forgets else "grip_noise", noise)[ragged.episode]
     floor = np.maximum(settings.force_floor, settings.noise_factor * noise)
     return over, over > floor, noise, floor
 
@@ -279,6 +290,7 @@ def _objects(
         column = np.ascontiguousarray(batch.object_position[:, slot], dtype=np.float64)
         filled[:, slot], seen[:, slot] = hold_last(column, ragged)
         noise[:, slot] = ragged.noise(filled[:, slot], settings.start_s)
+    noise = ragged.begun("object_noise", noise)
     step = filled[hi] - filled[lo]
     shift = np.sqrt((step * step).sum(axis=2))
     relative = least = None

@@ -220,11 +220,14 @@ def _not_yet_up(features: Features, states: States, t: _Table, grasp: Bools, set
     tugged = t.at(State.PRESS, State.STUCK, State.WIGGLE, State.SIDE, State.HOLD) & ~states.flown[t.stop - 1]
     taken = t.previous(~tugged)
     up = t.next(~tugged)
-    found = tugged & (taken >= 0) & (up > here) & grasp[np.maximum(taken, 0)] & (t.code[np.maximum(up, 0)] == State.RISE)
+    found = (
+        tugged & (taken >= 0) & (up > here) & grasp[np.maximum(taken, 0)] & (t.code[np.maximum(up, 0)] == State.RISE)
+    )
     begin, end = t.stop[np.maximum(taken, 0)], t.start[np.maximum(up, 0)]
-    step = features.position[np.minimum(end, len(features.position) - 1)] - features.position[
-        np.minimum(begin, len(features.position) - 1)
-    ]
+    step = (
+        features.position[np.minimum(end, len(features.position) - 1)]
+        - features.position[np.minimum(begin, len(features.position) - 1)]
+    )
     return found & ((step * step).sum(axis=1) < settings.locked_m**2)
 
 
@@ -237,7 +240,9 @@ def _set_down_in_vain(features: Features, states: States, t: _Table, settings: L
     sunk = height[t.start] - height[t.stop - 1]
     bottom = t.next(~t.at(State.HOLD))
     up = np.maximum(bottom, 0)
-    rises = (bottom > here) & (t.code[up] == State.RISE) & (height[t.stop[up] - 1] - height[t.start[up]] > settings.sunk_m)
+    rises = (
+        (bottom > here) & (t.code[up] == State.RISE) & (height[t.stop[up] - 1] - height[t.start[up]] > settings.sunk_m)
+    )
     # the force at the bottom stands out of that on the way
     touch = per_run(np.maximum, features.contact, t.start)
     low = np.maximum(touch[np.minimum(here + 1, len(here) - 1)], touch)

@@ -2,64 +2,117 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.rollout import Manipulator
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Doubles, Ints, hold_last, per_run
+from sima2.segmentation.signals import Doubles, Ints, hold_last
 
 SECONDS_PER_HOUR = 3600.0
 
 
-def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) -> dict[str, NDArray[np.float32]]:
-    """Feature columns of the segment table, shape (s,) each; NaN where a channel is absent."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Measures of pieces of segments, from which those of whole segments follow; shape (p,) each.
+
+    Sums of a segment are those of its pieces, added one by one in their order, so that they are the same whether the
+    pieces come at once or one after another.
+    """
+
+    frames: Ints
+    largest: Mapping[str, Doubles]
+    total: Mapping[str, Doubles]
+    """``grip_force`` is a sum over frames."""
+    first_width: Doubles
+    last_width: Doubles
+
+    def joined(self, segment: Ints, n: int) -> Measured:
+        """Of ``n`` segments, of which each piece belongs to one; ``segment`` never falls and leaves none out."""
+        first: Ints = np.searchsorted(segment, np.arange(n)).astype(np.int64)
+        last = np.searchsorted(segment, np.arange(n), side="right") - 1
+
+        largest = {name: np.maximum.reduceat(x, first) for name, x in self.largest.items()}
+        return Measured(
+            frames=np.bincount(segment, self.frames, n).astype(np.int64),
+            largest=largest,
+            total={name: np.bincount(segment, x, n) for name, x in self.total.items()},
+            first_width=self.first_width[first],
+            last_width=self.last_width[last],
+        )
+
+    def take(self, index: NDArray[np.int64]) -> Measured:
+        """Rows by index."""
+        return Measured(
+            frames=self.frames[index],
+            largest={name: x[index] for name, x in self.largest.items()},
+            total={name: x[index] for name, x in self.total.items()},
+            first_width=self.first_width[index],
+            last_width=self.last_width[index],
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Measured]) -> Measured:
+        """Pieces end to end; at least one part."""
+        return cls(
+            frames=np.concatenate([part.frames for part in parts]),
+            largest={name: np.concatenate([part.largest[name] for part in parts]) for name in parts[0].largest},
+            total={name: np.concatenate([part.total[name] for part in parts]) for name in parts[0].total},
+            first_width=np.concatenate([part.first_width for part in parts]),
+            last_width=np.concatenate([part.last_width for part in parts]),
+        )
+
+    def columns(self) -> dict[str, NDArray[np.float32]]:
+        """Feature columns of the segment table; NaN where a channel is absent."""
+        out = {**self.largest, **self.total, "width_change": self.last_width - self.first_width}
+        out["grip_force"] = self.total["grip_force"] / np.maximum(self.frames, 1)
+        return {name: x.astype(np.float32) for name, x in out.items()}
+
+
+def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) -> Measured:
+    """Measures of half-open spans of frames, ordered and apart, shape (s,)."""
     ragged = features.ragged
-    n = len(start)
-    blank = np.full(n, np.nan, np.float32)
+    blank = np.full(len(start), np.nan)
     step = np.diff(ragged.time, append=ragged.time[-1:])
     step[ragged.offset[1:][np.diff(ragged.offset) > 0] - 1] = 0.0
     step = np.where(step > 0, step, ragged.period[ragged.episode])
+    # every second reduction is of what lies between two spans
+    cuts = np.stack([start, stop], axis=1).ravel()
+    cuts = cuts[:-1] if len(cuts) and cuts[-1] == len(step) else cuts
+    if len(start) and (start[1:] == stop[:-1]).all() and len(cuts) % 2:
+        cuts = start
 
-    def largest(x: Doubles) -> NDArray[np.float32]:
-        return per_run(np.maximum, x, start).astype(np.float32)
+    def reduced(ufunc: np.ufunc, x: Doubles) -> Doubles:
+        if not len(start):
+            return blank
+        out: Doubles = ufunc.reduceat(x, cuts)
+        return out if cuts is start else out[::2]
 
-    def total(x: Doubles) -> NDArray[np.float32]:
-        return per_run(np.add, x, start).astype(np.float32)
-
-    out = dict.fromkeys(
-        (
-            "max_speed",
-            "distance",
-            "peak_force",
-            "impulse",
-            "grip_force",
-            "width_change",
-            "max_joint_speed",
-            "max_joint_torque",
-            "energy_wh",
-        ),
-        blank,
-    )
+    largest = dict.fromkeys(("max_speed", "peak_force", "max_joint_speed", "max_joint_torque"), blank)
+    total = dict.fromkeys(("distance", "impulse", "grip_force", "energy_wh"), blank)
+    first_width = last_width = blank
     if features.speed is not None:
-        out["max_speed"] = largest(features.speed)
+        largest["max_speed"] = reduced(np.maximum, features.speed)
         if features.position is not None:
-            out["distance"] = total(features.speed * step)
+            total["distance"] = reduced(np.add, features.speed * step)
     if features.contact is not None:
-        out["peak_force"] = largest(features.contact)
-        out["impulse"] = total(features.contact * step)
+        largest["peak_force"] = reduced(np.maximum, features.contact)
+        total["impulse"] = reduced(np.add, features.contact * step)
     if features.grip is not None:
-        out["grip_force"] = (per_run(np.add, features.grip, start) / (stop - start)).astype(np.float32)
+        total["grip_force"] = reduced(np.add, features.grip)
     if features.width is not None:
-        out["width_change"] = (features.width[stop - 1] - features.width[start]).astype(np.float32)
+        first_width, last_width = features.width[start], features.width[stop - 1]
     velocity = torque = None
     if channels.joint_velocity is not None:
         velocity, _ = hold_last(channels.joint_velocity.astype(np.float64), ragged)
-        out["max_joint_speed"] = largest(np.abs(velocity).max(axis=1))
+        largest["max_joint_speed"] = reduced(np.maximum, np.abs(velocity).max(axis=1))
     if channels.joint_torque is not None:
         torque, _ = hold_last(channels.joint_torque.astype(np.float64), ragged)
-        out["max_joint_torque"] = largest(np.abs(torque).max(axis=1))
+        largest["max_joint_torque"] = reduced(np.maximum, np.abs(torque).max(axis=1))
     if velocity is not None and torque is not None and velocity.shape == torque.shape:
         power = np.abs(velocity * torque).sum(axis=1)
-        out["energy_wh"] = total(power * step / SECONDS_PER_HOUR)
-    return out
+        total["energy_wh"] = reduced(np.add, power * step / SECONDS_PER_HOUR)
+    return Measured(stop - start, largest, total, first_width, last_width)

@@ -181,7 +181,9 @@ def _outcomes(
     weak, again = _wiped_again(features, kind, start, stop, slot, last, settings)
     fail(_is(kind, "wipe") & (_eased(features, start, stop, settings) | weak), "insufficient_force")
     fail(again, "incomplete")
-    held_on = states.loaded[stop - 1] & (_is(np.where(following >= 0, next_kind, 0), "lift", "transport", "recovery_maneuver"))
+    held_on = states.loaded[stop - 1] & (
+        _is(np.where(following >= 0, next_kind, 0), "lift", "transport", "recovery_maneuver")
+    )
     fail(_is(kind, "place") & flag & held_on, "obstructed")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag & fell, "drop")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")

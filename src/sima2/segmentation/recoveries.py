@@ -77,7 +77,9 @@ def failed_releases(features: Features, action: Ints, failed: Bools) -> Bools:
     return failed | runs.frames(runs.at("release") & runs.before(ended))
 
 
-def label_recoveries(features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings) -> Ints:
+def label_recoveries(
+    features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings
+) -> Ints:
     """Labels with the recoveries among them, shape (T,).
 
     Args:

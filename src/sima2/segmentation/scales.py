@@ -39,7 +39,6 @@ class Scales:
         """Scale of one arm, all NaN where it was never seen."""
         return next((scale for r, a, scale in self.robots if (r, a) == (robot, arm)), RobotScale())
 
-
     def with_press_force(self, presses: Mapping[tuple[str, str], Sequence[float]]) -> Scales:
         """The same with the median force of each arm's wipes, where there are enough of them to tell."""
         known = {key: float(np.median(forces)) for key, forces in presses.items() if len(forces) >= FEWEST_WIPES}

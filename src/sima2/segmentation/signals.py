@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.rollout import spans
+from sima2.segmentation.memory import Memory
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -19,6 +20,9 @@ Doubles = NDArray[np.float64]
 
 FIXED_POINT: Final = float(1 << 22)
 """Steps per unit of the integers that sums run over: 0.24 µm or µN, exact up to 2 · 10⁶ units a window."""
+
+PERIOD_FRAMES: Final = 33
+"""The period of an episode is the median step between so many first frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,8 @@ class Ragged:
     """First frame of each episode and one past the last, shape (n + 1,)."""
     time: Doubles
     """s since each rollout's start, shape (T,)."""
+    memory: Memory | None = None
+    """What came before each first frame, where the columns hold windows and not whole episodes."""
 
     def __post_init__(self) -> None:
         length = np.diff(self.offset)
@@ -36,7 +42,7 @@ class Ragged:
         put(self, "episode", np.repeat(np.arange(len(length), dtype=np.int64), length))
         put(self, "first", np.repeat(self.offset[:-1], length))
         put(self, "last", np.repeat(self.offset[1:] - 1, length))
-        put(self, "period", _period(self.offset, self.time))
+        put(self, "period", _period(self.offset, self.time) if self.memory is None else self.memory.start.period)
 
     episode: Ints = None  # type: ignore[assignment]
     """Episode of each frame, shape (T,)."""
@@ -45,11 +51,25 @@ class Ragged:
     last: Ints = None  # type: ignore[assignment]
     """Last frame of each frame's episode, shape (T,)."""
     period: Doubles = None  # type: ignore[assignment]
-    """s between frames, of each episode, shape (n,)."""
+    """s between frames, of each episode, shape (n,); measured at its start or remembered from it."""
 
     def frames(self, seconds: float) -> Ints:
         """Frames in a span of time, at least one, of each episode, shape (n,)."""
         return np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
+
+    def begun(self, name: str, here: Doubles) -> Doubles:
+        """What each episode's first second told (a field of ``Start``), or ``here`` where its frames begin here."""
+        if self.memory is None:
+            return here
+        remembered: Doubles = getattr(self.memory.start, name)
+        return np.where(np.isnan(remembered), here, remembered)
+
+    def before(self, name: str) -> Doubles | None:
+        """Extreme of what came before each first frame (a field of ``Past``), shape (n,)."""
+        if self.memory is None:
+            return None
+        extreme: Doubles = getattr(self.memory.past, name)
+        return extreme
 
     def around(self, seconds: float) -> tuple[Ints, Ints]:
         """First and last frame of the window ± ``seconds`` about each frame, cut at the episode's ends, shape (T,)."""
@@ -78,14 +98,19 @@ class Ragged:
         out: Doubles = (ahead - behind) / (span * FIXED_POINT)
         return out
 
-    def running(self, x: NDArray[Any], seconds: float, *, largest: bool) -> Doubles:
-        """Largest (or least) value from the episode's start up to ``seconds`` ahead of each frame, shape (T,)."""
+    def running(self, x: NDArray[Any], seconds: float, *, largest: bool, before: Doubles | None = None) -> Doubles:
+        """Largest (or least) value from the episode's start up to ``seconds`` ahead of each frame, shape (T,).
+
+        ``before`` is the one of each episode before its first frame here, shape (n,); NaN where there was none.
+        """
         sign = 1 if largest else -1
         coded = _fixed(x) * sign
         coded += self.episode << 44
         best = np.maximum.accumulate(coded) if len(coded) else coded
         ahead = np.minimum(np.arange(len(coded)) + self.frames(seconds)[self.episode], self.last)
         out: Doubles = (best[ahead] - (self.episode << 44)) * (sign / FIXED_POINT)
+        if before is not None:
+            out = (np.fmax if largest else np.fmin)(out, before[self.episode])
         return out
 
     def recent_least(self, x: Doubles, seconds: float, ahead: float) -> Doubles:
@@ -139,9 +164,9 @@ class Ragged:
 
 
 def _period(offset: Ints, time: Doubles) -> Doubles:
-    """Median step of the first 32 frames, shape (n,); 0.05 s where there is but one frame."""
+    """Median step of the first frames, shape (n,); 0.05 s where there is but one frame."""
     n = len(offset) - 1
-    steps = np.clip(np.diff(offset) - 1, 0, 32)
+    steps = np.clip(np.diff(offset) - 1, 0, PERIOD_FRAMES - 1)
     out = np.full(n, 0.05)
     for count in np.unique(steps[steps > 0]).tolist():
         rows = np.flatnonzero(steps == count)
@@ -226,8 +251,15 @@ def per_run(ufunc: np.ufunc, x: Any, start: Ints) -> NDArray[Any]:
 
 def running_max_in(group: Ints, x: Doubles) -> Doubles:
     """Largest value so far within each group of consecutive frames; ``group`` never falls, shape (T,)."""
-    coded = _fixed(x) + (group << 44)
-    out: Doubles = (np.maximum.accumulate(coded) - (group << 44)) / FIXED_POINT if len(coded) else x
+    if not len(x):
+        return x
+    # numbered without gaps, and in parts where there are more groups than the upper bits can hold
+    rank = np.cumsum(np.append(False, group[1:] != group[:-1]))
+    part = rank >> 18
+    coded = _fixed(x) + ((rank & ((1 << 18) - 1)) << 44)
+    for cut in np.split(np.arange(len(x)), np.flatnonzero(np.diff(part)) + 1):
+        np.maximum.accumulate(coded[cut[0] : cut[-1] + 1], out=coded[cut[0] : cut[-1] + 1])
+    out: Doubles = (coded - ((rank & ((1 << 18) - 1)) << 44)) / FIXED_POINT
     return out
 
 

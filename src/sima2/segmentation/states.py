@@ -590,7 +590,10 @@ def _contacts(
     pull = on & with_load & ~in_air & long & ~into
     wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~into
     # sensors drift: what rubs presses clearly
-    firm = per_run(np.add, np.maximum(features.contact, 0.0), start) > settings.firm * length * features.contact_floor[start]
+    firm = (
+        per_run(np.add, np.maximum(features.contact, 0.0), start)
+        > settings.firm * length * features.contact_floor[start]
+    )
     still_open = share(closing) < 0.05
     push = on & ~with_load & still_open & long & (((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)))
     explained = closes_soon | just_closed | just_opened | (at_first & set_down)

@@ -1,0 +1,376 @@
+"""Frames as they arrive: checked, packed into rows of one matrix, and kept no longer than they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.errors import RolloutError, UnknownNameError
+from sima2.records.rollout import (
+    ARM_CHANNELS,
+    OBJECT_CHANNELS,
+    SCENE_CHANNELS,
+    SOLE_ARM,
+    Episodes,
+    Manipulator,
+    Rollout,
+    RolloutBatch,
+)
+
+Key = tuple[str, str]
+"""Arm and channel, or a channel of objects and an object's name."""
+
+MOST_OBJECTS: Final = 1000
+"""Objects that one episode can name; a tracker that gives ever new names is a defect to be told."""
+
+_NAMES: Final = ("time", "manipulators", *ARM_CHANNELS, *OBJECT_CHANNELS, *SCENE_CHANNELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Where a channel lies in a row."""
+
+    title: str
+    """As errors name it."""
+    place: Any
+    """Index or slice."""
+    shape: tuple[int, ...]
+    """Of one frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Which channels a stream has, and where they lie in a row of numbers."""
+
+    arms: Mapping[str, Mapping[str, Column]]
+    kinds: Mapping[str, slice]
+    """Channels that every object has, and where they lie among an object's numbers."""
+    objects: tuple[str, ...]
+    """By slot."""
+    scene: int
+    """Where the first object's numbers begin."""
+    span: int
+    """Numbers of one object."""
+    by_object: Mapping[str, Mapping[str, Column]]
+    """Columns by channel and object."""
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return self.scene + self.span * len(self.objects)
+
+    @classmethod
+    def of(cls, values: Mapping[Key, NDArray[np.float32]], axis: int, objects: tuple[str, ...]) -> Layout:
+        """Of the first frames; ``objects`` are known before they are seen, ``axis`` counts leading axes of frames."""
+        arms: dict[str, dict[str, Column]] = {}
+        place = 0
+        for (arm, name), value in values.items():
+            if arm not in OBJECT_CHANNELS:
+                shape = value.shape[axis:]
+                size = int(np.prod(shape))
+                title = name if arm == SOLE_ARM else f"{arm}.{name}"
+                where = slice(place, place + size) if shape else place
+                arms.setdefault(arm, {})[name] = Column(title, where, shape)
+                place += size
+        kinds: dict[str, slice] = {}
+        span = 0
+        for name, width in OBJECT_CHANNELS.items():
+            if any(kind == name for kind, _ in values) or (name == "object_position" and objects):
+                kinds[name] = slice(span, span + (width or 1))
+                span += width or 1
+        return cls(arms or {SOLE_ARM: {}}, kinds, (), place, span, {name: {} for name in kinds}).with_objects(objects)
+
+    def with_objects(self, names: tuple[str, ...]) -> Layout:
+        """With slots for more objects behind those there are."""
+        objects = (*self.objects, *names)
+        by_object: dict[str, dict[str, Column]] = {}
+        for kind, part in self.kinds.items():
+            width = OBJECT_CHANNELS[kind]
+            for slot, name in enumerate(objects):
+                begin = self.scene + slot * self.span + part.start
+                where: Any = slice(begin, begin + width) if width else begin
+                by_object.setdefault(kind, {})[name] = Column(f"{kind}[{name}]", where, (width,) if width else ())
+        return replace(self, objects=objects, by_object=by_object)
+
+    def column(self, key: Key) -> Column | None:
+        """Where a channel lies, None where the stream does not have it."""
+        return (self.by_object if key[0] in OBJECT_CHANNELS else self.arms).get(key[0], {}).get(key[1])
+
+
+class FrameBuffer:
+    """The latest frames of one episode, packed into the rows of one matrix that grows only as far as it is read.
+
+    Frames that cannot be taken are refused whole, and what was there before stays.
+    """
+
+    def __init__(self, episodes: Episodes, objects: tuple[str, ...]) -> None:
+        self._episodes = episodes
+        self._declared = objects
+        self._layout: Layout | None = None
+        self._time = np.empty(64)
+        self._rows = np.empty((64, 0), np.float32)
+        self._one = np.empty(0, np.float32)
+        self._used = 0
+        self._latest = -np.inf
+        self.first = 0
+        """Number of the first frame that is still here."""
+
+    @property
+    def total(self) -> int:
+        """Frames that have come."""
+        return self.first + self._used
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of the objects by slot."""
+        return self._layout.objects if self._layout else self._declared
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the manipulators; none before the first frame."""
+        return tuple(self._layout.arms) if self._layout else ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory held."""
+        return self._time.nbytes + self._rows.nbytes + self._one.nbytes
+
+    def take_one(self, frames: Mapping[str, Any]) -> bool:
+        """Append a frame of known channels; False, and nothing done, where that needs a closer look.
+
+        The quick way: no chunk is built, nothing allocated.
+        """
+        layout = self._layout
+        if layout is None:
+            return False
+        arms, by_object, row = layout.arms, layout.by_object, self._one
+        row.fill(np.nan)
+        time = None
+        with np.errstate(over="ignore"):
+            for name, value in frames.items():
+                if name == "time":
+                    time = value
+                elif name in ARM_CHANNELS:
+                    if not _put(row, arms.get(SOLE_ARM, {}).get(name), value):
+                        return False
+                elif name in by_object:
+                    columns = by_object[name]
+                    for each, found in value.items():
+                        if not _put(row, columns.get(each), found):
+                            return False
+                elif name == "manipulators":
+                    for arm, channels in value.items():
+                        if arm not in arms or not isinstance(channels, Mapping):
+                            return False
+                        for each, found in channels.items():
+                            if not _put(row, arms[arm].get(each), found):
+                                return False
+                elif name not in SCENE_CHANNELS:
+                    return False
+        if not isinstance(time, float) or not self._latest < time < np.inf or np.isinf(row).any():
+            return False
+        self._room_for(1)
+        self._time[self._used] = self._latest = time
+        self._rows[self._used] = row
+        self._used += 1
+        return True
+
+    def check(self, frames: Rollout | Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Times and rows of a chunk of frames, which :meth:`append` takes.
+
+        Raises:
+            RolloutError: if time does not increase, a row has the wrong width, a value is infinite, or a channel was
+                not there from the first frame on; the message names the frame.
+            UnknownNameError: if a channel has no known name.
+        """
+        time, values = _flat(frames, self._episode_id)
+        at = self._numbers("time", time, np.float64)
+        if at.ndim > 1:
+            raise self._error("time", f"has shape {at.shape}, expected (t,) or a number", "mixed_dimensions")
+        arrays = {key: self._numbers(_title(key), value, np.float32) for key, value in values.items()}
+        axis = at.ndim
+        at = np.atleast_1d(at)
+        self._check_time(at)
+        layout = self._layout_for(arrays, axis)
+        rows = np.full((len(at), layout.width), np.nan, np.float32)
+        for key, array in arrays.items():
+            column = layout.column(key)
+            if column is None:
+                raise self._error(
+                    _title(key),
+                    f"first comes at frame {self.total}: give NaN from the first frame on where a channel starts later",
+                    "mixed_dimensions",
+                )
+            expected = (*at.shape[:axis], *column.shape)
+            if array.shape != expected:
+                raise self._error(
+                    column.title,
+                    f"has shape {array.shape} at frame {self.total}, expected {expected}",
+                    "mixed_dimensions",
+                )
+            infinite = np.isinf(array).reshape(len(at), -1).any(axis=1) if array.size else np.zeros(0, np.bool_)
+            if infinite.any():
+                frame = int(np.argmax(infinite))
+                raise self._error(column.title, f"is infinite at frame {self.total + frame}", "not_finite", frame)
+            rows[:, column.place] = array
+        self._settle(layout)
+        return at, rows
+
+    def append(self, time: NDArray[np.float64], rows: NDArray[np.float32]) -> None:
+        """Take checked frames."""
+        n = len(time)
+        self._room_for(n)
+        self._time[self._used : self._used + n] = time
+        self._rows[self._used : self._used + n] = rows
+        self._used += n
+        self._latest = float(time[-1]) if n else self._latest
+
+    def drop(self, frames: int) -> None:
+        """Forget the first so many frames."""
+        left = self._used - frames
+        self._time[:left] = self._time[frames : self._used]
+        self._rows[:left] = self._rows[frames : self._used]
+        self._used = left
+        self.first += frames
+
+    def times(self) -> NDArray[np.float64]:
+        """Times of the frames that are here, s."""
+        return self._time[: self._used].copy()
+
+    def batch(self, begin: int, end: int) -> RolloutBatch:
+        """Frames ``begin`` to ``end``, counted from the stream's first, as an episode of their own."""
+        if self._layout is None:
+            raise self._error("time", "has no frame yet", "empty")
+        layout = self._layout
+        rows = self._rows[begin - self.first : end - self.first]
+        n = len(rows)
+        things = rows[:, layout.scene : layout.width].reshape(n, len(layout.objects), layout.span)
+        scene: dict[str, Any] = {}
+        for kind, part in layout.kinds.items():
+            scene[kind] = things[:, :, part.start] if OBJECT_CHANNELS[kind] is None else things[:, :, part]
+        return RolloutBatch(
+            episodes=self._episodes,
+            offset=np.array([0, n]),
+            time=self._time[begin - self.first : end - self.first].copy(),
+            manipulators={
+                arm: Manipulator(**{name: rows[:, column.place].copy() for name, column in channels.items()})
+                for arm, channels in layout.arms.items()
+            },
+            objects=(layout.objects,),
+            **{name: value.copy() for name, value in scene.items()},
+        )
+
+    @property
+    def _episode_id(self) -> str:
+        return self._episodes.episode_id[0]
+
+    def _error(self, field: str, problem: str, reason: str, frame: int = 0) -> RolloutError:
+        at = self.total + frame
+        return RolloutError(self._episode_id, field, problem, reason=reason, start_frame=at, end_frame=at + 1)
+
+    def _numbers(self, title: str, value: Any, dtype: type[Any]) -> NDArray[Any]:
+        try:
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
+                return np.asarray(value, dtype=dtype)
+        except (TypeError, ValueError):
+            problem = f"does not hold numbers in rows of one length at frame {self.total}"
+            raise self._error(title, problem, "not_numeric") from None
+
+    def _check_time(self, time: NDArray[np.float64]) -> None:
+        bad = ~np.isfinite(time)
+        if bad.any():
+            frame = int(np.argmax(bad))
+            raise self._error("time", f"is not finite at frame {self.total + frame}", "not_finite", frame)
+        back = np.diff(time, prepend=self._latest) <= 0
+        if back.any():
+            frame = int(np.argmax(back))
+            raise self._error("time", f"does not increase at frame {self.total + frame}", "time_not_increasing", frame)
+
+    def _layout_for(self, arrays: Mapping[Key, NDArray[np.float32]], axis: int) -> Layout:
+        """The layout with the objects that these frames are the first to show."""
+        layout = self._layout or Layout.of(arrays, axis, self._declared)
+        named = dict.fromkeys(name for kind, name in arrays if kind == "object_position")
+        for kind, name in arrays:
+            if kind in OBJECT_CHANNELS and name not in named:
+                raise self._error("object_position", f"is missing for {name} at frame {self.total}", "mixed_dimensions")
+        fresh = tuple(name for name in named if name not in layout.objects)
+        if len(layout.objects) + len(fresh) > MOST_OBJECTS:
+            problem = (
+                f"names more than {MOST_OBJECTS} objects at frame {self.total}: give an object one name throughout"
+            )
+            raise self._error("object_position", problem, "mixed_dimensions")
+        return layout.with_objects(fresh) if fresh and layout.kinds else layout
+
+    def _settle(self, layout: Layout) -> None:
+        if layout is self._layout:
+            return
+        wider = np.full((len(self._time), layout.width), np.nan, np.float32)
+        wider[:, : self._rows.shape[1]] = self._rows
+        self._layout, self._rows = layout, wider
+        self._one = np.empty(layout.width, np.float32)
+
+    def _room_for(self, frames: int) -> None:
+        need = self._used + frames
+        if need <= len(self._time):
+            return
+        size = max(need, 2 * len(self._time))
+        self._time = np.concatenate([self._time, np.empty(size - len(self._time))])
+        grown = np.empty((size, self._rows.shape[1]), np.float32)
+        grown[: self._used] = self._rows[: self._used]
+        self._rows = grown
+
+
+def _put(row: NDArray[np.float32], column: Column | None, value: Any) -> bool:
+    """Write one channel of one frame; False where it does not fit."""
+    if column is None:
+        return False
+    if type(value) is not np.ndarray:
+        if type(value) is float and not column.shape:
+            row[column.place] = value
+            return True
+        if not isinstance(value, (list, tuple, float, int, np.number)):
+            return False
+        value = np.asarray(value)
+    if value.shape != column.shape or value.dtype.kind not in "fiu":
+        return False
+    row[column.place] = value
+    return True
+
+
+def _title(key: Key) -> str:
+    kind, name = key
+    return f"{kind}[{name}]" if kind in OBJECT_CHANNELS else name if kind == SOLE_ARM else f"{kind}.{name}"
+
+
+def _flat(frames: Rollout | Mapping[str, Any], episode_id: str) -> tuple[Any, dict[Key, Any]]:
+    """Time, and every channel that labels may rest on by arm or object."""
+    if isinstance(frames, Rollout):
+        scene = {name: getattr(frames, name) for name in OBJECT_CHANNELS}
+        frames = {"time": frames.time, "manipulators": frames.manipulators, **scene}
+    values: dict[Key, Any] = {}
+    for name, value in frames.items():
+        if name not in _NAMES:
+            raise UnknownNameError("channel", name, _NAMES)
+        if name in ARM_CHANNELS:
+            values[SOLE_ARM, name] = value
+        elif name in OBJECT_CHANNELS:
+            values |= {(name, each): found for each, found in value.items()}
+        elif name == "manipulators":
+            for arm, channels in value.items():
+                told = channels.channels() if isinstance(channels, Manipulator) else channels
+                for each, found in told.items():
+                    if each not in ARM_CHANNELS:
+                        raise UnknownNameError("channel", each, ARM_CHANNELS)
+                    values[arm, each] = found
+    if "time" not in frames:
+        raise RolloutError(episode_id, "time", "is missing: every frame needs its time in s", reason="mixed_dimensions")
+    flat = any(name in ARM_CHANNELS and frames[name] is not None for name in frames)
+    if flat and frames.get("manipulators"):
+        raise RolloutError(
+            episode_id, "manipulators", "given together with flat arm channels", reason="mixed_dimensions"
+        )
+    return frames["time"], {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,239 @@
+"""Segments of windows joined to segments of episodes.
+
+A window hands over to the next where, in its own view, the last segment that began in its block begins; what it kept is
+final. Where none began there, the segment that fills the block goes on: it is closed by the window that sees its end,
+which also says how it ended. So a segment across a border is one, and two of equal label that adjoin stay two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.rollout import Manipulator
+from sima2.records.segments import SegmentTable
+from sima2.records.table import Text
+from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
+from sima2.segmentation.features import Features
+from sima2.segmentation.measures import Measured, measure
+from sima2.segmentation.outcomes import Spans
+from sima2.segmentation.signals import Bools, Doubles, Ints
+from sima2.segmentation.windows import Windows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What the parts of the engine make of one arm of a batch of episodes or windows."""
+
+    features: Features
+    spans: Spans
+    confidence: Doubles
+    """shape (s,)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """Segments or pieces of them, by episode and start, shape (p,) each; frames count from the episode's start."""
+
+    episode: Ints
+    start: Ints
+    stop: Ints
+    start_t: Doubles
+    end_t: Doubles
+    label: Ints
+    slot: Ints
+    outcome: Ints
+    reason: Ints
+    confidence: Doubles
+    window: Ints
+    """Number of the window with which it becomes final."""
+    measured: Measured
+
+    def __len__(self) -> int:
+        return len(self.episode)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns."""
+        measured = (self.measured.frames, *self.measured.largest.values(), *self.measured.total.values())
+        return sum(x.nbytes for x in (*(getattr(self, each.name) for each in fields(self)[:-1]), *measured))
+
+    def take(self, index: NDArray[np.int64]) -> Pieces:
+        """Rows by index."""
+        columns = {each.name: getattr(self, each.name)[index] for each in fields(self) if each.name != "measured"}
+        return Pieces(**columns, measured=self.measured.take(index))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Pieces]) -> Pieces:
+        """Pieces end to end; at least one part."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = {
+            each.name: np.concatenate([getattr(part, each.name) for part in parts])
+            for each in fields(cls)
+            if each.name != "measured"
+        }
+        return cls(**columns, measured=Measured.concat([part.measured for part in parts]))
+
+    def joined(self, goes_on: Bools) -> Pieces:
+        """Pieces that go on the one before made one with it; how it ended is what the last one says."""
+        if not goes_on.any():
+            return self
+        segment = np.cumsum(~goes_on) - 1
+        first = np.flatnonzero(~goes_on)
+        last = np.append(first[1:], len(goes_on)) - 1
+        columns = {each.name: getattr(self, each.name)[last] for each in fields(self) if each.name != "measured"}
+        columns |= {"start": self.start[first], "start_t": self.start_t[first]}
+        return Pieces(**columns, measured=self.measured.joined(segment, len(first)))
+
+    def table(
+        self, episode_id: Text, arm: str, objects: tuple[tuple[str, ...], ...], used: str, segment_id: Ints
+    ) -> SegmentTable:
+        """The segments as a table; ``objects`` names the slots of each episode."""
+        n = len(self)
+        names: dict[str, int] = {"": 0}
+        codes = np.zeros(n, np.int32)
+        for i in np.flatnonzero(self.slot >= 0).tolist():
+            name = objects[int(self.episode[i])][int(self.slot[i])]
+            codes[i] = names.setdefault(name, len(names))
+        return SegmentTable(
+            episode_id=episode_id,
+            manipulator=Text.full(n, arm),
+            segment_id=segment_id,
+            label=Text(self.label, LABELS),
+            object=Text(codes, tuple(names)),
+            start_frame=self.start,
+            end_frame=self.stop,
+            start_t=self.start_t,
+            end_t=self.end_t,
+            outcome=Text(self.outcome, OUTCOMES),
+            failure_reason=Text(self.reason, REASONS),
+            confidence=self.confidence.astype(np.float32),
+            channels_used=Text.full(n, used),
+            **self.measured.columns(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What a window leaves to the next one of its episode."""
+
+    frame: int = 0
+    """First frame that it did not keep, counted from the episode's start."""
+    open: bool = False
+    """Its last segment goes on there."""
+    label: int = 0
+    """Label of that segment."""
+
+
+def whole(judged: Judged, channels: Manipulator) -> Pieces:
+    """Segments of whole episodes."""
+    spans = judged.spans
+    rows = np.arange(len(spans.start))
+    return _pieces(judged, channels, rows, spans.start, spans.stop, judged.features.ragged.offset, spans.episode, 0)
+
+
+def kept(
+    judged: Judged, channels: Manipulator, windows: Windows, before: HandOver, shortest_s: float
+) -> tuple[Pieces, Bools, HandOver]:
+    """The pieces that each window keeps, whether each goes on the one before it, and what the last window leaves.
+
+    A rest, shorter than the shortest segment, of one that the window before had ended goes to what follows it.
+
+    Args:
+        judged: of the windows, each an episode of its batch.
+        channels: of that batch.
+        windows: consecutive ones.
+        before: what the window before the first of them has left.
+        shortest_s: length of the shortest segment.
+    """
+    spans, ragged = judged.spans, judged.features.ragged
+    owner = spans.episode
+    shift = ragged.offset[:-1] - windows.begin
+    begun = spans.start - shift[owner]
+    until, goes_on = _until(begun, owner, windows)
+    # the last segment of each window that begins before the frame up to which it keeps; an empty window has none
+    inside = np.flatnonzero(begun < until[owner])
+    last = np.searchsorted(owner[inside], np.arange(len(windows)), side="right") - 1
+    label = np.append(spans.label[inside], 0)[last]
+    fresh = windows.number == 0
+    since = np.where(fresh, 0, np.append(before.frame, until[:-1]))
+    resumes = ~fresh & np.append(before.open, goes_on[:-1])
+    resumed_label = np.append(before.label, label[:-1])
+
+    start = np.maximum(begun, since[owner])
+    stop = np.minimum(spans.stop - shift[owner], until[owner])
+    rows = np.flatnonzero(stop > start)
+    window = owner[rows]
+    head = np.append(True, window[1:] != window[:-1])[: len(rows)]
+    cut_off = head & (begun[rows] < since[window])
+    same = resumes[window] & (spans.label[rows] == resumed_label[window])
+    followed = np.append(~head[1:], False)[: len(rows)]
+    brief = stop[rows] - start[rows] < ragged.frames(shortest_s)[window]
+    rest = cut_off & ~same & followed & brief
+    after_rest = np.append(False, rest[:-1])[: len(rows)]
+    first = np.where(after_rest, since[window], start[rows])[~rest]
+    joins = (same & (cut_off | after_rest))[~rest]
+    rows, window = rows[~rest], window[~rest]
+    final = windows.number[window] + (goes_on[window] & (stop[rows] == until[window]))
+    place = shift[window]
+    pieces = _pieces(judged, channels, rows, first + place, stop[rows] + place, shift, windows.episode[window], final)
+    return pieces, joins, HandOver(int(until[-1]), bool(goes_on[-1]), int(label[-1]))
+
+
+def _until(begun: Ints, owner: Ints, windows: Windows) -> tuple[Ints, Bools]:
+    """One past the last frame that each window keeps, and whether its last segment goes on, shape (w,) each."""
+    edge = (begun > windows.block[owner]) & (begun <= windows.border[owner])
+    latest = np.full(len(windows), -1, np.int64)
+    np.maximum.at(latest, owner[edge], begun[edge])
+    goes_on = ~windows.last & (latest < 0)
+    return np.where(windows.last | goes_on, windows.border, latest), goes_on
+
+
+def _pieces(
+    judged: Judged,
+    channels: Manipulator,
+    rows: NDArray[np.int64],
+    start: Ints,
+    stop: Ints,
+    shift: Ints,
+    episode: Ints,
+    final: Ints | int,
+) -> Pieces:
+    """Frames ``start`` to ``stop`` of the columns as pieces with what the spans at ``rows`` say."""
+    spans, ragged = judged.spans, judged.features.ragged
+    time, window = ragged.time, spans.episode[rows]
+    ends = stop > ragged.last[start] if len(start) else np.zeros(0, np.bool_)
+    after = np.minimum(stop, max(len(time) - 1, 0))
+    return Pieces(
+        episode=episode,
+        start=start - shift[window],
+        stop=stop - shift[window],
+        start_t=time[start],
+        end_t=np.where(ends, time[stop - 1] + ragged.period[window], time[after]) if len(start) else np.zeros(0),
+        label=spans.label[rows],
+        slot=spans.slot[rows],
+        outcome=spans.outcome[rows],
+        reason=spans.reason[rows],
+        confidence=judged.confidence[rows],
+        window=np.zeros(len(rows), np.int64) + final,
+        measured=measure(channels, judged.features, start, stop),
+    )
+
+
+def channels_used(features: Features) -> str:
+    """The kinds of channel that labels rest on.
+
+    Joined by ``+``: ``motion`` (hand pose or joints), ``gripper``, ``grip_force``, ``contact_force``, ``objects``.
+    """
+    kinds = {
+        "motion": features.speed is not None,
+        "gripper": features.width is not None,
+        "grip_force": features.grip is not None,
+        "contact_force": features.contact is not None,
+        "objects": features.object_position is not None,
+    }
+    return "+".join(name for name, there in kinds.items() if there)
