@@ -17,9 +17,10 @@ from sima2.segmentation.confidence import confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
 from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, label_loaded_recovery, merge_short
 from sima2.segmentation.measures import measure
+from sima2.segmentation.motion import MotionSettings, label_motion
 from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.scales import Scales, fit_scales
-from sima2.segmentation.states import States, StateSettings, compute_states
+from sima2.segmentation.states import State, States, StateSettings, compute_states
 
 __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]
 
@@ -42,6 +43,7 @@ class SegmentationEngine:
     states: StateSettings = StateSettings()
     labels: LabelSettings = LabelSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
+    motion: MotionSettings = MotionSettings()
 
     def fit(self, batches: Sequence[RolloutBatch]) -> SegmentationEngine:
         """An engine whose scales come from unlabelled rollouts of the robots at hand."""
@@ -102,7 +104,11 @@ class SegmentationEngine:
         label = label_gaps(features, states, action, failed, self.labels)
         label = label_loaded_recovery(features, label)
         label = merge_short(label, features, self.labels)
-        return judge(batch, features, states, label, failed, self.outcomes)
+        edge = None
+        if features.grip is None and features.contact is None and features.object_position is None:
+            still = states.code == State.STILL
+            label, edge = label_motion(features, label, still, self.motion, self.labels.idle_s)
+        return judge(batch, features, states, label, failed, self.outcomes, edge)
 
 
 def _table(

@@ -47,7 +47,7 @@ def boundaries_of_people(folder: Path) -> dict[str, Any]:
     cuts: dict[str, dict[str, list[int]]] = {"engine": {}, "speed_minima": {}}
     actual = {}
     for name, (time, hand, first) in runs.items():
-        near = int(TOLERANCE_S / float(np.median(np.diff(time))) + 1e-6)
+        near = int(TOLERANCE_S / float(np.median(np.diff(time))) + 0.01)  # times are rounded to 10 µs
         actual[name] = (_apart([frame - first for frame in manual.get(name, ())], near, len(time)), near)
         cuts["engine"][name] = [a for a in table.start_frame[table.episode_id.isin(name)].tolist() if a > 0]
         cuts["speed_minima"][name] = speed_minima(time, hand)

@@ -49,10 +49,19 @@ class Spans:
 
 
 def judge(
-    batch: RolloutBatch, features: Features, states: States, label: Ints, failed: Bools, settings: OutcomeSettings
+    batch: RolloutBatch,
+    features: Features,
+    states: States,
+    label: Ints,
+    failed: Bools,
+    settings: OutcomeSettings,
+    edge: Bools | None = None,
 ) -> Spans:
-    """Cut the labels into segments and judge each from what happened in it and right after."""
-    start, stop = runs_of(label, features.ragged)
+    """Cut the labels into segments and judge each from what happened in it and right after.
+
+    At an ``edge`` a segment begins though the one before has the same label.
+    """
+    start, stop = runs_of(label, features.ragged, edge)
     kind = label[start]
     episode = features.ragged.episode[start]
     first = np.searchsorted(episode, episode)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from sima2.segmentation.features import Features
+from sima2.segmentation.motion import Carry, MotionSettings, carries
 from sima2.segmentation.signals import (
     Bools,
     Doubles,
@@ -57,6 +58,10 @@ class State(IntEnum):
     """To and fro under force, getting nowhere."""
 
 
+BY_CARRY: Final = np.array([State.HOLD, State.RISE, State.SIDE, State.DOWN, State.PRESS, State.PRESS])
+"""State of each :class:`~sima2.segmentation.motion.Carry`; strokes in the air and slides that were never in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateSettings:
     """Spans and shares of the states, each with its reason."""
@@ -94,6 +99,8 @@ class StateSettings:
     """Force held so long is work on something, not a bump."""
     stroke_m: float = 0.05
     """Path under force that makes a stroke."""
+    motion: MotionSettings = MotionSettings()
+    """Of movements with a load where the hand is not tracked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +140,11 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[loaded & moving & steep & (up > 0)] = State.RISE
         code[loaded & moving & steep & (up < 0)] = State.DOWN
     else:
-        code[loaded & moving] = State.SIDE
+        carried = carries(features, loaded, opening, settings.motion)
+        flown = (
+            flown | (running_max_in(_began(loaded, ragged), (carried == Carry.RISE).astype(np.float64)) > 0) & loaded
+        )
+        code[loaded & moving] = BY_CARRY[carried[loaded & moving]]
     code[press] = State.PRESS
     code[stroke] = State.STROKE
     if features.position is not None:
@@ -155,6 +166,12 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[gone] = State.UNKNOWN
     code = _steady(code, features, settings) if frames else code
     return States(code=code, loaded=loaded, load=load, flown=flown, moved_with=moved_with)
+
+
+def _began(mask: Bools, ragged: Ragged) -> Ints:
+    """First frame of each frame's run of equal values, shape (T,)."""
+    start, stop = runs_of(mask, ragged)
+    return np.repeat(start, stop - start)
 
 
 def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]:
