@@ -153,8 +153,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[wiggle] = State.WIGGLE
     code[closing] = State.CLOSING
     code[opening] = State.OPENING
-    if features.gripping is not None or features.object_position is not None:
-        code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
+    code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
     code[slip] = State.SLIP
     code[bump] = State.BUMP
     if features.position is not None:
@@ -240,12 +239,30 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
             held = held & ~_travels_alone(features, shut, together)
         else:
             # fingers alone cannot show when a load is lost: what was closed on something stays so until they open
-            held = _whole_runs(shut, held, ragged)
+            brought = _brought(features, closing, opening)
+            held = _whole_runs(shut | brought, held | (brought & gap), ragged)
+            shut = shut | brought
     else:
         together = features.together(0.35)
         held = np.zeros(len(busy), np.bool_) if together is None else together.any(axis=1)
     held = without_short(held & ~busy, ragged, gap=0.12, run=0.1) & ~busy
     return _until_opening(held, shut, opening, ragged, settings)
+
+
+def _brought(features: Features, closing: Bools, opening: Bools) -> Bools:
+    """Before the fingers first move, if they then open at rest after a way: they let go what the arm came with.
+
+    Fingers that open on the way prepare for a grasp, and those that open before any way say nothing.
+    """
+    ragged = features.ragged
+    fingers = next_where(closing | opening, ragged.last)
+    came = features.moving.copy()
+    start, stop = runs_of(last_where(closing | opening, ragged.first) < 0, ragged)
+    travelled = per_run(np.logical_or, came, start)
+    opens = np.maximum(fingers[start], 0)
+    let_go = (fingers[start] == stop) & opening[opens] & ~features.moving[opens]
+    first = (start == ragged.first[start]) & ~(closing | opening)[start]
+    return np.repeat(first & travelled & let_go, stop - start)
 
 
 def _until_opening(held: Bools, shut: Bools, opening: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
