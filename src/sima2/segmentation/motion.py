@@ -244,31 +244,36 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
     kind[first & ~last & came] = Carry.RISE
     kind[last & ~first & released & leaves] = Carry.DOWN
     kind[first & last & released] = Carry.SLIDE
-    kind[_strokes(way, kind, first, last, settings)] = Carry.STROKE
+    strokes = _strokes(way, kind, first, settings)
+    kind[strokes] = Carry.STROKE
+    # a hand goes on from what it has wiped by rising from it
+    kind[np.append(False, strokes[:-1]) & ~strokes & ~first & (kind == Carry.SIDE)] = Carry.RISE
     kind[~held] = Carry.NONE
     by_run = np.full(len(start), Carry.NONE, np.int64)
     by_run[moves] = kind
     return np.where(loaded, np.repeat(by_run, stop - start), Carry.NONE)
 
 
-def _strokes(way: Doubles, kind: Ints, first: Bools, last: Bools, settings: MotionSettings) -> Bools:
-    """Movements from the first to the last of those that go to and fro, or in rows, across the way up."""
+def _strokes(way: Doubles, kind: Ints, first: Bools, settings: MotionSettings) -> Bools:
+    """Movements to and fro, or in rows, that no movement up or down parts from each other."""
     here = np.arange(len(way))
-    begin = np.maximum.accumulate(np.where(first, here, 0)) if len(way) else here
-    steep = np.abs((way * way[begin]).sum(axis=1)) > settings.turn_cosine
-    flat = np.flatnonzero(~steep | (kind[begin] != Carry.RISE))
-    stroke = np.zeros(len(way), np.bool_)
-    turned = np.zeros(len(flat), np.int64)
+    if not len(way):
+        return np.zeros(0, np.bool_)
+    begin = np.maximum.accumulate(np.where(first, here, 0))
+    steep = (np.abs((way * way[begin]).sum(axis=1)) > settings.turn_cosine) & (kind[begin] == Carry.RISE)
+    patch = np.cumsum(first | steep | np.append(False, steep[:-1]))
+    turned = np.zeros(len(way), np.int64)
     for apart in (1, 2):
-        a, b = flat[:-apart], flat[apart:]
-        back = (begin[a] == begin[b]) & ((way[a] * way[b]).sum(axis=1) < -settings.turn_cosine)
+        back = (way[apart:] * way[:-apart]).sum(axis=1) < -settings.turn_cosine
+        back &= patch[apart:] == patch[:-apart]
         turned[:-apart] += back
         turned[apart:] += back
-    count = np.zeros(len(way), np.int64)
-    np.add.at(count, begin[flat], turned)
+    count = np.zeros(len(way) + 1, np.int64)
+    np.add.at(count, patch, turned)
     # once to and fro is a way back; every turn is counted at both its ends
-    stroke[flat] = (turned > 0) & (count[begin[flat]] >= 4)
-    return _between(stroke, first, last)
+    stroke = (turned > 0) & (count[patch] >= 4)
+    parts = np.append(True, patch[1:] != patch[:-1])
+    return _between(stroke, parts, np.append(parts[1:], True))
 
 
 def _between(mask: Bools, first: Bools, last: Bools) -> Bools:
