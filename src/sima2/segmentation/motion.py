@@ -22,6 +22,8 @@ from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, last_where,
 
 UNKNOWN: Final = LABELS.index("unknown")
 IDLE: Final = LABELS.index("idle")
+APPROACH: Final = LABELS.index("approach")
+RETREAT: Final = LABELS.index("retreat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class MotionSettings:
     """A shorter halt is one point in time: twice a person's reaction time, once for its start and once for its end."""
     turn_s: float = 0.2
     """Rates are means over so long, so no rest can be told within it; a hand that turns is farthest out instead."""
+    turns: int = 3
+    """To and fro at least so often is a wipe."""
     turn_cosine: float = 0.5
     """Of the angle between the ways in and out of a turn, 60°; what goes on more straightly than that does not turn."""
 
@@ -96,8 +100,9 @@ def label_motion(
 ) -> tuple[Ints, Bools]:
     """Part episodes in which no action is known, all ``unknown`` or ``idle``, into movements and rests.
 
-    A rest of ``idle_s`` or more is ``idle`` where the hand is still for most of it; a movement stays ``unknown``, since
-    its path alone does not tell what it is for.
+    A rest of ``idle_s`` or more is ``idle`` where the hand is still for most of it. A movement stays ``unknown``, since
+    its path alone does not tell what it is for; but a hand that stays open is empty, and all it does between two rests
+    is an ``approach``, or a ``retreat`` where it ends nearer to where the episode began than halfway.
 
     Returns:
         Labels, and where a segment begins though its label may be that of the one before, shape (T,) each.
@@ -113,7 +118,14 @@ def label_motion(
     still = per_run(np.add, still.astype(np.int64), start)
     long = (stop - start) * ragged.period[ragged.episode[start]] >= idle_s
     idle = np.repeat(found.rest[start] & long & (2 * still >= stop - start), stop - start)
-    return np.where(free, np.where(idle, IDLE, UNKNOWN), label), found.edge & free
+    if features.width is None or features.pose is None:
+        return np.where(free, np.where(idle, IDLE, UNKNOWN), label), found.edge & free
+    start, stop = runs_of(idle, ragged)
+    out = np.hypot.reduce(features.pose - features.pose[ragged.first], axis=1)
+    name = np.where(out[stop - 1] < 0.5 * out[start], RETREAT, APPROACH)
+    empty = (features.width > features.width_closed + 0.5 * features.width_range)[ragged.first]
+    named = np.where(empty, np.repeat(name, stop - start), UNKNOWN)
+    return np.where(free, np.where(idle, IDLE, named), label), found.edge & free & ~empty
 
 
 def _across_gaps(
@@ -270,8 +282,8 @@ def _strokes(way: Doubles, kind: Ints, first: Bools, settings: MotionSettings) -
         turned[apart:] += back
     count = np.zeros(len(way) + 1, np.int64)
     np.add.at(count, patch, turned)
-    # once to and fro is a way back; every turn is counted at both its ends
-    stroke = (turned > 0) & (count[patch] >= 4)
+    # a load may be carried there, back and there again; every turn is counted at both its ends
+    stroke = (turned > 0) & (count[patch] >= 2 * settings.turns)
     parts = np.append(True, patch[1:] != patch[:-1])
     return _between(stroke, parts, np.append(parts[1:], True))
 

@@ -176,7 +176,8 @@ def _outcomes(
     flag = per_run(np.logical_or, failed, start) if n else np.zeros(0, np.bool_)
     if features.gripping is None and features.object_position is None:
         # fingers alone show whether they closed on something, but not whether it stayed or where it went
-        outcome[_is(kind, "lift", "transport", "place", "release", "wipe", "push")] = OUTCOME["unknown"]
+        carried = _is(kind, "lift", "transport", "place", "release", "wipe", "push")
+        outcome[carried & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
         flag &= _is(kind, "grasp", "pull")
     fail(_is(kind, "grasp") & flag, "missed_grasp")
     if features.position is not None and n:
