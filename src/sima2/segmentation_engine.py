@@ -19,13 +19,14 @@ from sima2.segmentation.features import Features, FeatureSettings, compute_featu
 from sima2.segmentation.frames import MOST_OBJECTS, FrameBuffer
 from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, merge_short
 from sima2.segmentation.memory import Memory, Start
+from sima2.segmentation.motion import MotionSettings, label_motion
 from sima2.segmentation.online import Kernel, SegmentStream
 from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
 from sima2.segmentation.scales import Scales, fit_scales
 from sima2.segmentation.seams import HandOver, Judged, Pieces, channels_used, kept, whole
 from sima2.segmentation.signals import Ragged
-from sima2.segmentation.states import States, StateSettings, compute_states
+from sima2.segmentation.states import State, States, StateSettings, compute_states
 from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pasts, start_frames, start_of
 
 __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]
@@ -54,6 +55,7 @@ class SegmentationEngine:
     recoveries: RecoverySettings = RecoverySettings()
     outcomes: OutcomeSettings = OutcomeSettings()
     windows: WindowSettings = WindowSettings()
+    motion: MotionSettings = MotionSettings()
 
     def fit(self, batches: Sequence[RolloutBatch]) -> SegmentationEngine:
         """An engine whose scales come from unlabelled rollouts of the robots at hand."""
@@ -202,7 +204,11 @@ class SegmentationEngine:
         label = label_gaps(features, states, action, known_failed, self.labels)
         label = label_recoveries(features, states, label, known_failed, self.recoveries)
         label = merge_short(label, features, self.labels)
-        return judge(batch, features, states, label, failed, self.outcomes)
+        edge = None
+        if features.grip is None and features.contact is None and features.object_position is None:
+            still = states.code == State.STILL
+            label, edge = label_motion(features, label, still, self.motion, self.labels.idle_s)
+        return judge(batch, features, states, label, failed, self.outcomes, edge)
 
 
 def _wiping_forces(table: SegmentTable) -> Iterator[tuple[str, str, float]]:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.bench.segment_measures import boundary_hits
 from sima2.records.rollout import Rollout, RolloutBatch
+from sima2.records.segments import SegmentTable
 from sima2.segmentation_engine import SegmentationEngine
 
 FOLDER: Final = Path("../shared/data/mocap_pick_place")
@@ -23,42 +24,89 @@ FOLDER: Final = Path("../shared/data/mocap_pick_place")
 TOLERANCE_S: Final = 0.1
 MARKERS: Final = ("Hand top", "Hand right", "Hand left")
 """Their mean is the hand."""
+FINGERS: Final = ("Thumb", "Index")
+"""What is between them is the width of the grip."""
+DRAWS: Final = 200
+"""Of the random control."""
 
 Doubles = NDArray[np.float64]
 
 
+class Recording(NamedTuple):
+    """One recording."""
+
+    time: Doubles
+    """s, shape (t,)."""
+    hand: Doubles
+    """m, shape (t, 3); NaN where it was not seen."""
+    grip: Doubles
+    """m between thumb and index finger, shape (t,); NaN where one was not seen."""
+    first: int
+    """Number of the first frame."""
+
+
 def boundaries_of_people(folder: Path) -> dict[str, Any]:
-    """Boundary F1 of the engine and of plain speed minima against manual segments.
+    """Boundary F1 of the engine, of plain speed minima and of controls against manual segments.
 
     Starts and ends of whole manual segments count (not of their parts), those within the tolerance of each other
-    once, those at the ends of a recording not at all.
+    once, those at the ends of a recording not at all. The engine sees the path of the hand alone, and once more the
+    width between the fingers too. The controls put as many boundaries as the engine at even distances, and at random.
     """
     if not (folder / "markers.csv").is_file():
         return {"available": False, "why": f"no recordings in {folder}"}
     manual = _manual(folder / "segments.csv")
     runs = _hands(folder / "markers.csv")
-    batch = RolloutBatch.from_rollouts(
-        [
-            Rollout(episode_id=name, time=time - time[0], ee_position=hand.astype(np.float32))
-            for name, (time, hand, _) in runs.items()
-        ]
-    )
-    table = SegmentationEngine().segment(batch)
-    cuts: dict[str, dict[str, list[int]]] = {"engine": {}, "speed_minima": {}}
+    table = _segments(runs, fingers=False)
+    cuts = {
+        "engine": _starts(table, runs),
+        "engine_with_fingers": _starts(_segments(runs, fingers=True), runs),
+        "speed_minima": {name: speed_minima(run.time, run.hand) for name, run in runs.items()},
+    }
+    count = {name: len(each) for name, each in cuts["engine"].items()}
+    cuts["evenly_spaced"] = {
+        name: np.linspace(0, len(run.time), count[name] + 2)[1:-1].astype(int).tolist() for name, run in runs.items()
+    }
     actual = {}
-    for name, (time, hand, first) in runs.items():
-        near = int(TOLERANCE_S / float(np.median(np.diff(time))) + 1e-6)
-        actual[name] = (_apart([frame - first for frame in manual.get(name, ())], near, len(time)), near)
-        cuts["engine"][name] = [a for a in table.start_frame[table.episode_id.isin(name)].tolist() if a > 0]
-        cuts["speed_minima"][name] = speed_minima(time, hand)
+    for name, run in runs.items():
+        # times are rounded to 10 µs
+        near = int(TOLERANCE_S / float(np.median(np.diff(run.time))) + 0.01)
+        actual[name] = (_apart([frame - run.first for frame in manual.get(name, ())], near, len(run.time)), near)
+    random = [
+        _f1({name: _anywhere(count[name], len(run.time), draw) for name, run in runs.items()}, actual)
+        for draw in range(DRAWS)
+    ]
     length = table.end_frame - table.start_frame
     return {
         "available": True,
         "runs": len(runs),
         "boundaries": sum(len(each) for each, _ in actual.values()),
         **{f"{name}_boundary_f1": _f1(mine, actual) for name, mine in cuts.items()},
+        "random_boundary_f1": float(np.mean(random)),
         "unknown_share": float(length[table.label.isin("unknown")].sum() / max(length.sum(), 1)),
     }
+
+
+def _segments(runs: Mapping[str, Recording], *, fingers: bool) -> SegmentTable:
+    rollouts = [
+        Rollout(
+            episode_id=name,
+            time=run.time - run.time[0],
+            ee_position=run.hand.astype(np.float32),
+            gripper_width=run.grip.astype(np.float32) if fingers else None,
+        )
+        for name, run in runs.items()
+    ]
+    return SegmentationEngine().segment(RolloutBatch.from_rollouts(rollouts))
+
+
+def _starts(table: SegmentTable, runs: Mapping[str, Recording]) -> dict[str, list[int]]:
+    return {name: [a for a in table.start_frame[table.episode_id.isin(name)].tolist() if a > 0] for name in runs}
+
+
+def _anywhere(count: int, length: int, draw: int) -> list[int]:
+    drawn = np.random.default_rng([draw, length]).integers(1, max(length, 2), count)
+    out: list[int] = np.sort(drawn).tolist()
+    return out
 
 
 def speed_minima(time: Doubles, hand: Doubles) -> list[int]:
@@ -83,10 +131,9 @@ def _manual(path: Path) -> dict[str, list[int]]:
     return out
 
 
-def _hands(path: Path) -> dict[str, tuple[Doubles, Doubles, int]]:
-    """Time in s, hand in m and number of the first frame of each recording."""
+def _hands(path: Path) -> dict[str, Recording]:
     rows: dict[str, list[list[float]]] = {}
-    columns = [f"{marker} {axis}" for marker in MARKERS for axis in "XYZ"]
+    columns = [f"{marker} {axis}" for marker in (*MARKERS, *FINGERS) for axis in "XYZ"]
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             values = [row["Frame"], row["Time"], *(row[column] for column in columns)]
@@ -94,10 +141,12 @@ def _hands(path: Path) -> dict[str, tuple[Doubles, Doubles, int]]:
     out = {}
     for name, recorded in rows.items():
         table = np.array(recorded)
+        place = table[:, 2:].reshape(len(table), -1, 3) / 1000
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a frame in which no marker was seen
-            hand = np.nanmean(table[:, 2:].reshape(len(table), len(MARKERS), 3), axis=1) / 1000
-        out[name] = (table[:, 1], hand, int(table[0, 0]))
+            hand = np.nanmean(place[:, : len(MARKERS)], axis=1)
+        grip = np.linalg.norm(place[:, -2] - place[:, -1], axis=1)
+        out[name] = Recording(table[:, 1], hand, grip, int(table[0, 0]))
     return out
 
 
@@ -109,6 +158,6 @@ def _apart(frames: Sequence[int], near: int, length: int) -> list[int]:
     return kept
 
 
-def _f1(cuts: dict[str, list[int]], actual: dict[str, tuple[list[int], int]]) -> float:
+def _f1(cuts: Mapping[str, list[int]], actual: Mapping[str, tuple[list[int], int]]) -> float:
     hits = sum(boundary_hits(cuts[name], true, near) for name, (true, near) in actual.items())
     return 2 * hits / max(sum(len(cuts[name]) + len(true) for name, (true, _) in actual.items()), 1)

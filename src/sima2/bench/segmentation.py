@@ -321,8 +321,8 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     mocap = values["mocap"]
     if not mocap["available"]:
         return [*out, ("mocap", "not available", mocap["why"])]
-    for name in ("engine_boundary_f1", "speed_minima_boundary_f1", "unknown_share"):
-        target = values["targets"]["mocap: boundary_f1"] if name.startswith("engine") else None
+    for name in (*(each for each in mocap if each.endswith("boundary_f1")), "unknown_share"):
+        target = values["targets"]["mocap: boundary_f1"] if name == "engine_boundary_f1" else None
         out.append((f"mocap: {_words(name)}", _number(mocap[name]), _verdict(target)))
     return out
 

@@ -294,11 +294,16 @@ def _final_descent(features: Features, states: States, settings: LabelSettings) 
     """Frames of the last way down of a load before the fingers open, up to their opening, shape (T,)."""
     ragged = features.ragged
     frames = len(states.code)
-    if features.position is None or features.velocity is None or not frames:
-        return np.zeros(frames, np.bool_)
+    if not frames:
+        return np.zeros(0, np.bool_)
     opens = next_where(states.code == State.OPENING, ragged.last)
     lost = next_where(~states.loaded & (states.code != State.OPENING), ragged.last)
     under_way = states.loaded & (opens >= 0) & ((lost < 0) | (lost > opens))
+    if features.position is None or features.velocity is None:
+        # where no vertical is known, the movement that the hand leaves back along is the descent
+        begun = last_where(states.code == State.DOWN, ragged.first)
+        carried_on = last_where(np.isin(states.code, (State.RISE, State.SIDE, State.PRESS)), ragged.first)
+        return under_way & (begun > carried_on)
     here = np.arange(frames)
     drop = features.position[:, 2] - features.position[np.maximum(opens, 0), 2]
     down = -features.velocity[:, 2]

@@ -51,10 +51,19 @@ class Spans:
 
 
 def judge(
-    batch: RolloutBatch, features: Features, states: States, label: Ints, failed: Bools, settings: OutcomeSettings
+    batch: RolloutBatch,
+    features: Features,
+    states: States,
+    label: Ints,
+    failed: Bools,
+    settings: OutcomeSettings,
+    edge: Bools | None = None,
 ) -> Spans:
-    """Cut the labels into segments and judge each from what happened in it and right after."""
-    start, stop = runs_of(label, features.ragged)
+    """Cut the labels into segments and judge each from what happened in it and right after.
+
+    At an ``edge`` a segment begins though the one before has the same label.
+    """
+    start, stop = runs_of(label, features.ragged, edge)
     kind = label[start]
     episode = features.ragged.episode[start]
     first = np.searchsorted(episode, episode)
@@ -169,7 +178,8 @@ def _outcomes(
     flag = per_run(np.logical_or, failed, start) if n else np.zeros(0, np.bool_)
     if features.gripping is None and features.object_position is None:
         # fingers alone show whether they closed on something, but not whether it stayed or where it went
-        outcome[_is(kind, "lift", "transport", "place", "release", "wipe", "push")] = OUTCOME["unknown"]
+        carried = _is(kind, "lift", "transport", "place", "release", "wipe", "push")
+        outcome[carried & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
         flag &= _is(kind, "grasp", "pull")
     kept = states.loaded[stop - 1] | (states.loaded[np.minimum(stop, len(states.loaded) - 1)] & (here < last))
     fail(_is(kind, "grasp") & flag & ~kept, "missed_grasp")

@@ -211,16 +211,18 @@ def hold_last(x: NDArray[Any], ragged: Ragged) -> tuple[NDArray[Any], Bools]:
     return filled, seen
 
 
-def runs_of(code: NDArray[Any], ragged: Ragged) -> tuple[Ints, Ints]:
-    """Half-open spans of equal code within episodes: starts and stops, shape (r,)."""
+def runs_of(code: NDArray[Any], ragged: Ragged, edge: Bools | None = None) -> tuple[Ints, Ints]:
+    """Half-open spans of equal code within episodes, begun anew at each ``edge``: starts and stops, shape (r,)."""
     if not len(code):
         nothing = np.zeros(0, np.int64)
         return nothing, nothing
-    edge = np.empty(len(code), np.bool_)
-    edge[0] = True
-    np.not_equal(code[1:], code[:-1], out=edge[1:])
-    edge[ragged.offset[:-1][np.diff(ragged.offset) > 0]] = True
-    start = np.flatnonzero(edge)
+    begins = np.empty(len(code), np.bool_)
+    begins[0] = True
+    np.not_equal(code[1:], code[:-1], out=begins[1:])
+    begins[ragged.offset[:-1][np.diff(ragged.offset) > 0]] = True
+    if edge is not None:
+        begins |= edge
+    start = np.flatnonzero(begins)
     return start, np.append(start[1:], len(code))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from sima2.segmentation.features import Features
+from sima2.segmentation.motion import Carry, MotionSettings, carries
 from sima2.segmentation.signals import (
     Bools,
     Doubles,
@@ -55,6 +56,10 @@ class State(IntEnum):
     """Force on what is held, and it does not give way."""
     WIGGLE = 15
     """To and fro under force, getting nowhere."""
+
+
+BY_CARRY: Final = np.array([State.HOLD, State.RISE, State.SIDE, State.DOWN, State.PRESS, State.PRESS])
+"""State of each :class:`~sima2.segmentation.motion.Carry`; strokes in the air and slides that were never in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,8 @@ class StateSettings:
     """A tool that touches again within so much, and has not risen by so much, was not lifted."""
     stroke_m: float = 0.05
     """Path under force that makes a stroke."""
+    motion: MotionSettings = MotionSettings()
+    """Of movements with a load where the hand is not tracked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +178,11 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[loaded & moving & steep & (up > 0)] = State.RISE
         code[loaded & moving & steep & (up < 0)] = State.DOWN
     else:
-        code[loaded & moving] = State.SIDE
+        carried = carries(features, loaded, opening, settings.motion)
+        flown = (
+            flown | (running_max_in(_began(loaded, ragged), (carried == Carry.RISE).astype(np.float64)) > 0) & loaded
+        )
+        code[loaded & moving] = BY_CARRY[carried[loaded & moving]]
     code[press] = State.PRESS
     code[stroke] = State.STROKE
     if features.position is not None:
@@ -180,8 +191,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[wiggle] = State.WIGGLE
     code[closing] = State.CLOSING
     code[opening] = State.OPENING
-    if features.gripping is not None or features.object_position is not None:
-        code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
+    code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
     code[slip | _let_fall(features, loaded, opening, load, settings)] = State.SLIP
     code[_ungripped(features, loaded, shut, opening, settings)] = State.SLIP
     code[bump] = State.BUMP
@@ -194,6 +204,12 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[gone] = State.UNKNOWN
     code = _steady(code, features, settings) if frames else code
     return States(code=code, loaded=loaded, load=load, flown=flown, moved_with=moved_with)
+
+
+def _began(mask: Bools, ragged: Ragged) -> Ints:
+    """First frame of each frame's run of equal values, shape (T,)."""
+    start, stop = runs_of(mask, ragged)
+    return np.repeat(start, stop - start)
 
 
 def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]:
@@ -273,7 +289,9 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
             held = held & ~_travels_alone(features, shut, together)
         else:
             # fingers alone cannot show when a load is lost: what was closed on something stays so until they open
-            held = _whole_runs(shut, held, ragged)
+            brought = _brought(features, closing, opening)
+            held = _whole_runs(shut | brought, held | (brought & gap), ragged)
+            shut = shut | brought
     else:
         together = features.together(0.35)
         held = np.zeros(len(busy), np.bool_) if together is None else together.any(axis=1)
@@ -297,6 +315,22 @@ def _from_the_start(features: Features, untouched: Bools, settings: StateSetting
     company = per_run(np.add, (together & travels[:, None]).astype(np.int64), start).max(axis=1, initial=0)
     seconds = moves * ragged.period[ragged.episode[start]]
     return np.repeat(untouched[start] & (seconds > settings.company_s) & (company > 0.7 * moves), stop - start)
+
+
+def _brought(features: Features, closing: Bools, opening: Bools) -> Bools:
+    """Before the fingers first move, if they then open at rest after a way: they let go what the arm came with.
+
+    Fingers that open on the way prepare for a grasp, and those that open before any way say nothing.
+    """
+    ragged = features.ragged
+    fingers = next_where(closing | opening, ragged.last)
+    came = features.moving.copy()
+    start, stop = runs_of(last_where(closing | opening, ragged.first) < 0, ragged)
+    travelled = per_run(np.logical_or, came, start)
+    opens = np.maximum(fingers[start], 0)
+    let_go = (fingers[start] == stop) & opening[opens] & ~features.moving[opens]
+    first = (start == ragged.first[start]) & ~(closing | opening)[start]
+    return np.repeat(first & travelled & let_go, stop - start)
 
 
 def _until_opening(held: Bools, shut: Bools, opening: Bools, ragged: Ragged, settings: StateSettings) -> Bools:

@@ -233,4 +233,11 @@ def test_speed_minima_reach_on_the_shared_subject_what_is_known_of_them() -> Non
     found = boundaries_of_people(RECORDINGS)
     assert found["runs"] == 9
     assert found["speed_minima_boundary_f1"] == pytest.approx(0.31, abs=0.04)
-    assert 0 <= found["engine_boundary_f1"] <= 1
+
+
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="needs the shared recordings beside the checkout")
+def test_boundaries_of_a_hands_path_lie_where_people_draw_them_and_those_of_the_controls_do_not() -> None:
+    found = boundaries_of_people(RECORDINGS)
+    assert found["engine_boundary_f1"] >= 0.75
+    assert found["evenly_spaced_boundary_f1"] < 0.3
+    assert found["random_boundary_f1"] < 0.2

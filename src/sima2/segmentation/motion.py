@@ -1,0 +1,298 @@
+"""Free motion of which nothing else is known: where one movement ends and the next begins.
+
+A movement of a limb has one main peak of speed; between two of them the speed falls deeply. Where it stays low the hand
+rests, and the boundaries are where one movement ends and the next begins, not the middle of the rest; where it does
+not, the one boundary is where the hand turns, or is slowest.
+
+Source: Flash and Hogan, The coordination of arm movements, Journal of Neuroscience 5, 1985 (bell-shaped speed);
+reaching studies place onset and offset at 5–10 % of the peak speed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+
+from sima2.records.vocabulary import LABELS
+from sima2.segmentation.features import Features
+from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, last_where, next_where, per_run, runs_of
+
+UNKNOWN: Final = LABELS.index("unknown")
+IDLE: Final = LABELS.index("idle")
+APPROACH: Final = LABELS.index("approach")
+RETREAT: Final = LABELS.index("retreat")
+
+
+@dataclass(frozen=True, slots=True)
+class MotionSettings:
+    """Shares and spans of movements, each with its reason."""
+
+    slope_s: float = 0.10
+    """Half window of rates, as of the features."""
+    dip_share: float = 0.25
+    """Speed below that share of both peaks beside it parts two movements; overlapping ones blend with less of a dip."""
+    phase_share: float = 0.5
+    """The same between phases of which it is known that something is carried."""
+    rest_share: float = 0.10
+    """A hand slower than that share of the peaks beside it is at rest."""
+    rest_s: float = 0.4
+    """A shorter halt is one point in time: twice a person's reaction time, once for its start and once for its end."""
+    turn_s: float = 0.2
+    """Rates are means over so long, so no rest can be told within it; a hand that turns is farthest out instead."""
+    turns: int = 3
+    """To and fro at least so often is a wipe."""
+    turn_cosine: float = 0.5
+    """Of the angle between the ways in and out of a turn, 60°; what goes on more straightly than that does not turn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Movements:
+    """Rests and boundaries of every frame's motion, shape (T,) each."""
+
+    edge: Bools
+    """A movement or a rest begins here; episodes' own starts are left out."""
+    rest: Bools
+    """The hand rests."""
+
+
+def part(features: Features, settings: MotionSettings) -> Movements:
+    """Part the motion of each episode into movements and rests."""
+    frames = len(features.still_below)
+    edge, rest = np.zeros(frames, np.bool_), np.zeros(frames, np.bool_)
+    if features.speed is None or features.pose is None or not frames:
+        return Movements(edge, rest)
+    ragged = features.ragged
+    pose, speed = _across_gaps(features.pose, features.speed, features, settings)
+    dips = _dips(speed, features.still_below, ragged, settings)
+    peaks = _peaks(speed, dips, ragged)
+    # from peak to peak, with what comes before an episode's first peak and after its last
+    start = np.unique(np.concatenate([ragged.first[peaks], peaks]))
+    stop = np.append(start[1:], frames)
+    span = np.repeat(np.arange(len(start)), stop - start)
+    head, tail = ~np.isin(start, peaks), (stop > ragged.last[start])
+    left = np.where(head, np.nan, speed[start])
+    right = np.where(tail, np.nan, speed[np.minimum(stop, frames - 1)])
+    # one rest has one notion of being at rest, from the movements on both sides
+    beside = np.sqrt(np.where(head, right, left) * np.where(tail, left, right))
+    limit = np.maximum(settings.rest_share * beside, features.still_below[start])
+    here = np.arange(frames)
+    low = speed < limit[span]
+    begin = per_run(np.minimum, np.where(low, here, frames), start)
+    end = per_run(np.maximum, np.where(low, here + 1, 0), start)
+    begin, end = np.where(head, start, begin), np.where(tail, stop, end)
+    halts = per_run(np.logical_or, low, start)
+    length = np.where(halts, (end - begin) * ragged.period[ragged.episode[start]], 0.0)
+    rests = length >= settings.rest_s
+    rest = rests[span] & (here >= begin[span]) & (here < end[span])
+    edge[1:] = (rest[1:] != rest[:-1]) & (ragged.first[1:] == ragged.first[:-1])
+    passed = ~rests & ~head & ~tail
+    slowest = dips[np.searchsorted(dips, start[passed])]
+    turns = _turns(pose, start, slowest, span, passed, settings)
+    edge[np.where(length[passed] < settings.turn_s, turns, slowest)] = True
+    return Movements(edge, rest)
+
+
+def label_motion(
+    features: Features, label: Ints, still: Bools, settings: MotionSettings, idle_s: float
+) -> tuple[Ints, Bools]:
+    """Part episodes in which no action is known, all ``unknown`` or ``idle``, into movements and rests.
+
+    A rest of ``idle_s`` or more is ``idle`` where the hand is still for most of it. A movement stays ``unknown``, since
+    its path alone does not tell what it is for; but a hand that stays open is empty, and all it does between two rests
+    is an ``approach``, or a ``retreat`` where it ends nearer to where the episode began than halfway.
+
+    Returns:
+        Labels, and where a segment begins though its label may be that of the one before, shape (T,) each.
+    """
+    ragged = features.ragged
+    acts = np.zeros(len(ragged.offset) - 1, np.bool_)
+    acts[ragged.episode[~np.isin(label, (UNKNOWN, IDLE))]] = True
+    free = ~acts[ragged.episode] & ~features.missing
+    if not free.any():
+        return label, np.zeros(len(label), np.bool_)
+    found = part(features, settings)
+    start, stop = runs_of(found.rest, ragged)
+    still = per_run(np.add, still.astype(np.int64), start)
+    long = (stop - start) * ragged.period[ragged.episode[start]] >= idle_s
+    idle = np.repeat(found.rest[start] & long & (2 * still >= stop - start), stop - start)
+    if features.width is None or features.pose is None:
+        return np.where(free, np.where(idle, IDLE, UNKNOWN), label), found.edge & free
+    start, stop = runs_of(idle, ragged)
+    out = np.hypot.reduce(features.pose - features.pose[ragged.first], axis=1)
+    name = np.where(out[stop - 1] < 0.5 * out[start], RETREAT, APPROACH)
+    empty = (features.width > features.width_closed + 0.5 * features.width_range)[ragged.first]
+    named = np.where(empty, np.repeat(name, stop - start), UNKNOWN)
+    return np.where(free, np.where(idle, IDLE, named), label), found.edge & free & ~empty
+
+
+def _across_gaps(
+    pose: Doubles, speed: Doubles, features: Features, settings: MotionSettings
+) -> tuple[Doubles, Doubles]:
+    """Pose and speed, straight on where nothing was seen: a hand out of sight has not stopped; as given."""
+    missing, ragged = features.missing, features.ragged
+    before, after = last_where(~missing, ragged.first), next_where(~missing, ragged.last)
+    between = missing & (before >= 0) & (after >= 0)
+    if not between.any():
+        return pose, speed
+    a, b = before[between], after[between]
+    share = (ragged.time[between] - ragged.time[a]) / np.maximum(ragged.time[b] - ragged.time[a], 1e-9)
+    pose = pose.copy()
+    pose[between] = pose[a] + share[:, None] * (pose[b] - pose[a])
+    rate = np.abs(ragged.slope(pose, settings.slope_s))
+    return pose, rate.max(axis=1) if features.position is None else np.sqrt((rate * rate).sum(axis=1))
+
+
+def _dips(speed: Doubles, still: Doubles, ragged: Ragged, settings: MotionSettings) -> Ints:
+    """Frames of least speed between two movements, in order.
+
+    From all local minima the shallowest go until every one is deep beside both its peaks. One that is shallower than
+    those beside it goes at once: what happens to those only lowers theirs.
+    """
+    inner = (speed[1:-1] <= speed[:-2]) & (speed[1:-1] < speed[2:])
+    dips = np.flatnonzero(inner) + 1
+    dips = dips[(dips > ragged.first[dips]) & (dips < ragged.last[dips])]
+    while len(dips):
+        peaks = speed[_peaks(speed, dips, ragged)]
+        # each dip lies between two peaks of its episode, and each episode has one peak more than dips
+        before = np.arange(len(dips)) + _rank(ragged.episode[dips], ragged)
+        low, high = np.minimum(peaks[before], peaks[before + 1]), np.maximum(peaks[before], peaks[before + 1])
+        depth = speed[dips] / np.maximum(low, 1e-12)
+        # what moves no more than a rest does is no movement
+        twitch = (low <= still[dips]) | (low < settings.rest_share * high)
+        depth = np.where(twitch, 1.0 + speed[dips] / np.maximum(high, 1e-12), depth)
+        shallow = depth > settings.dip_share
+        padded = np.concatenate([[-1.0], depth, [-1.0]])
+        same = np.concatenate([[False], ragged.episode[dips[1:]] == ragged.episode[dips[:-1]], [False]])
+        worst = shallow & ((depth >= padded[:-2]) | ~same[:-1]) & ((depth > padded[2:]) | ~same[1:])
+        if not worst.any():
+            break
+        dips = dips[~worst]
+    return dips
+
+
+def _rank(episode: Ints, ragged: Ragged) -> Ints:
+    """How many episodes that have frames come before each."""
+    filled = np.diff(ragged.offset) > 0
+    return (np.cumsum(filled) - filled)[episode]
+
+
+def _peaks(speed: Doubles, dips: Ints, ragged: Ragged) -> Ints:
+    """First frame of the largest speed in each part between dips and episodes' ends."""
+    start = np.union1d(ragged.offset[:-1][np.diff(ragged.offset) > 0], dips)
+    length = np.diff(np.append(start, len(speed)))
+    top = per_run(np.maximum, speed, start)
+    at = np.where(speed == np.repeat(top, length), np.arange(len(speed)), len(speed))
+    out: Ints = per_run(np.minimum, at, start)
+    return out
+
+
+def _turns(pose: Doubles, start: Ints, slowest: Ints, span: Ints, passed: Bools, settings: MotionSettings) -> Ints:
+    """Frames at which the hand is farthest out between two peaks, or slowest where it goes straight on."""
+    stop = np.append(start[1:], len(pose))
+    way_in = _unit(pose[slowest] - pose[start[passed]])
+    way_out = _unit(pose[stop[passed]] - pose[slowest])
+    outward = np.zeros((len(start), pose.shape[1]))
+    outward[passed] = way_in - way_out
+    reach = (pose * outward[span]).sum(axis=1)
+    best = per_run(np.maximum, reach, start)
+    at = np.where(reach >= best[span], np.arange(len(pose)), len(pose))
+    farthest = per_run(np.minimum, at, start)[passed]
+    return np.where((way_in * way_out).sum(axis=1) < settings.turn_cosine, farthest, slowest)
+
+
+def _unit(x: Doubles) -> Doubles:
+    out: Doubles = x / np.maximum(np.sqrt((x * x).sum(axis=1)), 1e-12)[:, None]
+    return out
+
+
+class Carry(IntEnum):
+    """What a movement with something in the hand is, as far as joints and fingers tell."""
+
+    NONE = 0
+    RISE = 1
+    """Back along the way on which the hand came, to begin with."""
+    SIDE = 2
+    DOWN = 3
+    """The last before the fingers open, and the hand leaves back along it."""
+    STROKE = 4
+    """To and fro."""
+    SLIDE = 5
+    """The only one between the closing and the opening of the fingers: what is let go then was never in the air."""
+
+
+def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionSettings) -> Ints:
+    """:class:`Carry` of every frame with a load, for arms whose hand is not tracked, so that no vertical is known.
+
+    A hand goes down to what it takes and leaves up from what it has put down, so up is where it came from.
+    """
+    ragged, pose, speed = features.ragged, features.pose, features.speed
+    out = np.full(len(loaded), Carry.NONE, np.int64)
+    if pose is None or speed is None or not loaded.any():
+        return out
+    edge = np.zeros(len(loaded), np.bool_)
+    edge[_dips(speed, features.still_below, ragged, replace(settings, dip_share=settings.phase_share))] = True
+    start, stop = runs_of(loaded, ragged, edge)
+    episode, held = ragged.episode[start], loaded[start]
+    way = pose[stop - 1] - pose[start]
+    length = np.sqrt((way * way).sum(axis=1))
+    scale = np.zeros(len(ragged.offset) - 1)
+    np.maximum.at(scale, episode[held], length[held])
+    # drift and settling are no movements
+    moves = np.flatnonzero((length > settings.rest_share * scale[episode]) & (scale[episode] > 0))
+    begins = np.flatnonzero(np.append(True, held[1:] != held[:-1]) | (start == ragged.first[start]))
+    stretch = np.searchsorted(begins, moves, side="right") - 1
+    over = np.append(start[begins[1:]], len(loaded))[stretch]
+    way, held, episode = _unit(way[moves]), held[moves], episode[moves]
+    same = np.concatenate([[False], episode[1:] == episode[:-1], [False]])
+    along = np.concatenate([[0.0], (way[1:] * way[:-1]).sum(axis=1), [0.0]])
+    joined = np.concatenate([[False], stretch[1:] == stretch[:-1], [False]])
+    first, last = ~joined[:-1], ~joined[1:]
+    released = opening[np.minimum(over, ragged.last[over - 1])]
+    came, leaves = ~same[:-1] | (along[:-1] < 0), ~same[1:] | (along[1:] < 0)
+    kind = np.full(len(moves), Carry.SIDE, np.int64)
+    kind[first & ~last & came] = Carry.RISE
+    kind[last & ~first & released & leaves] = Carry.DOWN
+    kind[first & last & released] = Carry.SLIDE
+    strokes = _strokes(way, kind, first, settings)
+    kind[strokes] = Carry.STROKE
+    # a hand goes on from what it has wiped by rising from it
+    kind[np.append(False, strokes[:-1]) & ~strokes & ~first & (kind == Carry.SIDE)] = Carry.RISE
+    kind[~held] = Carry.NONE
+    by_run = np.full(len(start), Carry.NONE, np.int64)
+    by_run[moves] = kind
+    return np.where(loaded, np.repeat(by_run, stop - start), Carry.NONE)
+
+
+def _strokes(way: Doubles, kind: Ints, first: Bools, settings: MotionSettings) -> Bools:
+    """Movements to and fro, or in rows, that no movement up or down parts from each other."""
+    here = np.arange(len(way))
+    if not len(way):
+        return np.zeros(0, np.bool_)
+    begin = np.maximum.accumulate(np.where(first, here, 0))
+    steep = (np.abs((way * way[begin]).sum(axis=1)) > settings.turn_cosine) & (kind[begin] == Carry.RISE)
+    patch = np.cumsum(first | steep | np.append(False, steep[:-1]))
+    turned = np.zeros(len(way), np.int64)
+    for apart in (1, 2):
+        back = (way[apart:] * way[:-apart]).sum(axis=1) < -settings.turn_cosine
+        back &= patch[apart:] == patch[:-apart]
+        turned[:-apart] += back
+        turned[apart:] += back
+    count = np.zeros(len(way) + 1, np.int64)
+    np.add.at(count, patch, turned)
+    # a load may be carried there, back and there again; every turn is counted at both its ends
+    stroke = (turned > 0) & (count[patch] >= 2 * settings.turns)
+    parts = np.append(True, patch[1:] != patch[:-1])
+    return _between(stroke, parts, np.append(parts[1:], True))
+
+
+def _between(mask: Bools, first: Bools, last: Bools) -> Bools:
+    """From the first to the last place where the mask holds, within groups whose first and last places are marked."""
+    here = np.arange(len(mask))
+    if not len(mask):
+        return mask
+    begin = np.maximum.accumulate(np.where(first, here, 0))
+    end = np.minimum.accumulate(np.where(last, here, len(mask))[::-1])[::-1]
+    return (last_where(mask, begin) >= 0) & (next_where(mask, end) >= 0)
