@@ -47,7 +47,7 @@ def confidence(features: Features, spans: Spans) -> Doubles:
         fingers = np.abs(features.width_rate) > 0.05 * features.width_range if features.width_rate is not None else gap
         vote(label == CODE["grasp"], np.minimum(1.0, 2 * share(fingers)), 2.0)
         vote(np.isin(label, (CODE["place"], CODE["release"])), np.minimum(1.0, 3 * share(fingers)), 2.0)
-    together = features.together(0.35)
+    together = features.together
     if together is not None:
         vote(held, share(together.any(axis=1)), 2.0)
         vote(free, 1 - share(together.any(axis=1)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,17 +109,19 @@ class Features:
     """Hand position, or the joints where there is none, shape (T, d)."""
     together_s: float
     """Half window of the displacements, s."""
+    together_share: float
+    """Relative over absolute displacement below which two bodies move together."""
     missing: Bools
     """No motion channel was recorded at this frame."""
 
-    @property
+    @cached_property
     def moving(self) -> Bools:
         """The arm is not at rest."""
         if self.speed is None:
             return np.zeros(len(self.missing), np.bool_)
         return self.speed > self.still_below
 
-    @property
+    @cached_property
     def object_speed(self) -> Doubles | None:
         """Mean speed of each object over the window of ``together_s``, m/s, shape (T, K)."""
         if self.object_shift is None:
@@ -125,20 +129,21 @@ class Features:
         lo, hi = self.ragged.around(self.together_s)
         return self.object_shift / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)[:, None]
 
-    @property
+    @cached_property
     def objects_moving(self) -> Bools | None:
         """Objects whose displacement stands out of their noise, shape (T, K)."""
         if self.object_shift is None or self.object_noise is None or self.object_seen is None:
             return None
         return (self.object_shift > np.maximum(0.006, 5.0 * self.object_noise)) & self.object_seen
 
-    def together(self, share: float) -> Bools | None:
+    @cached_property
+    def together(self) -> Bools | None:
         """Objects that move and move with the hand, shape (T, K)."""
         moving = self.objects_moving
         if moving is None or self.relative_least is None or self.hand_shift is None or self.object_noise is None:
             return None
         slack = 4.0 * self.object_noise + 0.003
-        return moving & (self.relative_least < share * self.hand_shift[:, None] + slack)
+        return moving & (self.relative_least < self.together_share * self.hand_shift[:, None] + slack)
 
 
 def compute_features(
@@ -164,7 +169,7 @@ def compute_features(
         position, seen = hold_last(channels.ee_position.astype(np.float64), ragged)
         pose = position
         velocity = ragged.slope(position, settings.slope_s)
-        speed = np.sqrt((velocity * velocity).sum(axis=1))
+        speed = _length(velocity.T)
         rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(position, settings.start_s), ragged, settings))
         rate_noise = rate_noise[ragged.episode]
         still = np.maximum(
@@ -217,6 +222,7 @@ def compute_features(
         object_noise=around[6],
         pose=pose,
         together_s=settings.together_s,
+        together_share=settings.together_share,
         missing=~seen,
     )
 
@@ -278,34 +284,51 @@ def _objects(
     Doubles | None, Bools | None, Doubles | None, Doubles | None, Doubles | None, Doubles | None, Doubles | None
 ]:
     lo, hi = ragged.around(settings.together_s)
-    hand_step = None if position is None else position[hi] - position[lo]
-    hand_shift = None if hand_step is None else np.sqrt((hand_step * hand_step).sum(axis=1))
+    hand_step = None if position is None else [x[hi] - x[lo] for x in position.T]
+    hand_shift = None if hand_step is None else _length(hand_step)
     if batch.object_position is None or batch.object_position.shape[1] == 0:
         return None, None, None, None, None, hand_shift, None
-    slots = batch.object_position.shape[1]
-    filled = np.empty((batch.frames, slots, 3))
-    seen = np.empty((batch.frames, slots), np.bool_)
+    # one row of memory a coordinate: everything below runs along the frames
+    place = np.array(batch.object_position.transpose(1, 2, 0), np.float64, order="C")
+    slots = len(place)
+    seen, shift = np.empty((slots, batch.frames), np.bool_), np.empty((slots, batch.frames))
+    relative, least = np.empty_like(shift), np.empty_like(shift)
     noise = np.empty((len(batch), slots))
+    here = np.arange(batch.frames, dtype=np.int64)
+    hand_steps = [] if hand_step is None else [hand_step]
+    for share in (0.5, 1.0) if hand_step is not None else ():
+        late = np.maximum(here - ragged.frames(share * settings.pose_delay_s)[ragged.episode], ragged.first)
+        hand_steps.append([x[late] for x in hand_steps[0]])
     for slot in range(slots):
-        column = np.ascontiguousarray(batch.object_position[:, slot], dtype=np.float64)
-        filled[:, slot], seen[:, slot] = hold_last(column, ragged)
-        noise[:, slot] = ragged.noise(filled[:, slot], settings.start_s)
-    noise = ragged.begun("object_noise", noise)
-    step = filled[hi] - filled[lo]
-    shift = np.sqrt((step * step).sum(axis=2))
-    relative = least = None
-    if hand_step is not None:
-        relative = least = _apart(step, hand_step)
-        here = np.arange(batch.frames, dtype=np.int64)
-        for share in (0.5, 1.0):
-            late = np.maximum(here - ragged.frames(share * settings.pose_delay_s)[ragged.episode], ragged.first)
-            least = np.minimum(least, _apart(step, hand_step[late]))
-    # an object seen only for a part of the window has not been seen to move
-    whole = seen[lo] & seen[hi] & seen
-    return filled, whole, shift, relative, least, hand_shift, noise[ragged.episode]
+        held, saw = hold_last(place[slot].T, ragged)
+        place[slot] = held.T
+        noise[:, slot] = ragged.noise(held, settings.start_s)
+        # an object seen only for a part of the window has not been seen to move
+        seen[slot] = saw[lo] & saw[hi] & saw
+        step = [x[hi] - x[lo] for x in place[slot]]
+        shift[slot] = _length(step)
+        for number, hand in enumerate(hand_steps):
+            apart = _length([a - b for a, b in zip(step, hand, strict=True)])
+            if number == 0:
+                relative[slot] = least[slot] = apart
+            else:
+                np.minimum(least[slot], apart, out=least[slot])
+    noise = ragged.begun("object_noise", noise)[ragged.episode]
+    known = hand_step is not None
+    return (
+        place.transpose(2, 0, 1),
+        seen.T,
+        shift.T,
+        relative.T if known else None,
+        least.T if known else None,
+        hand_shift,
+        noise,
+    )
 
 
-def _apart(step: Doubles, hand_step: Doubles) -> Doubles:
-    """Displacement of each object relative to the hand, m, shape (T, K)."""
-    apart = step - hand_step[:, None]
-    return np.asarray(np.sqrt((apart * apart).sum(axis=2)))
+def _length(components: Sequence[Doubles]) -> Doubles:
+    """Length of vectors given by their components, shape (T,)."""
+    total = components[0] * components[0]
+    for each in components[1:]:
+        total += each * each
+    return np.sqrt(total)

@@ -194,7 +194,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
 def _until_rest(features: Features, states: States, label: Ints, settings: LabelSettings) -> Ints:
     """A place lasts until what was let go lies still, shape (T,)."""
     ragged = features.ragged
-    moving, together = features.objects_moving, features.together(0.35)
+    moving, together = features.objects_moving, features.together
     if moving is None or together is None or features.object_speed is None or not len(label):
         return label
     here = np.arange(len(label))

@@ -5,7 +5,8 @@ Sums run over fixed-point integers, so a window has the same value wherever its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -53,6 +54,9 @@ class Ragged:
     period: Doubles = None  # type: ignore[assignment]
     """s between frames, of each episode, shape (n,); measured at its start or remembered from it."""
 
+    windows: dict[float, tuple[Ints, Ints]] = field(default_factory=dict, init=False, repr=False)
+    """Windows made so far: several features share them."""
+
     def frames(self, seconds: float) -> Ints:
         """Frames in a span of time, at least one, of each episode, shape (n,)."""
         return np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
@@ -73,30 +77,35 @@ class Ragged:
 
     def around(self, seconds: float) -> tuple[Ints, Ints]:
         """First and last frame of the window ± ``seconds`` about each frame, cut at the episode's ends, shape (T,)."""
-        half = self.frames(seconds)[self.episode]
-        here = np.arange(len(self.time), dtype=np.int64)
-        return np.maximum(here - half, self.first), np.minimum(here + half, self.last)
+        if seconds not in self.windows:
+            half = self.frames(seconds)[self.episode]
+            here = np.arange(len(self.time), dtype=np.int64)
+            self.windows[seconds] = (np.maximum(here - half, self.first), np.minimum(here + half, self.last))
+        return self.windows[seconds]
 
     def mean(self, x: NDArray[Any], lo: Ints, hi: Ints) -> Doubles:
-        """Mean over frames lo .. hi inclusive, shape as ``x``."""
-        total = _prefix_sums(x)
-        count = (hi - lo + 1).astype(np.float64)
+        """Mean over frames lo .. hi inclusive, shape as ``x``, (T,) or (T, d)."""
         if x.ndim > 1:
-            count = count.reshape(-1, *(1,) * (x.ndim - 1))
-        out: Doubles = (total[hi + 1] - total[lo]) / (count * FIXED_POINT)
+            return _by_column(x, lambda column: self.mean(column, lo, hi))
+        total = _prefix_sums(x)
+        out: Doubles = (total[hi + 1] - total[lo]) / ((hi - lo + 1) * FIXED_POINT)
         return out
 
     def slope(self, x: NDArray[Any], seconds: float) -> Doubles:
-        """Rate of change: mean of the frames ahead minus mean of those behind, per s, shape as ``x``."""
+        """Rate of change: mean of the frames ahead minus mean of those behind, per s, shape as ``x``, (T,) or (T, d)."""
         lo, hi = self.around(seconds)
         here = np.arange(len(self.time), dtype=np.int64)
-        total = _prefix_sums(x)
-        tail = (-1, *(1,) * (x.ndim - 1))
-        ahead = (total[hi + 1] - total[here]) / (hi - here + 1).reshape(tail)
-        behind = (total[here + 1] - total[lo]) / (here - lo + 1).reshape(tail)
-        span = np.maximum((self.time[hi] - self.time[lo]) / 2, 1e-9).reshape(tail)
-        out: Doubles = (ahead - behind) / (span * FIXED_POINT)
-        return out
+        after, before = hi - here + 1, here - lo + 1
+        span = np.maximum((self.time[hi] - self.time[lo]) / 2, 1e-9) * FIXED_POINT
+
+        def rate(column: Doubles) -> Doubles:
+            total = _prefix_sums(column)
+            ahead = (total[hi + 1] - total[:-1]) / after
+            behind = (total[1:] - total[lo]) / before
+            out: Doubles = (ahead - behind) / span
+            return out
+
+        return rate(x) if x.ndim == 1 else _by_column(x, rate)
 
     def running(self, x: NDArray[Any], seconds: float, *, largest: bool, before: Doubles | None = None) -> Doubles:
         """Largest (or least) value from the episode's start up to ``seconds`` ahead of each frame, shape (T,).
@@ -187,28 +196,46 @@ def _fixed(x: NDArray[Any]) -> Ints:
 
 def _prefix_sums(x: NDArray[Any]) -> Ints:
     coded = _fixed(x)
-    total = np.zeros((len(coded) + 1, *coded.shape[1:]), np.int64)
-    np.cumsum(coded, axis=0, out=total[1:])
+    total = np.zeros(len(coded) + 1, np.int64)
+    np.cumsum(coded, out=total[1:])
     return total
 
 
-def hold_last(x: NDArray[Any], ragged: Ragged) -> tuple[NDArray[Any], Bools]:
+def _by_column(x: NDArray[Any], verb: Callable[[NDArray[Any]], Doubles]) -> Doubles:
+    """Columns of ``x`` one by one, each contiguous in the result, shape as ``x``."""
+    out = np.empty(x.shape, np.float64, order="F")
+    for k in range(x.shape[1]):
+        out[:, k] = verb(x[:, k])
+    return out
+
+
+def hold_last(x: NDArray[Any], ragged: Ragged) -> tuple[Doubles, Bools]:
     """Fill missing samples with the last seen one (the first seen one before that; 0 where none was).
 
+    Args:
+        x: shape (T,) or (T, d).
+        ragged: where each frame stands.
+
     Returns:
-        The filled column and where it was seen, shape (T,).
+        The filled column, its coordinates contiguous, and where it was seen, shape (T,).
     """
-    seen = np.isfinite(x) if x.ndim == 1 else np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
+    whole = np.asarray(x, np.float64, order="F")
+    seen = np.isfinite(whole) if x.ndim == 1 else np.logical_and.reduce([np.isfinite(c) for c in whole.T])
     if seen.all():
-        return x, seen
-    here = np.arange(len(x), dtype=np.int64)
+        return whole, seen
+    here = np.arange(len(whole), dtype=np.int64)
     last = np.maximum.accumulate(np.where(seen, here, -1))
-    nearest = np.minimum.accumulate(np.where(seen, here, len(x))[::-1])[::-1]
+    nearest = np.minimum.accumulate(np.where(seen, here, len(whole))[::-1])[::-1]
     source = np.where(last >= ragged.first, last, nearest)
     none = (source > ragged.last) | (source < 0)
-    filled = x[np.where(none, 0, source)]
-    filled[none] = 0
-    return filled, seen
+    source[none] = 0
+
+    def fill(column: Doubles) -> Doubles:
+        held = column[source]
+        held[none] = 0.0
+        return held
+
+    return fill(whole) if x.ndim == 1 else _by_column(whole, fill), seen
 
 
 def runs_of(code: NDArray[Any], ragged: Ragged, edge: Bools | None = None) -> tuple[Ints, Ints]:

@@ -276,14 +276,14 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         start, stop = runs_of(features.grip_faint & ~busy, ragged)
         held = np.repeat(per_run(np.logical_or, features.gripping & ~busy, start), stop - start)
         held = held & features.grip_faint & ~busy
-        together = features.together(0.35)
+        together = features.together
         if gap is not None:
             if together is not None:
                 held = held | (shut & together.any(axis=1))
             held = held & gap
     elif gap is not None:
         held = shut & gap
-        together = features.together(0.35)
+        together = features.together
         if together is not None and features.hand_shift is not None:
             # poses are known: a hand that travels while nothing travels with it is empty
             held = held & ~_travels_alone(features, shut, together)
@@ -293,7 +293,7 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
             held = _whole_runs(shut | brought, held | (brought & gap), ragged)
             shut = shut | brought
     else:
-        together = features.together(0.35)
+        together = features.together
         held = np.zeros(len(busy), np.bool_) if together is None else together.any(axis=1)
     if features.width is not None:
         # a load comes between the fingers when they close on it, or was there from the start
@@ -306,7 +306,7 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
 def _from_the_start(features: Features, untouched: Bools, settings: StateSettings) -> Bools:
     """Spans before any finger has moved over which something travels wherever the hand does, shape (T,)."""
     ragged = features.ragged
-    together = features.together(0.35)
+    together = features.together
     if together is None or features.hand_shift is None or not len(untouched):
         return np.zeros(len(untouched), np.bool_)
     start, stop = runs_of(untouched, ragged)
@@ -376,7 +376,7 @@ def _load(features: Features, loaded: Bools) -> tuple[Ints, Ints]:
     ragged = features.ragged
     frames = len(ragged.time)
     none = np.full(frames, -1, np.int64)
-    together = features.together(0.35)
+    together = features.together
     if (
         features.object_position is None
         or features.position is None
@@ -595,7 +595,7 @@ def _contacts(
         return out
 
     path = per_run(np.add, features.speed * features.moving * ragged.period[ragged.episode], start)
-    together = features.together(0.35)
+    together = features.together
     company = share(together.any(axis=1)) if together is not None else np.zeros(len(start))
     end = stop - 1
     opens = next_where(opening, ragged.last)[start]
@@ -673,7 +673,7 @@ def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools
 def _pushes(features: Features, loaded: Bools, other: Bools, settings: StateSettings) -> Bools:
     """Something moves with a hand that does not hold it, shape (T,)."""
     ragged = features.ragged
-    together = features.together(0.35)
+    together = features.together
     if together is None or features.hand_shift is None:
         return loaded & False
     along = together.any(axis=1) & (features.hand_shift > settings.company_m / 2) & ~loaded & ~other
