@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
-from sima2.io.column_guess import Sample, guess
+from sima2.io.column_guess import ACTION_FEATURES, Sample, guess
 from sima2.io.column_map import UNITS, ColumnMap, load_column_map
 from sima2.io.documents import inside, is_file
 from sima2.io.formats.dataset import DatasetReport, lacking
@@ -21,6 +21,7 @@ from sima2.io.formats.lerobot_files import Frames, read_frames
 from sima2.io.formats.lerobot_index import DEFAULTS, NUMERIC, Entry, Feature, Index, load_index
 from sima2.io.formats.lerobot_index import INFO as INFO
 from sima2.io.formats.lerobot_own import OWN_MAP, OwnEpisodes
+from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
 from sima2.io.intake import Intake, RawEpisode, admit
 from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, from_columns, load_outcomes, to_outcome
@@ -45,6 +46,8 @@ class LeRobotDataset:
     """What ``sima2 generate`` wrote of each episode beyond the format."""
     doubts: tuple[str, ...] = ()
     """What looks wrong with a given map."""
+    hands: Mapping[str, HandPose] = field(default_factory=dict)
+    """By arm: kinematics that the map names."""
 
     @property
     def episodes(self) -> int:
@@ -55,6 +58,7 @@ class LeRobotDataset:
         """What it is, what it lacks and what was assumed."""
         channels = {name for arm in self.column_map.arms.values() for name in arm}
         channels |= {name for group in self.column_map.objects.values() for name in group}
+        channels |= {"ee_position" for hand in self.hands.values() if hand.chain is not None}
         if self.outcomes is not None or self.own is not None or set(OUTCOME_FEATURES) & set(self.index.features):
             channels.add("outcome")
         absent, not_assessed = lacking(channels)
@@ -168,6 +172,8 @@ class LeRobotDataset:
             arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
             for arm, group in read.arms.items()
         }
+        for arm, channels in arms.items():
+            self._derive(arm, channels, features)
         values: dict[str, Any] = {
             "time": self._time(name, entry, features),
             "manipulators": {arm: channels for arm, channels in arms.items() if channels},
@@ -185,6 +191,15 @@ class LeRobotDataset:
             if channel in read.scene and read.scene[channel].feature in features:
                 values[channel] = read.scene[channel].read(channel, features)
         return values if self.own is None else self.own.restore(entry, values)
+
+    def _derive(self, arm: str, channels: dict[str, Any], features: Mapping[str, NDArray[Any]]) -> None:
+        """Add the channels of an arm that no column holds."""
+        joints = channels.get("joint_position")
+        hand = self.hands.get(arm)
+        if hand is not None and hand.chain is not None and joints is not None:
+            position, orientation = hand.chain.pose(joints)
+            channels["ee_position"] = position
+            channels.setdefault("ee_orientation", orientation)
 
     def _time(self, name: str, entry: Entry, features: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """s: the mapped column, else timestamps, else frame numbers over the frame rate."""
@@ -247,6 +262,7 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
     index = load_index(path)
     own = None
     strange: list[str] = []
+    hands: dict[str, HandPose] = {}
     if column_map is not None:
         mapping, columns = "given", load_column_map(column_map)
         missing = [name for name in columns.features() if name not in index.features]
@@ -254,9 +270,12 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
             raise DatasetError(
                 column_map, f"names the feature {missing[0]!r}", f"there are {', '.join(index.features)}"
             )
-        widths = {name: math.prod(index.features[name].shape) for name in columns.features()}
-        check_indices(column_map, columns, widths)
-        strange = doubts(columns, _sample(index, columns.features()).values)
+        labels = {name: _labels(index.features[name]) for name in columns.features()}
+        check_indices(column_map, columns, {name: len(held) for name, held in labels.items()})
+        hands = hand_poses(columns, column_map, path, labels, _commands(columns))
+        sample = _sample(index, columns.features())
+        strange = [*doubts(columns, sample.values), *_limits(columns, hands, sample)]
+        columns = replace(columns, notes=tuple(note for hand in hands.values() for note in hand.notes))
     elif is_file(path / OWN_MAP) and index.extras is not None:
         mapping, columns = "own", load_column_map(inside(path, OWN_MAP))
         own = OwnEpisodes.of(index.extras, index.episodes)
@@ -264,7 +283,30 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
         features = _readable(index.features)
         sample = _sample(index, list(features))
         mapping, columns = "guessed", guess(features, sample, robot=index.robot)
-    return LeRobotDataset(index, columns, mapping, load_outcomes(outcomes) if outcomes else None, own, tuple(strange))
+    ending = load_outcomes(outcomes) if outcomes else None
+    return LeRobotDataset(index, columns, mapping, ending, own, tuple(strange), hands)
+
+
+def _labels(feature: Feature) -> tuple[str, ...]:
+    """A name for each column of a feature, empty where it has none."""
+    width = math.prod(feature.shape)
+    return (*feature.names[:width], *[""] * (width - len(feature.names)))
+
+
+def _commands(columns: ColumnMap) -> set[str]:
+    """Features that hold actions."""
+    held = {columns.scene["action"].feature} if "action" in columns.scene else set()
+    return {*ACTION_FEATURES, *held}
+
+
+def _limits(columns: ColumnMap, hands: Mapping[str, HandPose], sample: Sample) -> list[str]:
+    """Joints that pass the limits of their robot's description."""
+    found = []
+    for arm, hand in hands.items():
+        joints = columns.arms[arm]["joint_position"]
+        if hand.chain is not None and len(sample.values.get(joints.feature, ())):
+            found += beyond_limits(arm, hand.chain, joints.read("joint_position", sample.values))
+    return found
 
 
 def _readable(features: Mapping[str, Feature]) -> dict[str, tuple[str, ...]]:
