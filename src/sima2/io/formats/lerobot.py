@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
-from sima2.io.column_guess import ACTION_FEATURES, Sample, guess
+from sima2.io.column_guess import ACTION_FEATURES, guess
 from sima2.io.column_map import UNITS, ColumnMap, load_column_map
+from sima2.io.command_lag import Commands, fit_commands
+from sima2.io.derived import effort
 from sima2.io.documents import inside, is_file
+from sima2.io.effort import with_effort
 from sima2.io.formats.dataset import DatasetReport, lacking
 from sima2.io.formats.lerobot_files import Frames, read_frames
 from sima2.io.formats.lerobot_index import DEFAULTS, NUMERIC, Entry, Feature, Index, load_index
@@ -25,6 +28,7 @@ from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
 from sima2.io.intake import Intake, RawEpisode, admit
 from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, from_columns, load_outcomes, to_outcome
+from sima2.io.sample import Sample
 
 SAMPLE_EPISODES: Final = 32
 """Episodes, evenly spread, whose frames a guess of units looks at."""
@@ -172,8 +176,8 @@ class LeRobotDataset:
             arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
             for arm, group in read.arms.items()
         }
-        for arm, channels in arms.items():
-            self._derive(arm, channels, features)
+        for arm in dict.fromkeys([*self.hands, *read.residuals]):
+            self._derive(arm, arms.setdefault(arm, {}), features)
         values: dict[str, Any] = {
             "time": self._time(name, entry, features),
             "manipulators": {arm: channels for arm, channels in arms.items() if channels},
@@ -200,6 +204,11 @@ class LeRobotDataset:
             position, orientation = hand.chain.pose(joints)
             channels["ee_position"] = position
             channels.setdefault("ee_orientation", orientation)
+        parts = self.column_map.residuals.get(arm)
+        if parts:
+            proxy = effort(parts, features, 0 if joints is None else joints.shape[1])
+            if proxy is not None:
+                channels["effort_proxy"] = proxy
 
     def _time(self, name: str, entry: Entry, features: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """s: the mapped column, else timestamps, else frame numbers over the frame rate."""
@@ -276,13 +285,18 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
         sample = _sample(index, columns.features())
         strange = [*doubts(columns, sample.values), *_limits(columns, hands, sample)]
         columns = replace(columns, notes=tuple(note for hand in hands.values() for note in hand.notes))
+        commands = _fit(index, sample, labels, columns.scene["action"].feature if "action" in columns.scene else None)
+        columns = with_effort(columns, commands, labels)
     elif is_file(path / OWN_MAP) and index.extras is not None:
         mapping, columns = "own", load_column_map(inside(path, OWN_MAP))
         own = OwnEpisodes.of(index.extras, index.episodes)
     else:
         features = _readable(index.features)
         sample = _sample(index, list(features))
-        mapping, columns = "guessed", guess(features, sample, robot=index.robot)
+        labels = {name: _labels(index.features[name]) for name in features}
+        commands = _fit(index, sample, labels, next((name for name in ACTION_FEATURES if name in features), None))
+        guessed = guess(features, sample, robot=index.robot, commands=commands)
+        mapping, columns = "guessed", with_effort(guessed, commands, labels)
     ending = load_outcomes(outcomes) if outcomes else None
     return LeRobotDataset(index, columns, mapping, ending, own, tuple(strange), hands)
 
@@ -291,6 +305,11 @@ def _labels(feature: Feature) -> tuple[str, ...]:
     """A name for each column of a feature, empty where it has none."""
     width = math.prod(feature.shape)
     return (*feature.names[:width], *[""] * (width - len(feature.names)))
+
+
+def _fit(index: Index, sample: Sample, labels: Mapping[str, tuple[str, ...]], action: str | None) -> Commands:
+    """How the columns of the state follow their commands."""
+    return fit_commands(sample, labels, action or "", [name for name in labels if name != action], index.fps)
 
 
 def _commands(columns: ColumnMap) -> set[str]:
@@ -321,7 +340,8 @@ def _readable(features: Mapping[str, Feature]) -> dict[str, tuple[str, ...]]:
 def _sample(index: Index, features: list[str]) -> Sample:
     """Frames of episodes spread evenly over the data set: the same in every run."""
     count = len(index.episodes)
-    places = sorted({round(k * (count - 1) / max(SAMPLE_EPISODES - 1, 1)) for k in range(min(SAMPLE_EPISODES, count))})
+    most = min(SAMPLE_EPISODES, count)
+    places = sorted({round(k * (count - 1) / max(most - 1, 1)) for k in range(most)})
     parts: list[dict[str, NDArray[Any]]] = []
     lengths: list[int] = []
     for file, group in groupby([index.episodes[place] for place in places], key=lambda entry: entry.file):
