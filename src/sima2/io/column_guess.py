@@ -249,7 +249,7 @@ def _add_gripper(
         return
     closing = [place for place in places if not set(words[place]) & _NOT_CLOSING] or list(places)
     alike = [
-        mechanisms.get(tuple(word for word in words[place] if word not in SIDES), [place]) or [place]
+        _same_way(values, place, mechanisms.get(tuple(word for word in words[place] if word not in SIDES), []))
         for place in closing
     ]
     pooled = [np.concatenate([values[:, k] for k in group]) for group in alike]
@@ -273,7 +273,8 @@ def _add_gripper(
         flipped = np.array([_opposite(values[:, closing[leader]], values[:, place]) for place in closing])
     places_kept = tuple(place for place, keep in zip(closing, kept, strict=True) if keep)
     first, last = np.where(flipped, high, low)[kept], np.where(flipped, low, high)[kept]
-    found = blocked(made.commands, feature, places_kept, flipped[kept]) if made.commands else Blocked(0, 0, 0)
+    groups = [group for group, keep in zip(alike, kept, strict=True) if keep]
+    found = _blocked(made.commands, feature, places_kept, groups, flipped[kept])
     open_is_last, why = open_end(
         np.median((values[:, list(places_kept)] - first) / (last - first), axis=1),
         sample,
@@ -293,6 +294,40 @@ def _add_gripper(
         "gripper_opening",
         Columns(feature, places_kept, unit, closed=tuple(map(float, closed)), open=tuple(map(float, open_))),
     )
+
+
+def _same_way(values: Floats, place: int, twins: Sequence[int]) -> list[int]:
+    """A finger and its twin of the other hand, unless that is mounted mirrored: then its range lies elsewhere."""
+    if not np.isfinite(values[:, place]).any():
+        return [place]
+    low, high = np.nanpercentile(values[:, place], (1.0, 99.0))
+    found = [place]
+    for twin in twins:
+        if twin == place or not np.isfinite(values[:, twin]).any():
+            continue
+        least, most = np.nanpercentile(values[:, twin], (1.0, 99.0))
+        if least <= 0.5 * (low + high) <= most or low <= 0.5 * (least + most) <= high:
+            found.append(twin)
+    return sorted(found)
+
+
+def _blocked(
+    commands: Commands | None,
+    feature: str,
+    places: Sequence[int],
+    alike: Sequence[Sequence[int]],
+    flipped: NDArray[np.bool_],
+) -> Blocked:
+    """What blocks the fingers; where that does not tell, what blocks those and their twins of the other hand."""
+    if commands is None:
+        return Blocked(0, 0, 0)
+    own = blocked(commands, feature, places, flipped)
+    both = [twin for group in alike for twin in group]
+    if own.closing_upwards is not None or len(both) == len(places):
+        return own
+    against = np.repeat(flipped, [len(group) for group in alike])
+    shared = blocked(commands, feature, both, against)
+    return own if shared.closing_upwards is None else shared
 
 
 def _nominal(low: Floats, high: Floats, *, percent: bool) -> tuple[str, tuple[float, float] | None]:

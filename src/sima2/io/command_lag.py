@@ -26,6 +26,8 @@ LAG_FRAMES: Final = 15
 """… in frames, where no frame rate is known: half a second at 30 Hz, the most common rate of recordings."""
 MOST_LAGS: Final = 64
 """Bound of the work where the frame rate is high."""
+MOST_COLUMNS: Final = 256
+"""A wider action is no list of joints."""
 FIT_FRAMES: Final = 30_000
 """Frames, evenly spread over the sample, on which a lag rests: a quarter of an hour at 30 Hz."""
 LEAST_FRAMES: Final = 60
@@ -41,8 +43,10 @@ LOOSELY: Final = 0.3
 SAME_UNIT: Final = 2.0
 """Largest factor between the ranges of command and state in one unit; a stalled joint moves less than it is told."""
 OWN: Final = 1.25
-"""A column's own command leaves at most so many times the residual that the best of all leaves."""
+"""A column's own command leaves at most so many times the residual that the best of the others' leaves."""
 OWN_LOOSELY: Final = 2.0
+UNMISTAKABLE: Final = 0.5
+"""… and where it leaves less than half of it, no other column was meant."""
 IDENTICAL: Final = 1e-4
 """Residuals below this share of the range: the recorded actions are the states themselves, not commands."""
 HELD: Final = 0.05
@@ -71,7 +75,7 @@ class Fit:
     rest: float
     """99th percentile of the size of the residual about its median."""
     match: float
-    """The residual with its own command over that with the best of all commands."""
+    """The residual with its own command over that with the best of the others'; 0 where there is no other."""
 
     @property
     def moves(self) -> bool:
@@ -118,20 +122,34 @@ class Commands:
         with np.errstate(invalid="ignore"):
             return np.asarray(np.ptp(sent, axis=1) <= HELD * self.fits[key].span_command)
 
-    def refusals(self, keys: Collection[Key]) -> dict[Key, str]:
-        """Columns for which the residual would mean nothing, and why; of a group that is judged together.
+    def refusals(self, part: Collection[Key], among: Collection[Key]) -> dict[Key, str]:
+        """Columns for which the residual would mean nothing, and why.
 
-        The layout is decided by the group: at least half of what moves must clearly follow its own command. The
-        members then need only fit it, since a joint that stalls follows less well, and that is what is looked for.
+        Whether the action holds absolute positions is decided together: at least half of what moves must clearly
+        follow its own command, in the part and among all, or all of the part unmistakably. The columns then need only
+        fit that, since a joint that stalls follows less well, and that is what is looked for.
+
+        Args:
+            part: columns of one kind: joints, or fingers.
+            among: all columns that may follow this action, those of the part included.
         """
-        known = {key: self.fits[key] for key in keys if key in self.fits}
-        reasons = {key: "has no command of its name" for key in keys if key not in known}
+        known = {key: self.fits[key] for key in part if key in self.fits}
+        few = len(self.rows) < LEAST_FRAMES
+        why = "too few frames to tell how it follows its action" if few else "no action is of its name and place"
+        reasons = {key: why for key in part if key not in known}
         moving = [fit for fit in known.values() if fit.moves]
-        clear = sum(fit.clear for fit in moving)
-        if known and (not clear or 2 * clear < len(moving)):
-            why = f"the actions are no absolute positions in its unit ({clear} of {len(moving)} columns follow theirs)"
+        everything = [self.fits[key] for key in among if key in self.fits and self.fits[key].moves]
+        unmistakable = all(fit.clear and fit.match <= UNMISTAKABLE for fit in moving)
+        if moving and not (_mostly_clear(moving) and (unmistakable or _mostly_clear(everything))):
+            clear = sum(fit.clear for fit in everything)
+            tally = f"{clear} of {len(everything)} columns follow theirs"
+            why = f"the actions are no absolute positions in its unit ({tally})"
             return reasons | dict.fromkeys(known, why)
         return reasons | {key: why for key, fit in known.items() if (why := _refusal(fit))}
+
+
+def _mostly_clear(fits: Sequence[Fit]) -> bool:
+    return 2 * sum(fit.clear for fit in fits) >= len(fits)
 
 
 def _refusal(fit: Fit) -> str:
@@ -163,6 +181,8 @@ def fit_commands(
     """
     longest = LAG_FRAMES if not fps else int(np.clip(round(LONGEST_LAG_S * fps), 1, MOST_LAGS))
     values = sample.values.get(action)
+    if values is not None and values.shape[1] > MOST_COLUMNS:
+        values = None
     rows = _rows(sample, longest)
     if values is None or len(rows) < LEAST_FRAMES:
         return Commands("" if values is None else action, sample, rows, longest, {})
@@ -236,7 +256,7 @@ def _fit(command: Floats, state: Floats, rows: NDArray[np.int64], longest: int, 
     offset = float(np.median(residual))
     span, span_command = (float(np.subtract(*np.percentile(each, (99.0, 1.0)))) for each in (now, sent[:, lag]))
     rest = float(np.percentile(np.abs(residual - offset), 99.0))
-    return Fit(column, lag, sharp, _correlation(sent[:, lag], now), span, span_command, offset, rest, 1.0)
+    return Fit(column, lag, sharp, _correlation(sent[:, lag], now), span, span_command, offset, rest, 0.0)
 
 
 def _correlation(a: Floats, b: Floats) -> float:
@@ -253,17 +273,16 @@ def _with_matches(fits: Mapping[Key, Fit], sample: Sample, action: Floats, rows:
     lags = {fit.command: fit.lag for fit in fits.values()}
     order = list(lags)
     sent = np.stack([action[thin - lags[command], command] for command in order], axis=1)
-    sent = sent[:, np.isfinite(sent).mean(axis=0) > 0.5]
+    usable = np.isfinite(sent).mean(axis=0) > 0.5
     out: dict[Key, Fit] = {}
     for (feature, column), fit in fits.items():
-        now = sample.values[feature][thin, column]
-        own = action[thin - fit.lag, fit.command] - now
-        known = np.isfinite(now) & np.isfinite(own) & np.isfinite(sent).all(axis=1)
-        if np.count_nonzero(known) < 2:
+        now = sample.values[feature][thin, column, None]
+        own = action[thin - fit.lag, fit.command, None] - now
+        others = sent[:, usable & (np.array(order) != fit.command)] - now
+        known = np.isfinite(own[:, 0]) & np.isfinite(others).all(axis=1)
+        if not others.shape[1] or not known.any():
             out[feature, column] = fit
             continue
-        least = float(_deviation(sent[known] - now[known, None]).min())
-        mine = float(_deviation(own[known, None])[0])
-        match = mine / least if least > 0.0 else (1.0 if mine <= 0.0 else np.inf)
-        out[feature, column] = replace(fit, match=match)
+        mine, least = float(_deviation(own[known])[0]), float(_deviation(others[known]).min())
+        out[feature, column] = replace(fit, match=mine / least if least > 0.0 else 1.0)
     return out

@@ -42,8 +42,9 @@ def with_effort(columns: ColumnMap, commands: Commands, labels: Mapping[str, Seq
         return columns
     wanted = {arm: _parts(channels) for arm, channels in columns.arms.items() if _open(columns, arm)}
     refused: dict[Key, str] = {}
+    among = [key for part in PARTS for key in _keys_of(part, wanted, labels)]
     for part in PARTS:
-        refused |= commands.refusals(_keys_of(part, wanted, labels))
+        refused |= commands.refusals(_keys_of(part, wanted, labels), among)
     shared = {part: _shared_lag(commands, _keys_of(part, wanted, labels), refused) for part in PARTS}
     residuals = dict(columns.residuals)
     notes: list[str] = []

@@ -72,11 +72,11 @@ def moves(values: Floats, starts: NDArray[np.int64], span: float) -> bool:
         span: of its values without the outermost.
     """
     known = np.abs(values[np.isfinite(values)])
-    if span <= 0.0 or not known.size or span < STILL_SHARE * float(known.max()):
+    if span <= 0.0 or not known.size or span < STILL_SHARE * float(np.percentile(known, 99.0)):
         return False
     step = np.abs(np.diff(values))
     step[starts[(starts > 0) & (starts < len(values))] - 1] = np.nan
-    step = step[np.isfinite(step)] / span
+    step = np.minimum(step[np.isfinite(step)] / span, 1.0)  # one wild sample is no motion
     restless = step.size and float(step.mean()) > RESTLESS and float(step.sum()) > CROSSINGS * max(len(starts), 1)
     return not restless
 
@@ -93,7 +93,7 @@ def blocked(commands: Commands, feature: str, places: Sequence[int], flipped: ND
     keys = [(feature, place) for place in places]
     up = np.zeros(len(commands.rows), np.bool_)
     down = np.zeros(len(commands.rows), np.bool_)
-    refused = commands.refusals(keys) if commands.fits else dict.fromkeys(keys, "")
+    refused = commands.refusals(keys, [key for key in commands.fits if key[0] == feature])
     for key, against in zip(keys, flipped.tolist(), strict=True):
         if key in refused:
             continue

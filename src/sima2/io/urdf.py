@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.parsers import expat
 
+import numpy as np
+
 from sima2.errors import DatasetError, MissingExtraError
 from sima2.io.kinematics import Chain, Step, transform
 
@@ -182,6 +184,8 @@ def compile_chain(description: Description, path: Sequence[Joint], columns: Mapp
     except ValueError as error:
         first = " ".join(str(error).split())[:200]
         raise DatasetError(description.source, f"cannot be used: {first}") from None
+    if not all(np.isfinite(each).all() for each in (model.body_pos, model.body_quat, model.jnt_axis)):
+        raise DatasetError(description.source, "has numbers beyond reason in the origin or axis of a joint")
     slides = int(mujoco.mjtJoint.mjJNT_SLIDE)
     steps = []
     waiting = transform()

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lerobot_sets import episode_file, info, make_v21, write_info
 from scipy.spatial.transform import Rotation
 
@@ -159,6 +161,7 @@ FAR = '<!DOCTYPE r SYSTEM "http://localhost/r.dtd"><robot name="r"/>'
         (robot(["a", "b"], [joint("j", "a", "b", axis="0 0 0")]), "axis too small"),
         (robot(["a", "b"], [joint("j", "a", "b", ("x", 0, 0))]), "cannot be used: XML Error"),
         (robot(["a", "b"], [joint("j", "a", "b", ("nan", 0, 0))]), "xyz of its origin is not made of numbers"),
+        (robot(["a", "b"], [joint("j", "a", "b", ("1e999", 0, 0))]), "cannot be used|beyond reason"),
         (robot(["a", "b"], [joint("j", "a", "b", ("${h}", 0, 0))]), "xyz of its origin is not made of numbers"),
         (robot(["a", "b"], [joint("k", "a", "b", mimic='<mimic joint="j" offset="x"/>')]), "offset of its mimic"),
         (robot(["a", "b"], [joint("k", "a", "b", mimic='<mimic joint="k2"/>')]), "'k' is not recorded"),
@@ -168,6 +171,17 @@ FAR = '<!DOCTYPE r SYSTEM "http://localhost/r.dtd"><robot name="r"/>'
 def test_a_wrong_description_says_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         chain(text, ["j"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, len(PLANAR) - 1), st.integers(0, 60), st.text('<>/="& 01enai', max_size=6))
+def test_a_damaged_description_is_read_or_refused_and_nothing_else(at: int, cut: int, put: str) -> None:
+    text = PLANAR[:at] + put + PLANAR[at + cut :]
+    try:
+        position, _ = chain(text, ["shoulder", "elbow"]).pose(np.zeros((2, 2)))
+    except DatasetError:
+        return
+    assert np.isfinite(position).all()
 
 
 def test_links_in_a_circle_end() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
-from sima2.io.column_guess import ACTION_FEATURES, guess
+from sima2.io.column_guess import ACTION_FEATURES, SEPARATE_FEATURES, STATE_FEATURES, guess
 from sima2.io.column_map import UNITS, ColumnMap, load_column_map
 from sima2.io.command_lag import Commands, fit_commands
 from sima2.io.derived import effort
@@ -270,35 +270,46 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
     """
     index = load_index(path)
     own = None
-    strange: list[str] = []
+    strange: tuple[str, ...] = ()
     hands: dict[str, HandPose] = {}
     if column_map is not None:
-        mapping, columns = "given", load_column_map(column_map)
-        missing = [name for name in columns.features() if name not in index.features]
-        if missing:
-            raise DatasetError(
-                column_map, f"names the feature {missing[0]!r}", f"there are {', '.join(index.features)}"
-            )
-        labels = {name: _labels(index.features[name]) for name in columns.features()}
-        check_indices(column_map, columns, {name: len(held) for name, held in labels.items()})
-        hands = hand_poses(columns, column_map, path, labels, _commands(columns))
-        sample = _sample(index, columns.features())
-        strange = [*doubts(columns, sample.values), *_limits(columns, hands, sample)]
-        columns = replace(columns, notes=tuple(note for hand in hands.values() for note in hand.notes))
-        commands = _fit(index, sample, labels, columns.scene["action"].feature if "action" in columns.scene else None)
-        columns = with_effort(columns, commands, labels)
+        mapping = "given"
+        columns, hands, strange = _given(index, column_map)
     elif is_file(path / OWN_MAP) and index.extras is not None:
         mapping, columns = "own", load_column_map(inside(path, OWN_MAP))
         own = OwnEpisodes.of(index.extras, index.episodes)
     else:
-        features = _readable(index.features)
-        sample = _sample(index, list(features))
-        labels = {name: _labels(index.features[name]) for name in features}
-        commands = _fit(index, sample, labels, next((name for name in ACTION_FEATURES if name in features), None))
-        guessed = guess(features, sample, robot=index.robot, commands=commands)
-        mapping, columns = "guessed", with_effort(guessed, commands, labels)
+        mapping, columns = "guessed", _guessed(index)
     ending = load_outcomes(outcomes) if outcomes else None
-    return LeRobotDataset(index, columns, mapping, ending, own, tuple(strange), hands)
+    return LeRobotDataset(index, columns, mapping, ending, own, strange, hands)
+
+
+def _given(index: Index, file: Path) -> tuple[ColumnMap, dict[str, HandPose], tuple[str, ...]]:
+    """A map as it was given, with what follows from it, and what looks wrong with it."""
+    columns = load_column_map(file)
+    missing = [name for name in columns.features() if name not in index.features]
+    if missing:
+        raise DatasetError(file, f"names the feature {missing[0]!r}", f"there are {', '.join(index.features)}")
+    labels = {name: _labels(index.features[name]) for name in columns.features()}
+    check_indices(file, columns, {name: len(held) for name, held in labels.items()})
+    action = columns.scene["action"].feature if "action" in columns.scene else None
+    commands = {*ACTION_FEATURES, *([action] if action else [])}
+    hands = hand_poses(columns, file, index.root, labels, commands)
+    sample = _sample(index, columns.features())
+    strange = (*doubts(columns, sample.values), *_limits(columns, hands, sample))
+    states = {each.feature for channels in columns.arms.values() for each in channels.values()}
+    noted = replace(columns, notes=tuple(note for hand in hands.values() for note in hand.notes))
+    return with_effort(noted, _fit(index, sample, labels, action, states), labels), hands, strange
+
+
+def _guessed(index: Index) -> ColumnMap:
+    """A map from the names and a sample of the values."""
+    features = _readable(index.features)
+    sample = _sample(index, list(features))
+    labels = {name: _labels(index.features[name]) for name in features}
+    action = next((name for name in ACTION_FEATURES if name in features), None)
+    commands = _fit(index, sample, labels, action, {*STATE_FEATURES, *SEPARATE_FEATURES})
+    return with_effort(guess(features, sample, robot=index.robot, commands=commands), commands, labels)
 
 
 def _labels(feature: Feature) -> tuple[str, ...]:
@@ -307,15 +318,11 @@ def _labels(feature: Feature) -> tuple[str, ...]:
     return (*feature.names[:width], *[""] * (width - len(feature.names)))
 
 
-def _fit(index: Index, sample: Sample, labels: Mapping[str, tuple[str, ...]], action: str | None) -> Commands:
+def _fit(
+    index: Index, sample: Sample, labels: Mapping[str, tuple[str, ...]], action: str | None, states: Collection[str]
+) -> Commands:
     """How the columns of the state follow their commands."""
-    return fit_commands(sample, labels, action or "", [name for name in labels if name != action], index.fps)
-
-
-def _commands(columns: ColumnMap) -> set[str]:
-    """Features that hold actions."""
-    held = {columns.scene["action"].feature} if "action" in columns.scene else set()
-    return {*ACTION_FEATURES, *held}
+    return fit_commands(sample, labels, action or "", [name for name in labels if name in states], index.fps)
 
 
 def _limits(columns: ColumnMap, hands: Mapping[str, HandPose], sample: Sample) -> list[str]:
