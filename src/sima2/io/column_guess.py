@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,9 @@ from numpy.typing import NDArray
 
 from sima2.io.column_map import ColumnMap, Columns
 from sima2.io.column_words import AXES, QUATERNION, SIDES, TURNS, kind_of, side_of, tokens
+from sima2.io.command_lag import Commands
+from sima2.io.gripper_ends import Blocked, blocked, moves, open_end
+from sima2.io.sample import Sample as Sample
 from sima2.records.rollout import SOLE_ARM
 
 Floats = NDArray[np.float64]
@@ -57,18 +59,9 @@ _SAYS_NOTHING: Final = frozenset(
 _OF_ARMS: Final = frozenset({"joint_position", "joint_velocity", "joint_torque", "finger", "gripper", "ee_position"})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """Frames of some episodes, feature by feature."""
-
-    values: Mapping[str, Floats]
-    """Feature to frames, shape (n, w)."""
-    starts: NDArray[np.int64]
-    """Rows at which an episode starts, shape (e,)."""
-
-
 @dataclass(slots=True)
 class _Guess:
+    commands: Commands | None = None
     arms: dict[str, dict[str, Columns]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -76,17 +69,20 @@ class _Guess:
         self.arms.setdefault(arm, {}).setdefault(channel, columns)
 
 
-def guess(names: Mapping[str, Sequence[str]], sample: Sample, *, robot: str = "") -> ColumnMap:
+def guess(
+    names: Mapping[str, Sequence[str]], sample: Sample, *, robot: str = "", commands: Commands | None = None
+) -> ColumnMap:
     """A column map from names, with units from the size of the values.
 
     Args:
         names: numeric features with the names of their columns, empty where they have none.
         sample: frames of them.
         robot: the robot's type as the data set states it.
+        commands: how columns follow their commands, which tells the closing end of a gripper; none where not known.
 
     Source: the naming habits of published LeRobot sets (Unitree, SO-100/101, ALOHA, DROID, Bridge).
     """
-    made = _Guess()
+    made = _Guess(commands)
     state = next((name for name in STATE_FEATURES if name in names), None)
     if state is not None:
         _read_state(made, state, names[state], sample, robot)
@@ -118,7 +114,9 @@ def _read_state(made: _Guess, feature: str, names: Sequence[str], sample: Sample
         belongs = not split or bool(side)
         groups[side if split else ""]["joint_position" if kind == "torso" and belongs else kind].append(place)
     arms = {"left": "left", "right": "right"} if split else {"": SOLE_ARM}
-    so100 = {"_".join(word for word in each if word != "pos" and word not in SIDES) for each in words} >= _SO100
+    so100 = {
+        "_".join(word for word in each if word not in ("pos", "main") and word not in SIDES) for each in words
+    } >= _SO100
     mechanisms = _mechanisms(words, groups)
     for side, arm in arms.items():
         kinds = groups[side]
@@ -251,7 +249,7 @@ def _add_gripper(
         return
     closing = [place for place in places if not set(words[place]) & _NOT_CLOSING] or list(places)
     alike = [
-        mechanisms.get(tuple(word for word in words[place] if word not in SIDES), [place]) or [place]
+        _same_way(values, place, mechanisms.get(tuple(word for word in words[place] if word not in SIDES), []))
         for place in closing
     ]
     pooled = [np.concatenate([values[:, k] for k in group]) for group in alike]
@@ -264,15 +262,28 @@ def _add_gripper(
         kept, flipped = np.ones(len(closing), np.bool_), np.zeros(len(closing), np.bool_)
     else:
         span = high - low
+        starts = [np.concatenate([sample.starts + k * len(values) for k in range(len(group))]) for group in alike]
+        restless = [not moves(*each) for each in zip(pooled, starts, span.tolist(), strict=True)]
+        span = np.where(restless, 0.0, span)
         if span.max() <= 0:
-            made.notes.append(f"{arm}.gripper_opening: not used, it never moves")
+            made.notes.append(f"{arm}.gripper_opening: not used, it never moves by more than it trembles")
             return
         kept = span >= MOVING_SHARE * span.max()
         leader = int(np.argmax(span))
         flipped = np.array([_opposite(values[:, closing[leader]], values[:, place]) for place in closing])
     places_kept = tuple(place for place, keep in zip(closing, kept, strict=True) if keep)
     first, last = np.where(flipped, high, low)[kept], np.where(flipped, low, high)[kept]
-    open_is_last, why = _open_end(values, sample.starts, places_kept, first, last, robot, nominal=ends is not None)
+    groups = [group for group, keep in zip(alike, kept, strict=True) if keep]
+    found = _blocked(made.commands, feature, places_kept, groups, flipped[kept])
+    open_is_last, why = open_end(
+        np.median((values[:, list(places_kept)] - first) / (last - first), axis=1),
+        sample,
+        [words[place] for place in places_kept],
+        robot,
+        found,
+        nominal=ends is not None,
+        one_way=not flipped[kept].any(),
+    )
     closed, open_ = (first, last) if open_is_last else (last, first)
     made.notes.append(
         f"{arm}.gripper_opening: median of {len(places_kept)} column{'s' if len(places_kept) > 1 else ''}, from "
@@ -283,6 +294,40 @@ def _add_gripper(
         "gripper_opening",
         Columns(feature, places_kept, unit, closed=tuple(map(float, closed)), open=tuple(map(float, open_))),
     )
+
+
+def _same_way(values: Floats, place: int, twins: Sequence[int]) -> list[int]:
+    """A finger and its twin of the other hand, unless that is mounted mirrored: then its range lies elsewhere."""
+    if not np.isfinite(values[:, place]).any():
+        return [place]
+    low, high = np.nanpercentile(values[:, place], (1.0, 99.0))
+    found = [place]
+    for twin in twins:
+        if twin == place or not np.isfinite(values[:, twin]).any():
+            continue
+        least, most = np.nanpercentile(values[:, twin], (1.0, 99.0))
+        if least <= 0.5 * (low + high) <= most or low <= 0.5 * (least + most) <= high:
+            found.append(twin)
+    return sorted(found)
+
+
+def _blocked(
+    commands: Commands | None,
+    feature: str,
+    places: Sequence[int],
+    alike: Sequence[Sequence[int]],
+    flipped: NDArray[np.bool_],
+) -> Blocked:
+    """What blocks the fingers; where that does not tell, what blocks those and their twins of the other hand."""
+    if commands is None:
+        return Blocked(0, 0, 0)
+    own = blocked(commands, feature, places, flipped)
+    both = [twin for group in alike for twin in group]
+    if own.closing_upwards is not None or len(both) == len(places):
+        return own
+    against = np.repeat(flipped, [len(group) for group in alike])
+    shared = blocked(commands, feature, both, against)
+    return own if shared.closing_upwards is None else shared
 
 
 def _nominal(low: Floats, high: Floats, *, percent: bool) -> tuple[str, tuple[float, float] | None]:
@@ -302,27 +347,6 @@ def _opposite(leader: Floats, other: Floats) -> bool:
         return False
     a, b = leader[good] - leader[good].mean(), other[good] - other[good].mean()
     return bool(np.sum(a * b) < 0.0)
-
-
-def _open_end(
-    values: Floats,
-    starts: NDArray[np.int64],
-    places: tuple[int, ...],
-    first: Floats,
-    last: Floats,
-    robot: str,
-    *,
-    nominal: bool,
-) -> tuple[bool, str]:
-    """Whether ``last`` is the open end, and why."""
-    words = set(re.split(r"[^a-z0-9]+", robot.lower()))
-    if nominal and "inspire" in words:
-        return True, "1 is open, as the Inspire hand's interface defines it"
-    share = np.median((values[:, list(places)] - first) / (last - first), axis=1)
-    at_start = share[starts[starts < len(share)]]
-    known = at_start[np.isfinite(at_start)]
-    near_last = float(np.median(known)) > 0.5 if len(known) else True
-    return near_last, "the end nearer to the state at the episodes' start is assumed to be open"
 
 
 def _largest(sample: Sample, feature: str, index: Sequence[int]) -> float:

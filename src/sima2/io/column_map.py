@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
+from sima2.io import toml_values as toml
+from sima2.io.derived import (
+    PARTS,
+    POSE_KEYS,
+    CommandResidual,
+    PoseSource,
+    parse_pose,
+    parse_residuals,
+    pose_lines,
+    residual_lines,
+)
 from sima2.io.documents import read_document
 from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS
 
@@ -186,6 +196,10 @@ class ColumnMap:
     """Facts about the robot, such as ``name``."""
     notes: tuple[str, ...] = ()
     """What a guess rests on."""
+    poses: Mapping[str, PoseSource] = field(default_factory=dict)
+    """Name of the arm, and how its hand's pose follows from its joints."""
+    residuals: Mapping[str, Mapping[str, CommandResidual]] = field(default_factory=dict)
+    """Name of the arm, part (``joints``, ``gripper``) of its ``effort_proxy``, and what it is made of."""
 
     def entries(self) -> dict[str, Columns]:
         """All columns by dotted name."""
@@ -195,22 +209,31 @@ class ColumnMap:
 
     def features(self) -> list[str]:
         """Features that are read, in order of first use."""
-        return list(dict.fromkeys(each.feature for each in self.entries().values()))
+        parts = [each for group in self.residuals.values() for each in group.values()]
+        behind = [name for each in parts for name in (each.feature, each.state)]
+        return list(dict.fromkeys([*(each.feature for each in self.entries().values()), *behind]))
 
     def to_toml(self) -> str:
         """The map as text that :func:`load_column_map` reads."""
-        lines = [f"# {note}" for note in self.notes]
-        tables: list[tuple[tuple[str, ...], Columns]]
-        tables = [(("arms", arm, name), each) for arm, group in self.arms.items() for name, each in group.items()]
-        tables += [
-            (("objects", key, name), each) for key, group in self.objects.items() for name, each in group.items()
+        blocks: list[tuple[tuple[str, ...], list[str]]] = []
+        for arm in dict.fromkeys([*self.arms, *self.poses, *self.residuals]):
+            if arm in self.poses:
+                blocks.append((("arms", arm), pose_lines(self.poses[arm])))
+            blocks += [(("arms", arm, name), _entry(each)) for name, each in self.arms.get(arm, {}).items()]
+            parts = self.residuals.get(arm, {})
+            blocks += [(("arms", arm, "effort_proxy", part), residual_lines(each)) for part, each in parts.items()]
+        blocks += [
+            (("objects", key, name), _entry(each))
+            for key, group in self.objects.items()
+            for name, each in group.items()
         ]
-        tables += [((name,), each) for name, each in self.scene.items()]
-        for path, columns in tables:
-            lines += ["" if lines else None, f"[{'.'.join(map(_key, path))}]", *_entry(columns)]  # type: ignore[list-item]
+        blocks += [((name,), _entry(each)) for name, each in self.scene.items()]
         if self.robot:
-            lines += ["", "[robot]", *(f"{_key(key)} = {_string(value)}" for key, value in self.robot.items())]
-        return "\n".join(line for line in lines if line is not None) + "\n"
+            blocks.append((("robot",), [f"{toml.key(key)} = {toml.string(each)}" for key, each in self.robot.items()]))
+        texts = ["\n".join([f"[{'.'.join(map(toml.key, path))}]", *lines]) for path, lines in blocks]
+        # a name in a note may hold what no comment can
+        notes = [f"# {note if note.isprintable() else toml.string(note)[1:-1]}" for note in self.notes]
+        return "\n\n".join([*(["\n".join(notes)] if notes else []), *texts]) + "\n"
 
 
 def load_column_map(path: Path) -> ColumnMap:
@@ -231,35 +254,44 @@ def parse_column_map(text: str, source: object) -> ColumnMap:
     unknown = sorted(set(data) - {"arms", "objects", "robot", *_SCENE})
     if unknown:
         raise DatasetError(source, f"unknown table [{unknown[0]}]", f"use arms, objects, robot, {', '.join(_SCENE)}")
-    arms = {
-        arm: {name: _columns(source, f"arms.{arm}", name, each, ARM_CHANNELS) for name, each in group.items()}
-        for arm, group in _tables(source, "arms", data.get("arms", {})).items()
-    }
+    arms: dict[str, dict[str, Columns]] = {}
+    poses: dict[str, PoseSource] = {}
+    residuals: dict[str, dict[str, CommandResidual]] = {}
+    for arm, group in toml.tables(source, "arms", data.get("arms", {})).items():
+        pose = parse_pose(source, arm, group)
+        poses |= {} if pose is None else {arm: pose}
+        derived = _parts(source, arm, group)
+        residuals |= {arm: derived} if derived else {}
+        held = [name for name in group if name not in POSE_KEYS and not (derived and name == "effort_proxy")]
+        arms[arm] = {name: _columns(source, f"arms.{arm}", name, group[name], ARM_CHANNELS) for name in held}
     objects = {
         key: {name: _columns(source, f"objects.{key}", name, each, OBJECT_CHANNELS) for name, each in group.items()}
-        for key, group in _tables(source, "objects", data.get("objects", {})).items()
+        for key, group in toml.tables(source, "objects", data.get("objects", {})).items()
     }
     scene: dict[str, Columns] = {
         name: _columns(source, "", name, data[name], _SCENE) for name in _SCENE if name in data
     }
-    robot = _table(source, "robot", data.get("robot", {}))
-    return ColumnMap(arms, objects, scene, {str(key): str(value) for key, value in robot.items()})
+    robot = toml.table(source, "robot", data.get("robot", {}))
+    named = {str(key): str(value) for key, value in robot.items()}
+    return ColumnMap(arms, objects, scene, named, poses=poses, residuals=residuals)
 
 
-def _table(source: object, name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DatasetError(source, f"{name} is {type(value).__name__}, expected a table [{name}]")
-    return value
-
-
-def _tables(source: object, name: str, value: Any) -> dict[str, dict[str, Any]]:
-    return {key: _table(source, f"{name}.{key}", each) for key, each in _table(source, name, value).items()}
+def _parts(source: object, arm: str, group: Mapping[str, Any]) -> dict[str, CommandResidual]:
+    """The parts of an effort proxy that is made of commands; none where columns hold it, or nothing does."""
+    proxy = group.get("effort_proxy")
+    if not isinstance(proxy, dict) or not set(proxy) & set(PARTS):
+        return {}
+    stray = sorted(set(proxy) - set(PARTS))
+    if stray:
+        problem = f"[arms.{arm}.effort_proxy]: {stray[0]!r} besides {' and '.join(PARTS)}"
+        raise DatasetError(source, problem, "give the columns of the proxy, or the parts it is made of")
+    return parse_residuals(source, arm, proxy)
 
 
 def _columns(source: object, where: str, name: str, value: Any, allowed: Any) -> Columns:
     """One entry, checked."""
     at = f"{where}.{name}".lstrip(".")
-    table = _table(source, at, value)
+    table = toml.table(source, at, value)
     if name not in allowed:
         raise DatasetError(source, f"[{at}]: unknown channel {name!r}", f"one of {', '.join(allowed)}")
     stray = sorted(set(table) - {"feature", "index", "unit", "scale", "closed", "open"})
@@ -271,16 +303,14 @@ def _columns(source: object, where: str, name: str, value: Any, allowed: Any) ->
     measure = MEASURES[name]
     unit = table.get("unit", _SI[measure])
     fitting = [each for each, (what, _) in UNITS.items() if what == measure or measure == "anything"]
-    scale = _numbers(source, at, "scale", [table["scale"]])[0] if "scale" in table else None
-    closed, open_ = (_numbers(source, at, key, table.get(key, [])) for key in ("closed", "open"))
+    scale = toml.numbers(source, at, "scale", [table["scale"]])[0] if "scale" in table else None
+    closed, open_ = (toml.numbers(source, at, key, table.get(key, [])) for key in ("closed", "open"))
     free = scale is not None or (name == "gripper_opening" and open_)
     if unit not in (UNITS if free else fitting):
         raise DatasetError(source, f"[{at}]: unit {unit!r} does not measure {measure}", f"one of {', '.join(fitting)}")
     index = table.get("index")
     if index is not None:
-        if not isinstance(index, list) or not index or any(type(each) is not int or each < 0 for each in index):
-            raise DatasetError(source, f"[{at}]: index is not a list of column numbers from 0")
-        index = tuple(index)
+        index = toml.places(source, at, "index", index)
     if len(closed) != len(open_) or (open_ and index is not None and len(open_) != len(index)):
         raise DatasetError(source, f"[{at}]: closed and open need one number for each column")
     if any(a == b for a, b in zip(closed, open_, strict=True)):
@@ -288,33 +318,13 @@ def _columns(source: object, where: str, name: str, value: Any, allowed: Any) ->
     return Columns(feature, index, unit, scale, closed, open_)
 
 
-def _numbers(source: object, at: str, key: str, value: Any) -> tuple[float, ...]:
-    good = isinstance(value, list) and all(type(each) in (int, float) and abs(each) < 1e300 for each in value)
-    if not good:
-        raise DatasetError(source, f"[{at}]: {key} is not made of numbers")
-    return tuple(float(each) for each in value)
-
-
 def _entry(columns: Columns) -> list[str]:
-    lines = [f"feature = {_string(columns.feature)}"]
+    lines = [f"feature = {toml.string(columns.feature)}"]
     if columns.index is not None:
-        lines.append(f"index = [{', '.join(map(str, columns.index))}]")
-    lines.append(f"unit = {_string(columns.unit)}")
+        lines.append(f"index = {toml.array(columns.index)}")
+    lines.append(f"unit = {toml.string(columns.unit)}")
     if columns.scale is not None:
         lines.append(f"scale = {columns.scale!r}")
     if columns.open:
-        lines += [
-            f"closed = [{', '.join(map(repr, columns.closed))}]",
-            f"open = [{', '.join(map(repr, columns.open))}]",
-        ]
+        lines += [f"closed = {toml.array(columns.closed)}", f"open = {toml.array(columns.open)}"]
     return lines
-
-
-def _key(name: str) -> str:
-    plain = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if plain else _string(name)
-
-
-def _string(value: str) -> str:
-    """A TOML basic string; JSON's escapes are TOML's but for DEL."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

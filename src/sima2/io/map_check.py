@@ -35,6 +35,15 @@ def check_indices(file: Path, columns: ColumnMap, widths: Mapping[str, int]) -> 
                 f"[{name}] asks for column {worst} of {each.feature!r}",
                 f"it has {widths[each.feature]}, counted from 0",
             )
+    for arm, parts in columns.residuals.items():
+        for part, residual in parts.items():
+            for feature, index in ((residual.feature, residual.index), (residual.state, residual.state_index)):
+                if max(index) >= widths[feature]:
+                    raise DatasetError(
+                        file,
+                        f"[arms.{arm}.effort_proxy.{part}] asks for column {max(index)} of {feature!r}",
+                        f"it has {widths[feature]}, counted from 0",
+                    )
 
 
 def doubts(columns: ColumnMap, sample: Mapping[str, NDArray[np.float64]]) -> list[str]:

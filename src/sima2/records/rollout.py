@@ -91,7 +91,12 @@ class Manipulator:
     contact_force: Floats | None = None
     """N, magnitude of the net external force on hand and held object, averaged over the control period, shape (t,)."""
     effort_proxy: Floats | None = None
-    """Lag-compensated action minus state residual, dimensionless, shape (t, j)."""
+    """Lag-compensated action minus state residual over its usual spread, dimensionless and no force; shape (t, j).
+
+    A recorded set may give the gripper's too: then (t, j + g), the columns of ``joint_position`` (none where that was
+    not recorded) before those of the gripper, which are below 0 where the command is more closed than the fingers are.
+    A column without a command is NaN, and so are the first frames of an episode, whose command was sent before it.
+    """
 
     def channels(self) -> dict[str, Floats]:
         """The recorded channels by name."""

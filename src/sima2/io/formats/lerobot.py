@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -13,17 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
-from sima2.io.column_guess import Sample, guess
+from sima2.io.column_guess import ACTION_FEATURES, SEPARATE_FEATURES, STATE_FEATURES, guess
 from sima2.io.column_map import UNITS, ColumnMap, load_column_map
+from sima2.io.command_lag import Commands, fit_commands
+from sima2.io.derived import effort
 from sima2.io.documents import inside, is_file
+from sima2.io.effort import with_effort
 from sima2.io.formats.dataset import DatasetReport, lacking
 from sima2.io.formats.lerobot_files import Frames, read_frames
 from sima2.io.formats.lerobot_index import DEFAULTS, NUMERIC, Entry, Feature, Index, load_index
 from sima2.io.formats.lerobot_index import INFO as INFO
 from sima2.io.formats.lerobot_own import OWN_MAP, OwnEpisodes
+from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
 from sima2.io.intake import Intake, RawEpisode, admit
 from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, from_columns, load_outcomes, to_outcome
+from sima2.io.sample import Sample
 
 SAMPLE_EPISODES: Final = 32
 """Episodes, evenly spread, whose frames a guess of units looks at."""
@@ -45,6 +50,8 @@ class LeRobotDataset:
     """What ``sima2 generate`` wrote of each episode beyond the format."""
     doubts: tuple[str, ...] = ()
     """What looks wrong with a given map."""
+    hands: Mapping[str, HandPose] = field(default_factory=dict)
+    """By arm: kinematics that the map names."""
 
     @property
     def episodes(self) -> int:
@@ -55,6 +62,7 @@ class LeRobotDataset:
         """What it is, what it lacks and what was assumed."""
         channels = {name for arm in self.column_map.arms.values() for name in arm}
         channels |= {name for group in self.column_map.objects.values() for name in group}
+        channels |= {"ee_position" for hand in self.hands.values() if hand.chain is not None}
         if self.outcomes is not None or self.own is not None or set(OUTCOME_FEATURES) & set(self.index.features):
             channels.add("outcome")
         absent, not_assessed = lacking(channels)
@@ -168,6 +176,8 @@ class LeRobotDataset:
             arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
             for arm, group in read.arms.items()
         }
+        for arm in dict.fromkeys([*self.hands, *read.residuals]):
+            self._derive(arm, arms.setdefault(arm, {}), features)
         values: dict[str, Any] = {
             "time": self._time(name, entry, features),
             "manipulators": {arm: channels for arm, channels in arms.items() if channels},
@@ -185,6 +195,20 @@ class LeRobotDataset:
             if channel in read.scene and read.scene[channel].feature in features:
                 values[channel] = read.scene[channel].read(channel, features)
         return values if self.own is None else self.own.restore(entry, values)
+
+    def _derive(self, arm: str, channels: dict[str, Any], features: Mapping[str, NDArray[Any]]) -> None:
+        """Add the channels of an arm that no column holds."""
+        joints = channels.get("joint_position")
+        hand = self.hands.get(arm)
+        if hand is not None and hand.chain is not None and joints is not None:
+            position, orientation = hand.chain.pose(joints)
+            channels["ee_position"] = position
+            channels.setdefault("ee_orientation", orientation)
+        parts = self.column_map.residuals.get(arm)
+        if parts:
+            proxy = effort(parts, features, 0 if joints is None else joints.shape[1])
+            if proxy is not None:
+                channels["effort_proxy"] = proxy
 
     def _time(self, name: str, entry: Entry, features: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """s: the mapped column, else timestamps, else frame numbers over the frame rate."""
@@ -246,25 +270,69 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
     """
     index = load_index(path)
     own = None
-    strange: list[str] = []
+    strange: tuple[str, ...] = ()
+    hands: dict[str, HandPose] = {}
     if column_map is not None:
-        mapping, columns = "given", load_column_map(column_map)
-        missing = [name for name in columns.features() if name not in index.features]
-        if missing:
-            raise DatasetError(
-                column_map, f"names the feature {missing[0]!r}", f"there are {', '.join(index.features)}"
-            )
-        widths = {name: math.prod(index.features[name].shape) for name in columns.features()}
-        check_indices(column_map, columns, widths)
-        strange = doubts(columns, _sample(index, columns.features()).values)
+        mapping = "given"
+        columns, hands, strange = _given(index, column_map)
     elif is_file(path / OWN_MAP) and index.extras is not None:
         mapping, columns = "own", load_column_map(inside(path, OWN_MAP))
         own = OwnEpisodes.of(index.extras, index.episodes)
     else:
-        features = _readable(index.features)
-        sample = _sample(index, list(features))
-        mapping, columns = "guessed", guess(features, sample, robot=index.robot)
-    return LeRobotDataset(index, columns, mapping, load_outcomes(outcomes) if outcomes else None, own, tuple(strange))
+        mapping, columns = "guessed", _guessed(index)
+    ending = load_outcomes(outcomes) if outcomes else None
+    return LeRobotDataset(index, columns, mapping, ending, own, strange, hands)
+
+
+def _given(index: Index, file: Path) -> tuple[ColumnMap, dict[str, HandPose], tuple[str, ...]]:
+    """A map as it was given, with what follows from it, and what looks wrong with it."""
+    columns = load_column_map(file)
+    missing = [name for name in columns.features() if name not in index.features]
+    if missing:
+        raise DatasetError(file, f"names the feature {missing[0]!r}", f"there are {', '.join(index.features)}")
+    labels = {name: _labels(index.features[name]) for name in columns.features()}
+    check_indices(file, columns, {name: len(held) for name, held in labels.items()})
+    action = columns.scene["action"].feature if "action" in columns.scene else None
+    commands = {*ACTION_FEATURES, *([action] if action else [])}
+    hands = hand_poses(columns, file, index.root, labels, commands)
+    sample = _sample(index, columns.features())
+    strange = (*doubts(columns, sample.values), *_limits(columns, hands, sample))
+    states = {each.feature for channels in columns.arms.values() for each in channels.values()}
+    noted = replace(columns, notes=tuple(note for hand in hands.values() for note in hand.notes))
+    return with_effort(noted, _fit(index, sample, labels, action, states), labels), hands, strange
+
+
+def _guessed(index: Index) -> ColumnMap:
+    """A map from the names and a sample of the values."""
+    features = _readable(index.features)
+    sample = _sample(index, list(features))
+    labels = {name: _labels(index.features[name]) for name in features}
+    action = next((name for name in ACTION_FEATURES if name in features), None)
+    commands = _fit(index, sample, labels, action, {*STATE_FEATURES, *SEPARATE_FEATURES})
+    return with_effort(guess(features, sample, robot=index.robot, commands=commands), commands, labels)
+
+
+def _labels(feature: Feature) -> tuple[str, ...]:
+    """A name for each column of a feature, empty where it has none."""
+    width = math.prod(feature.shape)
+    return (*feature.names[:width], *[""] * (width - len(feature.names)))
+
+
+def _fit(
+    index: Index, sample: Sample, labels: Mapping[str, tuple[str, ...]], action: str | None, states: Collection[str]
+) -> Commands:
+    """How the columns of the state follow their commands."""
+    return fit_commands(sample, labels, action or "", [name for name in labels if name in states], index.fps)
+
+
+def _limits(columns: ColumnMap, hands: Mapping[str, HandPose], sample: Sample) -> list[str]:
+    """Joints that pass the limits of their robot's description."""
+    found = []
+    for arm, hand in hands.items():
+        joints = columns.arms[arm]["joint_position"]
+        if hand.chain is not None and len(sample.values.get(joints.feature, ())):
+            found += beyond_limits(arm, hand.chain, joints.read("joint_position", sample.values))
+    return found
 
 
 def _readable(features: Mapping[str, Feature]) -> dict[str, tuple[str, ...]]:
@@ -279,7 +347,8 @@ def _readable(features: Mapping[str, Feature]) -> dict[str, tuple[str, ...]]:
 def _sample(index: Index, features: list[str]) -> Sample:
     """Frames of episodes spread evenly over the data set: the same in every run."""
     count = len(index.episodes)
-    places = sorted({round(k * (count - 1) / max(SAMPLE_EPISODES - 1, 1)) for k in range(min(SAMPLE_EPISODES, count))})
+    most = min(SAMPLE_EPISODES, count)
+    places = sorted({round(k * (count - 1) / max(most - 1, 1)) for k in range(most)})
     parts: list[dict[str, NDArray[Any]]] = []
     lengths: list[int] = []
     for file, group in groupby([index.episodes[place] for place in places], key=lambda entry: entry.file):

@@ -1,0 +1,154 @@
+"""Channels that no column holds: the hand's pose from joints, and what a joint resists from its command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.errors import DatasetError, RolloutError
+from sima2.io import toml_values as toml
+
+POSE_KEYS: Final = ("urdf", "tip", "base", "joints")
+"""Keys of an arm's table that say how its pose follows from its joints."""
+PARTS: Final = ("joints", "gripper")
+"""Parts of ``effort_proxy``, in the order of their columns."""
+_RESIDUAL_KEYS: Final = ("feature", "index", "state", "state_index", "lag", "usual", "spread")
+
+
+@dataclass(frozen=True, slots=True)
+class PoseSource:
+    """Where an arm's ``ee_position`` and ``ee_orientation`` come from when no column holds them."""
+
+    urdf: str
+    """File, relative to the column map's folder or to the data set's."""
+    tip: str = ""
+    """Link whose pose is taken; empty is the only link that carries no other."""
+    base: str = ""
+    """Link in whose frame it is told; empty is the link that nothing carries."""
+    joints: tuple[str, ...] = ()
+    """URDF joint of each column of ``joint_position``, empty text for a column that is none; none given: by name, else
+    by order."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResidual:
+    """Columns of a command and of the state that follows it, and what is usual between them.
+
+    Column i of the proxy at frame t is
+    ``(command[t - lag[i], index[i]] - state[t, state_index[i]] - usual[i]) / spread[i]``, without dimension; NaN in
+    the first ``lag[i]`` frames of an episode, whose command was not recorded, and where ``index[i]`` is -1.
+    """
+
+    feature: str
+    """Of the command."""
+    index: tuple[int, ...]
+    """Columns of the command; -1 where none is an absolute position of that joint in the state's unit."""
+    state: str
+    state_index: tuple[int, ...]
+    lag: tuple[int, ...]
+    """Frames by which the state follows the command."""
+    usual: tuple[float, ...]
+    """Median residual, in the columns' own unit."""
+    spread: tuple[float, ...]
+    """What counts as one, in the columns' own unit; negative where a larger number is a more closed gripper."""
+
+    def read(self, features: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """The residual of one episode out of its features, each of shape (t, w); shape (t, c).
+
+        Raises:
+            RolloutError: if a feature has fewer columns than the map says.
+        """
+        command, state = features[self.feature], features[self.state]
+        for name, values, worst in (
+            (self.feature, command, max(self.index)),
+            (self.state, state, max(self.state_index)),
+        ):
+            if worst >= values.shape[1]:
+                problem = f"{name} has {values.shape[1]} columns, the column map asks for {worst}"
+                raise RolloutError("", "effort_proxy", problem, reason="mixed_dimensions")
+        lag, index = np.array(self.lag), np.array(self.index)
+        sent = np.arange(len(state))[:, None] - lag
+        known = (sent >= 0) & (index >= 0)
+        asked = command[np.maximum(sent, 0), np.maximum(index, 0)].astype(np.float64)
+        behind = asked - state[:, list(self.state_index)].astype(np.float64)
+        return np.where(known, (behind - np.array(self.usual)) / np.array(self.spread), np.nan)
+
+
+def effort(
+    parts: Mapping[str, CommandResidual], features: Mapping[str, NDArray[Any]], joints: int
+) -> NDArray[np.float64] | None:
+    """``effort_proxy`` of one episode, shape (t, joints + fingers).
+
+    Args:
+        parts: by ``PARTS``.
+        features: of the episode, each of shape (t, w).
+        joints: columns of the arm's ``joint_position``, which come first whether or not they have a command.
+
+    Returns:
+        None where no needed feature is here.
+    """
+    found = {
+        part: each.read(features) for part, each in parts.items() if each.feature in features and each.state in features
+    }
+    if not found:
+        return None
+    frames = len(next(iter(found.values())))
+    arm = found.get("joints", np.full((frames, joints), np.nan))
+    return np.hstack([arm, found["gripper"]]) if "gripper" in found else arm
+
+
+def parse_pose(source: object, arm: str, values: Mapping[str, Any]) -> PoseSource | None:
+    """The pose keys of an arm's table."""
+    given = {key: values[key] for key in POSE_KEYS if key in values}
+    if not given:
+        return None
+    at = f"arms.{arm}"
+    if "urdf" not in given:
+        raise DatasetError(source, f"[{at}]: {next(iter(given))} without urdf", 'urdf = "robot.urdf", say')
+    words = {key: toml.text(source, at, key, given[key]) for key in ("urdf", "tip", "base") if key in given}
+    joints = toml.names(source, at, "joints", given.get("joints", []))
+    return PoseSource(**words, joints=joints)
+
+
+def parse_residuals(source: object, arm: str, values: Mapping[str, Any]) -> dict[str, CommandResidual]:
+    """The parts of ``[arms.NAME.effort_proxy]``."""
+    parts = toml.tables(source, f"arms.{arm}.effort_proxy", values)
+    return {part: _residual(source, f"arms.{arm}.effort_proxy.{part}", parts[part]) for part in PARTS if part in parts}
+
+
+def _residual(source: object, at: str, values: Mapping[str, Any]) -> CommandResidual:
+    stray = sorted(set(values) ^ set(_RESIDUAL_KEYS))
+    if stray:
+        what = "unknown key" if stray[0] in values else "there is no"
+        raise DatasetError(source, f"[{at}]: {what} {stray[0]!r}", f"use {', '.join(_RESIDUAL_KEYS)}")
+    made = CommandResidual(
+        feature=toml.text(source, at, "feature", values["feature"]),
+        index=toml.places(source, at, "index", values["index"], least=-1),
+        state=toml.text(source, at, "state", values["state"]),
+        state_index=toml.places(source, at, "state_index", values["state_index"]),
+        lag=toml.places(source, at, "lag", values["lag"]),
+        usual=toml.numbers(source, at, "usual", values["usual"]),
+        spread=toml.numbers(source, at, "spread", values["spread"]),
+    )
+    widths = {len(each) for each in (made.index, made.state_index, made.lag, made.usual, made.spread)}
+    if len(widths) > 1:
+        raise DatasetError(source, f"[{at}]: index, state_index, lag, usual and spread need one number for each column")
+    if 0.0 in made.spread:
+        raise DatasetError(source, f"[{at}]: a spread of 0", "leave the column out by index -1")
+    return made
+
+
+def pose_lines(pose: PoseSource) -> list[str]:
+    """The pose keys as TOML."""
+    words = [f"{key} = {toml.string(getattr(pose, key))}" for key in ("urdf", "tip", "base") if getattr(pose, key)]
+    return [*words, f"joints = {toml.array(pose.joints)}"] if pose.joints else words
+
+
+def residual_lines(residual: CommandResidual) -> list[str]:
+    """One part of the proxy as TOML."""
+    values = {key: getattr(residual, key) for key in _RESIDUAL_KEYS}
+    return [f"{key} = {toml.string(v) if isinstance(v, str) else toml.array(v)}" for key, v in values.items()]
