@@ -137,7 +137,7 @@ class SegmentationEngine:
             debug_mode=np.zeros(1, np.bool_),
             provenance=({},),
         )
-        kernel = Kernel(self.windows, self.features, self.labels.shortest_s, self._judge, self._start)
+        kernel = Kernel(self.windows, self.features, self.labels.shortest_s, self.judged, self._start)
         return SegmentStream(kernel, FrameBuffer(episodes, names))
 
     def _segment_alike(
@@ -149,7 +149,7 @@ class SegmentationEngine:
         windows = grid.windows(batch.length)
         for arm in batch.manipulators:
             if len(windows) == len(batch):
-                judged = self._judge(batch, arm, None)
+                judged = self.judged(batch, arm, None)
                 pieces = whole(judged, batch.manipulators[arm])
             else:
                 judged, pieces = self._windowed(batch, arm, period, grid, windows)
@@ -171,7 +171,7 @@ class SegmentationEngine:
             some = windows.take(part)
             view = gather(batch, some)
             memory = Memory(start.take(some.episode, begun.object_noise.shape[1]), past.take(part))
-            judged = self._judge(view, arm, memory)
+            judged = self.judged(view, arm, memory)
             pieces, goes_on, before = kept(judged, view.manipulators[arm], some, before, self.labels.shortest_s)
             found.append(pieces)
             joins.append(goes_on)
@@ -180,7 +180,11 @@ class SegmentationEngine:
     def _start(self, batch: RolloutBatch, arm: str) -> Start:
         return start_of(compute_features(batch, arm, self.scales, self.features))
 
-    def _judge(self, batch: RolloutBatch, arm: str, memory: Memory | None) -> Judged:
+    def judged(self, batch: RolloutBatch, arm: str, memory: Memory | None = None) -> Judged:
+        """What the parts of the engine make of one arm of a batch whose episodes recorded the same channels.
+
+        Every episode is labelled whole, however long, unless ``memory`` says that it is a window of one.
+        """
         features = compute_features(batch, arm, self.scales, self.features, memory)
         states = compute_states(features, self.states)
         action, failed = label_actions(features, states, self.labels)

@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from sima2.records.vocabulary import LABELS
+from sima2.segmentation.confidence_weights import SHARED_WEIGHTS, WEIGHTS
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
 from sima2.segmentation.outcomes import Spans
 from sima2.segmentation.signals import Bools, Doubles, per_run
 
+UNKNOWN_CONFIDENCE: Final = 0.2
+LOG_SECONDS: Final = (-2.5, 2.0)
+"""Lengths from 0.08 to 7 s make a difference."""
+SHARED: Final = 4
+"""Cues whose weight is the same for all labels: force, objects and hand pose absent, a short neighbour."""
+
 
 def confidence(features: Features, spans: Spans) -> Doubles:
-    """Probability that each label is right, shape (s,).
+    """Calibrated probability that most frames of each segment bear its label, shape (s,).
+
+    A logistic model of the cues, its weights fitted on labelled simulated rollouts by ``scripts/fit_confidence.py``.
+    """
+    x = cues(features, spans)
+    own = np.array([WEIGHTS[name] for name in LABELS])[spans.label]
+    logit = (x[:, :-SHARED] * own).sum(axis=1) + (x[:, -SHARED:] * np.array(SHARED_WEIGHTS)).sum(axis=1)
+    out: Doubles = 1.0 / (1.0 + np.exp(-logit))
+    out[spans.label == CODE["unknown"]] = UNKNOWN_CONFIDENCE
+    return out
+
+
+def cues(features: Features, spans: Spans) -> Doubles:
+    """What tells how sure a label is, shape (s, 3 + ``SHARED``).
+
+    One; how far the cues agree, -1 to 1; the logarithm of the length in s; then those shared by all labels.
+    """
+    n = len(spans.start)
+    period = features.ragged.period[spans.episode]
+    seconds = (spans.stop - spans.start) * period
+    size = np.clip(np.log(np.maximum(seconds, 1e-3)), *LOG_SECONDS)
+    same = spans.episode[1:] == spans.episode[:-1]
+    neighbour = np.full(n, LOG_SECONDS[1])
+    if n > 1:
+        neighbour[1:] = np.where(same, np.minimum(neighbour[1:], size[:-1]), neighbour[1:])
+        neighbour[:-1] = np.where(same, np.minimum(neighbour[:-1], size[1:]), neighbour[:-1])
+    absent = (
+        features.grip is None and features.contact is None,
+        features.object_position is None,
+        features.position is None,
+    )
+    columns = [np.ones(n), 2.0 * agreement(features, spans) - 1.0, size, *(np.full(n, float(x)) for x in absent)]
+    return np.column_stack([*columns, neighbour])
+
+
+def agreement(features: Features, spans: Spans) -> Doubles:
+    """Share of the cues that support each label, 0 to 1, shape (s,).
 
     Every cue that the channels allow (grip force, width, who moves with the hand, external force, speed) votes on
-    the loaded or touching state that a label implies. The share of votes is shrunk towards 1/2 by one vote each way,
-    and towards it again for segments not much longer than the window that rates are measured over.
+    the loaded or touching state that a label implies. The share of votes is shrunk towards 1/2 by one vote each way.
     """
     n = len(spans.start)
     if not n:
@@ -32,11 +75,11 @@ def confidence(features: Features, spans: Spans) -> Doubles:
     held = np.isin(label, [CODE[k] for k in ("lift", "transport", "wipe", "pull")])
     free = np.isin(label, [CODE[k] for k in ("approach", "retreat", "recovery_maneuver")])
     votes = np.zeros(n)
-    cues = np.zeros(n)
+    asked = np.zeros(n)
 
-    def vote(where: Bools, agreement: Doubles, weight: float = 1.0) -> None:
-        votes[where] += weight * agreement[where]
-        cues[where] += weight
+    def vote(where: Bools, support: Doubles, weight: float = 1.0) -> None:
+        votes[where] += weight * support[where]
+        asked[where] += weight
 
     if features.gripping is not None:
         vote(held, share(features.gripping))
@@ -60,9 +103,5 @@ def confidence(features: Features, spans: Spans) -> Doubles:
     vote(free | held, moving)
     vote(label == CODE["idle"], 1 - moving, 3.0)
     vote(label == CODE["slip"], np.ones(n), 1.5)
-    agreement = (votes + 0.5) / (cues + 1.0)
-    periods = features.ragged.frames(0.1)[spans.episode]
-    steady = 1.0 - 0.5 * np.exp(-length / (2.0 * periods))
-    out: Doubles = np.clip(0.5 + (agreement - 0.5) * steady, 0.05, 0.99)
-    out[label == CODE["unknown"]] = 0.2
+    out: Doubles = (votes + 0.5) / (asked + 1.0)
     return out

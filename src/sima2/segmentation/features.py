@@ -169,7 +169,7 @@ def compute_features(
         position, seen = hold_last(channels.ee_position.astype(np.float64), ragged)
         pose = position
         velocity = ragged.slope(position, settings.slope_s)
-        speed = _length(velocity.T)
+        speed = _length(list(velocity.T))
         rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(position, settings.start_s), ragged, settings))
         rate_noise = rate_noise[ragged.episode]
         still = np.maximum(

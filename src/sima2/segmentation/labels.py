@@ -228,7 +228,8 @@ def _not_yet_up(features: Features, states: States, t: _Table, grasp: Bools, set
         features.position[np.minimum(end, len(features.position) - 1)]
         - features.position[np.minimum(begin, len(features.position) - 1)]
     )
-    return found & ((step * step).sum(axis=1) < settings.locked_m**2)
+    out: Bools = found & ((step * step).sum(axis=1) < settings.locked_m**2)
+    return out
 
 
 def _set_down_in_vain(features: Features, states: States, t: _Table, settings: LabelSettings) -> Bools:
@@ -248,7 +249,8 @@ def _set_down_in_vain(features: Features, states: States, t: _Table, settings: L
     low = np.maximum(touch[np.minimum(here + 1, len(here) - 1)], touch)
     on_the_way = per_run(np.add, features.contact, t.start) / (t.stop - t.start)
     felt = low - on_the_way > features.contact_floor[t.start]
-    return t.at(State.DOWN) & states.flown[t.start] & (sunk > settings.sunk_m) & rises & felt
+    out: Bools = t.at(State.DOWN) & states.flown[t.start] & (sunk > settings.sunk_m) & rises & felt
+    return out
 
 
 def _to_and_fro(features: Features, t: _Table, pulled: Bools, settings: LabelSettings) -> Bools:

@@ -35,11 +35,11 @@ class Measured:
         first: Ints = np.searchsorted(segment, np.arange(n)).astype(np.int64)
         last = np.searchsorted(segment, np.arange(n), side="right") - 1
 
-        largest = {name: np.maximum.reduceat(x, first) for name, x in self.largest.items()}
+        largest: dict[str, Doubles] = {name: np.maximum.reduceat(x, first) for name, x in self.largest.items()}
         return Measured(
             frames=np.bincount(segment, self.frames, n).astype(np.int64),
             largest=largest,
-            total={name: np.bincount(segment, x, n) for name, x in self.total.items()},
+            total={name: np.bincount(segment, x, n).astype(x.dtype) for name, x in self.total.items()},
             first_width=self.first_width[first],
             last_width=self.last_width[last],
         )

@@ -74,7 +74,8 @@ def failed_releases(features: Features, action: Ints, failed: Bools) -> Bools:
         return failed
     runs = _runs(action, features)
     ended = failed[runs.stop - 1]
-    return failed | runs.frames(runs.at("release") & runs.before(ended))
+    out: Bools = failed | runs.frames(runs.at("release") & runs.before(ended))
+    return out
 
 
 def label_recoveries(

@@ -92,7 +92,7 @@ class Ragged:
         return out
 
     def slope(self, x: NDArray[Any], seconds: float) -> Doubles:
-        """Rate of change: mean of the frames ahead minus mean of those behind, per s, shape as ``x``, (T,) or (T, d)."""
+        """Rate of change: mean of the frames ahead minus mean of those behind, per s, shape as ``x``."""
         lo, hi = self.around(seconds)
         here = np.arange(len(self.time), dtype=np.int64)
         after, before = hi - here + 1, here - lo + 1

@@ -222,7 +222,7 @@ def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]
     rate_noise = features.width_noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period[ragged.episode])
     fast = np.maximum(settings.finger_share_per_s * features.width_range, 5.0 * rate_noise)
     able = features.width_range > (settings.able_m if features.metric_width else settings.able_share)
-    found = []
+    found: list[Bools] = []
     for sign in (-1.0, 1.0):
         mask = without_short(
             (sign * features.width_rate > fast) & able,
@@ -490,7 +490,7 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
         or not len(loaded)
     ):
         return np.zeros(len(loaded), np.bool_)
-    start, stop = runs_of(opening, ragged)
+    start, _ = runs_of(opening, ragged)
     before = np.maximum(start - 1, ragged.first[start])
     ahead = np.minimum(start + ragged.frames(settings.falls_s)[ragged.episode[start]], ragged.last[start])
     own = np.maximum(load[before], 0)
@@ -707,7 +707,8 @@ def _runs_into(features: Features, start: Ints, settings: StateSettings) -> Bool
     came = features.velocity[before]
     sideways = np.hypot(came[:, 0], came[:, 1])
     stopped = features.speed[after] < settings.stopped_share * features.speed[before]
-    return (sideways > np.abs(came[:, 2])) & (sideways > settings.carrying_speed) & stopped
+    out: Bools = (sideways > np.abs(came[:, 2])) & (sideways > settings.carrying_speed) & stopped
+    return out
 
 
 def _more_than_weight(features: Features, flown: Bools) -> Bools:
