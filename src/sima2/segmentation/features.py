@@ -140,9 +140,17 @@ class Features:
     def together(self) -> Bools | None:
         """Objects that move and move with the hand, shape (T, K)."""
         moving = self.objects_moving
-        if moving is None or self.relative_least is None or self.hand_shift is None or self.object_noise is None:
+        if (
+            moving is None
+            or self.relative_least is None
+            or self.hand_shift is None
+            or self.object_noise is None
+            or self.object_shift is None
+        ):
             return None
         slack = 4.0 * self.object_noise + 0.003
+        # trembling poses are no company of a hand at rest
+        moving = moving & (self.hand_shift[:, None] > 0.5 * self.object_shift)
         return moving & (self.relative_least < self.together_share * self.hand_shift[:, None] + slack)
 
 

@@ -281,7 +281,9 @@ def _preshape(features: Features, states: States, t: _Table) -> Bools:
     other = t.next(t.at(State.CLOSING, State.OPENING))
     empty = t.next(states.loaded[t.start])
     fist = (touch > here) & ((other < 0) | (touch < other)) & ((empty < 0) | (touch < empty))
-    return ((moving & open_still) | fist) & ~states.loaded[end]
+    # or close further later, without having opened
+    goes_on = (other > here) & (t.code[np.maximum(other, 0)] == State.CLOSING)
+    return ((open_still & (moving | goes_on)) | fist) & ~states.loaded[end]
 
 
 def _travel(features: Features, t: _Table) -> NDArray[np.float64]:

@@ -498,7 +498,13 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
     fall = height[before, own] - height[ahead, own]
     lowered = np.maximum(features.position[before, 2] - features.position[ahead, 2], 0.0)
     carrying = features.speed[before] > np.maximum(settings.carrying_speed, 3.0 * features.still_below[before])
-    lost = fall - lowered > settings.flown_m
+    # coming down, the hand is about to set down; and poses come late
+    carrying &= ~_mainly_down(features, before)
+    sinking = np.maximum(-features.velocity[before, 2], 0.0) if features.velocity is not None else 0.0
+    lost = fall - lowered > settings.flown_m + settings.pose_delay_s * sinking
+    if features.object_seen is not None:
+        # where the load is out of sight, no hand lets go of it on the way
+        lost |= ~features.object_seen[before, own] & ~features.object_seen[ahead, own]
     if features.touching is not None:
         # or it is left behind in the middle of a stroke
         earlier = np.maximum(before - ragged.frames(settings.press_s)[ragged.episode[start]], ragged.first[start])
@@ -753,6 +759,15 @@ def _unyielding(features: Features, pulling: Bools, dragging: Bools, settings: S
     stuck = rest & (then_wiggles | (following == 0))
     # once the force is gone the attempt is over
     return np.repeat(stuck, stop - start) & pulling, np.repeat(wiggle, stop - start)
+
+
+def _mainly_down(features: Features, at: Ints) -> Bools:
+    """Whether the hand moves down rather than sideways at some frames."""
+    if features.velocity is None:
+        return np.zeros(len(at), np.bool_)
+    velocity = features.velocity[at]
+    out: Bools = -velocity[:, 2] > np.hypot(velocity[:, 0], velocity[:, 1])
+    return out
 
 
 def _coming_down(features: Features, bump: Bools) -> Bools:
