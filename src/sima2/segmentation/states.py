@@ -165,7 +165,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     if features.contact is None:
         level = _strokes(features, slip | closing | opening, settings)
         press, stroke = press | (level & loaded), stroke | (level & ~loaded)
-        press = press | _pushes(features, loaded, slip | closing | opening, settings)
+    press = press | (_pushes(features, loaded, slip | closing | opening, settings) & ~bump & ~stroke)
 
     loaded = loaded & ~_gone(loaded, slip, opening, ragged, settings)
     moving = without_short(features.moving, ragged, gap=settings.flicker_s, run=settings.flicker_s)
@@ -504,12 +504,12 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
     lost = fall - lowered > settings.flown_m + settings.pose_delay_s * sinking
     if features.object_seen is not None:
         # where the load is out of sight, no hand lets go of it on the way
-        lost |= ~features.object_seen[before, own] & ~features.object_seen[ahead, own]
+        lost |= (load[before] < 0) | (~features.object_seen[before, own] & ~features.object_seen[ahead, own])
     if features.touching is not None:
         # or it is left behind in the middle of a stroke
         earlier = np.maximum(before - ragged.frames(settings.press_s)[ragged.episode[start]], ragged.first[start])
         lost |= features.touching[before] & features.touching[earlier]
-    drops = opening[start] & loaded[before] & (load[before] >= 0) & carrying & lost
+    drops = opening[start] & loaded[before] & carrying & lost
     # the fall ends where the load lies still
     here = np.arange(len(loaded))
     since = last_where(np.isin(here, start[drops]), ragged.first)
