@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, runs_of
+from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, running_max_in, runs_of
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -27,6 +27,10 @@ class LabelSettings:
     shortest_s: float = 0.1
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
+    dip_share: float = 0.3
+    dip_peak: float = 4.0
+    dip_m: float = 0.03
+    """A motion ends where its speed, having passed so many times that of rest, is less than a share of its peak, so far from where it began."""
     rest_s: float = 2.0
     """What was put down has come to rest by then."""
     stirs_share: float = 1.0
@@ -175,7 +179,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     failed |= empty
     failed |= opens_loaded
     lost = holding & states.loaded[t.start] & np.isin(after_code, (State.FREE, State.STILL))
-    failed |= lost & ~np.isin(label, (CODE["wipe"],))
+    failed |= lost
     failed |= holding & np.isin(after_code, (State.SLIP, State.BUMP, State.BLOCKED))
     if features.position is not None:
         failed |= (label == CODE["pull"]) & t.at(State.PRESS) & (_travel(features, t) < settings.locked_m)
@@ -345,6 +349,8 @@ def label_gaps(features: Features, states: States, action: Ints, failed: Bools, 
     # what leads away from where the next action begins ends at the turning point
     run = np.repeat(here, stop - start)
     turn = _turning_point(features, start, stop)
+    dip = _first_dip(features, start, stop, settings)
+    turn = np.where(dip >= 0, np.minimum(turn, dip), turn)
     approach_from = np.where(known_before, turn, start)
     approach_from = np.where(known_after, approach_from, stop)
 
@@ -403,6 +409,26 @@ def _name_by_objects(features: Features, label: Ints, free: Bools, action_at: In
     name = np.where(closer > 0.3 * net, CODE["approach"], CODE["retreat"])
     told = np.repeat(known, stop - start)
     label[told] = np.repeat(name, stop - start)[told]
+
+
+def _first_dip(features: Features, start: Ints, stop: Ints, settings: LabelSettings) -> Ints:
+    """Frame of each run at which its first motion has come to an end and the next begins; -1 where none, shape (r,)."""
+    ragged = features.ragged
+    if features.speed is None or not len(start):
+        return np.full(len(start), -1, np.int64)
+    speed = features.speed
+    here = np.arange(len(speed))
+    run = np.repeat(np.arange(len(start)), stop - start)
+    fastest = running_max_in(run, speed)
+    # a motion worth the name, then slower than a share of its peak, then no slower
+    slow = (speed < settings.dip_share * fastest) & (fastest > settings.dip_peak * features.still_below)
+    slow &= np.append(speed[1:] >= speed[:-1], True)
+    slow &= here < stop[run] - 1
+    if features.position is not None:
+        away = features.position - features.position[start][run]
+        slow &= (away * away).sum(axis=1) > settings.dip_m**2
+    out: Ints = per_run(np.minimum, np.where(slow, here, len(speed)), start)
+    return np.where(out < len(speed), out, -1)
 
 
 def _turning_point(features: Features, start: Ints, stop: Ints) -> Ints:

@@ -190,6 +190,7 @@ def _outcomes(
         fail(_is(kind, "pull") & ((moved < settings.locked_m) | ends_stuck), "locked")
     weak, again = _wiped_again(features, kind, start, stop, slot, last, settings)
     fail(_is(kind, "wipe") & (_eased(features, start, stop, settings) | weak), "insufficient_force")
+    fail(_is(kind, "wipe") & flag, "gripper_slip")
     fail(again, "incomplete")
     held_on = states.loaded[stop - 1] & (
         _is(np.where(following >= 0, next_kind, 0), "lift", "transport", "recovery_maneuver")
@@ -296,7 +297,8 @@ def _judge_places(
     wander = np.sqrt(((position[settled, own] - position[end, own]) ** 2).sum(axis=1))
     noise = features.object_noise[end, own] if features.object_noise is not None else np.zeros(len(rows))
     unstable = (wander > settings.moved_m + 5.0 * noise) & ~_is(kind[rows], "push")
-    aside = _set_aside(kind, rows, first)
+    blocked = _is(kind, "collision") | (_is(kind, "place") & (reason == REASON["obstructed"]))
+    aside = _set_aside(kind, blocked, rows, first)
     off = np.zeros(len(rows), np.bool_)
     for place, (row, e) in enumerate(zip(rows.tolist(), episode.tolist(), strict=True)):
         goal, names = batch.episodes.goal[e], batch.objects[e]
@@ -313,9 +315,9 @@ def _judge_places(
         reason[fresh] = REASON[why]
 
 
-def _set_aside(kind: Ints, rows: Ints, first: Ints) -> Bools:
+def _set_aside(kind: Ints, stopped: Bools, rows: Ints, first: Ints) -> Bools:
     """Which put-downs follow on a way found blocked: for the time being, and that failure is known already."""
-    blocked = last_where(_is(kind, "collision"), first)[rows]
+    blocked = last_where(stopped, first)[rows]
     carried = last_where(_is(kind, "grasp"), first)[rows]
     out: Bools = blocked > carried
     return out
