@@ -107,6 +107,8 @@ class StateSettings:
     fine_speed: float = 0.005
     fine_noise: float = 3.5
     """m/s, and deviations of the speed's noise: what wiggles under force moves less than a free hand."""
+    turning_s: float = 0.3
+    """A wiggle rests no longer where it turns."""
     wiggle_m: float = 0.004
     """Extent of a wiggle at least."""
     eases_s: float = 0.6
@@ -741,7 +743,7 @@ def _unyielding(features: Features, pulling: Bools, dragging: Bools, settings: S
     # what is pulled without giving way moves little: finer than the motion of a free hand
     fine = features.speed > np.maximum(settings.fine_speed, settings.fine_noise * features.rate_noise)
     held_fast = without_short(pulling | dragging, ragged, gap=settings.eases_s, run=0.0)
-    motion = without_short(fine, ragged, gap=0.15, run=0.1)
+    motion = without_short(fine, ragged, gap=settings.turning_s, run=0.1)
     start, stop = runs_of(held_fast.astype(np.int64) * (1 + motion), ragged)
     kind = (held_fast.astype(np.int64) * (1 + motion))[start]
     step = features.position[stop - 1] - features.position[start]
