@@ -199,7 +199,7 @@ def _final_descent(features: Features, states: States) -> Bools:
     if features.position is None or features.velocity is None:
         # where no vertical is known, the movement that the hand leaves back along is the descent
         begun = last_where(states.code == State.DOWN, ragged.first)
-        carried_on = last_where(np.isin(states.code, (State.RISE, State.SIDE, State.PRESS)), ragged.first)
+        carried_on = last_where(np.isin(states.code, (State.RISE, State.SIDE)), ragged.first)
         return under_way & (begun > carried_on)
     ahead = features.position[np.maximum(opens, 0)] - features.position
     drop = -ahead[:, 2]

@@ -42,8 +42,6 @@ class MotionSettings:
     """A shorter halt is one point in time: twice a person's reaction time, once for its start and once for its end."""
     turn_s: float = 0.2
     """Rates are means over so long, so no rest can be told within it; a hand that turns is farthest out instead."""
-    turns: int = 3
-    """To and fro at least so often is a wipe."""
     turn_cosine: float = 0.5
     """Of the angle between the ways in and out of a turn, 60°; what goes on more straightly than that does not turn."""
 
@@ -217,10 +215,6 @@ class Carry(IntEnum):
     SIDE = 2
     DOWN = 3
     """The last before the fingers open, and the hand leaves back along it."""
-    STROKE = 4
-    """To and fro."""
-    SLIDE = 5
-    """The only one between the closing and the opening of the fingers: what is let go then was never in the air."""
 
 
 def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionSettings) -> Ints:
@@ -255,44 +249,7 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
     kind = np.full(len(moves), Carry.SIDE, np.int64)
     kind[first & ~last & came] = Carry.RISE
     kind[last & ~first & released & leaves] = Carry.DOWN
-    kind[first & last & released] = Carry.SLIDE
-    strokes = _strokes(way, kind, first, settings)
-    kind[strokes] = Carry.STROKE
-    # a hand goes on from what it has wiped by rising from it
-    kind[np.append(False, strokes[:-1]) & ~strokes & ~first & (kind == Carry.SIDE)] = Carry.RISE
     kind[~held] = Carry.NONE
     by_run = np.full(len(start), Carry.NONE, np.int64)
     by_run[moves] = kind
     return np.where(loaded, np.repeat(by_run, stop - start), Carry.NONE)
-
-
-def _strokes(way: Doubles, kind: Ints, first: Bools, settings: MotionSettings) -> Bools:
-    """Movements to and fro, or in rows, that no movement up or down parts from each other."""
-    here = np.arange(len(way))
-    if not len(way):
-        return np.zeros(0, np.bool_)
-    begin = np.maximum.accumulate(np.where(first, here, 0))
-    steep = (np.abs((way * way[begin]).sum(axis=1)) > settings.turn_cosine) & (kind[begin] == Carry.RISE)
-    patch = np.cumsum(first | steep | np.append(False, steep[:-1]))
-    turned = np.zeros(len(way), np.int64)
-    for apart in (1, 2):
-        back = (way[apart:] * way[:-apart]).sum(axis=1) < -settings.turn_cosine
-        back &= patch[apart:] == patch[:-apart]
-        turned[:-apart] += back
-        turned[apart:] += back
-    count = np.zeros(len(way) + 1, np.int64)
-    np.add.at(count, patch, turned)
-    # a load may be carried there, back and there again; every turn is counted at both its ends
-    stroke = (turned > 0) & (count[patch] >= 2 * settings.turns)
-    parts = np.append(True, patch[1:] != patch[:-1])
-    return _between(stroke, parts, np.append(parts[1:], True))
-
-
-def _between(mask: Bools, first: Bools, last: Bools) -> Bools:
-    """From the first to the last place where the mask holds, within groups whose first and last places are marked."""
-    here = np.arange(len(mask))
-    if not len(mask):
-        return mask
-    begin = np.maximum.accumulate(np.where(first, here, 0))
-    end = np.minimum.accumulate(np.where(last, here, len(mask))[::-1])[::-1]
-    return (last_where(mask, begin) >= 0) & (next_where(mask, end) >= 0)
