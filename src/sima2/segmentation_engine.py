@@ -83,7 +83,9 @@ class SegmentationEngine:
         spans = self._spans(batch, features, states, action, failed)
         judged = np.isin(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
         failed = failed | np.repeat(judged, spans.stop - spans.start)
-        spans = self._spans(batch, features, states, action, failed)
+        # movements of which nothing else is known neither fail nor follow a failure, so they are parted last
+        alone = features.grip is None and features.contact is None and features.object_position is None
+        spans = self._spans(batch, features, states, action, failed, movements=alone)
         return _table(
             batch,
             arm,
@@ -100,12 +102,14 @@ class SegmentationEngine:
         states: States,
         action: NDArray[np.int64],
         failed: NDArray[np.bool_],
+        *,
+        movements: bool = False,
     ) -> Spans:
         label = label_gaps(features, states, action, failed, self.labels)
         label = label_loaded_recovery(features, label)
         label = merge_short(label, features, self.labels)
         edge = None
-        if features.grip is None and features.contact is None and features.object_position is None:
+        if movements:
             still = states.code == State.STILL
             label, edge = label_motion(features, label, still, self.motion, self.labels.idle_s)
         return judge(batch, features, states, label, failed, self.outcomes, edge)
