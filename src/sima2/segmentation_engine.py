@@ -192,7 +192,9 @@ class SegmentationEngine:
         spans = self._spans(batch, features, states, action, failed, failed)
         judged = np.isin(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
         known = failed | np.repeat(judged, spans.stop - spans.start)
-        spans = self._spans(batch, features, states, action, failed, known)
+        # movements of which nothing else is known neither fail nor follow a failure, so they are parted last
+        alone = features.grip is None and features.contact is None and features.object_position is None
+        spans = self._spans(batch, features, states, action, failed, known, movements=alone)
         return Judged(features, spans, confidence(features, spans))
 
     def _spans(
@@ -203,13 +205,15 @@ class SegmentationEngine:
         action: NDArray[np.int64],
         failed: NDArray[np.bool_],
         known_failed: NDArray[np.bool_],
+        *,
+        movements: bool = False,
     ) -> Spans:
         known_failed = failed_releases(features, action, known_failed)
         label = label_gaps(features, states, action, known_failed, self.labels)
         label = label_recoveries(features, states, label, known_failed, self.recoveries)
         label = merge_short(label, features, self.labels)
         edge = None
-        if features.grip is None and features.contact is None and features.object_position is None:
+        if movements:
             still = states.code == State.STILL
             label, edge = label_motion(features, label, still, self.motion, self.labels.idle_s)
         return judge(batch, features, states, label, failed, self.outcomes, edge)

@@ -30,7 +30,8 @@ class LabelSettings:
     dip_share: float = 0.3
     dip_peak: float = 4.0
     dip_m: float = 0.03
-    """A motion ends where its speed, having passed so many times that of rest, is less than a share of its peak, so far from where it began."""
+    """A motion ends so far from where it began, where its speed, having passed so many times that of rest, is less than
+    a share of its peak."""
     rest_s: float = 2.0
     """What was put down has come to rest by then."""
     stirs_share: float = 1.0
@@ -287,7 +288,8 @@ def _preshape(features: Features, states: States, t: _Table) -> Bools:
     fist = (touch > here) & ((other < 0) | (touch < other)) & ((empty < 0) | (touch < empty))
     # or close further later, without having opened
     goes_on = (other > here) & (t.code[np.maximum(other, 0)] == State.CLOSING)
-    return ((open_still & (moving | goes_on)) | fist) & ~states.loaded[end]
+    out: Bools = ((open_still & (moving | goes_on)) | fist) & ~states.loaded[end]
+    return out
 
 
 def _travel(features: Features, t: _Table) -> NDArray[np.float64]:
@@ -310,7 +312,7 @@ def _final_descent(features: Features, states: States, settings: LabelSettings) 
     if features.position is None or features.velocity is None:
         # where no vertical is known, the movement that the hand leaves back along is the descent
         begun = last_where(states.code == State.DOWN, ragged.first)
-        carried_on = last_where(np.isin(states.code, (State.RISE, State.SIDE, State.PRESS)), ragged.first)
+        carried_on = last_where(np.isin(states.code, (State.RISE, State.SIDE)), ragged.first)
         return under_way & (begun > carried_on)
     here = np.arange(frames)
     drop = features.position[:, 2] - features.position[np.maximum(opens, 0), 2]
@@ -413,7 +415,6 @@ def _name_by_objects(features: Features, label: Ints, free: Bools, action_at: In
 
 def _first_dip(features: Features, start: Ints, stop: Ints, settings: LabelSettings) -> Ints:
     """Frame of each run at which its first motion has come to an end and the next begins; -1 where none, shape (r,)."""
-    ragged = features.ragged
     if features.speed is None or not len(start):
         return np.full(len(start), -1, np.int64)
     speed = features.speed

@@ -219,8 +219,6 @@ class Carry(IntEnum):
     """The last before the fingers open, and the hand leaves back along it."""
     STROKE = 4
     """To and fro."""
-    SLIDE = 5
-    """The only one between the closing and the opening of the fingers: what is let go then was never in the air."""
 
 
 def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionSettings) -> Ints:
@@ -255,7 +253,6 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
     kind = np.full(len(moves), Carry.SIDE, np.int64)
     kind[first & ~last & came] = Carry.RISE
     kind[last & ~first & released & leaves] = Carry.DOWN
-    kind[first & last & released] = Carry.SLIDE
     strokes = _strokes(way, kind, first, settings)
     kind[strokes] = Carry.STROKE
     # a hand goes on from what it has wiped by rising from it

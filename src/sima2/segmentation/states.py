@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.segmentation.features import Features
-from sima2.segmentation.motion import Carry, MotionSettings, carries
+from sima2.segmentation.motion import MotionSettings, carries
 from sima2.segmentation.signals import (
     Bools,
     Doubles,
@@ -58,8 +58,8 @@ class State(IntEnum):
     """To and fro under force, getting nowhere."""
 
 
-BY_CARRY: Final = np.array([State.HOLD, State.RISE, State.SIDE, State.DOWN, State.PRESS, State.PRESS])
-"""State of each :class:`~sima2.segmentation.motion.Carry`; strokes in the air and slides that were never in it."""
+BY_CARRY: Final = np.array([State.HOLD, State.RISE, State.SIDE, State.DOWN, State.STROKE])
+"""State of each :class:`~sima2.segmentation.motion.Carry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +181,6 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[loaded & moving & steep & (up < 0)] = State.DOWN
     else:
         carried = carries(features, loaded, opening, settings.motion)
-        flown = (
-            flown | (running_max_in(_began(loaded, ragged), (carried == Carry.RISE).astype(np.float64)) > 0) & loaded
-        )
         code[loaded & moving] = BY_CARRY[carried[loaded & moving]]
     code[press] = State.PRESS
     code[stroke] = State.STROKE
@@ -193,7 +190,8 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[wiggle] = State.WIGGLE
     code[closing] = State.CLOSING
     code[opening] = State.OPENING
-    code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
+    if features.gripping is not None or features.object_position is not None:
+        code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
     code[slip | _let_fall(features, loaded, opening, load, settings)] = State.SLIP
     code[_ungripped(features, loaded, shut, opening, settings)] = State.SLIP
     code[bump] = State.BUMP
@@ -206,12 +204,6 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[gone] = State.UNKNOWN
     code = _steady(code, features, settings) if frames else code
     return States(code=code, loaded=loaded, load=load, flown=flown, moved_with=moved_with)
-
-
-def _began(mask: Bools, ragged: Ragged) -> Ints:
-    """First frame of each frame's run of equal values, shape (T,)."""
-    start, stop = runs_of(mask, ragged)
-    return np.repeat(start, stop - start)
 
 
 def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]:
@@ -326,9 +318,8 @@ def _brought(features: Features, closing: Bools, opening: Bools) -> Bools:
     """
     ragged = features.ragged
     fingers = next_where(closing | opening, ragged.last)
-    came = features.moving.copy()
     start, stop = runs_of(last_where(closing | opening, ragged.first) < 0, ragged)
-    travelled = per_run(np.logical_or, came, start)
+    travelled = per_run(np.logical_or, features.moving, start)
     opens = np.maximum(fingers[start], 0)
     let_go = (fingers[start] == stop) & opening[opens] & ~features.moving[opens]
     first = (start == ragged.first[start]) & ~(closing | opening)[start]
