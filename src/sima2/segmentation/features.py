@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.segmentation.memory import Memory
 from sima2.segmentation.scales import Scales
-from sima2.segmentation.signals import Bools, Doubles, Ragged, hold_last
+from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, hold_last
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,10 @@ class FeatureSettings:
     """The bias is looked for in so much of the past: longer than a load usually lasts, shorter than drift matters."""
     noise_factor: float = 5.0
     """A signal stands out of its noise by so many standard deviations."""
+    moves_m: float = 0.006
+    """Displacement over that window below which no object is seen to move, however clear its pose."""
+    together_m: float = 0.003
+    """Slack of poses beside their noise."""
     together_share: float = 0.35
     """Relative over absolute displacement below which two bodies move together."""
 
@@ -97,10 +101,10 @@ class Features:
     """shape (T, K)."""
     object_shift: Doubles | None
     """Displacement of each object over the window of ``together_s``, m, shape (T, K)."""
-    relative_shift: Doubles | None
-    """Displacement of each object relative to the hand over that window, m, shape (T, K)."""
-    relative_least: Doubles | None
-    """The same against the hand of up to ``pose_delay_s`` ago, whichever fits best: poses come late, shape (T, K)."""
+    objects_moving: Bools | None
+    """Objects whose displacement stands out of their noise, shape (T, K)."""
+    together: Bools | None
+    """Objects that move and move with the hand, shape (T, K)."""
     hand_shift: Doubles | None
     """Displacement of the hand over that window, m, shape (T,)."""
     object_noise: Doubles | None
@@ -109,8 +113,8 @@ class Features:
     """Hand position, or the joints where there is none, shape (T, d)."""
     together_s: float
     """Half window of the displacements, s."""
-    together_share: float
-    """Relative over absolute displacement below which two bodies move together."""
+    hand_steps: tuple[tuple[Doubles, ...], ...]
+    """Components of the hand's displacement over that window, now and some moments ago, m, shape (T,) each."""
     missing: Bools
     """No motion channel was recorded at this frame."""
 
@@ -129,29 +133,19 @@ class Features:
         lo, hi = self.ragged.around(self.together_s)
         return self.object_shift / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)[:, None]
 
-    @cached_property
-    def objects_moving(self) -> Bools | None:
-        """Objects whose displacement stands out of their noise, shape (T, K)."""
-        if self.object_shift is None or self.object_noise is None or self.object_seen is None:
-            return None
-        return (self.object_shift > np.maximum(0.006, 5.0 * self.object_noise)) & self.object_seen
+    def apart_from_hand(self, slot: Ints) -> Doubles | None:
+        """Displacement of an object relative to the hand, m, shape (T,), over the window of ``together_s``.
 
-    @cached_property
-    def together(self) -> Bools | None:
-        """Objects that move and move with the hand, shape (T, K)."""
-        moving = self.objects_moving
-        if (
-            moving is None
-            or self.relative_least is None
-            or self.hand_shift is None
-            or self.object_noise is None
-            or self.object_shift is None
-        ):
+        Against the hand of now or of up to ``pose_delay_s`` ago, whichever fits best: poses come late.
+
+        Args:
+            slot: of the object at each frame, shape (T,).
+        """
+        if self.object_position is None or not self.hand_steps:
             return None
-        slack = 4.0 * self.object_noise + 0.003
-        # trembling poses are no company of a hand at rest
-        moving = moving & (self.hand_shift[:, None] > 0.5 * self.object_shift)
-        return moving & (self.relative_least < self.together_share * self.hand_shift[:, None] + slack)
+        lo, hi = self.ragged.around(self.together_s)
+        step = [x[hi, slot] - x[lo, slot] for x in np.moveaxis(self.object_position, 2, 0)]
+        return _least_apart(step, self.hand_steps)
 
 
 def compute_features(
@@ -177,7 +171,7 @@ def compute_features(
         position, seen = hold_last(channels.ee_position.astype(np.float64), ragged)
         pose = position
         velocity = ragged.slope(position, settings.slope_s)
-        speed = _length(list(velocity.T))
+        speed = length_of(list(velocity.T))
         rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(position, settings.start_s), ragged, settings))
         rate_noise = rate_noise[ragged.episode]
         still = np.maximum(
@@ -224,13 +218,13 @@ def compute_features(
         object_position=around[0],
         object_seen=around[1],
         object_shift=around[2],
-        relative_shift=around[3],
-        relative_least=around[4],
+        objects_moving=around[3],
+        together=around[4],
         hand_shift=around[5],
-        object_noise=around[6],
+        object_noise=around[7],
         pose=pose,
         together_s=settings.together_s,
-        together_share=settings.together_share,
+        hand_steps=around[6],
         missing=~seen,
     )
 
@@ -289,52 +283,77 @@ def _force(
 def _objects(
     batch: RolloutBatch, ragged: Ragged, position: Doubles | None, settings: FeatureSettings
 ) -> tuple[
-    Doubles | None, Bools | None, Doubles | None, Doubles | None, Doubles | None, Doubles | None, Doubles | None
+    Doubles | None,
+    Bools | None,
+    Doubles | None,
+    Bools | None,
+    Bools | None,
+    Doubles | None,
+    tuple[tuple[Doubles, ...], ...],
+    Doubles | None,
 ]:
     lo, hi = ragged.around(settings.together_s)
-    hand_step = None if position is None else [x[hi] - x[lo] for x in position.T]
-    hand_shift = None if hand_step is None else _length(hand_step)
+    hands = () if position is None else _hand_steps(position, ragged, settings)
+    hand_shift = length_of(hands[0]) if hands else None
     if batch.object_position is None or batch.object_position.shape[1] == 0:
-        return None, None, None, None, None, hand_shift, None
+        return None, None, None, None, None, hand_shift, hands, None
     # one row of memory a coordinate: everything below runs along the frames
     place = np.array(batch.object_position.transpose(1, 2, 0), np.float64, order="C")
     slots = len(place)
     seen, shift = np.empty((slots, batch.frames), np.bool_), np.empty((slots, batch.frames))
-    relative, least = np.empty_like(shift), np.empty_like(shift)
     noise = np.empty((len(batch), slots))
-    here = np.arange(batch.frames, dtype=np.int64)
-    hand_steps = [] if hand_step is None else [hand_step]
-    for share in (0.5, 1.0) if hand_step is not None else ():
-        late = np.maximum(here - ragged.frames(share * settings.pose_delay_s)[ragged.episode], ragged.first)
-        hand_steps.append([x[late] for x in hand_steps[0]])
     for slot in range(slots):
         held, saw = hold_last(place[slot].T, ragged)
         place[slot] = held.T
         noise[:, slot] = ragged.noise(held, settings.start_s)
         # an object seen only for a part of the window has not been seen to move
         seen[slot] = saw[lo] & saw[hi] & saw
-        step = [x[hi] - x[lo] for x in place[slot]]
-        shift[slot] = _length(step)
-        for number, hand in enumerate(hand_steps):
-            apart = _length([a - b for a, b in zip(step, hand, strict=True)])
-            if number == 0:
-                relative[slot] = least[slot] = apart
-            else:
-                np.minimum(least[slot], apart, out=least[slot])
+        shift[slot] = length_of([x[hi] - x[lo] for x in place[slot]])
     noise = ragged.begun("object_noise", noise)[ragged.episode]
-    known = hand_step is not None
+    moving = (shift > np.maximum(settings.moves_m, 5.0 * noise.T)) & seen
+    together = np.zeros_like(moving)
+    for slot in range(slots):
+        if hand_shift is None:
+            break
+        # trembling poses are no company of a hand at rest
+        at = np.flatnonzero(moving[slot] & (hand_shift > 0.5 * shift[slot]))
+        step = [x[hi[at]] - x[lo[at]] for x in place[slot]]
+        apart = _least_apart(step, [[x[at] for x in hand] for hand in hands])
+        slack = 4.0 * noise[at, slot] + settings.together_m
+        together[slot, at] = apart < settings.together_share * hand_shift[at] + slack
     return (
         place.transpose(2, 0, 1),
         seen.T,
         shift.T,
-        relative.T if known else None,
-        least.T if known else None,
+        moving.T,
+        together.T if hands else None,
         hand_shift,
+        hands,
         noise,
     )
 
 
-def _length(components: Sequence[Doubles]) -> Doubles:
+def _hand_steps(position: Doubles, ragged: Ragged, settings: FeatureSettings) -> tuple[tuple[Doubles, ...], ...]:
+    """Components of the hand's displacement over the window of ``together_s``, now, and half and all a delay ago."""
+    lo, hi = ragged.around(settings.together_s)
+    here = np.arange(len(position), dtype=np.int64)
+    now = tuple(x[hi] - x[lo] for x in position.T)
+    ago = []
+    for share in (0.5, 1.0):
+        late = np.maximum(here - ragged.frames(share * settings.pose_delay_s)[ragged.episode], ragged.first)
+        ago.append(tuple(x[late] for x in now))
+    return (now, *ago)
+
+
+def _least_apart(step: Sequence[Doubles], hands: Sequence[Sequence[Doubles]]) -> Doubles:
+    """Distance between a displacement and the nearest of others, m, shape (t,)."""
+    least = length_of([a - b for a, b in zip(step, hands[0], strict=True)])
+    for hand in hands[1:]:
+        np.minimum(least, length_of([a - b for a, b in zip(step, hand, strict=True)]), out=least)
+    return least
+
+
+def length_of(components: Sequence[Doubles]) -> Doubles:
     """Length of vectors given by their components, shape (T,)."""
     total = components[0] * components[0]
     for each in components[1:]:

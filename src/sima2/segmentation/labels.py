@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.rollout import spans as spans_of
 from sima2.records.vocabulary import LABELS
-from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, running_max_in, runs_of
+from sima2.segmentation.features import Features, length_of
+from sima2.segmentation.signals import Bools, Doubles, Ints, last_where, next_where, per_run, running_max_in, runs_of
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -27,6 +28,8 @@ class LabelSettings:
     shortest_s: float = 0.1
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
+    farthest_share: float = 0.97
+    """So far as that share of the farthest is as good as farthest."""
     dip_share: float = 0.3
     dip_peak: float = 4.0
     dip_m: float = 0.03
@@ -350,9 +353,9 @@ def label_gaps(features: Features, states: States, action: Ints, failed: Bools, 
 
     # what leads away from where the next action begins ends at the turning point
     run = np.repeat(here, stop - start)
-    turn = _turning_point(features, start, stop)
-    dip = _first_dip(features, start, stop, settings)
-    turn = np.where(dip >= 0, np.minimum(turn, dip), turn)
+    turn = start.copy()
+    asked = np.flatnonzero(known_before)
+    turn[asked] = _parting(features, start[asked], stop[asked], settings)
     approach_from = np.where(known_before, turn, start)
     approach_from = np.where(known_after, approach_from, stop)
 
@@ -413,34 +416,36 @@ def _name_by_objects(features: Features, label: Ints, free: Bools, action_at: In
     label[told] = np.repeat(name, stop - start)[told]
 
 
-def _first_dip(features: Features, start: Ints, stop: Ints, settings: LabelSettings) -> Ints:
-    """Frame of each run at which its first motion has come to an end and the next begins; -1 where none, shape (r,)."""
-    if features.speed is None or not len(start):
-        return np.full(len(start), -1, np.int64)
-    speed = features.speed
-    here = np.arange(len(speed))
-    run = np.repeat(np.arange(len(start)), stop - start)
-    fastest = running_max_in(run, speed)
-    # a motion worth the name, then slower than a share of its peak, then no slower
-    slow = (speed < settings.dip_share * fastest) & (fastest > settings.dip_peak * features.still_below)
-    slow &= np.append(speed[1:] >= speed[:-1], True)
-    slow &= here < stop[run] - 1
-    if features.position is not None:
-        away = features.position - features.position[start][run]
-        slow &= (away * away).sum(axis=1) > settings.dip_m**2
-    out: Ints = per_run(np.minimum, np.where(slow, here, len(speed)), start)
-    return np.where(out < len(speed), out, -1)
+def _parting(features: Features, start: Ints, stop: Ints, settings: LabelSettings) -> Ints:
+    """Frame of each run at which leaving ends and approaching begins, shape (r,).
 
-
-def _turning_point(features: Features, start: Ints, stop: Ints) -> Ints:
-    """Last frame of each run at which the arm is farthest from where the run ends, shape (r,)."""
-    if features.pose is None:
+    Where the first motion comes to an end and the next begins, or else where the arm is last farthest from where the
+    run ends.
+    """
+    if features.pose is None or features.speed is None or not len(start):
         return start
-    run = np.repeat(np.arange(len(start)), stop - start)
-    away = features.pose - features.pose[stop - 1][run]
-    distance = np.sqrt((away * away).sum(axis=1))
-    near_farthest = distance >= 0.97 * per_run(np.maximum, distance, start)[run]
-    out: Ints = per_run(np.maximum, np.where(near_farthest, np.arange(len(distance)), -1), start)
+    length = stop - start
+    at = spans_of(start, length)
+    run = np.repeat(np.arange(len(start)), length)
+    begin = np.cumsum(length) - length
+
+    pose = features.pose
+
+    def apart(place: Ints) -> Doubles:
+        return length_of([x[at] - x[place][run] for x in pose.T])
+
+    distance = apart(stop - 1)
+    near_farthest = distance >= settings.farthest_share * per_run(np.maximum, distance, begin)[run]
+    turn = per_run(np.maximum, np.where(near_farthest, at, -1), begin)
+    # a motion worth the name, then slower than a share of its peak, then no slower
+    speed = features.speed[at]
+    fastest = running_max_in(run, speed)
+    slow = (speed < settings.dip_share * fastest) & (fastest > settings.dip_peak * features.still_below[at])
+    slow &= np.append(speed[1:] >= speed[:-1], True) & (at < stop[run] - 1)
+    if features.position is not None:
+        slow &= apart(start) > settings.dip_m
+    dip = per_run(np.minimum, np.where(slow, at, len(features.speed)), begin)
+    out: Ints = np.minimum(turn, dip)
     return out
 
 

@@ -424,8 +424,7 @@ def _slip(
     """The load moves against the hand while the fingers are not opening: it lags, or falls."""
     ragged = features.ragged
     if (
-        features.relative_least is None
-        or features.object_shift is None
+        features.object_shift is None
         or features.hand_shift is None
         or features.object_seen is None
         or features.object_noise is None
@@ -433,7 +432,9 @@ def _slip(
         return np.zeros(len(loaded), np.bool_)
     here = np.arange(len(loaded))
     slot = np.maximum(load, 0)
-    relative = features.relative_least[here, slot]
+    relative = features.apart_from_hand(slot)
+    if relative is None:
+        return np.zeros(len(loaded), np.bool_)
     seen = features.object_seen[here, slot]
     slack = 4.0 * features.object_noise[here, slot] + 0.008
     apart = seen & (load >= 0) & (relative > settings.slip_share * features.hand_shift + slack)
