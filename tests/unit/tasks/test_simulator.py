@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
@@ -17,11 +18,14 @@ from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES
 from sima2.tasks.plan import mix_plan, rollouts_plan
 from sima2.tasks.settings import PhysicsSettings, SensorNoise
-from sima2.tasks.simulator import SIMULATED, SimulatorSettings, simulate
+from sima2.tasks.simulator import LEFT_OUT, SIMULATED, ArmRanges, SimulatorSettings, simulate
+from sima2.tasks.simulator.settings import Spans, drawn
 from sima2.tasks.synthetic import Generated
 
 SEEN = PhysicsSettings(dropouts=0.0)
-EXACT = SimulatorSettings(noise=SensorNoise(scale=0.0), values=SEEN, rates_hz=(30.0,), pause=0.0, errand=0.0)
+EXACT = SimulatorSettings(
+    noise=SensorNoise(scale=0.0), values=SEEN, rates_hz=(30.0,), pause=0.0, errand=0.0, outside_push=0.0
+)
 
 
 @cache
@@ -182,6 +186,74 @@ def test_garbage_is_refused() -> None:
 def test_an_impossible_rate_is_refused() -> None:
     with pytest.raises(UsageError, match="20 to 100"):
         SimulatorSettings(rates_hz=(5.0,))
+
+
+@pytest.mark.parametrize(
+    ("arm", "what"),
+    [
+        (ArmRanges(upper_m=((0.2, 0.3),)), "reach"),
+        (ArmRanges(stroke_m=((0.05, 0.09),)), "stroke_m"),
+        (ArmRanges(base_m=((0.4, 0.3),)), "base_m"),
+        (ArmRanges(base_m=()), "base_m"),
+    ],
+)
+def test_an_arm_that_cannot_work_is_refused(arm: ArmRanges, what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        SimulatorSettings(arm=arm)
+
+
+# ---- parameters left out
+
+
+def apart(one: Spans, other: Spans) -> bool:
+    return all(a[1] < b[0] or b[1] < a[0] for a in one for b in other)
+
+
+def test_parameters_left_out_are_never_drawn_by_default() -> None:
+    usual = SimulatorSettings()
+    assert not set(usual.rates_hz) & set(LEFT_OUT.rates_hz)
+    compared = 0
+    for mine, theirs in ((usual, LEFT_OUT), (usual.arm, LEFT_OUT.arm), (usual.faults, LEFT_OUT.faults)):
+        for each in fields(mine):
+            if each.type == "Spans":
+                assert apart(getattr(mine, each.name), getattr(theirs, each.name)), each.name
+                compared += 1
+    assert compared > 15
+
+
+def test_numbers_are_drawn_from_all_of_their_spans_and_nowhere_between() -> None:
+    spans = ((0.0, 1.0), (5.0, 8.0))
+    values = np.array([drawn(spans, share) for share in np.linspace(0, 1, 401)])
+    assert (values.min(), values.max()) == (0.0, 8.0)
+    assert not ((values > 1.0) & (values < 5.0)).any()
+    assert np.mean(values <= 1.0) == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_client_serves_the_cell_it_is_given() -> None:
+    client = Sima2Client(backend="mujoco", seed=1, simulator=LEFT_OUT)
+    batch = client.rollouts(family="drawer_open", template="success", count=2).batch
+    assert {round(1 / np.median(np.diff(batch.time[frames(batch, i)]))) for i in range(2)} <= {25, 40, 80}
+    with pytest.raises(UsageError, match="synthetic"):
+        Sima2Client(simulator=LEFT_OUT)
+
+
+@pytest.mark.parametrize("family", SIMULATED)
+def test_another_robot_does_every_task_and_fails_as_planned(family: str) -> None:
+    assert simulate(rollouts_plan(family, template="success", count=3, seed=1), LEFT_OUT).outcome.success.all()
+    failed = simulate(rollouts_plan(family, template="failure", count=3, seed=1), LEFT_OUT)
+    assert (failed.truth.episodes.event_frame >= 0).all()
+    # what a fast hand drops may fly to where it belongs
+    assert failed.outcome.success.sum() <= 1
+
+
+def test_poses_come_late_by_the_delay_asked_for() -> None:
+    plan = rollouts_plan("pick_and_place", template="success", count=1, seed=1)
+    now = simulate(plan, EXACT).batch.object_position
+    late = simulate(plan, replace(EXACT, pose_delay_s=((0.1, 0.1),))).batch.object_position
+    assert now is not None
+    assert late is not None
+    assert np.allclose(late[3:], now[:-3])
+    assert not np.allclose(late, now)
 
 
 def test_without_the_extra_the_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,8 @@ class Drawer:
             return "clear"
         weak = fault == "grasp_slip"
         # so little that friction cannot drag the drawer along
-        force = 0.6 * (2.0 + 4.0 * self.made.speed) / (2 * self.made.friction) if weak else None
+        needed = (self.made.rail_n + 4.0 * self.made.speed) / (2 * self.made.friction)
+        force = skills.draw(skills.settings.faults.weak_grip) * needed if weak else None
         if not skills.pick("handle", miss=miss, force=force):
             return "lost"
         skills.control.recovering = False
@@ -202,14 +203,14 @@ class Wipe:
     def wipe(self, fault: str) -> str:
         """Press and stroke all bands; what is left to do where that failed."""
         skills, control = self.skills, self.skills.control
-        press = 0.25 * PRESS_N if fault == "insufficient_force" else PRESS_N
+        press = skills.draw(skills.settings.faults.weak_press) * PRESS_N if fault == "insufficient_force" else PRESS_N
         goal = skills.over("item", self._spot(BANDS[0], -_STROKE)) + up(0.006)
         control.move(goal, speed=0.6 * self.made.speed, until=skills.lost)
         stage = control.begin("wipe", "item")
         # as stiff as the arm is, this lowers the hand until the force is there
-        soft = 0.05 / (2500.0 * self.made.gain) * 20.0 / self.made.rate_hz * 4.0
+        soft = 8.0 / (2500.0 * self.made.arm.stiffness) / self.made.rate_hz
         for _ in range(round(2.0 * self.made.rate_hz)):
-            control.target[2] -= min(0.03 / self.made.rate_hz, soft * 3 * abs(press - self._down()))
+            control.target[2] -= min(0.03 / self.made.rate_hz, soft * 1.5 * abs(press - self._down()))
             control.tick()
             if self._down() > 0.85 * press:
                 break

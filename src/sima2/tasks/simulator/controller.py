@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.tasks.simulator.physics import ARM, OPEN_M, World, engine
+from sima2.tasks.simulator.physics import ARM, World, engine
 from sima2.tasks.simulator.recording import Recording, Stage
 
 Reals = NDArray[np.float64]
@@ -20,8 +20,6 @@ _DAMPING: Final = 0.02
 _POSTURE: Final = 0.05
 _LEASH: Final = 0.03
 """m by which the target may lead the hand: more would wind up against what does not give."""
-_FINGERS: Final = 0.11
-"""m/s at which the fingers' target moves."""
 _SQUEEZE: Final = 0.03
 """m by which the width's target may lead the width."""
 HOME: Final = np.array([0.36, 0.0, 0.30])
@@ -49,7 +47,9 @@ class Controller:
         """m, where the hand shall be."""
         self.yaw = 0.0
         """rad, of the hand about the vertical."""
-        self.width = OPEN_M
+        self.open_m = world.scenario.arm.stroke_m
+        """m between the open fingers."""
+        self.width = self.open_m
         self.force = 20.0
         """N, limit of the grip."""
         self.weak = 1.0
@@ -81,7 +81,7 @@ class Controller:
         before = self._q.copy()
         for _ in range(2):
             self._solve()
-        step = _FINGERS / self.rate
+        step = world.scenario.arm.finger_m_s / self.rate
         if self.width > self._width:
             # what squeezed lets go at once
             self._width = max(self._width, min(self.width, world.width - 0.002))
@@ -153,13 +153,19 @@ class Controller:
                 return why
         return ""
 
+    def closing_s(self) -> float:
+        """s that the fingers take over their whole stroke."""
+        arm = self.world.scenario.arm
+        return arm.stroke_m / arm.finger_m_s
+
     def halt(self) -> None:
         """From here on the hand shall stay where it is."""
         self.target = self.world.hand
 
-    def finger(self, width: float, seconds: float) -> None:
-        """Move the fingers until they arrive or are stopped, ``seconds`` at most."""
+    def finger(self, width: float) -> None:
+        """Move the fingers until they arrive, or for a little longer than that takes where they are stopped."""
         self.width = width
+        seconds = 0.3 + self.closing_s()
         for _ in range(max(2, math.ceil(seconds * self.rate))):
             self.tick()
             if abs(self.world.width - width) < 0.002:

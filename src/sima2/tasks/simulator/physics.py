@@ -17,8 +17,6 @@ Reals = NDArray[np.float64]
 ARM: Final = 7
 """Joints of the arm."""
 _HAND: Final = ("hand", "finger_left", "finger_right")
-OPEN_M: Final = 0.094
-"""m between the open fingers."""
 
 
 @functools.cache
@@ -62,6 +60,8 @@ class World:
         """N on each free object, mean of the last period."""
         self.grip = 0.0
         """N, what both fingers press with, mean of the last period."""
+        self.drag: tuple[str, Reals] | None = None
+        """A free body that someone moves along the table, and at which velocity, m/s."""
         self._geom_body = np.array(self.model.geom_bodyid)
         self._hand = [self.body[name] for name in _HAND]
 
@@ -95,6 +95,8 @@ class World:
         place = np.append(np.arange(ARM), self.grip_actuator)
         for k in range(steps):
             ctrl[place] = begin + rise * (k + 1)
+            if self.drag is not None:
+                self._dragged(*self.drag)
             mj.mj_step(model, data)
             mj.mj_rnePostConstraint(model, data)
             outside = data.cfrc_ext[:, 3:]
@@ -152,6 +154,12 @@ class World:
         """An outside push: a free body suddenly moves at that velocity, m/s."""
         start = int(self.model.joint(body).dofadr[0])
         self.data.qvel[start : start + 2] += velocity[:2]
+
+    def _dragged(self, body: str, velocity: Reals) -> None:
+        """Held upright from outside and moved along the table."""
+        start = int(self.model.joint(body).dofadr[0])
+        self.data.qvel[start : start + 2] = velocity[:2]
+        self.data.qvel[start + 3 : start + 6] = 0.0
 
     def unlock(self) -> None:
         """The drawer's rail gives way."""

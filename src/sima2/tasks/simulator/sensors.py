@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import COLUMNS, Recording
-from sima2.tasks.simulator.settings import SimulatorSettings
+from sima2.tasks.simulator.settings import SimulatorSettings, drawn
 
 Reals = NDArray[np.float64]
 
@@ -37,6 +37,9 @@ def sensed(recording: Recording, world: World, rng: np.random.Generator, setting
     }
     pose = np.stack(recording.bodies)
     unseen = _burst(world, rng, settings, t)
+    # a late pose is that of an earlier frame
+    late = np.maximum(np.arange(t) - round(drawn(settings.pose_delay_s, float(rng.random())) / world.period), 0)
+    pose = pose[late]
     for slot, (body, name) in enumerate(world.scenario.names.items()):
         place = pose[:, slot, :3] + noise.scale * noise.object_m * rng.standard_normal((t, 3))
         turn = _unit(pose[:, slot, 3:] + noise.scale * 0.5 * noise.object_rad * rng.standard_normal((t, 4)))
@@ -69,7 +72,8 @@ def _burst(world: World, rng: np.random.Generator, settings: SimulatorSettings, 
     if happens > settings.values.dropouts:
         return "", slice(0, 0)
     first = int(start * t)
-    return names[int(which * len(names))], slice(first, first + int((0.1 + 0.5 * seconds) / world.period))
+    lasting = drawn(settings.dropout_s, float(seconds))
+    return names[int(which * len(names))], slice(first, first + int(lasting / world.period))
 
 
 def _quaternions(turn: Reals) -> Reals:

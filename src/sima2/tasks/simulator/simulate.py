@@ -27,13 +27,13 @@ from sima2.tasks.simulator.recording import COLUMNS, Recording
 from sima2.tasks.simulator.scenario import Scenario, draw_scenario
 from sima2.tasks.simulator.scripts import play
 from sima2.tasks.simulator.sensors import sensed
-from sima2.tasks.simulator.settings import SimulatorSettings, check_simulated
+from sima2.tasks.simulator.settings import SimulatorSettings, check_simulated, drawn
 from sima2.tasks.simulator.task_sensor import goal_of, reached
 from sima2.tasks.synthetic import Generated
 
 Reals = NDArray[np.float64]
 
-SIMULATOR_VERSION: Final = "1"
+SIMULATOR_VERSION: Final = "2"
 """Changes whenever the same plan would give other bytes on the same release of MuJoCo."""
 DEFAULT_SIMULATOR: Final = SimulatorSettings()
 _EVENT_KINDS: Final = ("failure", "impact", "recovery_start", "recovery_end")
@@ -95,7 +95,7 @@ def _episode(row: Mapping[str, Any], settings: SimulatorSettings) -> _Episode:
         episode_id=row["episode_id"],
         family=row["family"],
         robot="arm7_sim",
-        policy=POLICIES[int(made.speed > 0.5 * sum(settings.speed))],
+        policy=POLICIES[int(made.speed > drawn(settings.speed, 0.5))],
         session=SESSIONS[int(rng.integers(len(SESSIONS)))],
         instruction=made.family.instruction,
         goal=goal_of(world),
