@@ -143,6 +143,49 @@ def test_truth_is_gap_free_and_of_the_vocabulary(family: str) -> None:
         assert set(mine.object) <= {"", *got.batch.objects[episode]}
 
 
+@pytest.mark.parametrize("family", SIMULATED)
+def test_segments_last_long_enough_at_an_odd_rate_and_show_what_they_say(family: str) -> None:
+    rate = 25.0
+    settings = replace(EXACT, rates_hz=(rate,), pause=0.4, errand=0.3, outside_push=0.3)
+    got = simulate(rollouts_plan(family, count=6, seed=4), settings)
+    hand, width = got.batch.arm.ee_position, got.batch.arm.gripper_width
+    assert hand is not None
+    assert width is not None
+    first = dict(zip(got.batch.episodes.episode_id, got.batch.offset.tolist()))
+    for row in got.truth.segments.rows():
+        own = slice(first[row["episode_id"]] + row["start_frame"], first[row["episode_id"]] + row["end_frame"])
+        moved = np.sqrt(np.square(np.diff(hand[own], axis=0)).sum(axis=1)) * rate
+        moved = np.maximum(moved, np.abs(np.diff(width[own])) * rate)
+        assert len(moved) + 1 >= 0.1 * rate
+        if row["label"] == "transport":
+            assert np.ptp(hand[own], axis=0).max() > 0.01
+        if row["label"] in ("approach", "retreat"):
+            still = "".join("s" if each < 0.01 else "m" for each in moved.tolist())
+            assert "s" * int(0.5 * rate + 1) not in still
+        if row["label"] == "idle":
+            assert len(moved) + 1 >= 0.5 * rate - 1
+
+
+def test_a_wipe_lasts_until_the_tool_is_lifted_off() -> None:
+    got = made("wipe_surface", "success", count=3)
+    label, force = got.truth.frames.label, got.batch.arm.contact_force
+    assert force is not None
+    after = np.flatnonzero((label[:-1] == LABELS.index("wipe")) & (label[1:] == LABELS.index("lift"))) + 1
+    assert len(after) == 3
+    assert force[after].max() < 0.5
+
+
+def test_a_load_lost_aloft_is_dropped_and_one_left_where_it_lies_has_slipped() -> None:
+    for family, mode, reason in (
+        ("pick_and_place", "drop_en_route", "drop"),
+        ("wipe_surface", "tool_loss", "gripper_slip"),
+    ):
+        segments = made(family, "failure", mode).truth.segments
+        slips = [row for row in segments.rows() if row["label"] == "slip"]
+        assert slips
+        assert {row["failure_reason"] for row in slips} == {reason}
+
+
 def test_failed_segments_have_a_reason_and_others_none() -> None:
     segments = simulate(rollouts_plan("dish_place", count=8, seed=3)).truth.segments
     failed = segments.outcome.isin("failure", "retry")

@@ -210,7 +210,11 @@ def errand(skills: Skills) -> None:
     made = skills.made
     if not skills.pick("parcel", force=25.0) or skills.lift("parcel", 0.18):
         return
-    spot = free_spot(skills.located("parcel"), float(skills.rng.uniform(0.0, 0.05))) + up(0.026)
+    standing = skills.located("")
+    if made.family.skeleton == "drawer":
+        # where the open drawer is, and the hand that opens it
+        standing |= {f"way {k}": standing["cabinet"] - [0.16 + 0.06 * k, 0.0, 0.0] for k in range(4)}
+    spot = free_spot(standing, float(skills.rng.uniform(0.0, 0.05))) + up(0.026)
     if not skills.carry("parcel", spot, float(skills.world.hand[2])):
         skills.lower("parcel", spot)
         skills.open("parcel")

@@ -23,7 +23,7 @@ _SECTORS = np.radians([-48.0, -24.0, 0.0, 24.0, 48.0])
 _REACH = (0.38, 0.48)
 """m from the robot's axis."""
 _FIXED = ("target", "bin_a", "bin_b")
-_ROOM = 0.15
+_ROOM = 0.16
 """m between the middles of a fixed body, 0.08 to its edge, and of one to be grasped: half an open hand more."""
 _ROUND = ("cup", "can", "tube", "bowl", "jar", "mug")
 """Shapes that are cylinders; others are boxes."""
@@ -194,11 +194,13 @@ def _order(rng: np.random.Generator, bins: bool) -> list[int]:
 
 
 def free_spot(taken: Mapping[str, Reals], further: float = 0.0) -> Reals:
-    """Of a grid on the table, the spot farthest from all that is taken; ``further`` m nearer to the robot."""
+    """Of a grid on the table, the spot farthest from the edges of all that is taken; ``further`` m nearer."""
+    wide = np.array([0.06 if body in _FIXED else 0.0 for body in taken])
     places = np.stack(list(taken.values()))[:, :2]
     bearing, reach = np.meshgrid(np.linspace(-0.9, 0.9, 13), np.linspace(*_REACH, 3) - further)
     spots = np.stack([reach * np.cos(bearing), reach * np.sin(bearing)], axis=-1).reshape(-1, 2)
-    gap = np.sqrt(np.square(spots[:, None] - places[None]).sum(axis=2)).min(axis=1)
+    gap = np.sqrt(np.square(spots[:, None] - places[None]).sum(axis=2)) - wide
+    gap = gap.min(axis=1)
     best = spots[int(np.argmax(gap))]
     return np.array([best[0], best[1], 0.0])
 

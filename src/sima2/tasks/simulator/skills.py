@@ -84,7 +84,7 @@ class Skills:
 
     def approach(self, body: str, *, bias: Reals | None = None, until_hit: bool = False) -> tuple[str, float]:
         """Over the body, then down to where the fingers may close; the reason it ended and the width there."""
-        control, world = self.control, self.world
+        control, world, until = self.control, self.world, self.hit if until_hit else None
         control.begin("approach", body)
         spot, yaw, width = self.graspable(body)
         control.width = self._opening(body, width)
@@ -92,7 +92,9 @@ class Skills:
         above = spot + up(float(self.rng.uniform(0.08, 0.12)))
         if control.target[2] < above[2] - 0.02:
             control.move(np.array([*control.target[:2], above[2] + 0.03]))
-        control.move(above, yaw=yaw)
+        why = control.move(above, yaw=yaw, until=until)
+        if why:
+            return why, width
         if self.sometimes():
             self._linger("approach", body)
         if self.sometimes():  # a second look that nothing called for
@@ -106,7 +108,7 @@ class Skills:
             spot = spot + beside
             control.width = self._opening(body, width)
             control.move(spot + up(above[2] - spot[2]), yaw=yaw)
-        why = control.move(spot, speed=0.6 * self.made.speed, until=self.hit if until_hit else None)
+        why = control.move(spot, speed=0.6 * self.made.speed, until=until)
         if not until_hit:
             control.wait(2.0 / self.made.rate_hz)
         return why, width if body != "parcel" else min(width, world.width)
