@@ -16,7 +16,7 @@ from sima2.errors import MissingExtraError, UnknownNameError, UsageError
 from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES
-from sima2.tasks.plan import mix_plan, rollouts_plan
+from sima2.tasks.plan import MixSettings, mix_plan, rollouts_plan
 from sima2.tasks.settings import PhysicsSettings, SensorNoise
 from sima2.tasks.simulator import LEFT_OUT, SIMULATED, ArmRanges, SimulatorSettings, simulate
 from sima2.tasks.simulator.settings import Spans, drawn
@@ -184,6 +184,70 @@ def test_a_load_lost_aloft_is_dropped_and_one_left_where_it_lies_has_slipped() -
         slips = [row for row in segments.rows() if row["label"] == "slip"]
         assert slips
         assert {row["failure_reason"] for row in slips} == {reason}
+
+
+def strange(family: str, template: str = "success", count: int = 6) -> Generated:
+    mixes = MixSettings(hardening_ood=1.0)
+    return simulate(rollouts_plan(family, template=template, count=count, seed=4, settings=mixes), EXACT)
+
+
+@pytest.mark.parametrize("family", ["drawer_open", "pick_and_place", "tool_change"])
+def test_what_is_out_of_distribution_shows_in_the_physics_where_truth_says_so(family: str) -> None:
+    got, usual = strange(family), made(family, "success", count=6, seed=4)
+    hand, calm = got.batch.arm.ee_position, usual.batch.arm.ee_position
+    assert hand is not None
+    assert calm is not None
+    sources = got.truth.episodes.ood_source
+    assert {"visual", "kinematic", "temporal"} >= set(sources) != {""}
+    assert not got.outcome.nominal.any()
+    for episode, source in enumerate(sources):
+        own = frames(got.batch, episode)
+        ood = got.truth.frames.ood[own]
+        speed = np.sqrt(np.square(np.diff(hand[own], axis=0)).sum(axis=1)) * 30.0
+        usual_speed = np.sqrt(np.square(np.diff(calm[frames(usual.batch, episode)], axis=0)).sum(axis=1)) * 30.0
+        assert ood.all() == (source == "visual")
+        assert ood.any() == bool(source)
+        if source == "kinematic":
+            assert speed[ood[1:]].max() > 1.5 * usual_speed.max()
+        if source == "temporal":
+            assert speed[ood[1:]].max() < usual_speed.max()
+            assert ood.sum() > 30.0
+        if source:
+            assert got.truth.frames.novelty[own][ood].min() >= 5.0
+
+
+def test_an_object_never_seen_is_of_another_shape_size_and_look() -> None:
+    got = simulate(
+        rollouts_plan("pick_and_place", template="success", count=3, seed=1, settings=MixSettings(hardening_ood=1.0)),
+        EXACT,
+    )
+    alien = got.truth.episodes.ood_source.tolist().index("visual")
+    ordinary = simulate(rollouts_plan("pick_and_place", template="success", count=3, seed=1), EXACT)
+    label = [part.truth.frames.label[frames(part.batch, alien)] for part in (got, ordinary)]
+    width, look = [], []
+    for part, mine in zip((got, ordinary), label, strict=True):
+        assert part.batch.arm.gripper_width is not None
+        assert part.batch.embedding is not None
+        own = frames(part.batch, alien)
+        width.append(np.median(part.batch.arm.gripper_width[own][mine == LABELS.index("transport")]))
+        look.append(np.median(part.batch.embedding[own], axis=0))
+    assert width[0] > 1.15 * width[1]
+    assert np.abs(look[0] - look[1]).max() > 0.2
+
+
+def test_a_tool_change_starts_with_one_tool_in_the_hand_and_ends_with_the_other() -> None:
+    got = made("tool_change", "success", count=3)
+    position, hand = got.batch.object_position, got.batch.arm.ee_position
+    assert position is not None
+    assert hand is not None
+    for episode, names in enumerate(got.batch.objects):
+        own = frames(got.batch, episode)
+        goal = got.batch.episodes.goal[episode]
+        assert goal is not None
+        assert (goal.relation, goal.target) == ("held", "tool_dock")
+        gap = np.sqrt(np.square(position[own] - hand[own][:, None]).sum(axis=2))
+        assert gap[0, names.index("old_tool")] < 0.03 < gap[-1, names.index("old_tool")]
+        assert gap[-1, names.index(goal.object)] < 0.03 < gap[0, names.index(goal.object)]
 
 
 def test_failed_segments_have_a_reason_and_others_none() -> None:

@@ -69,7 +69,7 @@ class Carry:
             spot = spot + self._aside(skills.draw(skills.settings.faults.aside_m))
         height = float(world.hand[2])
         if fault in _DROPS:
-            if self._drop(spot, height):
+            if drop(skills, "item", spot, height):
                 return "lost"
         else:
             bump = skills.draw(skills.settings.faults.bump_speed) if fault in _BUMPS else 1.0
@@ -103,36 +103,6 @@ class Carry:
             return ""
         stage.reason = "unstable" if fault == "unstable_place" else "misplaced"
         return "placed"
-
-    def _drop(self, spot: Reals, height: float) -> bool:
-        """Carry on while the grip opens for a moment, or leaks until nothing holds."""
-        skills, control = self.skills, self.skills.control
-        control.begin("transport", "item")
-        goal = skills.over("item", spot)
-        goal[2] = height
-        way = goal - control.target
-        begin = control.target.copy()
-        share = float(skills.rng.uniform(0.1, 0.45))
-        leak = bool(skills.rng.random() < 0.5)
-        share *= 0.5 if leak else 1.0
-        inside = float((self.world.hand - self.world.where("item"))[2])
-        frame = [0]
-        rate, faults = self.made.rate_hz, skills.settings.faults
-        fades, gapes = skills.draw(faults.leak_per_s), skills.draw(faults.open_s)
-
-        def fault() -> str:
-            gone = float((control.target - begin) @ way / (way @ way))
-            if gone > share or frame[0]:
-                frame[0] += 1
-                late = frame[0] / rate
-                if leak:
-                    control.weak = float(np.exp(-fades * late))
-                else:
-                    control.width = control.open_m if late < gapes else -0.02
-            fallen = float((self.world.hand - self.world.where("item"))[2]) - inside > 0.012
-            return skills.lost() and ("lost" if fallen else "")
-
-        return bool(control.move(goal, until=fault) or control.wait(1.0, until=fault))
 
     def recover(self, state: str, mode: str, strategy: str) -> str:
         """Put the failure right; what is still left behind."""
@@ -220,3 +190,34 @@ def errand(skills: Skills) -> None:
         skills.open("parcel")
     skills.leave()
     skills.world.held = "drawer" if made.family.skeleton == "drawer" else "item"
+
+
+def drop(skills: Skills, body: str, spot: Reals, height: float) -> bool:
+    """Carry on while the grip opens for a moment, or leaks until nothing holds."""
+    control, world = skills.control, skills.world
+    control.begin("transport", body)
+    goal = skills.over(body, spot)
+    goal[2] = height
+    way = goal - control.target
+    begin = control.target.copy()
+    share = float(skills.rng.uniform(0.1, 0.45))
+    leak = bool(skills.rng.random() < 0.5)
+    share *= 0.5 if leak else 1.0
+    inside = float((world.hand - world.where(body))[2])
+    frame = [0]
+    rate, faults = skills.made.rate_hz, skills.settings.faults
+    fades, gapes = skills.draw(faults.leak_per_s), skills.draw(faults.open_s)
+
+    def fault() -> str:
+        gone = float((control.target - begin) @ way / (way @ way))
+        if gone > share or frame[0]:
+            frame[0] += 1
+            late = frame[0] / rate
+            if leak:
+                control.weak = float(np.exp(-fades * late))
+            else:
+                control.width = control.open_m if late < gapes else -0.02
+        fallen = float((world.hand - world.where(body))[2]) - inside > 0.012
+        return skills.lost() and ("lost" if fallen else "")
+
+    return bool(control.move(goal, until=fault) or control.wait(1.0, until=fault))

@@ -50,7 +50,7 @@ class World:
         self.grip_actuator = int(self.model.actuator("grip").id)
         self.drawer_qpos = int(self.model.joint("rail").qposadr[0]) if "drawer" in self.body else -1
         self.period = 1.0 / made.rate_hz
-        self.held = "drawer" if self.drawer_qpos >= 0 else "item"
+        self.held = next(name for name in ("drawer", "old", "item") if name in self.body)
         """Body the hand means to hold; what is free counts as part of the hand, what has a rail pulls on it."""
         self.touch = np.zeros((len(self.body),) * 2, np.bool_)
         """Which bodies touched during the last period."""
@@ -68,7 +68,7 @@ class World:
     @property
     def movable(self) -> tuple[str, ...]:
         """Bodies that are free."""
-        return tuple(name for name in ("item", "parcel", "vase") if name in self.body)
+        return tuple(name for name in ("item", "old", "parcel", "vase") if name in self.body)
 
     def start(self, q: Reals, width: float) -> None:
         """Put the arm there, at rest."""

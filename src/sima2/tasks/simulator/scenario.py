@@ -31,6 +31,11 @@ _DEPTH = 0.044
 """m, extent of a box along the fingers' breadth."""
 VASE_RADIUS = 0.024
 VASE_HEIGHT = 0.12
+HOME = np.array([0.36, 0.0, 0.30])
+"""m, where the hand rests."""
+OLD_HALF = 0.026
+"""m, half the height of the tool that is in the hand at first."""
+OLD_KG = 0.15
 _ALIEN_SIZE = (1.3, 1.6)
 """Factors on breadth and height of an object of a kind never seen."""
 _ALIEN_MASS = 2.5
@@ -154,7 +159,9 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
         slots = dict(zip(("parcel", "vase"), sides, strict=True))
     else:
         bodies = ["item", "bin_a", "bin_b"] if family.name == "sort_objects" else ["item", "target"]
-        made.names = dict(zip(bodies, (made.geometry.name, *family.names), strict=False)) | others
+        held = ["old"] if family.skeleton == "exchange" else []
+        made.names = dict(zip(bodies + held, (made.geometry.name, *family.names), strict=False)) | others
+        made.place |= {body: HOME - [0.0, 0.0, OLD_HALF] for body in held}
         slots = dict(zip((*bodies, "parcel", "vase"), order, strict=False))
     while True:
         made.place |= {body: _spot(slot, rng) for body, slot in slots.items()}
@@ -241,7 +248,7 @@ def scene_of(made: Scenario) -> str:
             _set(actuator, **{key: float(actuator.get(key, "0")) * by for key, by in scale.items()})
     _shape(made, geoms, drawer)
     for name, foot in made.place.items():
-        lift = {"item": made.half_height, "parcel": 0.025, "vase": 0.5 * VASE_HEIGHT}.get(name, 0.0)
+        lift = {"item": made.half_height, "old": OLD_HALF, "parcel": 0.025, "vase": 0.5 * VASE_HEIGHT}.get(name, 0.0)
         half = 0.5 * made.yaw.get(name, 0.0)
         _set(bodies[name], pos=foot + np.array([0.0, 0.0, lift]), quat=[math.cos(half), 0, 0, math.sin(half)])
     if drawer:
@@ -254,7 +261,7 @@ def scene_of(made: Scenario) -> str:
 def _shape(made: Scenario, geoms: Mapping[str, Xml.Element], drawer: bool) -> None:
     """Size, mass and friction of what is held; friction on both geoms, for the larger of the two counts."""
     own = geoms["handle" if drawer else "item"]
-    pads = [geoms["pad_left"], geoms["pad_right"], own]
+    pads = [geoms["pad_left"], geoms["pad_right"], geoms["old"], own]
     for geom in pads:
         _set(geom, friction=[made.friction, 0.01, 0.003])
     half = 0.5 * made.width

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.tasks.simulator.controller import HOME, Controller, up
+from sima2.tasks.simulator.controller import Controller, up
 from sima2.tasks.simulator.physics import World, engine
 from sima2.tasks.simulator.recording import Stage
-from sima2.tasks.simulator.scenario import Scenario
+from sima2.tasks.simulator.scenario import HOME, OLD_KG, Scenario
 from sima2.tasks.simulator.settings import SimulatorSettings, Spans, drawn
 
 Reals = NDArray[np.float64]
@@ -44,7 +44,7 @@ class Skills:
     def _needed_grip(self) -> float:
         """N: twice what friction needs to carry, pull or wipe."""
         load = {"drawer": 15.0 + 2.0 * self.made.mass, "wipe": 20.0}.get(self.made.family.skeleton, 0.0)
-        load = load or 12.0 * self.made.mass
+        load = load or 12.0 * (max(self.made.mass, OLD_KG) if "old" in self.made.place else self.made.mass)
         return float(np.clip(2.0 * load / (2.0 * self.made.friction), 6.0, _STRONG))
 
     # what the robot notices
