@@ -156,6 +156,8 @@ class Sima2Client:
         column_map: a TOML file that says which columns are what, for ``dataset``; guessed from names otherwise.
         outcomes: a file keyed by ``episode_index``, for ``dataset``.
         rate_hz: control rate of made rollouts, in Hz.
+        simulator: the simulated cell, for ``mujoco``: ``SimulatorSettings`` of ``sima2.tasks.simulator``, or its
+            preset ``LEFT_OUT``; it says the control rates too. By default the usual cell at ``rate_hz``.
 
     Raises:
         UnknownNameError: for an unknown backend, naming the valid ones.
@@ -171,6 +173,7 @@ class Sima2Client:
     column_map: Path | str | None = None
     outcomes: Path | str | None = None
     rate_hz: float = 20.0
+    simulator: SimulatorSettings | None = None
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
@@ -181,6 +184,8 @@ class Sima2Client:
             raise UsageError("a recorded source needs the path of its data set (--path)")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
             raise UsageError(f"seed is {self.seed!r}, it must be a whole number from 0 to 2**63 - 1")
+        if self.simulator is not None and self.backend != "mujoco":
+            raise UsageError(f"simulator settings say nothing to the {self.backend} backend: use backend='mujoco'")
         if self.rate_hz <= 0:
             raise UsageError(f"a control rate of {self.rate_hz} Hz is not positive")
 
@@ -264,7 +269,7 @@ class Sima2Client:
     def _cell(self) -> SimulatorSettings:
         from sima2.tasks.simulator import SimulatorSettings
 
-        return SimulatorSettings(rates_hz=(self.rate_hz,))
+        return self.simulator or SimulatorSettings(rates_hz=(self.rate_hz,))
 
     def _physics(self) -> PhysicsSettings:
         from sima2.tasks.settings import PhysicsSettings

@@ -96,6 +96,11 @@ def count(
 
 def matches(predicted: Sequence[Span], actual: Sequence[Span], least: float) -> list[int]:
     """Which predicted spans overlap a true one of their label, each matched once, by at least a share of the union."""
+    return [k for k, _ in pairs(predicted, actual, least)]
+
+
+def pairs(predicted: Sequence[Span], actual: Sequence[Span], least: float) -> list[tuple[int, int]]:
+    """Indices of predicted spans and of the true ones they match."""
     used = [False] * len(actual)
     found = []
     for k, (label, start, stop) in enumerate(predicted):
@@ -109,7 +114,7 @@ def matches(predicted: Sequence[Span], actual: Sequence[Span], least: float) -> 
                 best, where = share, i
         if where >= 0 and best >= least and not used[where]:
             used[where] = True
-            found.append(k)
+            found.append((k, where))
     return found
 
 

@@ -149,21 +149,23 @@ def learned_oracle(batch: RolloutBatch, truth: Sequence[Track]) -> Oracle:
     except ImportError as error:
         raise MissingExtraError("the learned oracle (scikit-learn)", "dev") from error
     known = {track.key: track for track in truth}
-    rows, target = [], []
+    rows, target, weight = [], [], []
     for arm in batch.manipulators:
         seen = windows(batch, arm)
         for i, name in enumerate(batch.episodes.episode_id):
             track = known.get((name, arm))
             if track is not None:
                 rows.append(seen[batch.offset[i] : batch.offset[i] + track.frames])
+                # a second counts the same at every rate
+                weight += [1.0 / track.rate_hz] * track.frames
                 target += [LABELS.index(piece.label) for piece in track.pieces for _ in range(piece.start, piece.stop)]
-    x, y = np.concatenate(rows), np.array(target)
+    x, y, w = np.concatenate(rows), np.array(target), np.array(weight)
     kept = np.linspace(0, len(x) - 1, min(len(x), ORACLE_FRAMES)).astype(np.int64)
     trees = HistGradientBoostingClassifier(
         max_iter=40, learning_rate=0.2, max_leaf_nodes=15, l2_regularization=1.0, early_stopping=False, random_state=0
     )
     with threadpool_limits(1):
-        trees.fit(x[kept], y[kept])
+        trees.fit(x[kept], y[kept], sample_weight=w[kept] / w[kept].mean())
 
     def predict(batch: RolloutBatch) -> Predictions:
         out = {}

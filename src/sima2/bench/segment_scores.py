@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -13,7 +13,7 @@ import numpy as np
 
 from sima2.bench.annotations import Event, Key, Pieces, Track, failures, recoveries
 from sima2.bench.calibration import calibration
-from sima2.bench.segment_measures import Counts, count, matches
+from sima2.bench.segment_measures import Counts, count, matches, pairs
 from sima2.records.vocabulary import ANOMALIES, LABELS
 
 BOUNDARY_S: Final = 0.15
@@ -22,6 +22,8 @@ EVENT_S: Final = 0.5
 """A failure within so much of a true one counts."""
 FOUND: Final = 0.1
 """Intersection over union from which a recovery or an anomaly counts as found, as for F1@10."""
+SAME: Final = 0.5
+"""Intersection over union from which two segments are the same one, as for F1@50."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Score:
     recoveries: Found
     reasons: tuple[tuple[str, str], ...]
     """True and predicted reason of each failure; ``none`` where the other side has no event."""
+    outcomes: tuple[tuple[str, str], ...]
+    """True and predicted outcome of each segment whose label and span were found."""
     failure_late_s: tuple[float, ...]
     """How much later than meant each matched failure was told, s."""
     sure: tuple[tuple[str, float, bool], ...]
@@ -89,6 +93,7 @@ def score(track: Track, predicted: Pieces) -> Score:
         failures=found,
         recoveries=Found(len(matches(maneuvers, meant, FOUND)), len(maneuvers), len(meant)),
         reasons=paired,
+        outcomes=tuple((actual[i].outcome, predicted[k].outcome) for k, i in pairs(spans, true, SAME)),
         failure_late_s=tuple(frames / track.rate_hz for frames in late),
         sure=tuple((p.label, p.confidence, ok) for p, ok in zip(predicted, right) if p.label != "unknown"),
         anomalies=tuple((p.confidence, i in hit) for i, p in enumerate(predicted) if p.label in ANOMALIES),
@@ -153,10 +158,19 @@ def reliability(scored: Sequence[Score]) -> dict[str, Any]:
     return {"all": _calibration(rows), **{name: _calibration(mine) for name, mine in by_label.items() if mine}}
 
 
+def outcomes(scored: Sequence[Score]) -> dict[str, dict[str, int]]:
+    """How often each true outcome of a segment was told as each other, over the segments that were found."""
+    return _table(pair for s in scored for pair in s.outcomes)
+
+
 def reasons(scored: Sequence[Score]) -> dict[str, dict[str, int]]:
     """How often each true reason was told as each other; ``none`` on either side is a missed or a false event."""
+    return _table(pair for s in scored for pair in s.reasons)
+
+
+def _table(confused: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
     table: dict[str, dict[str, int]] = {}
-    for (true, told), n in sorted(Counter(pair for s in scored for pair in s.reasons).items()):
+    for (true, told), n in sorted(Counter(confused).items()):
         table.setdefault(true, {})[told] = n
     return table
 
@@ -203,17 +217,17 @@ def _paired(
     """Events matched one to one in order of time, their reasons side by side, and how many frames late each was."""
     a, b = sorted(predicted), sorted(actual)
     i = j = hits = 0
-    pairs: list[tuple[str, str]] = []
+    reasons: list[tuple[str, str]] = []
     late: list[int] = []
     while i < len(a) or j < len(b):
         if i < len(a) and j < len(b) and abs(a[i].frame - b[j].frame) <= tolerance:
-            pairs.append((b[j].reason or "unnamed", a[i].reason or "unnamed"))
+            reasons.append((b[j].reason or "unnamed", a[i].reason or "unnamed"))
             late.append(a[i].frame - b[j].frame)
             hits, i, j = hits + 1, i + 1, j + 1
         elif j == len(b) or (i < len(a) and a[i].frame < b[j].frame):
-            pairs.append(("none", a[i].reason or "unnamed"))
+            reasons.append(("none", a[i].reason or "unnamed"))
             i += 1
         else:
-            pairs.append((b[j].reason or "unnamed", "none"))
+            reasons.append((b[j].reason or "unnamed", "none"))
             j += 1
-    return Found(hits, len(a), len(b)), tuple(pairs), late
+    return Found(hits, len(a), len(b)), tuple(reasons), late

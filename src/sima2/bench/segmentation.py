@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -16,10 +16,13 @@ from sima2.bench import segment_rivals as rivals
 from sima2.bench.annotations import Track, pieces_of, tracks
 from sima2.bench.mocap import FOLDER, boundaries_of_people
 from sima2.bench.segment_page import page as page
-from sima2.bench.segment_scores import BOUNDARY_S, Score, reasons, reliability, scores, segmental, summary
+from sima2.bench.segment_scores import BOUNDARY_S, Score, outcomes, reasons, reliability, scores, segmental, summary
 from sima2.errors import MissingExtraError, UsageError
 from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, SCENE_CHANNELS, RolloutBatch
 from sima2.segmentation_engine import SegmentationEngine
+
+if TYPE_CHECKING:
+    from sima2.tasks.simulator import SimulatorSettings
 
 _FORCES: Final = ("grip_force", "contact_force", "joint_torque", "effort_proxy")
 _JOINTS: Final = ("joint_position", "joint_velocity", "gripper_width", "gripper_opening")
@@ -47,12 +50,17 @@ class LabelledSource:
     rate_hz: float = 20.0
     most: int | None = None
     """Episodes of each family at most, where they are dear."""
+    simulator: str = ""
+    """For ``mujoco``: whether the cell is the ``usual`` one at all its rates, or with all parameters ``left_out``."""
+    taught_by: str = ""
+    """Name of the source whose labels rivals learn as well, to see what of them carries over."""
 
 
 SOURCES: Final = (
     LabelledSource("synthetic", "synthetic"),
     LabelledSource("synthetic_50_hz", "synthetic", rate_hz=50.0, most=20),
-    LabelledSource("mujoco", "mujoco", most=12),
+    LabelledSource("mujoco", "mujoco", most=12, simulator="usual"),
+    LabelledSource("mujoco_left_out", "mujoco", most=12, simulator="left_out", taught_by="mujoco"),
 )
 
 TARGETS: Final[Mapping[str, tuple[float, str]]] = {
@@ -73,13 +81,17 @@ TARGETS: Final[Mapping[str, tuple[float, str]]] = {
 """Of every source."""
 SHOWN: Final[Mapping[str, str]] = {
     "f1_50": "F1@50",
+    "f1_25": "F1@25",
+    "f1_10": "F1@10",
     "edit": "edit",
     "frame_accuracy": "accuracy",
     "boundary_f1": "boundaries",
     "failure_precision": "failures precision",
     "failure_recall": "recall",
+    "failure_time_error_s": "failures off by s",
     "recovery_precision": "recoveries precision",
     "recovery_recall": "recall",
+    "anomaly_average_precision": "anomalies average precision",
     "calibration_error": "calibration error",
     "unknown_share": "unknown",
 }
@@ -109,19 +121,26 @@ def run(
         sources: where labelled rollouts come from; one that this installation lacks is reported as not available.
         mocap: folder of the recordings that people marked; skipped where absent.
         learned: judge the rivals that learn too, which takes most of the time.
+
+    Rollouts of one source and seed are made once, however many sources learn from them.
     """
     if episodes < 1:
         raise UsageError(f"a bench over {episodes} episodes has nothing to judge")
     values: dict[str, Any] = {"episodes": episodes, "seed": seed, "sources": {}}
+    shelf = _Shelf(episodes, progress, {each.name: each for each in (*SOURCES, *sources)})
     for source in sources:
-        values["sources"][source.name] = _source(source, episodes, seed, progress, learned)
+        values["sources"][source.name] = _source(source, shelf, seed, progress, learned)
     progress("recordings marked by people")
     values["mocap"] = boundaries_of_people(mocap)
     values["targets"] = _targets(values)
     return values
 
 
-def read(source: LabelledSource, episodes: int, seed: int) -> tuple[RolloutBatch, list[Track]]:
+Labelled = tuple[RolloutBatch, list[Track]]
+"""Rollouts and what they truly show."""
+
+
+def read(source: LabelledSource, episodes: int, seed: int) -> Labelled:
     """Rollouts of a source and what they truly show.
 
     Raises:
@@ -130,21 +149,48 @@ def read(source: LabelledSource, episodes: int, seed: int) -> tuple[RolloutBatch
     from sima2.client import Sima2Client
 
     count = episodes if source.most is None else min(episodes, source.most)
-    opened = Sima2Client(backend=source.backend, seed=seed, rate_hz=source.rate_hz).source(episodes=count)
+    client = Sima2Client(backend=source.backend, seed=seed, rate_hz=source.rate_hz, simulator=_cell(source))
+    opened = client.source(episodes=count)
     intake = opened.read(0, opened.episodes)
     if intake.truth is None:
         raise UsageError(f"the {source.backend} backend tells no truth to be judged by")
     return intake.batch, tracks(intake.batch, intake.truth)
 
 
-def _source(source: LabelledSource, episodes: int, seed: int, progress: Progress, learned: bool) -> dict[str, Any]:
-    progress(f"{source.name}: rollouts")
+def _cell(source: LabelledSource) -> SimulatorSettings | None:
+    if not source.simulator:
+        return None
+    from sima2.tasks.simulator import LEFT_OUT, SimulatorSettings
+
+    return {"usual": SimulatorSettings(), "left_out": LEFT_OUT}[source.simulator]
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """Rollouts of a run, each made once."""
+
+    episodes: int
+    progress: Progress
+    sources: Mapping[str, LabelledSource]
+    kept: dict[tuple[str, int], Labelled] = field(default_factory=dict)
+
+    def get(self, name: str, seed: int) -> Labelled:
+        """Those of a source and seed."""
+        if (name, seed) not in self.kept:
+            self.progress(f"{name}: rollouts of seed {seed}")
+            self.kept[name, seed] = read(self.sources[name], self.episodes, seed)
+        return self.kept[name, seed]
+
+
+def _source(source: LabelledSource, shelf: _Shelf, seed: int, progress: Progress, learned: bool) -> dict[str, Any]:
     try:
-        batch, truth = read(source, episodes, seed)
-        other, labelled = read(source, episodes, seed + 1)
+        batch, truth = shelf.get(source.name, seed)
+        other, labelled = shelf.get(source.name, seed + 1)
+        teacher = shelf.get(source.taught_by, seed + 1) if source.taught_by and learned else None
     except MissingExtraError as error:
         return {"available": False, "why": str(error)}
-    return {"available": True, **judge(batch, truth, other, labelled, seed, progress, source.name, learned=learned)}
+    found = judge(batch, truth, other, labelled, seed, progress, source.name, learned=learned, teacher=teacher)
+    return {"available": True, "taught_by": source.taught_by, **found}
 
 
 def judge(
@@ -157,10 +203,15 @@ def judge(
     name: str = "",
     *,
     learned: bool = True,
+    teacher: Labelled | None = None,
 ) -> dict[str, Any]:
-    """Engine and rivals on the frames of ``batch``; ``other`` fits scales, and with its labels the learned rivals."""
+    """Engine and rivals on the frames of ``batch``; ``other`` fits scales, and with its labels the learned rivals.
+
+    ``teacher``: labelled rollouts of another generator; what learned on those is judged as well, as ``transferred``.
+    """
     by_channels: dict[str, dict[str, Any]] = {}
     oracle: dict[str, Any] = {}
+    transferred: dict[str, Any] = {}
     full: list[Score] = []
     for channels, absent in CHANNEL_SETS.items():
         progress(f"{name}: {channels}")
@@ -172,6 +223,10 @@ def judge(
         if learned:
             progress(f"{name}: {channels}, learned oracle")
             oracle[channels] = _or_why(partial(_oracle, others, labelled, judged, truth))
+        if learned and teacher is not None:
+            progress(f"{name}: {channels}, oracle that learned elsewhere")
+            taught = teacher[0].without(*absent) if absent else teacher[0]
+            transferred[channels] = _or_why(partial(_oracle, taught, teacher[1], judged, truth))
     progress(f"{name}: rivals")
     worst = sorted(full, key=_badness)
     return {
@@ -179,8 +234,10 @@ def judge(
         "families": _grouped(full, lambda s: s.track.family),
         "failure_modes": _grouped(full, lambda s: s.track.failure_mode or "none"),
         "channel_sets": by_channels,
-        "rivals": _rivals(batch, truth, other, labelled, full, seed, learned),
+        "rivals": _rivals(batch, truth, (other, labelled), teacher, full, seed, learned),
         "learned_oracle": oracle,
+        "learned_oracle_transferred": transferred,
+        "outcomes": outcomes(full),
         "failure_reasons": reasons(full),
         "calibration": reliability(full),
         "engine_frames_per_cpu_s": _speed(batch, other),
@@ -197,8 +254,8 @@ def _grouped(scored: Sequence[Score], key: Callable[[Score], str]) -> dict[str, 
 def _rivals(
     batch: RolloutBatch,
     truth: Sequence[Track],
-    other: RolloutBatch,
-    labelled: Sequence[Track],
+    own: tuple[RolloutBatch, Sequence[Track]],
+    teacher: Labelled | None,
     full: Sequence[Score],
     seed: int,
     learned: bool,
@@ -212,9 +269,13 @@ def _rivals(
     }
     out: dict[str, Any] = {name: segmental(scores(truth, pieces)) for name, pieces in labels.items()}
     if learned:
-        out["kernel_change_points"] = _or_why(
-            lambda: rivals.kernel_change_points(other, labelled, batch, truth, BOUNDARY_S)
+        out["kernel_change_points"] = _or_why(partial(rivals.kernel_change_points, *own, batch, truth, BOUNDARY_S))
+    if learned and teacher is not None:
+        out["kernel_change_points_transferred"] = _or_why(
+            partial(rivals.kernel_change_points, *teacher, batch, truth, BOUNDARY_S)
         )
+        fitted = SegmentationEngine().fit([teacher[0]])
+        out["engine_fitted_elsewhere"] = segmental(scores(truth, pieces_of(fitted.segment(batch))))
     return out
 
 
@@ -312,12 +373,15 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             out += [(f"{source}, {_words(each)}", _line(row), "") for each, row in found[kind].items()]
         for channels, row in found["learned_oracle"].items():
             out.append((f"{source}, oracle, {_words(channels)}", _line(row), ""))
+        for channels, row in found["learned_oracle_transferred"].items():
+            out.append((f"{source}, oracle taught by {found['taught_by']}, {_words(channels)}", _line(row), ""))
         for label, row in found["calibration"].items():
             line = f"{row['base_rate']:.3f} right of {row['n']}, error {row['expected_calibration_error']:.3f}"
             out.append((f"{source}, confidence, {_words(label)}", line, ""))
-        for reason, told in found["failure_reasons"].items():
-            line = ", ".join(f"{_words(each)} {n}" for each, n in told.items())
-            out.append((f"{source}, reason {_words(reason)}", line, ""))
+        for kind, confused in (("outcome", found["outcomes"]), ("reason", found["failure_reasons"])):
+            for true, told in confused.items():
+                line = ", ".join(f"{_words(each)} {n}" for each, n in told.items())
+                out.append((f"{source}, {kind} {_words(true)}", line, ""))
     mocap = values["mocap"]
     if not mocap["available"]:
         return [*out, ("mocap", "not available", mocap["why"])]

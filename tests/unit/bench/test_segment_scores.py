@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from sima2.bench.annotations import Event, Piece, Pieces, Track, failures, recoveries, shuffled
 from sima2.bench.segment_measures import Counts, boundary_hits, count, matches
-from sima2.bench.segment_scores import average_precision, reasons, reliability, score, scores, segmental, summary
+from sima2.bench.segment_scores import (
+    average_precision,
+    outcomes,
+    reasons,
+    reliability,
+    score,
+    scores,
+    segmental,
+    summary,
+)
 from sima2.records.vocabulary import LABELS
 
 SLIPPED: Pieces = (
@@ -196,3 +205,14 @@ def test_each_true_span_and_boundary_is_matched_once() -> None:
     assert boundary_hits([10, 11], [10], 3) == 1
     assert boundary_hits([10, 14], [12], 1) == 0
     assert sum((count([("a", 0, 5)], [("a", 0, 5)], tolerance=0) for _ in range(3)), Counts()).f1(50) == 100
+
+
+def test_outcomes_are_compared_where_the_segment_itself_was_found() -> None:
+    told = (
+        Piece("approach", 0, 20, "success"),
+        Piece("lift", 20, 40, "failure", "drop"),
+        Piece("slip", 40, 60, "failure", "drop"),
+        Piece("lift", 60, 80, "success"),
+    )
+    table = outcomes(scores([track(SLIPPED)], {("e", "arm"): told}))
+    assert table == {"retry": {"failure": 1}, "success": {"success": 2}}

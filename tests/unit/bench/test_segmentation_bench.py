@@ -101,6 +101,47 @@ def test_a_source_that_cannot_be_opened_is_reported_and_no_error(monkeypatch: py
     assert ("simulated", "not available", found["sources"]["simulated"]["why"]) in rows(found)
 
 
+def test_what_learned_elsewhere_is_judged_beside_the_oracle_of_the_same_generator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("ruptures")
+    made: list[tuple[str, int]] = []
+
+    def reading(source: LabelledSource, episodes: int, seed: int) -> segmentation.Labelled:
+        made.append((source.name, seed))
+        return read(source, episodes, seed)
+
+    monkeypatch.setattr(segmentation, "read", reading)
+    monkeypatch.setattr(segmentation, "CHANNEL_SETS", {"full": (), "without_force": CHANNEL_SETS["without_force"]})
+    usual = replace(SYNTHETIC, most=1)
+    other = LabelledSource("faster", "synthetic", rate_hz=50.0, most=1, taught_by="synthetic")
+    values = small(sources=(usual, other), learned=True)
+    found = values["sources"]["faster"]
+    assert set(found["learned_oracle"]) == set(found["learned_oracle_transferred"]) == {"full", "without_force"}
+    assert found["learned_oracle"]["full"] != found["learned_oracle_transferred"]["full"]
+    behind = found["learned_oracle"]["full"]["f1_50"] - found["overall"]["f1_50"]
+    assert values["targets"]["faster: f1_50_behind_oracle"]["value"] == pytest.approx(behind)
+    assert {"kernel_change_points_transferred", "engine_fitted_elsewhere"} <= set(found["rivals"])
+    assert values["sources"]["synthetic"]["learned_oracle_transferred"] == {}
+    assert any("oracle taught by synthetic" in name for name, _, _ in rows(values))
+    # each seed of each source once, though two sources learn from one of them
+    assert sorted(made) == sorted(set(made))
+
+
+def test_the_left_out_source_is_of_another_cell_than_the_usual_one() -> None:
+    pytest.importorskip("mujoco")
+    names = {each.name: each for each in SOURCES}
+    left_out = names["mujoco_left_out"]
+    assert left_out.taught_by == "mujoco"
+    rates = []
+    for source in (names["mujoco"], left_out):
+        _, truth = read(replace(source, most=1), 1, 1)
+        rates.append({min((20, 25, 30, 40, 50, 80, 100), key=lambda r: abs(r - t.rate_hz)) for t in truth})
+    assert rates[0] <= {20, 30, 50, 100}
+    assert rates[1] <= {25, 40, 80}
+
+
 def test_rows_show_each_target_and_whether_it_was_met(values: dict[str, Any]) -> None:
     table = rows(values)
     assert all(len(row) == 3 for row in table)

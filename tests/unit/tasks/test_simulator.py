@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
@@ -15,13 +16,16 @@ from sima2.errors import MissingExtraError, UnknownNameError, UsageError
 from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES
-from sima2.tasks.plan import mix_plan, rollouts_plan
+from sima2.tasks.plan import MixSettings, mix_plan, rollouts_plan
 from sima2.tasks.settings import PhysicsSettings, SensorNoise
-from sima2.tasks.simulator import SIMULATED, SimulatorSettings, simulate
+from sima2.tasks.simulator import LEFT_OUT, SIMULATED, ArmRanges, SimulatorSettings, simulate
+from sima2.tasks.simulator.settings import Spans, drawn
 from sima2.tasks.synthetic import Generated
 
 SEEN = PhysicsSettings(dropouts=0.0)
-EXACT = SimulatorSettings(noise=SensorNoise(scale=0.0), values=SEEN, rates_hz=(30.0,), pause=0.0, errand=0.0)
+EXACT = SimulatorSettings(
+    noise=SensorNoise(scale=0.0), values=SEEN, rates_hz=(30.0,), pause=0.0, errand=0.0, outside_push=0.0
+)
 
 
 @cache
@@ -139,6 +143,113 @@ def test_truth_is_gap_free_and_of_the_vocabulary(family: str) -> None:
         assert set(mine.object) <= {"", *got.batch.objects[episode]}
 
 
+@pytest.mark.parametrize("family", SIMULATED)
+def test_segments_last_long_enough_at_an_odd_rate_and_show_what_they_say(family: str) -> None:
+    rate = 25.0
+    settings = replace(EXACT, rates_hz=(rate,), pause=0.4, errand=0.3, outside_push=0.3)
+    got = simulate(rollouts_plan(family, count=6, seed=4), settings)
+    hand, width = got.batch.arm.ee_position, got.batch.arm.gripper_width
+    assert hand is not None
+    assert width is not None
+    first = dict(zip(got.batch.episodes.episode_id, got.batch.offset.tolist()))
+    for row in got.truth.segments.rows():
+        own = slice(first[row["episode_id"]] + row["start_frame"], first[row["episode_id"]] + row["end_frame"])
+        moved = np.sqrt(np.square(np.diff(hand[own], axis=0)).sum(axis=1)) * rate
+        moved = np.maximum(moved, np.abs(np.diff(width[own])) * rate)
+        assert len(moved) + 1 >= 0.1 * rate
+        if row["label"] == "transport":
+            assert np.ptp(hand[own], axis=0).max() > 0.01
+        if row["label"] in ("approach", "retreat"):
+            still = "".join("s" if each < 0.01 else "m" for each in moved.tolist())
+            assert "s" * int(0.5 * rate + 1) not in still
+        if row["label"] == "idle":
+            assert len(moved) + 1 >= 0.5 * rate - 1
+
+
+def test_a_wipe_lasts_until_the_tool_is_lifted_off() -> None:
+    got = made("wipe_surface", "success", count=3)
+    label, force = got.truth.frames.label, got.batch.arm.contact_force
+    assert force is not None
+    after = np.flatnonzero((label[:-1] == LABELS.index("wipe")) & (label[1:] == LABELS.index("lift"))) + 1
+    assert len(after) == 3
+    assert force[after].max() < 0.5
+
+
+def test_a_load_lost_aloft_is_dropped_and_one_left_where_it_lies_has_slipped() -> None:
+    for family, mode, reason in (
+        ("pick_and_place", "drop_en_route", "drop"),
+        ("wipe_surface", "tool_loss", "gripper_slip"),
+    ):
+        segments = made(family, "failure", mode).truth.segments
+        slips = [row for row in segments.rows() if row["label"] == "slip"]
+        assert slips
+        assert {row["failure_reason"] for row in slips} == {reason}
+
+
+def strange(family: str, template: str = "success", count: int = 6) -> Generated:
+    mixes = MixSettings(hardening_ood=1.0)
+    return simulate(rollouts_plan(family, template=template, count=count, seed=4, settings=mixes), EXACT)
+
+
+@pytest.mark.parametrize("family", ["drawer_open", "pick_and_place", "tool_change"])
+def test_what_is_out_of_distribution_shows_in_the_physics_where_truth_says_so(family: str) -> None:
+    got, usual = strange(family), made(family, "success", count=6, seed=4)
+    hand, calm = got.batch.arm.ee_position, usual.batch.arm.ee_position
+    assert hand is not None
+    assert calm is not None
+    sources = got.truth.episodes.ood_source
+    assert {"visual", "kinematic", "temporal"} >= set(sources) != {""}
+    assert not got.outcome.nominal.any()
+    for episode, source in enumerate(sources):
+        own = frames(got.batch, episode)
+        ood = got.truth.frames.ood[own]
+        speed = np.sqrt(np.square(np.diff(hand[own], axis=0)).sum(axis=1)) * 30.0
+        usual_speed = np.sqrt(np.square(np.diff(calm[frames(usual.batch, episode)], axis=0)).sum(axis=1)) * 30.0
+        assert ood.all() == (source == "visual")
+        assert ood.any() == bool(source)
+        if source == "kinematic":
+            assert speed[ood[1:]].max() > 1.5 * usual_speed.max()
+        if source == "temporal":
+            assert speed[ood[1:]].max() < usual_speed.max()
+            assert ood.sum() > 30.0
+        if source:
+            assert got.truth.frames.novelty[own][ood].min() >= 5.0
+
+
+def test_an_object_never_seen_is_of_another_shape_size_and_look() -> None:
+    got = simulate(
+        rollouts_plan("pick_and_place", template="success", count=3, seed=1, settings=MixSettings(hardening_ood=1.0)),
+        EXACT,
+    )
+    alien = got.truth.episodes.ood_source.tolist().index("visual")
+    ordinary = simulate(rollouts_plan("pick_and_place", template="success", count=3, seed=1), EXACT)
+    label = [part.truth.frames.label[frames(part.batch, alien)] for part in (got, ordinary)]
+    width, look = [], []
+    for part, mine in zip((got, ordinary), label, strict=True):
+        assert part.batch.arm.gripper_width is not None
+        assert part.batch.embedding is not None
+        own = frames(part.batch, alien)
+        width.append(np.median(part.batch.arm.gripper_width[own][mine == LABELS.index("transport")]))
+        look.append(np.median(part.batch.embedding[own], axis=0))
+    assert width[0] > 1.15 * width[1]
+    assert np.abs(look[0] - look[1]).max() > 0.2
+
+
+def test_a_tool_change_starts_with_one_tool_in_the_hand_and_ends_with_the_other() -> None:
+    got = made("tool_change", "success", count=3)
+    position, hand = got.batch.object_position, got.batch.arm.ee_position
+    assert position is not None
+    assert hand is not None
+    for episode, names in enumerate(got.batch.objects):
+        own = frames(got.batch, episode)
+        goal = got.batch.episodes.goal[episode]
+        assert goal is not None
+        assert (goal.relation, goal.target) == ("held", "tool_dock")
+        gap = np.sqrt(np.square(position[own] - hand[own][:, None]).sum(axis=2))
+        assert gap[0, names.index("old_tool")] < 0.03 < gap[-1, names.index("old_tool")]
+        assert gap[-1, names.index(goal.object)] < 0.03 < gap[0, names.index(goal.object)]
+
+
 def test_failed_segments_have_a_reason_and_others_none() -> None:
     segments = simulate(rollouts_plan("dish_place", count=8, seed=3)).truth.segments
     failed = segments.outcome.isin("failure", "retry")
@@ -182,6 +293,74 @@ def test_garbage_is_refused() -> None:
 def test_an_impossible_rate_is_refused() -> None:
     with pytest.raises(UsageError, match="20 to 100"):
         SimulatorSettings(rates_hz=(5.0,))
+
+
+@pytest.mark.parametrize(
+    ("arm", "what"),
+    [
+        (ArmRanges(upper_m=((0.2, 0.3),)), "reach"),
+        (ArmRanges(stroke_m=((0.05, 0.09),)), "stroke_m"),
+        (ArmRanges(base_m=((0.4, 0.3),)), "base_m"),
+        (ArmRanges(base_m=()), "base_m"),
+    ],
+)
+def test_an_arm_that_cannot_work_is_refused(arm: ArmRanges, what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        SimulatorSettings(arm=arm)
+
+
+# ---- parameters left out
+
+
+def apart(one: Spans, other: Spans) -> bool:
+    return all(a[1] < b[0] or b[1] < a[0] for a in one for b in other)
+
+
+def test_parameters_left_out_are_never_drawn_by_default() -> None:
+    usual = SimulatorSettings()
+    assert not set(usual.rates_hz) & set(LEFT_OUT.rates_hz)
+    compared = 0
+    for mine, theirs in ((usual, LEFT_OUT), (usual.arm, LEFT_OUT.arm), (usual.faults, LEFT_OUT.faults)):
+        for each in fields(mine):
+            if each.type == "Spans":
+                assert apart(getattr(mine, each.name), getattr(theirs, each.name)), each.name
+                compared += 1
+    assert compared > 15
+
+
+def test_numbers_are_drawn_from_all_of_their_spans_and_nowhere_between() -> None:
+    spans = ((0.0, 1.0), (5.0, 8.0))
+    values = np.array([drawn(spans, share) for share in np.linspace(0, 1, 401)])
+    assert (values.min(), values.max()) == (0.0, 8.0)
+    assert not ((values > 1.0) & (values < 5.0)).any()
+    assert np.mean(values <= 1.0) == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_client_serves_the_cell_it_is_given() -> None:
+    client = Sima2Client(backend="mujoco", seed=1, simulator=LEFT_OUT)
+    batch = client.rollouts(family="drawer_open", template="success", count=2).batch
+    assert {round(1 / np.median(np.diff(batch.time[frames(batch, i)]))) for i in range(2)} <= {25, 40, 80}
+    with pytest.raises(UsageError, match="synthetic"):
+        Sima2Client(simulator=LEFT_OUT)
+
+
+@pytest.mark.parametrize("family", SIMULATED)
+def test_another_robot_does_every_task_and_fails_as_planned(family: str) -> None:
+    assert simulate(rollouts_plan(family, template="success", count=3, seed=1), LEFT_OUT).outcome.success.all()
+    failed = simulate(rollouts_plan(family, template="failure", count=3, seed=1), LEFT_OUT)
+    assert (failed.truth.episodes.event_frame >= 0).all()
+    # what a fast hand drops may fly to where it belongs
+    assert failed.outcome.success.sum() <= 1
+
+
+def test_poses_come_late_by_the_delay_asked_for() -> None:
+    plan = rollouts_plan("pick_and_place", template="success", count=1, seed=1)
+    now = simulate(plan, EXACT).batch.object_position
+    late = simulate(plan, replace(EXACT, pose_delay_s=((0.1, 0.1),))).batch.object_position
+    assert now is not None
+    assert late is not None
+    assert np.allclose(late[3:], now[:-3])
+    assert not np.allclose(late, now)
 
 
 def test_without_the_extra_the_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,15 @@ stage it interrupted belongs to the correction that follows, or to the same acti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.vocabulary import LABELS
+from sima2.records.vocabulary import ANOMALIES, FREE_MOTION, LABELS
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import COLUMNS, Recording
 
@@ -24,10 +25,20 @@ Masks = NDArray[np.bool_]
 
 SHORTEST_S: Final = 0.1
 """s, the shortest segment. Source: the annotation convention."""
+IDLE_S: Final = 0.5
+"""s without motion that are idle. Source: the annotation convention."""
+_STILL: Final = 0.01
+"""m/s of hand and fingers below which nothing moves."""
+_NOWHERE_M: Final = 0.01
+"""m of the hand's way below which nothing was carried."""
+_GRIPS_N: Final = 0.4
+"""N below which fingers that touch a load do not hold it."""
 _PUSHED_N: Final = 1.5
 """N that make a touch a collision."""
 _SLIDES: Final = (0.025, 0.01)
 """m/s in the hand at which a slip begins and ends."""
+_KEPT_S: Final = 0.2
+"""s without sliding after which a load is held again: a hand that turns round only pauses to slide."""
 _SLID_M: Final = 0.005
 """m in the hand below which nothing has slipped."""
 _RESTS: Final = 0.03
@@ -57,7 +68,7 @@ class Piece:
 def annotate(recording: Recording, world: World) -> list[Piece]:
     """Segments of an episode in order, gap-free."""
     rate = world.scenario.rate_hz
-    least = max(1, round(SHORTEST_S * rate))
+    least = max(1, math.ceil(round(SHORTEST_S * rate, 9)))
     hit, blamed = _collisions(recording, world, least)
     slip = _slips(recording, world, least) & ~hit
     pieces: list[Piece] = []
@@ -72,18 +83,28 @@ def annotate(recording: Recording, world: World) -> list[Piece]:
             pieces.append(Piece("collision", blamed[start], start, stop, here.recovery, reason))
         elif code[start] == 2:
             held = recording.held[start]
-            pieces.append(Piece("slip", "handle" if held == "drawer" else held, start, stop, here.recovery, "slip"))
+            body = "handle" if held == "drawer" else held
+            reason = _slip_reason(recording, world, start, stop)
+            pieces.append(Piece("slip", body, start, stop, here.recovery, reason))
         else:
             label = _remainder(recording, world, stage, code, start, stop)
             same = label == here.label
             body = here.body if same else ""
             last = stop == len(stage) or stage[stop] != stage[start]
             pieces.append(Piece(label, body, start, stop, here.recovery, here.reason if last and same else ""))
-    _lift_ends(pieces, recording, rate)
+    _lift_ends(pieces, recording, world, rate)
     _contact_starts(pieces, recording, world)
+    pieces = _stopped(_travelled(pieces, recording), recording, rate)
     pieces = _joined(pieces, least)
     _blame(pieces)
     return pieces
+
+
+def _slip_reason(recording: Recording, world: World, start: int, stop: int) -> str:
+    """A load that leaves the hand aloft is dropped; one that is kept, or left where it lies, has slipped."""
+    gone = not _held(recording, world)[start:stop][-1]
+    aloft = not _rests(recording, world)[start] and recording.held[start] in world.movable
+    return "drop" if gone and aloft else "gripper_slip"
 
 
 def _remainder(
@@ -92,7 +113,8 @@ def _remainder(
     """Label of undisturbed frames: their stage's, unless a mishap in the same stage took the load away."""
     here = recording.stages[int(stage[start])]
     spoiled = start > 0 and stage[start - 1] == stage[start] and code[start - 1] > 0
-    if not spoiled or here.label not in _HOLDING or _held(recording, world)[start:stop].mean() > 0.5:
+    gripped = _held(recording, world) & (np.stack(recording.rows)[:, COLUMNS["grip_force"]] > _GRIPS_N)
+    if not spoiled or here.label not in _HOLDING or gripped[start:stop].mean() > 0.5:
         return here.label
     later = stage[stop:]
     following = recording.stages[int(later[0])].label if len(later) else "retreat"
@@ -157,7 +179,7 @@ def _slips(recording: Recording, world: World, least: int) -> Masks:
     rests = _rests(recording, world)
     slips = np.zeros(len(rows), np.bool_)
     stage = np.array(recording.stage)
-    k = 1
+    k, settled = 1, round(_KEPT_S * rate)
     while k < len(rows):
         here = recording.stages[stage[k]]
         meant = here.label in _HOLDING and not 0 <= here.opened <= k and held[k - 1] and slot[k] == slot[k - 1]
@@ -168,7 +190,8 @@ def _slips(recording: Recording, world: World, least: int) -> Masks:
         stop, lost = k + 1, 0
         while stop < len(rows) and slot[stop] == slot[k]:
             lost = 0 if held[stop] else lost + 1
-            if held[stop] and sliding[stop] < _SLIDES[1]:
+            kept = slice(stop, stop + settled)
+            if sliding[stop] < _SLIDES[1] and held[kept].all() and sliding[kept].max() < _SLIDES[0]:
                 break
             if lost and (moving[stop : stop + least].max() < _RESTS or lost > _FALLS_S * rate):
                 break
@@ -196,14 +219,16 @@ def _speed(place: Reals, rate: float) -> Reals:
     return step
 
 
-def _lift_ends(pieces: list[Piece], recording: Recording, rate: float) -> None:
+def _lift_ends(pieces: list[Piece], recording: Recording, world: World, rate: float) -> None:
     """A lift begins when the load rises and ends where the hand moves sideways faster than up."""
+    order, bodies = list(world.scenario.names), np.stack(recording.bodies)
     hand = np.stack(recording.rows)[:, COLUMNS["ee_position"]]
     velocity = np.gradient(hand, axis=0) * rate if len(hand) > 1 else np.zeros_like(hand)
     for before, after in pairwise(pieces):
         if (before.label, after.label) == ("grasp", "lift") and after.stop - after.start > 2:
-            risen = hand[after.start : after.stop, 2] - hand[after.start, 2] > 0.002
-            after.start += min(int(np.argmax(risen)) if risen.any() else 0, after.stop - after.start - 1)
+            height = bodies[:, order.index(after.body), 2]
+            risen = height[after.start : after.stop] - height[after.start] > 0.002
+            after.start += int(np.argmax(risen)) if risen.any() else after.stop - after.start - 1
             before.stop = after.start
         if (before.label, after.label) == ("lift", "transport"):
             own = velocity[after.start : after.stop]
@@ -214,18 +239,55 @@ def _lift_ends(pieces: list[Piece], recording: Recording, rate: float) -> None:
 
 
 def _contact_starts(pieces: list[Piece], recording: Recording, world: World) -> None:
-    """Wiping begins with the pressure, pushing with the touch."""
-    rows, touching = np.stack(recording.rows), np.stack(recording.touching)
-    pressed = np.sqrt(np.square(rows[:, COLUMNS["contact"]]).sum(axis=1)) > _PUSHED_N
+    """Wiping begins when the tool touches, and ends when it is lifted off; pushing begins with the touch."""
+    touching = np.stack(recording.touching)
     fingers = [world.body[name] for name in _HAND]
+    rests = _rests(recording, world)
     for before, after in pairwise(pieces):
+        if (before.label, after.label) == ("wipe", "lift"):
+            off = ~rests[after.start : after.stop]
+            after.start += min(int(np.argmax(off)) if off.any() else 0, after.stop - after.start - 1)
+            before.stop = after.start
         if after.label not in ("wipe", "push") or before.label not in ("transport", "approach", "recovery_maneuver"):
             continue
-        begun = pressed[after.start : after.stop]
+        begun = rests[after.start : after.stop]
         if after.label == "push":
             begun = np.any(touching[after.start : after.stop, fingers, world.body[after.body]], axis=1)
         after.start += min(int(np.argmax(begun)) if begun.any() else 0, after.stop - after.start - 1)
         before.stop = after.start
+
+
+def _travelled(pieces: list[Piece], recording: Recording) -> list[Piece]:
+    """A load that was to be carried, but already was where it shall be, is not: what came before lasts on."""
+    hand = np.stack(recording.rows)[:, COLUMNS["ee_position"]]
+    result: list[Piece] = []
+    for piece in pieces:
+        way = np.ptp(hand[piece.start : piece.stop], axis=0)
+        if result and piece.label == "transport" and not piece.reason and float(way.max()) < _NOWHERE_M:
+            result[-1].stop = piece.stop
+        else:
+            result.append(piece)
+    return result
+
+
+def _stopped(pieces: list[Piece], recording: Recording, rate: float) -> list[Piece]:
+    """A free hand that stays where it is for half a second is idle, whatever it waits for."""
+    rows = np.stack(recording.rows)
+    moving = _speed(rows[:, COLUMNS["ee_position"]], rate) > _STILL
+    moving |= _speed(rows[:, COLUMNS["gripper_width"]][:, None], rate) > _STILL
+    result: list[Piece] = []
+    for piece in pieces:
+        start = piece.start
+        if piece.label in FREE_MOTION:
+            for a, b in _runs(~moving[piece.start : piece.stop]):
+                if b - a >= IDLE_S * rate:
+                    a, b = piece.start + a, piece.start + b
+                    result.append(Piece(piece.label, piece.body, start, a, piece.recovery))
+                    result.append(Piece("idle", "", a, b, piece.recovery))
+                    start = b
+        if start < piece.stop:
+            result.append(replace(piece, start=start))
+    return [piece for piece in result if piece.stop > piece.start]
 
 
 def _joined(pieces: list[Piece], least: int) -> list[Piece]:
@@ -252,16 +314,11 @@ def _joined(pieces: list[Piece], least: int) -> list[Piece]:
 
 
 def _blame(pieces: list[Piece]) -> None:
-    """A slip is a drop where the load was off its support; what a mishap interrupts has failed for the same reason."""
+    """What a mishap interrupts has failed for the same reason."""
     for before, after in pairwise(pieces):
-        if after.label == "slip":
-            after.reason = "drop" if before.label in ("lift", "transport", "place") else "gripper_slip"
-        interrupts = after.label in ("collision", "slip") and before.label not in ("collision", "slip", "idle")
-        if interrupts and before.label != "recovery_maneuver":
+        interrupts = after.label in ANOMALIES and before.label not in (*ANOMALIES, "idle", "recovery_maneuver")
+        if interrupts:
             before.reason = after.reason
-    for piece in pieces[:1]:
-        if piece.label == "slip":
-            piece.reason = "gripper_slip"
 
 
 def _closed(mask: Masks, gap: int) -> Masks:

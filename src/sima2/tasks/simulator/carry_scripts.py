@@ -66,13 +66,14 @@ class Carry:
         skills, world = self.skills, self.world
         spot = self.spot("bin_b" if fault == "wrong_bin" else "")
         if fault == "misalignment":
-            spot = spot + self._aside(0.045)
+            spot = spot + self._aside(skills.draw(skills.settings.faults.aside_m))
         height = float(world.hand[2])
         if fault in _DROPS:
-            if self._drop(spot, height):
+            if drop(skills, "item", spot, height):
                 return "lost"
         else:
-            why = skills.carry("item", spot, height)
+            bump = skills.draw(skills.settings.faults.bump_speed) if fault in _BUMPS else 1.0
+            why = skills.carry("item", spot, height, speed=bump * self.made.speed)
             if why:
                 return "held" if why == "hit" else "lost"
         skills.control.recovering = False
@@ -86,9 +87,8 @@ class Carry:
         if fault == "unstable_place":
             # someone pushes what was just put down, out between the fingers
             away = world.turn()[:, 0] * (1.0 if skills.rng.random() < 0.5 else -1.0)
-            world.shove(
-                "item", away * float(np.sqrt(2 * 9.81 * max(self.made.friction, 0.6) * skills.rng.uniform(0.05, 0.06)))
-            )
+            slide = skills.draw(skills.settings.faults.slide_m)
+            world.shove("item", away * float(np.sqrt(2 * 9.81 * max(self.made.friction, 0.6) * slide)))
             skills.control.wait(0.6)
         return self._judge(stage, fault)
 
@@ -103,35 +103,6 @@ class Carry:
             return ""
         stage.reason = "unstable" if fault == "unstable_place" else "misplaced"
         return "placed"
-
-    def _drop(self, spot: Reals, height: float) -> bool:
-        """Carry on while the grip opens for a moment, or leaks until nothing holds."""
-        skills, control = self.skills, self.skills.control
-        control.begin("transport", "item")
-        goal = skills.over("item", spot)
-        goal[2] = height
-        way = goal - control.target
-        begin = control.target.copy()
-        share = float(skills.rng.uniform(0.1, 0.45))
-        leak = bool(skills.rng.random() < 0.5)
-        share *= 0.5 if leak else 1.0
-        inside = float((self.world.hand - self.world.where("item"))[2])
-        frame = [0]
-        rate = self.made.rate_hz
-
-        def fault() -> str:
-            gone = float((control.target - begin) @ way / (way @ way))
-            if gone > share or frame[0]:
-                frame[0] += 1
-                late = frame[0] / rate
-                if leak:
-                    control.weak = float(np.exp(-12.0 * late))
-                else:
-                    control.width = 0.094 if late < 0.3 else -0.02
-            fallen = float((self.world.hand - self.world.where("item"))[2]) - inside > 0.012
-            return skills.lost() and ("lost" if fallen else "")
-
-        return bool(control.move(goal, until=fault) or control.wait(1.0, until=fault))
 
     def recover(self, state: str, mode: str, strategy: str) -> str:
         """Put the failure right; what is still left behind."""
@@ -175,7 +146,7 @@ class Carry:
     def _set_aside(self) -> None:
         """Put the load down where there is room."""
         skills = self.skills
-        spot = free_spot(self._taken("item")) + up(self._half())
+        spot = free_spot(skills.located("item")) + up(self._half())
         if skills.carry("item", spot, float(self.world.hand[2])):
             return
         skills.lower("item", spot)
@@ -185,16 +156,12 @@ class Carry:
     def _clear_way(self) -> None:
         """Take the vase off the target."""
         skills = self.skills
-        spot = free_spot(self._taken("vase")) + up(0.5 * VASE_HEIGHT)
+        spot = free_spot(skills.located("vase")) + up(0.5 * VASE_HEIGHT)
         if skills.pick("vase", force=40.0) and not skills.lift("vase", 0.08):
             skills.carry("vase", spot, float(self.world.hand[2]))
             skills.lower("vase", spot)
             skills.open("vase")
             skills.leave()
-
-    def _taken(self, apart: str) -> dict[str, Reals]:
-        """Where everything is, apart from one body."""
-        return taken(self.skills, apart)
 
     def abort(self, state: str) -> None:
         """Let be what is."""
@@ -208,20 +175,49 @@ class Carry:
         skills.go_home()
 
 
-def taken(skills: Skills, apart: str) -> dict[str, Reals]:
-    """Where everything is, apart from one body, m."""
-    moved = {body: skills.world.where(body) for body in skills.world.movable}
-    return {body: place for body, place in {**skills.made.place, **moved}.items() if body != apart}
-
-
 def errand(skills: Skills) -> None:
     """Move the parcel to where there is room."""
     made = skills.made
     if not skills.pick("parcel", force=25.0) or skills.lift("parcel", 0.18):
         return
-    spot = free_spot(taken(skills, "parcel"), float(skills.rng.uniform(0.0, 0.05))) + up(0.026)
+    standing = skills.located("")
+    if made.family.skeleton == "drawer":
+        # where the open drawer is, and the hand that opens it
+        standing |= {f"way {k}": standing["cabinet"] - [0.16 + 0.06 * k, 0.0, 0.0] for k in range(4)}
+    spot = free_spot(standing, float(skills.rng.uniform(0.0, 0.05))) + up(0.026)
     if not skills.carry("parcel", spot, float(skills.world.hand[2])):
         skills.lower("parcel", spot)
         skills.open("parcel")
     skills.leave()
     skills.world.held = "drawer" if made.family.skeleton == "drawer" else "item"
+
+
+def drop(skills: Skills, body: str, spot: Reals, height: float) -> bool:
+    """Carry on while the grip opens for a moment, or leaks until nothing holds."""
+    control, world = skills.control, skills.world
+    control.begin("transport", body)
+    goal = skills.over(body, spot)
+    goal[2] = height
+    way = goal - control.target
+    begin = control.target.copy()
+    share = float(skills.rng.uniform(0.1, 0.45))
+    leak = bool(skills.rng.random() < 0.5)
+    share *= 0.5 if leak else 1.0
+    inside = float((world.hand - world.where(body))[2])
+    frame = [0]
+    rate, faults = skills.made.rate_hz, skills.settings.faults
+    fades, gapes = skills.draw(faults.leak_per_s), skills.draw(faults.open_s)
+
+    def fault() -> str:
+        gone = float((control.target - begin) @ way / (way @ way))
+        if gone > share or frame[0]:
+            frame[0] += 1
+            late = frame[0] / rate
+            if leak:
+                control.weak = float(np.exp(-fades * late))
+            else:
+                control.width = control.open_m if late < gapes else -0.02
+        fallen = float((world.hand - world.where(body))[2]) - inside > 0.012
+        return skills.lost() and ("lost" if fallen else "")
+
+    return bool(control.move(goal, until=fault) or control.wait(1.0, until=fault))

@@ -22,6 +22,8 @@ BANDS: Final = (-0.057, -0.019, 0.019, 0.057)
 """m, middles of the strokes across the patch."""
 _STROKE: Final = 0.055
 """m, half a stroke."""
+_FELT_N: Final = 0.2
+"""N that tell the hand its tool has arrived."""
 _STRAIN_N: Final = 14.0
 """N with which the drawer is pulled at most."""
 _BACK: Final = np.array([-0.06, 0.0, 0.03])
@@ -46,7 +48,8 @@ class Drawer:
             return "clear"
         weak = fault == "grasp_slip"
         # so little that friction cannot drag the drawer along
-        force = 0.6 * (2.0 + 4.0 * self.made.speed) / (2 * self.made.friction) if weak else None
+        needed = (self.made.rail_n + 4.0 * self.made.speed) / (2 * self.made.friction)
+        force = skills.draw(skills.settings.faults.weak_grip) * needed if weak else None
         if not skills.pick("handle", miss=miss, force=force):
             return "lost"
         skills.control.recovering = False
@@ -202,14 +205,17 @@ class Wipe:
     def wipe(self, fault: str) -> str:
         """Press and stroke all bands; what is left to do where that failed."""
         skills, control = self.skills, self.skills.control
-        press = 0.25 * PRESS_N if fault == "insufficient_force" else PRESS_N
+        press = skills.draw(skills.settings.faults.weak_press) * PRESS_N if fault == "insufficient_force" else PRESS_N
         goal = skills.over("item", self._spot(BANDS[0], -_STROKE)) + up(0.006)
         control.move(goal, speed=0.6 * self.made.speed, until=skills.lost)
         stage = control.begin("wipe", "item")
         # as stiff as the arm is, this lowers the hand until the force is there
-        soft = 0.05 / (2500.0 * self.made.gain) * 20.0 / self.made.rate_hz * 4.0
-        for _ in range(round(2.0 * self.made.rate_hz)):
-            control.target[2] -= min(0.03 / self.made.rate_hz, soft * 3 * abs(press - self._down()))
+        rate = self.made.rate_hz
+        soft = 8.0 / (2500.0 * self.made.arm.stiffness) / rate
+        for _ in range(round(2.0 * rate)):
+            # down at a steady pace until something is felt, then as the force asks
+            felt = self._down() > _FELT_N
+            control.target[2] -= min(0.03 / rate, soft * 1.5 * abs(press - self._down())) if felt else 0.015 / rate
             control.tick()
             if self._down() > 0.85 * press:
                 break
@@ -246,7 +252,7 @@ class Wipe:
             share = s * s * (3 - 2 * s)
             height += float(np.clip(soft * (self._down() - press), -0.001, 0.001))
             if fault and s > 0.3:
-                control.weak = 0.02
+                control.weak = 0.2 / control.force
             control.target = np.array([*(start + share * (goal - start))[:2], height])
             control.tick()
             height = float(np.clip(height, world.hand[2] - 0.03, world.hand[2] + 0.03))

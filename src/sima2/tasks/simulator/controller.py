@@ -9,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.tasks.simulator.physics import ARM, OPEN_M, World, engine
+from sima2.tasks.simulator.physics import ARM, World, engine
 from sima2.tasks.simulator.recording import Recording, Stage
+from sima2.tasks.simulator.scenario import HOME
 
 Reals = NDArray[np.float64]
 
@@ -20,12 +21,10 @@ _DAMPING: Final = 0.02
 _POSTURE: Final = 0.05
 _LEASH: Final = 0.03
 """m by which the target may lead the hand: more would wind up against what does not give."""
-_FINGERS: Final = 0.11
-"""m/s at which the fingers' target moves."""
+_FAR_M: Final = 0.1
+"""m of a way on which another pace shows."""
 _SQUEEZE: Final = 0.03
 """m by which the width's target may lead the width."""
-HOME: Final = np.array([0.36, 0.0, 0.30])
-"""m, where the hand rests."""
 
 
 def up(height: float) -> Reals:
@@ -49,12 +48,19 @@ class Controller:
         """m, where the hand shall be."""
         self.yaw = 0.0
         """rad, of the hand about the vertical."""
-        self.width = OPEN_M
+        self.open_m = world.scenario.arm.stroke_m
+        """m between the open fingers."""
+        self.width = self.open_m
         self.force = 20.0
         """N, limit of the grip."""
         self.weak = 1.0
         """Share of the grip's limit that the gripper really gives."""
         self.recovering = False
+        self.strange = False
+        """Whether an unusual move is under way."""
+        self.unusual: tuple[int, float] | None = None
+        """Which move of the hand, free where it is fast, takes how many times its time."""
+        self._moves = 0
         self._last = int(longest_s * self.rate)
         self._mirror: Any = mj.MjData(world.model)
         self._q = _REST.copy()
@@ -70,25 +76,37 @@ class Controller:
         return stage
 
     def tick(self) -> None:
-        """One control period towards the present target."""
+        """One control period towards the present target, written down."""
         if len(self.recording.rows) >= self._last:
             raise OutOfTime
+        self._step()
+        self.recording.write(self.world, self.strange)
+
+    def take(self, width: float, force: float) -> None:
+        """Before the first frame: close the fingers on what is between them, so wide, until it is held."""
+        self.world.start(self._q, width)
+        self._width, self.width, self.force = width, -0.02, force
+        for _ in range(round(0.5 * self.rate)):
+            self._step()
+
+    def _step(self) -> None:
         world = self.world
         gap = self.target - world.hand
         far = float(np.sqrt(np.square(gap).sum()))
-        if far > _LEASH:
-            self.target = world.hand + gap * (_LEASH / far)
+        # a fast hand needs more room to lag behind in
+        leash = _LEASH * (3.0 if self.strange else 1.0)
+        if far > leash:
+            self.target = world.hand + gap * (leash / far)
         before = self._q.copy()
         for _ in range(2):
             self._solve()
-        step = _FINGERS / self.rate
+        step = world.scenario.arm.finger_m_s / self.rate
         if self.width > self._width:
             # what squeezed lets go at once
             self._width = max(self._width, min(self.width, world.width - 0.002))
         self._width += min(max(self.width - self._width, -step), step)
         self._width = max(self._width, world.width - _SQUEEZE, -0.02)
         world.advance(self._q, (self._q - before) * self.rate, self._width, self.force * self.weak)
-        self.recording.write(world)
 
     def _solve(self) -> None:
         """One step of damped least squares towards target and yaw, drawn to the resting posture where free."""
@@ -130,7 +148,9 @@ class Controller:
         way = float(np.sqrt(np.square(goal - start).sum())) + 1.5 * abs(arc)
         turn = 0.0 if yaw is None else math.remainder(yaw - turned, math.pi)
         seconds = max(way / (speed or self.world.scenario.speed), 0.25, abs(turn) / 1.2)
-        count = max(2, math.ceil(seconds * self.rate))
+        if way > _FAR_M:
+            seconds *= self._pace(free=until is None)
+        count, why = max(2, math.ceil(seconds * self.rate)), ""
         for k in range(1, count + 1):
             s = k / count
             share = s**3 * (10 - 15 * s + 6 * s * s)
@@ -141,8 +161,18 @@ class Controller:
             self.tick()
             why = until() if until else ""
             if why:
-                return why
-        return ""
+                break
+        self.strange = False
+        return why
+
+    def _pace(self, *, free: bool) -> float:
+        """Factor on the duration of the next move that leads far: 1 but for the one that is unusual."""
+        if self.unusual is None:
+            return 1.0
+        which, factor = self.unusual
+        self._moves += free or factor > 1.0
+        self.strange = self._moves == which + 1 and (free or factor > 1.0)
+        return factor if self.strange else 1.0
 
     def wait(self, seconds: float, until: Callable[[], str] | None = None) -> str:
         """Hold the target; ends early where ``until`` tells a reason."""
@@ -153,13 +183,19 @@ class Controller:
                 return why
         return ""
 
+    def closing_s(self) -> float:
+        """s that the fingers take over their whole stroke."""
+        arm = self.world.scenario.arm
+        return arm.stroke_m / arm.finger_m_s
+
     def halt(self) -> None:
         """From here on the hand shall stay where it is."""
         self.target = self.world.hand
 
-    def finger(self, width: float, seconds: float) -> None:
-        """Move the fingers until they arrive or are stopped, ``seconds`` at most."""
+    def finger(self, width: float) -> None:
+        """Move the fingers until they arrive, or for a little longer than that takes where they are stopped."""
         self.width = width
+        seconds = 0.3 + self.closing_s()
         for _ in range(max(2, math.ceil(seconds * self.rate))):
             self.tick()
             if abs(self.world.width - width) < 0.002:

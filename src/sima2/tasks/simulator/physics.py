@@ -17,8 +17,6 @@ Reals = NDArray[np.float64]
 ARM: Final = 7
 """Joints of the arm."""
 _HAND: Final = ("hand", "finger_left", "finger_right")
-OPEN_M: Final = 0.094
-"""m between the open fingers."""
 
 
 @functools.cache
@@ -52,7 +50,7 @@ class World:
         self.grip_actuator = int(self.model.actuator("grip").id)
         self.drawer_qpos = int(self.model.joint("rail").qposadr[0]) if "drawer" in self.body else -1
         self.period = 1.0 / made.rate_hz
-        self.held = "drawer" if self.drawer_qpos >= 0 else "item"
+        self.held = next(name for name in ("drawer", "old", "item") if name in self.body)
         """Body the hand means to hold; what is free counts as part of the hand, what has a rail pulls on it."""
         self.touch = np.zeros((len(self.body),) * 2, np.bool_)
         """Which bodies touched during the last period."""
@@ -62,13 +60,15 @@ class World:
         """N on each free object, mean of the last period."""
         self.grip = 0.0
         """N, what both fingers press with, mean of the last period."""
+        self.drag: tuple[str, Reals] | None = None
+        """A free body that someone moves along the table, and at which velocity, m/s."""
         self._geom_body = np.array(self.model.geom_bodyid)
         self._hand = [self.body[name] for name in _HAND]
 
     @property
     def movable(self) -> tuple[str, ...]:
         """Bodies that are free."""
-        return tuple(name for name in ("item", "parcel", "vase") if name in self.body)
+        return tuple(name for name in ("item", "old", "parcel", "vase") if name in self.body)
 
     def start(self, q: Reals, width: float) -> None:
         """Put the arm there, at rest."""
@@ -95,6 +95,8 @@ class World:
         place = np.append(np.arange(ARM), self.grip_actuator)
         for k in range(steps):
             ctrl[place] = begin + rise * (k + 1)
+            if self.drag is not None:
+                self._dragged(*self.drag)
             mj.mj_step(model, data)
             mj.mj_rnePostConstraint(model, data)
             outside = data.cfrc_ext[:, 3:]
@@ -152,6 +154,12 @@ class World:
         """An outside push: a free body suddenly moves at that velocity, m/s."""
         start = int(self.model.joint(body).dofadr[0])
         self.data.qvel[start : start + 2] += velocity[:2]
+
+    def _dragged(self, body: str, velocity: Reals) -> None:
+        """Held upright from outside and moved along the table."""
+        start = int(self.model.joint(body).dofadr[0])
+        self.data.qvel[start : start + 2] = velocity[:2]
+        self.data.qvel[start + 3 : start + 6] = 0.0
 
     def unlock(self) -> None:
         """The drawer's rail gives way."""

@@ -46,13 +46,16 @@ class Recording:
     """N on each free body."""
     held: list[str] = field(default_factory=list)
     """Body the hand means to hold."""
+    strange: list[bool] = field(default_factory=list)
+    """Whether the hand moves much faster or slower than any usual one."""
 
     def let_go(self) -> None:
         """From the next frame on the fingers are opened on purpose."""
         self.stages[-1].opened = len(self.rows)
 
-    def write(self, world: World) -> None:
+    def write(self, world: World, strange: bool = False) -> None:
         """One frame."""
+        self.strange.append(strange)
         data = world.data
         self.stage.append(len(self.stages) - 1)
         self.rows.append(

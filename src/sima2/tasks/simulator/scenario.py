@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.tasks.families import ALL_FAMILIES, MASSES, OBSTACLE, Family, Geometry
-from sima2.tasks.simulator.settings import FRICTION, SimulatorSettings
+from sima2.tasks.simulator.settings import FRICTION, SimulatorSettings, drawn
 
 Reals = NDArray[np.float64]
 
@@ -22,12 +22,42 @@ _SECTORS = np.radians([-48.0, -24.0, 0.0, 24.0, 48.0])
 """Bearings of the places on the table; the object acted on and its target are never neighbours."""
 _REACH = (0.38, 0.48)
 """m from the robot's axis."""
+_FIXED = ("target", "bin_a", "bin_b")
+_ROOM = 0.16
+"""m between the middles of a fixed body, 0.08 to its edge, and of one to be grasped: half an open hand more."""
 _ROUND = ("cup", "can", "tube", "bowl", "jar", "mug")
 """Shapes that are cylinders; others are boxes."""
 _DEPTH = 0.044
 """m, extent of a box along the fingers' breadth."""
 VASE_RADIUS = 0.024
 VASE_HEIGHT = 0.12
+HOME = np.array([0.36, 0.0, 0.30])
+"""m, where the hand rests."""
+OLD_HALF = 0.026
+"""m, half the height of the tool that is in the hand at first."""
+OLD_KG = 0.15
+_ALIEN_SIZE = (1.3, 1.6)
+"""Factors on breadth and height of an object of a kind never seen."""
+_ALIEN_MASS = 2.5
+"""Factor on its mass, and on the friction of an unusual drawer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One arm."""
+
+    upper_m: float
+    """m from shoulder to elbow."""
+    fore_m: float
+    """m from elbow to wrist."""
+    base_m: float
+    """m of the shoulder above the table."""
+    stroke_m: float
+    """m between the open fingers."""
+    finger_m_s: float
+    """m/s at which they open and close together."""
+    stiffness: float
+    """Factor on the stiffness of the joints."""
 
 
 @dataclass(slots=True)
@@ -44,10 +74,13 @@ class Scenario:
     friction: float
     mass: float
     """kg, of the object acted on, or of the drawer."""
-    arm_scale: float
-    gain: float
     speed: float
     """m/s, mean of the hand."""
+    arm: Arm
+    size: float
+    """Factor on the object's width and height."""
+    rail_n: float
+    """N of friction of the drawer's rail."""
     place: dict[str, Reals] = field(default_factory=dict)
     """m, where each body's foot stands, shape (3,)."""
     yaw: dict[str, float] = field(default_factory=dict)
@@ -59,9 +92,25 @@ class Scenario:
     locked: bool = False
 
     @property
+    def alien(self) -> bool:
+        """Whether the object acted on is of a kind never seen: another shape, size and mass."""
+        return bool(self.plan["ood_source"] == "visual")
+
+    @property
+    def width(self) -> float:
+        """m between the fingers, of the object acted on."""
+        odd = _ALIEN_SIZE[0] if self.alien else 1.0
+        return min(self.geometry.width_m * self.size * odd, self.arm.stroke_m - 0.014)
+
+    @property
     def half_height(self) -> float:
         """m, of the object acted on."""
-        return 0.5 * self.geometry.height_m
+        return 0.5 * self.geometry.height_m * self.size * (_ALIEN_SIZE[1] if self.alien else 1.0)
+
+    @property
+    def round(self) -> bool:
+        """Whether the object acted on is a cylinder; one never seen is what its kind is not."""
+        return (self.geometry.name.rpartition("_")[0] in _ROUND) != self.alien
 
 
 def draw_scenario(plan: Mapping[str, Any], rng: np.random.Generator, settings: SimulatorSettings) -> Scenario:
@@ -69,25 +118,31 @@ def draw_scenario(plan: Mapping[str, Any], rng: np.random.Generator, settings: S
     family = ALL_FAMILIES[plan["family"]]
     geometry = next(each for each in family.geometries if each.name == plan["geometry"])
     rate = float(settings.rates_hz[int(rng.integers(len(settings.rates_hz)))])
-    u = rng.random(4)
-
-    def between(span: tuple[float, float], share: float) -> float:
-        return span[0] + (span[1] - span[0]) * share
-
+    u = rng.random(12).tolist()
+    odd = _ALIEN_MASS if plan["ood_source"] == "visual" else 1.0
+    ranges = settings.arm
     made = Scenario(
         plan=plan,
         family=family,
         geometry=geometry,
         rate_hz=rate,
         steps=max(1, math.ceil(round(1.0 / (rate * settings.step_s), 9))),
-        friction=FRICTION[plan["friction"]] * float(np.exp(0.05 * rng.standard_normal())),
-        mass=family.mass_kg[MASSES.index(plan["mass"])] * float(np.exp(0.1 * rng.standard_normal())),
-        arm_scale=between(settings.arm_scale, u[0]),
-        gain=between(settings.gain_scale, u[1]),
-        speed=between(settings.speed, u[2]),
+        friction=FRICTION[plan["friction"]] * drawn(settings.friction, u[0]),
+        mass=family.mass_kg[MASSES.index(plan["mass"])] * drawn(settings.mass, u[1]) * odd,
+        speed=drawn(settings.speed, u[2]),
+        arm=Arm(
+            upper_m=drawn(ranges.upper_m, u[3]),
+            fore_m=drawn(ranges.fore_m, u[4]),
+            base_m=drawn(ranges.base_m, u[5]),
+            stroke_m=drawn(ranges.stroke_m, u[6]),
+            finger_m_s=drawn(ranges.finger_m_s, u[7]),
+            stiffness=drawn(ranges.stiffness, u[8]),
+        ),
+        size=drawn(settings.size, u[9]),
+        rail_n=drawn(settings.rail_n, u[10]) * odd,
     )
     # a uniform share has variance 1/12
-    made.novelty = float(np.sqrt(12.0 * np.square(u[:3] - 0.5).sum()))
+    made.novelty = float(np.sqrt(12.0 * np.square(np.array(u[:3]) - 0.5).sum()))
     _arrange(made, rng)
     return made
 
@@ -104,14 +159,16 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
         slots = dict(zip(("parcel", "vase"), sides, strict=True))
     else:
         bodies = ["item", "bin_a", "bin_b"] if family.name == "sort_objects" else ["item", "target"]
-        made.names = dict(zip(bodies, (made.geometry.name, *family.names), strict=False)) | others
+        held = ["old"] if family.skeleton == "exchange" else []
+        made.names = dict(zip(bodies + held, (made.geometry.name, *family.names), strict=False)) | others
+        made.place |= {body: HOME - [0.0, 0.0, OLD_HALF] for body in held}
         slots = dict(zip((*bodies, "parcel", "vase"), order, strict=False))
-    for body, slot in slots.items():
-        bearing = _SECTORS[slot] + rng.uniform(-0.06, 0.06)
-        reach = rng.uniform(*_REACH)
-        made.place[body] = reach * np.array([math.cos(bearing), math.sin(bearing), 0.0])
-        fixed = body in ("target", "bin_a", "bin_b")
-        made.yaw[body] = float(rng.uniform(-0.15, 0.15) if fixed else rng.uniform(-0.5, 0.5))
+    while True:
+        made.place |= {body: _spot(slot, rng) for body, slot in slots.items()}
+        if _roomy(made.place, slots):
+            break
+    for body in slots:
+        made.yaw[body] = float(rng.uniform(-0.15, 0.15) if body in _FIXED else rng.uniform(-0.5, 0.5))
     if mode in ("target_obstructed", "bin_full"):
         under = made.place["target" if mode == "target_obstructed" else "bin_a"]
         made.place["vase"] = under + np.array([*rng.uniform(-0.01, 0.01, 2), 0.012])
@@ -120,6 +177,18 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
         made.place["vase"] = made.place["item"] + rng.uniform(0.5, 0.6) * (target - made.place["item"])
         made.place["parcel"] = free_spot({body: place for body, place in made.place.items() if body != "parcel"})
     made.locked = mode == "locked_joint"
+
+
+def _spot(slot: int, rng: np.random.Generator) -> Reals:
+    """A place in a sector of the table."""
+    bearing, reach = _SECTORS[slot] + rng.uniform(-0.06, 0.06), rng.uniform(*_REACH)
+    return np.array([reach * math.cos(bearing), reach * math.sin(bearing), 0.0])
+
+
+def _roomy(place: Mapping[str, Reals], bodies: Iterable[str]) -> bool:
+    """Whether open fingers fit between what is to be grasped and what stands fixed."""
+    fixed, loose = ([place[body] for body in bodies if (body in _FIXED) == which] for which in (True, False))
+    return all(float(np.sqrt(np.square(a - b).sum())) > _ROOM for a in fixed for b in loose)
 
 
 def _order(rng: np.random.Generator, bins: bool) -> list[int]:
@@ -132,11 +201,13 @@ def _order(rng: np.random.Generator, bins: bool) -> list[int]:
 
 
 def free_spot(taken: Mapping[str, Reals], further: float = 0.0) -> Reals:
-    """Of a grid on the table, the spot farthest from all that is taken; ``further`` m nearer to the robot."""
+    """Of a grid on the table, the spot farthest from the edges of all that is taken; ``further`` m nearer."""
+    wide = np.array([0.06 if body in _FIXED else 0.0 for body in taken])
     places = np.stack(list(taken.values()))[:, :2]
     bearing, reach = np.meshgrid(np.linspace(-0.9, 0.9, 13), np.linspace(*_REACH, 3) - further)
     spots = np.stack([reach * np.cos(bearing), reach * np.sin(bearing)], axis=-1).reshape(-1, 2)
-    gap = np.sqrt(np.square(spots[:, None] - places[None]).sum(axis=2)).min(axis=1)
+    gap = np.sqrt(np.square(spots[:, None] - places[None]).sum(axis=2)) - wide
+    gap = gap.min(axis=1)
     best = spots[int(np.argmax(gap))]
     return np.array([best[0], best[1], 0.0])
 
@@ -163,41 +234,51 @@ def scene_of(made: Scenario) -> str:
             world.remove(body)
     if not drawer:
         root.remove(_found(root, "contact"))
-    for name in ("upper_roll", "fore", "fore_roll", "wrist"):
-        bodies[name].set("pos", f"0 0 {0.2 * made.arm_scale:.6f}")
+    arm = made.arm
+    _set(bodies["shoulder"], pos=[0.0, 0.0, arm.base_m])
+    for names, length in ((("upper_roll", "fore"), arm.upper_m), (("fore_roll", "wrist"), arm.fore_m)):
+        for name in names:
+            _set(bodies[name], pos=[0.0, 0.0, 0.5 * length])
+    for finger in ("finger_left", "finger_right"):
+        _set(next(bodies[finger].iter("joint")), range=[0.0, 0.5 * arm.stroke_m + 0.001])
+    _set(geoms["palm"], size=[0.025, 0.5 * arm.stroke_m + 0.013, 0.025])
     for actuator in _found(root, "actuator"):
         if actuator.get("joint"):
-            scale = {"kp": made.gain, "kv": math.sqrt(made.gain)}
+            scale = {"kp": arm.stiffness, "kv": math.sqrt(arm.stiffness)}
             _set(actuator, **{key: float(actuator.get(key, "0")) * by for key, by in scale.items()})
     _shape(made, geoms, drawer)
     for name, foot in made.place.items():
-        lift = {"item": made.half_height, "parcel": 0.025, "vase": 0.5 * VASE_HEIGHT}.get(name, 0.0)
+        lift = {"item": made.half_height, "old": OLD_HALF, "parcel": 0.025, "vase": 0.5 * VASE_HEIGHT}.get(name, 0.0)
         half = 0.5 * made.yaw.get(name, 0.0)
         _set(bodies[name], pos=foot + np.array([0.0, 0.0, lift]), quat=[math.cos(half), 0, 0, math.sin(half)])
     if drawer:
         rail = next(each for each in bodies["drawer"].iter("joint"))
         # a tight range locks a joint; friction loss only makes it slow
-        _set(rail, range=[0.0, 0.0005 if made.locked else 0.26])
+        _set(rail, range=[0.0, 0.0005 if made.locked else 0.26], frictionloss=made.rail_n)
     return Xml.tostring(root, encoding="unicode")
 
 
 def _shape(made: Scenario, geoms: Mapping[str, Xml.Element], drawer: bool) -> None:
     """Size, mass and friction of what is held; friction on both geoms, for the larger of the two counts."""
-    shape, own = made.geometry, geoms["handle" if drawer else "item"]
-    pads = [geoms["pad_left"], geoms["pad_right"], own]
+    own = geoms["handle" if drawer else "item"]
+    pads = [geoms["pad_left"], geoms["pad_right"], geoms["old"], own]
     for geom in pads:
         _set(geom, friction=[made.friction, 0.01, 0.003])
-    half = 0.5 * shape.width_m
+    half = 0.5 * made.width
     if drawer:
         _set(own, size=[0.011, half, 0.022])
         _set(geoms["drawer_front"], mass=made.mass)
         return
-    if shape.name.rpartition("_")[0] in _ROUND:
+    if made.round:
         own.set("type", "cylinder")
         _set(own, size=[half, made.half_height])
     else:
         _set(own, size=[0.5 * _DEPTH, half, made.half_height])
     _set(own, mass=made.mass)
+    if made.family.skeleton == "wipe":
+        # sponge and surface give way to each other: hard ones would chatter under a stiff arm
+        _set(geoms["target"], solref=[0.05, 1.0], friction=[0.5, 0.01, 0.0002])
+        geoms["target"].set("priority", "1")
 
 
 def _found(root: Xml.Element, tag: str) -> Xml.Element:

@@ -10,12 +10,15 @@ import numpy as np
 from sima2.tasks.simulator.carry_scripts import Carry, errand
 from sima2.tasks.simulator.contact_scripts import Drawer, Wipe
 from sima2.tasks.simulator.controller import Controller, OutOfTime
+from sima2.tasks.simulator.exchange_scripts import Exchange
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import Recording
 from sima2.tasks.simulator.scenario import Scenario
 from sima2.tasks.simulator.settings import SimulatorSettings
 from sima2.tasks.simulator.skills import Skills
 
+_PACES = {"kinematic": (0.28, 0.5), "temporal": (3.2, 6.4)}
+"""Source of what is out of distribution to the factor on the time of one move: a hand much faster, or much slower."""
 _PATIENCE = 2
 """Attempts beyond those planned that a robot makes which is to succeed."""
 
@@ -40,13 +43,15 @@ class Task(Protocol):
         ...
 
 
-_TASKS: dict[str, Callable[[Skills], Task]] = {"carry": Carry, "drawer": Drawer, "wipe": Wipe}
+_TASKS: dict[str, Callable[[Skills], Task]] = {"carry": Carry, "drawer": Drawer, "wipe": Wipe, "exchange": Exchange}
 
 
 def play(made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) -> tuple[Recording, World]:
     """One episode from start to end: its frames, and the world as it was left."""
     world = World(made)
     control = Controller(world, settings.longest_s)
+    if made.plan["ood_source"] in _PACES:
+        control.unusual = (int(rng.integers(2)), float(rng.uniform(*_PACES[made.plan["ood_source"]])))
     skills = Skills(control, rng, settings)
     task = _TASKS[made.family.skeleton](skills)
     try:
@@ -61,7 +66,8 @@ def _follow(task: Task, skills: Skills) -> None:
     template, mode, strategy = plan["template"], plan["failure_mode"], plan["recovery_strategy"]
     if skills.rng.random() < 0.3:
         skills.rest()
-    if template == "mixed" or skills.rng.random() < skills.settings.errand:
+    free = skills.made.family.skeleton != "exchange"
+    if free and (template == "mixed" or skills.rng.random() < skills.settings.errand):
         errand(skills)
     state = task.attempt(mode)
     if template == "failure":
@@ -75,6 +81,9 @@ def _follow(task: Task, skills: Skills) -> None:
                 state = task.recover(state, mode, strategy)
     if state:
         task.abort(state)
+        return
+    if not free:
+        # the new tool stays in the hand
         return
     skills.leave()
     if template == "mixed":

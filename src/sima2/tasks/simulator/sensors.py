@@ -7,9 +7,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.tasks import looks
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import COLUMNS, Recording
-from sima2.tasks.simulator.settings import SimulatorSettings
+from sima2.tasks.simulator.scenario import Scenario
+from sima2.tasks.simulator.settings import SimulatorSettings, drawn
 
 Reals = NDArray[np.float64]
 
@@ -37,6 +39,9 @@ def sensed(recording: Recording, world: World, rng: np.random.Generator, setting
     }
     pose = np.stack(recording.bodies)
     unseen = _burst(world, rng, settings, t)
+    # a late pose is that of an earlier frame
+    late = np.maximum(np.arange(t) - round(drawn(settings.pose_delay_s, float(rng.random())) / world.period), 0)
+    pose = pose[late]
     for slot, (body, name) in enumerate(world.scenario.names.items()):
         place = pose[:, slot, :3] + noise.scale * noise.object_m * rng.standard_normal((t, 3))
         turn = _unit(pose[:, slot, 3:] + noise.scale * 0.5 * noise.object_rad * rng.standard_normal((t, 4)))
@@ -47,6 +52,7 @@ def sensed(recording: Recording, world: World, rng: np.random.Generator, setting
         objects["object_position"][name] = place
         objects["object_orientation"][name] = turn
         objects["object_confidence"][name] = np.clip(sure, 0.0, 1.0)
+    hand, item = true[:, COLUMNS["ee_position"]], np.stack(recording.bodies)[:, 0, :3]
     turn = _quaternions(true[:, COLUMNS["rotation"]].reshape(t, 3, 3))
     return {
         "time": time - time[0],
@@ -58,8 +64,20 @@ def sensed(recording: Recording, world: World, rng: np.random.Generator, setting
         "gripper_width": np.maximum(noisy("gripper_width", noise.width_m), 0.0),
         "grip_force": np.maximum(noisy("grip_force", noise.grip_n), 0.0),
         "contact_force": np.abs(contact + jitter),
+        "embedding": _vision(hand - item, world.scenario, rng, settings),
         **objects,
     }
+
+
+def _vision(gap: Reals, made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) -> Reals:
+    """Embedding of shapes, light and pose, by the function of the synthetic world, shape (t, ``looks.WIDTH``)."""
+    shapes = [(made.geometry.name, next(iter(made.family.names), ""))]
+    light, strangeness = np.array([rng.standard_normal()]), np.array([rng.random()])
+    z = rng.standard_normal((1, looks.WIDTH))
+    base = looks.base_of(shapes, light, np.array([made.alien]), strangeness, z)
+    noise = settings.noise.scale * settings.noise.embedding * rng.standard_normal((len(gap), looks.WIDTH))
+    seen: Reals = np.tanh(base + gap @ looks.POSE) + noise
+    return seen
 
 
 def _burst(world: World, rng: np.random.Generator, settings: SimulatorSettings, t: int) -> tuple[str, slice]:
@@ -69,7 +87,8 @@ def _burst(world: World, rng: np.random.Generator, settings: SimulatorSettings, 
     if happens > settings.values.dropouts:
         return "", slice(0, 0)
     first = int(start * t)
-    return names[int(which * len(names))], slice(first, first + int((0.1 + 0.5 * seconds) / world.period))
+    lasting = drawn(settings.dropout_s, float(seconds))
+    return names[int(which * len(names))], slice(first, first + int(lasting / world.period))
 
 
 def _quaternions(turn: Reals) -> Reals:

@@ -27,13 +27,14 @@ from sima2.tasks.simulator.recording import COLUMNS, Recording
 from sima2.tasks.simulator.scenario import Scenario, draw_scenario
 from sima2.tasks.simulator.scripts import play
 from sima2.tasks.simulator.sensors import sensed
-from sima2.tasks.simulator.settings import SimulatorSettings, check_simulated
+from sima2.tasks.simulator.settings import SimulatorSettings, check_simulated, drawn
 from sima2.tasks.simulator.task_sensor import goal_of, reached
 from sima2.tasks.synthetic import Generated
+from sima2.tasks.truth_labels import OOD_DISTANCE
 
 Reals = NDArray[np.float64]
 
-SIMULATOR_VERSION: Final = "1"
+SIMULATOR_VERSION: Final = "2"
 """Changes whenever the same plan would give other bytes on the same release of MuJoCo."""
 DEFAULT_SIMULATOR: Final = SimulatorSettings()
 _EVENT_KINDS: Final = ("failure", "impact", "recovery_start", "recovery_end")
@@ -48,6 +49,8 @@ class _Episode:
     rollout: Rollout
     pieces: list[Piece]
     recovery: NDArray[np.bool_]
+    ood: NDArray[np.bool_]
+    """Frames outside the nominal law."""
     outcomes: list[str]
     events: list[tuple[str, str, str, int, float]]
     """Kind, reason, object, frame, impulse in N·s."""
@@ -95,7 +98,7 @@ def _episode(row: Mapping[str, Any], settings: SimulatorSettings) -> _Episode:
         episode_id=row["episode_id"],
         family=row["family"],
         robot="arm7_sim",
-        policy=POLICIES[int(made.speed > 0.5 * sum(settings.speed))],
+        policy=POLICIES[int(made.speed > drawn(settings.speed, 0.5))],
         session=SESSIONS[int(rng.integers(len(SESSIONS)))],
         instruction=made.family.instruction,
         goal=goal_of(world),
@@ -114,6 +117,7 @@ def _episode(row: Mapping[str, Any], settings: SimulatorSettings) -> _Episode:
         rollout=rollout,
         pieces=pieces,
         recovery=recovery,
+        ood=np.array(recording.strange) | made.alien,
         outcomes=outcomes,
         events=_events(pieces, recovery, recording, world),
         success=reached(recording, world),
@@ -170,7 +174,11 @@ def _outcome(episodes: Sequence[_Episode], batch: RolloutBatch, settings: Simula
     n = len(episodes)
     failed = [each.rollout.time[each.failed_at] if each.failed_at >= 0 else np.nan for each in episodes]
     plain = [
-        each.success and each.failed_at < 0 and not each.plan["debug_mode"] and each.nominal < settings.nominal_share
+        each.success
+        and not each.ood.any()
+        and each.failed_at < 0
+        and not each.plan["debug_mode"]
+        and each.nominal < settings.nominal_share
         for each in episodes
     ]
     return Outcome(
@@ -197,8 +205,8 @@ def _truth(plan: EpisodePlan, episodes: Sequence[_Episode], batch: RolloutBatch,
             risk=unknown,
             fragility=unknown,
             recovery=_joined([each.recovery for each in episodes], np.bool_),
-            novelty=np.repeat([each.made.novelty for each in episodes], batch.length).astype(np.float32),
-            ood=np.zeros(frames, np.bool_),
+            novelty=_joined([np.hypot(each.made.novelty, OOD_DISTANCE * each.ood) for each in episodes], np.float32),
+            ood=_joined([each.ood for each in episodes], np.bool_),
             label=_joined(label, np.int8),
             outcome=_joined(outcome, np.int8),
         ),
@@ -214,7 +222,7 @@ def _truth(plan: EpisodePlan, episodes: Sequence[_Episode], batch: RolloutBatch,
             mass=plan.mass,
             initial_risk=np.full(len(episodes), np.nan),
             event_frame=np.array([each.failed_at for each in episodes], np.int64),
-            ood_source=Text.full(len(episodes), ""),
+            ood_source=Text.of(each.plan["ood_source"] if each.ood.any() else "" for each in episodes),
             debug_mode=plan.debug_mode,
             noise=np.zeros(len(episodes), np.bool_),
             seed=plan.seed,

@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.tasks.simulator.controller import HOME, Controller, up
-from sima2.tasks.simulator.physics import OPEN_M, World, engine
+from sima2.tasks.simulator.controller import Controller, up
+from sima2.tasks.simulator.physics import World, engine
 from sima2.tasks.simulator.recording import Stage
-from sima2.tasks.simulator.scenario import Scenario
-from sima2.tasks.simulator.settings import SimulatorSettings
+from sima2.tasks.simulator.scenario import HOME, OLD_KG, Scenario
+from sima2.tasks.simulator.settings import SimulatorSettings, Spans, drawn
 
 Reals = NDArray[np.float64]
 
@@ -43,8 +43,8 @@ class Skills:
 
     def _needed_grip(self) -> float:
         """N: twice what friction needs to carry, pull or wipe."""
-        load = {"drawer": 15.0 + 2.0 * self.made.mass, "wipe": 12.0}.get(self.made.family.skeleton, 0.0)
-        load = load or 12.0 * self.made.mass
+        load = {"drawer": 15.0 + 2.0 * self.made.mass, "wipe": 20.0}.get(self.made.family.skeleton, 0.0)
+        load = load or 12.0 * (max(self.made.mass, OLD_KG) if "old" in self.made.place else self.made.mass)
         return float(np.clip(2.0 * load / (2.0 * self.made.friction), 6.0, _STRONG))
 
     # what the robot notices
@@ -76,29 +76,67 @@ class Skills:
         self.control.wait(seconds)
         self.control.begin(label, body)
 
+    def draw(self, spans: Spans) -> float:
+        """A number of the settings for this occasion."""
+        return drawn(spans, float(self.rng.random()))
+
     # skills
 
     def approach(self, body: str, *, bias: Reals | None = None, until_hit: bool = False) -> tuple[str, float]:
         """Over the body, then down to where the fingers may close; the reason it ended and the width there."""
-        control, world = self.control, self.world
+        control, world, until = self.control, self.world, self.hit if until_hit else None
         control.begin("approach", body)
-        control.width = OPEN_M
         spot, yaw, width = self.graspable(body)
+        control.width = self._opening(body, width)
         spot = spot + (np.zeros(3) if bias is None else bias)
         above = spot + up(float(self.rng.uniform(0.08, 0.12)))
         if control.target[2] < above[2] - 0.02:
             control.move(np.array([*control.target[:2], above[2] + 0.03]))
-        control.move(above, yaw=yaw)
+        why = control.move(above, yaw=yaw, until=until)
+        if why:
+            return why, width
         if self.sometimes():
             self._linger("approach", body)
         if self.sometimes():  # a second look that nothing called for
             away = above + np.array([*self.rng.uniform(-0.05, 0.05, 2), 0.03])
             control.move(away)
             control.move(above)
-        why = control.move(spot, speed=0.6 * self.made.speed, until=self.hit if until_hit else None)
+        if body in world.movable and self.rng.random() < self.settings.outside_push:
+            self._pushed(body)
+            beside = np.zeros(3) if bias is None else bias
+            spot, yaw, width = self.graspable(body)
+            spot = spot + beside
+            control.width = self._opening(body, width)
+            control.move(spot + up(above[2] - spot[2]), yaw=yaw)
+        why = control.move(spot, speed=0.6 * self.made.speed, until=until)
         if not until_hit:
             control.wait(2.0 / self.made.rate_hz)
         return why, width if body != "parcel" else min(width, world.width)
+
+    def _opening(self, body: str, width: float) -> float:
+        """m to open the fingers to: all the way, or as far as what stands beside the body leaves room."""
+        others = {each: at for each, at in self.located(body).items() if each not in ("cabinet", "drawer")}
+        here, room = self.world.where(body), self.control.open_m
+        for each, at in others.items():
+            half = 0.03 if each in self.world.movable else 0.085
+            room = min(room, 2.0 * (float(np.sqrt(np.square((at - here)[:2]).sum())) - half - 0.016))
+        return min(self.control.open_m, max(room, width + 0.024))
+
+    def located(self, apart: str) -> dict[str, Reals]:
+        """Where everything is, apart from one body, m."""
+        moved = {body: self.world.where(body) for body in self.world.movable}
+        return {body: place for body, place in {**self.made.place, **moved}.items() if body != apart}
+
+    def _pushed(self, body: str) -> None:
+        """Someone moves the body a little along the table, to where there is room; the hand waits above."""
+        world, where = self.world, self.world.where(body)
+        gap = np.stack([where - place for place in self.located(body).values()])[:, :2]
+        away = (gap / np.square(gap).sum(axis=1, keepdims=True) ** 1.5).sum(axis=0)
+        away = away / max(float(np.sqrt(away @ away)), 1e-9)
+        world.drag = (body, away * float(self.rng.uniform(0.06, 0.12)))
+        self.control.wait(float(self.rng.uniform(0.2, 0.4)))
+        world.drag = None
+        self.control.wait(0.15)
 
     def graspable(self, body: str) -> tuple[Reals, float, float]:
         """Where between the fingertips to have a body, the hand's yaw, and its width there, however it lies."""
@@ -135,7 +173,7 @@ class Skills:
         control.force = self.grip if force is None else force
         control.width = -0.02
         wanted = 0.6 * control.force * control.weak
-        for _ in range(round(1.4 * self.made.rate_hz)):
+        for _ in range(round((0.5 + control.closing_s()) * self.made.rate_hz)):
             control.tick()
             if world.grip > wanted or world.width < 0.003:
                 break
@@ -152,7 +190,7 @@ class Skills:
         bias = None
         if miss:
             _, yaw, width = self.graspable(body)
-            side = 0.5 * (OPEN_M + width) + float(self.rng.uniform(0.022, 0.035))
+            side = 0.5 * (self.control.open_m + width) + float(self.rng.uniform(0.022, 0.035))
             bias = side * np.array([-math.sin(yaw), math.cos(yaw), 0.0]) * (1.0 if self.rng.random() < 0.5 else -1.0)
         self.approach(body, bias=bias)
         return self.grasp(body, force)
@@ -166,12 +204,12 @@ class Skills:
         """Where the hand must be for the load to be at a spot."""
         return spot + (self.world.hand - self.world.where(body))
 
-    def carry(self, body: str, spot: Reals, height: float) -> str:
-        """Sideways until the load is above a spot; the reason it ended early."""
+    def carry(self, body: str, spot: Reals, height: float, speed: float = 0.0) -> str:
+        """Sideways until the load is above a spot, at the hand's own speed or another; the reason it ended early."""
         stage = self.control.begin("transport", body)
         goal = self.over(body, spot)
         goal[2] = max(height, goal[2] + 0.03)
-        why = self.control.move(goal, until=self.lost_or_hit)
+        why = self.control.move(goal, speed=speed, until=self.lost_or_hit)
         if not why and self.sometimes():
             self.control.wait(0.3)
         if why == "hit":
@@ -194,7 +232,7 @@ class Skills:
         """Open the fingers and let the load settle."""
         wide = self.graspable(body)[2] + 0.03
         self.control.recording.let_go()
-        self.control.finger(min(OPEN_M, wide), 1.2)
+        self.control.finger(min(self.control.open_m, wide))
         self.control.wait(float(self.rng.uniform(0.2, 0.4)))
 
     def leave(self, height: float = 0.12) -> None:
@@ -205,7 +243,7 @@ class Skills:
     def go_home(self, label: str = "retreat") -> None:
         """Back to where the hand rests, and rest."""
         self.control.begin(label)
-        self.control.width = OPEN_M if label == "retreat" else self.control.width
+        self.control.width = self.control.open_m if label == "retreat" else self.control.width
         self.control.move(HOME.copy(), yaw=0.0)
         self.rest()
 
@@ -224,7 +262,7 @@ class Skills:
         if let_go:
             control.weak = 1.0
             control.recording.let_go()
-            control.finger(OPEN_M, 1.2)
+            control.finger(control.open_m)
         control.move(control.target + offset)
 
     def wait_for_rest(self, body: str) -> None:
@@ -239,7 +277,7 @@ class Skills:
         control, world = self.control, self.world
         control.begin("recovery_maneuver")
         control.force, control.width = 10.0, 0.0
-        control.finger(0.0, 1.2)
+        control.finger(0.0)
         where = world.where(body)
         way = (spot - where) * [1.0, 1.0, 0.0]
         far = float(np.sqrt(np.square(way).sum()))

@@ -8,6 +8,7 @@ import numpy as np
 
 from sima2.records.rollout import Goal
 from sima2.tasks.simulator.contact_scripts import goal_opening, wiped_share
+from sima2.tasks.simulator.exchange_scripts import LIFTED_M
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import COLUMNS, Recording
 from sima2.tasks.simulator.skills import SURFACE
@@ -42,6 +43,8 @@ def reached(recording: Recording, world: World) -> bool:
         gripped = np.stack(recording.touching)[t, world.body["finger_left"], held]
         pressed = np.stack(recording.rows)[:, COLUMNS["contact"]][:, 2] * gripped
         return wiped_share(made, item, pressed) >= goal.tolerance
+    if goal.relation == "held":
+        return world.holding("item") and bool(world.where("item")[2] - made.half_height > LIFTED_M)
     target = made.place["bin_a" if goal.relation == "placed_in" else "target"]
     place = world.where("item")
     off = float(np.sqrt(np.square((place - target)[:2]).sum()))

@@ -1,0 +1,110 @@
+"""The script that changes tools: dock the one in the hand, take the other."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.tasks.simulator.carry_scripts import drop, errand
+from sima2.tasks.simulator.controller import up
+from sima2.tasks.simulator.scenario import HOME
+from sima2.tasks.simulator.skills import SURFACE, Skills
+
+Reals = NDArray[np.float64]
+
+LIFTED_M: Final = 0.04
+"""m above its stand from which the new tool is off it."""
+_UP: Final = np.array([0.0, 0.0, 0.1])
+_BACK: Final = np.array([-0.06, 0.0, 0.0])
+
+
+class Exchange:
+    """One attempt after another at changing tools; the hand starts with the old one and ends with the new one."""
+
+    def __init__(self, skills: Skills) -> None:
+        self.skills = skills
+        self.world, self.made = skills.world, skills.made
+        width = 2.0 * float(skills.world.model.geom("old").size[1])
+        skills.control.take(width, skills.grip)
+        self.docked = False
+        errands = skills.made.plan["template"] == "mixed" or skills.rng.random() < skills.settings.errand
+        self.errands = int(errands)
+
+    def attempt(self, fault: str) -> str:
+        """Dock the old tool unless that is done, take the new one; ``lost_old`` or ``lost`` where that failed."""
+        if not self.docked and self._dock(fault):
+            return "lost_old"
+        if self.errands:
+            self.errands = 0
+            errand(self.skills)
+        return self._take(fault)
+
+    def _dock(self, fault: str) -> str:
+        """Bring the old tool to the dock and let go."""
+        skills = self.skills
+        skills.control.recovering = False
+        spot = self.made.place["target"] + up(SURFACE + skills.half_height("old"))
+        height = float(self.world.hand[2])
+        if fault == "tool_drop":
+            if drop(skills, "old", spot, height):
+                return "lost"
+        elif skills.carry("old", spot, height):
+            return "lost"
+        why, stage = skills.lower("old", spot)
+        if why:
+            stage.reason = "" if why == "lost" else "obstructed"
+            return why
+        skills.open("old")
+        skills.leave()
+        self.docked = True
+        return ""
+
+    def _take(self, fault: str, *, miss: bool = False) -> str:
+        """Fetch the new tool and show it."""
+        skills, control = self.skills, self.skills.control
+        if not skills.pick("item", miss=miss):
+            return "lost"
+        control.recovering = False
+        if fault == "tool_slip":
+            # the fingers give way as soon as they are to lift
+            control.weak = 0.2 / control.force
+        if skills.lift("item", float(skills.rng.uniform(0.12, 0.18))):
+            return "lost"
+        control.begin("transport", "item")
+        if control.move(HOME.copy(), yaw=0.0, until=skills.lost):
+            return "lost"
+        skills.rest()
+        return ""
+
+    def _stand_back(self, strategy: str) -> None:
+        """Up, and away from the object where it is to be approached anew."""
+        self.skills.back_off(_UP + (_BACK if strategy == "approach_anew" else 0.0), let_go=True)
+
+    def recover(self, state: str, mode: str, strategy: str) -> str:
+        """Fetch what was lost and go on from there."""
+        skills = self.skills
+        self._stand_back(strategy)
+        body = "old" if state == "lost_old" else "item"
+        skills.wait_for_rest(body)
+        if body == "item":
+            return self._take("")
+        if not skills.pick("old") or skills.lift("old", 0.18):
+            return "lost_old"
+        return self.attempt("")
+
+    def in_vain(self, state: str, mode: str) -> str:
+        """Try to fetch it, and miss."""
+        skills = self.skills
+        self._stand_back(skills.made.plan["recovery_strategy"])
+        body = "old" if state == "lost_old" else "item"
+        skills.wait_for_rest(body)
+        skills.pick(body, miss=True)
+        return state
+
+    def abort(self, state: str) -> None:
+        """Give up."""
+        self.skills.control.recovering = False
+        self.skills.leave()
+        self.skills.go_home()
