@@ -164,6 +164,9 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     # a loaded pause is part of what it interrupts, unless nothing follows: then the hand has given up
     ends = t.next(~t.at(State.HOLD, State.STILL)) < 0
     held_pause = t.at(State.HOLD) & ~grasp & (label == CODE["transport"]) & (seconds >= settings.idle_s) & ends
+    # or nothing has begun
+    begins = t.previous(~t.at(State.HOLD, State.STILL)) < 0
+    held_pause |= t.at(State.HOLD) & ~grasp & (label == CODE["transport"]) & (seconds >= settings.idle_s) & begins
     label[held_pause] = CODE["idle"]
     # shorter pauses belong to the motion around them
     brief = t.at(State.HOLD) & ~grasp & (label == CODE["transport"])

@@ -28,6 +28,8 @@ class RecoverySettings:
     """The way before a collision is that of its last moments."""
     pause_s: float = 0.3
     """A loaded hand that stops for so long after a slip takes hold again."""
+    slack_share: float = 0.4
+    """Force that has fallen for good to that share of the strongest is no attempt any more."""
     rest_s: float = 0.2
     """Strokes that rest for so long have ended."""
     leaves_s: float = 0.1
@@ -186,6 +188,9 @@ def _gives_up(features: Features, states: States, label: Ints, failed: Bools, se
     last_rest = rest[np.maximum(runs.stop - 1 - reach, runs.start)]
     wiped = runs.at("wipe") & ended & (last_rest > runs.start)
     slack = states.code == State.HOLD
+    if features.contact is not None:
+        strongest = runs.frames(per_run(np.maximum, features.contact, runs.start))
+        slack |= features.contact < settings.slack_share * strongest
     pulled = runs.frames(runs.at("pull") & ended)
     taut = per_run(np.maximum, np.where(slack, -1, here), runs.start)
     out = np.where(runs.frames(wiped) & (here >= runs.frames(last_rest)), CODE["recovery_maneuver"], label)

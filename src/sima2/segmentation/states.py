@@ -127,9 +127,11 @@ class StateSettings:
     """Path over span of a motion that turns back on itself."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
+    push_newtons: float = 25.0
+    """What slides resists with less than its weight, and such hands do not push more than 2.5 kg."""
     firm: float = 1.5
     """Mean force of strokes over the least force that stands out."""
-    lifted_s: float = 0.6
+    lifted_s: float = 1.0
     lifted_m: float = 0.012
     """A tool that touches again within so much, and has not risen by so much, was not lifted."""
     stroke_m: float = 0.05
@@ -273,7 +275,8 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         together = features.together
         if gap is not None:
             if together is not None:
-                held = held | (shut & together.any(axis=1))
+                company = without_short(shut & together.any(axis=1), ragged, gap=0.12, run=settings.company_s)
+                held = held | company
             held = held & gap
     elif gap is not None:
         held = shut & gap
@@ -620,20 +623,24 @@ def _contacts(
     in_air = share(flown) > 0.5
     long = seconds >= settings.press_s
     stroke = path > settings.stroke_m
+    before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     into = _runs_into(features, start, settings) & at_first & flown[np.minimum(start + 1, end)]
     pull = on & with_load & ~in_air & long & ~into
     wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~into
     # sensors drift: what rubs presses clearly
-    firm = (
-        per_run(np.add, np.maximum(features.contact, 0.0), start)
-        > settings.firm * length * features.contact_floor[start]
-    )
     still_open = share(closing) < 0.05
-    push = on & ~with_load & still_open & long & (((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)))
+    mean_force = per_run(np.add, np.maximum(features.contact, 0.0), start) / length
+    light, firm = mean_force < settings.push_newtons, mean_force > settings.firm * features.contact_floor[start]
+    push = (
+        on
+        & ~with_load
+        & still_open
+        & long
+        & (((company > 0.4) & ~just_closed & light) | (stroke & firm & (seconds > 1.0)))
+    )
     explained = closes_soon | just_closed | just_opened | (at_first & set_down)
     explained |= (share(closing | opening) > 0.3) & ~into & still_open
     # a bump is sudden: the force rises well over what it was just before
-    before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     rise = per_run(np.maximum, features.contact, start) - np.maximum(features.contact[before], 0.0)
     sudden = rise > settings.sudden_share * np.maximum(features.contact_noise[start], 1e-9) + settings.sudden_newtons
     bump = on & ~pull & ~wipe & ~push & ~explained & sudden
