@@ -32,7 +32,7 @@ class RecoverySettings:
     """Force that has fallen for good to that share of the strongest is no attempt any more."""
     rest_s: float = 0.2
     """Strokes that rest for so long have ended."""
-    leaves_s: float = 0.1
+    leaves_s: float = 0.25
     """Contact outlasts the start of the way up by so much."""
     soon_s: float = 0.6
     """It stops within so much."""

@@ -84,6 +84,8 @@ class StateSettings:
     """Displacement of the hand over the window of ``together_s`` that would leave behind what is not held."""
     company_s: float = 0.3
     """What has travelled with the hand for so long was in it."""
+    reach_m: float = 0.2
+    """What lies farther from the hand than that has not been grasped by it."""
     unfelt_s: float = 0.3
     """A load that is felt again within so much, with no finger moved, was never lost."""
     load_gap: float = 0.03
@@ -162,7 +164,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     closing, opening = _fingers(features, settings)
     shut = _shut(features, closing, opening)
     loaded = _loaded(features, shut, closing, opening, settings)
-    load, moved_with = _load(features, loaded)
+    load, moved_with = _load(features, loaded, settings)
     flown = _flown(features, loaded, closing, settings)
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
     press, stroke, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
@@ -367,7 +369,7 @@ def _travels_alone(features: Features, shut: Bools, together: Bools) -> Bools:
     return np.repeat(alone, stop - start)
 
 
-def _load(features: Features, loaded: Bools) -> tuple[Ints, Ints]:
+def _load(features: Features, loaded: Bools, settings: StateSettings) -> tuple[Ints, Ints]:
     """Which object each load is: the one that travels with the hand, else the nearest when it was taken."""
     ragged = features.ragged
     frames = len(ragged.time)
@@ -385,8 +387,10 @@ def _load(features: Features, loaded: Bools) -> tuple[Ints, Ints]:
     company = per_run(np.add, (together & loaded[:, None]).astype(np.int64), start)
     apart = features.object_position[start] - features.position[start][:, None]
     distance = np.sqrt((apart * apart).sum(axis=2))
-    # where an object was not seen just then, its last known place counts
-    distance[~per_run(np.logical_or, features.object_seen, start)] = np.inf
+    # where an object is hidden, by the hand perhaps, its last known place counts
+    known = [last_where(column, ragged.first)[stop - 1] >= 0 for column in features.object_seen.T]
+    distance[~np.column_stack(known)] = np.inf
+    distance[distance > settings.reach_m] = np.inf
     # a few frames of noise are no company
     company[company < 0.15 * (stop - start)[:, None]] = 0
     best = company.max(axis=1)
