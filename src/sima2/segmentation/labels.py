@@ -239,7 +239,7 @@ def _not_yet_up(features: Features, states: States, t: _Table, grasp: Bools, set
         features.position[np.minimum(end, len(features.position) - 1)]
         - features.position[np.minimum(begin, len(features.position) - 1)]
     )
-    out: Bools = found & ((step * step).sum(axis=1) < settings.locked_m**2)
+    out: Bools = found & ((step * step).sum(axis=1) < settings.sunk_m**2)
     return out
 
 

@@ -296,7 +296,7 @@ def _judge_places(
     position = features.object_position
     wander = np.sqrt(((position[settled, own] - position[end, own]) ** 2).sum(axis=1))
     noise = features.object_noise[end, own] if features.object_noise is not None else np.zeros(len(rows))
-    unstable = (wander > settings.moved_m + 5.0 * noise) & ~_is(kind[rows], "push")
+    unstable = (wander > settings.moved_m + 5.0 * noise) & _is(kind[rows], "place")
     blocked = _is(kind, "collision") | (_is(kind, "place") & (reason == REASON["obstructed"]))
     aside = _set_aside(kind, blocked, rows, first)
     off = np.zeros(len(rows), np.bool_)

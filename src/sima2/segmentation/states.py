@@ -125,6 +125,8 @@ class StateSettings:
     """What runs into something is left with less than that share of its speed."""
     same_height_s: float = 0.3
     """Half window over which strokes keep their height."""
+    touched_share: float = 0.2
+    """Of such a motion, in which some force must be felt where force is recorded."""
     turns_back: float = 2.2
     """Path over span of a motion that turns back on itself."""
     press_s: float = 0.3
@@ -168,9 +170,8 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     flown = _flown(features, loaded, closing, settings)
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
     press, stroke, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
-    if features.contact is None:
-        level = _strokes(features, slip | closing | opening, settings)
-        press, stroke = press | (level & loaded), stroke | (level & ~loaded)
+    level = _strokes(features, slip | closing | opening | bump, settings)
+    press, stroke = press | (level & loaded), stroke | (level & ~loaded)
     press = press | (_pushes(features, loaded, slip | closing | opening, settings) & ~bump & ~stroke)
 
     loaded = loaded & ~_gone(loaded, slip, opening, ragged, settings)
@@ -659,7 +660,7 @@ def _contacts(
 
 
 def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools:
-    """Motion that turns back again and again at one height: strokes, told without a force, shape (T,)."""
+    """Motion that turns back again and again at one height: strokes, however faint the force, shape (T,)."""
     ragged = features.ragged
     if features.position is None or features.velocity is None or features.speed is None or not len(other):
         return other & False
@@ -675,10 +676,18 @@ def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools
     span = np.hypot(*(high - low)[:, :2].T)
     path = per_run(np.add, aside * features.moving * ragged.period[ragged.episode], start)
     flat = (high - low)[:, 2] < settings.flown_m
-    strokes = level[start] & flat & (span > settings.stroke_m) & (path > settings.turns_back * span)
-    moves = np.where(features.moving, np.arange(len(level)), -1)
-    last = np.repeat(per_run(np.maximum, moves, start), stop - start)
-    return np.repeat(strokes, stop - start) & (np.arange(len(level)) <= last)
+    touched = np.ones(len(start), np.bool_)
+    if features.touching is not None:
+        # a force that comes and goes is enough where the motion says the rest
+        touched = per_run(np.add, features.touching.astype(np.int64), start) > settings.touched_share * (stop - start)
+    strokes = level[start] & touched & flat & (span > settings.stroke_m) & (path > settings.turns_back * span)
+    here, rubs = np.arange(len(level)), features.moving
+    if features.touching is not None:
+        rubs = rubs & features.touching
+    first = np.repeat(per_run(np.minimum, np.where(rubs, here, len(level)), start), stop - start)
+    last = np.repeat(per_run(np.maximum, np.where(rubs, here, -1), start), stop - start)
+    begins = first if features.touching is not None else 0
+    return np.repeat(strokes, stop - start) & (here >= begins) & (here <= last)
 
 
 def _pushes(features: Features, loaded: Bools, other: Bools, settings: StateSettings) -> Bools:
