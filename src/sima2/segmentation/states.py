@@ -131,8 +131,8 @@ class StateSettings:
     """Path over span of a motion that turns back on itself."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
-    push_newtons: float = 25.0
-    """What slides resists with less than its weight, and such hands do not push more than 2.5 kg."""
+    hard_newtons: float = 25.0
+    """What slides under a push resists with less than its weight, and such hands do not push more than 2.5 kg."""
     firm: float = 1.5
     """Mean force of strokes over the least force that stands out."""
     lifted_s: float = 1.0
@@ -635,7 +635,7 @@ def _contacts(
     # sensors drift: what rubs presses clearly
     still_open = share(closing) < 0.05
     mean_force = per_run(np.add, np.maximum(features.contact, 0.0), start) / length
-    light, firm = mean_force < settings.push_newtons, mean_force > settings.firm * features.contact_floor[start]
+    light, firm = mean_force < settings.hard_newtons, mean_force > settings.firm * features.contact_floor[start]
     push = (
         on
         & ~with_load
@@ -648,7 +648,11 @@ def _contacts(
     # a bump is sudden: the force rises well over what it was just before
     rise = per_run(np.maximum, features.contact, start) - np.maximum(features.contact[before], 0.0)
     sudden = rise > settings.sudden_share * np.maximum(features.contact_noise[start], 1e-9) + settings.sudden_newtons
-    bump = on & ~pull & ~wipe & ~push & ~explained & sudden
+    work = pull | wipe | push
+    bump = np.repeat(on & ~work & ~explained & sudden, length)
+    # an empty hand that is pushed back hard has run into something, whatever it was about to do
+    hard = touching & ~loaded & (features.contact > settings.hard_newtons) & ~np.repeat(work, length)
+    bump |= touching & (last_where(hard, ragged.first) >= np.repeat(start, length))
     moved_along = company > 0.4
     if together is None:
         # with no poses: strokes turn back, a push does not
@@ -656,7 +660,7 @@ def _contacts(
         moved_along = path < 1.5 * ends
     held_work = np.repeat(pull | wipe | (push & moved_along), length)
     strokes = np.repeat(push & ~moved_along, length)
-    return held_work & ~slip, strokes & ~slip, np.repeat(bump, length)
+    return held_work & ~slip, strokes & ~slip, bump
 
 
 def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools:
@@ -696,6 +700,8 @@ def _pushes(features: Features, loaded: Bools, other: Bools, settings: StateSett
     together = features.together
     if together is None or features.hand_shift is None:
         return loaded & False
+    if features.contact is not None:
+        other = other | (features.contact > settings.hard_newtons)
     along = together.any(axis=1) & (features.hand_shift > settings.company_m / 2) & ~loaded & ~other
     return without_short(along, ragged, gap=0.12, run=settings.press_s)
 
