@@ -95,7 +95,7 @@ def test_blocks_cover_every_frame_once_and_windows_end_within_the_look_ahead(
 def test_the_grid_is_bounded_however_slow_or_fast_the_clock() -> None:
     settings = WindowSettings()
     grid = settings.grid(np.array([1e-6, 0.02, 1e4]))
-    assert grid.block.tolist() == [15_000, 750, settings.least_frames]
+    assert grid.block.tolist() == [20_000, 1000, settings.least_frames]
     assert (grid.past % grid.block == 0).all()
 
 
