@@ -47,8 +47,8 @@ class WindowSettings:
     for whole episodes: those shorter than ``look_ahead_s`` are one window, longer ones are looked at several times."""
     ahead_s: float = 10.0
     """Look-ahead: what a motion leads to, and whether a failed attempt is made good, shows within it. With blocks of
-    2 s on generated and simulated rollouts, 10 s are as right as the whole episode; 5 s lose 0.1 to 0.2 points of
-    F1@50, 3 s 0.5 to 1.5 and up to a tenth of the recoveries."""
+    2 s on generated and simulated rollouts, 10 s are as right as the whole episode; 5 s lose 0.1 to 0.3 points of
+    F1@50, 3 s up to 2 and a sixth of the recoveries."""
     least_frames: int = PERIOD_FRAMES
     """No span is shorter: so many frames tell the period, and a window of fewer shows nothing."""
     fastest_hz: float = 1000.0
