@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.errors import RolloutError, UnknownNameError
+from sima2.errors import RolloutError, UnknownNameError, UsageError
 from sima2.records.rollout import (
     ARM_CHANNELS,
     OBJECT_CHANNELS,
@@ -64,17 +64,26 @@ class Layout:
         return self.scene + self.span * len(self.objects)
 
     @classmethod
-    def of(cls, values: Mapping[Key, NDArray[np.float32]], axis: int, objects: tuple[str, ...]) -> Layout:
-        """Of the first frames; ``objects`` are known before they are seen, ``axis`` counts leading axes of frames."""
-        arms: dict[str, dict[str, Column]] = {}
+    def of(
+        cls, names: tuple[str, ...], values: Mapping[Key, NDArray[np.float32]], axis: int, objects: tuple[str, ...]
+    ) -> Layout:
+        """Of the first frames.
+
+        Args:
+            names: of the arms.
+            values: channels of these frames.
+            axis: leading axes of frames.
+            objects: that are known before they are seen.
+        """
+        arms: dict[str, dict[str, Column]] = {arm: {} for arm in names}
         place = 0
         for (arm, name), value in values.items():
             if arm not in OBJECT_CHANNELS:
-                shape = value.shape[axis:]
+                shape = _row_shape(name, value.shape[axis:])
                 size = int(np.prod(shape))
                 title = name if arm == SOLE_ARM else f"{arm}.{name}"
                 where = slice(place, place + size) if shape else place
-                arms.setdefault(arm, {})[name] = Column(title, where, shape)
+                arms[arm][name] = Column(title, where, shape)
                 place += size
         kinds: dict[str, slice] = {}
         span = 0
@@ -82,7 +91,7 @@ class Layout:
             if any(kind == name for kind, _ in values) or (name == "object_position" and objects):
                 kinds[name] = slice(span, span + (width or 1))
                 span += width or 1
-        return cls(arms or {SOLE_ARM: {}}, kinds, (), place, span, {name: {} for name in kinds}).with_objects(objects)
+        return cls(arms, kinds, (), place, span, {name: {} for name in kinds}).with_objects(objects)
 
     def with_objects(self, names: tuple[str, ...]) -> Layout:
         """With slots for more objects behind those there are."""
@@ -149,20 +158,21 @@ class FrameBuffer:
             return False
         arms, by_object, row = layout.arms, layout.by_object, self._one
         row.fill(np.nan)
-        time = None
+        time, flat = None, False
         with np.errstate(over="ignore"):
             for name, value in frames.items():
                 if name == "time":
                     time = value
                 elif name in ARM_CHANNELS:
+                    flat = True
                     if not _put(row, arms.get(SOLE_ARM, {}).get(name), value):
                         return False
-                elif name in by_object:
+                elif name in by_object and isinstance(value, Mapping):
                     columns = by_object[name]
                     for each, found in value.items():
                         if not _put(row, columns.get(each), found):
                             return False
-                elif name == "manipulators":
+                elif name == "manipulators" and isinstance(value, Mapping):
                     for arm, channels in value.items():
                         if arm not in arms or not isinstance(channels, Mapping):
                             return False
@@ -171,6 +181,8 @@ class FrameBuffer:
                                 return False
                 elif name not in SCENE_CHANNELS:
                     return False
+        if flat and "manipulators" in frames:
+            return False
         if not isinstance(time, float) or not self._latest < time < np.inf or np.isinf(row).any():
             return False
         self._room_for(1)
@@ -180,14 +192,14 @@ class FrameBuffer:
         return True
 
     def check(self, frames: Rollout | Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Times and rows of a chunk of frames, which :meth:`append` takes.
+        """Times and rows of a chunk of frames, for :meth:`append` to take.
 
         Raises:
             RolloutError: if time does not increase, a row has the wrong width, a value is infinite, or a channel was
                 not there from the first frame on; the message names the frame.
             UnknownNameError: if a channel has no known name.
         """
-        time, values = _flat(frames, self._episode_id)
+        time, arms, values = _flat(frames, self._episode_id)
         at = self._numbers("time", time, np.float64)
         if at.ndim > 1:
             raise self._error("time", f"has shape {at.shape}, expected (t,) or a number", "mixed_dimensions")
@@ -195,16 +207,14 @@ class FrameBuffer:
         axis = at.ndim
         at = np.atleast_1d(at)
         self._check_time(at)
-        layout = self._layout_for(arrays, axis)
+        layout = self._layout_for(arms, arrays, axis)
         rows = np.full((len(at), layout.width), np.nan, np.float32)
         for key, array in arrays.items():
             column = layout.column(key)
             if column is None:
-                raise self._error(
-                    _title(key),
-                    f"first comes at frame {self.total}: give NaN from the first frame on where a channel starts later",
-                    "mixed_dimensions",
-                )
+                remedy = "declare objects" if key[0] == "object_position" else "give NaN from the first frame on"
+                problem = f"first comes at frame {self.total}: {remedy} where a channel starts later"
+                raise self._error(_title(key), problem, "mixed_dimensions")
             expected = (*at.shape[:axis], *column.shape)
             if array.shape != expected:
                 raise self._error(
@@ -217,7 +227,8 @@ class FrameBuffer:
                 frame = int(np.argmax(infinite))
                 raise self._error(column.title, f"is infinite at frame {self.total + frame}", "not_finite", frame)
             rows[:, column.place] = array
-        self._settle(layout)
+        if len(at):
+            self._settle(layout)
         return at, rows
 
     def append(self, time: NDArray[np.float64], rows: NDArray[np.float32]) -> None:
@@ -290,9 +301,9 @@ class FrameBuffer:
             frame = int(np.argmax(back))
             raise self._error("time", f"does not increase at frame {self.total + frame}", "time_not_increasing", frame)
 
-    def _layout_for(self, arrays: Mapping[Key, NDArray[np.float32]], axis: int) -> Layout:
+    def _layout_for(self, arms: tuple[str, ...], arrays: Mapping[Key, NDArray[np.float32]], axis: int) -> Layout:
         """The layout with the objects that these frames are the first to show."""
-        layout = self._layout or Layout.of(arrays, axis, self._declared)
+        layout = self._layout or Layout.of(arms, arrays, axis, self._declared)
         named = dict.fromkeys(name for kind, name in arrays if kind == "object_position")
         for kind, name in arrays:
             if kind in OBJECT_CHANNELS and name not in named:
@@ -325,14 +336,14 @@ class FrameBuffer:
 
 
 def _put(row: NDArray[np.float32], column: Column | None, value: Any) -> bool:
-    """Write one channel of one frame; False where it does not fit."""
+    """Write one channel of one frame; False where it is no array or number, or does not fit."""
     if column is None:
         return False
     if type(value) is not np.ndarray:
         if type(value) is float and not column.shape:
             row[column.place] = value
             return True
-        if not isinstance(value, (list, tuple, float, int, np.number)):
+        if not isinstance(value, np.number):
             return False
         value = np.asarray(value)
     if value.shape != column.shape or value.dtype.kind not in "fiu":
@@ -341,20 +352,33 @@ def _put(row: NDArray[np.float32], column: Column | None, value: Any) -> bool:
     return True
 
 
+def _row_shape(channel: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What a frame of an arm's channel looks like, where the first one looks like ``shape``."""
+    width = ARM_CHANNELS[channel][0]
+    if width is None:
+        return ()
+    return (width if isinstance(width, int) else shape[-1] if shape else 1,)
+
+
 def _title(key: Key) -> str:
     kind, name = key
     return f"{kind}[{name}]" if kind in OBJECT_CHANNELS else name if kind == SOLE_ARM else f"{kind}.{name}"
 
 
-def _flat(frames: Rollout | Mapping[str, Any], episode_id: str) -> tuple[Any, dict[Key, Any]]:
-    """Time, and every channel that labels may rest on by arm or object."""
+def _flat(frames: Rollout | Mapping[str, Any], episode_id: str) -> tuple[Any, tuple[str, ...], dict[Key, Any]]:
+    """Time, names of the arms, and every channel of them and of the objects."""
     if isinstance(frames, Rollout):
         scene = {name: getattr(frames, name) for name in OBJECT_CHANNELS}
         frames = {"time": frames.time, "manipulators": frames.manipulators, **scene}
+    if not isinstance(frames, Mapping):
+        kind = type(frames).__name__
+        raise UsageError(f"push takes a Rollout or a mapping of channels, not {kind}: {{'time': 0.0, ...}} is a frame")
     values: dict[Key, Any] = {}
     for name, value in frames.items():
         if name not in _NAMES:
             raise UnknownNameError("channel", name, _NAMES)
+        if (name in OBJECT_CHANNELS or name == "manipulators") and not isinstance(value, Mapping):
+            raise RolloutError(episode_id, name, "is not a mapping by name", reason="mixed_dimensions")
         if name in ARM_CHANNELS:
             values[SOLE_ARM, name] = value
         elif name in OBJECT_CHANNELS:
@@ -373,4 +397,5 @@ def _flat(frames: Rollout | Mapping[str, Any], episode_id: str) -> tuple[Any, di
         raise RolloutError(
             episode_id, "manipulators", "given together with flat arm channels", reason="mixed_dimensions"
         )
-    return frames["time"], {key: value for key, value in values.items() if value is not None}
+    arms = tuple(frames.get("manipulators") or (SOLE_ARM,))
+    return frames["time"], arms, {key: value for key, value in values.items() if value is not None}

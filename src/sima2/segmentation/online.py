@@ -67,6 +67,7 @@ class SegmentStream:
         self._due = PERIOD_FRAMES
         self._given = 0
         self._finished = False
+        self._nothing = SegmentTable.empty()
 
     @property
     def look_ahead_s(self) -> float:
@@ -112,7 +113,7 @@ class SegmentStream:
         buffer = self._buffer
         if not isinstance(frames, Rollout) and buffer.take_one(frames):
             if buffer.total < self._due:
-                return SegmentTable.empty()
+                return self._nothing
             return SegmentTable.concat(self._advance())
         time, rows = buffer.check(frames)
         found: list[SegmentTable] = []

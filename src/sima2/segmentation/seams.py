@@ -1,8 +1,9 @@
 """Segments of windows joined to segments of episodes.
 
-A window hands over to the next where, in its own view, the last segment that began in its block begins; what it kept is
-final. Where none began there, the segment that fills the block goes on: it is closed by the window that sees its end,
-which also says how it ended. So a segment across a border is one, and two of equal label that adjoin stay two.
+A window hands over where, in its own view, the last segment that began in its block begins: what it kept before is
+final, and from there to the end of its block there is one segment, of which later windows say what it is, where it ends
+and how. Where none began in the block, the segment that fills it goes on. So a segment across a border is one, two of
+equal label that adjoin stay two, and whatever ends in a block is known once the look-ahead of that block is there.
 """
 
 from __future__ import annotations
@@ -154,7 +155,8 @@ def kept(
     owner = spans.episode
     shift = ragged.offset[:-1] - windows.begin
     begun = spans.start - shift[owner]
-    until, goes_on = _until(begun, owner, windows)
+    shortest = ragged.frames(shortest_s)
+    until, goes_on = _until(begun, owner, windows, shortest)
     # the last segment of each window that begins before the frame up to which it keeps; an empty window has none
     inside = np.flatnonzero(begun < until[owner])
     last = np.searchsorted(owner[inside], np.arange(len(windows)), side="right") - 1
@@ -164,29 +166,34 @@ def kept(
     resumes = ~fresh & np.append(before.open, goes_on[:-1])
     resumed_label = np.append(before.label, label[:-1])
 
-    start = np.maximum(begun, since[owner])
+    # what the window before saw to reach beyond its block is one segment, of which the first piece that does tells
     stop = np.minimum(spans.stop - shift[owner], until[owner])
-    rows = np.flatnonzero(stop > start)
+    rows = np.flatnonzero((stop > begun) & (stop > np.maximum(since, windows.block)[owner]))
     window = owner[rows]
-    head = np.append(True, window[1:] != window[:-1])[: len(rows)]
-    cut_off = head & (begun[rows] < since[window])
+    head = _changes(window)
+    cut_off = head & (begun[rows] != since[window])
     same = resumes[window] & (spans.label[rows] == resumed_label[window])
     followed = np.append(~head[1:], False)[: len(rows)]
-    brief = stop[rows] - start[rows] < ragged.frames(shortest_s)[window]
+    brief = stop[rows] - since[window] < shortest[window]
     rest = cut_off & ~same & followed & brief
-    after_rest = np.append(False, rest[:-1])[: len(rows)]
-    first = np.where(after_rest, since[window], start[rows])[~rest]
-    joins = (same & (cut_off | after_rest))[~rest]
+    joins = (same & (cut_off | np.append(False, rest[:-1])[: len(rows)]))[~rest]
     rows, window = rows[~rest], window[~rest]
+    first = np.where(_changes(window), since[window], begun[rows])
     final = windows.number[window] + (goes_on[window] & (stop[rows] == until[window]))
     place = shift[window]
     pieces = _pieces(judged, channels, rows, first + place, stop[rows] + place, shift, windows.episode[window], final)
     return pieces, joins, HandOver(int(until[-1]), bool(goes_on[-1]), int(label[-1]))
 
 
-def _until(begun: Ints, owner: Ints, windows: Windows) -> tuple[Ints, Bools]:
+def _changes(group: Ints) -> Bools:
+    """Where another group begins, shape (p,)."""
+    return np.append(True, group[1:] != group[:-1])[: len(group)]
+
+
+def _until(begun: Ints, owner: Ints, windows: Windows, shortest: Ints) -> tuple[Ints, Bools]:
     """One past the last frame that each window keeps, and whether its last segment goes on, shape (w,) each."""
-    edge = (begun > windows.block[owner]) & (begun <= windows.border[owner])
+    # what ends sooner than a shortest segment may only be a rest of what was handed over
+    edge = (begun >= (windows.block + shortest)[owner]) & (begun <= windows.border[owner])
     latest = np.full(len(windows), -1, np.int64)
     np.maximum.at(latest, owner[edge], begun[edge])
     goes_on = ~windows.last & (latest < 0)

@@ -111,3 +111,20 @@ def test_noise_is_measured_under_smooth_motion() -> None:
 def test_the_running_maximum_starts_anew_in_each_group() -> None:
     group = np.array([0, 0, 1, 1])
     np.testing.assert_allclose(running_max_in(group, np.array([3.0, 1.0, 2.0, 5.0])), [3, 3, 2, 5], atol=1e-6)
+
+
+def test_a_running_maximum_is_right_in_more_groups_than_the_upper_bits_of_a_number_can_tell_apart() -> None:
+    group = np.repeat(np.arange(600_000), 2)
+    x = np.tile([2.0, 1.0], 600_000)
+    x[-1] = 3.0
+    found = running_max_in(group, x)
+    assert found[-2:].tolist() == [2.0, 3.0]
+    assert (found[:-2] == 2.0).all()
+
+
+def test_what_came_before_counts_in_a_running_extreme_and_nothing_does_not() -> None:
+    ragged = ragged_of([3, 3])
+    x = np.array([1.0, 2.0, 3.0, 1.0, 2.0, 3.0])
+    before = np.array([9.0, np.nan])
+    assert ragged.running(x, 0.05, largest=True, before=before).tolist() == [9.0, 9.0, 9.0, 2.0, 3.0, 3.0]
+    assert ragged.running(x, 0.05, largest=False, before=-before).tolist() == [-9.0, -9.0, -9.0, 1.0, 1.0, 1.0]
