@@ -127,13 +127,13 @@ class StateSettings:
     """Half window over which strokes keep their height."""
     touched_share: float = 0.2
     """Of such a motion, in which some force must be felt where force is recorded."""
-    turns_back: float = 2.2
+    turns_back: float = 1.8
     """Path over span of a motion that turns back on itself."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
     hard_newtons: float = 25.0
     """What slides under a push resists with less than its weight, and such hands do not push more than 2.5 kg."""
-    firm: float = 1.5
+    firm: float = 2.0
     """Mean force of strokes over the least force that stands out."""
     lifted_s: float = 1.0
     lifted_m: float = 0.012
@@ -630,12 +630,12 @@ def _contacts(
     stroke = path > settings.stroke_m
     before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     into = _runs_into(features, start, settings) & at_first & flown[np.minimum(start + 1, end)]
-    pull = on & with_load & ~in_air & long & ~into
-    wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~into
-    # sensors drift: what rubs presses clearly
-    still_open = share(closing) < 0.05
+    # sensors drift: work presses clearly
     mean_force = per_run(np.add, np.maximum(features.contact, 0.0), start) / length
     light, firm = mean_force < settings.hard_newtons, mean_force > settings.firm * features.contact_floor[start]
+    pull = on & with_load & ~in_air & long & ~into & firm
+    wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~into
+    still_open = share(closing) < 0.05
     push = (
         on
         & ~with_load
