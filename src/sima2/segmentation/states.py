@@ -127,8 +127,9 @@ class StateSettings:
     """Half window over which strokes keep their height."""
     touched_share: float = 0.2
     """Of such a motion, in which some force must be felt where force is recorded."""
-    turns_back: float = 1.8
-    """Path over span of a motion that turns back on itself."""
+    turns_back: float = 2.2
+    turns_back_felt: float = 1.8
+    """Path over span of a motion that turns back on itself; less is enough where it is felt."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
     hard_newtons: float = 25.0
@@ -171,7 +172,10 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
     press, stroke, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
     level = _strokes(features, slip | closing | opening | bump, settings)
-    press, stroke = press | (level & loaded), stroke | (level & ~loaded)
+    press = press | (level & loaded)
+    if features.touching is not None or features.object_position is not None:
+        # an empty hand of which nothing but its way is known may as well be waving
+        stroke = stroke | (level & ~loaded)
     press = press | (_pushes(features, loaded, slip | closing | opening, settings) & ~bump & ~stroke)
 
     loaded = loaded & ~_gone(loaded, slip, opening, ragged, settings)
@@ -680,11 +684,12 @@ def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools
     span = np.hypot(*(high - low)[:, :2].T)
     path = per_run(np.add, aside * features.moving * ragged.period[ragged.episode], start)
     flat = (high - low)[:, 2] < settings.flown_m
-    touched = np.ones(len(start), np.bool_)
+    touched, turns_back = np.ones(len(start), np.bool_), settings.turns_back
     if features.touching is not None:
-        # a force that comes and goes is enough where the motion says the rest
+        # a force that comes and goes is enough where the motion says the rest, and less of the motion with it
+        turns_back = settings.turns_back_felt
         touched = per_run(np.add, features.touching.astype(np.int64), start) > settings.touched_share * (stop - start)
-    strokes = level[start] & touched & flat & (span > settings.stroke_m) & (path > settings.turns_back * span)
+    strokes = level[start] & touched & flat & (span > settings.stroke_m) & (path > turns_back * span)
     here, rubs = np.arange(len(level)), features.moving
     if features.touching is not None:
         rubs = rubs & features.touching
