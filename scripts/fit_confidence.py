@@ -8,6 +8,7 @@ the simulator with parameters left out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from sima2.segmentation_engine import SegmentationEngine
 from sima2.tags.logistic import fit_ridge_logistic, probability
 
 SEED = 7000
-EPISODES = 30
+EPISODES = 40
 RIDGE = 1.0
 TARGET = Path(__file__).parents[1] / "src/sima2/segmentation/confidence_weights.py"
 Rows = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]
@@ -73,7 +74,7 @@ def main() -> None:
         LabelledSource("synthetic", "synthetic"),
         LabelledSource("synthetic_50_hz", "synthetic", rate_hz=50.0, most=20),
         LabelledSource("synthetic_30_hz", "synthetic", rate_hz=30.0, most=20),
-        named["mujoco"],
+        replace(named["mujoco"], most=24),
     ]
 
     def gathered(seed: int, some: list[LabelledSource]) -> list[Rows]:

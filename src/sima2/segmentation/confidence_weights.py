@@ -7,21 +7,21 @@ from typing import Final
 
 WEIGHTS: Final[Mapping[str, tuple[float, ...]]] = {
     "unknown": (0.000, 0.000, 0.000),
-    "idle": (0.917, 1.661, 2.916),
-    "approach": (1.687, 2.999, 0.550),
-    "grasp": (0.031, 6.818, 1.855),
-    "lift": (4.104, 0.450, -2.926),
-    "transport": (0.648, 3.822, 0.378),
-    "place": (2.667, -0.020, 1.738),
-    "pull": (2.850, 2.576, 0.093),
-    "push": (2.207, 1.044, 0.669),
-    "wipe": (2.004, 2.028, 1.338),
-    "release": (1.048, 0.699, 0.104),
-    "retreat": (0.978, 1.802, 0.884),
-    "collision": (1.328, 1.134, -0.206),
-    "slip": (3.959, 2.375, 2.888),
-    "recovery_maneuver": (2.887, -2.128, 0.061),
+    "idle": (1.283, 1.420, 2.718),
+    "approach": (2.098, 2.777, 0.352),
+    "grasp": (-0.153, 7.274, 2.748),
+    "lift": (2.845, 3.417, -1.561),
+    "transport": (0.354, 4.358, 0.463),
+    "place": (3.214, -0.218, 1.637),
+    "pull": (2.715, 2.540, 1.958),
+    "push": (2.575, 1.190, 1.324),
+    "wipe": (2.004, 2.907, 0.472),
+    "release": (0.980, 1.004, 0.013),
+    "retreat": (2.343, 0.498, 1.356),
+    "collision": (1.550, 1.260, -0.500),
+    "slip": (3.125, 1.875, 1.920),
+    "recovery_maneuver": (4.106, -1.656, 2.238),
 }
 """Of one, agreement and log seconds, by label."""
-SHARED_WEIGHTS: Final = (-0.289, -0.528, 0.065, 0.727)
+SHARED_WEIGHTS: Final = (-0.342, -0.540, -0.213, 1.062)
 """Of absent forces, absent objects, an absent hand pose, and a neighbour's log seconds."""
