@@ -221,9 +221,10 @@ def _caveats(values: Mapping[str, Any]) -> list[str]:
 
 
 def _columns(values: Mapping[str, Any]) -> list[str]:
-    """What was taken for what, where that was guessed."""
-    if values.get("mapping") != "guessed":
+    """What was taken for what, and what was found out about it, unless the data set is our own."""
+    mapping = str(values.get("mapping") or "own")
+    if mapping == "own":
         return []
     unmapped = list(map(str, values.get("unmapped") or ()))
-    told = [f"column map guessed (column_map.toml): {each}" for each in values.get("assumptions") or ()]
+    told = [f"column map {mapping} (column_map.toml): {each}" for each in values.get("assumptions") or ()]
     return [*told, f"columns not used: {', '.join(unmapped)}"] if unmapped else told

@@ -42,6 +42,8 @@ class FeatureSettings:
     """Averages of so long are compared to find a force sensor's bias."""
     force_memory_s: float = 10.0
     """The bias is looked for in so much of the past: longer than a load usually lasts, shorter than drift matters."""
+    blocked_spreads: float = 20.0
+    """A command is not reached where the residual is so many times its usual spread."""
     noise_factor: float = 5.0
     """A signal stands out of its noise by so many standard deviations."""
     moves_m: float = 0.006
@@ -79,6 +81,8 @@ class Features:
     """Closed end as known so far, shape (T,)."""
     width_noise: Doubles
     """shape (T,)."""
+    blocked: Bools | None
+    """Fingers stay behind what they are told, towards closing: there is something between them, shape (T,)."""
     grip: Doubles | None
     """Grip force over its running floor, N, shape (T,)."""
     gripping: Bools | None
@@ -206,6 +210,7 @@ def compute_features(
         width_range=span,
         width_closed=closed,
         width_noise=width_noise,
+        blocked=_blocked(channels, settings),
         grip=grip,
         gripping=gripping,
         grip_noise=grip_noise,
@@ -253,6 +258,18 @@ def _gripper(
     shut = np.fmin(np.where(np.isnan(fitted("width_closed")), 0.0, shut), shut)  # type: ignore[operator]
     noise = ragged.begun("width_noise", ragged.noise(width, settings.start_s))[ragged.episode]
     return width, rate, opened - shut, shut, noise
+
+
+def _blocked(channels: Manipulator, settings: FeatureSettings) -> Bools | None:
+    """Where some column of the gripper lags its command by far more than it usually does, shape (T,)."""
+    if channels.effort_proxy is None:
+        return None
+    joints = 0 if channels.joint_position is None else channels.joint_position.shape[1]
+    fingers = channels.effort_proxy[:, joints:]
+    if not fingers.shape[1]:
+        return None
+    out: Bools = np.nan_to_num(fingers).min(axis=1) < -settings.blocked_spreads
+    return out
 
 
 def _force(

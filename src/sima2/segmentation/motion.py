@@ -240,6 +240,8 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
     np.maximum.at(scale, episode[held], length[held])
     # drift and settling are no movements
     moves = np.flatnonzero((length > settings.rest_share * scale[episode]) & (scale[episode] > 0))
+    if not len(moves):
+        return out
     begins = np.flatnonzero(np.append(True, held[1:] != held[:-1]) | (start == ragged.first[start]))
     stretch = np.searchsorted(begins, moves, side="right") - 1
     over = np.append(start[begins[1:]], len(loaded))[stretch]

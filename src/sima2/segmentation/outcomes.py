@@ -208,7 +208,10 @@ def _outcomes(
     open_ended |= _is(kind, "transport") & (later < 0)
     if features.gripping is None and features.object_position is None:
         # fingers that closed and with which nothing was done after may have closed on nothing
-        open_ended |= _is(kind, "grasp") & (later < 0)
+        empty = np.ones(n, np.bool_)
+        if features.blocked is not None:
+            empty = ~per_run(np.logical_or, features.blocked, start)
+        open_ended |= _is(kind, "grasp") & (later < 0) & empty
     outcome[open_ended & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
     return outcome, reason
 

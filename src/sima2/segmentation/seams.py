@@ -234,13 +234,15 @@ def _pieces(
 def channels_used(features: Features) -> str:
     """The kinds of channel that labels rest on.
 
-    Joined by ``+``: ``motion`` (hand pose or joints), ``gripper``, ``grip_force``, ``contact_force``, ``objects``.
+    Joined by ``+``: ``motion`` (hand pose or joints), ``gripper``, ``grip_force``, ``contact_force``, ``effort_proxy``,
+    ``objects``.
     """
     kinds = {
         "motion": features.speed is not None,
         "gripper": features.width is not None,
         "grip_force": features.grip is not None,
         "contact_force": features.contact is not None,
+        "effort_proxy": features.blocked is not None,
         "objects": features.object_position is not None,
     }
     return "+".join(name for name, there in kinds.items() if there)

@@ -286,7 +286,7 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
                 held = held | company
             held = held & gap
     elif gap is not None:
-        held = shut & gap
+        held = shut & (gap if features.blocked is None else gap | features.blocked)
         together = features.together
         if together is not None and features.hand_shift is not None:
             # poses are known: a hand that travels while nothing travels with it is empty

@@ -32,6 +32,7 @@ READ: Final = (
     "gripper_opening",
     "grip_force",
     "contact_force",
+    "effort_proxy",
 )
 """Channels of an arm that the features and measures read; of objects it is the position."""
 
