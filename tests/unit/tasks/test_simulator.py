@@ -166,6 +166,20 @@ def test_segments_last_long_enough_at_an_odd_rate_and_show_what_they_say(family:
             assert len(moved) + 1 >= 0.5 * rate - 1
 
 
+@pytest.mark.parametrize("family", SIMULATED)
+def test_every_recovery_follows_a_failure(family: str) -> None:
+    segments = simulate(rollouts_plan(family, template="recovery", count=6, seed=3), SimulatorSettings()).truth.segments
+    failed: set[str] = set()
+    recovered: set[str] = set()
+    for row in segments.rows():
+        if row["failure_reason"]:
+            failed.add(row["episode_id"])
+        if row["label"] == "recovery_maneuver":
+            assert row["episode_id"] in failed
+            recovered.add(row["episode_id"])
+    assert len(recovered) >= 4
+
+
 def test_a_wipe_lasts_until_the_tool_is_lifted_off() -> None:
     got = made("wipe_surface", "success", count=3)
     label, force = got.truth.frames.label, got.batch.arm.contact_force
