@@ -19,7 +19,7 @@ from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES
 from sima2.tasks.plan import MixSettings, mix_plan, rollouts_plan
 from sima2.tasks.settings import PhysicsSettings, SensorNoise
 from sima2.tasks.simulator import LEFT_OUT, SIMULATED, ArmRanges, SimulatorSettings, simulate
-from sima2.tasks.simulator.settings import Spans, drawn
+from sima2.tasks.simulator.settings import Spans, check_simulated, drawn
 from sima2.tasks.synthetic import Generated
 
 SEEN = PhysicsSettings(dropouts=0.0)
@@ -166,6 +166,20 @@ def test_segments_last_long_enough_at_an_odd_rate_and_show_what_they_say(family:
             assert len(moved) + 1 >= 0.5 * rate - 1
 
 
+@pytest.mark.parametrize("family", SIMULATED)
+def test_every_recovery_follows_a_failure(family: str) -> None:
+    segments = simulate(rollouts_plan(family, template="recovery", count=6, seed=3), SimulatorSettings()).truth.segments
+    failed: set[str] = set()
+    recovered: set[str] = set()
+    for row in segments.rows():
+        if row["failure_reason"]:
+            failed.add(row["episode_id"])
+        if row["label"] == "recovery_maneuver":
+            assert row["episode_id"] in failed
+            recovered.add(row["episode_id"])
+    assert len(recovered) >= 4
+
+
 def test_a_wipe_lasts_until_the_tool_is_lifted_off() -> None:
     got = made("wipe_surface", "success", count=3)
     label, force = got.truth.frames.label, got.batch.arm.contact_force
@@ -244,10 +258,26 @@ def test_a_tool_change_starts_with_one_tool_in_the_hand_and_ends_with_the_other(
         own = frames(got.batch, episode)
         goal = got.batch.episodes.goal[episode]
         assert goal is not None
-        assert (goal.relation, goal.target) == ("held", "tool_dock")
+        assert (goal.relation, goal.target) == ("held", "")
         gap = np.sqrt(np.square(position[own] - hand[own][:, None]).sum(axis=2))
         assert gap[0, names.index("old_tool")] < 0.03 < gap[-1, names.index("old_tool")]
         assert gap[-1, names.index(goal.object)] < 0.03 < gap[0, names.index(goal.object)]
+
+
+@pytest.mark.parametrize("mode", ["occlusion", "lost_object"])
+def test_an_object_is_hidden_by_the_screen_or_out_of_sight_until_another_view_shows_it(mode: str) -> None:
+    got = made("inspect_scene", "recovery", mode, count=3)
+    confidence, position = got.batch.object_confidence, got.batch.object_position
+    assert confidence is not None
+    assert position is not None
+    assert got.outcome.success.all()
+    for episode in range(len(got.batch)):
+        own = frames(got.batch, episode)
+        failed = got.truth.episodes.event_frame[episode]
+        sure = confidence[own][:, 0]
+        assert sure[failed] < 0.5
+        assert np.isnan(position[own][failed, 0]).all() == (mode == "lost_object")
+        assert sure[-1] > 0.8
 
 
 def test_failed_segments_have_a_reason_and_others_none() -> None:
@@ -282,7 +312,7 @@ def test_provenance_gives_nothing_of_the_truth_away() -> None:
 
 def test_an_unknown_family_is_named_with_the_simulated_ones() -> None:
     with pytest.raises(UnknownNameError, match="drawer_open"):
-        simulate(rollouts_plan("inspect_scene", count=1))
+        check_simulated("fold_laundry")
 
 
 def test_garbage_is_refused() -> None:

@@ -291,21 +291,21 @@ def _stopped(pieces: list[Piece], recording: Recording, rate: float) -> list[Pie
 
 
 def _joined(pieces: list[Piece], least: int) -> list[Piece]:
-    """Equal neighbours that did not fail are one; what is too short goes to what came before."""
+    """Equal neighbours that did not fail are one; what is too short goes to what came before, with its reason."""
     result: list[Piece] = []
     for piece in pieces:
         last = result[-1] if result else None
         same = last is not None and (last.label, last.body) == (piece.label, piece.body)
-        anomaly = piece.label in ("collision", "slip")
-        if last is not None and same and (anomaly or not last.reason):
+        anomaly = piece.label in ANOMALIES
+        brief = piece.stop - piece.start < least and not anomaly
+        if last is not None and (brief or (same and (anomaly or not last.reason))):
             last.stop, last.reason = piece.stop, last.reason or piece.reason
-        elif last is not None and piece.stop - piece.start < least and not anomaly:
-            last.stop = piece.stop
         else:
             result.append(piece)
     for before, piece in pairwise(result):
         if piece.label == "slip" and piece.stop - piece.start < least:
             before.stop, piece.start = piece.stop, piece.stop
+            before.reason = before.reason or piece.reason
     result = [piece for piece in result if piece.stop > piece.start]
     if len(result) > 1 and result[0].stop - result[0].start < least:
         result[1].start = result[0].start

@@ -90,7 +90,7 @@ class World:
         bodies = [*hand, self.body[self.held]] if self.held in self.movable and self.holding() else hand
         loads = [self.body[name] for name in self.movable]
         axis = data.xmat[hand[0]].reshape(3, 3)[:, 1].copy()
-        total, squeeze, load = np.zeros(3), np.zeros(2), np.zeros(len(loads))
+        outside = np.empty((steps, len(self.body), 3))
         self.touch[:] = False
         place = np.append(np.arange(ARM), self.grip_actuator)
         for k in range(steps):
@@ -99,16 +99,15 @@ class World:
                 self._dragged(*self.drag)
             mj.mj_step(model, data)
             mj.mj_rnePostConstraint(model, data)
-            outside = data.cfrc_ext[:, 3:]
-            total += outside[bodies].sum(axis=0)
-            squeeze += (outside[hand[1]] @ axis, -(outside[hand[2]] @ axis))
-            load += np.sqrt(np.square(outside[loads]).sum(axis=1))
+            outside[k] = data.cfrc_ext[:, 3:]
             if data.ncon:
                 pair = geom_body[data.contact.geom]
                 self.touch[pair[:, 0], pair[:, 1]] = True
         self.touch |= self.touch.T
-        self.contact = total / steps
-        self.grip = max(0.0, float(squeeze.min()) / steps)
+        self.contact = outside[:, bodies].sum(axis=(0, 1)) / steps
+        pressed = outside[:, hand[1:]].sum(axis=0) @ axis
+        self.grip = max(0.0, min(float(pressed[0]), -float(pressed[1])) / steps)
+        load = np.sqrt(np.square(outside[:, loads]).sum(axis=2)).sum(axis=0)
         self.load = dict(zip(self.movable, (load / steps).tolist(), strict=True))
 
     def holding(self, body: str = "") -> bool:

@@ -36,6 +36,8 @@ HOME = np.array([0.36, 0.0, 0.30])
 OLD_HALF = 0.026
 """m, half the height of the tool that is in the hand at first."""
 OLD_KG = 0.15
+SCREEN = (0.07, 0.06, 0.14)
+"""m: how far before the object the screen stands, half its breadth, and its height."""
 _ALIEN_SIZE = (1.3, 1.6)
 """Factors on breadth and height of an object of a kind never seen."""
 _ALIEN_MASS = 2.5
@@ -162,6 +164,9 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
         held = ["old"] if family.skeleton == "exchange" else []
         made.names = dict(zip(bodies + held, (made.geometry.name, *family.names), strict=False)) | others
         made.place |= {body: HOME - [0.0, 0.0, OLD_HALF] for body in held}
+        if family.skeleton == "inspect":
+            bodies = ["item"]
+            made.names = {"item": made.geometry.name, "screen": family.names[0]} | others
         slots = dict(zip((*bodies, "parcel", "vase"), order, strict=False))
     while True:
         made.place |= {body: _spot(slot, rng) for body, slot in slots.items()}
@@ -169,6 +174,10 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
             break
     for body in slots:
         made.yaw[body] = float(rng.uniform(-0.15, 0.15) if body in _FIXED else rng.uniform(-0.5, 0.5))
+    if family.skeleton == "inspect":
+        item = made.place["item"]
+        made.place["screen"] = item * (1.0 - SCREEN[0] / float(np.sqrt(item @ item)))
+        made.yaw["screen"] = math.atan2(item[1], item[0])
     if mode in ("target_obstructed", "bin_full"):
         under = made.place["target" if mode == "target_obstructed" else "bin_a"]
         made.place["vase"] = under + np.array([*rng.uniform(-0.01, 0.01, 2), 0.012])

@@ -11,6 +11,7 @@ from sima2.tasks.simulator.carry_scripts import Carry, errand
 from sima2.tasks.simulator.contact_scripts import Drawer, Wipe
 from sima2.tasks.simulator.controller import Controller, OutOfTime
 from sima2.tasks.simulator.exchange_scripts import Exchange
+from sima2.tasks.simulator.inspect_scripts import Inspect
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import Recording
 from sima2.tasks.simulator.scenario import Scenario
@@ -43,7 +44,13 @@ class Task(Protocol):
         ...
 
 
-_TASKS: dict[str, Callable[[Skills], Task]] = {"carry": Carry, "drawer": Drawer, "wipe": Wipe, "exchange": Exchange}
+_TASKS: dict[str, Callable[[Skills], Task]] = {
+    "carry": Carry,
+    "drawer": Drawer,
+    "wipe": Wipe,
+    "exchange": Exchange,
+    "inspect": Inspect,
+}
 
 
 def play(made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) -> tuple[Recording, World]:
@@ -82,8 +89,8 @@ def _follow(task: Task, skills: Skills) -> None:
     if state:
         task.abort(state)
         return
-    if not free:
-        # the new tool stays in the hand
+    if skills.made.family.relation in ("held", "visible"):
+        # the new tool stays in the hand, the object in sight
         return
     skills.leave()
     if template == "mixed":

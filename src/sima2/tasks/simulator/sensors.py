@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.tasks import looks
+from sima2.tasks.simulator.inspect_scripts import LEAST, sight
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import COLUMNS, Recording
 from sima2.tasks.simulator.scenario import Scenario
@@ -46,7 +47,11 @@ def sensed(recording: Recording, world: World, rng: np.random.Generator, setting
         place = pose[:, slot, :3] + noise.scale * noise.object_m * rng.standard_normal((t, 3))
         turn = _unit(pose[:, slot, 3:] + noise.scale * 0.5 * noise.object_rad * rng.standard_normal((t, 4)))
         sure = rng.uniform(*_SEEN) + noise.scale * noise.confidence * rng.standard_normal(t)
-        if body == unseen[0]:
+        if body == "item" and "screen" in world.scenario.place:
+            seen = sight(true[:, COLUMNS["ee_position"]], pose[:, slot, :3], world.scenario)
+            sure = seen + noise.scale * noise.confidence * rng.standard_normal(t)
+            place[seen < LEAST] = turn[seen < LEAST] = np.nan
+        elif body == unseen[0]:
             place[unseen[1]] = turn[unseen[1]] = np.nan
             sure[unseen[1]] = 0.1
         objects["object_position"][name] = place

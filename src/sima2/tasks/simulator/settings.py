@@ -10,7 +10,7 @@ from sima2.tasks.settings import PhysicsSettings, SensorNoise
 
 SIMULATED: Final = (
     "drawer_open", "dish_place", "wipe_surface", "pick_and_place", "sort_objects", "reset_after_failure",
-    "tool_change",
+    "tool_change", "inspect_scene",
 )  # fmt: skip
 """Families the simulator can play."""
 

@@ -92,6 +92,9 @@ class Skills:
         above = spot + up(float(self.rng.uniform(0.08, 0.12)))
         if control.target[2] < above[2] - 0.02:
             control.move(np.array([*control.target[:2], above[2] + 0.03]))
+        if body != "handle" and "cabinet" in self.made.place:
+            # over the open drawer, not through it
+            control.move(np.array([*above[:2], max(above[2], control.target[2], 0.3)]), yaw=yaw)
         why = control.move(above, yaw=yaw, until=until)
         if why:
             return why, width
@@ -197,8 +200,11 @@ class Skills:
 
     def lift(self, body: str, height: float) -> str:
         """Straight up with the load."""
-        self.control.begin("lift", body)
-        return self.control.move(self.control.target + up(height), until=self.lost)
+        stage = self.control.begin("lift", body)
+        why = self.control.move(self.control.target + up(height), until=self.lost)
+        if why:
+            stage.reason = "gripper_slip"
+        return why
 
     def over(self, body: str, spot: Reals) -> Reals:
         """Where the hand must be for the load to be at a spot."""

@@ -9,6 +9,7 @@ import numpy as np
 from sima2.records.rollout import Goal
 from sima2.tasks.simulator.contact_scripts import goal_opening, wiped_share
 from sima2.tasks.simulator.exchange_scripts import LIFTED_M
+from sima2.tasks.simulator.inspect_scripts import sight
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import COLUMNS, Recording
 from sima2.tasks.simulator.skills import SURFACE
@@ -25,6 +26,8 @@ def goal_of(world: World) -> Goal:
     relation, names = made.family.relation, made.names
     if relation == "opened":
         return Goal(names["drawer"], "", relation, goal_opening())
+    if relation in ("held", "visible"):
+        return Goal(names["item"], "", relation, made.family.tolerance)
     target = "bin_a" if made.family.name == "sort_objects" else "target"
     tolerance = made.family.tolerance * (made.plan["tolerance"] if relation in ("placed_on", "placed_in") else 1.0)
     return Goal(names["item"], names[target], relation, round(tolerance, 6))
@@ -43,6 +46,8 @@ def reached(recording: Recording, world: World) -> bool:
         gripped = np.stack(recording.touching)[t, world.body["finger_left"], held]
         pressed = np.stack(recording.rows)[:, COLUMNS["contact"]][:, 2] * gripped
         return wiped_share(made, item, pressed) >= goal.tolerance
+    if goal.relation == "visible":
+        return bool(sight(world.hand[None], world.where("item")[None], made)[0] >= goal.tolerance)
     if goal.relation == "held":
         return world.holding("item") and bool(world.where("item")[2] - made.half_height > LIFTED_M)
     target = made.place["bin_a" if goal.relation == "placed_in" else "target"]

@@ -1,0 +1,113 @@
+"""The script that looks for an object with the hand's camera, and what that camera sees past the screen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.tasks.simulator.controller import up
+from sima2.tasks.simulator.scenario import SCREEN, Scenario
+from sima2.tasks.simulator.skills import Skills
+
+Reals = NDArray[np.float64]
+
+BEST: Final = 0.96
+"""Pose confidence of an object in plain sight."""
+LEAST: Final = 0.15
+"""Pose confidence below which there is no pose."""
+_BEHIND: Final = 0.35
+"""Share of the confidence that is left of an object behind the screen: a corner shows."""
+_EDGE_M: Final = 0.008
+"""m over which the screen's edge hides it."""
+_RANGE_M: Final = (0.42, 0.05)
+"""m at which half of the confidence is left, and over which it goes."""
+
+VIEWS: Final[Mapping[str, tuple[float, float, float]]] = {
+    "glance": (-0.10, 0.0, 0.27),
+    "above": (0.0, 0.0, 0.23),
+    "other_side": (0.05, 0.02, 0.25),
+    "near": (0.0, 0.0, 0.18),
+    "behind_screen": (-0.20, 0.0, 0.09),
+    "elsewhere": (-0.05, 0.55, 0.22),
+}
+"""Where the hand looks from: m beyond the object as seen from the robot, to its left, and up."""
+
+
+def sight(hand: Reals, item: Reals, made: Scenario) -> Reals:
+    """Confidence of the object's pose from where the hand is, shape (t,); ``hand`` and ``item`` in m, shape (t, 3)."""
+    yaw, foot = made.yaw["screen"], made.place["screen"]
+    c, s = math.cos(yaw), math.sin(yaw)
+    frame = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+    eye, seen = (hand - foot) @ frame.T, (item - foot) @ frame.T
+    crosses = eye[:, 0] * seen[:, 0] < 0
+    share = np.where(crosses, eye[:, 0] / np.where(crosses, eye[:, 0] - seen[:, 0], 1.0), 0.0)
+    where = eye + share[:, None] * (seen - eye)
+    clear = np.maximum(np.abs(where[:, 1]) - SCREEN[1], where[:, 2] - SCREEN[2])
+    hidden = crosses / (1.0 + np.exp(np.clip(clear / _EDGE_M, -30.0, 30.0)))
+    far = np.sqrt(np.square(hand - item).sum(axis=1))
+    close = 1.0 / (1.0 + np.exp(np.clip((far - _RANGE_M[0]) / _RANGE_M[1], -30.0, 30.0)))
+    found: Reals = BEST * (1.0 - (1.0 - _BEHIND) * hidden) * close
+    return found
+
+
+class Inspect:
+    """One view after another until the object shows."""
+
+    def __init__(self, skills: Skills) -> None:
+        self.skills = skills
+        self.world, self.made = skills.world, skills.made
+        self.glanced = False
+
+    def attempt(self, fault: str) -> str:
+        """A first look from afar, then from where the object shows; ``unseen`` where it does not."""
+        if not self.glanced:
+            self.glanced = True
+            self._look("glance")
+        return self._look({"occlusion": "behind_screen", "lost_object": "elsewhere"}.get(fault, "above"))
+
+    def _look(self, view: str) -> str:
+        """Go there and look; whether the object is seen decides."""
+        skills, control = self.skills, self.skills.control
+        stage = control.begin("approach", "item")
+        control.move(self._spot(view))
+        control.recovering = False
+        if view != "glance" and self.confidence() < self.made.family.tolerance:
+            stage.reason = "timeout"
+        skills.rest()
+        return "unseen" if stage.reason else ""
+
+    def confidence(self) -> float:
+        """Of the object's pose, from here."""
+        return float(sight(self.world.hand[None], self.world.where("item")[None], self.made)[0])
+
+    def _spot(self, view: str) -> Reals:
+        item, (beyond, left, high) = self.world.where("item"), VIEWS[view]
+        bearing = math.atan2(item[1], item[0])
+        side = -1.0 if bearing > 0 else 1.0
+        c, s = math.cos(bearing), math.sin(bearing)
+        jitter = self.skills.rng.uniform(-0.012, 0.012, 3)
+        offset = np.array([c * beyond - s * left * side, s * beyond + c * left * side, high])
+        spot: Reals = item + offset + jitter
+        return spot
+
+    def _stand_back(self) -> None:
+        self.skills.back_off(up(0.08), let_go=False)
+
+    def recover(self, state: str, mode: str, strategy: str) -> str:
+        """Another view, or nearer."""
+        self._stand_back()
+        return self._look("near" if strategy == "look_closer" else "other_side")
+
+    def in_vain(self, state: str, mode: str) -> str:
+        """Another view that shows nothing."""
+        self._stand_back()
+        return self.attempt(mode)
+
+    def abort(self, state: str) -> None:
+        """Stay, with nothing seen."""
+        self.skills.control.recovering = False
+        self.skills.rest()
