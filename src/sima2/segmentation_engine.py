@@ -18,6 +18,7 @@ from sima2.segmentation.confidence import confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
 from sima2.segmentation.frames import MOST_OBJECTS, FrameBuffer
 from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, merge_short
+from sima2.segmentation.looks import LookSettings, label_looks
 from sima2.segmentation.memory import Memory, Start
 from sima2.segmentation.motion import MotionSettings, label_motion
 from sima2.segmentation.online import Kernel, SegmentStream
@@ -53,6 +54,7 @@ class SegmentationEngine:
     states: StateSettings = StateSettings()
     labels: LabelSettings = LabelSettings()
     recoveries: RecoverySettings = RecoverySettings()
+    looks: LookSettings = LookSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
     windows: WindowSettings = WindowSettings()
     motion: MotionSettings = MotionSettings()
@@ -211,12 +213,13 @@ class SegmentationEngine:
         known_failed = failed_releases(features, action, known_failed)
         label = label_gaps(features, states, action, known_failed, self.labels)
         label = label_recoveries(features, states, label, known_failed, self.recoveries)
+        label, in_vain = label_looks(batch, features, states, label, self.looks)
         label = merge_short(label, features, self.labels)
         edge = None
         if movements:
             still = states.code == State.STILL
             label, edge = label_motion(features, label, still, self.motion, self.labels.idle_s)
-        return judge(batch, features, states, label, failed, self.outcomes, edge)
+        return judge(batch, features, states, label, failed, self.outcomes, edge, in_vain)
 
 
 def _wiping_forces(table: SegmentTable) -> Iterator[tuple[str, str, float]]:

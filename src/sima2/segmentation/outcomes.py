@@ -58,10 +58,12 @@ def judge(
     failed: Bools,
     settings: OutcomeSettings,
     edge: Bools | None = None,
+    in_vain: Bools | None = None,
 ) -> Spans:
     """Cut the labels into segments and judge each from what happened in it and right after.
 
-    At an ``edge`` a segment begins though the one before has the same label.
+    At an ``edge`` a segment begins though the one before has the same label; ``in_vain`` are frames of looks after
+    which nothing was seen.
     """
     start, stop = runs_of(label, features.ragged, edge)
     kind = label[start]
@@ -70,6 +72,9 @@ def judge(
     last = np.searchsorted(episode, episode, side="right") - 1
     slot = _objects(batch, features, states, kind, start, stop, first, last)
     outcome, reason = _outcomes(batch, features, states, kind, start, stop, slot, failed, first, last, settings)
+    if in_vain is not None and len(kind):
+        blind = _is(kind, "approach") & per_run(np.logical_or, in_vain, start)
+        outcome[blind], reason[blind] = OUTCOME["failure"], REASON["timeout"]
     outcome = _retries(kind, slot, outcome, episode, last)
     return Spans(start, stop, kind, episode, slot, outcome, reason)
 

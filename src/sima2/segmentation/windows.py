@@ -34,7 +34,7 @@ READ: Final = (
     "contact_force",
     "effort_proxy",
 )
-"""Channels of an arm that the features and measures read; of objects it is the position."""
+"""Channels of an arm that the features and measures read; of objects it is the position and its confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,7 @@ def gather(batch: RolloutBatch, windows: Windows) -> RolloutBatch:
         },
         objects=tuple(batch.objects[i] for i in windows.episode.tolist()),
         object_position=None if batch.object_position is None else batch.object_position[rows],
+        object_confidence=None if batch.object_confidence is None else batch.object_confidence[rows],
     )
 
 
