@@ -302,9 +302,10 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
     if features.width is not None:
         # a load comes between the fingers when they close on it, or was there from the start
         untouched = (last_where(busy, ragged.first) < 0) & ~busy
-        held = (held & shut) | _from_the_start(features, untouched, settings)
+        gripped = untouched if features.gripping is not None else untouched & False
+        held = (held & (shut | gripped)) | _from_the_start(features, untouched, settings)
     held = without_short(held & ~busy, ragged, gap=settings.unfelt_s, run=0.1) & ~busy
-    return _until_opening(held, shut, opening, ragged, settings)
+    return _until_opening(features, held, shut, opening, settings)
 
 
 def _from_the_start(features: Features, untouched: Bools, settings: StateSettings) -> Bools:
@@ -336,12 +337,17 @@ def _brought(features: Features, closing: Bools, opening: Bools) -> Bools:
     return np.repeat(first & travelled & let_go, stop - start)
 
 
-def _until_opening(held: Bools, shut: Bools, opening: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
+def _until_opening(features: Features, held: Bools, shut: Bools, opening: Bools, settings: StateSettings) -> Bools:
     """A grip that fades right before the fingers are seen to open has not lost its load: it is being released."""
+    ragged = features.ragged
     here = np.arange(len(held), dtype=np.int64)
     last = last_where(held, ragged.first)
     opens = next_where(opening, ragged.last)
     span = ragged.frames(settings.fade_s)[ragged.episode]
+    if features.speed is not None:
+        # unless the hand was on its way when it faded
+        at = np.maximum(last, 0)
+        opens = np.where((features.speed[at] < settings.carrying_speed) | _mainly_down(features, at), opens, -1)
     between = (last >= 0) & (opens >= 0) & (opens - last <= span) & (here > last) & (here < opens)
     return held | (between & shut)
 
