@@ -25,6 +25,8 @@ _HIT: Final = 5.0
 """N of external force at which a carried or empty hand stops."""
 _FEEL: Final = 0.4
 """N below which the fingers feel nothing between them."""
+_CLEAR_M: Final = 0.03
+"""m more than its width that fingers open to let a body go."""
 _STRONG: Final = 70.0
 """N the gripper can give."""
 
@@ -117,13 +119,16 @@ class Skills:
         return why, width if body != "parcel" else min(width, world.width)
 
     def _opening(self, body: str, width: float) -> float:
-        """m to open the fingers to: all the way, or as far as what stands beside the body leaves room."""
+        """m to open the fingers to: all the way, or as far as what stands beside the body leaves room.
+
+        Fingers that are wider open already stay so: closing would look like grasping.
+        """
         others = {each: at for each, at in self.located(body).items() if each not in ("cabinet", "drawer")}
         here, room = self.world.where(body), self.control.open_m
         for each, at in others.items():
             half = 0.03 if each in self.world.movable else 0.085
             room = min(room, 2.0 * (float(np.sqrt(np.square((at - here)[:2]).sum())) - half - 0.016))
-        return min(self.control.open_m, max(room, width + 0.024))
+        return min(self.control.open_m, max(room, width + _CLEAR_M, self.world.width))
 
     def located(self, apart: str) -> dict[str, Reals]:
         """Where everything is, apart from one body, m."""
@@ -236,10 +241,13 @@ class Skills:
 
     def open(self, body: str) -> None:
         """Open the fingers and let the load settle."""
-        wide = self.graspable(body)[2] + 0.03
-        self.control.recording.let_go()
-        self.control.finger(min(self.control.open_m, wide))
+        self._let_go(body)
         self.control.wait(float(self.rng.uniform(0.2, 0.4)))
+
+    def _let_go(self, body: str) -> None:
+        """Open the fingers as far as the load needs to be clear of them."""
+        self.control.recording.let_go()
+        self.control.finger(min(self.control.open_m, self.graspable(body)[2] + _CLEAR_M))
 
     def leave(self, height: float = 0.12) -> None:
         """Straight up and away."""
@@ -267,8 +275,7 @@ class Skills:
         control.wait(float(self.rng.uniform(0.2, 0.6)))
         if let_go:
             control.weak = 1.0
-            control.recording.let_go()
-            control.finger(control.open_m)
+            self._let_go("handle" if self.world.held == "drawer" else self.world.held)
         control.move(control.target + offset)
 
     def wait_for_rest(self, body: str) -> None:
