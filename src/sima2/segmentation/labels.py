@@ -153,6 +153,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     given_up = _set_down_in_vain(features, states, t, settings)
     label[given_up] = CODE["place"]
     failed |= given_up
+    in_vain = _pick(t.previous(~t.at(State.HOLD)), given_up, False) & t.at(State.HOLD)
 
     from_load = _pick(t.previous(~t.at(State.HOLD)), holding, False) | _pick(before, holding, False)
     opening = t.at(State.OPENING)
@@ -174,6 +175,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label[brief & (same > 0) & np.isin(same, [CODE[n] for n in ("lift", "pull", "wipe", "place")])] = 0
     label = np.where(brief & (label == 0), same, label)
 
+    label[in_vain] = CODE["recovery_maneuver"]
     label[t.at(State.SLIP)] = CODE["slip"]
     label[t.at(State.BUMP, State.BLOCKED)] = CODE["collision"]
     failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED) | (t.at(State.STUCK) & ~grasp)
@@ -370,7 +372,8 @@ def label_gaps(features: Features, states: States, action: Ints, failed: Bools, 
     out[leaving & ~known_before[run]] = CODE["unknown"]
     recovering = leaving & (after_failure & known_after)[run]
     # rest of half a second or more is idle, unless it is the pause of a recovery
-    still = np.isin(states.code, (State.STILL,))
+    # fingers that move meanwhile are no motion of the arm
+    still = np.isin(states.code, (State.STILL, State.OPENING, State.CLOSING)) & ~features.moving
     s, e = runs_of(still & inside, ragged)
     resting = (still & inside)[s] & ((e - s) * ragged.period[ragged.episode[s]] >= settings.idle_s)
     idle = np.repeat(resting, e - s)

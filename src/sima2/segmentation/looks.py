@@ -28,6 +28,8 @@ class LookSettings:
     """The convention's shortest rest."""
     move_s: float = 0.15
     """Moves and halts between them last at least so long, or they are one."""
+    move_m: float = 0.015
+    """A hand that shifts by less has not moved."""
     dip_share: float = 0.3
     """Two moves without a halt are parted where the speed falls below that share of both peaks."""
     looks: int = 2
@@ -85,7 +87,7 @@ def _tell(
     settings: LookSettings,
 ) -> None:
     """Name the moves of one stretch of free motion; in place."""
-    moves = _moves(features, moving, begin, end, settings)
+    moves = [each for each in _moves(features, moving, begin, end, settings) if _far(features, *each, settings)]
     period = float(features.ragged.period[features.ragged.episode[begin]])
     rest = max(1, round(settings.idle_s / period))
     leaves = end > features.ragged.last[begin]
@@ -99,6 +101,8 @@ def _tell(
             if k == 0 and after_action and not rests:
                 name = "retreat"
             arrived = rests
+        elif not leaves and k + 1 == len(moves):
+            return
         elif pending:
             name, pending = "recovery_maneuver", False
         elif done or missed >= settings.looks:
@@ -113,6 +117,14 @@ def _tell(
                 failed[a:b] = True
                 pending = len(moves) - k > 2 and missed < settings.looks
         _name(label, a, b, name, before, rest)
+
+
+def _far(features: Features, start: int, stop: int, settings: LookSettings) -> bool:
+    """Whether a move leads anywhere."""
+    if features.position is None:
+        return True
+    step = features.position[stop - 1] - features.position[start]
+    return float(step @ step) > settings.move_m**2
 
 
 def _name(label: Ints, start: int, stop: int, name: str, before: int, rest: int) -> None:

@@ -171,7 +171,8 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     flown = _flown(features, loaded, closing, settings)
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
     press, stroke, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
-    level = _strokes(features, slip | closing | opening | bump, settings)
+    level = _strokes(features, slip | closing | opening, settings)
+    bump = bump & ~level
     press = press | (level & loaded)
     if features.touching is not None or features.object_position is not None:
         # an empty hand of which nothing but its way is known may as well be waving
@@ -281,10 +282,11 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         held = held & features.grip_faint & ~busy
         together = features.together
         if gap is not None:
+            thin = held & ~gap
             if together is not None:
                 company = without_short(shut & together.any(axis=1), ragged, gap=0.12, run=settings.company_s)
                 held = held | company
-            held = held & gap
+            held = (held & gap) | _thin(features, thin & shut, settings)
     elif gap is not None:
         held = shut & (gap if features.blocked is None else gap | features.blocked)
         together = features.together
@@ -306,6 +308,21 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         held = (held & (shut | gripped)) | _from_the_start(features, untouched, settings)
     held = without_short(held & ~busy, ragged, gap=settings.unfelt_s, run=0.1) & ~busy
     return _until_opening(features, held, shut, opening, settings)
+
+
+def _thin(features: Features, gripped: Bools, settings: StateSettings) -> Bools:
+    """Grips of fingers that are all but closed, and with which something rises: a thin thing is held, shape (T,)."""
+    ragged = features.ragged
+    together = features.together
+    if together is None or features.object_position is None or not gripped.any():
+        return gripped & False
+    start, stop = runs_of(without_short(gripped, ragged, gap=settings.unfelt_s, run=0.1), ragged)
+    height = features.object_position[:, :, 2]
+    company = per_run(np.add, (together & gripped[:, None]).astype(np.int64), start)
+    risen = per_run(np.maximum, np.where(together, height, -np.inf), start) - height[start]
+    span = ragged.frames(settings.company_s)[ragged.episode[start]]
+    with_it = ((risen > settings.flown_m) & (company >= span[:, None])).any(axis=1)
+    return np.repeat(with_it & gripped[start], stop - start)
 
 
 def _from_the_start(features: Features, untouched: Bools, settings: StateSettings) -> Bools:
@@ -632,7 +649,7 @@ def _contacts(
 
     on = touching[start]
     with_load = share(loaded) > 0.5
-    at_first = loaded[np.minimum(start + 1, end)]
+    at_first = loaded[start] | loaded[np.maximum(start - 1, ragged.first[start])]
     last_open = last_where(opening, ragged.first)[start]
     just_opened = (last_open >= 0) & (start - last_open <= just)
     in_air = share(flown) > 0.5
@@ -659,7 +676,9 @@ def _contacts(
     rise = per_run(np.maximum, features.contact, start) - np.maximum(features.contact[before], 0.0)
     sudden = rise > settings.sudden_share * np.maximum(features.contact_noise[start], 1e-9) + settings.sudden_newtons
     work = pull | wipe | push
-    bump = np.repeat(on & ~work & ~explained & sudden, length)
+    # or light, and yet the load is stopped by it
+    halted = at_first & flown[np.minimum(start + 1, end)] & _halts(features, start, settings)
+    bump = np.repeat(on & ~work & ~explained & (sudden | halted), length)
     # an empty hand that is pushed back hard has run into something, whatever it was about to do
     hard = touching & ~loaded & (features.contact > settings.hard_newtons) & ~np.repeat(work, length)
     bump |= touching & (last_where(hard, ragged.first) >= np.repeat(start, length))
@@ -731,6 +750,18 @@ def _rubs_on(features: Features, touching: Bools, settings: StateSettings) -> Bo
     height = features.position[:, 2]
     risen = per_run(np.maximum, height, start) - height[np.maximum(start - 1, 0)]
     return np.repeat(brief & inner & (risen < settings.lifted_m), stop - start)
+
+
+def _halts(features: Features, start: Ints, settings: StateSettings) -> Bools:
+    """Touches after which little is left of the speed before, shape (r,)."""
+    ragged = features.ragged
+    if features.speed is None:
+        return np.zeros(len(start), np.bool_)
+    half = ragged.frames(settings.sudden_s)[ragged.episode[start]]
+    before = features.speed[np.maximum(start - half, ragged.first[start])]
+    after = features.speed[np.minimum(start + half, ragged.last[start])]
+    out: Bools = (before > settings.carrying_speed) & (after < settings.stopped_share * before)
+    return out
 
 
 def _runs_into(features: Features, start: Ints, settings: StateSettings) -> Bools:
