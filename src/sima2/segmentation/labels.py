@@ -372,10 +372,12 @@ def label_gaps(features: Features, states: States, action: Ints, failed: Bools, 
     out[leaving & ~known_before[run]] = CODE["unknown"]
     recovering = leaving & (after_failure & known_after)[run]
     # rest of half a second or more is idle, unless it is the pause of a recovery
-    # fingers that move meanwhile are no motion of the arm
-    still = np.isin(states.code, (State.STILL, State.OPENING, State.CLOSING)) & ~features.moving
+    # fingers that open meanwhile are no motion of the arm; closing ones prepare a grasp or a push
+    still = (states.code == State.STILL) | ((states.code == State.OPENING) & ~features.moving)
     s, e = runs_of(still & inside, ragged)
-    resting = (still & inside)[s] & ((e - s) * ragged.period[ragged.episode[s]] >= settings.idle_s)
+    # but what they do right after an action ends it
+    ends_action = (states.code[s] != State.STILL) & ~inside[np.maximum(s - 1, 0)]
+    resting = (still & inside)[s] & ~ends_action & ((e - s) * ragged.period[ragged.episode[s]] >= settings.idle_s)
     idle = np.repeat(resting, e - s)
     out[idle] = CODE["idle"]
     out[recovering] = CODE["recovery_maneuver"]
