@@ -15,6 +15,8 @@ import numpy as np
 from sima2.bench import segment_rivals as rivals
 from sima2.bench.annotations import Track, pieces_of, tracks
 from sima2.bench.mocap import FOLDER, boundaries_of_people
+from sima2.bench.online_latency import TARGETS as ONLINE_TARGETS
+from sima2.bench.online_latency import online_latency
 from sima2.bench.segment_page import page as page
 from sima2.bench.segment_scores import BOUNDARY_S, Score, outcomes, reasons, reliability, scores, segmental, summary
 from sima2.errors import MissingExtraError, UsageError
@@ -77,6 +79,7 @@ TARGETS: Final[Mapping[str, tuple[float, str]]] = {
     "unknown_share": (0.05, "at most"),
     "calibration_error": (0.05, "at most"),
     "engine_frames_per_cpu_s": (1e6, "at least"),
+    **ONLINE_TARGETS,
 }
 """Of every source."""
 SHOWN: Final[Mapping[str, str]] = {
@@ -111,7 +114,7 @@ def run(
     mocap: Path = FOLDER,
     learned: bool = True,
 ) -> dict[str, Any]:
-    """All figures, the same for the same seed but for the engine's speed.
+    """All figures, the same for the same seed but for those of speed.
 
     Args:
         episodes: of each family and source, at least 1.
@@ -241,6 +244,7 @@ def judge(
         "failure_reasons": reasons(full),
         "calibration": reliability(full),
         "engine_frames_per_cpu_s": _speed(batch, other),
+        "online": online_latency(batch),
         "worst": [_picture(s) for s in worst[:WORST]],
         "worst_of_family": [_picture(s) for s in _first_of_family(worst) if s not in worst[:WORST]],
     }
@@ -351,6 +355,7 @@ def _figures(found: Mapping[str, Any]) -> dict[str, float]:
         "f1_50_without_force": found["channel_sets"]["without_force"]["f1_50"],
         "f1_50_behind_oracle": oracle.get("f1_50", math.nan) - overall["f1_50"],
         "engine_frames_per_cpu_s": found["engine_frames_per_cpu_s"],
+        **found["online"],
     }
 
 
