@@ -713,13 +713,17 @@ def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools
     if features.touching is not None:
         # a force that comes and goes is enough where the motion says the rest, and less of the motion with it
         turns_back = settings.turns_back_felt
-        touched = per_run(np.add, features.touching.astype(np.int64), start) > settings.touched_share * (stop - start)
+        felt, moved = (per_run(np.add, x.astype(np.int64), start) for x in (features.touching, features.moving))
+        touched = felt > settings.touched_share * moved
     strokes = level[start] & touched & flat & (span > settings.stroke_m) & (path > turns_back * span)
     here, rubs = np.arange(len(level)), features.moving
     if features.touching is not None:
         rubs = rubs & features.touching
     first = np.repeat(per_run(np.minimum, np.where(rubs, here, len(level)), start), stop - start)
-    last = np.repeat(per_run(np.maximum, np.where(rubs, here, -1), start), stop - start)
+    # the stroke felt last goes on to its rest
+    rest = next_where(~features.moving, np.repeat(stop - 1, stop - start))
+    last = per_run(np.maximum, np.where(rubs, here, -1), start)
+    last = np.repeat(np.where(rest[last] >= 0, rest[last], stop - 1), stop - start)
     begins = first if features.touching is not None else 0
     return np.repeat(strokes, stop - start) & (here >= begins) & (here <= last)
 
