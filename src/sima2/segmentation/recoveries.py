@@ -9,7 +9,7 @@ import numpy as np
 
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, runs_of
+from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, running_max_in, runs_of
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -30,6 +30,14 @@ class RecoverySettings:
     """A loaded hand that stops for so long after a slip takes hold again."""
     slack_share: float = 0.4
     """Force that has fallen for good to that share of the strongest is no attempt any more."""
+    eased_share: float = 0.6
+    """Less of the force than that is no pulling."""
+    comes_and_goes_s: float = 0.3
+    """It does not last any longer."""
+    eased_s: float = 0.5
+    """A shorter time without is no correction."""
+    held_fast_m: float = 0.012
+    """What has not come by that much has not come."""
     rest_s: float = 0.2
     """Strokes that rest for so long have ended."""
     leaves_s: float = 0.25
@@ -98,6 +106,7 @@ def label_recoveries(
     out = _between_strokes(features, out, failed)
     out = _backs_off(features, states, out, failed, settings)
     out = _takes_hold_again(features, states, out, settings)
+    out = _eases(features, out, settings)
     return _gives_up(features, states, out, failed, settings)
 
 
@@ -171,6 +180,37 @@ def _takes_hold_again(features: Features, states: States, label: Ints, settings:
     slowing = (behind >= 0) & (ahead >= 0) & (here > behind) & (ahead - behind <= reach)
     carried = np.isin(label, [CODE[name] for name in ("lift", "transport", "place", "pull")])
     return np.where((rest | slowing) & carried & (label != CODE["slip"]), CODE["recovery_maneuver"], label)
+
+
+def _eases(features: Features, label: Ints, settings: RecoverySettings) -> Ints:
+    """From a pull in vain to the next one with the hand still on it: the force gives way, or comes and goes."""
+    if features.contact is None or features.position is None:
+        return label
+    ragged, position = features.ragged, features.position
+    runs = _runs(label, features)
+    run = runs.frames(np.arange(len(runs.start)))
+    strongest = running_max_in(run, features.contact)
+    slack = runs.frames(runs.at("pull")) & (features.contact < settings.eased_share * strongest)
+    slack &= strongest > settings.eased_share * runs.frames(per_run(np.maximum, features.contact, runs.start))
+    come = np.sqrt(((position - position[runs.frames(runs.start)]) ** 2).sum(axis=1))
+    slack &= come < settings.held_fast_m
+    start, stop = runs_of(slack, ragged, edge=_edges(runs, len(label)))
+    # a force that comes and goes is none that pulls
+    between = ~slack[start] & (stop - start < ragged.frames(settings.comes_and_goes_s)[ragged.episode[start]])
+    between &= np.append(False, slack[start][:-1]) & np.append(slack[start][1:], False)
+    inside = (runs.start[run[start]] < start) & (stop < runs.stop[run[start]])
+    slack |= np.repeat(between & inside, stop - start)
+    start, stop = runs_of(slack, ragged, edge=_edges(runs, len(label)))
+    eased = slack[start] & (stop < runs.stop[run[start]])
+    eased &= stop - start >= ragged.frames(settings.eased_s)[ragged.episode[start]]
+    return np.where(np.repeat(eased, stop - start), CODE["recovery_maneuver"], label)
+
+
+def _edges(runs: _Runs, frames: int) -> Bools:
+    """First frames of runs."""
+    out = np.zeros(frames, np.bool_)
+    out[runs.start] = True
+    return out
 
 
 def _gives_up(features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings) -> Ints:
