@@ -30,7 +30,7 @@ class RecoverySettings:
     """A loaded hand that stops for so long after a slip takes hold again."""
     slack_share: float = 0.4
     """Force that has fallen for good to that share of the strongest is no attempt any more."""
-    eased_share: float = 0.6
+    eased_share: float = 0.5
     """Less of the force than that is no pulling."""
     comes_and_goes_s: float = 0.3
     """It does not last any longer."""
