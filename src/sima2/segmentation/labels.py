@@ -182,7 +182,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
 
     # a grasp after which nothing is held, and a load gone with no opening
     after_grasp_empty = grasp & np.isin(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
-    opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING) & (seconds < 0.2)
+    opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING)
     failed |= after_grasp_empty & ~(t.at(State.CLOSING) & (after_code == State.STILL))
     empty = grasp & t.at(State.STILL) & ~_pick(after, holding, False)
     failed |= empty

@@ -188,7 +188,9 @@ def _outcomes(
         flag &= _is(kind, "grasp", "pull")
     kept = states.loaded[stop - 1] | (states.loaded[np.minimum(stop, len(states.loaded) - 1)] & (here < last))
     fail(_is(kind, "grasp") & flag & ~kept, "missed_grasp")
-    freed = np.isin(states.code[np.minimum(stop, len(states.code) - 1)], (State.FREE, State.STILL)) & (here < last)
+    # let go or lost before anything was done with it
+    after = states.code[np.minimum(stop, len(states.code) - 1)]
+    freed = np.isin(after, (State.FREE, State.STILL, State.OPENING)) & (here < last)
     fail(_is(kind, "grasp") & flag & freed, "gripper_slip")
     if features.position is not None and n:
         moved = np.sqrt(((features.position[stop - 1] - features.position[start]) ** 2).sum(axis=1))
