@@ -307,7 +307,7 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         gripped = untouched if features.gripping is not None else untouched & False
         held = (held & (shut | gripped)) | _from_the_start(features, untouched, settings)
     held = without_short(held & ~busy, ragged, gap=settings.unfelt_s, run=0.1) & ~busy
-    return _until_opening(features, held, shut, opening, settings)
+    return _until_opening(features, held, shut, closing, opening, settings)
 
 
 def _thin(features: Features, gripped: Bools, settings: StateSettings) -> Bools:
@@ -354,7 +354,9 @@ def _brought(features: Features, closing: Bools, opening: Bools) -> Bools:
     return np.repeat(first & travelled & let_go, stop - start)
 
 
-def _until_opening(features: Features, held: Bools, shut: Bools, opening: Bools, settings: StateSettings) -> Bools:
+def _until_opening(
+    features: Features, held: Bools, shut: Bools, closing: Bools, opening: Bools, settings: StateSettings
+) -> Bools:
     """A grip that fades right before the fingers are seen to open has not lost its load: it is being released."""
     ragged = features.ragged
     here = np.arange(len(held), dtype=np.int64)
@@ -365,6 +367,12 @@ def _until_opening(features: Features, held: Bools, shut: Bools, opening: Bools,
         # unless the hand was on its way when it faded
         at = np.maximum(last, 0)
         opens = np.where((features.speed[at] < settings.carrying_speed) | _mainly_down(features, at), opens, -1)
+    if features.position is not None:
+        # or has gone nowhere since it took hold
+        closed = last_where(closing, ragged.first)
+        way = features.position - features.position[np.maximum(closed, 0)]
+        near = (closed >= 0) & ((way * way).sum(axis=1) < settings.flown_m**2)
+        span = np.where(near, span // 2, span)
     between = (last >= 0) & (opens >= 0) & (opens - last <= span) & (here > last) & (here < opens)
     return held | (between & shut)
 
