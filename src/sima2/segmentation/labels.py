@@ -48,6 +48,8 @@ class LabelSettings:
     """A load that moves sideways by more is not yet on its final way down."""
     sunk_m: float = 0.02
     """A load that comes down and goes up again by more was to be set down."""
+    reach_m: float = 0.15
+    """Fingers that close farther from any object take hold of none."""
     sinks_m: float = 0.008
     """A descent to less than that above where the fingers open is none."""
 
@@ -114,7 +116,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
 
     # at rest after closing is still the grasp: the load is held, or the attempt not yet given up
     rest = t.at(State.HOLD, State.STILL)
-    closes = t.at(State.CLOSING) & ~_preshape(features, states, t)
+    closes = t.at(State.CLOSING) & ~_preshape(features, states, t, settings)
     just_closed = _pick(t.previous(~rest), closes, False)
     grasp = closes | (just_closed & t.at(State.HOLD))
     grasp |= just_closed & t.at(State.STILL)
@@ -281,7 +283,7 @@ def _to_and_fro(features: Features, t: _Table, pulled: Bools, settings: LabelSet
     return np.repeat(strokes, stop - start)[t.start]
 
 
-def _preshape(features: Features, states: States, t: _Table) -> Bools:
+def _preshape(features: Features, states: States, t: _Table, settings: LabelSettings) -> Bools:
     """Fingers that close on the way, not all the way, and on nothing: they prepare for a grasp."""
     if features.width is None or not len(t.start):
         return np.zeros(len(t.start), np.bool_)
@@ -296,7 +298,18 @@ def _preshape(features: Features, states: States, t: _Table) -> Bools:
     fist = (touch > here) & ((other < 0) | (touch < other)) & ((empty < 0) | (touch < empty))
     # or close further later, without having opened
     goes_on = (other > here) & (t.code[np.maximum(other, 0)] == State.CLOSING)
-    out: Bools = ((open_still & (moving | goes_on)) | fist) & ~states.loaded[end]
+    out: Bools = ((open_still & (moving | goes_on | _out_of_reach(features, end, settings))) | fist) & ~states.loaded[end]
+    return out
+
+
+def _out_of_reach(features: Features, at: Ints, settings: LabelSettings) -> Bools:
+    """Frames at which every object that was ever seen is far from the hand."""
+    if features.object_position is None or features.object_seen is None or features.position is None:
+        return np.zeros(len(at), np.bool_)
+    apart = features.object_position[at] - features.position[at][:, None]
+    near = (apart * apart).sum(axis=2) < settings.reach_m**2
+    known = np.column_stack([last_where(seen, features.ragged.first)[at] >= 0 for seen in features.object_seen.T])
+    out: Bools = known.any(axis=1) & ~(near & known).any(axis=1)
     return out
 
 
