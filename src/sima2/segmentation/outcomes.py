@@ -318,6 +318,9 @@ def _judge_places(
             continue
         if names.index(goal.object) != slot[row] or not goal.relation.startswith("placed"):
             continue
+        ahead = slice(row + 1, last[row] + 1)
+        if kind[row] == CODE["push"] and (_is(kind[ahead], "grasp") & (slot[ahead] == slot[row])).any():
+            continue  # only nudged on the way to take it
         target = position[settled[place], names.index(goal.target), :2]
         far = bool(np.hypot(*(position[settled[place], own[place], :2] - target)) > goal.tolerance)
         off[place] = far and not aside[place]
