@@ -298,7 +298,9 @@ def _preshape(features: Features, states: States, t: _Table, settings: LabelSett
     fist = (touch > here) & ((other < 0) | (touch < other)) & ((empty < 0) | (touch < empty))
     # or close further later, without having opened
     goes_on = (other > here) & (t.code[np.maximum(other, 0)] == State.CLOSING)
-    out: Bools = ((open_still & (moving | goes_on | _out_of_reach(features, end, settings))) | fist) & ~states.loaded[end]
+    out: Bools = ((open_still & (moving | goes_on | _out_of_reach(features, end, settings))) | fist) & ~states.loaded[
+        end
+    ]
     return out
 
 

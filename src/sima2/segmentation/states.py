@@ -306,7 +306,12 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         untouched = (last_where(busy, ragged.first) < 0) & ~busy
         gripped = untouched if features.gripping is not None else untouched & False
         held = (held & (shut | gripped)) | _from_the_start(features, untouched, settings)
-    held = without_short(held & ~busy, ragged, gap=settings.unfelt_s, run=0.1) & ~busy
+    felt = held & ~busy
+    held = without_short(felt, ragged, gap=settings.unfelt_s, run=0.1) & ~busy
+    if features.gripping is not None:
+        # a grip with which the episode begins may be as short as it likes
+        start, stop = runs_of(felt, ragged)
+        held = held | np.repeat(felt[start] & (start == ragged.first[start]), stop - start)
     return _until_opening(features, held, shut, closing, opening, settings)
 
 
@@ -424,7 +429,8 @@ def _load(features: Features, loaded: Bools, settings: StateSettings) -> tuple[I
     apart = features.object_position[start] - features.position[start][:, None]
     distance = np.sqrt((apart * apart).sum(axis=2))
     # where an object is hidden, by the hand perhaps, its last known place counts
-    known = [last_where(column, ragged.first)[stop - 1] >= 0 for column in features.object_seen.T]
+    late = np.minimum(stop - 1 + ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.last[start])
+    known = [last_where(column, ragged.first)[late] >= 0 for column in features.object_seen.T]
     distance[~np.column_stack(known)] = np.inf
     distance[distance > settings.reach_m] = np.inf
     # a few frames of noise are no company
