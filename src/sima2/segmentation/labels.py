@@ -185,6 +185,8 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     # a grasp after which nothing is held, and a load gone with no opening
     after_grasp_empty = grasp & np.isin(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
     opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING)
+    if features.gripping is None and features.object_position is None:
+        opens_loaded &= seconds < 0.2
     failed |= after_grasp_empty & ~(t.at(State.CLOSING) & (after_code == State.STILL))
     empty = grasp & t.at(State.STILL) & ~_pick(after, holding, False)
     failed |= empty
@@ -391,7 +393,7 @@ def label_gaps(features: Features, states: States, action: Ints, failed: Bools, 
     still = (states.code == State.STILL) | ((states.code == State.OPENING) & ~features.moving)
     s, e = runs_of(still & inside, ragged)
     # but what they do right after an action ends it
-    ends_action = (states.code[s] != State.STILL) & ~inside[np.maximum(s - 1, 0)]
+    ends_action = (states.code[s] != State.STILL) & (s > ragged.first[s]) & ~inside[np.maximum(s - 1, 0)]
     resting = (still & inside)[s] & ~ends_action & ((e - s) * ragged.period[ragged.episode[s]] >= settings.idle_s)
     idle = np.repeat(resting, e - s)
     out[idle] = CODE["idle"]

@@ -181,17 +181,19 @@ def _outcomes(
     fail(acting & (next_kind == CODE["collision"]) & blocked_next, "obstructed")
     fail(acting & (next_kind == CODE["collision"]), "collision")
     flag = per_run(np.logical_or, failed, start) if n else np.zeros(0, np.bool_)
-    if features.gripping is None and features.object_position is None:
+    fingers_alone = features.gripping is None and features.object_position is None
+    if fingers_alone:
         # fingers alone show whether they closed on something, but not whether it stayed or where it went
         carried = _is(kind, "lift", "transport", "place", "release", "wipe", "push")
         outcome[carried & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
         flag &= _is(kind, "grasp", "pull")
     kept = states.loaded[stop - 1] | (states.loaded[np.minimum(stop, len(states.loaded) - 1)] & (here < last))
     fail(_is(kind, "grasp") & flag & ~kept, "missed_grasp")
-    # let go or lost before anything was done with it
-    after = states.code[np.minimum(stop, len(states.code) - 1)]
-    freed = np.isin(after, (State.FREE, State.STILL, State.OPENING)) & (here < last)
-    fail(_is(kind, "grasp") & flag & freed, "gripper_slip")
+    if not fingers_alone:
+        # let go or lost before anything was done with it
+        after = states.code[np.minimum(stop, len(states.code) - 1)]
+        freed = np.isin(after, (State.FREE, State.STILL, State.OPENING)) & (here < last)
+        fail(_is(kind, "grasp") & flag & freed, "gripper_slip")
     if features.position is not None and n:
         moved = np.sqrt(((features.position[stop - 1] - features.position[start]) ** 2).sum(axis=1))
         stuck = states.code == State.STUCK
@@ -215,7 +217,7 @@ def _outcomes(
     open_ended = _is(kind, "recovery_maneuver") & (following < 0)
     open_ended |= _is(kind, "approach") & (following < 0) & (slot < 0)
     open_ended |= _is(kind, "transport") & (later < 0)
-    if features.gripping is None and features.object_position is None:
+    if fingers_alone:
         # fingers that closed and with which nothing was done after may have closed on nothing
         empty = np.ones(n, np.bool_)
         if features.blocked is not None:

@@ -52,6 +52,7 @@ def without_speed(values: Mapping[str, Any]) -> str:
     found = plain(values)
     for source in found["sources"].values():
         source.pop("engine_frames_per_cpu_s")
+        source.pop("online")
     found.pop("targets")
     return json.dumps(found)
 
