@@ -26,7 +26,7 @@ from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
 from sima2.segmentation.scales import Scales, fit_scales
 from sima2.segmentation.seams import HandOver, Judged, Pieces, channels_used, kept, whole
-from sima2.segmentation.signals import Ragged
+from sima2.segmentation.signals import Ragged, among
 from sima2.segmentation.states import State, States, StateSettings, compute_states
 from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pasts, start_frames, start_of
 
@@ -192,7 +192,7 @@ class SegmentationEngine:
         action, failed = label_actions(features, states, self.labels)
         # what failed is fully known only once it has been judged, and what follows a failure is a recovery
         spans = self._spans(batch, features, states, action, failed, failed)
-        judged = np.isin(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
+        judged = among(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
         known = failed | np.repeat(judged, spans.stop - spans.start)
         # movements of which nothing else is known neither fail nor follow a failure, so they are parted last
         alone = features.grip is None and features.contact is None and features.object_position is None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.segmentation.memory import Memory
 from sima2.segmentation.scales import Scales
-from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, hold_last
+from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, fill_gaps, hold_last
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def compute_features(
     still = np.full(frames, settings.still_speed)
     rate_noise = np.zeros(frames)
     if channels.ee_position is not None:
-        position, seen = hold_last(channels.ee_position.astype(np.float64), ragged)
+        position, seen = hold_last(channels.ee_position, ragged)
         pose = position
         velocity = ragged.slope(position, settings.slope_s)
         speed = length_of(list(velocity.T))
@@ -183,7 +183,7 @@ def compute_features(
             rate_noise * settings.noise_factor,
         )
     elif channels.joint_position is not None:
-        joints, seen = hold_last(channels.joint_position.astype(np.float64), ragged)
+        joints, seen = hold_last(channels.joint_position, ragged)
         pose = joints
         speed = np.abs(ragged.slope(joints, settings.slope_s)).max(axis=1)
         rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(joints, settings.start_s), ragged, settings))
@@ -248,7 +248,7 @@ def _gripper(
     blank = np.full(frames, np.nan)
     if raw is None:
         return None, None, blank, blank, np.zeros(frames)
-    width, _ = hold_last(raw.astype(np.float64), ragged)
+    width, _ = hold_last(raw, ragged)
     rate = ragged.slope(width, settings.slope_s)
     opened = ragged.running(width, settings.start_s, largest=True, before=ragged.before("widest"))
     opened = np.fmax(opened, fitted("width_open"))  # type: ignore[operator]
@@ -283,7 +283,7 @@ def _force(
     """
     if raw is None:
         return None, None, np.zeros(len(ragged.time)), None
-    force, _ = hold_last(raw.astype(np.float64), ragged)
+    force, _ = hold_last(raw, ragged)
     average = ragged.mean(force, *ragged.around(settings.force_average_s / 2))
     if forgets:
         base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
@@ -320,12 +320,11 @@ def _objects(
     seen, shift = np.empty((slots, batch.frames), np.bool_), np.empty((slots, batch.frames))
     noise = np.empty((len(batch), slots))
     for slot in range(slots):
-        held, saw = hold_last(place[slot].T, ragged)
-        place[slot] = held.T
-        noise[:, slot] = ragged.noise(held, settings.start_s)
+        saw = fill_gaps(place[slot], ragged)
+        noise[:, slot] = ragged.noise(place[slot].T, settings.start_s)
         # an object seen only for a part of the window has not been seen to move
-        seen[slot] = saw[lo] & saw[hi] & saw
-        shift[slot] = length_of([x[hi] - x[lo] for x in place[slot]])
+        seen[slot] = saw if saw.all() else saw.take(lo) & saw.take(hi) & saw
+        shift[slot] = length_of([x.take(hi) - x.take(lo) for x in place[slot]])
     noise = ragged.begun("object_noise", noise)[ragged.episode]
     moving = (shift > np.maximum(settings.moves_m, 5.0 * noise.T)) & seen
     together = np.zeros_like(moving)

@@ -107,10 +107,10 @@ def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) 
         first_width, last_width = features.width[start], features.width[stop - 1]
     velocity = torque = None
     if channels.joint_velocity is not None:
-        velocity, _ = hold_last(channels.joint_velocity.astype(np.float64), ragged)
+        velocity, _ = hold_last(channels.joint_velocity, ragged)
         largest["max_joint_speed"] = reduced(np.maximum, np.abs(velocity).max(axis=1))
     if channels.joint_torque is not None:
-        torque, _ = hold_last(channels.joint_torque.astype(np.float64), ragged)
+        torque, _ = hold_last(channels.joint_torque, ragged)
         largest["max_joint_torque"] = reduced(np.maximum, np.abs(torque).max(axis=1))
     if velocity is not None and torque is not None and velocity.shape == torque.shape:
         power = np.abs(velocity * torque).sum(axis=1)

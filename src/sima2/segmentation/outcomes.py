@@ -11,7 +11,7 @@ from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
-from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, runs_of
+from sima2.segmentation.signals import Bools, Ints, among, last_where, next_where, per_run, runs_of
 from sima2.segmentation.states import State, States
 
 OUTCOME = {name: code for code, name in enumerate(OUTCOMES)}
@@ -80,7 +80,7 @@ def judge(
 
 
 def _is(kind: Ints, *names: str) -> Bools:
-    return np.isin(kind, [CODE[name] for name in names])
+    return among(kind, [CODE[name] for name in names])
 
 
 def _objects(

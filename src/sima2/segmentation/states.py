@@ -15,6 +15,7 @@ from sima2.segmentation.signals import (
     Doubles,
     Ints,
     Ragged,
+    among,
     last_where,
     next_where,
     per_run,
@@ -541,7 +542,9 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
     drops = opening[start] & loaded[before] & carrying & lost
     # the fall ends where the load lies still
     here = np.arange(len(loaded))
-    since = last_where(np.isin(here, start[drops]), ragged.first)
+    dropped = np.zeros(len(loaded), np.bool_)
+    dropped[start[drops]] = True
+    since = last_where(dropped, ragged.first)
     slot = np.maximum(load[np.maximum(since, 0)], 0)
     falling = (since >= 0) & (here - since < 2 * ragged.frames(settings.falls_s)[ragged.episode])
     moves = falling & (features.objects_moving[here, slot] | (here == since))
@@ -849,7 +852,7 @@ def _steady(code: Ints, features: Features, settings: StateSettings) -> Ints:
     ragged = features.ragged
     start, stop = runs_of(code, ragged)
     long = (stop - start) >= ragged.frames(settings.flicker_s)[ragged.episode[start]]
-    long |= np.isin(code[start], (State.CLOSING, State.OPENING, State.SLIP))
+    long |= among(code[start], (State.CLOSING, State.OPENING, State.SLIP))
     episode = ragged.episode[start]
     first = np.searchsorted(episode, episode)
     last = np.searchsorted(episode, episode, side="right") - 1

@@ -147,12 +147,12 @@ def gather(batch: RolloutBatch, windows: Windows) -> RolloutBatch:
         offset=np.concatenate([[0], np.cumsum(length)]),
         time=batch.time[rows],
         manipulators={
-            arm: Manipulator(**{name: value[rows] for name, value in m.channels().items() if name in READ})
+            arm: Manipulator(**{name: value.take(rows, axis=0) for name, value in m.channels().items() if name in READ})
             for arm, m in batch.manipulators.items()
         },
         objects=tuple(batch.objects[i] for i in windows.episode.tolist()),
-        object_position=None if batch.object_position is None else batch.object_position[rows],
-        object_confidence=None if batch.object_confidence is None else batch.object_confidence[rows],
+        object_position=None if batch.object_position is None else batch.object_position.take(rows, axis=0),
+        object_confidence=None if batch.object_confidence is None else batch.object_confidence.take(rows, axis=0),
     )
 
 
@@ -207,7 +207,7 @@ def past_of(channels: Manipulator, blocks: Ragged, settings: FeatureSettings) ->
         shown = width.astype(np.float64)
         past = replace(past, widest=per_run(np.fmax, shown, start), narrowest=per_run(np.fmin, shown, start))
     if channels.grip_force is not None:
-        force, seen = hold_last(channels.grip_force.astype(np.float64), blocks)
+        force, seen = hold_last(channels.grip_force, blocks)
         average = blocks.mean(force, *blocks.around(settings.force_average_s / 2))
         told = per_run(np.logical_or, seen, start)
         past = replace(past, lightest=np.where(told, per_run(np.minimum, average, start), np.nan))
