@@ -82,18 +82,19 @@ def agreement(features: Features, spans: Spans) -> Doubles:
         asked[where] += weight
 
     if features.gripping is not None:
-        vote(held, share(features.gripping))
-        vote(free, 1 - share(features.gripping))
+        gripping = share(features.gripping)
+        vote(held, gripping)
+        vote(free, 1 - gripping)
     if features.width is not None:
         gap = features.width > features.width_closed + 0.03 * features.width_range
         vote(held, share(gap), 0.5)
         fingers = np.abs(features.width_rate) > 0.05 * features.width_range if features.width_rate is not None else gap
         vote(label == CODE["grasp"], np.minimum(1.0, 2 * share(fingers)), 2.0)
         vote(among(label, (CODE["place"], CODE["release"])), np.minimum(1.0, 3 * share(fingers)), 2.0)
-    together = features.together
-    if together is not None:
-        vote(held, share(together.any(axis=1)), 2.0)
-        vote(free, 1 - share(together.any(axis=1)))
+    if features.company is not None:
+        company = share(features.company)
+        vote(held, company, 2.0)
+        vote(free, 1 - company)
     if features.touching is not None:
         force = share(features.touching)
         pressed = among(label, [CODE[k] for k in ("pull", "push", "wipe", "collision")])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,33 @@ class FeatureSettings:
     """Slack of poses beside their noise."""
     together_share: float = 0.35
     """Relative over absolute displacement below which two bodies move together."""
+
+
+@dataclass(frozen=True, eq=False)
+class _HandStep:
+    """The hand's displacement over the window of ``together_s``, as poses that come late may see it."""
+
+    ragged: Ragged
+    components: tuple[Doubles, ...]
+    """m, shape (T,) each."""
+    pose_delay_s: float
+
+    @classmethod
+    def of(cls, position: Doubles, ragged: Ragged, settings: FeatureSettings) -> _HandStep:
+        lo, hi = ragged.around(settings.together_s)
+        return cls(ragged, tuple(x.take(hi) - x.take(lo) for x in position.T), settings.pose_delay_s)
+
+    def least_apart(self, step: Sequence[Doubles], at: Ints) -> Doubles:
+        """Distance between other displacements at some frames and the nearest of now, and half and all a delay ago."""
+        episode, first = self.ragged.episode[at], self.ragged.first[at]
+        least = self._apart(step, at)
+        for share in (0.5, 1.0):
+            late = np.maximum(at - self.ragged.frames(share * self.pose_delay_s)[episode], first)
+            np.minimum(least, self._apart(step, late), out=least)
+        return least
+
+    def _apart(self, step: Sequence[Doubles], at: Ints) -> Doubles:
+        return length_of([a - b.take(at) for a, b in zip(step, self.components, strict=True)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +140,33 @@ class Features:
     hand_shift: Doubles | None
     """Displacement of the hand over that window, m, shape (T,)."""
     object_noise: Doubles | None
-    """m, of each episode and object, shape (T, K)."""
+    """m, of each episode and object, shape (n, K)."""
     pose: Doubles | None
     """Hand position, or the joints where there is none, shape (T, d)."""
     together_s: float
     """Half window of the displacements, s."""
-    hand_steps: tuple[tuple[Doubles, ...], ...]
-    """Components of the hand's displacement over that window, now and some moments ago, m, shape (T,) each."""
+    hand_step: _HandStep | None
     missing: Bools
     """No motion channel was recorded at this frame."""
+
+    def take(self, episodes: Ints, rows: Ints) -> Features:
+        """Those of some episodes, which hold these frames."""
+        ragged = self.ragged.take(episodes)
+
+        def cut(name: str, value: Any) -> Any:
+            if name == "ragged":
+                return ragged
+            if name == "object_noise" and value is not None:
+                return value[episodes]
+            if isinstance(value, np.ndarray):
+                # along the memory, so that sums over coordinates keep their order
+                return np.moveaxis(np.moveaxis(value, 0, -1).take(rows, axis=-1), -1, 0)
+            if isinstance(value, _HandStep):
+                return replace(value, ragged=ragged, components=tuple(x[rows] for x in value.components))
+            return value
+
+        columns = {each.name: cut(each.name, getattr(self, each.name)) for each in fields(self)}
+        return Features(**columns)
 
     @cached_property
     def moving(self) -> Bools:
@@ -130,6 +176,25 @@ class Features:
         return self.speed > self.still_below
 
     @cached_property
+    def sideways(self) -> Doubles:
+        """Horizontal speed of the hand, m/s, shape (T,); 0 without a hand position."""
+        if self.velocity is None:
+            return np.zeros(len(self.missing))
+        return np.hypot(self.velocity[:, 0], self.velocity[:, 1])
+
+    @cached_property
+    def mainly_down(self) -> Bools:
+        """The hand moves down rather than sideways."""
+        if self.velocity is None:
+            return np.zeros(len(self.missing), np.bool_)
+        return -self.velocity[:, 2] > self.sideways
+
+    @cached_property
+    def company(self) -> Bools | None:
+        """Some object moves with the hand, shape (T,)."""
+        return None if self.together is None else np.logical_or.reduce(self.together.T)
+
+    @cached_property
     def object_speed(self) -> Doubles | None:
         """Mean speed of each object over the window of ``together_s``, m/s, shape (T, K)."""
         if self.object_shift is None:
@@ -137,19 +202,20 @@ class Features:
         lo, hi = self.ragged.around(self.together_s)
         return self.object_shift / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)[:, None]
 
-    def apart_from_hand(self, slot: Ints) -> Doubles | None:
-        """Displacement of an object relative to the hand, m, shape (T,), over the window of ``together_s``.
+    def apart_from_hand(self, at: Ints, slot: Ints) -> Doubles | None:
+        """Displacement of an object relative to the hand, m, over the window of ``together_s``, shape (t,).
 
         Against the hand of now or of up to ``pose_delay_s`` ago, whichever fits best: poses come late.
 
         Args:
-            slot: of the object at each frame, shape (T,).
+            at: frames, shape (t,).
+            slot: of the object at each, shape (t,).
         """
-        if self.object_position is None or not self.hand_steps:
+        if self.object_position is None or self.hand_step is None:
             return None
-        lo, hi = self.ragged.around(self.together_s)
+        lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
         step = [x[hi, slot] - x[lo, slot] for x in np.moveaxis(self.object_position, 2, 0)]
-        return _least_apart(step, self.hand_steps)
+        return self.hand_step.least_apart(step, at)
 
 
 def compute_features(
@@ -229,7 +295,7 @@ def compute_features(
         object_noise=around[7],
         pose=pose,
         together_s=settings.together_s,
-        hand_steps=around[6],
+        hand_step=around[6],
         missing=~seen,
     )
 
@@ -306,14 +372,14 @@ def _objects(
     Bools | None,
     Bools | None,
     Doubles | None,
-    tuple[tuple[Doubles, ...], ...],
+    _HandStep | None,
     Doubles | None,
 ]:
     lo, hi = ragged.around(settings.together_s)
-    hands = () if position is None else _hand_steps(position, ragged, settings)
-    hand_shift = length_of(hands[0]) if hands else None
+    hand = None if position is None else _HandStep.of(position, ragged, settings)
+    hand_shift = None if hand is None else length_of(hand.components)
     if batch.object_position is None or batch.object_position.shape[1] == 0:
-        return None, None, None, None, None, hand_shift, hands, None
+        return None, None, None, None, None, hand_shift, hand, None
     # one row of memory a coordinate: everything below runs along the frames
     place = np.array(batch.object_position.transpose(1, 2, 0), np.float64, order="C")
     slots = len(place)
@@ -325,48 +391,30 @@ def _objects(
         # an object seen only for a part of the window has not been seen to move
         seen[slot] = saw if saw.all() else saw.take(lo) & saw.take(hi) & saw
         shift[slot] = length_of([x.take(hi) - x.take(lo) for x in place[slot]])
-    noise = ragged.begun("object_noise", noise)[ragged.episode]
-    moving = (shift > np.maximum(settings.moves_m, 5.0 * noise.T)) & seen
+    noise = ragged.begun("object_noise", noise)
+    moving = shift > np.maximum(settings.moves_m, 5.0 * noise.T).take(ragged.episode, axis=1)
+    moving &= seen
     together = np.zeros_like(moving)
     for slot in range(slots):
-        if hand_shift is None:
+        if hand is None or hand_shift is None:
             break
         # trembling poses are no company of a hand at rest
-        at = np.flatnonzero(moving[slot] & (hand_shift > 0.5 * shift[slot]))
+        at = np.flatnonzero(moving[slot])
+        at = at[hand_shift[at] > 0.5 * shift[slot, at]]
         step = [x[hi[at]] - x[lo[at]] for x in place[slot]]
-        apart = _least_apart(step, [[x[at] for x in hand] for hand in hands])
-        slack = 4.0 * noise[at, slot] + settings.together_m
+        apart = hand.least_apart(step, at)
+        slack = 4.0 * noise[ragged.episode[at], slot] + settings.together_m
         together[slot, at] = apart < settings.together_share * hand_shift[at] + slack
     return (
         place.transpose(2, 0, 1),
         seen.T,
         shift.T,
         moving.T,
-        together.T if hands else None,
+        None if hand is None else together.T,
         hand_shift,
-        hands,
+        hand,
         noise,
     )
-
-
-def _hand_steps(position: Doubles, ragged: Ragged, settings: FeatureSettings) -> tuple[tuple[Doubles, ...], ...]:
-    """Components of the hand's displacement over the window of ``together_s``, now, and half and all a delay ago."""
-    lo, hi = ragged.around(settings.together_s)
-    here = np.arange(len(position), dtype=np.int64)
-    now = tuple(x[hi] - x[lo] for x in position.T)
-    ago = []
-    for share in (0.5, 1.0):
-        late = np.maximum(here - ragged.frames(share * settings.pose_delay_s)[ragged.episode], ragged.first)
-        ago.append(tuple(x[late] for x in now))
-    return (now, *ago)
-
-
-def _least_apart(step: Sequence[Doubles], hands: Sequence[Sequence[Doubles]]) -> Doubles:
-    """Distance between a displacement and the nearest of others, m, shape (t,)."""
-    least = length_of([a - b for a, b in zip(step, hands[0], strict=True)])
-    for hand in hands[1:]:
-        np.minimum(least, length_of([a - b for a, b in zip(step, hand, strict=True)]), out=least)
-    return least
 
 
 def length_of(components: Sequence[Doubles]) -> Doubles:

@@ -335,8 +335,7 @@ def _final_descent(features: Features, states: States, settings: LabelSettings) 
     here = np.arange(frames)
     drop = features.position[:, 2] - features.position[np.maximum(opens, 0), 2]
     down = -features.velocity[:, 2]
-    level = np.hypot(features.velocity[:, 0], features.velocity[:, 1])
-    steep = down > np.maximum(level, 0.5 * features.still_below)
+    steep = down > np.maximum(features.sideways, 0.5 * features.still_below)
     # the last stretch sideways ends where the final descent begins
     start, stop = runs_of(under_way & features.moving & ~steep, ragged)
     step = features.position[stop - 1, :2] - features.position[start, :2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,22 @@ class Spans:
     slot: Ints
     outcome: Ints
     reason: Ints
+
+    def put(self, episodes: Ints, other: Spans, offset: Ints) -> Spans:
+        """With the segments that some episodes, alone, have in another view, instead of theirs.
+
+        ``offset`` tells where all the episodes begin here, shape (n + 1,).
+        """
+        length = np.diff(offset)[episodes]
+        shift = (offset[episodes] - (np.cumsum(length) - length))[other.episode]
+        moved = replace(other, start=other.start + shift, stop=other.stop + shift, episode=episodes[other.episode])
+        kept = np.flatnonzero(~np.isin(self.episode, episodes))
+        columns = {
+            each.name: np.concatenate([getattr(self, each.name)[kept], getattr(moved, each.name)])
+            for each in fields(self)
+        }
+        order = np.argsort(columns["start"], kind="stable")
+        return Spans(**{name: column[order] for name, column in columns.items()})
 
 
 def judge(
@@ -303,7 +319,7 @@ def _judge_places(
     own = slot[rows]
     position = features.object_position
     wander = np.sqrt(((position[settled, own] - position[end, own]) ** 2).sum(axis=1))
-    noise = features.object_noise[end, own] if features.object_noise is not None else np.zeros(len(rows))
+    noise = features.object_noise[episode, own] if features.object_noise is not None else np.zeros(len(rows))
     unstable = (wander > settings.moved_m + 5.0 * noise) & _is(kind[rows], "place")
     blocked = _is(kind, "collision") | (_is(kind, "place") & (reason == REASON["obstructed"]))
     aside = _set_aside(kind, blocked, rows, first)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.rollout import spans
-from sima2.segmentation.memory import Memory
+from sima2.segmentation.memory import Memory, Past, Start
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -56,6 +56,13 @@ class Ragged:
 
     windows: dict[float, tuple[Ints, Ints]] = field(default_factory=dict, init=False, repr=False)
     """Windows made so far: several features share them."""
+
+    def take(self, episodes: Ints) -> Ragged:
+        """Some of the episodes, their period known."""
+        length = np.diff(self.offset)[episodes]
+        rows = spans(self.offset[episodes], length)
+        memory = Memory(Start.untold(self.period[episodes], 0), Past.none(len(episodes)))
+        return Ragged(np.concatenate([[0], np.cumsum(length)]), self.time[rows], memory)
 
     def frames(self, seconds: float) -> Ints:
         """Frames in a span of time, at least one, of each episode, shape (n,)."""

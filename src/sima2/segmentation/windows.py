@@ -156,6 +156,19 @@ def gather(batch: RolloutBatch, windows: Windows) -> RolloutBatch:
     )
 
 
+def scene(batch: RolloutBatch, episodes: Ints, rows: Ints) -> RolloutBatch:
+    """Some episodes, which hold these frames, with what labels ask of a batch itself: goals, and objects in sight."""
+    sure = batch.object_confidence
+    return RolloutBatch(
+        episodes=batch.episodes.take(episodes),
+        offset=np.concatenate([[0], np.cumsum(batch.length[episodes])]),
+        time=batch.time[rows],
+        manipulators={},
+        objects=tuple(batch.objects[i] for i in episodes.tolist()),
+        object_confidence=None if sure is None else sure.take(rows, axis=0),
+    )
+
+
 def _episodes(episodes: Episodes, index: Ints) -> Episodes:
     """Their records, one a window, under ids of their own."""
     columns: dict[str, Any] = {"episode_id": tuple(map(str, range(len(index))))}
@@ -189,7 +202,7 @@ def start_of(features: Features) -> Start:
         width_noise=first(features.width_noise),
         grip_noise=first(features.grip_noise),
         contact_noise=first(features.contact_noise),
-        object_noise=np.zeros((n, 0)) if features.object_noise is None else features.object_noise[at],
+        object_noise=np.zeros((n, 0)) if features.object_noise is None else features.object_noise,
     )
 
 
