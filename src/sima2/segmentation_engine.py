@@ -33,7 +33,7 @@ from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pa
 
 __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]
 
-PART_FRAMES: Final = 1 << 17
+PART_FRAMES: Final = 1 << 16
 """Windows are worked on in parts of about so many frames, which bounds memory whatever the length of an episode."""
 
 
@@ -166,7 +166,9 @@ class SegmentationEngine:
     ) -> tuple[Judged, Pieces]:
         """Segments of episodes of which some are cut into windows."""
         long = np.flatnonzero(np.bincount(windows.episode) > 1)
-        begun = self._start(batch.take(long).prefix(start_frames(period, grid, self.features)[long]), arm)
+        head = np.zeros(len(batch), np.int64)
+        head[long] = start_frames(period, grid, self.features)[long]
+        begun = self._start(batch.prefix(head).take(long), arm)
         start = Start.untold(period, begun.object_noise.shape[1]).put(long, begun)
         past = pasts(batch.manipulators[arm], batch.offset, batch.time, period, grid, windows, self.features)
         before, found, joins = HandOver(), [], []

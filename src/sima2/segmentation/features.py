@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,22 @@ class _HandStep:
         return length_of([a - b.take(at) for a, b in zip(step, self.components, strict=True)])
 
 
+FOR_STATES: Final = (
+    "width_rate",
+    "grip",
+    "grip_noise",
+    "grip_faint",
+    "touching",
+    "contact_floor",
+    "object_shift",
+    "objects_moving",
+    "together",
+    "hand_shift",
+    "hand_step",
+)
+"""Features that states and actions are made of, and that nothing after them reads."""
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """Per-frame features of one arm; ``None`` where the channels they need are absent. Booleans shape (T,)."""
@@ -150,23 +166,23 @@ class Features:
     """No motion channel was recorded at this frame."""
 
     def take(self, episodes: Ints, rows: Ints) -> Features:
-        """Those of some episodes, which hold these frames."""
-        ragged = self.ragged.take(episodes)
+        """Those of some episodes, which hold these frames, without what only states are made of."""
 
         def cut(name: str, value: Any) -> Any:
             if name == "ragged":
-                return ragged
+                return self.ragged.take(episodes)
+            if name in FOR_STATES:
+                return None
             if name == "object_noise" and value is not None:
                 return value[episodes]
-            if isinstance(value, np.ndarray):
-                # along the memory, so that sums over coordinates keep their order
-                return np.moveaxis(np.moveaxis(value, 0, -1).take(rows, axis=-1), -1, 0)
-            if isinstance(value, _HandStep):
-                return replace(value, ragged=ragged, components=tuple(x[rows] for x in value.components))
-            return value
+            if not isinstance(value, np.ndarray):
+                return value
+            if value.ndim == 1:
+                return value[rows]
+            # along the memory, so that sums over coordinates keep their order
+            return np.moveaxis(np.moveaxis(value, 0, -1).take(rows, axis=-1), -1, 0)
 
-        columns = {each.name: cut(each.name, getattr(self, each.name)) for each in fields(self)}
-        return Features(**columns)
+        return Features(**{each.name: cut(each.name, getattr(self, each.name)) for each in fields(self)})
 
     @cached_property
     def moving(self) -> Bools:
@@ -194,13 +210,12 @@ class Features:
         """Some object moves with the hand, shape (T,)."""
         return None if self.together is None else np.logical_or.reduce(self.together.T)
 
-    @cached_property
-    def object_speed(self) -> Doubles | None:
-        """Mean speed of each object over the window of ``together_s``, m/s, shape (T, K)."""
+    def object_speed(self, at: Ints, slot: Ints) -> Doubles | None:
+        """Mean speed of an object over the window of ``together_s`` about some frames, m/s, shape (t,)."""
         if self.object_shift is None:
             return None
-        lo, hi = self.ragged.around(self.together_s)
-        return self.object_shift / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)[:, None]
+        lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
+        return self.object_shift[at, slot] / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)
 
     def apart_from_hand(self, at: Ints, slot: Ints) -> Doubles | None:
         """Displacement of an object relative to the hand, m, over the window of ``together_s``, shape (t,).
@@ -350,13 +365,12 @@ def _force(
     if raw is None:
         return None, None, np.zeros(len(ragged.time)), None
     force, _ = hold_last(raw, ragged)
-    average = ragged.mean(force, *ragged.around(settings.force_average_s / 2))
+    average, now = ragged.means(force, ragged.around(settings.force_average_s / 2), ragged.around(settings.slope_s / 2))
     if forgets:
         base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
     else:
         base = ragged.running(average, settings.start_s, largest=False, before=ragged.before("lightest"))
-    lo, hi = ragged.around(settings.slope_s / 2)
-    over = ragged.mean(force, lo, hi) - base
+    over = now - base
     noise = np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))
     noise = ragged.begun("contact_noise" if forgets else "grip_noise", noise)[ragged.episode]
     floor = np.maximum(settings.force_floor, settings.noise_factor * noise)

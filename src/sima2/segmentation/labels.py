@@ -218,15 +218,21 @@ def _until_rest(features: Features, states: States, label: Ints, settings: Label
     """A place lasts until what was let go lies still, shape (T,)."""
     ragged = features.ragged
     moving, together = features.objects_moving, features.together
-    if moving is None or together is None or features.object_speed is None or not len(label):
+    if moving is None or together is None or not len(label):
         return label
     here = np.arange(len(label))
     placed = label == CODE["place"]
     since = last_where(placed, ragged.first)
-    own = np.maximum(states.load[np.maximum(since, 0)], 0)
-    stirs = (features.object_speed[here, own] > settings.stirs_share * features.still_below) & moving[here, own]
+    at = np.flatnonzero((since >= 0) & (label == 0))
+    at = at[states.load[since[at]] >= 0]
+    own = states.load[since[at]]
+    by_itself = moving[at, own] & ~together[at, own]
+    at, own = at[by_itself], own[by_itself]
+    speed = features.object_speed(at, own)
+    stirs = np.zeros(len(label), np.bool_)
+    if speed is not None:
+        stirs[at] = speed > settings.stirs_share * features.still_below[at]
     span = ragged.frames(settings.rest_s)[ragged.episode]
-    stirs &= (since >= 0) & (label == 0) & ~together[here, own] & (states.load[np.maximum(since, 0)] >= 0)
     waits = (label == 0) & (states.code == State.STILL)
     start, stop = runs_of(placed | ((stirs | waits) & (since >= 0) & (here - since <= span)), ragged)
     until = per_run(np.maximum, np.where(placed | stirs, here, -1), start)

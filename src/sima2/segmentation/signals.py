@@ -5,7 +5,7 @@ Sums run over fixed-point integers, so a window has the same value wherever its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -94,9 +94,13 @@ class Ragged:
         """Mean over frames lo .. hi inclusive, shape as ``x``, (T,) or (T, d)."""
         if x.ndim > 1:
             return _by_column(x, lambda column: self.mean(column, lo, hi))
+        return next(self.means(x, (lo, hi)))
+
+    def means(self, x: NDArray[Any], *windows: tuple[Ints, Ints]) -> Iterator[Doubles]:
+        """Means of a column over several windows, shape (T,) each."""
         total = _prefix_sums(x)
-        out: Doubles = (total[1:].take(hi) - total.take(lo)) / ((hi - lo + 1) * FIXED_POINT)
-        return out
+        for lo, hi in windows:
+            yield (total[1:].take(hi) - total.take(lo)) / ((hi - lo + 1) * FIXED_POINT)
 
     def slope(self, x: NDArray[Any], seconds: float) -> Doubles:
         """Rate of change: mean of the frames ahead minus mean of those behind, per s, shape as ``x``."""
@@ -165,8 +169,8 @@ class Ragged:
         for frames in np.unique(reach[reach > 0]).tolist():
             rows = np.flatnonzero(reach == frames)
             at = self.offset[:-1][rows][:, None] + np.arange(frames + 3)
-            block = np.asarray(x, np.float64)[at]
-            third = np.abs(np.diff(block, n=3, axis=1)).reshape(len(rows), -1)
+            columns = np.atleast_2d(np.asarray(x, np.float64).T)
+            third = np.concatenate([np.abs(np.diff(each.take(at), n=3)) for each in columns], axis=1)
             out[rows] = np.median(third, axis=1) * (1.4826 / np.sqrt(20.0))
         return out
 

@@ -443,10 +443,11 @@ def _flown(features: Features, loaded: Bools, closing: Bools, settings: StateSet
     ragged = features.ragged
     if features.position is None or not len(loaded):
         return np.zeros(len(loaded), np.bool_)
-    closed = np.maximum(last_where(closing, ragged.first), ragged.first)
-    rise = features.position[:, 2] - features.position[closed, 2]
-    never_closed = last_where(closing, ragged.first) < 0
-    return ((running_max_in(closed, rise) > settings.flown_m) | never_closed) & loaded
+    last_closed = last_where(closing, ragged.first)
+    closed = np.maximum(last_closed, ragged.first)
+    height = features.position[:, 2]
+    rise = height - height.take(closed)
+    return ((running_max_in(closed, rise) > settings.flown_m) | (last_closed < 0)) & loaded
 
 
 def _slip(
@@ -500,8 +501,8 @@ def _ungripped(features: Features, loaded: Bools, shut: Bools, opening: Bools, s
     start, stop = runs_of(shut, ragged)
     run = np.repeat(np.arange(len(start), dtype=np.int64), stop - start)
     firmest = running_max_in(run, features.grip)
-    slack = loaded & shut & (features.grip < settings.slack_share * firmest) & ~features.grip_faint
-    slack |= loaded & shut & (features.grip < settings.slack_share * firmest) & (features.grip < settings.slack_newtons)
+    slack = loaded & shut & (features.grip < settings.slack_share * firmest)
+    slack &= ~features.grip_faint | (features.grip < settings.slack_newtons)
     opens = next_where(opening, ragged.last)
     here = np.arange(len(loaded))
     fades = (opens >= 0) & (opens - here <= 2 * ragged.frames(settings.fade_s)[ragged.episode])
