@@ -110,7 +110,9 @@ def _tell(
                 return
             name = "retreat"
         else:
-            found = bool(np.median(seen[b : max(b + 1, min(following, b + rest))]) >= 0.5)
+            # a move that ends with its episode shows nothing any more
+            ended = b > features.ragged.last[begin]
+            found = not ended and bool(np.median(seen[b : max(b + 1, min(following, b + rest))]) >= 0.5)
             done = found
             if not found:
                 missed += 1
