@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sima2.errors import UsageError
 from sima2.records.rollout import Episodes, Goal, RolloutBatch
+from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import OUTCOMES, UNKNOWN
@@ -26,13 +27,13 @@ from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
 from sima2.segmentation.scales import Scales, fit_scales
 from sima2.segmentation.seams import HandOver, Judged, Pieces, channels_used, kept, whole
-from sima2.segmentation.signals import Ragged
+from sima2.segmentation.signals import Ragged, among
 from sima2.segmentation.states import State, States, StateSettings, compute_states
-from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pasts, start_frames, start_of
+from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pasts, scene, start_frames, start_of
 
 __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]
 
-PART_FRAMES: Final = 1 << 17
+PART_FRAMES: Final = 1 << 16
 """Windows are worked on in parts of about so many frames, which bounds memory whatever the length of an episode."""
 
 
@@ -165,7 +166,9 @@ class SegmentationEngine:
     ) -> tuple[Judged, Pieces]:
         """Segments of episodes of which some are cut into windows."""
         long = np.flatnonzero(np.bincount(windows.episode) > 1)
-        begun = self._start(batch.take(long).prefix(start_frames(period, grid, self.features)[long]), arm)
+        head = np.zeros(len(batch), np.int64)
+        head[long] = start_frames(period, grid, self.features)[long]
+        begun = self._start(batch.prefix(head).take(long), arm)
         start = Start.untold(period, begun.object_noise.shape[1]).put(long, begun)
         past = pasts(batch.manipulators[arm], batch.offset, batch.time, period, grid, windows, self.features)
         before, found, joins = HandOver(), [], []
@@ -191,12 +194,23 @@ class SegmentationEngine:
         states = compute_states(features, self.states)
         action, failed = label_actions(features, states, self.labels)
         # what failed is fully known only once it has been judged, and what follows a failure is a recovery
-        spans = self._spans(batch, features, states, action, failed, failed)
-        judged = np.isin(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
-        known = failed | np.repeat(judged, spans.stop - spans.start)
-        # movements of which nothing else is known neither fail nor follow a failure, so they are parted last
-        alone = features.grip is None and features.contact is None and features.object_position is None
-        spans = self._spans(batch, features, states, action, failed, known, movements=alone)
+        seen = failed_releases(features, action, failed)
+        spans = self._spans(batch, features, states, action, failed, seen)
+        judged = among(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
+        known = failed_releases(features, action, failed | np.repeat(judged, spans.stop - spans.start))
+        if features.grip is None and features.contact is None and features.object_position is None:
+            # movements of which nothing else is known neither fail nor follow a failure, so they are parted last
+            spans = self._spans(batch, features, states, action, failed, known, movements=True)
+            return Judged(features, spans, confidence(features, spans))
+        ragged = features.ragged
+        again = np.unique(ragged.episode[known != seen])
+        if len(again):
+            rows = frames_between(ragged.offset[again], batch.length[again])
+            view = scene(batch, again, rows)
+            some = self._spans(
+                view, features.take(again, rows), states.take(rows), action[rows], failed[rows], known[rows]
+            )
+            spans = spans.put(again, some, ragged.offset)
         return Judged(features, spans, confidence(features, spans))
 
     def _spans(
@@ -210,7 +224,6 @@ class SegmentationEngine:
         *,
         movements: bool = False,
     ) -> Spans:
-        known_failed = failed_releases(features, action, known_failed)
         label = label_gaps(features, states, action, known_failed, self.labels)
         label = label_recoveries(features, states, label, known_failed, self.recoveries)
         label, in_vain = label_looks(batch, features, states, label, self.looks)

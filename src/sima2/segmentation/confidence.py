@@ -11,7 +11,7 @@ from sima2.segmentation.confidence_weights import SHARED_WEIGHTS, WEIGHTS
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
 from sima2.segmentation.outcomes import Spans
-from sima2.segmentation.signals import Bools, Doubles, per_run
+from sima2.segmentation.signals import Bools, Doubles, among, per_run
 
 UNKNOWN_CONFIDENCE: Final = 0.2
 LOG_SECONDS: Final = (-2.5, 2.0)
@@ -72,8 +72,8 @@ def agreement(features: Features, spans: Spans) -> Doubles:
         return out
 
     label = spans.label
-    held = np.isin(label, [CODE[k] for k in ("lift", "transport", "wipe", "pull")])
-    free = np.isin(label, [CODE[k] for k in ("approach", "retreat", "recovery_maneuver")])
+    held = among(label, [CODE[k] for k in ("lift", "transport", "wipe", "pull")])
+    free = among(label, [CODE[k] for k in ("approach", "retreat", "recovery_maneuver")])
     votes = np.zeros(n)
     asked = np.zeros(n)
 
@@ -82,21 +82,22 @@ def agreement(features: Features, spans: Spans) -> Doubles:
         asked[where] += weight
 
     if features.gripping is not None:
-        vote(held, share(features.gripping))
-        vote(free, 1 - share(features.gripping))
+        gripping = share(features.gripping)
+        vote(held, gripping)
+        vote(free, 1 - gripping)
     if features.width is not None:
         gap = features.width > features.width_closed + 0.03 * features.width_range
         vote(held, share(gap), 0.5)
         fingers = np.abs(features.width_rate) > 0.05 * features.width_range if features.width_rate is not None else gap
         vote(label == CODE["grasp"], np.minimum(1.0, 2 * share(fingers)), 2.0)
-        vote(np.isin(label, (CODE["place"], CODE["release"])), np.minimum(1.0, 3 * share(fingers)), 2.0)
-    together = features.together
-    if together is not None:
-        vote(held, share(together.any(axis=1)), 2.0)
-        vote(free, 1 - share(together.any(axis=1)))
+        vote(among(label, (CODE["place"], CODE["release"])), np.minimum(1.0, 3 * share(fingers)), 2.0)
+    if features.company is not None:
+        company = share(features.company)
+        vote(held, company, 2.0)
+        vote(free, 1 - company)
     if features.touching is not None:
         force = share(features.touching)
-        pressed = np.isin(label, [CODE[k] for k in ("pull", "push", "wipe", "collision")])
+        pressed = among(label, [CODE[k] for k in ("pull", "push", "wipe", "collision")])
         vote(pressed, force, 2.0)
         vote(free, 1 - force)
     moving = share(features.moving)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.segmentation.memory import Memory
 from sima2.segmentation.scales import Scales
-from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, hold_last
+from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, fill_gaps, hold_last
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,49 @@ class FeatureSettings:
     """Slack of poses beside their noise."""
     together_share: float = 0.35
     """Relative over absolute displacement below which two bodies move together."""
+
+
+@dataclass(frozen=True, eq=False)
+class _HandStep:
+    """The hand's displacement over the window of ``together_s``, as poses that come late may see it."""
+
+    ragged: Ragged
+    components: tuple[Doubles, ...]
+    """m, shape (T,) each."""
+    pose_delay_s: float
+
+    @classmethod
+    def of(cls, position: Doubles, ragged: Ragged, settings: FeatureSettings) -> _HandStep:
+        lo, hi = ragged.around(settings.together_s)
+        return cls(ragged, tuple(x.take(hi) - x.take(lo) for x in position.T), settings.pose_delay_s)
+
+    def least_apart(self, step: Sequence[Doubles], at: Ints) -> Doubles:
+        """Distance between other displacements at some frames and the nearest of now, and half and all a delay ago."""
+        episode, first = self.ragged.episode[at], self.ragged.first[at]
+        least = self._apart(step, at)
+        for share in (0.5, 1.0):
+            late = np.maximum(at - self.ragged.frames(share * self.pose_delay_s)[episode], first)
+            np.minimum(least, self._apart(step, late), out=least)
+        return least
+
+    def _apart(self, step: Sequence[Doubles], at: Ints) -> Doubles:
+        return length_of([a - b.take(at) for a, b in zip(step, self.components, strict=True)])
+
+
+FOR_STATES: Final = (
+    "width_rate",
+    "grip",
+    "grip_noise",
+    "grip_faint",
+    "touching",
+    "contact_floor",
+    "object_shift",
+    "objects_moving",
+    "together",
+    "hand_shift",
+    "hand_step",
+)
+"""Features that states and actions are made of, and that nothing after them reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +156,33 @@ class Features:
     hand_shift: Doubles | None
     """Displacement of the hand over that window, m, shape (T,)."""
     object_noise: Doubles | None
-    """m, of each episode and object, shape (T, K)."""
+    """m, of each episode and object, shape (n, K)."""
     pose: Doubles | None
     """Hand position, or the joints where there is none, shape (T, d)."""
     together_s: float
     """Half window of the displacements, s."""
-    hand_steps: tuple[tuple[Doubles, ...], ...]
-    """Components of the hand's displacement over that window, now and some moments ago, m, shape (T,) each."""
+    hand_step: _HandStep | None
     missing: Bools
     """No motion channel was recorded at this frame."""
+
+    def take(self, episodes: Ints, rows: Ints) -> Features:
+        """Those of some episodes, which hold these frames, without what only states are made of."""
+
+        def cut(name: str, value: Any) -> Any:
+            if name == "ragged":
+                return self.ragged.take(episodes)
+            if name in FOR_STATES:
+                return None
+            if name == "object_noise" and value is not None:
+                return value[episodes]
+            if not isinstance(value, np.ndarray):
+                return value
+            if value.ndim == 1:
+                return value[rows]
+            # along the memory, so that sums over coordinates keep their order
+            return np.moveaxis(np.moveaxis(value, 0, -1).take(rows, axis=-1), -1, 0)
+
+        return Features(**{each.name: cut(each.name, getattr(self, each.name)) for each in fields(self)})
 
     @cached_property
     def moving(self) -> Bools:
@@ -130,26 +192,45 @@ class Features:
         return self.speed > self.still_below
 
     @cached_property
-    def object_speed(self) -> Doubles | None:
-        """Mean speed of each object over the window of ``together_s``, m/s, shape (T, K)."""
+    def sideways(self) -> Doubles:
+        """Horizontal speed of the hand, m/s, shape (T,); 0 without a hand position."""
+        if self.velocity is None:
+            return np.zeros(len(self.missing))
+        return np.hypot(self.velocity[:, 0], self.velocity[:, 1])
+
+    @cached_property
+    def mainly_down(self) -> Bools:
+        """The hand moves down rather than sideways."""
+        if self.velocity is None:
+            return np.zeros(len(self.missing), np.bool_)
+        return -self.velocity[:, 2] > self.sideways
+
+    @cached_property
+    def company(self) -> Bools | None:
+        """Some object moves with the hand, shape (T,)."""
+        return None if self.together is None else np.logical_or.reduce(self.together.T)
+
+    def object_speed(self, at: Ints, slot: Ints) -> Doubles | None:
+        """Mean speed of an object over the window of ``together_s`` about some frames, m/s, shape (t,)."""
         if self.object_shift is None:
             return None
-        lo, hi = self.ragged.around(self.together_s)
-        return self.object_shift / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)[:, None]
+        lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
+        return self.object_shift[at, slot] / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)
 
-    def apart_from_hand(self, slot: Ints) -> Doubles | None:
-        """Displacement of an object relative to the hand, m, shape (T,), over the window of ``together_s``.
+    def apart_from_hand(self, at: Ints, slot: Ints) -> Doubles | None:
+        """Displacement of an object relative to the hand, m, over the window of ``together_s``, shape (t,).
 
         Against the hand of now or of up to ``pose_delay_s`` ago, whichever fits best: poses come late.
 
         Args:
-            slot: of the object at each frame, shape (T,).
+            at: frames, shape (t,).
+            slot: of the object at each, shape (t,).
         """
-        if self.object_position is None or not self.hand_steps:
+        if self.object_position is None or self.hand_step is None:
             return None
-        lo, hi = self.ragged.around(self.together_s)
+        lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
         step = [x[hi, slot] - x[lo, slot] for x in np.moveaxis(self.object_position, 2, 0)]
-        return _least_apart(step, self.hand_steps)
+        return self.hand_step.least_apart(step, at)
 
 
 def compute_features(
@@ -172,7 +253,7 @@ def compute_features(
     still = np.full(frames, settings.still_speed)
     rate_noise = np.zeros(frames)
     if channels.ee_position is not None:
-        position, seen = hold_last(channels.ee_position.astype(np.float64), ragged)
+        position, seen = hold_last(channels.ee_position, ragged)
         pose = position
         velocity = ragged.slope(position, settings.slope_s)
         speed = length_of(list(velocity.T))
@@ -183,7 +264,7 @@ def compute_features(
             rate_noise * settings.noise_factor,
         )
     elif channels.joint_position is not None:
-        joints, seen = hold_last(channels.joint_position.astype(np.float64), ragged)
+        joints, seen = hold_last(channels.joint_position, ragged)
         pose = joints
         speed = np.abs(ragged.slope(joints, settings.slope_s)).max(axis=1)
         rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(joints, settings.start_s), ragged, settings))
@@ -229,7 +310,7 @@ def compute_features(
         object_noise=around[7],
         pose=pose,
         together_s=settings.together_s,
-        hand_steps=around[6],
+        hand_step=around[6],
         missing=~seen,
     )
 
@@ -248,7 +329,7 @@ def _gripper(
     blank = np.full(frames, np.nan)
     if raw is None:
         return None, None, blank, blank, np.zeros(frames)
-    width, _ = hold_last(raw.astype(np.float64), ragged)
+    width, _ = hold_last(raw, ragged)
     rate = ragged.slope(width, settings.slope_s)
     opened = ragged.running(width, settings.start_s, largest=True, before=ragged.before("widest"))
     opened = np.fmax(opened, fitted("width_open"))  # type: ignore[operator]
@@ -283,14 +364,13 @@ def _force(
     """
     if raw is None:
         return None, None, np.zeros(len(ragged.time)), None
-    force, _ = hold_last(raw.astype(np.float64), ragged)
-    average = ragged.mean(force, *ragged.around(settings.force_average_s / 2))
+    force, _ = hold_last(raw, ragged)
+    average, now = ragged.means(force, ragged.around(settings.force_average_s / 2), ragged.around(settings.slope_s / 2))
     if forgets:
         base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
     else:
         base = ragged.running(average, settings.start_s, largest=False, before=ragged.before("lightest"))
-    lo, hi = ragged.around(settings.slope_s / 2)
-    over = ragged.mean(force, lo, hi) - base
+    over = now - base
     noise = np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))
     noise = ragged.begun("contact_noise" if forgets else "grip_noise", noise)[ragged.episode]
     floor = np.maximum(settings.force_floor, settings.noise_factor * noise)
@@ -306,68 +386,49 @@ def _objects(
     Bools | None,
     Bools | None,
     Doubles | None,
-    tuple[tuple[Doubles, ...], ...],
+    _HandStep | None,
     Doubles | None,
 ]:
     lo, hi = ragged.around(settings.together_s)
-    hands = () if position is None else _hand_steps(position, ragged, settings)
-    hand_shift = length_of(hands[0]) if hands else None
+    hand = None if position is None else _HandStep.of(position, ragged, settings)
+    hand_shift = None if hand is None else length_of(hand.components)
     if batch.object_position is None or batch.object_position.shape[1] == 0:
-        return None, None, None, None, None, hand_shift, hands, None
+        return None, None, None, None, None, hand_shift, hand, None
     # one row of memory a coordinate: everything below runs along the frames
     place = np.array(batch.object_position.transpose(1, 2, 0), np.float64, order="C")
     slots = len(place)
     seen, shift = np.empty((slots, batch.frames), np.bool_), np.empty((slots, batch.frames))
     noise = np.empty((len(batch), slots))
     for slot in range(slots):
-        held, saw = hold_last(place[slot].T, ragged)
-        place[slot] = held.T
-        noise[:, slot] = ragged.noise(held, settings.start_s)
+        saw = fill_gaps(place[slot], ragged)
+        noise[:, slot] = ragged.noise(place[slot].T, settings.start_s)
         # an object seen only for a part of the window has not been seen to move
-        seen[slot] = saw[lo] & saw[hi] & saw
-        shift[slot] = length_of([x[hi] - x[lo] for x in place[slot]])
-    noise = ragged.begun("object_noise", noise)[ragged.episode]
-    moving = (shift > np.maximum(settings.moves_m, 5.0 * noise.T)) & seen
+        seen[slot] = saw if saw.all() else saw.take(lo) & saw.take(hi) & saw
+        shift[slot] = length_of([x.take(hi) - x.take(lo) for x in place[slot]])
+    noise = ragged.begun("object_noise", noise)
+    moving = shift > np.maximum(settings.moves_m, 5.0 * noise.T).take(ragged.episode, axis=1)
+    moving &= seen
     together = np.zeros_like(moving)
     for slot in range(slots):
-        if hand_shift is None:
+        if hand is None or hand_shift is None:
             break
         # trembling poses are no company of a hand at rest
-        at = np.flatnonzero(moving[slot] & (hand_shift > 0.5 * shift[slot]))
+        at = np.flatnonzero(moving[slot])
+        at = at[hand_shift[at] > 0.5 * shift[slot, at]]
         step = [x[hi[at]] - x[lo[at]] for x in place[slot]]
-        apart = _least_apart(step, [[x[at] for x in hand] for hand in hands])
-        slack = 4.0 * noise[at, slot] + settings.together_m
+        apart = hand.least_apart(step, at)
+        slack = 4.0 * noise[ragged.episode[at], slot] + settings.together_m
         together[slot, at] = apart < settings.together_share * hand_shift[at] + slack
     return (
         place.transpose(2, 0, 1),
         seen.T,
         shift.T,
         moving.T,
-        together.T if hands else None,
+        None if hand is None else together.T,
         hand_shift,
-        hands,
+        hand,
         noise,
     )
-
-
-def _hand_steps(position: Doubles, ragged: Ragged, settings: FeatureSettings) -> tuple[tuple[Doubles, ...], ...]:
-    """Components of the hand's displacement over the window of ``together_s``, now, and half and all a delay ago."""
-    lo, hi = ragged.around(settings.together_s)
-    here = np.arange(len(position), dtype=np.int64)
-    now = tuple(x[hi] - x[lo] for x in position.T)
-    ago = []
-    for share in (0.5, 1.0):
-        late = np.maximum(here - ragged.frames(share * settings.pose_delay_s)[ragged.episode], ragged.first)
-        ago.append(tuple(x[late] for x in now))
-    return (now, *ago)
-
-
-def _least_apart(step: Sequence[Doubles], hands: Sequence[Sequence[Doubles]]) -> Doubles:
-    """Distance between a displacement and the nearest of others, m, shape (t,)."""
-    least = length_of([a - b for a, b in zip(step, hands[0], strict=True)])
-    for hand in hands[1:]:
-        np.minimum(least, length_of([a - b for a, b in zip(step, hand, strict=True)]), out=least)
-    return least
 
 
 def length_of(components: Sequence[Doubles]) -> Doubles:

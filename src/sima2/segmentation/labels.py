@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from sima2.records.rollout import spans as spans_of
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features, length_of
-from sima2.segmentation.signals import Bools, Doubles, Ints, last_where, next_where, per_run, running_max_in, runs_of
+from sima2.segmentation.signals import (
+    Bools,
+    Doubles,
+    Ints,
+    among,
+    last_where,
+    next_where,
+    per_run,
+    running_max_in,
+    runs_of,
+)
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -67,7 +77,7 @@ class _Table:
 
     def at(self, *kinds: State) -> Bools:
         """Runs in one of these states."""
-        return np.isin(self.code, kinds)
+        return among(self.code, kinds)
 
     def previous(self, mask: Bools) -> Ints:
         """Latest earlier run where the mask holds, -1 where none."""
@@ -174,7 +184,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     # shorter pauses belong to the motion around them
     brief = t.at(State.HOLD) & ~grasp & (label == CODE["transport"])
     same = _pick(before, label, 0)
-    label[brief & (same > 0) & np.isin(same, [CODE[n] for n in ("lift", "pull", "wipe", "place")])] = 0
+    label[brief & (same > 0) & among(same, [CODE[n] for n in ("lift", "pull", "wipe", "place")])] = 0
     label = np.where(brief & (label == 0), same, label)
 
     label[in_vain] = CODE["recovery_maneuver"]
@@ -183,7 +193,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED) | (t.at(State.STUCK) & ~grasp)
 
     # a grasp after which nothing is held, and a load gone with no opening
-    after_grasp_empty = grasp & np.isin(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
+    after_grasp_empty = grasp & among(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
     opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING)
     if features.gripping is None and features.object_position is None:
         opens_loaded &= seconds < 0.2
@@ -191,9 +201,9 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     empty = grasp & t.at(State.STILL) & ~_pick(after, holding, False)
     failed |= empty
     failed |= opens_loaded
-    lost = holding & states.loaded[t.start] & np.isin(after_code, (State.FREE, State.STILL))
+    lost = holding & states.loaded[t.start] & among(after_code, (State.FREE, State.STILL))
     failed |= lost
-    failed |= holding & np.isin(after_code, (State.SLIP, State.BUMP, State.BLOCKED))
+    failed |= holding & among(after_code, (State.SLIP, State.BUMP, State.BLOCKED))
     if features.position is not None:
         failed |= (label == CODE["pull"]) & t.at(State.PRESS) & (_travel(features, t) < settings.locked_m)
     lengths = t.stop - t.start
@@ -202,7 +212,7 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     given_up = np.repeat(empty, lengths)
     since = np.arange(len(frames)) - np.repeat(t.start, lengths)
     frames[given_up & (since >= np.repeat(features.ragged.frames(settings.given_up_s)[t.episode], lengths))] = 0
-    by_frame = np.isin(frames, [CODE[name] for name in ("lift", "transport", "idle")])
+    by_frame = among(frames, [CODE[name] for name in ("lift", "transport", "idle")])
     frames[place & by_frame] = CODE["place"]
     frames = _until_rest(features, states, frames, settings)
     return frames, np.repeat(failed, lengths)
@@ -212,15 +222,21 @@ def _until_rest(features: Features, states: States, label: Ints, settings: Label
     """A place lasts until what was let go lies still, shape (T,)."""
     ragged = features.ragged
     moving, together = features.objects_moving, features.together
-    if moving is None or together is None or features.object_speed is None or not len(label):
+    if moving is None or together is None or not len(label):
         return label
     here = np.arange(len(label))
     placed = label == CODE["place"]
     since = last_where(placed, ragged.first)
-    own = np.maximum(states.load[np.maximum(since, 0)], 0)
-    stirs = (features.object_speed[here, own] > settings.stirs_share * features.still_below) & moving[here, own]
+    at = np.flatnonzero((since >= 0) & (label == 0))
+    at = at[states.load[since[at]] >= 0]
+    own = states.load[since[at]]
+    by_itself = moving[at, own] & ~together[at, own]
+    at, own = at[by_itself], own[by_itself]
+    speed = features.object_speed(at, own)
+    stirs = np.zeros(len(label), np.bool_)
+    if speed is not None:
+        stirs[at] = speed > settings.stirs_share * features.still_below[at]
     span = ragged.frames(settings.rest_s)[ragged.episode]
-    stirs &= (since >= 0) & (label == 0) & ~together[here, own] & (states.load[np.maximum(since, 0)] >= 0)
     waits = (label == 0) & (states.code == State.STILL)
     start, stop = runs_of(placed | ((stirs | waits) & (since >= 0) & (here - since <= span)), ragged)
     until = per_run(np.maximum, np.where(placed | stirs, here, -1), start)
@@ -337,13 +353,12 @@ def _final_descent(features: Features, states: States, settings: LabelSettings) 
     if features.position is None or features.velocity is None:
         # where no vertical is known, the movement that the hand leaves back along is the descent
         begun = last_where(states.code == State.DOWN, ragged.first)
-        carried_on = last_where(np.isin(states.code, (State.RISE, State.SIDE)), ragged.first)
+        carried_on = last_where(among(states.code, (State.RISE, State.SIDE)), ragged.first)
         return under_way & (begun > carried_on)
     here = np.arange(frames)
     drop = features.position[:, 2] - features.position[np.maximum(opens, 0), 2]
     down = -features.velocity[:, 2]
-    level = np.hypot(features.velocity[:, 0], features.velocity[:, 1])
-    steep = down > np.maximum(level, 0.5 * features.still_below)
+    steep = down > np.maximum(features.sideways, 0.5 * features.still_below)
     # the last stretch sideways ends where the final descent begins
     start, stop = runs_of(under_way & features.moving & ~steep, ragged)
     step = features.position[stop - 1, :2] - features.position[start, :2]

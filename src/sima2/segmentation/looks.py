@@ -13,11 +13,11 @@ import numpy as np
 from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Ints, runs_of, without_short
+from sima2.segmentation.signals import Bools, Ints, among, runs_of, without_short
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
-_FREE = np.array([CODE[name] for name in ("unknown", "idle", "approach", "retreat", "recovery_maneuver")])
+_FREE = [CODE[name] for name in ("unknown", "idle", "approach", "retreat", "recovery_maneuver")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def label_looks(
         return label, failed
     looking, seen = goal
     ragged, out = features.ragged, label.copy()
-    free = looking & np.isin(label, _FREE)
+    free = looking & among(label, _FREE)
     moving = without_short(free & (states.code != State.STILL), ragged, gap=settings.move_s, run=settings.move_s) & free
     start, stop = runs_of(free, ragged)
     # looks tell a story, one after the other, and few episodes look for anything
@@ -110,7 +110,9 @@ def _tell(
                 return
             name = "retreat"
         else:
-            found = bool(np.median(seen[b : max(b + 1, min(following, b + rest))]) >= 0.5)
+            # a move that ends with its episode shows nothing any more
+            ended = b > features.ragged.last[begin]
+            found = not ended and bool(np.median(seen[b : max(b + 1, min(following, b + rest))]) >= 0.5)
             done = found
             if not found:
                 missed += 1

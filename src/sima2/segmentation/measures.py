@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,12 +107,21 @@ def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) 
         first_width, last_width = features.width[start], features.width[stop - 1]
     velocity = torque = None
     if channels.joint_velocity is not None:
-        velocity, _ = hold_last(channels.joint_velocity.astype(np.float64), ragged)
-        largest["max_joint_speed"] = reduced(np.maximum, np.abs(velocity).max(axis=1))
+        velocity, _ = hold_last(channels.joint_velocity, ragged)
+        largest["max_joint_speed"] = reduced(np.maximum, _each(np.maximum, np.abs, velocity))
     if channels.joint_torque is not None:
-        torque, _ = hold_last(channels.joint_torque.astype(np.float64), ragged)
-        largest["max_joint_torque"] = reduced(np.maximum, np.abs(torque).max(axis=1))
+        torque, _ = hold_last(channels.joint_torque, ragged)
+        largest["max_joint_torque"] = reduced(np.maximum, _each(np.maximum, np.abs, torque))
     if velocity is not None and torque is not None and velocity.shape == torque.shape:
-        power = np.abs(velocity * torque).sum(axis=1)
+        power = _each(np.add, lambda v, t: np.abs(v * t), velocity, torque)
         total["energy_wh"] = reduced(np.add, power * step / SECONDS_PER_HOUR)
     return Measured(stop - start, largest, total, first_width, last_width)
+
+
+def _each(ufunc: np.ufunc, verb: Callable[..., Doubles], *columns: Doubles) -> Doubles:
+    """Columns of shape (T, d) joined coordinate by coordinate, each contiguous, shape (T,)."""
+    first, *others = zip(*(column.T for column in columns), strict=True)
+    out = verb(*first)
+    for each in others:
+        ufunc(out, verb(*each), out=out)
+    return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
-from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, runs_of
+from sima2.segmentation.signals import Bools, Ints, among, last_where, next_where, per_run, runs_of
 from sima2.segmentation.states import State, States
 
 OUTCOME = {name: code for code, name in enumerate(OUTCOMES)}
@@ -49,6 +49,22 @@ class Spans:
     outcome: Ints
     reason: Ints
 
+    def put(self, episodes: Ints, other: Spans, offset: Ints) -> Spans:
+        """With the segments that some episodes, alone, have in another view, instead of theirs.
+
+        ``offset`` tells where all the episodes begin here, shape (n + 1,).
+        """
+        length = np.diff(offset)[episodes]
+        shift = (offset[episodes] - (np.cumsum(length) - length))[other.episode]
+        moved = replace(other, start=other.start + shift, stop=other.stop + shift, episode=episodes[other.episode])
+        kept = np.flatnonzero(~np.isin(self.episode, episodes))
+        columns = {
+            each.name: np.concatenate([getattr(self, each.name)[kept], getattr(moved, each.name)])
+            for each in fields(self)
+        }
+        order = np.argsort(columns["start"], kind="stable")
+        return Spans(**{name: column[order] for name, column in columns.items()})
+
 
 def judge(
     batch: RolloutBatch,
@@ -80,7 +96,7 @@ def judge(
 
 
 def _is(kind: Ints, *names: str) -> Bools:
-    return np.isin(kind, [CODE[name] for name in names])
+    return among(kind, [CODE[name] for name in names])
 
 
 def _objects(
@@ -309,7 +325,7 @@ def _judge_places(
     own = slot[rows]
     position = features.object_position
     wander = np.sqrt(((position[settled, own] - position[end, own]) ** 2).sum(axis=1))
-    noise = features.object_noise[end, own] if features.object_noise is not None else np.zeros(len(rows))
+    noise = features.object_noise[episode, own] if features.object_noise is not None else np.zeros(len(rows))
     unstable = (wander > settings.moved_m + 5.0 * noise) & _is(kind[rows], "place")
     blocked = _is(kind, "collision") | (_is(kind, "place") & (reason == REASON["obstructed"]))
     aside = _set_aside(kind, blocked, rows, first)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Ints, last_where, next_where, per_run, running_max_in, runs_of
+from sima2.segmentation.signals import Bools, Ints, among, last_where, next_where, per_run, running_max_in, runs_of
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -58,7 +58,7 @@ class _Runs:
 
     def at(self, *names: str) -> Bools:
         """Runs with one of these labels."""
-        return np.isin(self.kind, [CODE[name] for name in names])
+        return among(self.kind, [CODE[name] for name in names])
 
     def before(self, mask: Bools) -> Bools:
         """Whether the mask holds for the run before, in the same episode."""
@@ -143,7 +143,7 @@ def _backs_off(features: Features, states: States, label: Ints, failed: Bools, s
     start, stop = runs_of(label * (max(State) + 1) + states.code, ragged)
     step = features.position[stop - 1] - features.position[start]
     far = (step * step).sum(axis=1) > settings.back_m**2
-    moves = (far & np.isin(states.code[start], (State.RISE, State.SIDE, State.DOWN))).astype(np.int64)
+    moves = (far & among(states.code[start], (State.RISE, State.SIDE, State.DOWN))).astype(np.int64)
     count = np.cumsum(moves)
     place = np.searchsorted(start, runs.start)
     number = count - np.repeat(count[place] - moves[place], np.diff(np.append(place, len(start))))
@@ -178,7 +178,7 @@ def _takes_hold_again(features: Features, states: States, label: Ints, settings:
     behind = last_where(label == CODE["slip"], ragged.first)
     reach = ragged.frames(settings.soon_s)[ragged.episode]
     slowing = (behind >= 0) & (ahead >= 0) & (here > behind) & (ahead - behind <= reach)
-    carried = np.isin(label, [CODE[name] for name in ("lift", "transport", "place", "pull")])
+    carried = among(label, [CODE[name] for name in ("lift", "transport", "place", "pull")])
     return np.where((rest | slowing) & carried & (label != CODE["slip"]), CODE["recovery_maneuver"], label)
 
 

@@ -5,7 +5,7 @@ Sums run over fixed-point integers, so a window has the same value wherever its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.rollout import spans
-from sima2.segmentation.memory import Memory
+from sima2.segmentation.memory import Memory, Past, Start
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -57,6 +57,13 @@ class Ragged:
     windows: dict[float, tuple[Ints, Ints]] = field(default_factory=dict, init=False, repr=False)
     """Windows made so far: several features share them."""
 
+    def take(self, episodes: Ints) -> Ragged:
+        """Some of the episodes, their period known."""
+        length = np.diff(self.offset)[episodes]
+        rows = spans(self.offset[episodes], length)
+        memory = Memory(Start.untold(self.period[episodes], 0), Past.none(len(episodes)))
+        return Ragged(np.concatenate([[0], np.cumsum(length)]), self.time[rows], memory)
+
     def frames(self, seconds: float) -> Ints:
         """Frames in a span of time, at least one, of each episode, shape (n,)."""
         return np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
@@ -87,23 +94,27 @@ class Ragged:
         """Mean over frames lo .. hi inclusive, shape as ``x``, (T,) or (T, d)."""
         if x.ndim > 1:
             return _by_column(x, lambda column: self.mean(column, lo, hi))
+        return next(self.means(x, (lo, hi)))
+
+    def means(self, x: NDArray[Any], *windows: tuple[Ints, Ints]) -> Iterator[Doubles]:
+        """Means of a column over several windows, shape (T,) each."""
         total = _prefix_sums(x)
-        out: Doubles = (total[hi + 1] - total[lo]) / ((hi - lo + 1) * FIXED_POINT)
-        return out
+        for lo, hi in windows:
+            yield (total[1:].take(hi) - total.take(lo)) / ((hi - lo + 1) * FIXED_POINT)
 
     def slope(self, x: NDArray[Any], seconds: float) -> Doubles:
         """Rate of change: mean of the frames ahead minus mean of those behind, per s, shape as ``x``."""
         lo, hi = self.around(seconds)
         here = np.arange(len(self.time), dtype=np.int64)
         after, before = hi - here + 1, here - lo + 1
-        span = np.maximum((self.time[hi] - self.time[lo]) / 2, 1e-9) * FIXED_POINT
+        span = np.maximum((self.time.take(hi) - self.time.take(lo)) / 2, 1e-9) * FIXED_POINT
 
         def rate(column: Doubles) -> Doubles:
             total = _prefix_sums(column)
-            ahead = (total[hi + 1] - total[:-1]) / after
-            behind = (total[1:] - total[lo]) / before
-            out: Doubles = (ahead - behind) / span
-            return out
+            ahead = (total[1:].take(hi) - total[:-1]) / after
+            ahead -= (total[1:] - total.take(lo)) / before
+            ahead /= span
+            return ahead
 
         return rate(x) if x.ndim == 1 else _by_column(x, rate)
 
@@ -113,34 +124,38 @@ class Ragged:
         ``before`` is the one of each episode before its first frame here, shape (n,); NaN where there was none.
         """
         sign = 1 if largest else -1
-        coded = _fixed(x) * sign
-        coded += self.episode << 44
-        best = np.maximum.accumulate(coded) if len(coded) else coded
-        ahead = np.minimum(np.arange(len(coded)) + self.frames(seconds)[self.episode], self.last)
-        out: Doubles = (best[ahead] - (self.episode << 44)) * (sign / FIXED_POINT)
+        above = self.episode << 44
+        best = _running_max(_fixed(x) * sign + above)
+        _, ahead = self.around(seconds)
+        out: Doubles = (best.take(ahead) - above) * (sign / FIXED_POINT)
         if before is not None:
             out = (np.fmax if largest else np.fmin)(out, before[self.episode])
         return out
 
     def recent_least(self, x: Doubles, seconds: float, ahead: float) -> Doubles:
         """Least value from ``seconds`` before each frame to ``ahead`` s after it, shape (T,)."""
-        here = np.arange(len(x), dtype=np.int64)
-        reach = self.frames(ahead)[self.episode]
-        width = self.frames(seconds)[self.episode] + reach
-        end = np.minimum(here + reach, self.last)
-        begin = np.maximum(end - width, self.first)
-        span = end - begin + 1
-        # least of the 2^k frames up to each, doubled until no window is longer
-        best = np.empty(len(x))
-        least, k = x.copy(), 0
-        while len(x):
-            size = 1 << k
-            mine = (span >= size) & (span < 2 * size)
-            best[mine] = np.minimum(least[end[mine]], least[begin[mine] + size - 1])
-            if size * 2 > span.max():
+        if not len(x):
+            return x
+        width = self.frames(seconds) + self.frames(ahead) + 1
+        _, end = self.around(ahead)
+        age = np.arange(len(x), dtype=np.int64) - self.first
+        full = age.take(end) >= (width - 1)[self.episode]
+        longest = min(int(width.max()), int(np.diff(self.offset).max()))
+        best, least, size = np.empty(len(x)), x.copy(), 1
+        while True:
+            # least of the 2^k frames up to each
+            level = (width >= size) & (width < 2 * size)
+            if level.any():
+                mine = np.flatnonzero(full & level[self.episode])
+                last = end[mine]
+                best[mine] = np.minimum(least[last], least[last - width[self.episode[mine]] + size])
+            if size >= longest:
                 break
-            least = np.minimum(least, least[np.maximum(here - size, self.first)])
-            k += 1
+            np.copyto(least[size:], np.minimum(least[size:], least[:-size]), where=age[size:] >= size)
+            size *= 2
+        # by now it is that of all frames since the first
+        young = np.flatnonzero(~full)
+        best[young] = least[end[young]]
         return best
 
     def noise(self, x: NDArray[Any], seconds: float) -> Doubles:
@@ -154,8 +169,8 @@ class Ragged:
         for frames in np.unique(reach[reach > 0]).tolist():
             rows = np.flatnonzero(reach == frames)
             at = self.offset[:-1][rows][:, None] + np.arange(frames + 3)
-            block = np.asarray(x, np.float64)[at]
-            third = np.abs(np.diff(block, n=3, axis=1)).reshape(len(rows), -1)
+            columns = np.atleast_2d(np.asarray(x, np.float64).T)
+            third = np.concatenate([np.abs(np.diff(each.take(at), n=3)) for each in columns], axis=1)
             out[rows] = np.median(third, axis=1) * (1.4826 / np.sqrt(20.0))
         return out
 
@@ -191,13 +206,14 @@ LARGEST: Final = float(1 << 20)
 
 def _fixed(x: NDArray[Any]) -> Ints:
     """Fixed-point integers."""
-    return np.rint(np.clip(np.asarray(x, np.float64), -LARGEST, LARGEST) * FIXED_POINT).astype(np.int64)
+    steps = np.clip(np.asarray(x, np.float64), -LARGEST, LARGEST)
+    steps *= FIXED_POINT
+    return np.rint(steps, out=steps).astype(np.int64)
 
 
 def _prefix_sums(x: NDArray[Any]) -> Ints:
-    coded = _fixed(x)
-    total = np.zeros(len(coded) + 1, np.int64)
-    np.cumsum(coded, out=total[1:])
+    total = np.zeros(len(x) + 1, np.int64)
+    np.cumsum(_fixed(x), out=total[1:])
     return total
 
 
@@ -219,23 +235,36 @@ def hold_last(x: NDArray[Any], ragged: Ragged) -> tuple[Doubles, Bools]:
     Returns:
         The filled column, its coordinates contiguous, and where it was seen, shape (T,).
     """
-    whole = np.asarray(x, np.float64, order="F")
-    seen = np.isfinite(whole) if x.ndim == 1 else np.logical_and.reduce([np.isfinite(c) for c in whole.T])
-    if seen.all():
-        return whole, seen
-    here = np.arange(len(whole), dtype=np.int64)
-    last = np.maximum.accumulate(np.where(seen, here, -1))
-    nearest = np.minimum.accumulate(np.where(seen, here, len(whole))[::-1])[::-1]
-    source = np.where(last >= ragged.first, last, nearest)
-    none = (source > ragged.last) | (source < 0)
-    source[none] = 0
+    held = np.array(x, np.float64, order="F")
+    return held, fill_gaps(held.T if held.ndim > 1 else held[None], ragged)
 
-    def fill(column: Doubles) -> Doubles:
-        held = column[source]
-        held[none] = 0.0
-        return held
 
-    return fill(whole) if x.ndim == 1 else _by_column(whole, fill), seen
+def fill_gaps(components: Doubles, ragged: Ragged) -> Bools:
+    """Fill the missing samples of components as :func:`hold_last` does, in place, and tell where all were seen.
+
+    Args:
+        components: shape (d, T).
+        ragged: where each frame stands.
+
+    Returns:
+        shape (T,).
+    """
+    seen: Bools = np.isfinite(components[0])
+    for each in components[1:]:
+        seen &= np.isfinite(each)
+    gap = np.flatnonzero(~seen)
+    if not len(gap):
+        return seen
+    source = last_where(seen, ragged.first)[gap]
+    early = source < 0
+    if early.any():
+        source[early] = next_where(seen, ragged.last)[gap[early]]
+    none = source < 0
+    for each in components:
+        value = each.take(source)
+        value[none] = 0.0
+        each[gap] = value
+    return seen
 
 
 def runs_of(code: NDArray[Any], ragged: Ragged, edge: Bools | None = None) -> tuple[Ints, Ints]:
@@ -285,23 +314,53 @@ def running_max_in(group: Ints, x: Doubles) -> Doubles:
     # numbered without gaps, and in parts where there are more groups than the upper bits can hold
     rank = np.cumsum(np.append(False, group[1:] != group[:-1]))
     part = rank >> 18
-    coded = _fixed(x) + ((rank & ((1 << 18) - 1)) << 44)
-    for cut in np.split(np.arange(len(x)), np.flatnonzero(np.diff(part)) + 1):
-        np.maximum.accumulate(coded[cut[0] : cut[-1] + 1], out=coded[cut[0] : cut[-1] + 1])
-    out: Doubles = (coded - ((rank & ((1 << 18) - 1)) << 44)) / FIXED_POINT
+    above = (rank & ((1 << 18) - 1)) << 44
+    coded = _fixed(x) + above
+    best = np.concatenate([_running_max(each) for each in np.split(coded, np.flatnonzero(np.diff(part)) + 1)])
+    out: Doubles = (best - above) / FIXED_POINT
+    return out
+
+
+STRIDE: Final = 32
+"""Frames that a running extreme takes at once."""
+
+
+def _running_max(x: Ints) -> Ints:
+    """Largest so far, shape (T,); most strides hold no new one, and need not be gone through frame by frame."""
+    if not len(x):
+        return x
+    top = np.maximum.reduceat(x, np.arange(0, len(x), STRIDE))
+    best = np.maximum.accumulate(top)
+    before = np.append(np.iinfo(np.int64).min, best[:-1])
+    out = np.repeat(before, STRIDE)[: len(x)]
+    new = np.flatnonzero(top > before)
+    rows = spans(new * STRIDE, np.minimum(len(x) - new * STRIDE, STRIDE))
+    # what a stride brings never falls below what came before it
+    out[rows] = np.maximum.accumulate(np.maximum(x[rows], out[rows]))
     return out
 
 
 def last_where(mask: Bools, first: Ints) -> Ints:
     """Latest place at or before each where the mask holds, no earlier than ``first``; else -1, shape (T,)."""
-    found = np.maximum.accumulate(np.where(mask, np.arange(len(mask), dtype=np.int64), -1)) if len(mask) else first
-    return np.where(found >= first, found, -1)
+    at = np.concatenate([[-1], np.flatnonzero(mask)])
+    found = np.repeat(at, np.diff(at, append=len(mask)))[1:]
+    found[found < first] = -1
+    return found
 
 
 def next_where(mask: Bools, last: Ints) -> Ints:
     """Earliest place at or after each where the mask holds, no later than ``last``; else -1, shape (T,)."""
     if not len(mask):
         return last
-    here = np.where(mask, np.arange(len(mask), dtype=np.int64), len(mask))
-    found = np.minimum.accumulate(here[::-1])[::-1]
-    return np.where(found <= last, found, -1)
+    at = np.append(np.flatnonzero(mask), len(mask))
+    found = np.repeat(at, np.diff(at, prepend=-1))[:-1]
+    found[found > last] = -1
+    return found
+
+
+def among(code: Ints, kinds: Sequence[int]) -> Bools:
+    """Where small codes are one of some kinds; -1 is none of them."""
+    table = np.zeros(64, np.bool_)
+    table[list(kinds)] = True
+    out: Bools = table.take(code)
+    return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from sima2.segmentation.signals import (
     Doubles,
     Ints,
     Ragged,
+    among,
     last_where,
     next_where,
     per_run,
@@ -159,6 +160,10 @@ class States:
     moved_with: Ints
     """Another slot that moves with the load (the body of a handle), -1 where none."""
 
+    def take(self, rows: Ints) -> States:
+        """Some of the frames."""
+        return States(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
+
 
 def compute_states(features: Features, settings: StateSettings) -> States:
     """States of every frame of one arm."""
@@ -185,7 +190,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     code[loaded] = State.HOLD
     if features.velocity is not None:
         up = features.velocity[:, 2]
-        steep = np.abs(up) > np.hypot(features.velocity[:, 0], features.velocity[:, 1])
+        steep = np.abs(up) > features.sideways
         code[loaded & moving] = State.SIDE
         code[loaded & moving & steep & (up > 0)] = State.RISE
         code[loaded & moving & steep & (up < 0)] = State.DOWN
@@ -280,27 +285,24 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         start, stop = runs_of(features.grip_faint & ~busy, ragged)
         held = np.repeat(per_run(np.logical_or, features.gripping & ~busy, start), stop - start)
         held = held & features.grip_faint & ~busy
-        together = features.together
         if gap is not None:
             thin = held & ~gap
-            if together is not None:
-                company = without_short(shut & together.any(axis=1), ragged, gap=0.12, run=settings.company_s)
+            if features.company is not None:
+                company = without_short(shut & features.company, ragged, gap=0.12, run=settings.company_s)
                 held = held | company
             held = (held & gap) | _thin(features, thin & shut, settings)
     elif gap is not None:
         held = shut & (gap if features.blocked is None else gap | features.blocked)
-        together = features.together
-        if together is not None and features.hand_shift is not None:
+        if features.company is not None and features.hand_shift is not None:
             # poses are known: a hand that travels while nothing travels with it is empty
-            held = held & ~_travels_alone(features, shut, together)
+            held = held & ~_travels_alone(features, shut, features.company)
         else:
             # fingers alone cannot show when a load is lost: what was closed on something stays so until they open
             brought = _brought(features, closing, opening)
             held = _whole_runs(shut | brought, held | (brought & gap), ragged)
             shut = shut | brought
     else:
-        together = features.together
-        held = np.zeros(len(busy), np.bool_) if together is None else together.any(axis=1)
+        held = np.zeros(len(busy), np.bool_) if features.company is None else features.company
     if features.width is not None:
         # a load comes between the fingers when they close on it, or was there from the start
         untouched = (last_where(busy, ragged.first) < 0) & ~busy
@@ -371,7 +373,7 @@ def _until_opening(
     if features.speed is not None:
         # unless the hand was on its way when it faded
         at = np.maximum(last, 0)
-        opens = np.where((features.speed[at] < settings.carrying_speed) | _mainly_down(features, at), opens, -1)
+        opens = np.where((features.speed[at] < settings.carrying_speed) | features.mainly_down.take(at), opens, -1)
     if features.position is not None:
         # or has gone nowhere since it took hold
         closed = last_where(closing, ragged.first)
@@ -398,14 +400,14 @@ def _whole_runs(runs: Bools, evidence: Bools, ragged: Ragged) -> Bools:
     return np.repeat(runs[start] & (share > 0.5), stop - start)
 
 
-def _travels_alone(features: Features, shut: Bools, together: Bools) -> Bools:
+def _travels_alone(features: Features, shut: Bools, accompanied: Bools) -> Bools:
     """Closed spans in which the hand travels 5 cm and no object has moved with it."""
     ragged = features.ragged
     start, stop = runs_of(shut, ragged)
     speed = features.speed if features.speed is not None else np.zeros(len(shut))
     step = speed * ragged.period[ragged.episode]
     travel = per_run(np.add, step, start)
-    company = per_run(np.add, together.any(axis=1).astype(np.int64), start)
+    company = per_run(np.add, accompanied.astype(np.int64), start)
     alone = shut[start] & (travel > 0.05) & (company * ragged.period[ragged.episode[start]] < 0.1)
     return np.repeat(alone, stop - start)
 
@@ -455,10 +457,11 @@ def _flown(features: Features, loaded: Bools, closing: Bools, settings: StateSet
     ragged = features.ragged
     if features.position is None or not len(loaded):
         return np.zeros(len(loaded), np.bool_)
-    closed = np.maximum(last_where(closing, ragged.first), ragged.first)
-    rise = features.position[:, 2] - features.position[closed, 2]
-    never_closed = last_where(closing, ragged.first) < 0
-    return ((running_max_in(closed, rise) > settings.flown_m) | never_closed) & loaded
+    last_closed = last_where(closing, ragged.first)
+    closed = np.maximum(last_closed, ragged.first)
+    height = features.position[:, 2]
+    rise = height - height.take(closed)
+    return ((running_max_in(closed, rise) > settings.flown_m) | (last_closed < 0)) & loaded
 
 
 def _slip(
@@ -479,21 +482,21 @@ def _slip(
         or features.object_noise is None
     ):
         return np.zeros(len(loaded), np.bool_)
-    here = np.arange(len(loaded))
-    slot = np.maximum(load, 0)
-    relative = features.apart_from_hand(slot)
-    if relative is None:
-        return np.zeros(len(loaded), np.bool_)
-    seen = features.object_seen[here, slot]
-    slack = 4.0 * features.object_noise[here, slot] + 0.008
-    apart = seen & (load >= 0) & (relative > settings.slip_share * features.hand_shift + slack)
-    moving = features.object_shift[here, slot] > slack
     # either it is still between the fingers and lags, or it has just left them and is not yet at rest
     taken_at = last_where(loaded, ragged.first)
     let_go = last_where(opening, ragged.first)
-    left = (taken_at >= 0) & (let_go < taken_at) & ~loaded & moving
-    mask = without_short(apart & (loaded | left) & ~opening & ~closing, ragged, gap=0.1, run=0.1)
-    mask = mask & ~opening & ~closing
+    left = (taken_at >= 0) & (let_go < taken_at) & ~loaded
+    at = np.flatnonzero((load >= 0) & (loaded | left) & ~opening & ~closing)
+    slot = load[at]
+    relative = features.apart_from_hand(at, slot)
+    if relative is None:
+        return np.zeros(len(loaded), np.bool_)
+    slack = 4.0 * features.object_noise[ragged.episode, np.maximum(load, 0)] + 0.008
+    apart = features.object_seen[at, slot] & (relative > settings.slip_share * features.hand_shift[at] + slack[at])
+    apart &= loaded[at] | (features.object_shift[at, slot] > slack[at])
+    mask = np.zeros(len(loaded), np.bool_)
+    mask[at] = apart
+    mask = without_short(mask, ragged, gap=0.1, run=0.1) & ~opening & ~closing
     if features.object_position is None or features.position is None:
         return mask
     # a late pose seems to lag and catches up again; after a slip the load stays where it slipped to
@@ -512,8 +515,8 @@ def _ungripped(features: Features, loaded: Bools, shut: Bools, opening: Bools, s
     start, stop = runs_of(shut, ragged)
     run = np.repeat(np.arange(len(start), dtype=np.int64), stop - start)
     firmest = running_max_in(run, features.grip)
-    slack = loaded & shut & (features.grip < settings.slack_share * firmest) & ~features.grip_faint
-    slack |= loaded & shut & (features.grip < settings.slack_share * firmest) & (features.grip < settings.slack_newtons)
+    slack = loaded & shut & (features.grip < settings.slack_share * firmest)
+    slack &= ~features.grip_faint | (features.grip < settings.slack_newtons)
     opens = next_where(opening, ragged.last)
     here = np.arange(len(loaded))
     fades = (opens >= 0) & (opens - here <= 2 * ragged.frames(settings.fade_s)[ragged.episode])
@@ -542,7 +545,7 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
     lowered = np.maximum(features.position[before, 2] - features.position[ahead, 2], 0.0)
     carrying = features.speed[before] > np.maximum(settings.carrying_speed, 3.0 * features.still_below[before])
     # coming down, the hand is about to set down; and poses come late
-    carrying &= ~_mainly_down(features, before)
+    carrying &= ~features.mainly_down[before]
     sinking = np.maximum(-features.velocity[before, 2], 0.0) if features.velocity is not None else 0.0
     lost = fall - lowered > settings.flown_m + settings.pose_delay_s * sinking
     if features.object_seen is not None:
@@ -555,7 +558,9 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
     drops = opening[start] & loaded[before] & carrying & lost
     # the fall ends where the load lies still
     here = np.arange(len(loaded))
-    since = last_where(np.isin(here, start[drops]), ragged.first)
+    dropped = np.zeros(len(loaded), np.bool_)
+    dropped[start[drops]] = True
+    since = last_where(dropped, ragged.first)
     slot = np.maximum(load[np.maximum(since, 0)], 0)
     falling = (since >= 0) & (here - since < 2 * ragged.frames(settings.falls_s)[ragged.episode])
     moves = falling & (features.objects_moving[here, slot] | (here == since))
@@ -645,7 +650,7 @@ def _contacts(
 
     path = per_run(np.add, features.speed * features.moving * ragged.period[ragged.episode], start)
     together = features.together
-    company = share(together.any(axis=1)) if together is not None else np.zeros(len(start))
+    company = share(features.company) if features.company is not None else np.zeros(len(start))
     end = stop - 1
     opens = next_where(opening, ragged.last)[start]
     # where the fingers open before the hand has gone anywhere, the load was being set down
@@ -711,7 +716,7 @@ def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools
     ragged = features.ragged
     if features.position is None or features.velocity is None or features.speed is None or not len(other):
         return other & False
-    aside = np.hypot(features.velocity[:, 0], features.velocity[:, 1])
+    aside = features.sideways
     lo, hi = ragged.around(settings.same_height_s)
     climb = np.abs(features.position[hi, 2] - features.position[lo, 2])
     level = (np.abs(features.velocity[:, 2]) < np.maximum(aside, features.still_below)) & ~other
@@ -745,12 +750,11 @@ def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools
 def _pushes(features: Features, loaded: Bools, other: Bools, settings: StateSettings) -> Bools:
     """Something moves with a hand that does not hold it, shape (T,)."""
     ragged = features.ragged
-    together = features.together
-    if together is None or features.hand_shift is None:
+    if features.company is None or features.hand_shift is None:
         return loaded & False
     if features.contact is not None:
         other = other | (features.contact > settings.hard_newtons)
-    along = together.any(axis=1) & (features.hand_shift > settings.company_m / 2) & ~loaded & ~other
+    along = features.company & (features.hand_shift > settings.company_m / 2) & ~loaded & ~other
     return without_short(along, ragged, gap=0.12, run=settings.press_s)
 
 
@@ -841,15 +845,6 @@ def _unyielding(features: Features, pulling: Bools, dragging: Bools, settings: S
     return np.repeat(stuck, stop - start) & pulling, np.repeat(wiggle, stop - start)
 
 
-def _mainly_down(features: Features, at: Ints) -> Bools:
-    """Whether the hand moves down rather than sideways at some frames."""
-    if features.velocity is None:
-        return np.zeros(len(at), np.bool_)
-    velocity = features.velocity[at]
-    out: Bools = -velocity[:, 2] > np.hypot(velocity[:, 0], velocity[:, 1])
-    return out
-
-
 def _coming_down(features: Features, bump: Bools) -> Bools:
     """Bumps that end a descent, for all of their frames."""
     ragged = features.ragged
@@ -867,7 +862,7 @@ def _steady(code: Ints, features: Features, settings: StateSettings) -> Ints:
     ragged = features.ragged
     start, stop = runs_of(code, ragged)
     long = (stop - start) >= ragged.frames(settings.flicker_s)[ragged.episode[start]]
-    long |= np.isin(code[start], (State.CLOSING, State.OPENING, State.SLIP))
+    long |= among(code[start], (State.CLOSING, State.OPENING, State.SLIP))
     episode = ragged.episode[start]
     first = np.searchsorted(episode, episode)
     last = np.searchsorted(episode, episode, side="right") - 1

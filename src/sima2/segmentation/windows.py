@@ -147,12 +147,25 @@ def gather(batch: RolloutBatch, windows: Windows) -> RolloutBatch:
         offset=np.concatenate([[0], np.cumsum(length)]),
         time=batch.time[rows],
         manipulators={
-            arm: Manipulator(**{name: value[rows] for name, value in m.channels().items() if name in READ})
+            arm: Manipulator(**{name: value.take(rows, axis=0) for name, value in m.channels().items() if name in READ})
             for arm, m in batch.manipulators.items()
         },
         objects=tuple(batch.objects[i] for i in windows.episode.tolist()),
-        object_position=None if batch.object_position is None else batch.object_position[rows],
-        object_confidence=None if batch.object_confidence is None else batch.object_confidence[rows],
+        object_position=None if batch.object_position is None else batch.object_position.take(rows, axis=0),
+        object_confidence=None if batch.object_confidence is None else batch.object_confidence.take(rows, axis=0),
+    )
+
+
+def scene(batch: RolloutBatch, episodes: Ints, rows: Ints) -> RolloutBatch:
+    """Some episodes, which hold these frames, with what labels ask of a batch itself: goals, and objects in sight."""
+    sure = batch.object_confidence
+    return RolloutBatch(
+        episodes=batch.episodes.take(episodes),
+        offset=np.concatenate([[0], np.cumsum(batch.length[episodes])]),
+        time=batch.time[rows],
+        manipulators={},
+        objects=tuple(batch.objects[i] for i in episodes.tolist()),
+        object_confidence=None if sure is None else sure.take(rows, axis=0),
     )
 
 
@@ -189,7 +202,7 @@ def start_of(features: Features) -> Start:
         width_noise=first(features.width_noise),
         grip_noise=first(features.grip_noise),
         contact_noise=first(features.contact_noise),
-        object_noise=np.zeros((n, 0)) if features.object_noise is None else features.object_noise[at],
+        object_noise=np.zeros((n, 0)) if features.object_noise is None else features.object_noise,
     )
 
 
@@ -207,7 +220,7 @@ def past_of(channels: Manipulator, blocks: Ragged, settings: FeatureSettings) ->
         shown = width.astype(np.float64)
         past = replace(past, widest=per_run(np.fmax, shown, start), narrowest=per_run(np.fmin, shown, start))
     if channels.grip_force is not None:
-        force, seen = hold_last(channels.grip_force.astype(np.float64), blocks)
+        force, seen = hold_last(channels.grip_force, blocks)
         average = blocks.mean(force, *blocks.around(settings.force_average_s / 2))
         told = per_run(np.logical_or, seen, start)
         past = replace(past, lightest=np.where(told, per_run(np.minimum, average, start), np.nan))
