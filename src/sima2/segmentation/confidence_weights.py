@@ -7,21 +7,21 @@ from typing import Final
 
 WEIGHTS: Final[Mapping[str, tuple[float, ...]]] = {
     "unknown": (0.000, 0.000, 0.000),
-    "idle": (2.268, 0.435, 2.447),
-    "approach": (3.265, 0.180, 1.305),
-    "grasp": (-0.220, 7.699, 3.040),
-    "lift": (2.979, 3.222, -1.435),
-    "transport": (0.673, 3.997, 0.452),
-    "place": (3.243, -0.027, 1.707),
-    "pull": (2.638, 2.467, 2.013),
-    "push": (2.757, 0.865, 0.869),
-    "wipe": (1.267, 2.248, 1.509),
-    "release": (1.327, 1.315, 0.762),
-    "retreat": (1.918, 1.919, 1.484),
-    "collision": (1.446, 1.712, -0.096),
-    "slip": (3.184, 1.911, 1.996),
-    "recovery_maneuver": (3.970, -1.057, 1.748),
+    "idle": (2.273, 0.424, 2.455),
+    "approach": (3.271, 0.160, 1.295),
+    "grasp": (-0.207, 7.643, 2.967),
+    "lift": (2.974, 3.222, -1.430),
+    "transport": (0.672, 3.983, 0.455),
+    "place": (3.236, -0.017, 1.707),
+    "pull": (2.293, 2.709, 1.845),
+    "push": (2.735, 0.872, 0.885),
+    "wipe": (1.264, 2.248, 1.508),
+    "release": (1.347, 1.332, 0.732),
+    "retreat": (1.928, 1.951, 1.462),
+    "collision": (1.439, 1.705, -0.095),
+    "slip": (3.323, 1.994, 2.162),
+    "recovery_maneuver": (3.969, -1.119, 1.809),
 }
 """Of one, agreement and log seconds, by label."""
-SHARED_WEIGHTS: Final = (-0.358, -0.579, -0.342, 0.890)
+SHARED_WEIGHTS: Final = (-0.320, -0.587, -0.378, 0.874)
 """Of absent forces, absent objects, an absent hand pose, and a neighbour's log seconds."""

@@ -610,7 +610,7 @@ def _collapsed(closing: Bools, loaded: Bools, ragged: Ragged, settings: StateSet
     start, stop = runs_of(closing, ragged)
     reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
     before = last_where(loaded, ragged.first)[start]
-    after = next_where(loaded, ragged.last)[np.minimum(stop, len(closing) - 1)] if len(closing) else before
+    after = next_where(loaded, ragged.last)[np.minimum(stop, ragged.last[start])]
     held_before = (before >= 0) & (start - before <= reach)
     held_after = (after >= 0) & (after - stop <= reach)
     return np.repeat(closing[start] & held_before & ~held_after, stop - start)
