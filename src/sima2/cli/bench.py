@@ -35,8 +35,8 @@ def command(
 
     The exit code is 5 if a target is missed.
 
-    On one core throughput takes about 2 minutes and segmentation, at its own size, about 15: half of it for rollouts
-    of the simulator, most of the rest for rivals that learn. Fewer --episodes take less.
+    On one core ``segmentation`` at its own size takes 6 to 7 minutes, most of them for rivals that learn; fewer
+    --episodes take less.
 
     \b
     Example:
