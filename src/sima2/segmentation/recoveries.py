@@ -188,29 +188,34 @@ def _eases(features: Features, label: Ints, settings: RecoverySettings) -> Ints:
         return label
     ragged, position = features.ragged, features.position
     runs = _runs(label, features)
-    run = runs.frames(np.arange(len(runs.start)))
-    strongest = running_max_in(run, features.contact)
-    slack = runs.frames(runs.at("pull")) & (features.contact < settings.eased_share * strongest)
-    slack &= strongest > settings.eased_share * runs.frames(per_run(np.maximum, features.contact, runs.start))
-    come = np.sqrt(((position - position[runs.frames(runs.start)]) ** 2).sum(axis=1))
+    rows = np.flatnonzero(label == CODE["pull"])
+    run = np.searchsorted(runs.start, rows, side="right") - 1
+    contact, begun = features.contact[rows], runs.start[run]
+    head = np.flatnonzero(np.diff(run, prepend=-1))
+    strongest = running_max_in(run, contact)
+    peak = np.repeat(per_run(np.maximum, contact, head), np.diff(head, append=len(rows)))
+    come = np.sqrt(((position[rows] - position[begun]) ** 2).sum(axis=1))
+    slack = (contact < settings.eased_share * strongest) & (strongest > settings.eased_share * peak)
     slack &= come < settings.held_fast_m
-    start, stop = runs_of(slack, ragged, edge=_edges(runs, len(label)))
+    period = ragged.period[ragged.episode[rows]]
+    start, stop = _stretches(slack, run)
     # a force that comes and goes is none that pulls
-    between = ~slack[start] & (stop - start < ragged.frames(settings.comes_and_goes_s)[ragged.episode[start]])
-    between &= np.append(False, slack[start][:-1]) & np.append(slack[start][1:], False)
-    inside = (runs.start[run[start]] < start) & (stop < runs.stop[run[start]])
-    slack |= np.repeat(between & inside, stop - start)
-    start, stop = runs_of(slack, ragged, edge=_edges(runs, len(label)))
-    eased = slack[start] & (stop < runs.stop[run[start]])
-    eased &= stop - start >= ragged.frames(settings.eased_s)[ragged.episode[start]]
-    return np.where(np.repeat(eased, stop - start), CODE["recovery_maneuver"], label)
-
-
-def _edges(runs: _Runs, frames: int) -> Bools:
-    """First frames of runs."""
-    out = np.zeros(frames, np.bool_)
-    out[runs.start] = True
+    brief = (stop - start) * period[start] < settings.comes_and_goes_s
+    inner = (rows[start] > begun[start]) & (rows[stop - 1] + 1 < runs.stop[run[start]])
+    slack |= np.repeat(brief & inner & ~slack[start], stop - start)
+    start, stop = _stretches(slack, run)
+    eased = slack[start] & (rows[stop - 1] + 1 < runs.stop[run[start]])
+    eased &= (stop - start) * period[start] >= settings.eased_s
+    out = label.copy()
+    out[rows[np.repeat(eased, stop - start)]] = CODE["recovery_maneuver"]
     return out
+
+
+def _stretches(slack: Bools, run: Ints) -> tuple[Ints, Ints]:
+    """Starts and stops of equal values within runs."""
+    begins = np.append(True, (slack[1:] != slack[:-1]) | (run[1:] != run[:-1]))[: len(slack)]
+    start = np.flatnonzero(begins)
+    return start, np.append(start[1:], len(slack))[: len(start)]
 
 
 def _gives_up(features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings) -> Ints:

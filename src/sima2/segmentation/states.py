@@ -374,14 +374,15 @@ def _until_opening(
         # unless the hand was on its way when it faded
         at = np.maximum(last, 0)
         opens = np.where((features.speed[at] < settings.carrying_speed) | features.mainly_down.take(at), opens, -1)
+    between = (last >= 0) & (opens >= 0) & (opens - last <= span) & (here > last) & (here < opens) & shut
     if features.position is not None:
         # or has gone nowhere since it took hold
-        closed = last_where(closing, ragged.first)
-        way = features.position - features.position[np.maximum(closed, 0)]
+        rows = np.flatnonzero(between)
+        closed = last_where(closing, ragged.first)[rows]
+        way = features.position[rows] - features.position[np.maximum(closed, 0)]
         near = (closed >= 0) & ((way * way).sum(axis=1) < settings.flown_m**2)
-        span = np.where(near, span // 2, span)
-    between = (last >= 0) & (opens >= 0) & (opens - last <= span) & (here > last) & (here < opens)
-    return held | (between & shut)
+        between[rows[near & ((opens - last)[rows] > span[rows] // 2)]] = False
+    return held | between
 
 
 def _gone(loaded: Bools, slip: Bools, opening: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
