@@ -53,7 +53,8 @@ class LabelledSource:
     most: int | None = None
     """Episodes of each family at most, where they are dear."""
     simulator: str = ""
-    """For ``mujoco``: whether the cell is the ``usual`` one at all its rates, or with all parameters ``left_out``."""
+    """For ``mujoco``: whether the cell is the ``usual`` one at all its rates, with all parameters ``left_out``, or
+    another that nothing was mended on (``unseen``)."""
     taught_by: str = ""
     """Name of the source whose labels rivals learn as well, to see what of them carries over."""
 
@@ -63,6 +64,7 @@ SOURCES: Final = (
     LabelledSource("synthetic_50_hz", "synthetic", rate_hz=50.0, most=20),
     LabelledSource("mujoco", "mujoco", most=12, simulator="usual"),
     LabelledSource("mujoco_left_out", "mujoco", most=12, simulator="left_out", taught_by="mujoco"),
+    LabelledSource("mujoco_unseen", "mujoco", most=12, simulator="unseen", taught_by="mujoco"),
 )
 
 TARGETS: Final[Mapping[str, tuple[float, str]]] = {
@@ -163,9 +165,9 @@ def read(source: LabelledSource, episodes: int, seed: int) -> Labelled:
 def _cell(source: LabelledSource) -> SimulatorSettings | None:
     if not source.simulator:
         return None
-    from sima2.tasks.simulator import LEFT_OUT, SimulatorSettings
+    from sima2.tasks.simulator import LEFT_OUT, UNSEEN, SimulatorSettings
 
-    return {"usual": SimulatorSettings(), "left_out": LEFT_OUT}[source.simulator]
+    return {"usual": SimulatorSettings(), "left_out": LEFT_OUT, "unseen": UNSEEN}[source.simulator]
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES
 from sima2.tasks.plan import MixSettings, mix_plan, rollouts_plan
 from sima2.tasks.settings import PhysicsSettings, SensorNoise
-from sima2.tasks.simulator import LEFT_OUT, SIMULATED, ArmRanges, SimulatorSettings, simulate
+from sima2.tasks.simulator import LEFT_OUT, SIMULATED, UNSEEN, ArmRanges, SimulatorSettings, simulate
 from sima2.tasks.simulator.settings import Spans, check_simulated, drawn
 from sima2.tasks.synthetic import Generated
 
@@ -356,6 +356,13 @@ def test_parameters_left_out_are_never_drawn_by_default() -> None:
                 assert apart(getattr(mine, each.name), getattr(theirs, each.name)), each.name
                 compared += 1
     assert compared > 15
+
+
+def test_the_unseen_arm_is_neither_the_usual_one_nor_the_one_left_out() -> None:
+    for seen in (SimulatorSettings(), LEFT_OUT):
+        assert not set(seen.rates_hz) & set(UNSEEN.rates_hz)
+        for each in fields(UNSEEN.arm):
+            assert apart(getattr(UNSEEN.arm, each.name), getattr(seen.arm, each.name)), each.name
 
 
 def test_numbers_are_drawn_from_all_of_their_spans_and_nowhere_between() -> None:

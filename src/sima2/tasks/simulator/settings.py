@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from sima2.errors import UnknownNameError, UsageError
@@ -182,6 +182,27 @@ LEFT_OUT: Final = SimulatorSettings(
 )
 """Another robot with other sensors and other faults: every range lies outside those of the default settings, so that
 what was tuned or trained on those is judged on what it has not seen."""
+
+UNSEEN: Final = replace(
+    LEFT_OUT,
+    rates_hz=(35.0, 60.0, 90.0),
+    arm=ArmRanges(
+        upper_m=((0.45, 0.48),),
+        fore_m=((0.35, 0.37),),
+        base_m=((0.31, 0.33),),
+        stroke_m=((0.100, 0.105),),
+        finger_m_s=((0.085, 0.1), (0.13, 0.15)),
+        stiffness=((0.76, 0.79), (1.31, 1.39)),
+    ),
+    faults=FaultRanges(
+        leak_per_s=((7.2, 8.8), (15.5, 19.5)),
+        open_s=((0.21, 0.24), (0.36, 0.48)),
+        weak_grip=((0.46, 0.49), (0.66, 0.69)),
+        weak_press=((0.16, 0.19), (0.31, 0.32)),
+        bump_speed=((0.62, 0.7), (1.35, 1.45)),
+    ),
+)
+"""A third robot, on which nothing may be mended: it is only ever judged."""
 
 
 def check_simulated(family: str) -> str:
