@@ -252,3 +252,20 @@ def test_noise_gaps_and_broken_clocks_give_the_same_segments_too(data: st.DataOb
     found = plain(SegmentTable.concat(streamed(engine, rollout, cuts)))
     assert found == whole(engine, rollout)
     assert sum(int(str(row["end_frame"])) - int(str(row["start_frame"])) for row in found) == frames
+
+
+def test_a_window_that_ends_while_the_fingers_close_looks_at_no_other() -> None:
+    rng = np.random.default_rng(0)
+    step = rng.choice([0.05, 3.0], 34)
+    hand, width = rng.normal(0, 1e-6, (34, 3)), rng.normal(0, 0.1, 34)
+    rng.normal(size=34)
+    grip = np.cumsum(rng.integers(-1, 2, 34)).astype(float)
+    rollout = Rollout(
+        episode_id="e",
+        time=np.cumsum(step),
+        ee_position=hand,
+        gripper_width=width,
+        grip_force=grip,
+    )
+    engine = SegmentationEngine(windows=replace(SHORT, least_frames=1))
+    assert plain(SegmentTable.concat(streamed(engine, rollout, []))) == whole(engine, rollout)

@@ -81,6 +81,7 @@ TARGETS: Final[Mapping[str, tuple[float, str]]] = {
     "unknown_share": (0.05, "at most"),
     "calibration_error": (0.05, "at most"),
     "engine_frames_per_cpu_s": (1e6, "at least"),
+    "rollouts_per_cpu_s": (2.0, "at least"),
     **ONLINE_TARGETS,
 }
 """Of every source."""
@@ -178,12 +179,16 @@ class _Shelf:
     progress: Progress
     sources: Mapping[str, LabelledSource]
     kept: dict[tuple[str, int], Labelled] = field(default_factory=dict)
+    rate: dict[str, float] = field(default_factory=dict)
+    """Rollouts made in a CPU-second, truth included, by source."""
 
     def get(self, name: str, seed: int) -> Labelled:
         """Those of a source and seed."""
         if (name, seed) not in self.kept:
             self.progress(f"{name}: rollouts of seed {seed}")
-            self.kept[name, seed] = read(self.sources[name], self.episodes, seed)
+            begin = time.process_time()
+            made = self.kept[name, seed] = read(self.sources[name], self.episodes, seed)
+            self.rate[name] = len(made[0]) / max(time.process_time() - begin, 1e-9)
         return self.kept[name, seed]
 
 
@@ -195,7 +200,7 @@ def _source(source: LabelledSource, shelf: _Shelf, seed: int, progress: Progress
     except MissingExtraError as error:
         return {"available": False, "why": str(error)}
     found = judge(batch, truth, other, labelled, seed, progress, source.name, learned=learned, teacher=teacher)
-    return {"available": True, "taught_by": source.taught_by, **found}
+    return {"available": True, "taught_by": source.taught_by, "rollouts_per_cpu_s": shelf.rate[source.name], **found}
 
 
 def judge(
@@ -357,6 +362,7 @@ def _figures(found: Mapping[str, Any]) -> dict[str, float]:
         "f1_50_without_force": found["channel_sets"]["without_force"]["f1_50"],
         "f1_50_behind_oracle": oracle.get("f1_50", math.nan) - overall["f1_50"],
         "engine_frames_per_cpu_s": found["engine_frames_per_cpu_s"],
+        "rollouts_per_cpu_s": found["rollouts_per_cpu_s"],
         **found["online"],
     }
 

@@ -35,7 +35,7 @@ def command(
 
     The exit code is 5 if a target is missed.
 
-    On one core ``segmentation`` at its own size takes 6 to 7 minutes, most of them for rivals that learn; fewer
+    On one core ``segmentation`` at its own size takes about 9 minutes, most of them for rivals that learn; fewer
     --episodes take less.
 
     \b

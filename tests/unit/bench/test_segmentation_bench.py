@@ -53,6 +53,7 @@ def without_speed(values: Mapping[str, Any]) -> str:
     for source in found["sources"].values():
         source.pop("engine_frames_per_cpu_s")
         source.pop("online")
+        source.pop("rollouts_per_cpu_s")
     found.pop("targets")
     return json.dumps(found)
 
