@@ -13,6 +13,8 @@ from sima2.tags.reductions import head, row_median, span_max, span_mean, span_mi
 
 FEATURES: Final = (
     "elapsed_s",
+    "moving_s",
+    "path",
     "speed_max",
     "speed_mean",
     "contact_speed",
@@ -24,11 +26,16 @@ FEATURES: Final = (
     "effort_mean",
     "object_distance",
     "object_lateral",
+    "object_offset",
     "object_drift",
     "object_reach",
     "object_height",
     "object_confidence",
     "clearance",
+    "target_distance",
+    "target_confidence",
+    "target_clearance",
+    "way_clearance",
     "objects",
     "opening",
     "grip_force",
@@ -38,16 +45,23 @@ FEATURES: Final = (
     "segment_confidence",
     "idle_s",
 )
-"""Prefix features, SI units: time to the landmark; hand speed in it and in its last moment; root mean square jerk;
-share of time below a tenth of the top speed; path over straight line; joints; the nearest object's distance, offset
-across the direction of approach, own movement, place in the robot's frame and pose confidence; clearance to the next
-nearest; gripper, forces and rise of force at the landmark; pieces, confidence and pauses of the cut episode."""
+"""Prefix features, SI units: time to the landmark, and that of it in which the hand moves; the hand's path; its speed in
+it and in its last moment; root mean square jerk; share of time below a tenth of the top speed; path over straight line;
+joints; the nearest object's distance, offset across the direction of approach, horizontal offset from where it was seen
+to stand, own movement, place in the robot's frame and median pose confidence; clearance of the hand to the next nearest;
+where the goal names a target its distance from the object, its confidence, and the free room of bystanders about it
+and about the straight way there (about the object itself where there is no target); gripper, forces and rise of force
+at the landmark; pieces, confidence and pauses of the cut episode."""
 
 _MOMENT_FRAMES: Final = 4
 """Frames before the landmark that count as its moment: enough for a speed, too few for another motion."""
 _STILL: Final = 0.1
 """Below this share of its top speed a hand is taken to hesitate."""
 _REST_FRAMES: Final = 10
+_STOOD_FRAMES: Final = 16
+"""Frames over which poses of things at rest are averaged: noise falls to a quarter."""
+_SURE_FRAMES: Final = 64
+"""Frames from the start of which the median pose confidence is taken."""
 
 Column = NDArray[np.float64]
 
@@ -111,6 +125,8 @@ def _motion(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
     ends = _at(arm.ee_position, stop - 1, prefix) - _at(arm.ee_position, start, prefix)
     line = np.sqrt(np.sum(ends**2, axis=1))
     return {
+        "moving_s": span_sum(np.where(np.nan_to_num(still) > 0, 0.0, dt) * inner, start, stop),
+        "path": path,
         "speed_max": top,
         "speed_mean": span_mean(speed, start, stop),
         "contact_speed": span_mean(speed, np.maximum(stop - _MOMENT_FRAMES, start), stop),
@@ -190,19 +206,77 @@ def _objects(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
     hand, thing = _at(arm.ee_position, stop - 1, prefix), _at(target, stop - 1, prefix)
     before = _at(arm.ee_position, np.maximum(stop - 1 - _MOMENT_FRAMES, start), prefix)
     drift = thing - _at(target, start, prefix)
+    # where the object stood, averaged over the last moments before contact: a single pose is too noisy for millimetres
+    stood = span_mean(target, np.maximum(stop - 1 - _STOOD_FRAMES, start), np.maximum(stop - 1, start + 1))
     found = {
         "object_distance": _at(distance, stop - 1, prefix)[row, pick],
         "object_lateral": _across(thing - hand, hand - before),
+        "object_offset": np.sqrt(np.sum((hand - stood)[:, :2] ** 2, axis=1)),
         "object_drift": np.sqrt(np.sum(drift**2, axis=1)),
         "object_reach": np.sqrt(np.sum(thing[:, :2] ** 2, axis=1)),
         "object_height": thing[:, 2],
         "clearance": span_min(np.fmin.reduce(others, axis=1), start, stop),
         "objects": np.array([float(len(names)) for names in prefix.objects]),
+        **_way(prefix, pick),
+    }
+    return {name: np.where(seen, values, np.nan) for name, values in found.items()}
+
+
+def _way(prefix: RolloutBatch, pick: NDArray[np.int64]) -> dict[str, Column]:
+    """What stands about the way from the nearest object to where the goal wants it, as seen at the first frames.
+
+    Args:
+        prefix: cut episodes with object poses.
+        pick: slot of the nearest object, shape (n,).
+    """
+    start, stop = prefix.offset[:-1], prefix.offset[1:]
+    assert prefix.object_position is not None
+    row = np.arange(len(prefix))
+    place = span_mean(prefix.object_position, start, np.minimum(start + _STOOD_FRAMES, stop))[:, :, :2]
+    aim = _target_slots(prefix)
+    has = aim >= 0
+    end = np.where(has & (aim != pick), aim, pick)
+    a, b = place[row, pick], place[row, end]
+    gap = place.copy()
+    gap[row, pick] = np.nan
+    gap[row, end] = np.nan
+    found = {
+        "target_distance": np.where(has, np.sqrt(np.sum((b - a) ** 2, axis=1)), np.nan),
+        "target_clearance": _least(np.sqrt(np.sum((gap - b[:, None]) ** 2, axis=2))),
+        "way_clearance": _least(_from_line(gap, a, b)),
     }
     if prefix.object_confidence is not None:
-        sure = prefix.object_confidence[np.arange(prefix.frames), near_frame]
-        found["object_confidence"] = span_min(sure, start, stop)
-    return {name: np.where(seen, values, np.nan) for name, values in found.items()}
+        sure = prefix.object_confidence
+        for name, which in (("object_confidence", pick), ("target_confidence", end)):
+            found[name] = row_median(
+                head(sure[np.arange(prefix.frames), np.repeat(which, prefix.length)], start, stop, _SURE_FRAMES)
+            )
+        found["target_confidence"] = np.where(has, found["target_confidence"], np.nan)
+    return found
+
+
+def _target_slots(prefix: RolloutBatch) -> NDArray[np.int64]:
+    """Slot of the target that each goal names, -1 where it names none that is there, shape (n,)."""
+    slots = np.full(len(prefix), -1, np.int64)
+    for i, (goal, names) in enumerate(zip(prefix.episodes.goal, prefix.objects, strict=True)):
+        if goal is not None and goal.target in names:
+            slots[i] = names.index(goal.target)
+    return slots
+
+
+def _from_line(spot: NDArray[np.float64], a: Column, b: Column) -> NDArray[np.float64]:
+    """Distance of spots, shape (n, k, 2), from the straight lines from ``a`` to ``b``, shapes (n, 2); shape (n, k)."""
+    along = b - a
+    square = np.sum(along**2, axis=1)[:, None]
+    share = np.sum((spot - a[:, None]) * along[:, None], axis=2)
+    share = np.clip(np.divide(share, square, out=np.zeros_like(share), where=square > 0), 0.0, 1.0)
+    nearest = a[:, None] + share[:, :, None] * along[:, None]
+    return np.asarray(np.sqrt(np.sum((spot - nearest) ** 2, axis=2)))
+
+
+def _least(values: NDArray[np.float64]) -> Column:
+    """Smallest known value of each row, NaN where none is known, shape (n,)."""
+    return np.asarray(np.fmin.reduce(values, axis=1))
 
 
 def _across(gap: Column, direction: Column) -> Column:

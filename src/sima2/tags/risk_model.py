@@ -13,6 +13,7 @@ from sima2.records.table import Text
 from sima2.records.vocabulary import object_class
 from sima2.tags.logistic import fit_ridge_logistic, log_loss, probability
 from sima2.tags.observations import RiskObservations
+from sima2.tags.prefix import FEATURES
 
 Array = NDArray[np.float64]
 
@@ -24,11 +25,16 @@ _PENALTIES: Final = (3.0, 30.0, 300.0)
 """Precisions of the prior on standardised slopes, of which held-out episodes choose."""
 _GROUP_PENALTY: Final = 1.0
 """Precision of the prior on a family's or an object class's intercept: a logit of 1 either way is common."""
-_CLIP: Final = 4.0
+_CLIP: Final = 3.0
 """Standard deviations at which a feature stops counting more: one wild reading shall not decide alone."""
 _VIEWS: Final = 16
 """Principal components kept of the embedding."""
 _MOST_GROUPS: Final = 64
+_LOG_FROM: Final = 3.0
+"""A feature counts by its logarithm from about a third of its typical size on."""
+_SURE: Final = 1e-3
+"""A share nearer to 0 or 1 counts as this near."""
+_SHARES: Final = tuple(FEATURES.index(name) for name in ("object_confidence", "target_confidence"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,9 +44,9 @@ class RiskModel:
     unit: Array
     """Typical size of each feature, shape (f,)."""
     mean: Array
-    """Mean of asinh(feature / unit), shape (f,)."""
+    """Mean of the bent feature, over all and then of each family, shape (1 + len(families), f)."""
     deviation: Array
-    """Its standard deviation, 0 where the feature is of no use, shape (f,)."""
+    """Its standard deviation, 0 where the feature is of no use, shape (1 + len(families), f)."""
     missing: NDArray[np.int64]
     """Features whose absence is itself a column, shape (q,)."""
     view_mean: Array
@@ -61,9 +67,11 @@ class RiskModel:
     def design(self, risk: RiskObservations, novelty: Array) -> Array:
         """Columns: intercept, features, absences, views, families, object classes; shape (n, p)."""
         raw = _raw(risk, novelty)
-        bent = np.arcsinh(raw / self.unit)
-        known = ~np.isnan(bent) & (self.deviation > 0)
-        z = np.divide(bent - self.mean, self.deviation, out=np.zeros(bent.shape), where=known)
+        bent = _bent(raw, self.unit)
+        # what is fast or near for one task is ordinary for another
+        own = risk.family.recode(self.families) + 1
+        known = ~np.isnan(bent) & (self.deviation[own] > 0)
+        z = np.divide(bent - self.mean[own], self.deviation[own], out=np.zeros(bent.shape), where=known)
         blocks = [np.ones((len(raw), 1)), np.clip(z, -_CLIP, _CLIP), np.isnan(raw[:, self.missing]).astype(np.float64)]
         blocks.append(self._views(risk.embedding))
         blocks.append(_one_hot(risk.family, self.families))
@@ -157,16 +165,19 @@ def _family_weights(
 def _scales(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) -> RiskModel:
     """A model with scales but no weights yet."""
     raw = _raw(risk, novelty)
-    f = raw.shape[1]
-    unit, mean, deviation = np.ones(f), np.zeros(f), np.zeros(f)
-    for j in range(f):
-        known = raw[~np.isnan(raw[:, j]), j]
-        size = np.abs(known[known != 0])
+    unit = np.ones(raw.shape[1])
+    for j in range(raw.shape[1]):
+        size = np.abs(raw[~np.isnan(raw[:, j]) & (raw[:, j] != 0), j])
         if len(size):
             unit[j] = np.median(size)
-            bent = np.arcsinh(known / unit[j])
-            mean[j], deviation[j] = np.mean(bent), np.std(bent)
-    deviation[deviation < 1e-9] = 0.0
+    bent = _bent(raw, unit)
+    families = _most_frequent(risk.family)
+    pooled = _moments(bent)
+    of_family = [
+        _moments(bent[mine]) if int(mine.sum()) >= _LEAST_OF_A_FAMILY else pooled
+        for mine in (risk.family.isin(name) for name in families)
+    ]
+    mean, deviation = (np.stack(each) for each in zip(pooled, *of_family, strict=True))
     absent = np.isnan(raw)
     share = absent.mean(axis=0)
     _, first = np.unique(absent, axis=1, return_index=True)
@@ -180,13 +191,33 @@ def _scales(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) -
         missing=np.array(some, np.int64),
         view_mean=view_mean,
         view=view,
-        families=_most_frequent(risk.family),
+        families=families,
         classes=_most_frequent(_classes(risk.object)),
         weight=blank,
         family_weight=blank,
         n=len(failed),
         failures=int(failed.sum()),
     )
+
+
+def _bent(raw: Array, unit: Array) -> Array:
+    """Features on scales on which steps are alike: shares by their odds, others by a logarithm but near zero."""
+    out: Array = np.arcsinh(_LOG_FROM * raw / unit)
+    share = np.clip(raw[:, _SHARES], _SURE, 1.0 - _SURE)
+    out[:, _SHARES] = np.log(share / (1.0 - share))
+    return out
+
+
+def _moments(bent: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of the known values of each column; 0 and 0 where none varies, shapes (f,)."""
+    f = bent.shape[1]
+    mean, deviation = np.zeros(f), np.zeros(f)
+    for j in range(f):
+        known = bent[~np.isnan(bent[:, j]), j]
+        if len(known):
+            mean[j], deviation[j] = np.mean(known), np.std(known)
+    deviation[deviation < 1e-9] = 0.0
+    return mean, deviation
 
 
 def _slopes(model: RiskModel) -> NDArray[np.int64]:
