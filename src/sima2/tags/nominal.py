@@ -2,49 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.tags.covariance import robust_location_scale, shrunk_covariance, standardised
+from sima2.tags.covariance import robust_location_scale, shrunk_covariance
 from sima2.tags.observations import KINEMATICS, SegmentObservations
 
 Array = NDArray[np.float64]
 
 CHANNELS: Final = ("visual", "kinematic", "temporal", "unknown")
-"""Reasons for which a segment may be strange, in the order of score columns."""
+"""Reasons for which a segment may be strange."""
+SCORES: Final = ("look", "motion", "force", "grip", "long", "short", "doubt")
+"""Columns of :meth:`Nominal.scores`: the look, all measures of motion together, external and grip force, a long and a
+short duration, and motion that no label fits."""
+SOURCE: Final = ("visual", "kinematic", "kinematic", "kinematic", "temporal", "temporal", "unknown")
+"""Channel of each score."""
+MOTION: Final = KINEMATICS[:5]
+"""Columns that a hurried arm raises together."""
 
 LEAST_SEGMENTS: Final = 50
-"""A primitive with fewer nominal segments is judged by a coarser reference (specification, OOD calibration)."""
+"""A primitive with fewer nominal segments has no percentile or mean of its own, but those of its label (specification,
+OOD calibration)."""
+_PRIOR_SEGMENTS: Final = 8.0
+"""Centre and spread of a primitive are drawn towards those of its label as if so many segments spoke for them, those of
+a label likewise towards all: so few segments say little of a spread, and nothing is gained by leaving them aside."""
+_FLOOR: Final = 0.05
+"""Least spread of a logarithm: a change by one part in twenty is never strange."""
+_FAR: Final = 6.0
+"""Robust deviations beyond which one column of motion counts no more."""
 _POOLED: Final = ("", "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nominal:
-    """References of g primitives, from the finest (family and label) to the pooled one, for k kinematic columns."""
+    """References of g primitives, from the pooled one to the finest (family and label), for k kinematic columns."""
 
     keys: tuple[tuple[str, str], ...]
     """Family and label of each, empty where pooled over; the first is pooled over both."""
+    unit: Array
+    """Median size of each kinematic column, in its own unit, shape (k,)."""
+    weight: Array
+    """Weights of the columns of motion: those of the best linear test for a rise of all together, shape (5,)."""
     centroid: Array
     """Mean direction of the embeddings, shape (g, d)."""
     visual: Array
-    """Median and spread of the cosine distance to it, shape (g, 2)."""
-    unit: Array
-    """Median size of each kinematic column, in its own unit, shape (g, k)."""
+    """Centre and spread of the cosine distance to it, shape (g, 2)."""
     location: Array
-    """Median of asinh(column / unit), shape (g, k)."""
+    """Centre of asinh(3 column / unit), shape (g, k)."""
     scale: Array
-    """Its robust standard deviation, shape (g, k)."""
-    precision: Array
-    """Inverse of the shrunk covariance of the robust deviations, shape (g, k, k)."""
-    kinematic: Array
-    """Median and spread of the Mahalanobis distance, shape (g, 2)."""
+    """Its spread, shape (g, k)."""
+    duration: Array
+    """Centre and spread of the log duration, shape (g, 2)."""
     highest: Array
     """99th percentile of each kinematic column, in its own unit, shape (g, k)."""
-    duration: Array
-    """Median and spread of the log duration, and the mean duration in s, shape (g, 3)."""
+    mean_duration: Array
+    """s, shape (g,)."""
 
     def group(self, rows: SegmentObservations) -> NDArray[np.int64]:
         """Finest reference there is for each segment, shape (n,)."""
@@ -57,10 +73,7 @@ class Nominal:
 
     def cosine_distance(self, rows: SegmentObservations) -> Array:
         """Cosine distance of each mean embedding from the nominal centroid, 0–2, NaN where unseen, shape (n,)."""
-        width = self.centroid.shape[1]
-        if not width or rows.embedding.shape[1] != width:
-            return np.full(len(rows), np.nan)
-        return np.asarray(1.0 - np.einsum("ij,ij->i", _unit_rows(rows.embedding), self.centroid[self.group(rows)]))
+        return _cosine_distance(rows.embedding, self.centroid, self.group(rows))
 
     def excess(self, rows: SegmentObservations) -> Array:
         """Each kinematic column over its nominal 99th percentile, NaN where unknown, shape (n, k)."""
@@ -70,29 +83,28 @@ class Nominal:
 
     def duration_ratio(self, rows: SegmentObservations) -> Array:
         """Duration over the primitive's mean duration, NaN where unknown, shape (n,)."""
-        return np.asarray(np.exp(rows.log_duration) / self.duration[self.group(rows), 2])
+        return np.asarray(np.exp(rows.log_duration) / self.mean_duration[self.group(rows)])
 
     def scores(self, rows: SegmentObservations) -> Array:
-        """How strange each segment is on each of :data:`CHANNELS`, in robust deviations, shape (n, 4).
+        """How strange each segment is in the sense of each of :data:`SCORES`, in robust deviations, shape (n, 7).
 
         NaN where a channel is missing. A recovery maneuver is never strange: it is NaN throughout.
         """
         g = self.group(rows)
-        out = np.full((len(rows), len(CHANNELS)), np.nan)
-        out[:, 0] = _deviation(self.cosine_distance(rows), self.visual[g])
         x = kinematics(rows)
-        z = self._deviations(x, g)
-        some = ~np.isnan(x).all(axis=1)
-        out[some, 1] = _deviation(_mahalanobis(z, self.precision[g]), self.kinematic[g])[some]
-        out[:, 2] = np.abs(_deviation(rows.log_duration, self.duration[g, :2]))
+        z = (_bent(x, self.unit) - self.location[g]) / self.scale[g]
+        out = np.full((len(rows), len(SCORES)), np.nan)
+        out[:, 0] = _deviation(self.cosine_distance(rows), self.visual[g])
+        out[:, 1] = _together(z[:, : len(MOTION)], self.weight)
+        out[:, 2:4] = z[:, len(MOTION) :]
+        out[:, 4] = _deviation(rows.log_duration, self.duration[g])
+        out[:, 5] = -out[:, 4]
         # Motion in units of the ordinary motion of a robot that moves, times the doubt about what it is.
         doubt = np.where(rows.label.isin("unknown"), 1.0, 1.0 - np.nan_to_num(rows.confidence))
-        out[:, 3] = doubt * np.fmax(*(x[:, j] / self.unit[0, j] for j in (0, 1)))
+        speeds = [KINEMATICS.index(name) for name in ("max_speed", "max_joint_speed")]
+        out[:, 6] = doubt * np.fmax(*(x[:, j] / self.unit[j] for j in speeds))
         out[rows.label.isin("recovery_maneuver")] = np.nan
         return out
-
-    def _deviations(self, x: Array, g: NDArray[np.int64]) -> Array:
-        return standardised(np.arcsinh(x / self.unit[g]), self.location[g], self.scale[g])
 
 
 def kinematics(rows: SegmentObservations) -> Array:
@@ -103,41 +115,99 @@ def kinematics(rows: SegmentObservations) -> Array:
 def fit_nominal(rows: SegmentObservations) -> Nominal:
     """References from the segments of nominal episodes (recovery maneuvers left out), at least one."""
     rows = rows.take(~rows.label.isin("recovery_maneuver"))
-    members: dict[tuple[str, str], NDArray[np.bool_]] = {_POOLED: np.ones(len(rows), np.bool_)}
+    everything = np.arange(len(rows))
+    members: dict[tuple[str, str], NDArray[np.int64]] = {_POOLED: everything}
     for label in sorted(rows.label.names):
-        of_label = rows.label.isin(label)
-        members["", label] = of_label
-        for family in sorted(rows.family.names):
-            members[family, label] = of_label & rows.family.isin(family)
-    kept = [key for key, mask in members.items() if key == _POOLED or int(mask.sum()) >= LEAST_SEGMENTS]
-    parts = [_fit_one(rows.take(members[key])) for key in kept]
-    columns = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
-    return Nominal(keys=tuple(kept), **columns)
-
-
-def _fit_one(rows: SegmentObservations) -> dict[str, Array]:
-    """Reference of one primitive."""
+        members["", label] = np.flatnonzero(rows.label.isin(label))
+    for family in sorted(rows.family.names):
+        of_family = rows.family.isin(family)
+        for label in sorted(rows.label.names):
+            members[family, label] = np.flatnonzero(of_family & rows.label.isin(label))
+    members = {key: mine for key, mine in members.items() if len(mine) or key == _POOLED}
+    keys = tuple(members)
+    place = {key: g for g, key in enumerate(keys)}
+    tree = [(mine, 0 if not key[0] else place["", key[1]]) for key, mine in members.items()]
     x = kinematics(rows)
     unit = np.array([_typical_size(x[:, j]) for j in range(x.shape[1])])
-    bent = np.arcsinh(x / unit)
-    location, scale = robust_location_scale(bent)
-    z = standardised(bent, location, scale)
-    precision = np.linalg.inv(shrunk_covariance(z))
-    centroid = _centroid(rows.embedding)
-    distance = 1.0 - _unit_rows(rows.embedding) @ centroid if len(centroid) else np.full(len(rows), np.nan)
-    seconds = np.exp(rows.log_duration)
-    lasting = seconds[~np.isnan(seconds)]
-    return {
-        "centroid": centroid,
-        "visual": _centre_spread(distance),
-        "unit": unit,
-        "location": location,
-        "scale": scale,
-        "precision": precision,
-        "kinematic": _centre_spread(_mahalanobis(z, np.broadcast_to(precision, (len(z), *precision.shape)))),
-        "highest": np.array([_percentile(x[:, j], 99.0) for j in range(x.shape[1])]),
-        "duration": np.append(_centre_spread(rows.log_duration), np.mean(lasting) if len(lasting) else np.nan),
-    }
+    bent = _bent(x, unit)
+    location, scale = np.empty((len(tree), len(unit))), np.empty((len(tree), len(unit)))
+    for j in range(len(unit)):
+        location[:, j], scale[:, j] = _centres(bent[:, j], tree, _FLOOR)
+    finest = np.zeros(len(rows), np.int64)
+    for g, (mine, _) in enumerate(tree):
+        finest[mine] = g
+    centroid = _centroids(rows.embedding, tree)
+    distance = _cosine_distance(rows.embedding, centroid, finest)
+    z = (bent - location[finest]) / scale[finest]
+    return Nominal(
+        keys=keys,
+        unit=unit,
+        weight=_weights(z[:, : len(MOTION)]),
+        centroid=centroid,
+        visual=np.stack(_centres(distance, tree, 1e-3), axis=1),
+        location=location,
+        scale=scale,
+        duration=np.stack(_centres(rows.log_duration, tree, _FLOOR), axis=1),
+        highest=np.stack([_own(x[:, j], tree, _percentile) for j in range(len(unit))], axis=1),
+        mean_duration=_own(np.exp(rows.log_duration), tree, _mean),
+    )
+
+
+Tree = Sequence[tuple[NDArray[np.int64], int]]
+"""Rows of each reference, and the coarser reference above it (the first is its own), coarser ones first."""
+
+
+def _centres(values: Array, tree: Tree, floor: float) -> tuple[Array, Array]:
+    """Centre and spread of each reference, drawn towards the coarser one above it, shapes (g,)."""
+    centre, spread = np.full(len(tree), np.nan), np.full(len(tree), np.nan)
+    for g, (mine, above) in enumerate(tree):
+        known = values[mine][~np.isnan(values[mine])]
+        if not len(known):
+            centre[g], spread[g] = centre[above], spread[above]
+            continue
+        (c,), (s,) = robust_location_scale(known[:, None])
+        if g:
+            share = len(known) / (len(known) + _PRIOR_SEGMENTS)
+            apart = share * (1.0 - share) * (c - centre[above]) ** 2
+            s = np.sqrt(share * s**2 + (1.0 - share) * spread[above] ** 2 + apart)
+            c = share * c + (1.0 - share) * centre[above]
+        centre[g], spread[g] = c, max(s, floor)
+    return centre, spread
+
+
+def _own(values: Array, tree: Tree, statistic: Callable[[Array], float]) -> Array:
+    """A statistic of each reference that has enough segments, else that of the coarser one above it, shape (g,)."""
+    out = np.full(len(tree), np.nan)
+    for g, (mine, above) in enumerate(tree):
+        out[g] = statistic(values[mine]) if len(mine) >= LEAST_SEGMENTS or not g else out[above]
+    return out
+
+
+def _weights(z: Array) -> Array:
+    """Weights of the best linear test for a rise of all columns together: the inverse covariance times ones, shape (k,).
+
+    Columns that are unknown weigh nothing; the statistic has unit variance under the shrunk covariance.
+    """
+    weight = np.zeros(z.shape[1])
+    some = np.flatnonzero((~np.isnan(z)).any(axis=0))
+    if len(some):
+        precision = np.linalg.inv(shrunk_covariance(np.nan_to_num(z[:, some])))
+        raw = np.maximum(precision.sum(axis=1), 0.0)
+        size = float(raw @ np.linalg.inv(precision) @ raw)
+        weight[some] = raw / np.sqrt(size) if size > 0 else 0.0
+    return weight
+
+
+def _together(z: Array, weight: Array) -> Array:
+    """The weighted sum of the known columns, NaN where none is known, row by row, shape (n,)."""
+    known = ~np.isnan(z).all(axis=1)
+    total = np.einsum("ij,j->i", np.clip(np.nan_to_num(z), -_FAR, _FAR), weight)
+    return np.where(known, total, np.nan)
+
+
+def _bent(x: Array, unit: Array) -> Array:
+    """A logarithm but near zero, where it is linear."""
+    return np.asarray(np.arcsinh(3.0 * x / unit))
 
 
 def _typical_size(column: Array) -> float:
@@ -146,26 +216,18 @@ def _typical_size(column: Array) -> float:
     return float(np.median(known)) if len(known) else 1.0
 
 
-def _percentile(column: Array, share: float) -> float:
+def _percentile(column: Array) -> float:
     known = column[~np.isnan(column)]
-    return float(np.percentile(known, share)) if len(known) else float("nan")
+    return float(np.percentile(known, 99.0)) if len(known) else float("nan")
 
 
-def _centre_spread(values: Array) -> Array:
-    """Median and robust standard deviation; a spread of 0 is replaced by a grain of the median."""
-    location, scale = robust_location_scale(values[:, None])
-    if scale[0] == 0.0:
-        scale = np.maximum(1e-3 * np.abs(location), 1e-6)
-    return np.array([location[0], scale[0]])
+def _mean(column: Array) -> float:
+    known = column[~np.isnan(column)]
+    return float(np.mean(known)) if len(known) else float("nan")
 
 
 def _deviation(values: Array, centre_spread: Array) -> Array:
     return np.asarray((values - centre_spread[:, 0]) / centre_spread[:, 1])
-
-
-def _mahalanobis(z: Array, precision: Array) -> Array:
-    """Row by row, so that a segment alone gives the same bits as in a batch, shape (n,)."""
-    return np.asarray(np.sqrt(np.maximum(np.einsum("ij,ijk,ik->i", z, precision, z), 0.0)))
 
 
 def _unit_rows(embedding: NDArray[np.float32]) -> Array:
@@ -174,11 +236,24 @@ def _unit_rows(embedding: NDArray[np.float32]) -> Array:
     return np.asarray(np.divide(x, norm, out=np.full(x.shape, np.nan), where=norm > 0))
 
 
-def _centroid(embedding: NDArray[np.float32]) -> Array:
+def _cosine_distance(embedding: NDArray[np.float32], centroid: Array, group: NDArray[np.int64]) -> Array:
+    """Row by row, so that a segment alone gives the same bits as in a batch, shape (n,)."""
+    width = centroid.shape[1]
+    if not width or embedding.shape[1] != width:
+        return np.full(len(embedding), np.nan)
+    return np.asarray(1.0 - np.einsum("ij,ij->i", _unit_rows(embedding), centroid[group]))
+
+
+def _centroids(embedding: NDArray[np.float32], tree: Tree) -> Array:
+    """Mean direction of each reference, drawn towards the coarser one above it; NaN where none is known, shape (g, d)."""
     unit = _unit_rows(embedding)
-    seen = unit[~np.isnan(unit).any(axis=1)]
-    if not len(seen):
-        return np.full(embedding.shape[1], np.nan)
-    mean = seen.mean(axis=0)
-    norm = float(np.sqrt(np.sum(mean**2)))
-    return mean / norm if norm > 0 else np.full(embedding.shape[1], np.nan)
+    out = np.full((len(tree), embedding.shape[1]), np.nan)
+    for g, (mine, above) in enumerate(tree):
+        seen = unit[mine][~np.isnan(unit[mine]).any(axis=1)]
+        total = seen.sum(axis=0)
+        if g:
+            total = total + _PRIOR_SEGMENTS * np.nan_to_num(out[above])
+        norm = float(np.sqrt(np.sum(total**2)))
+        if norm > 0 and (len(seen) or g):
+            out[g] = total / norm
+    return out

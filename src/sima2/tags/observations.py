@@ -13,12 +13,21 @@ from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text, column, matrix, text
 from sima2.records.vocabulary import ANOMALIES
+from sima2.tags.acceleration import accelerations
 from sima2.tags.landmark import Landmarks, LandmarkSettings, landmarks
 from sima2.tags.prefix import FEATURES, nearest_names, prefix_features
 from sima2.tags.reductions import span_mean
 
-KINEMATICS: Final = ("max_speed", "max_joint_speed", "max_joint_torque", "peak_force")
-"""Kinematic columns of a segment, with the units of ``SegmentTable``."""
+KINEMATICS: Final = (
+    "max_speed",
+    "max_acceleration",
+    "max_joint_speed",
+    "max_joint_acceleration",
+    "max_joint_torque",
+    "peak_force",
+    "grip_force",
+)
+"""Kinematic columns of a segment: those of ``SegmentTable`` with its units, and accelerations in m/s² and rad/s²."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +49,12 @@ class SegmentObservations(Table):
     log_duration: NDArray[np.float64] = column(np.float64)
     """Natural logarithm of s; NaN for the last segment of a cut episode, whose end is not known."""
     max_speed: NDArray[np.float64] = column(np.float64)
+    max_acceleration: NDArray[np.float64] = column(np.float64)
     max_joint_speed: NDArray[np.float64] = column(np.float64)
+    max_joint_acceleration: NDArray[np.float64] = column(np.float64)
     max_joint_torque: NDArray[np.float64] = column(np.float64)
     peak_force: NDArray[np.float64] = column(np.float64)
+    grip_force: NDArray[np.float64] = column(np.float64)
     embedding: NDArray[np.float32] = matrix(np.float32)
     """Mean vision embedding, shape (n, d); NaN where unseen, d = 0 where nobody recorded one."""
 
@@ -147,7 +159,8 @@ def _observe_segments(batch: RolloutBatch, segments: SegmentTable, *, cut: bool)
         confidence=segments.confidence.astype(np.float64),
         log_duration=log_duration,
         embedding=_mean_embedding(batch, first + segments.start_frame, first + segments.end_frame),
-        **{name: getattr(segments, name).astype(np.float64) for name in KINEMATICS},
+        **accelerations(batch, segments, place),
+        **{name: getattr(segments, name).astype(np.float64) for name in KINEMATICS if hasattr(segments, name)},
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sima2.records.tags import TagTable
 from sima2.tags.conformal import conformal_p
-from sima2.tags.nominal import CHANNELS, Nominal
+from sima2.tags.nominal import MOTION, SCORES, SOURCE, Nominal
 from sima2.tags.observations import KINEMATICS, RiskObservations, SegmentObservations, episode_places
 from sima2.tags.rows import UNCALIBRATED, TagRows, blank_rows
 from sima2.tags.strangeness import Strangeness, in_scope
@@ -28,7 +28,17 @@ MILD: Final = 0.3
 """Severity of what the calibrated test finds strange below all bands."""
 _UNKNOWN_SEVERITY: Final = 0.5
 """Severity of motion that no label fits: the lowest named one."""
-_UNITS: Final = ("m/s", "rad/s", "N·m", "N")
+_UNITS: Final = {
+    "max_speed": "m/s",
+    "max_acceleration": "m/s²",
+    "max_joint_speed": "rad/s",
+    "max_joint_acceleration": "rad/s²",
+    "max_joint_torque": "N·m",
+    "peak_force": "N",
+    "grip_force": "N",
+}
+_COLUMNS: Final = {"motion": MOTION, "force": ("peak_force",), "grip": ("grip_force",)}
+"""Kinematic columns behind a score."""
 
 
 def ood_rows(
@@ -38,7 +48,8 @@ def ood_rows(
     frames: NDArray[np.int64],
     test: Strangeness | None,
 ) -> TagTable:
-    """One row a segment that fired, and one for each episode in which none did.
+    """One row a segment that fired, and one for each episode in which none did; ``value`` is how surprising it is,
+    in nats: minus the logarithm of the share of nominal rollouts that are as strange in that respect.
 
     A rollout's statistic is the smallest of its segments', so the rollout fires where a segment does, and a segment
     that ends before the landmark fires whatever comes later: its row is predictive, the others diagnostic.
@@ -70,7 +81,7 @@ def ood_rows(
     assessed[place[~np.isnan(statistic)]] = True
     quiet = assessed & ~debug
     p = conformal_p(test.calibration, smallest)
-    calm.fill(quiet, level=0.0, severity=0.0, source="")
+    calm.fill(quiet, level=0.0, severity=0.0, source="", value=-smallest[quiet])
     words = np.array([f"as ordinary as nominal rollouts (p = {each:.3f})" for each in p.tolist()], object)
     calm.fill(quiet, details=words[quiet])
     fired = np.flatnonzero((statistic < test.cutoff) & ~debug[place])
@@ -88,11 +99,12 @@ def _fired_rows(
         return out
     out.start[:] = rows.start_frame
     out.fill(rows.end_frame <= landmark, kind="predictive")
-    channel = np.argmin(np.where(np.isnan(tails), np.inf, tails), axis=1)
-    out.source[:] = np.array(CHANNELS, object)[channel]
+    score = np.argmin(np.where(np.isnan(tails), np.inf, tails), axis=1)
+    out.source[:] = np.array(SOURCE, object)[score]
+    out.value[:] = -statistic
     p = conformal_p(test.calibration, statistic)
     out.level[:] = 1.0 - p
-    severity, words = _evidence(rows, channel, test.nominal)
+    severity, words = _evidence(rows, score, test.nominal)
     out.severity[:] = severity
     out.details[:] = np.array(
         [
@@ -104,26 +116,31 @@ def _fired_rows(
     return out
 
 
-def _evidence(rows: SegmentObservations, channel: NDArray[np.intp], nominal: Nominal) -> tuple[Array, list[str]]:
-    """Severity by the plain thresholds, and what was measured, for the channel that fired."""
+def _evidence(rows: SegmentObservations, score: NDArray[np.intp], nominal: Nominal) -> tuple[Array, list[str]]:
+    """Severity by the plain thresholds, and what was measured, for the score that fired."""
     distance, excess, ratio = nominal.cosine_distance(rows), nominal.excess(rows), nominal.duration_ratio(rows)
-    known = ~np.isnan(excess)
-    column = np.argmax(np.where(known, excess, -np.inf), axis=1)
-    over = np.where(known.any(axis=1), excess[np.arange(len(rows)), column], 0.0)
+    columns = [_COLUMNS.get(SCORES[k], ()) for k in score.tolist()]
+    mine = np.array([[name in each for name in KINEMATICS] for each in columns], np.bool_) & ~np.isnan(excess)
+    column = np.argmax(np.where(mine, excess, -np.inf), axis=1)
+    over = np.where(mine.any(axis=1), excess[np.arange(len(rows)), column], 0.0)
     with np.errstate(divide="ignore"):
         stretch = np.fmax(ratio, 1.0 / ratio)
-    doubt = np.full(len(rows), _UNKNOWN_SEVERITY)
-    bands = (banded(distance, VISUAL_BANDS), banded(over, KINEMATIC_BANDS), banded(stretch, TEMPORAL_BANDS), doubt)
-    severity = np.stack(bands)[channel, np.arange(len(rows))]
-    words = []
-    for k, c in enumerate(channel.tolist()):
-        if CHANNELS[c] == "visual":
+    severities = {
+        "visual": banded(distance, VISUAL_BANDS),
+        "kinematic": banded(over, KINEMATIC_BANDS),
+        "temporal": banded(stretch, TEMPORAL_BANDS),
+        "unknown": np.full(len(rows), _UNKNOWN_SEVERITY),
+    }
+    severity, words = np.zeros(len(rows)), []
+    for k, source in enumerate(SOURCE[each] for each in score.tolist()):
+        severity[k] = severities[source][k]
+        if source == "visual":
             words.append(f"cosine distance {distance[k]:.3f} from the nominal centroid")
-        elif CHANNELS[c] == "kinematic":
-            j = int(column[k])
-            size = float(getattr(rows, KINEMATICS[j])[k])
-            words.append(f"{KINEMATICS[j]} {size:.3g} {_UNITS[j]}, {over[k]:.2f} × the nominal 99th percentile")
-        elif CHANNELS[c] == "temporal":
+        elif source == "kinematic":
+            name = KINEMATICS[int(column[k])]
+            size = float(getattr(rows, name)[k])
+            words.append(f"{name} {size:.3g} {_UNITS[name]}, {over[k]:.2f} × the nominal 99th percentile")
+        elif source == "temporal":
             words.append(f"{np.exp(rows.log_duration[k]):.2f} s, {ratio[k]:.2f} × the mean of this primitive")
         else:
             words.append(f"motion that no label fits, confidence {rows.confidence[k]:.2f}")

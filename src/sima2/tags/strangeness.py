@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sima2.records.rollout import fold_of
 from sima2.records.table import Text
 from sima2.tags.conformal import certified_rank
-from sima2.tags.nominal import CHANNELS, Nominal, fit_nominal
+from sima2.tags.nominal import SCORES, Nominal, fit_nominal
 from sima2.tags.observations import RiskObservations, SegmentObservations, episode_places
 
 Array = NDArray[np.float64]
@@ -27,9 +27,9 @@ class Strangeness:
 
     nominal: Nominal
     knots: Array
-    """Percentiles 1 … 90 of each channel's rollout score on the fit part, shape (channels, 90); NaN where unknown."""
+    """Percentiles 1 … 90 of each score of the rollouts of the fit part, shape (scores, 90); NaN where unknown."""
     mean_excess: Array
-    """Mean excess of a channel's score over its last knot, shape (channels,)."""
+    """Mean excess of a score over its last knot, shape (scores,)."""
     calibration: Array
     """Statistics of the calibration rollouts, ascending, shape (n,)."""
     rank: int
@@ -112,9 +112,9 @@ def fit_strangeness(
         return None
     reference = fit_nominal(rows.take(of_fit))
     scores = rollout_scores(reference.scores(rows), place, len(risk))
-    knots = np.full((len(CHANNELS), _KNOTS), np.nan)
-    mean_excess = np.ones(len(CHANNELS))
-    for c in range(len(CHANNELS)):
+    knots = np.full((len(SCORES), _KNOTS), np.nan)
+    mean_excess = np.ones(len(SCORES))
+    for c in range(len(SCORES)):
         known = scores[fits, c]
         known = known[~np.isnan(known)]
         if len(known) >= _LEAST:
