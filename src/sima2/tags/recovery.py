@@ -17,8 +17,13 @@ from sima2.tags.rows import TagRows, blank_rows
 
 CRITICAL: Final = ("drop", "gripper_slip", "collision", "locked")
 """Reasons after which object, arm or task is at stake, not only time."""
-RESTORED: Final = ("unstable", "misplaced")
-"""Reasons mended by any later ``push`` or ``place`` of the object: it is back at a safe pose."""
+RESTORED: Final = ("unstable", "misplaced", "drop", "gripper_slip")
+"""Reasons mended by a later ``push`` or ``place`` of the object too: it is back at a safe pose."""
+SETTLES: Final = ("push", "place")
+CARRYING: Final = ("grasp", "lift", "transport", "place")
+"""Stages of carrying; each presupposes those before it."""
+UNSEEN: Final = "timeout"
+"""Reason of a look at which nothing was seen: whose name a segment bears is then no one's."""
 VALUE_ADD: Final = {"high": 1.0, "medium": 2 / 3, "low": 1 / 3}
 _FAST: Final = 1.0
 _SLOW: Final = 2.0
@@ -42,47 +47,86 @@ def failures_of(segments: SegmentTable) -> NDArray[np.bool_]:
 
 
 def find_recoveries(segments: SegmentTable) -> Recoveries:
-    """Failed steps whose next attempt succeeded after a correction.
+    """Failed steps that were made good after a correction.
 
-    Of several failed attempts in a row only the last was corrected. The next attempt is the next segment of the same
-    label and object of the same manipulator; after an unstable or misplaced end, also a push or place of the object.
+    Of several failed attempts in a row only the last was corrected. A step is made good by the success of its next
+    attempt, or of a later stage of the same carrying, which presupposes it: nothing is put down that was not carried.
+    It is the next attempt at the same object, or at what the hand has taken hold of by it (a locked drawer does not
+    move, so its handle is what was pulled), or, where nothing was seen, at whatever is seen then. After a load was
+    lost or stood badly, a push or place that leaves the object where nothing more happens to it mends as well.
+
+    A loop over failed attempts, each of which looks at the segments up to the next attempt.
     """
     step = segments.label.isin("approach", *CONTACT_ACTIONS)
     failed = step & segments.outcome.isin("failure", "retry")
-    succeeded = step & segments.outcome.isin("success")
-    same_step = _pairs(segments, step, failed, succeeded, by_label=True)
-    settles = segments.label.isin("push", "place")
-    unstable = failed & segments.failure_reason.isin(*RESTORED)
-    restored = _pairs(
-        segments, unstable | (settles & (failed | succeeded)), unstable, settles & succeeded, by_label=False
-    )
-    first = {int(f): int(m) for f, m in restored.T}
-    first |= {int(f): int(m) for f, m in same_step.T}
-    pairs = [(f, m) for f, m in sorted(first.items()) if _corrected(segments, f, m)]
-    array = np.array(pairs, np.int64).reshape(-1, 2)
+    track = _Track.of(segments, step, failed)
+    pairs = [(row, mended) for row in np.flatnonzero(failed).tolist() if (mended := _mended(track, row)) is not None]
+    array = np.array([pair for pair in pairs if _corrected(segments, *pair)], np.int64).reshape(-1, 2)
     return Recoveries(failed=array[:, 0], mended=array[:, 1])
 
 
-def _pairs(
-    segments: SegmentTable,
-    member: NDArray[np.bool_],
-    failed: NDArray[np.bool_],
-    succeeded: NDArray[np.bool_],
-    *,
-    by_label: bool,
-) -> NDArray[np.int64]:
-    """Rows (failed, succeeded) that follow each other among the members of a group, shape (2, m)."""
-    rows = np.flatnonzero(member)
-    label = segments.label.codes[rows] if by_label else np.zeros(len(rows), np.int32)
-    key = np.stack(
-        [segments.episode_id.codes[rows], segments.manipulator.codes[rows], segments.object.codes[rows], label]
-    )
-    order = rows[np.lexsort((rows, *key[::-1]))]
-    place = np.empty(len(segments), np.int64)
-    place[rows] = np.arange(len(rows))
-    a, b = order[:-1], order[1:]
-    same = (key[:, place[a]] == key[:, place[b]]).all(axis=0) & failed[a] & succeeded[b]
-    return np.stack([a[same], b[same]])
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """Columns of the segment table as plain lists, for a walk along it."""
+
+    label: list[str]
+    object: list[str]
+    reason: list[str]
+    step: list[bool]
+    failed: list[bool]
+    won: list[bool]
+    wrong: list[bool]
+    """It is a failure event of any kind."""
+    end: list[int]
+    """One past the last row of the same manipulator of the same episode."""
+
+    @classmethod
+    def of(cls, segments: SegmentTable, step: NDArray[np.bool_], failed: NDArray[np.bool_]) -> _Track:
+        n = len(segments)
+        last = np.ones(n, np.bool_)
+        if n > 1:
+            last[:-1] = (np.diff(segments.episode_id.codes) != 0) | (np.diff(segments.manipulator.codes) != 0)
+        ends = np.flatnonzero(last) + 1
+        return cls(
+            label=segments.label.tolist(),
+            object=segments.object.tolist(),
+            reason=segments.failure_reason.tolist(),
+            step=step.tolist(),
+            failed=failed.tolist(),
+            won=(step & segments.outcome.isin("success")).tolist(),
+            wrong=failures_of(segments).tolist(),
+            end=ends[np.searchsorted(ends, np.arange(n), side="right")].tolist() if n else [],
+        )
+
+
+def _mended(track: _Track, failed: int) -> int | None:
+    """Row of the success that made a failed step good, None where the next attempt failed or there was none."""
+    label, thing, reason = track.label[failed], track.object[failed], track.reason[failed]
+    presuppose = CARRYING[CARRYING.index(label) :] if label in CARRYING else (label,)
+    lost = reason in RESTORED
+    held = thing
+    for row in range(failed + 1, track.end[failed]):
+        if not track.step[row]:
+            continue
+        name = track.label[row]
+        if name == "grasp":
+            held = track.object[row]
+        same = thing in (track.object[row], held) or reason == UNSEEN
+        if not same:
+            continue
+        if name == label and track.failed[row]:
+            return None
+        if name in presuppose and track.won[row]:
+            return row
+        if lost and name in SETTLES:
+            return row if track.won[row] and not _troubled(track, row) else None
+    return None
+
+
+def _troubled(track: _Track, row: int) -> bool:
+    """Whether anything happens to an object after a segment that should have left it safe."""
+    thing = track.object[row]
+    return any(track.wrong[k] and track.object[k] == thing for k in range(row + 1, track.end[row]))
 
 
 def _corrected(segments: SegmentTable, failed: int, mended: int) -> bool:
@@ -136,12 +180,27 @@ def _found_rows(
     )
     out.start[:] = segments.end_frame[f]
     sure = np.nan_to_num(segments.confidence.astype(np.float64))
-    out.level[:] = np.minimum(sure[f], sure[m])
+    told = _event_confidence(segments, sure)
+    out.level[:] = np.minimum(told[f], sure[m])
     for k, (a, b) in enumerate(zip(f.tolist(), m.tolist(), strict=True)):
         out.source[k], out.value[k], out.details[k] = _account(segments, a, b, assumed_watts)
-    unsure = doubtful[f] | doubtful[m]
+    unsure = (doubtful[f] & (told[f] == sure[f])) | doubtful[m]
     out.fill(unsure, level=0.0, source="ambiguous")
     return out
+
+
+def _event_confidence(segments: SegmentTable, sure: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Confidence that a segment failed: its own, or that of the anomaly it ended in, whichever is surer, shape (n,).
+
+    A step that fails at its very beginning is too short for its name to be sure, while its failure is plain.
+    """
+    told = sure.copy()
+    anomaly = segments.label.isin(*ANOMALIES)[1:]
+    same = (np.diff(segments.episode_id.codes) == 0) & (np.diff(segments.manipulator.codes) == 0)
+    same &= segments.failure_reason.codes[1:] == segments.failure_reason.codes[:-1]
+    at = np.flatnonzero(anomaly & same)
+    told[at] = np.maximum(sure[at], sure[at + 1])
+    return told
 
 
 def _account(segments: SegmentTable, failed: int, mended: int, assumed_watts: float) -> tuple[str, float, str]:
