@@ -7,7 +7,7 @@ import numpy as np
 from sima2.records.rollout import Goal, Rollout, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
-from sima2.tags.observations import RiskObservations, SegmentObservations
+from sima2.tags.observations import KINEMATICS, RiskObservations, SegmentObservations
 from sima2.tags.prefix import FEATURES
 
 CONTACT = 40
@@ -150,7 +150,7 @@ def observed(
                 rows.append((name, family[i], cut, k, label, 20 * k, cut_at if cut else 20 * k + 20))
     m = len(rows)
     columns = list(zip(*rows, strict=True))
-    kinematic = np.exp(0.3 * rng.standard_normal((m, 4)) + 0.1 * rng.standard_normal((m, 1)))
+    kinematic = np.exp(0.3 * rng.standard_normal((m, len(KINEMATICS))) + 0.1 * rng.standard_normal((m, 1)))
     segments = SegmentObservations(
         episode_id=Text.of(columns[0]),
         family=Text.of(columns[1]),
@@ -163,10 +163,7 @@ def observed(
         failed=np.zeros(m, bool),
         confidence=rng.uniform(0.7, 1.0, m),
         log_duration=0.2 * rng.standard_normal(m),
-        max_speed=kinematic[:, 0],
-        max_joint_speed=kinematic[:, 1],
-        max_joint_torque=kinematic[:, 2],
-        peak_force=kinematic[:, 3],
+        **dict(zip(KINEMATICS, kinematic.T, strict=True)),
         embedding=np.array(embedding, np.float32).reshape(m, d),
     )
     risk = RiskObservations(

@@ -60,6 +60,13 @@ def by_tag(tags, name):
     return tags.take(tags.tag.isin(name))
 
 
+def level_of(rows):
+    """Level of the first recovery before its primitives are asked whether they are ambiguous."""
+    table = segments_of(rows)
+    tags = recovery_rows(table, np.zeros(len(table), np.bool_), Text.of(["e"]), np.array([400]), 200.0)
+    return float(tags.level[0])
+
+
 def test_a_failure_corrected_and_retried_with_success_is_a_recovery():
     rows = recovery("approach+ grasp:gripper_slip~ recovery_maneuver+ approach+ grasp+ pull+")
     assert rows.source.tolist() == ["recovery_maneuver"]
@@ -92,8 +99,34 @@ def test_only_the_last_of_several_failures_was_mended():
 
 
 def test_an_object_put_straight_is_a_recovery():
-    assert recovery("place:unstable- recovery_maneuver push+").source.tolist() == ["recovery_maneuver"]
-    assert recovery("place:drop- recovery_maneuver push+").source.tolist() == ["attempt_failed"]
+    for reason in ("unstable", "misplaced", "drop"):
+        assert recovery(f"place:{reason}- recovery_maneuver push+").source.tolist() == ["recovery_maneuver"]
+    assert recovery("place:obstructed- recovery_maneuver push+").source.tolist() == ["attempt_failed"]
+    assert recovery("place:drop- recovery_maneuver push-").source.tolist() == ["attempt_failed"]
+
+
+def test_an_object_to_which_more_happens_was_not_put_straight():
+    assert recovery("place:drop- recovery_maneuver push+ grasp:missed_grasp-").source.tolist() == ["attempt_failed"]
+
+
+def test_what_is_put_down_was_carried():
+    assert recovery("lift+ transport:collision- recovery_maneuver place+").source.tolist() == ["recovery_maneuver"]
+    assert recovery("lift+ place:obstructed- recovery_maneuver transport+").source.tolist() == ["attempt_failed"]
+
+
+def test_a_drawer_that_comes_mends_the_pull_at_its_handle():
+    rows = story("e", "grasp+ pull:locked- recovery_maneuver grasp+ pull+")
+    for held in ("handle", "other"):
+        named = [{**row, "object": "handle"} for row in rows[:3]]
+        named += [{**rows[3], "object": held}, {**rows[4], "object": "drawer"}]
+        assert len(find_recoveries(segments_of(named)).failed) == (held == "handle")
+
+
+def test_a_failure_too_short_to_name_counts_by_the_anomaly_it_ended_in():
+    rows = story("e", "place:obstructed~ collision:obstructed- recovery_maneuver+ place+")
+    for sure, level in ((0.7, 0.7), (0.2, 0.3)):
+        told = [{**rows[0], "confidence": 0.3}, {**rows[1], "confidence": sure}, *rows[2:]]
+        assert level_of(told) == pytest.approx(level)
 
 
 def test_success_with_another_object_mends_nothing():
