@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 CHANNELS: Final = ("visual", "kinematic", "temporal", "unknown")
 """Reasons for which a segment may be strange."""
 SCORES: Final = ("look", "motion", "force", "grip", "long", "short", "doubt")
-"""Columns of :meth:`Nominal.scores`: the look, all measures of motion together, external and grip force, a long and a
-short duration, and motion that no label fits."""
+"""Columns of :meth:`Nominal.scores`: the look, all measures of motion together, external and grip force, a move
+drawn out (long, and slow), a short duration, and motion that no label fits."""
 SOURCE: Final = ("visual", "kinematic", "kinematic", "kinematic", "temporal", "temporal", "unknown")
 """Channel of each score."""
 MOTION: Final = KINEMATICS[:5]
@@ -32,6 +32,8 @@ _PRIOR_SEGMENTS: Final = 8.0
 a label likewise towards all: so few segments say little of a spread, and nothing is gained by leaving them aside."""
 _FLOOR: Final = 0.05
 """Least spread of a logarithm: a change by one part in twenty is never strange."""
+_SLOWNESS: Final = 0.4
+"""A move that is drawn out is not only long but slow: so much its slowness counts beside its duration."""
 _FAR: Final = 6.0
 """Robust deviations beyond which one column of motion counts no more."""
 _POOLED: Final = ("", "")
@@ -97,8 +99,8 @@ class Nominal:
         out[:, 0] = _deviation(self.cosine_distance(rows), self.visual[g])
         out[:, 1] = _together(z[:, : len(MOTION)], self.weight)
         out[:, 2:4] = z[:, len(MOTION) :]
-        out[:, 4] = _deviation(rows.log_duration, self.duration[g])
-        out[:, 5] = -out[:, 4]
+        out[:, 5] = -_deviation(rows.log_duration, self.duration[g])
+        out[:, 4] = -out[:, 5] - _SLOWNESS * np.nan_to_num(out[:, 1])
         # Motion in units of the ordinary motion of a robot that moves, times the doubt about what it is.
         doubt = np.where(rows.label.isin("unknown"), 1.0, 1.0 - np.nan_to_num(rows.confidence))
         speeds = [KINEMATICS.index(name) for name in ("max_speed", "max_joint_speed")]
