@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sima2.errors import UsageError
-from sima2.knowledge.ontology import to_json
+from sima2.knowledge.ontology_graph import to_json
 from sima2.knowledge.task_evidence import TaskEvidence, merge, tag_evidence, task_evidence
 from sima2.knowledge.task_graph import TaskGraphRefiner, nesting
 from sima2.records.segments import SegmentTable
