@@ -31,6 +31,7 @@ COMMANDS = (
     "doctor",
     "explain",
     "sample",
+    "tree",
     "bench",
 )
 ON_A_FOLDER = ("trust", "audit", "report", "quarantine", "doctor")

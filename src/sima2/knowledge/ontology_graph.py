@@ -91,9 +91,8 @@ def to_json(graph: Graph) -> str:
     return json.dumps({"nodes": dict(graph.nodes), "edges": edges}, indent=1, sort_keys=True)
 
 
-def from_json(content: str) -> Graph:
-    """The graph that :func:`to_json` wrote."""
-    data = json.loads(content)
+def graph_of(data: Mapping[str, Any]) -> Graph:
+    """The graph that :func:`to_json` wrote, of what its text holds."""
     edges = []
     for each in data["edges"]:
         attributes = {key: value for key, value in each.items() if key not in ("from", "to")}

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sima2.errors import UsageError
+from sima2.knowledge.nesting import nesting
 from sima2.knowledge.ontology_graph import to_json
 from sima2.knowledge.task_evidence import TaskEvidence, merge, tag_evidence, task_evidence
-from sima2.knowledge.task_graph import TaskGraphRefiner, nesting
+from sima2.knowledge.task_graph import TaskGraphRefiner
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.tags import TagTable
