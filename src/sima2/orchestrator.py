@@ -246,6 +246,8 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
     store.write_table("weights", results.plan)
     store.write_table("audit", results.audit)
     store.write_text("ontology.json", results.ontology(proposals))
+    if (turtle := results.ontology_turtle(proposals)) is not None:
+        store.write_text("ontology.ttl", turtle)
     store.write_text("task_graph.json", results.task_graph(proposals))
     store.write_text("trust_matrix.json", results.trust.to_json())
     store.write_text("references.json", frozen.references.to_json())

@@ -430,6 +430,17 @@ class Results:
 
         return to_json(OntologyUpdateEngine().ontology(self.aggregates.evidence, proposals))
 
+    def ontology_turtle(self, proposals: ProposalTable) -> str | None:
+        """``ontology.ttl``; None without the extra ``[rdf]``."""
+        from importlib.util import find_spec
+
+        if find_spec("rdflib") is None:
+            return None
+        from sima2.knowledge.ontology import OntologyUpdateEngine
+        from sima2.knowledge.turtle import to_turtle
+
+        return to_turtle(OntologyUpdateEngine().ontology(self.aggregates.evidence, proposals))
+
     def task_graph(self, proposals: ProposalTable) -> str:
         """``task_graph.json``."""
         from sima2.knowledge.ontology_graph import to_json

@@ -17,11 +17,9 @@ def quantile_s(durations: NDArray[np.int64], q: float) -> float:
     >>> round(quantile_s(histogram, 0.5), 3)
     1.247
     """
-    total = int(durations.sum())
-    below = np.concatenate([[0], np.cumsum(durations)])
-    k = int(np.clip(np.searchsorted(below, q * total, side="right") - 1, 0, len(durations) - 1))
-    while k and not durations[k]:
-        k -= 1
-    share = (q * total - below[k]) / durations[k] if durations[k] else 0.0
+    sought = q * int(durations.sum()) - 1e-9
+    reached = np.cumsum(durations)
+    k = min(int(np.searchsorted(reached, sought)), len(durations) - 1)
+    share = (sought - (reached[k] - durations[k])) / durations[k] if durations[k] else 0.0
     low, high = np.log(bin_edges_s()[k : k + 2])
     return float(np.exp(low + min(max(share, 0.0), 1.0) * (high - low)))

@@ -59,8 +59,11 @@ class Evidence(Table):
     def from_json(cls, content: str) -> Evidence:
         """The evidence that :meth:`to_json` wrote."""
         data = unpacked(content)
-        columns = {name: Text(np.array(c["codes"], np.int32), c["names"]) for name, c in data["columns"].items()}
-        return cls(**columns, **{name: np.array(values, np.int64) for name, values in data["numbers"].items()})
+        columns: dict[str, Any] = {
+            name: Text(np.array(c["codes"], np.int32), c["names"]) for name, c in data["columns"].items()
+        }
+        columns |= {name: np.array(values, np.int64) for name, values in data["numbers"].items()}
+        return cls(**columns)
 
 
 def evidence(

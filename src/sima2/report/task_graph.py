@@ -15,6 +15,8 @@ RAREST: Final = 0.04
 """Probability of leaving a step below which a transition is not drawn."""
 RAREST_SHARE: Final = 0.02
 """Occurrences an episode below which neither a step nor a transition is drawn."""
+RAREST_ASIDE: Final = 0.08
+"""The same for steps off the way that are neither failed nor accidents: those of another task in the same episode."""
 MOST_FAMILIES: Final = 16
 WIDTH: Final = 1000
 BOX: Final = (92, 36)
@@ -44,9 +46,8 @@ class Layout:
         """px."""
         x, y = self.place[name]
         top = min(row for _, row in self.place.values())
-        lift = 30 if top == 0 else 0
         pitch = (WIDTH - BOX[0] - 4) / max(self.columns - 1, 1)
-        return BOX[0] / 2 + 2 + x * pitch, BOX[1] / 2 + 8 + lift + (y - top) * ROW
+        return BOX[0] / 2 + 2 + x * pitch, BOX[1] / 2 + 40 + (y - top) * ROW
 
 
 def task_graphs(graph: Mapping[str, Any]) -> Markup | None:
@@ -69,7 +70,7 @@ def _family(graph: Mapping[str, Any], family: str, *, first: bool) -> Markup:
     steps, edges, left_out = _drawn(graph, family)
     about = graph["nodes"][f"task:{family}"]
     facts = [
-        f"{number(about.get('way_support'))} of {number(about.get('way_trials'))} episodes without failure went this way",
+        f"{number(about.get('way_support'))} of {number(about.get('way_trials'))} without failure went this way",
         f"{count(left_out, 'rarer transition')} left out" if left_out else "",
     ]
     note = node("p", "; ".join(fact for fact in facts if fact) + ".", class_="muted")
@@ -85,6 +86,15 @@ def _drawn(graph: Mapping[str, Any], family: str) -> tuple[dict[str, Mapping[str
     prefix = f"step:{family}/"
     steps = {key.removeprefix(prefix): each for key, each in graph["nodes"].items() if key.startswith(prefix)}
     least = RAREST_SHARE * (as_number(steps.get("start", {}).get("support")) or 0)
+    way = {"start", "end", *graph["nodes"][f"task:{family}"]["way"]}
+    shown = {
+        name
+        for name, each in steps.items()
+        if name in way
+        or name.endswith(FAILED)
+        or name in BELOW
+        or (as_number(each.get("support")) or 0) >= least * RAREST_ASIDE / RAREST_SHARE
+    }
     edges: list[Edge] = [
         (str(each["from"]).removeprefix(prefix), str(each["to"]).removeprefix(prefix), each)
         for each in graph.get("edges", ())
@@ -93,7 +103,9 @@ def _drawn(graph: Mapping[str, Any], family: str) -> tuple[dict[str, Mapping[str
     kept = [
         each
         for each in edges
-        if (as_number(each[2].get("probability")) or 0) >= RAREST and (as_number(each[2].get("support")) or 0) >= least
+        if shown.issuperset(each[:2])
+        and (as_number(each[2].get("probability")) or 0) >= RAREST
+        and (as_number(each[2].get("support")) or 0) >= least
     ]
     named = {name for edge in kept for name in edge[:2]}
     return {name: each for name, each in steps.items() if name in named}, kept, len(edges) - len(kept)
@@ -101,7 +113,7 @@ def _drawn(graph: Mapping[str, Any], family: str) -> tuple[dict[str, Mapping[str
 
 def _picture(family: str, way: Sequence[str], steps: Mapping[str, Mapping[str, Any]], edges: Sequence[Edge]) -> Markup:
     layout = _layout(way, steps, edges)
-    height = max(layout.centre(name)[1] for name in layout.place) + BOX[1] / 2 + 30
+    height = max(layout.centre(name)[1] for name in layout.place) + BOX[1] / 2 + 44
     lines, labels = [], []
     for k, edge in enumerate(sorted(edges, key=lambda each: (each[0], each[1]))):
         line, label = _edge(layout, edge, k)
@@ -135,8 +147,8 @@ def _layout(way: Sequence[str], steps: Mapping[str, Any], edges: Sequence[Edge])
         if base in BELOW:
             layout.put(name, _mean_column(name, layout, edges), 2)
         elif name.endswith(FAILED):
-            column = layout.place[base][0] if base in layout.place else _mean_column(name, layout, edges)
-            layout.put(name, column, 1)
+            above = base if base in layout.place else name
+            layout.put(name, layout.place[base][0] if above == base else _mean_column(name, layout, edges), 1)
         else:
             layout.put(name, _mean_column(name, layout, edges), -1)
     return layout
