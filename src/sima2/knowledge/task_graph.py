@@ -203,7 +203,16 @@ def _rows(evidence: TaskEvidence, fact: str) -> list[dict[str, Any]]:
 
 
 def _step(family: str, name: str) -> str:
-    return f"step:{family}/{name}"
+    return f"step:{_escaped(family)}/{name}"
+
+
+def _part(family: str, thing: str) -> str:
+    return f"part:{_escaped(family)}/{thing}"
+
+
+def _escaped(family: str) -> str:
+    """So that no two pairs of names share an id, whatever the names hold."""
+    return family.replace("%", "%25").replace("/", "%2F")
 
 
 def _ways(evidence: TaskEvidence, nodes: Mapping[str, dict[str, Any]], task: Callable[[str], str]) -> None:
@@ -247,7 +256,7 @@ def _mined_parts(
         if row["source"] != "several" or row["count"] < least_support:
             continue
         family, thing = row["family"], row["target"]
-        parent, key = task(family), f"task:{family}/{thing}"
+        parent, key = task(family), _part(family, thing)
         nodes[key] = {
             "type": "task",
             "name": f"{family}/{thing}",
@@ -265,7 +274,7 @@ def _mined_parts(
 def _part_order(evidence: TaskEvidence, nodes: Mapping[str, Any]) -> list[Edge]:
     found = []
     for row in _rows(evidence, "part_transition"):
-        ends = [f"task:{row['family']}/{row[name]}" for name in ("source", "target")]
+        ends = [_part(row["family"], row[name]) for name in ("source", "target")]
         if all(end in nodes for end in ends):
             found.append((ends[0], ends[1], row["count"]))
     leaving: dict[str, int] = {}

@@ -83,8 +83,12 @@ Edge = tuple[str, str, Mapping[str, Any]]
 
 def _drawn(graph: Mapping[str, Any], family: str) -> tuple[dict[str, Mapping[str, Any]], list[Edge], int]:
     """Steps and transitions worth drawing, and how many transitions are not."""
-    prefix = f"step:{family}/"
-    steps = {key.removeprefix(prefix): each for key, each in graph["nodes"].items() if key.startswith(prefix)}
+    mine = {
+        str(each["to"]): str(graph["nodes"][each["to"]]["name"])
+        for each in graph.get("edges", ())
+        if each.get("type") == "has_step" and each["from"] == f"task:{family}"
+    }
+    steps = {name: graph["nodes"][key] for key, name in mine.items()}
     least = RAREST_SHARE * (as_number(steps.get("start", {}).get("support")) or 0)
     way = {"start", "end", *graph["nodes"][f"task:{family}"]["way"]}
     shown = {
@@ -96,9 +100,9 @@ def _drawn(graph: Mapping[str, Any], family: str) -> tuple[dict[str, Mapping[str
         or (as_number(each.get("support")) or 0) >= least * RAREST_ASIDE / RAREST_SHARE
     }
     edges: list[Edge] = [
-        (str(each["from"]).removeprefix(prefix), str(each["to"]).removeprefix(prefix), each)
+        (mine[each["from"]], mine[each["to"]], each)
         for each in graph.get("edges", ())
-        if each.get("type") == "then" and str(each["from"]).startswith(prefix)
+        if each.get("type") == "then" and each["from"] in mine and each["to"] in mine
     ]
     kept = [
         each

@@ -279,11 +279,11 @@ def test_episodes_that_handle_several_things_have_a_part_for_each():
     ev = nested(10)
     graph = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev))
     edges = {(a, b, kind["type"]): kind for a, b, kind in graph.edges}
-    assert edges["task:tidy", "task:tidy/box", "has_part"]["support"] == 10
-    assert edges["task:tidy", "task:tidy/cup", "has_part"]["support"] == 10
-    assert edges["task:tidy/box", "task:tidy/cup", "then"] == {"type": "then", "support": 10, "probability": 1.0}
-    assert ("task:tidy/box", "task:stack", "is_like") in edges
-    assert not [key for key in graph.nodes if key.startswith("task:stack/")]
+    assert edges["task:tidy", "part:tidy/box", "has_part"]["support"] == 10
+    assert edges["task:tidy", "part:tidy/cup", "has_part"]["support"] == 10
+    assert edges["part:tidy/box", "part:tidy/cup", "then"] == {"type": "then", "support": 10, "probability": 1.0}
+    assert ("part:tidy/box", "task:stack", "is_like") in edges
+    assert not [key for key in graph.nodes if key.startswith("part:stack/")]
 
 
 def test_mined_nesting_is_as_deep_for_five_hundred_episodes_as_for_five():
@@ -299,7 +299,7 @@ def test_mined_nesting_is_as_deep_for_five_hundred_episodes_as_for_five():
 
 def test_a_part_seen_less_than_the_least_support_is_left_out():
     ev = nested(2)
-    assert "task:tidy/box" not in TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev)).nodes
+    assert "part:tidy/box" not in TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev)).nodes
 
 
 def test_circles_are_allowed_where_they_are_marked_as_retries():
@@ -363,3 +363,20 @@ def test_refusals_are_for_corrections_that_surely_do_not_help():
     many_more = learned(many(3, "grasp:drop~ recovery_maneuver grasp+") | many(300, "grasp-", "f"))
     (edge,) = of_kind(TaskGraphRefiner().refine(many_more), "recovery_edge")
     assert edge["status"] == "refused"
+
+
+def test_families_whose_names_look_like_paths_do_not_mix():
+    ev = merge(
+        [
+            learned(many(3, "grasp+"), "a/b"),
+            learned(many(4, "b/grasp+", "f"), "a"),
+            learned(many(5, "b+", "g"), "a%2Fb"),
+        ]
+    )
+    graph = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev))
+    owners: dict[str, set[str]] = {}
+    for a, b, kind in graph.edges:
+        if kind["type"] == "has_step":
+            owners.setdefault(b, set()).add(a)
+    assert all(len(each) == 1 for each in owners.values())
+    assert len(owners) == 9

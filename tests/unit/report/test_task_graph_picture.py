@@ -51,6 +51,8 @@ def graph(family: str = "drawer_open", rename: str = "pull") -> dict[str, Any]:
          "support": n, **marks}
         for a, b, p, n, marks in THEN
     ]  # fmt: skip
+    steps = [key for key in nodes if key.startswith("step:")]
+    edges += [{"from": f"task:{family}", "to": key, "type": "has_step", "support": 1} for key in steps]
     return {"nodes": nodes, "edges": edges}
 
 
