@@ -76,10 +76,12 @@ def evidence(
         segments: of the same episodes, which know the frames.
         goals: what the episodes were asked for: they name what things are put on, into, or wiped.
     """
-    from sima2.knowledge.roles import carried_along, received
+    from sima2.knowledge.roles import carried_along, looked_at, received
 
     primitives = primitives.take(~primitives.ambiguous)
     spans = _spans(primitives, segments)
+    if goals is not None:
+        primitives = looked_at(primitives, goals)
     step = np.flatnonzero(primitives.action.isin(*STEPS))
     parts = [
         _ended(primitives, spans, step),

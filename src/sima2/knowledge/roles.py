@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from sima2.records.episodes import GoalTable
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.table import Text
+from sima2.records.vocabulary import CONTACT_ACTIONS
 
 SUPPORT: Final = "support"
 CONTAIN: Final = "contain"
@@ -35,6 +37,28 @@ _SORTING: Final = re.compile(r"\bsort", re.IGNORECASE)
 
 Role = tuple[NDArray[np.int64], Text, str]
 """Primitives (rows), the thing that played the role in each, and the action it underwent."""
+
+
+def looked_at(primitives: PrimitiveTable, goals: GoalTable) -> PrimitiveTable:
+    """The same primitives, in which a look is about what the goal wants seen.
+
+    The hand that goes to a view touches nothing, so a segment can only name what stands nearest; where the goal is to
+    see a thing, an approach that no touch of its object follows was for that thing.
+    """
+    wanted = goals.take(goals.relation.isin("visible"))
+    if not len(wanted) or not len(primitives):
+        return primitives
+    goal = primitives.episode_id.recode(wanted.episode_id.tolist())
+    reach = primitives.action.isin("approach")
+    ahead = np.append(np.arange(1, len(primitives)), 0)
+    touched = primitives.action.isin(*CONTACT_ACTIONS)[ahead] & (
+        primitives.object.codes[ahead] == primitives.object.codes
+    )
+    touched[-1] = False
+    look = reach & (goal >= 0) & ~touched
+    both = Text.concat([primitives.object, wanted.object[np.maximum(goal, 0)]])
+    n = len(primitives)
+    return replace(primitives, object=Text(np.where(look, both.codes[n:], both.codes[:n]), both.names))
 
 
 def carried_along(primitives: PrimitiveTable) -> Iterator[Role]:

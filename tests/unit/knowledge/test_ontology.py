@@ -491,3 +491,18 @@ def test_what_was_asked_too_seldom_to_tell_is_neither_accepted_nor_refused():
     surely_not = many(400, "pull+") | many(3, "pull:locked-", "f")
     (row,) = rows_of(OntologyUpdateEngine().propose(evidence(primitives(surely_not))), "fragility_node")
     assert row["status"] == "refused"
+
+
+def test_a_look_that_fails_is_about_what_the_goal_wants_seen():
+    eids = [f"e{k:03d}" for k in range(60)]
+    rows = []
+    for k, eid in enumerate(eids):
+        ended = ("failure", "timeout") if k % 2 else ("success", "")
+        rows += [
+            (eid, "approach", "vase", *ended),
+            (eid, "approach", "cup_a", "success", ""),
+            (eid, "grasp", "cup_a", "success", ""),
+        ]
+    table = acts(*rows)
+    assert fragile_pairs(evidence(table, None, goals(eids, "gauge_a", "", "visible"))) == {("gauge", "approach")}
+    assert fragile_pairs(evidence(table, None, goals(eids, "gauge_a", "", "held"))) == {("vase", "approach")}
