@@ -18,10 +18,12 @@ RAREST_SHARE: Final = 0.02
 RAREST_ASIDE: Final = 0.08
 """The same for steps off the way that are neither failed nor accidents: those of another task in the same episode."""
 MOST_FAMILIES: Final = 16
-WIDTH: Final = 1000
-BOX: Final = (92, 36)
+WIDTH: Final = 920
+BOX: Final = (76, 36)
 ROW: Final = 104
 """Distance of two rows, px."""
+LABEL_AT: Final = (0.4, 0.5, 0.32, 0.6, 0.25, 0.7, 0.18, 0.8)
+"""Shares of an edge at which its label may stand, the best first."""
 FAILED: Final = "(fail)"
 BELOW: Final = ("recovery_maneuver", "slip", "collision")
 
@@ -79,6 +81,8 @@ def _family(graph: Mapping[str, Any], family: str, *, first: bool) -> Markup:
 
 
 Edge = tuple[str, str, Mapping[str, Any]]
+Point = tuple[float, float]
+"""px."""
 
 
 def _drawn(graph: Mapping[str, Any], family: str) -> tuple[dict[str, Mapping[str, Any]], list[Edge], int]:
@@ -119,8 +123,9 @@ def _picture(family: str, way: Sequence[str], steps: Mapping[str, Mapping[str, A
     layout = _layout(way, steps, edges)
     height = max(layout.centre(name)[1] for name in layout.place) + BOX[1] / 2 + 44
     lines, labels = [], []
-    for k, edge in enumerate(sorted(edges, key=lambda each: (each[0], each[1]))):
-        line, label = _edge(layout, edge, k)
+    taken = [(x + dx, y + dy) for x, y in map(layout.centre, layout.place) for dx in (-25, 0, 25) for dy in (-9, 9)]
+    for edge in sorted(edges, key=lambda each: (each[0], each[1])):
+        line, label = _edge(layout, edge, taken)
         lines.append(line)
         labels.append(label)
     boxes = [_box(layout, name, steps[name]) for name in sorted(layout.place)]
@@ -176,7 +181,7 @@ def _box(layout: Layout, name: str, step: Mapping[str, Any]) -> Markup:
     failed = name.endswith(FAILED)
     ends = name in ("start", "end")
     median = as_number(step.get("p50_duration_s"))
-    shown = visible(label.replace("_maneuver", "").replace("_", " "), longest=13)
+    shown = visible(label.replace("_maneuver", "").replace("_", " "), longest=11)
     second = f"✗{TEXT_FORM} failed" if failed else f"{number(median, 2)} s" if median is not None else ""
     told = f"{label.replace('_', ' ')}{' failed' if failed else ''}: {number(step.get('support'))} times"
     if median is not None:
@@ -202,18 +207,12 @@ def _box(layout: Layout, name: str, step: Mapping[str, Any]) -> Markup:
     )
 
 
-def _edge(layout: Layout, edge: Edge, k: int) -> tuple[Markup, Markup]:
-    """The line and, apart from it so that it lies on top, its label."""
+def _edge(layout: Layout, edge: Edge, taken: list[Point]) -> tuple[Markup, Markup]:
+    """The line and, apart from it so that it lies on top, its label, clear of the places that are taken."""
     a, b, values = edge
     kind = "retry" if values.get("retry") else "recovery" if values.get("recovery") else "on"
     points = _curve(layout, a, b)
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = points
-    # labels sit nearer to where the edge begins, and not all at the same share of it
-    t = (0.36, 0.42, 0.48)[k % 3]
-    at = [
-        (1 - t) ** 3 * p + 3 * (1 - t) ** 2 * t * q + 3 * (1 - t) * t * t * r + t**3 * s
-        for p, q, r, s in ((x0, x1, x2, x3), (y0, y1, y2, y3))
-    ]
     share = as_number(values.get("probability")) or 0.0
     words = f"↻{TEXT_FORM} {percent(share)}" if kind != "on" else percent(share)
     strength = 0.8 + 2.4 * share
@@ -226,11 +225,26 @@ def _edge(layout: Layout, edge: Edge, k: int) -> tuple[Markup, Markup]:
         stroke_width=strength,
         marker_end=f"url(#arrow-{kind})",
     )
-    lift = -4 if layout.place[a][1] == layout.place[b][1] else 3
-    return line, node("text", words, x=at[0], y=at[1] + lift, text_anchor="middle", class_=f"share {kind}")
+    x, y = _label_place(points, 6.2 * len(words), taken, -4 if layout.place[a][1] == layout.place[b][1] else 3)
+    return line, node("text", words, x=x, y=y, text_anchor="middle", class_=f"share {kind}")
 
 
-def _curve(layout: Layout, a: str, b: str) -> list[tuple[float, float]]:
+def _label_place(points: list[Point], width: float, taken: list[Point], lift: float) -> Point:
+    """Where along a curve a label is clear of what is there, or furthest from it; ``taken`` gets its place."""
+    best, most = points[0], -1.0
+    for t in LABEL_AT:
+        u = 1 - t
+        weights = (u**3, 3 * u * u * t, 3 * u * t * t, t**3)
+        x = sum(w * p[0] for w, p in zip(weights, points, strict=True))
+        y = sum(w * p[1] for w, p in zip(weights, points, strict=True)) + lift
+        room = min((max(abs(x - a) / (width + 4), abs(y - 4 - b) / 13) for a, b in taken), default=1.0)
+        if min(room, 1.0) > most:
+            best, most = (x, y), min(room, 1.0)
+    taken.append((best[0], best[1] - 4))
+    return best
+
+
+def _curve(layout: Layout, a: str, b: str) -> list[Point]:
     """Four points of a cubic curve from box to box."""
     (xa, ya), (xb, yb) = layout.centre(a), layout.centre(b)
     (ca, ra), (cb, rb) = layout.place[a], layout.place[b]
@@ -241,7 +255,7 @@ def _curve(layout: Layout, a: str, b: str) -> list[tuple[float, float]]:
         return [(xa + w, ya), (xa + w + 8, ya), (xb - w - 8, yb), (xb - w - 3, yb)]
     if ra == rb:
         side = -1 if ra <= 0 else 1
-        bow = side * (18 + 9 * abs(cb - ca)) * (1.0 if cb > ca else 1.25)
+        bow = side * min(18 + 9 * abs(cb - ca), 36) * (1.0 if cb > ca else 1.2)
         return [(xa, ya + side * h), (xa, ya + side * h + bow), (xb, yb + side * h + bow), (xb, yb + side * (h + 3))]
     down = 1 if rb > ra else -1
     # ways down keep to the right of ways up between the same boxes
