@@ -153,11 +153,12 @@ def _ways(segments: SegmentTable, of: Text, new: NDArray[np.bool_]) -> TaskEvide
 
 
 def _parts(segments: SegmentTable, of: Text) -> list[TaskEvidence]:
-    """Tasks within an episode: a new one begins where another thing is grasped than before.
+    """Tasks within an episode: a new one begins where another thing is taken hold of than before.
 
     They do not nest further: the graph is deeper than its tasks by one level, however many episodes come.
     """
-    rows = np.flatnonzero(segments.label.isin("grasp") & ~segments.object.isin(""))
+    taken = segments.label.isin("grasp") & segments.outcome.isin("success") & ~segments.object.isin("")
+    rows = np.flatnonzero(taken)
     if not len(rows):
         return []
     arm = np.cumsum(_first_of_arm(segments))[rows]

@@ -87,24 +87,17 @@ class TaskGraphRefiner:
             UsageError: if a task is a part of itself otherwise.
         """
         nodes: dict[str, dict[str, Any]] = {}
-        edges: list[Edge] = []
 
         def task(name: str) -> str:
             nodes.setdefault(f"task:{name}", {"type": "task", "name": name, "depth": 0})
             return f"task:{name}"
 
-        for parent, parts in sorted((subtasks or {}).items()):
-            for part in parts:
-                marked = {"retry": True} if (parent, part) in set(retries) else {}
-                edges.append((task(parent), task(part), {"type": "has_part", **marked}))
         depths = nesting(subtasks or {}, retries)
         for name, depth in depths.items():
             nodes[task(name)]["depth"] = depth
+        edges = _given_parts(subtasks or {}, frozenset(retries))
         edges += _mined_parts(evidence, nodes, task, depths, self.least_support)
-        for row in evidence.take(evidence.fact.isin("step")).rows():
-            key = _step(row["family"], row["target"])
-            nodes[key] = {"type": "step", "name": row["target"], "support": row["count"], **_timed(row)}
-            edges.append((task(row["family"]), key, {"type": "has_step", "support": row["count"]}))
+        edges += _steps(evidence, nodes, task)
         edges += _transitions(evidence, nodes, task)
         edges += _retries(evidence, nodes, task)
         _ways(evidence, nodes, task)
@@ -213,6 +206,24 @@ def _part(family: str, thing: str) -> str:
 def _escaped(family: str) -> str:
     """So that no two pairs of names share an id, whatever the names hold."""
     return family.replace("%", "%25").replace("/", "%2F")
+
+
+def _given_parts(subtasks: Mapping[str, Sequence[str]], retries: frozenset[tuple[str, str]]) -> list[Edge]:
+    edges: list[Edge] = []
+    for parent, parts in sorted(subtasks.items()):
+        for part in parts:
+            marked = {"retry": True} if (parent, part) in retries else {}
+            edges.append((f"task:{parent}", f"task:{part}", {"type": "has_part", **marked}))
+    return edges
+
+
+def _steps(evidence: TaskEvidence, nodes: dict[str, dict[str, Any]], task: Callable[[str], str]) -> list[Edge]:
+    edges: list[Edge] = []
+    for row in _rows(evidence, "step"):
+        key = _step(row["family"], row["target"])
+        nodes[key] = {"type": "step", "name": row["target"], "support": row["count"], **_timed(row)}
+        edges.append((task(row["family"]), key, {"type": "has_step", "support": row["count"]}))
+    return edges
 
 
 def _ways(evidence: TaskEvidence, nodes: Mapping[str, dict[str, Any]], task: Callable[[str], str]) -> None:

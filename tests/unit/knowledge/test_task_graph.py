@@ -242,6 +242,8 @@ def test_fifty_levels_and_ten_thousand_tasks_are_no_trouble():
     assert nesting(chain)["t10000"] == 10_000
     graph = TaskGraphRefiner().graph(learned({}), TaskGraphRefiner().refine(learned({})), deep)
     assert graph.nodes["task:t50"]["depth"] == 50
+    graph = TaskGraphRefiner().graph(learned({}), TaskGraphRefiner().refine(learned({})), chain)
+    assert graph.nodes["task:t10000"]["depth"] == 10_000
 
 
 @pytest.mark.parametrize(
@@ -380,3 +382,11 @@ def test_families_whose_names_look_like_paths_do_not_mix():
             owners.setdefault(b, set()).add(a)
     assert all(len(each) == 1 for each in owners.values())
     assert len(owners) == 9
+
+
+def test_a_thing_that_was_only_reached_for_in_vain_is_no_part():
+    table = segments(many(10, "approach+ grasp+ lift+ place+ grasp:missed_grasp-"))
+    table = replace(table, object=Text((table.segment_id == 4).astype(np.int32), ("box_a", "cup_a")))
+    ev = task_evidence(table, dict.fromkeys(table.episode_id, "tidy"))
+    graph = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev))
+    assert not [edge for edge in graph.edges if edge[2]["type"] == "has_part"]
