@@ -21,7 +21,7 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.core
 	$(BIN)/sima2 bench throughput
 
-test-extras: $(VENV)/.dev
+test-extras: $(VENV)/.extras
 	$(BIN)/python -m pytest -m extras
 
 stress: $(VENV)/.dev
@@ -40,3 +40,7 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable '.[sim,dev]'
 	touch $(VENV)/.core $@
+
+$(VENV)/.extras: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.[sim,dev,rdf]'
+	touch $(VENV)/.core $(VENV)/.dev $@

@@ -32,7 +32,7 @@ from sima2.pipeline import (
     second_pass,
 )
 from sima2.records.econ import EconTable
-from sima2.records.episodes import EpisodeTable
+from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.primitives import PrimitiveTable
@@ -209,6 +209,7 @@ def _second(store: Store, frozen: Frozen, total: int, tell: Callable[[Progress],
         (EconTable, "econ"),
         (SegmentObservations, "observations"),
         (RiskObservations, "landmarks"),
+        (GoalTable, "goals"),
     ]
     finished = 0
     for shard, tables in enumerate(zip(*(store.read(cls, kind) for cls, kind in kinds), strict=True)):
@@ -245,6 +246,8 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
     store.write_table("weights", results.plan)
     store.write_table("audit", results.audit)
     store.write_text("ontology.json", results.ontology(proposals))
+    if (turtle := results.ontology_turtle(proposals)) is not None:
+        store.write_text("ontology.ttl", turtle)
     store.write_text("task_graph.json", results.task_graph(proposals))
     store.write_text("trust_matrix.json", results.trust.to_json())
     store.write_text("references.json", frozen.references.to_json())

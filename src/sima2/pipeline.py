@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sima2.records.econ import EconTable
-from sima2.records.episodes import EpisodeTable
+from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.plan import AuditTable, SamplePlan
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sima2.client import Intake, Source
     from sima2.knowledge.evidence import Evidence
     from sima2.knowledge.task_evidence import TaskEvidence
+    from sima2.records.rollout import Episodes
     from sima2.segmentation_engine import SegmentationEngine
     from sima2.tags.observations import RiskObservations, SegmentObservations
     from sima2.tags.references import References
@@ -118,6 +119,7 @@ class FirstPass:
     observations: SegmentObservations
     landmarks: RiskObservations
     quarantine: QuarantineTable
+    goals: GoalTable
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def tables(self) -> dict[str, Table]:
@@ -130,6 +132,7 @@ class FirstPass:
             "observations": self.observations,
             "landmarks": self.landmarks,
             "quarantine_shards": self.quarantine,
+            "goals": self.goals,
         }
 
 
@@ -183,6 +186,7 @@ def first_pass(task: ShardTask, clock: Callable[[], float] | None = None) -> Fir
         observations=pool([part.observations for part in parts]),
         landmarks=pool_risk([part.landmarks for part in parts]),
         quarantine=QuarantineTable.concat([part.quarantine for part in parts]),
+        goals=GoalTable.concat([part.goals for part in parts]),
         seconds=seconds,
     )
 
@@ -217,8 +221,17 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
         observations=observed.segments,
         landmarks=observed.risk,
         quarantine=intake.quarantine,
+        goals=_goals(batch.episodes),
         seconds=watch.laps,
     )
+
+
+def _goals(episodes: Episodes) -> GoalTable:
+    """The goals of the episodes that have one."""
+    named = zip(episodes.episode_id, episodes.goal, episodes.instruction, strict=True)
+    rows = [(eid, g.object, g.target, g.relation, words) for eid, g, words in named if g is not None]
+    columns = zip(*rows, strict=True) if rows else [()] * 5
+    return GoalTable(*(Text.of(column) for column in columns))
 
 
 def _episode_table(intake: Intake, outcome: Any, inferred: Any, segments: SegmentTable) -> EpisodeTable:
@@ -326,6 +339,7 @@ def second_pass(
     econ: EconTable,
     observations: SegmentObservations,
     landmarks: RiskObservations,
+    goals: GoalTable,
 ) -> SecondPass:
     """Tags and counts of a shard, from its tables and the frozen references alone."""
     from sima2.analytics.trust_inputs import trust_counts
@@ -346,7 +360,7 @@ def second_pass(
     return SecondPass(
         tags=tags,
         trust=trust_counts(tags, econ, episodes, segments, TAGS, THRESHOLDS),
-        evidence=evidence(primitives),
+        evidence=evidence(primitives, segments, goals),
         tasks=merge([task_evidence(segments, family), tag_evidence(tags, segments, family)]),
         tally={
             "labels": _tally(segments.label),
@@ -411,13 +425,25 @@ class Results:
 
     def ontology(self, proposals: ProposalTable) -> str:
         """``ontology.json``."""
-        from sima2.knowledge.ontology import OntologyUpdateEngine, to_json
+        from sima2.knowledge.ontology import OntologyUpdateEngine
+        from sima2.knowledge.ontology_graph import to_json
 
         return to_json(OntologyUpdateEngine().ontology(self.aggregates.evidence, proposals))
 
+    def ontology_turtle(self, proposals: ProposalTable) -> str | None:
+        """``ontology.ttl``; None without the extra ``[rdf]``."""
+        from importlib.util import find_spec
+
+        if find_spec("rdflib") is None:
+            return None
+        from sima2.knowledge.ontology import OntologyUpdateEngine
+        from sima2.knowledge.turtle import to_turtle
+
+        return to_turtle(OntologyUpdateEngine().ontology(self.aggregates.evidence, proposals))
+
     def task_graph(self, proposals: ProposalTable) -> str:
         """``task_graph.json``."""
-        from sima2.knowledge.ontology import to_json
+        from sima2.knowledge.ontology_graph import to_json
         from sima2.knowledge.task_graph import TaskGraphRefiner
 
         return to_json(TaskGraphRefiner().graph(self.aggregates.tasks, proposals))

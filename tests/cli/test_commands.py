@@ -31,6 +31,7 @@ COMMANDS = (
     "doctor",
     "explain",
     "sample",
+    "tree",
     "bench",
 )
 ON_A_FOLDER = ("trust", "audit", "report", "quarantine", "doctor")
@@ -332,3 +333,18 @@ def test_sample_knows_every_strategy_of_the_table_and_lists_them_for_a_wrong_one
 def test_sample_prints_one_line_a_draw(finished: Path) -> None:
     lines = call("sample", finished, "--n", 5)[1].splitlines()
     assert [line.split("\t")[0] for line in lines] == [str(i) for i in draws(finished, "--n", 5)]
+
+
+def test_tree_prints_python_or_json_and_names_the_families_that_are_there(folder: Path) -> None:
+    way = ["approach", "grasp"]
+    task = {"type": "task", "name": "drawer_open", "way": way, "way_support": 3, "way_trials": 3, "depth": 0}
+    (folder / "task_graph.json").write_text(json.dumps({"nodes": {"task:drawer_open": task}, "edges": []}))
+    code, out, _ = call("tree", folder, "drawer_open")
+    assert code == 0
+    compile(out, "tree", "exec")
+    values = json.loads(call("tree", folder, "drawer_open", "--json")[1])
+    assert values["python"] == out
+    assert [step["name"] for step in values["steps"]] == way
+    code, _, err = call("tree", folder, "drawr_open")
+    assert code == 2
+    assert "valid: drawer_open" in err

@@ -10,7 +10,21 @@ import typer
 from typer.core import TyperGroup
 
 from sima2 import __version__
-from sima2.cli import audit, bench, doctor, explain, generate, quarantine, report, run, sample, segment, tasks, trust
+from sima2.cli import (
+    audit,
+    bench,
+    doctor,
+    explain,
+    generate,
+    quarantine,
+    report,
+    run,
+    sample,
+    segment,
+    tasks,
+    tree,
+    trust,
+)
 from sima2.errors import Sima2Error
 from sima2.report.text import visible
 
@@ -75,7 +89,7 @@ def sima2(
     """
 
 
-for _command in (run, generate, tasks, segment, trust, audit, report, quarantine, doctor, explain, sample, bench):
+for _command in (run, generate, tasks, segment, trust, audit, report, quarantine, doctor, explain, sample, tree, bench):
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 
 

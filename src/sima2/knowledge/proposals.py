@@ -1,4 +1,9 @@
-"""Proposals under construction, and how they are told accepted from refused or waiting."""
+"""Proposals under construction, and how they are told accepted from refused or waiting.
+
+The rule: something that occurred often enough to be no accident becomes a draft. It is *accepted* where the lower
+bound of its rate exceeds what is needed, and *refused* where the upper bound does not reach it: then the evidence spoke
+against it. Between the two nothing is proposed yet; more episodes will tell.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +23,14 @@ TRUST_NEEDED: Final = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One proposal with the bound that decides on it. It has no field for a reward, a price or a weight."""
+    """One proposal with the bounds that decide on it. It has no field for a reward, a price or a weight."""
 
     kind: str
     object: str
     action: str
     priority: float
     confidence: float
-    """One-sided 95 % lower bound of support over trials."""
+    """One-sided lower bound of support over trials, and of their episodes where that is less."""
     support: int
     trials: int
     needed: float
@@ -33,6 +38,8 @@ class Draft:
     rationale: str
     episodes: str
     """JSON list."""
+    ceiling: float = 1.0
+    """One-sided upper bound: where it does not exceed what is needed, the evidence speaks against it."""
     reason: str = ""
     family: str = ""
     """Task family concerned, empty where it holds for all."""
@@ -50,15 +57,18 @@ class Draft:
         """Its support suffices."""
         return self.confidence > self.needed
 
+    @property
+    def decided(self) -> bool:
+        """The evidence speaks for it or against it, so that it is worth proposing."""
+        return self.holds or self.ceiling <= self.needed
+
     def verdict(self, trust: Mapping[str, float]) -> tuple[str, str]:
         """Status and why. A tag that is not trusted yet may still become so: what rests on it waits."""
+        counts = f"{self.support}/{self.trials}"
         if not self.holds:
-            return (
-                "refused",
-                f"bound {self.confidence:.3f} of {self.support}/{self.trials} is not above {self.needed:g}",
-            )
+            return "refused", f"bound {self.ceiling:.3f} of {counts} does not reach {self.needed:g}"
         if not self.source_tag:
-            return "accepted", f"bound {self.confidence:.3f} of {self.support}/{self.trials} is above {self.needed:g}"
+            return "accepted", f"bound {self.confidence:.3f} of {counts} is above {self.needed:g}"
         if self.source_tag not in trust:
             return "pending_trust", f"{self.source_tag} has not been calibrated"
         level = trust[self.source_tag]
@@ -68,8 +78,8 @@ class Draft:
 
 
 def table_of(drafts: Sequence[Draft], trust: Mapping[str, float] | None = None) -> ProposalTable:
-    """Distinct proposals ordered by priority, then id."""
-    distinct = {draft.id: draft for draft in drafts}
+    """Distinct decided proposals ordered by priority, then id."""
+    distinct = {draft.id: draft for draft in drafts if draft.decided}
     kept = sorted(distinct.values(), key=lambda draft: (-draft.priority, draft.id))
     verdicts = [draft.verdict(trust or {}) for draft in kept]
     return ProposalTable(

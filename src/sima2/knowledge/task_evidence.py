@@ -11,22 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.knowledge.evidence import STEPS
+from sima2.knowledge.packing import packed, unpacked
 from sima2.knowledge.support import sample
 from sima2.records.segments import SegmentTable
-from sima2.records.table import Table, Text, column, text
+from sima2.records.table import Table, Text, column, matrix, text
 from sima2.records.tags import TagTable
-from sima2.records.vocabulary import UNKNOWN, object_class
+from sima2.records.vocabulary import ANOMALIES, UNKNOWN, object_class
 
 START: Final = "start"
 END: Final = "end"
 FAILED: Final = "(fail)"
 """Suffix of a step that ended in failure or retry."""
+ARROW: Final = " → "
+LONGEST_WAY: Final = 16
+"""Steps of a way that is kept; longer ones are several tasks, and hardly two are alike."""
 REPEATS: Final = 3
 """Failures of the same step in a row, without a success between, after which to give up is proposed."""
 CRITICAL: Final = 0.9
 """Severity above which strangeness asks for a stop."""
 HIGH_RISK: Final = 0.8
 
+BINS: Final = 28
+"""Bins of a histogram of durations: half octaves."""
+SHORTEST_US: Final = 2**15
+"""µs, upper edge of the first bin; the last one is open and begins at four minutes."""
+
+_CORRECTING: Final = ("recovery_maneuver", "approach", "grasp", "lift", "transport")
+"""What a correction may consist of."""
 _KEYS: Final = ("fact", "family", "object", "source", "target")
 
 
@@ -35,34 +46,49 @@ class TaskEvidence(Table):
     """Facts about a family's tasks, one row each, sorted by all its keys."""
 
     fact: Text = text()
-    """``step``, ``transition``, ``failed``, ``recovered``, ``repeated``, ``assessed_risk``, ``lucky``,
-    ``assessed_ood``, ``critical_ood``, ``visual_ood``."""
+    """``step``, ``transition``, ``failed``, ``retried``, ``recovered``, ``repeated``, ``part``, ``part_transition``,
+    ``way``, ``assessed_risk``, ``lucky``, ``assessed_ood``, ``critical_ood``, ``visual_ood``."""
     family: Text = text()
     object: Text = text()
     """Object class where the fact concerns one."""
     source: Text = text()
-    """Step (or the first of a transition); a correction's path for ``recovered``; the reason for ``repeated``."""
+    """Step (or the first of a transition); all steps of a ``way``; for ``retried`` and ``recovered`` the path of the
+    correction; the reason for ``repeated``; for ``part`` whether the episode had ``one`` or ``several``."""
     target: Text = text()
-    """Second step of a transition; the step that was mended or repeated."""
+    """Second step of a transition; the step that was mended or repeated; the object class of a part."""
     count: NDArray[np.int64] = column(np.int64)
-    """Occurrences; episodes for ``repeated`` and for tags."""
+    """Occurrences; episodes for ``repeated``, ``part`` and for tags."""
     duration_us: NDArray[np.int64] = column(np.int64)
     """Microseconds in all, for ``step``: an integer, so that sums are exact in any order."""
+    durations: NDArray[np.int64] = matrix(np.int64)
+    """Of ``step``: occurrences by duration in :data:`BINS` half octaves (``bin_edges_s``), shape (n, BINS)."""
     episodes: Text = text()
     """JSON list of the smallest ids behind it."""
 
     def to_json(self) -> str:
-        """Rows as lists."""
+        """Rows as lists, compressed."""
         names = list(self.columns())
         rows = [[row[name] for name in names] for row in self.rows()]
-        return json.dumps({"columns": names, "rows": rows})
+        return packed({"columns": names, "rows": rows})
 
     @classmethod
     def from_json(cls, content: str) -> TaskEvidence:
         """The evidence that :meth:`to_json` wrote."""
-        data = json.loads(content)
+        data = unpacked(content)
+        if not data["rows"]:
+            return cls.empty()
         columns: dict[str, Any] = {name: [row[k] for row in data["rows"]] for k, name in enumerate(data["columns"])}
         return cls(**columns)
+
+
+def bin_edges_s() -> NDArray[np.float64]:
+    """Lower edges of the bins of durations and an upper one for the last, s, shape (BINS + 1,).
+
+    >>> bin_edges_s()[[0, 1, 3]].round(3).tolist()
+    [0.023, 0.033, 0.066]
+    """
+    edges: NDArray[np.float64] = SHORTEST_US * 2.0 ** (np.arange(-1, BINS) / 2) / 1e6
+    return edges
 
 
 def merge(parts: Sequence[TaskEvidence]) -> TaskEvidence:
@@ -89,15 +115,74 @@ def task_evidence(segments: SegmentTable, family: Mapping[str, str], *, repeats:
     micros = np.rint((segments.end_t - segments.start_t) * 1e6).astype(np.int64)
     blank = Text.full(n, "")
     parts = [_facts("step", segments.episode_id, of, blank, blank, step, micros)]
-    new = np.ones(n, np.bool_)
-    new[1:] = (np.diff(segments.episode_id.codes) != 0) | (np.diff(segments.manipulator.codes) != 0)
+    new = _first_of_arm(segments)
     inner = np.flatnonzero(~new)
     first, last = np.flatnonzero(new), np.append(np.flatnonzero(new)[1:], n) - 1
     ends = ((first, Text.full(len(first), START), step[first]), (last, step[last], Text.full(len(last), END)))
     for rows, source, target in ((inner, step[inner - 1], step[inner]), *ends):
         parts.append(_facts("transition", segments.episode_id[rows], of[rows], blank[rows], source, target))
     parts += _failures(segments, of, repeats)
+    parts += [*_parts(segments, of), _ways(segments, of, new)]
     return merge(parts)
+
+
+def _first_of_arm(segments: SegmentTable) -> NDArray[np.bool_]:
+    """Where an episode, or another arm's part of it, begins, shape (n,)."""
+    new = np.ones(len(segments), np.bool_)
+    new[1:] = (np.diff(segments.episode_id.codes) != 0) | (np.diff(segments.manipulator.codes) != 0)
+    return new
+
+
+def _ways(segments: SegmentTable, of: Text, new: NDArray[np.bool_]) -> TaskEvidence:
+    """The steps of every episode in which nothing failed, pauses left out and equal neighbours joined."""
+    wrong = segments.outcome.isin("failure", "retry") | segments.label.isin(*ANOMALIES, "recovery_maneuver", UNKNOWN)
+    start = np.flatnonzero(new)
+    clean = np.add.reduceat(wrong.astype(np.int64), start) == 0
+    kept = ~segments.label.isin("idle")
+    codes, names = segments.label.codes, segments.label.names
+    first, ways = [], []
+    for a, b in zip(start[clean].tolist(), np.append(start[1:], len(segments))[clean].tolist(), strict=True):
+        steps = codes[a:b][kept[a:b]]
+        steps = steps[np.concatenate([[True], steps[1:] != steps[:-1]])] if len(steps) else steps
+        if 0 < len(steps) <= LONGEST_WAY:
+            first.append(a)
+            ways.append(ARROW.join(names[code] for code in steps.tolist()))
+    rows = np.array(first, np.int64)
+    blank = Text.full(len(rows), "")
+    return _facts("way", segments.episode_id[rows], of[rows], blank, Text.of(ways), blank)
+
+
+def _parts(segments: SegmentTable, of: Text) -> list[TaskEvidence]:
+    """Tasks within an episode: a new one begins where another thing is taken hold of than before.
+
+    They do not nest further: the graph is deeper than its tasks by one level, however many episodes come.
+    """
+    taken = segments.label.isin("grasp") & segments.outcome.isin("success") & ~segments.object.isin("")
+    rows = np.flatnonzero(taken)
+    if not len(rows):
+        return []
+    arm = np.cumsum(_first_of_arm(segments))[rows]
+    same = np.zeros(len(rows), np.bool_)
+    same[1:] = (arm[1:] == arm[:-1]) & (segments.object.codes[rows][1:] == segments.object.codes[rows][:-1])
+    begun, arm = rows[~same], arm[~same]
+    things = _classes(segments.object)
+    several = np.bincount(arm)[arm] > 1
+    _, once = np.unique(np.stack([arm, things.codes[begun]]), axis=1, return_index=True)
+    told = begun[once]
+    kind = Text(several[once].astype(np.int32), ("one", "several"))
+    follows = np.flatnonzero(arm[1:] == arm[:-1]) + 1
+    between = segments.episode_id[begun[follows]], of[begun[follows]]
+    no_thing = Text.full(len(told), "")
+    return [
+        _facts("part", segments.episode_id[told], of[told], no_thing, kind, things[told]),
+        _facts(
+            "part_transition",
+            *between,
+            Text.full(len(follows), ""),
+            things[begun[follows - 1]],
+            things[begun[follows]],
+        ),
+    ]
 
 
 def tag_evidence(tags: TagTable, segments: SegmentTable, family: Mapping[str, str]) -> TaskEvidence:
@@ -150,21 +235,15 @@ def _failures(segments: SegmentTable, of: Text, repeats: int) -> list[TaskEviden
     things = _classes(segments.object)
     parts = [_facts("failed", segments.episode_id[lost], of[lost], things[lost], blank, segments.label[lost])]
     a, b = order[:-1], order[1:]
-    mended = np.flatnonzero(same & failed[a] & segments.outcome.isin("success")[b])
-    paths = Text.of(_path(segments, int(a[k]), int(b[k])) for k in mended)
-    by = a[mended]
-    parts.append(_facts("recovered", segments.episode_id[by], of[by], things[by], paths, segments.label[by]))
-    again = _repeated(order, same, failed, segments, repeats)
-    parts.append(
-        _facts(
-            "repeated",
-            segments.episode_id[again],
-            of[again],
-            things[again],
-            segments.failure_reason[again],
-            segments.label[again],
-        )
-    )
+    again = np.flatnonzero(same & failed[a])
+    paths = Text.of(_path(segments, int(a[k]), int(b[k])) for k in again)
+    mended = segments.outcome.isin("success")[b[again]]
+    for fact, kept in (("retried", np.ones(len(again), np.bool_)), ("recovered", mended)):
+        by = a[again[kept]]
+        parts.append(_facts(fact, segments.episode_id[by], of[by], things[by], paths[kept], segments.label[by]))
+    nth = _repeated(order, same, failed, segments, repeats)
+    why = segments.failure_reason[nth]
+    parts.append(_facts("repeated", segments.episode_id[nth], of[nth], things[nth], why, segments.label[nth]))
     return parts
 
 
@@ -187,10 +266,12 @@ def _repeated(
 
 
 def _path(segments: SegmentTable, failed: int, mended: int) -> str:
-    """Correction between a failure and its mending: a maneuver and whether the hand approached anew."""
-    between = segments.label[np.arange(failed + 1, mended)]
-    names = [name for name in ("recovery_maneuver", "approach") if between.isin(name).any()]
-    return " → ".join(names) or "retry"
+    """Correction between a failure and the next attempt: a maneuver, whether the hand approached anew, and the steps
+    that had to be done again before."""
+    labels = segments.label
+    between = dict.fromkeys(labels.names[code] for code in labels.codes[failed + 1 : mended].tolist())
+    step = labels[failed]
+    return ARROW.join(name for name in between if name in _CORRECTING and name != step) or "retry"
 
 
 def _followed_by_recovery(tags: TagTable, critical: NDArray[np.bool_], segments: SegmentTable) -> NDArray[np.bool_]:
@@ -234,13 +315,17 @@ def _facts(
         target=target,
         count=np.ones(n, np.int64),
         duration_us=np.zeros(n, np.int64) if duration_us is None else duration_us,
+        durations=np.broadcast_to(np.zeros(BINS, np.int64), (n, BINS)),
         episodes=Text.full(n, "[]"),
     )
-    return _collected(rows, None, episode_id)
+    return _collected(rows, None, episode_id, None if duration_us is None else _bins(duration_us))
 
 
 def _collected(
-    table: TaskEvidence, samples: Sequence[Iterable[str]] | None, episode_id: Text | None = None
+    table: TaskEvidence,
+    samples: Sequence[Iterable[str]] | None,
+    episode_id: Text | None = None,
+    bins: NDArray[np.int64] | None = None,
 ) -> TaskEvidence:
     """One row for each key, sorted; counts and durations added, samples united."""
     names = {name: tuple(sorted(set(getattr(table, name).names))) for name in _KEYS}
@@ -251,6 +336,11 @@ def _collected(
     count, micros = np.zeros(m, np.int64), np.zeros(m, np.int64)
     np.add.at(count, place, table.count)
     np.add.at(micros, place, table.duration_us)
+    durations = np.zeros((m, BINS), np.int64)
+    if bins is not None:
+        np.add.at(durations, (place, bins), 1)
+    elif samples is not None:
+        np.add.at(durations, place, table.durations)
     behind: list[set[str]] = [set() for _ in range(m)]
     if samples is not None:
         for k, each in zip(place.tolist(), samples, strict=True):
@@ -260,7 +350,19 @@ def _collected(
         for k, code in pairs.T.tolist():
             behind[k].add(episode_id.names[code])
     columns = {name: Text.of(names[name][c] for c in cells[k].tolist()) for k, name in enumerate(_KEYS)}
-    return TaskEvidence(**columns, count=count, duration_us=micros, episodes=Text.of(sample(each) for each in behind))
+    return TaskEvidence(
+        **columns,
+        count=count,
+        duration_us=micros,
+        durations=durations,
+        episodes=Text.of(sample(each) for each in behind),
+    )
+
+
+def _bins(duration_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bin of each duration by comparison with whole microseconds, so that no rounding of logarithms decides."""
+    edges = np.rint(bin_edges_s()[1:-1] * 1e6).astype(np.int64)
+    return np.searchsorted(edges, duration_us, side="right").astype(np.int64)
 
 
 def _steps(segments: SegmentTable) -> Text:

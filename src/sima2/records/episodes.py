@@ -37,3 +37,16 @@ class EpisodeTable(Table):
     segments: NDArray[np.int64] = column(np.int64)
     source: Text = text()
     """Where it came from, of its provenance."""
+
+
+@dataclass(frozen=True, eq=False)
+class GoalTable(Table):
+    """What episodes were asked for: the intent, never the result. One row an episode that has a goal."""
+
+    episode_id: Text = text()
+    object: Text = text()
+    target: Text = text()
+    """Empty where the goal names none."""
+    relation: Text = text()
+    """One of ``vocabulary.RELATIONS``."""
+    instruction: Text = text()

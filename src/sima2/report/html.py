@@ -13,6 +13,7 @@ from sima2.report.inputs import ReportInput, of_episodes
 from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, definitions
 from sima2.report.markup import Markup, join, node
 from sima2.report.style import style_sheet
+from sima2.report.task_graph import task_graphs
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
 from sima2.report.timeline import timeline
 from sima2.report.trust import forest
@@ -43,6 +44,7 @@ def render(report: ReportInput) -> str:
             _part("What goes with what", tables.statistics(rows) if (rows := summary.get("statistics")) else None),
         ),
         _side_by_side(_part("Proposals", _proposals(report)), _part("Sampling weights", _weights(report))),
+        _part("How the tasks went", task_graphs(report.task_graph)),
         _part("Set aside", _quarantine(report)),
         _part("How the data were read", _column_map(summary)),
         _part("Provenance", _provenance(summary)),

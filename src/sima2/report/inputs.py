@@ -37,6 +37,8 @@ class ReportInput:
     proposals: ProposalTable = field(default_factory=ProposalTable.empty)
     quarantine: QuarantineTable = field(default_factory=QuarantineTable.empty)
     plan: SamplePlan = field(default_factory=SamplePlan.empty)
+    task_graph: Mapping[str, Any] = field(default_factory=dict)
+    """What ``task_graph.json`` holds."""
     signals: Sequence[Mapping[str, Any]] = ()
     """Chosen episodes: ``episode_id``, ``family``, ``time`` in s, ``tracks`` of ``name``, ``unit`` and ``values``,
     ``success`` and ``outcome_source``."""
@@ -114,6 +116,7 @@ def load_report(out: Path) -> ReportInput:
             proposals=read_single(out, ProposalTable, "proposals"),
             quarantine=read_single(out, QuarantineTable, "quarantine"),
             plan=read_single(out, SamplePlan, "weights"),
+            task_graph=read_json(out / "task_graph.json") if (out / "task_graph.json").exists() else {},
             signals=signals,
         )
 

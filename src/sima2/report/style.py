@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sima2.report.looks import colours
+from sima2.report.task_graph import STYLE as TASK_GRAPH
 from sima2.report.timeline import WIDTHS
 
 _THEMES = """
@@ -103,7 +104,7 @@ def style_sheet() -> str:
     """All rules of the page."""
     shown = "".join(_shown_from(width) for width in WIDTHS)
     dark = f"@media (prefers-color-scheme:dark){{{colours(dark=True)}}}"
-    return (_THEMES + _PAGE + _PICTURES + colours(dark=False) + dark + shown + _PAPER).replace("\n", "")
+    return (_THEMES + _PAGE + _PICTURES + TASK_GRAPH + colours(dark=False) + dark + shown + _PAPER).replace("\n", "")
 
 
 def _shown_from(width: int) -> str:

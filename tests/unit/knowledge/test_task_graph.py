@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
@@ -7,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sima2.errors import UsageError
-from sima2.knowledge.ontology import to_json
-from sima2.knowledge.task_evidence import TaskEvidence, merge, tag_evidence, task_evidence
-from sima2.knowledge.task_graph import TaskGraphRefiner, nesting
+from sima2.knowledge.durations import quantile_s
+from sima2.knowledge.nesting import nesting
+from sima2.knowledge.ontology_graph import to_json
+from sima2.knowledge.task_evidence import BINS, TaskEvidence, _bins, merge, tag_evidence, task_evidence
+from sima2.knowledge.task_graph import TaskGraphRefiner
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.tags import TagTable
@@ -83,6 +86,10 @@ def tags_of(rows: list[dict]) -> TagTable:
         values = [row[name] for row in rows]
         columns[name] = Text.of(values) if dtype is None else np.array(values, dtype)
     return TagTable(**columns)
+
+
+def rows_of(table: TaskEvidence) -> list[dict]:
+    return list(table.rows())
 
 
 def of_kind(table, kind):
@@ -181,12 +188,12 @@ def test_tags_that_did_not_fire_or_were_not_assessed_propose_nothing():
 @given(CORPUS, st.integers(0, 8), st.randoms(use_true_random=False))
 def test_task_evidence_merges_exactly_in_any_order(corpus, cut, random):
     items = list(corpus.items())
-    whole = list(learned(corpus).rows())
+    whole = rows_of(learned(corpus))
     random.shuffle(items)
     a, b = learned(dict(items[:cut])), learned(dict(items[cut:]))
-    assert list(merge([a, b]).rows()) == list(merge([b, a]).rows()) == whole
+    assert rows_of(merge([a, b])) == rows_of(merge([b, a])) == whole
     parts = [learned(dict([item])) for item in items]
-    assert list(merge([merge(parts[:2]), merge(parts[2:])]).rows()) == whole
+    assert rows_of(merge([merge(parts[:2]), merge(parts[2:])])) == whole
 
 
 @settings(max_examples=60, deadline=None)
@@ -235,6 +242,8 @@ def test_fifty_levels_and_ten_thousand_tasks_are_no_trouble():
     assert nesting(chain)["t10000"] == 10_000
     graph = TaskGraphRefiner().graph(learned({}), TaskGraphRefiner().refine(learned({})), deep)
     assert graph.nodes["task:t50"]["depth"] == 50
+    graph = TaskGraphRefiner().graph(learned({}), TaskGraphRefiner().refine(learned({})), chain)
+    assert graph.nodes["task:t10000"]["depth"] == 10_000
 
 
 @pytest.mark.parametrize(
@@ -249,3 +258,135 @@ def test_nothing_learned_gives_nothing():
     ev = learned({})
     assert len(merge([ev, TaskEvidence.from_json(ev.to_json())])) == 0
     assert len(TaskGraphRefiner().refine(ev)) == 0
+
+
+MIXED = "approach+ grasp+ lift+ place+ retreat"
+
+
+def nested(n: int, family: str = "tidy") -> TaskEvidence:
+    """Episodes that handle a box, a cup and the box again, and episodes of another family with the box alone."""
+    table = segments(many(n, " ".join([MIXED] * 3)))
+    part = table.segment_id // 5
+    table = replace(table, object=Text(part % 2, ("box_a", "cup_a")))
+    alone = segments(many(5, MIXED, "b"), thing="box_b")
+    return merge(
+        [
+            task_evidence(table, dict.fromkeys(table.episode_id, family)),
+            task_evidence(alone, dict.fromkeys(alone.episode_id, "stack")),
+        ]
+    )
+
+
+def test_episodes_that_handle_several_things_have_a_part_for_each():
+    ev = nested(10)
+    graph = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev))
+    edges = {(a, b, kind["type"]): kind for a, b, kind in graph.edges}
+    assert edges["task:tidy", "part:tidy/box", "has_part"]["support"] == 10
+    assert edges["task:tidy", "part:tidy/cup", "has_part"]["support"] == 10
+    assert edges["part:tidy/box", "part:tidy/cup", "then"] == {"type": "then", "support": 10, "probability": 1.0}
+    assert ("part:tidy/box", "task:stack", "is_like") in edges
+    assert not [key for key in graph.nodes if key.startswith("part:stack/")]
+
+
+def test_mined_nesting_is_as_deep_for_five_hundred_episodes_as_for_five():
+    def depth(n):
+        ev = nested(n)
+        graph = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev))
+        tree = nx.DiGraph([(a, b) for a, b, kind in graph.edges if kind["type"].startswith("has_")])
+        return nx.dag_longest_path_length(tree), len(tree)
+
+    assert depth(5) == depth(500)
+    assert depth(5)[0] == 1
+
+
+def test_a_part_seen_less_than_the_least_support_is_left_out():
+    ev = nested(2)
+    assert "part:tidy/box" not in TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev)).nodes
+
+
+def test_circles_are_allowed_where_they_are_marked_as_retries():
+    assert nesting({"a": ["b"], "b": ["a"]}, retries={("b", "a")}) == {"a": 0, "b": 1}
+    with pytest.raises(UsageError, match="cycle among a, b"):
+        nesting({"a": ["b"], "b": ["a"]}, retries={("b", "c")})
+    graph = TaskGraphRefiner().graph(
+        learned({}), TaskGraphRefiner().refine(learned({})), {"a": ["b"], "b": ["a"]}, retries={("b", "a")}
+    )
+    assert [edge for edge in graph.edges if edge[2].get("retry")] == [
+        ("task:b", "task:a", {"type": "has_part", "retry": True})
+    ]
+
+
+def test_retries_lead_back_to_the_step_with_the_way_between_and_how_many_were_mended():
+    ev = learned(
+        many(6, "grasp:drop~ recovery_maneuver approach+ grasp+") | many(4, "grasp:drop~ recovery_maneuver grasp-", "f")
+    )
+    graph = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev))
+    found = {kind["path"]: kind for _, _, kind in graph.edges if kind["type"] == "retry"}
+    assert set(found) == {"recovery_maneuver → approach", "recovery_maneuver"}
+    assert (found["recovery_maneuver → approach"]["support"], found["recovery_maneuver → approach"]["mended"]) == (6, 6)
+    assert (found["recovery_maneuver"]["support"], found["recovery_maneuver"]["mended"]) == (4, 0)
+    assert all(kind["retry"] for kind in found.values())
+    assert all(kind["trials"] == 14 for kind in found.values())
+
+
+def test_transitions_to_another_attempt_and_to_a_correction_are_marked():
+    ev = learned(many(5, "grasp:drop~ grasp:drop~ recovery_maneuver grasp+ pull+"))
+    graph = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev))
+    marks = {
+        (a.rpartition("/")[2], b.rpartition("/")[2]): (kind.get("retry", False), kind.get("recovery", False))
+        for a, b, kind in graph.edges
+        if kind["type"] == "then"
+    }
+    assert marks["grasp(fail)", "grasp(fail)"] == (True, False)
+    assert marks["grasp(fail)", "recovery_maneuver"] == marks["recovery_maneuver", "grasp"] == (False, True)
+    assert marks["grasp", "pull"] == (False, False)
+
+
+def test_the_way_is_that_of_most_episodes_in_which_nothing_failed():
+    corpus = many(9, "approach+ idle grasp+ pull+") | many(4, "approach+ pull+", "b") | many(40, "approach+ pull-", "c")
+    ev = learned(corpus)
+    node = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev)).nodes["task:drawer_open"]
+    assert (node["way"], node["way_support"], node["way_trials"]) == (["approach", "grasp", "pull"], 9, 13)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.05, 100), min_size=1, max_size=60))
+def test_quantiles_of_durations_are_right_to_half_an_octave(seconds):
+    histogram = np.bincount(_bins(np.rint(np.array(seconds) * 1e6).astype(np.int64)), minlength=BINS)
+    for q in (0.1, 0.5, 0.9):
+        told = quantile_s(histogram, q)
+        exact = np.quantile(seconds, q, method="inverted_cdf")
+        assert exact / 2**0.51 <= told <= exact * 2**0.51
+
+
+def test_refusals_are_for_corrections_that_surely_do_not_help():
+    some = learned(many(3, "grasp:drop~ recovery_maneuver grasp+") | many(30, "grasp-", "f"))
+    assert not of_kind(TaskGraphRefiner().refine(some), "recovery_edge")
+    many_more = learned(many(3, "grasp:drop~ recovery_maneuver grasp+") | many(300, "grasp-", "f"))
+    (edge,) = of_kind(TaskGraphRefiner().refine(many_more), "recovery_edge")
+    assert edge["status"] == "refused"
+
+
+def test_families_whose_names_look_like_paths_do_not_mix():
+    ev = merge(
+        [
+            learned(many(3, "grasp+"), "a/b"),
+            learned(many(4, "b/grasp+", "f"), "a"),
+            learned(many(5, "b+", "g"), "a%2Fb"),
+        ]
+    )
+    graph = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev))
+    owners: dict[str, set[str]] = {}
+    for a, b, kind in graph.edges:
+        if kind["type"] == "has_step":
+            owners.setdefault(b, set()).add(a)
+    assert all(len(each) == 1 for each in owners.values())
+    assert len(owners) == 9
+
+
+def test_a_thing_that_was_only_reached_for_in_vain_is_no_part():
+    table = segments(many(10, "approach+ grasp+ lift+ place+ grasp:missed_grasp-"))
+    table = replace(table, object=Text((table.segment_id == 4).astype(np.int32), ("box_a", "cup_a")))
+    ev = task_evidence(table, dict.fromkeys(table.episode_id, "tidy"))
+    graph = TaskGraphRefiner().graph(ev, TaskGraphRefiner().refine(ev))
+    assert not [edge for edge in graph.edges if edge[2]["type"] == "has_part"]
