@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -76,12 +76,14 @@ def evidence(
         segments: of the same episodes, which know the frames.
         goals: what the episodes were asked for: they name what things are put on, into, or wiped.
     """
-    from sima2.knowledge.roles import carried_along, looked_at, received
+    from sima2.knowledge.roles import carried_along, let_go_wrongly, looked_at, opened, received
 
     primitives = primitives.take(~primitives.ambiguous)
     spans = _spans(primitives, segments)
     if goals is not None:
         primitives = looked_at(primitives, goals)
+    placed_badly = let_go_wrongly(primitives)
+    primitives = _as_places(primitives, placed_badly)
     step = np.flatnonzero(primitives.action.isin(*STEPS))
     parts = [
         _ended(primitives, spans, step),
@@ -91,7 +93,7 @@ def evidence(
     for rows, thing, action in carried_along(primitives):
         parts.append(_ended(primitives, spans, rows, thing, action))
     if goals is not None and len(goals):
-        for rows, thing, action in received(primitives, goals):
+        for rows, thing, action in (*received(primitives, goals), *opened(primitives, goals)):
             parts.append(_ended(primitives, spans, rows, thing, action))
         named = [Text.concat([goals.object, goals.target]), Text.concat([goals.episode_id, goals.episode_id])]
         some = ~named[0].isin("")
@@ -158,6 +160,16 @@ def _ended(
         action=Text.full(len(rows), action) if action else chosen.action,
         reason=_masked(chosen.failure_reason, failed),
     )
+
+
+def _as_places(primitives: PrimitiveTable, rows: NDArray[np.int64]) -> PrimitiveTable:
+    """The same primitives, some of them called ``place``."""
+    if not len(rows):
+        return primitives
+    names = [*primitives.action.names, "place"]
+    codes = primitives.action.codes.copy()
+    codes[rows] = len(names) - 1
+    return replace(primitives, action=Text(codes, names))
 
 
 def _present(primitives: PrimitiveTable, spans: NDArray[np.int64]) -> Evidence:

@@ -73,6 +73,28 @@ def carried_along(primitives: PrimitiveTable) -> Iterator[Role]:
         yield pulls[along], primitives.object[held[along]], "pull"
 
 
+def opened(primitives: PrimitiveTable, goals: GoalTable) -> Iterator[Role]:
+    """A pull that fails moves nothing, so its segment can only name what was held; it was at what the goal wants open."""
+    wanted = goals.take(goals.relation.isin("opened") & ~goals.object.isin(""))
+    if not len(wanted) or not len(primitives):
+        return
+    goal = primitives.episode_id.recode(wanted.episode_id.tolist())
+    place = np.maximum(goal, 0)
+    lost = primitives.action.isin("pull") & primitives.outcome.isin("failure", "retry") & (goal >= 0)
+    lost &= _held_before(primitives) >= 0
+    rows = np.flatnonzero(lost & (primitives.object.recode(wanted.object.names) != wanted.object.codes[place]))
+    if len(rows):
+        yield rows, wanted.object[place[rows]], "pull"
+
+
+def let_go_wrongly(primitives: PrimitiveTable) -> NDArray[np.int64]:
+    """Releases after which the object stands badly though no descent was told: they are failed places, as rows."""
+    wrong = primitives.action.isin("release") & primitives.outcome.isin("failure", "retry")
+    wrong &= primitives.failure_reason.isin("misplaced", "unstable")
+    before = np.append([False], primitives.action.isin("place")[:-1]) if len(primitives) else wrong
+    return np.flatnonzero(wrong & ~before)
+
+
 def _held_before(primitives: PrimitiveTable) -> NDArray[np.int64]:
     """Row of the grasp whose object the hand still holds before each primitive, -1 where none, shape (n,)."""
     n = len(primitives)

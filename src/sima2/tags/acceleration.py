@@ -69,7 +69,7 @@ class _Window:
         return cls(middle - reach[inside], middle, middle + reach[inside], batch.time)
 
     def square(self, position: NDArray[np.float32], across: np.ufunc) -> NDArray[np.float64]:
-        """Square of the second difference over time squared, its columns joined by ``across``, NaN at ends, shape (T,)."""
+        """Square of the second difference over time squared, columns joined by ``across``, NaN at ends, shape (T,)."""
         total: NDArray[np.float64] | None = None
         for column in position.T:
             x = column.astype(np.float64)

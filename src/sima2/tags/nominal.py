@@ -186,7 +186,7 @@ def _own(values: Array, tree: Tree, statistic: Callable[[Array], float]) -> Arra
 
 
 def _weights(z: Array) -> Array:
-    """Weights of the best linear test for a rise of all columns together: the inverse covariance times ones, shape (k,).
+    """Weights of the best linear test for a rise of all columns together, inverse covariance times ones, shape (k,).
 
     Columns that are unknown weigh nothing; the statistic has unit variance under the shrunk covariance.
     """
@@ -247,7 +247,7 @@ def _cosine_distance(embedding: NDArray[np.float32], centroid: Array, group: NDA
 
 
 def _centroids(embedding: NDArray[np.float32], tree: Tree) -> Array:
-    """Mean direction of each reference, drawn towards the coarser one above it; NaN where none is known, shape (g, d)."""
+    """Mean direction of each reference, drawn towards the coarser one above it; NaN where unknown, shape (g, d)."""
     unit = _unit_rows(embedding)
     out = np.full((len(tree), embedding.shape[1]), np.nan)
     for g, (mine, above) in enumerate(tree):

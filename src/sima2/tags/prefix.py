@@ -47,7 +47,7 @@ FEATURES: Final = (
 )
 """Prefix features, SI units: time to the landmark, and that of it in which the hand moves; the hand's path; its speed
 in it and in its last moment; root mean square jerk; share of time below a tenth of the top speed; path over straight
-line; joints; the nearest object's distance, offset across the direction of approach, horizontal offset from where it was
+line; joints; nearest object's distance, offset across the direction of approach, horizontal offset from where it was
 seen to stand, own movement, place in the robot's frame and median pose confidence; clearance of the hand to the next
 nearest; where the goal names a target its distance from the object, its confidence, and the free room of bystanders
 about it and about the straight way there (about the object itself where there is no target); gripper, forces and rise

@@ -21,10 +21,12 @@ LEAST_OF_A_CLASS: Final = 20
 """Below so many failures (or so many episodes without) in the other folds no risk is assessed."""
 _LEAST_OF_A_FAMILY: Final = 60
 """A family with fewer episodes keeps the pooled slopes."""
-_PENALTIES: Final = (3.0, 30.0, 300.0)
-"""Precisions of the prior on standardised slopes, of which held-out episodes choose."""
+_PENALTIES: Final = (3.0, 30.0, 300.0, 3000.0, 30000.0)
+"""Precisions of the prior on standardised slopes, of which held-out episodes choose; at the last one little but the
+base rate is left, which is right where nothing can be foretold."""
 _GROUP_PENALTY: Final = 1.0
-"""Precision of the prior on a family's or an object class's intercept: a logit of 1 either way is common."""
+"""Precision of the prior on a family's or an object class's intercept: a logit of 1 either way is common. Where slopes
+are held a hundred times tighter than that, so are these."""
 _CLIP: Final = 3.0
 """Standard deviations at which a feature stops counting more: one wild reading shall not decide alone."""
 _VIEWS: Final = 16
@@ -228,7 +230,8 @@ def _slopes(model: RiskModel) -> NDArray[np.int64]:
 
 
 def _penalty(slopes: NDArray[np.int64], strength: float) -> Array:
-    return np.concatenate([[0.0], np.full(slopes[0], strength), np.full(slopes[1], _GROUP_PENALTY)])
+    of_groups = max(_GROUP_PENALTY, strength / 100.0)
+    return np.concatenate([[0.0], np.full(slopes[0], strength), np.full(slopes[1], of_groups)])
 
 
 def _raw(risk: RiskObservations, novelty: Array) -> Array:
