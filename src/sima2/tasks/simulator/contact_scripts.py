@@ -191,7 +191,7 @@ class Wipe:
     def attempt(self, fault: str, *, miss: bool = False) -> str:
         """Fetch the tool, wipe, put it back; ``lost`` or ``held`` where that failed."""
         skills = self.skills
-        if not skills.pick("item", miss=miss):
+        if not skills.pick("item", miss=miss, slips=fault == "slip"):
             return "lost"
         skills.control.recovering = False
         if skills.lift("item", float(skills.rng.uniform(0.14, 0.18))):
