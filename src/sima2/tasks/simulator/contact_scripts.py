@@ -156,6 +156,9 @@ class Drawer:
         skills.back_off((_BACK if state == "clear" else _BACK * 0.3) + _UP, let_go=True)
         if state == "clear":
             return "clear" if self._strike() else state
+        if self.made.plan["inject"] == "locked_joint":
+            # it fails by the lock, not by the hand
+            return self.attempt("")
         skills.pick("handle", miss=True)
         return "lost"
 

@@ -161,7 +161,7 @@ def _event_frame(pieces: Sequence[Piece], recording: Recording) -> int:
 
 
 def _failures(pieces: Sequence[Piece], recording: Recording) -> Iterator[tuple[Piece, int]]:
-    """Pieces that failed by themselves, and when: an anomaly from its start, a grip from its fault, others at the end."""
+    """Pieces that failed by themselves, and when: an anomaly at its start, a grip at its fault, others at the end."""
     for k, piece in enumerate(pieces):
         interrupted = k + 1 < len(pieces) and pieces[k + 1].label in ANOMALIES
         if piece.reason and not interrupted:
