@@ -98,10 +98,12 @@ def world() -> tuple[Any, Any, References]:
 
 
 @cache
-def ranked() -> np.ndarray:
-    """Episodes by risk, the riskiest first."""
+def at_the_border() -> tuple[np.ndarray, np.ndarray]:
+    """Episodes whose risk is above 0.8, the lowest first, and those below, the highest first."""
     tags = tagged([([("approach", "+")], 1.0, 0.9, False, False)] * 400, np.arange(400))[0]
-    return np.argsort(-tags.take(tags.tag.isin("RiskTag")).level, kind="stable")
+    risk = tags.take(tags.tag.isin("RiskTag")).level
+    order = np.argsort(risk, kind="stable")
+    return order[risk[order] > 0.8], order[risk[order] <= 0.8][::-1]
 
 
 def tagged(episodes: Sequence[tuple[Any, ...]], places: np.ndarray) -> tuple[TagTable, SegmentTable, list[str]]:
@@ -138,11 +140,11 @@ def strongest(tags: TagTable, name: str) -> dict[str, float]:
 def test_luck_and_its_verification_are_high_risk_with_success_and_no_recovery_and_nothing_else(
     risky: list[Any], others: list[Any]
 ) -> None:
-    order = ranked()
-    places = np.concatenate([order[: len(risky)], order[len(order) - len(others) :]]).astype(np.int64)
+    above, below = at_the_border()
+    places = np.concatenate([above[: len(risky)], below[: len(others)]])
     tags, segments, names = tagged([*risky, *others], places)
     risk, recovery, luck = (strongest(tags, name) for name in ("RiskTag", "RecoveryTag", "LuckySuccessTag"))
-    assert all(risk[name] > 0.8 for name in names[: len(risky)])
+    assert all(0.8 < risk[name] < 0.9 for name in names[: len(risky)])
     success = dict(zip(names, (each[1] for each in [*risky, *others]), strict=True))
     expected = {name for name in names if risk[name] > 0.8 and success[name] == 1 and not recovery[name] > 0.5}
     assert {name for name in names if luck[name] > 0} == expected
