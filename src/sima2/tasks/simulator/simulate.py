@@ -131,7 +131,8 @@ def _played(
 ) -> tuple[np.random.Generator, Recording, World, list[Piece]]:
     """The episode as it went; where its event is forced to a frame, the hand rests first, for as long as it takes.
 
-    How long that is, physics tells: the episode is played without the rest, nor any pause that nothing called for.
+    How long that is, physics tells: the episode is played without the rest first. No pause or detour that nothing
+    called for comes before a forced event. Where physics lets none happen, the episode is left as it went.
     """
     forced = row["inject_frame"] if row["failure_mode"] else -1
     if forced >= 0:
@@ -143,15 +144,15 @@ def _played(
         made.delay = delay
         recording, world = play(made, rng, settings)
         pieces = annotate(recording, world)
-        late = forced - _event_frame(pieces, recording)
-        if forced < 0 or late == forced + 1 or not late:
+        event = _event_frame(pieces, recording)
+        if forced < 0 or event in (-1, forced):
             break
-        delay += late
-        if delay < 0:
+        if not delay and event > forced:
             raise UsageError(
                 f"the event of {row['episode_id']} cannot strike at frame {forced}: at {made.rate_hz:g} Hz the hand "
-                f"is not there before frame {forced - delay}"
+                f"is not there before frame {event}"
             )
+        delay = max(0, delay + forced - event)
     return rng, recording, world, pieces
 
 
