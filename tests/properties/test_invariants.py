@@ -332,15 +332,16 @@ def counted(n: int, seed: int) -> list[TrustCounts]:
     return [count({k: v[s] for k, v in tags.items()}, harm[s], strata[s], COST_FIELDS["damage"]) for s in shards]
 
 
-def levels(parts: Sequence[TrustCounts]) -> dict[str, float]:
+def levels(parts: Sequence[TrustCounts]) -> dict[str, tuple[float, float]]:
+    """Trust of each tag, and the p-value it passed the gate with, which is drawn where few episodes have the tag."""
     matrix = EconCorrelator().correlate(reduce(merge, parts, TrustCounts()), specs=SPECS)
-    return {tag: row.trust_level for tag, row in matrix.items()}
+    return {tag: (row.trust_level, row.p_value) for tag, row in matrix.items()}
 
 
 class SteadyTrust(RuleBasedStateMachine):
     """Calibrating anew is no new evidence: only new counts may change what is trusted."""
 
-    @initialize(n=st.integers(80, 600), seed=st.integers(0, 50))
+    @initialize(n=st.integers(40, 600), seed=st.integers(0, 50))
     def first_calibration(self, n: int, seed: int) -> None:
         self.parts = counted(n, seed)
         self.trust = levels(self.parts)
@@ -380,8 +381,8 @@ TestSteadyTrust.settings = settings(max_examples=15, stateful_step_count=8, dead
 
 def test_the_tags_whose_trust_must_not_fall_have_some() -> None:
     trust = levels(counted(600, 0))
-    assert trust["good"] > 0.5
-    assert trust["noise"] == 0.0
+    assert trust["good"][0] > 0.5
+    assert trust["noise"][0] == 0.0
 
 
 # ---- 5: conservation of sampling weights
