@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.vocabulary import ANOMALIES, FREE_MOTION, LABELS
+from sima2.tasks.simulator.controller import IDLE_S
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import COLUMNS, Recording
 
@@ -25,8 +26,6 @@ Masks = NDArray[np.bool_]
 
 SHORTEST_S: Final = 0.1
 """s, the shortest segment. Source: the annotation convention."""
-IDLE_S: Final = 0.5
-"""s without motion that are idle. Source: the annotation convention."""
 _STILL: Final = 0.01
 """m/s of hand and fingers below which nothing moves."""
 _NOWHERE_M: Final = 0.01

@@ -53,7 +53,7 @@ class Carry:
         way; ``blocked``: no way down.
         """
         skills = self.skills
-        if not skills.pick("item", miss=miss):
+        if not skills.pick("item", miss=miss, slips=fault == "slip"):
             return "lost"
         skills.control.recovering = False
         low = fault in _BUMPS

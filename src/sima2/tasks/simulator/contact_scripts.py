@@ -156,6 +156,9 @@ class Drawer:
         skills.back_off((_BACK if state == "clear" else _BACK * 0.3) + _UP, let_go=True)
         if state == "clear":
             return "clear" if self._strike() else state
+        if self.made.plan["inject"] == "locked_joint":
+            # it fails by the lock, not by the hand
+            return self.attempt("")
         skills.pick("handle", miss=True)
         return "lost"
 
@@ -191,7 +194,7 @@ class Wipe:
     def attempt(self, fault: str, *, miss: bool = False) -> str:
         """Fetch the tool, wipe, put it back; ``lost`` or ``held`` where that failed."""
         skills = self.skills
-        if not skills.pick("item", miss=miss):
+        if not skills.pick("item", miss=miss, slips=fault == "slip"):
             return "lost"
         skills.control.recovering = False
         if skills.lift("item", float(skills.rng.uniform(0.14, 0.18))):

@@ -21,6 +21,8 @@ _DAMPING: Final = 0.02
 _POSTURE: Final = 0.05
 _LEASH: Final = 0.03
 """m by which the target may lead the hand: more would wind up against what does not give."""
+IDLE_S: Final = 0.5
+"""s without motion that are idle. Source: the annotation convention."""
 _FAR_M: Final = 0.1
 """m of a way on which another pace shows."""
 _SQUEEZE: Final = 0.03
@@ -60,6 +62,8 @@ class Controller:
         """Whether an unusual move is under way."""
         self.unusual: tuple[int, float] | None = None
         """Which move of the hand, free where it is fast, takes how many times its time."""
+        self.delay = world.scenario.delay
+        """Frames to rest before the first stage."""
         self._moves = 0
         self._last = int(longest_s * self.rate)
         self._mirror: Any = mj.MjData(world.model)
@@ -70,9 +74,16 @@ class Controller:
         self._width = self.width
 
     def begin(self, label: str, body: str = "") -> Stage:
-        """A new stage from the next frame on."""
-        stage = Stage(label, body, self.recovering)
+        """A new stage from the next frame on; before the first one the hand rests as long as the scenario says."""
+        stage, rest = Stage(label, body, self.recovering), self.delay
+        self.delay = 0
+        if rest >= IDLE_S * self.rate:
+            self.recording.stages.append(Stage("idle", "", recovery=False))
+            self.wait(rest / self.rate)
+            rest = 0
         self.recording.stages.append(stage)
+        if rest:
+            self.wait(rest / self.rate)
         return stage
 
     def tick(self) -> None:

@@ -64,7 +64,7 @@ class Exchange:
     def _take(self, fault: str, *, miss: bool = False) -> str:
         """Fetch the new tool and show it."""
         skills, control = self.skills, self.skills.control
-        if not skills.pick("item", miss=miss):
+        if not skills.pick("item", miss=miss, slips=fault == "slip"):
             return "lost"
         control.recovering = False
         if fault == "tool_slip":

@@ -49,6 +49,9 @@ class Recording:
     strange: list[bool] = field(default_factory=list)
     """Whether the hand moves much faster or slower than any usual one."""
 
+    fault: int = -1
+    """Frame from which a grip was made to fail before it held, -1 never."""
+
     def let_go(self) -> None:
         """From the next frame on the fingers are opened on purpose."""
         self.stages[-1].opened = len(self.rows)

@@ -92,6 +92,13 @@ class Scenario:
     novelty: float = 0.0
     """Mahalanobis distance of the drawn parameters from their law."""
     locked: bool = False
+    delay: int = 0
+    """Frames the hand rests before it begins, so that a forced event falls on its frame."""
+
+    @property
+    def item(self) -> str:
+        """Name of the object acted on, or of what stands in for it."""
+        return self.plan["inject_object"] or self.geometry.name
 
     @property
     def alien(self) -> bool:
@@ -155,18 +162,18 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
     others = {"parcel": f"parcel_{'abc'[int(rng.integers(3))]}", "vase": OBSTACLE}
     order = _order(rng, family.name == "sort_objects")
     if family.skeleton == "drawer":
-        made.names = {"handle": made.geometry.name, "drawer": "drawer"} | others
+        made.names = {"handle": made.item, "drawer": "drawer"} | others
         made.place["cabinet"] = np.array([rng.uniform(0.62, 0.68), rng.uniform(-0.05, 0.05), 0.0])
         sides = [0, 4] if rng.random() < 0.5 else [4, 0]
         slots = dict(zip(("parcel", "vase"), sides, strict=True))
     else:
         bodies = ["item", "bin_a", "bin_b"] if family.name == "sort_objects" else ["item", "target"]
         held = ["old"] if family.skeleton == "exchange" else []
-        made.names = dict(zip(bodies + held, (made.geometry.name, *family.names), strict=False)) | others
+        made.names = dict(zip(bodies + held, (made.item, *family.names), strict=False)) | others
         made.place |= {body: HOME - [0.0, 0.0, OLD_HALF] for body in held}
         if family.skeleton == "inspect":
             bodies = ["item"]
-            made.names = {"item": made.geometry.name, "screen": family.names[0]} | others
+            made.names = {"item": made.item, "screen": family.names[0]} | others
         slots = dict(zip((*bodies, "parcel", "vase"), order, strict=False))
     while True:
         made.place |= {body: _spot(slot, rng) for body, slot in slots.items()}

@@ -71,7 +71,7 @@ def play(made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) 
 def _follow(task: Task, skills: Skills) -> None:
     plan = skills.made.plan
     template, mode, strategy = plan["template"], plan["failure_mode"], plan["recovery_strategy"]
-    if skills.rng.random() < 0.3:
+    if skills.rng.random() < 0.3 and plan["inject_frame"] < 0:
         skills.rest()
     free = skills.made.family.skeleton != "exchange"
     if free and (template == "mixed" or skills.rng.random() < skills.settings.errand):

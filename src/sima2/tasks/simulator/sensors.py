@@ -78,6 +78,8 @@ def _vision(gap: Reals, made: Scenario, rng: np.random.Generator, settings: Simu
     """Embedding of shapes, light and pose, by the function of the synthetic world, shape (t, ``looks.WIDTH``)."""
     shapes = [(made.geometry.name, next(iter(made.family.names), ""))]
     light, strangeness = np.array([rng.standard_normal()]), np.array([rng.random()])
+    if made.plan["inject_object"]:
+        strangeness = 0.5 + 0.5 * strangeness
     z = rng.standard_normal((1, looks.WIDTH))
     base = looks.base_of(shapes, light, np.array([made.alien]), strangeness, z)
     noise = settings.noise.scale * settings.noise.embedding * rng.standard_normal((len(gap), looks.WIDTH))

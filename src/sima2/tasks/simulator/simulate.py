@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -37,6 +37,9 @@ Reals = NDArray[np.float64]
 SIMULATOR_VERSION: Final = "2"
 """Changes whenever the same plan would give other bytes on the same release of MuJoCo."""
 DEFAULT_SIMULATOR: Final = SimulatorSettings()
+_AIMS: Final = 2
+"""Times that an episode is played anew until its forced event falls on its frame: the rest before it changes the arm's
+posture, and with it the rest of the way, by a frame or two."""
 _EVENT_KINDS: Final = ("failure", "impact", "recovery_start", "recovery_end")
 
 
@@ -73,13 +76,13 @@ def simulate(plan: EpisodePlan, settings: SimulatorSettings = DEFAULT_SIMULATOR)
     Raises:
         MissingExtraError: if MuJoCo is not installed.
         UnknownNameError: for a family that is not simulated.
-        UsageError: for a plan with garbage or forced faults.
+        UsageError: for a plan with garbage, or where a forced event cannot be had as early as asked.
     """
     engine()
     for family in dict.fromkeys(plan.family):
         check_simulated(family)
-    if not plan.garbage.isin("").all() or not plan.inject.isin("").all():
-        raise UsageError("the simulator makes neither garbage nor forced faults: use the hardening mix")
+    if not plan.garbage.isin("").all():
+        raise UsageError("the simulator makes no garbage: use the hardening mix")
     episodes = [_episode(row, settings) for row in plan.rows()]
     batch = RolloutBatch.from_rollouts([each.rollout for each in episodes])
     batch = replace(batch, episodes=replace(batch.episodes, episode_index=plan.episode_index))
@@ -87,10 +90,8 @@ def simulate(plan: EpisodePlan, settings: SimulatorSettings = DEFAULT_SIMULATOR)
 
 
 def _episode(row: Mapping[str, Any], settings: SimulatorSettings) -> _Episode:
-    rng = episode_generator(row["seed"], row["family"], row["family_index"])
-    made = draw_scenario(row, rng, settings)
-    recording, world = play(made, rng, settings)
-    pieces = annotate(recording, world)
+    rng, recording, world, pieces = _played(row, settings)
+    made = world.scenario
     recovery = np.array([recording.stages[k].recovery for k in recording.stage])
     channels = sensed(recording, world, rng, settings)
     key = f"{row['seed']}/{row['family']}/{row['family_index']}".encode()
@@ -125,6 +126,50 @@ def _episode(row: Mapping[str, Any], settings: SimulatorSettings) -> _Episode:
     )
 
 
+def _played(
+    row: Mapping[str, Any], settings: SimulatorSettings
+) -> tuple[np.random.Generator, Recording, World, list[Piece]]:
+    """The episode as it went; where its event is forced to a frame, the hand rests first, for as long as it takes.
+
+    How long that is, physics tells: the episode is played without the rest first. No pause or detour that nothing
+    called for comes before a forced event. Where physics lets none happen, the episode is left as it went.
+    """
+    forced = row["inject_frame"] if row["failure_mode"] else -1
+    if forced >= 0:
+        settings = replace(settings, pause=0.0, errand=0.0, outside_push=0.0)
+    delay = 0
+    for _ in range(1 + _AIMS * (forced >= 0)):
+        rng = episode_generator(row["seed"], row["family"], row["family_index"])
+        made = draw_scenario(row, rng, settings)
+        made.delay = delay
+        recording, world = play(made, rng, settings)
+        pieces = annotate(recording, world)
+        event = _event_frame(pieces, recording)
+        if forced < 0 or event in (-1, forced):
+            break
+        if not delay and event > forced:
+            raise UsageError(
+                f"the event of {row['episode_id']} cannot strike at frame {forced}: at {made.rate_hz:g} Hz the hand "
+                f"is not there before frame {event}"
+            )
+        delay = max(0, delay + forced - event)
+    return rng, recording, world, pieces
+
+
+def _event_frame(pieces: Sequence[Piece], recording: Recording) -> int:
+    """Frame of the first failure, -1 where nothing failed."""
+    return next((frame for _, frame in _failures(pieces, recording)), -1)
+
+
+def _failures(pieces: Sequence[Piece], recording: Recording) -> Iterator[tuple[Piece, int]]:
+    """Pieces that failed by themselves, and when: an anomaly at its start, a grip at its fault, others at the end."""
+    for k, piece in enumerate(pieces):
+        interrupted = k + 1 < len(pieces) and pieces[k + 1].label in ANOMALIES
+        if piece.reason and not interrupted:
+            faulty = piece.start <= recording.fault < piece.stop
+            yield piece, piece.start if piece.label in ANOMALIES else recording.fault if faulty else piece.stop - 1
+
+
 def _outcomes(pieces: Sequence[Piece]) -> list[str]:
     """Failed where there is a reason; a retry where another attempt at the same action and object follows."""
     result = []
@@ -149,12 +194,10 @@ def _events(
     names, dt = _names(world.scenario), world.period
     contact = np.sqrt(np.square(np.stack(recording.rows)[:, COLUMNS["contact"]]).sum(axis=1))
     loads = np.array(recording.loads)
-    events = []
-    for k, piece in enumerate(pieces):
-        interrupted = k + 1 < len(pieces) and pieces[k + 1].label in ANOMALIES
-        if piece.reason and not interrupted:
-            at = piece.start if piece.label in ANOMALIES else piece.stop - 1
-            events.append(("failure", piece.reason, names.get(piece.body, ""), at, 0.0))
+    events = [
+        ("failure", piece.reason, names.get(piece.body, ""), at, 0.0) for piece, at in _failures(pieces, recording)
+    ]
+    for piece in pieces:
         if piece.label == "collision":
             impulse = float(contact[piece.start : piece.stop].sum() * dt)
             events.append(("impact", "collision", names.get(piece.body, ""), piece.start, impulse))

@@ -174,8 +174,8 @@ class Skills:
         turn = self.world.data.geom(body).xmat.reshape(3, 3)
         return size, turn, int(np.argmax(np.abs(turn[2])))
 
-    def grasp(self, body: str, force: float | None = None) -> bool:
-        """Close the fingers; whether something is between them."""
+    def grasp(self, body: str, force: float | None = None, *, slips: bool = False) -> bool:
+        """Close the fingers; whether something is between them, and stays there unless it is to slip out."""
         control, world = self.control, self.world
         stage = control.begin("grasp", body)
         control.force = self.grip if force is None else force
@@ -190,9 +190,19 @@ class Skills:
         if world.grip < _FEEL or not world.holding("drawer" if body == "handle" else body):
             stage.reason = "missed_grasp"
             return False
-        return True
+        if slips:
+            self._gape(stage)
+        return not slips
 
-    def pick(self, body: str, *, miss: bool = False, force: float | None = None) -> bool:
+    def _gape(self, stage: Stage) -> None:
+        """The fingers give way as soon as they hold, until the robot notices."""
+        control = self.control
+        control.recording.fault = len(control.recording.rows)
+        stage.reason = "gripper_slip"
+        control.width = self._clear(stage.body)
+        control.wait(self.draw(self.settings.faults.open_s), until=self.lost)
+
+    def pick(self, body: str, *, miss: bool = False, force: float | None = None, slips: bool = False) -> bool:
         """Approach and grasp, beside the body if it is to be missed; whether it is held."""
         self.world.held = "drawer" if body == "handle" else body
         bias = None
@@ -201,7 +211,7 @@ class Skills:
             side = 0.5 * (self.control.open_m + width) + float(self.rng.uniform(0.022, 0.035))
             bias = side * np.array([-math.sin(yaw), math.cos(yaw), 0.0]) * (1.0 if self.rng.random() < 0.5 else -1.0)
         self.approach(body, bias=bias)
-        return self.grasp(body, force)
+        return self.grasp(body, force, slips=slips)
 
     def lift(self, body: str, height: float) -> str:
         """Straight up with the load."""
@@ -247,7 +257,11 @@ class Skills:
     def _let_go(self, body: str) -> None:
         """Open the fingers as far as the load needs to be clear of them."""
         self.control.recording.let_go()
-        self.control.finger(min(self.control.open_m, self.graspable(body)[2] + _CLEAR_M))
+        self.control.finger(self._clear(body))
+
+    def _clear(self, body: str) -> float:
+        """m between fingers that are clear of a body."""
+        return min(self.control.open_m, self.graspable(body)[2] + _CLEAR_M)
 
     def leave(self, height: float = 0.12) -> None:
         """Straight up and away."""
