@@ -1,0 +1,232 @@
+"""Channels that freeze, lose samples or run into their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.defects.findings import Finding, graded
+from sima2.defects.settings import DefectSettings
+from sima2.defects.tracks import GRIPPER, Bools, Column, Ints, Tracks, runs
+from sima2.records.rollout import Floats, RolloutBatch
+
+CHECKED = (
+    "joint_position",
+    "joint_velocity",
+    "joint_torque",
+    "ee_position",
+    "gripper_width",
+    "gripper_opening",
+    "grip_force",
+    "contact_force",
+)
+FORCES = ("grip_force", "contact_force")
+ALTERNATES = 0.6
+"""Share of second differences that change sign: 0.77 of white noise, far below a half of a smooth motion."""
+FINE = 0.3
+"""Smallest difference over the noise: a continuous value has far smaller ones, a coarse encoder none."""
+RARE = 0.01
+"""Chance repetitions of a continuous value."""
+ABRUPT = 0.3
+"""Share of the ordinary fast step (95th percentile) with which a motion does not come to rest by itself."""
+
+
+class Stretch(NamedTuple):
+    """Frames of the batch in which a column keeps one value."""
+
+    column: Column
+    episode: int
+    start: int
+    stop: int
+
+
+def sensor_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSettings) -> list[Finding]:
+    """Freezes, missing samples and clipping of every channel of every manipulator."""
+    frozen: list[Stretch] = []
+    missing: list[Stretch] = []
+    clipped: list[Finding] = []
+    first = tracks.first
+    moving = _anything_moves(tracks)
+    least = np.maximum(tracks.frames(settings.frozen_s), settings.frozen_frames)
+    for column, values in _columns(batch):
+        missing += _missing(column, values, tracks, first)
+        start, stop, episode = _constant(values, first, tracks.offset, settings.clip_frames)
+        for k in np.flatnonzero(stop - start >= least[episode]).tolist():
+            each = Stretch(column, int(episode[k]), int(start[k]), int(stop[k]))
+            if _froze(each, values, tracks, moving):
+                frozen.append(each)
+        clipped += _clipped(column, values, tracks, start, stop, episode, settings)
+    return [*_told(frozen, tracks, "frozen_channel"), *_told(missing, tracks, "missing_samples"), *clipped]
+
+
+def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Floats]]:
+    for arm, channels in batch.manipulators.items():
+        for name in CHECKED:
+            value = getattr(channels, name)
+            if value is None:
+                continue
+            kind = GRIPPER if name.startswith("gripper") else name
+            if value.ndim == 1:
+                yield Column(arm, name, 0, kind), value
+            else:
+                for place in range(value.shape[1]):
+                    yield Column(arm, name, place, kind), np.ascontiguousarray(value[:, place])
+
+
+def _anything_moves(tracks: Tracks) -> Bools:
+    return tracks.moving(list(range(len(tracks.columns))))
+
+
+def _missing(column: Column, values: Floats, tracks: Tracks, first: Bools) -> list[Stretch]:
+    """Stretches of NaN, but for columns of which an episode has no sample at all."""
+    lost = np.isnan(values)
+    if not lost.any():
+        return []
+    some = np.flatnonzero(tracks.length)
+    count = np.zeros(len(tracks.length), np.int64)
+    count[some] = np.add.reduceat(lost.astype(np.int64), tracks.offset[:-1][some])
+    start, stop = runs(lost, first)
+    episode = np.searchsorted(tracks.offset, start, side="right") - 1
+    partly = count[episode] < tracks.length[episode]
+    return [
+        Stretch(column, int(i), int(a), int(b))
+        for i, a, b in zip(episode[partly], start[partly], stop[partly], strict=True)
+    ]
+
+
+def _constant(values: Floats, first: Bools, offset: Ints, least: int) -> tuple[Ints, Ints, Ints]:
+    """Stretches of at least so many frames of one and the same value: start, stop, episode."""
+    same = np.zeros(len(values), np.bool_)
+    same[1:] = values[1:] == values[:-1]
+    same &= ~first
+    if not same.any():
+        none = np.zeros(0, np.int64)
+        return none, none, none
+    start, stop = runs(same, first)
+    start = start - 1
+    kept = stop - start >= least
+    start, stop = start[kept], stop[kept]
+    return start, stop, np.searchsorted(offset, start, side="right") - 1
+
+
+def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool:
+    """Whether noise fell silent, or a motion stopped dead and went on elsewhere while the robot moved."""
+    a, b = int(tracks.offset[each.episode]), int(tracks.offset[each.episode + 1])
+    own, start, stop = values[a:b], each.start - a, each.stop - a
+    value, low, high = own[start], np.nanmin(own), np.nanmax(own)
+    if high == low:
+        return False  # constant all along: other episodes must tell
+    if each.column.kind in FORCES and value in (0.0, low, high):
+        return False  # nothing is touched, or the sensor is at its limit
+    if each.column.kind == GRIPPER and min(value - low, high - value) <= 0.05 * (high - low):
+        return False  # fingers at their stop
+    rest = np.concatenate([own[:start], np.full(1, np.nan, np.float32), own[stop:]])
+    if _noisy(rest):
+        return True
+    if each.column.kind == GRIPPER or start == 0 or stop == len(own):
+        return False
+    step = np.abs(np.diff(own))
+    fast = np.nanquantile(step, 0.95)
+    entry, leave = step[start - 1], step[stop - 1]
+    moved = float(moving[each.start : each.stop].mean())
+    return bool(fast > 0 and moved > 0.5 and entry >= ABRUPT * fast and leave >= fast and leave > entry)
+
+
+def _noisy(values: Floats) -> bool:
+    """Whether a column carries continuous noise, so that it never repeats a value for long."""
+    step = np.diff(values)
+    step = step[~np.isnan(step)]
+    if len(step) < 32:
+        return False
+    moved = np.abs(step[step != 0])
+    if len(moved) < (1 - RARE) * len(step):
+        return False
+    bend = np.diff(values, 2)
+    turns = bend[1:] * bend[:-1]
+    turns = turns[~np.isnan(turns)]
+    noise = float(np.nanmedian(np.abs(bend))) / 1.65
+    return bool((turns < 0).mean() >= ALTERNATES and moved.min() < FINE * noise)
+
+
+def _clipped(
+    column: Column,
+    values: Floats,
+    tracks: Tracks,
+    start: Ints,
+    stop: Ints,
+    episode: Ints,
+    settings: DefectSettings,
+) -> list[Finding]:
+    """Plateaus on the extreme value of an episode, entered and left at speed; none of fingers, which have stops."""
+    if column.kind == GRIPPER or not len(start):
+        return []
+    found = []
+    for i in np.unique(episode).tolist():
+        a, b = int(tracks.offset[i]), int(tracks.offset[i + 1])
+        own = values[a:b]
+        low, high = np.nanmin(own), np.nanmax(own)
+        if high == low:
+            continue
+        sides = ("greatest", high), ("least", low)
+        mine = episode == i
+        level = values[start[mine]]
+        for side, limit in sides[: 1 if column.kind in FORCES else 2]:
+            spans = [(s - a, e - a) for s, e in zip(start[mine][level == limit], stop[mine][level == limit], strict=True)]
+            if spans:
+                found += _on_limit(column, i, own, spans, side, settings)
+    return found
+
+
+def _on_limit(
+    column: Column, i: int, own: Floats, spans: list[tuple[int, int]], side: str, settings: DefectSettings
+) -> list[Finding]:
+    step = np.abs(np.diff(own))
+    moved = step[step > 0]
+    usual = float(np.nanquantile(step, 0.95))
+    hard = [
+        (s, e)
+        for s, e in spans
+        if s > 1 and e < len(own) - 1 and _entry(step, s, e) >= ABRUPT * usual and usual > 0
+    ]
+    frames = sum(e - s for s, e in hard)
+    if frames < settings.clip_share * len(own) or not len(moved):
+        return []
+    s, e = max(hard, key=lambda span: span[1] - span[0])
+    share = frames / len(own)
+    words = (
+        f"{column.name} stays on its {side} value for {frames} frames in {len(hard)} "
+        f"{'stretch' if len(hard) == 1 else 'stretches'}, entered and left at speed"
+    )
+    return [Finding(i, column.arm, "clipped_channel", graded(share, 0.1), int(s), int(e), float(frames), "frames", words)]
+
+
+def _entry(step: NDArray[np.float32], start: int, stop: int) -> float:
+    """The slower of coming and going; the first step onto a limit may be cut short by it, so the one before counts too."""
+    come, go = step[max(start - 2, 0) : start].min(), step[stop - 1 : stop + 1].min()
+    return float(min(max(come, step[start - 2]), max(go, step[min(stop, len(step) - 1)])))
+
+
+def _told(stretches: list[Stretch], tracks: Tracks, defect: str) -> list[Finding]:
+    """One finding for all columns of a channel that are concerned in the same frames."""
+    groups: dict[tuple[int, str, str, int, int], list[Column]] = {}
+    for each in stretches:
+        key = (each.episode, each.column.arm, each.column.channel, each.start, each.stop)
+        groups.setdefault(key, []).append(each.column)
+    found = []
+    for (i, arm, channel, start, stop), columns in groups.items():
+        a = int(tracks.offset[i])
+        share = (stop - start) / float(tracks.length[i])
+        lasts = float((stop - start) * tracks.period[i])
+        name = channel if columns[0].kind == GRIPPER or channel in FORCES else _names(channel, columns)
+        what = "keeps one value" if defect == "frozen_channel" else "has no sample"
+        words = f"{name} {what} for {stop - start} {'frame' if stop - start == 1 else 'frames'} ({lasts:.3g} s)"
+        severity = graded(share, 0.2) if defect == "frozen_channel" else graded(share, 0.1)
+        found.append(Finding(i, arm, defect, severity, start - a, stop - a, lasts, "s", words))
+    return found
+
+
+def _names(channel: str, columns: list[Column]) -> str:
+    return f"{channel}[{', '.join(str(each.place) for each in columns)}]"
