@@ -10,6 +10,8 @@ from sima2.defects.settings import DefectSettings
 from sima2.defects.tracks import Tracks
 
 Doubles = NDArray[np.float64]
+DECILES = 2.563
+"""Distance of the tenth from the ninetieth percentile of a normal distribution, in standard deviations."""
 LEAST_STEPS = 8
 """Steps of the clock below which nothing is said of it."""
 
@@ -44,27 +46,27 @@ def _suspects(tracks: Tracks, settings: DefectSettings) -> NDArray[np.intp]:
 
 def _gap_limit(took: Doubles, settings: DefectSettings) -> float:
     low, middle, high = np.quantile(took, [0.1, 0.5, 0.9])
-    return float(max(settings.gap_periods * middle, middle + settings.gap_spreads * (high - low) / 2.563))
+    return float(max(settings.gap_periods * middle, middle + settings.gap_spreads * (high - low) / DECILES))
 
 
-def _gaps(
-    tracks: Tracks, i: int, took: Doubles, gaps: NDArray[np.intp], settings: DefectSettings
-) -> list[Finding]:
+def _gaps(tracks: Tracks, i: int, took: Doubles, gaps: NDArray[np.intp], settings: DefectSettings) -> list[Finding]:
     period = float(tracks.period[i])
     leaps = [g for g in gaps.tolist() if took[g] >= settings.jump_periods * period and _stood(tracks, i, g)]
     lost = [g for g in gaps.tolist() if g not in leaps]
     found = []
     for g in leaps:
-        words = f"the clock leaps by {took[g]:.3g} s ({took[g] / period:.0f} periods); the robot moved no further than in one"
-        found.append(Finding(i, "", "clock_jump", graded(took[g], 5.0 * settings.jump_periods * period), g, g + 2,
-                             float(took[g]), "s", words))  # fmt: skip
+        leap = float(took[g])
+        words = f"the clock leaps by {leap:.3g} s ({leap / period:.0f} periods); the robot moved no further than in one"
+        severity = graded(leap, 5.0 * settings.jump_periods * period)
+        found.append(Finding(i, "", "clock_jump", severity, g, g + 2, leap, "s", words))
     if lost:
         frames = int(np.maximum(np.rint(took[lost] / period) - 1, 1).sum())
         worst = max(lost, key=lambda g: float(took[g]))
         share = frames / (frames + len(took) + 1)
         words = (
             f"{frames} frames missing in {len(lost)} {'gap' if len(lost) == 1 else 'gaps'} "
-            f"({100 * share:.2g} % of the episode), the longest of {took[worst]:.3g} s, {took[worst] / period:.3g} periods"
+            f"({100 * share:.2g} % of the episode), "
+            f"the longest of {took[worst]:.3g} s, {took[worst] / period:.3g} periods"
         )
         severity = max(graded(share, 0.1), graded(float(took[worst]), 1.0))
         found.append(Finding(i, "", "dropped_frames", severity, worst, worst + 2, float(frames), "frames", words))
@@ -95,6 +97,6 @@ def _unsteady(i: int, took: Doubles, frames: int, settings: DefectSettings) -> l
         return [Finding(i, "", "rate_change", graded(change, 0.5), 0, frames, change, "relative change", words)]
     spread = float((high - low) / middle)
     if spread > settings.jitter:
-        words = f"one frame in ten comes within {low:.3g} s, one in ten after {high:.3g} s; the median is {middle:.3g} s"
+        words = f"one frame in ten comes within {low:.3g} s, one after {high:.3g} s; the median is {middle:.3g} s"
         return [Finding(i, "", "irregular_clock", graded(spread, 1.5), 0, frames, spread, "of the period", words)]
     return []

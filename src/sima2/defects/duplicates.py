@@ -16,8 +16,8 @@ Doubles = NDArray[np.float64]
 Rows = NDArray[np.intp]
 DIMENSIONS = 8
 """Principal directions in which neighbours are looked for; distances are then taken in all."""
-TRENDS = 2
-"""What a copy may differ in beside noise: it starts a little later, and runs a little slower."""
+DECILES = 2.563
+"""Distance of the tenth from the ninetieth percentile of a normal distribution, in standard deviations."""
 
 
 class Motions(NamedTuple):
@@ -74,7 +74,9 @@ def _motions(vitals: EpisodeVitals, rows: Rows) -> list[Motions]:
         if any(vitals.content[k] for k in span):
             key = (vitals.robot[row], *(f"{vitals.manipulator[k]} {vitals.layout[k]}" for k in span))
             kinds.setdefault(key, []).append(row)
-    return [_standardised(vitals, np.array(held, np.intp), len(key) - 1) for key, held in kinds.items() if len(held) > 1]
+    return [
+        _standardised(vitals, np.array(held, np.intp), len(key) - 1) for key, held in kinds.items() if len(held) > 1
+    ]
 
 
 def _ends(vitals: EpisodeVitals) -> list[int]:
@@ -89,7 +91,7 @@ def _standardised(vitals: EpisodeVitals, rows: Rows, arms: int) -> Motions:
     used = ~np.isnan(values).all(axis=(0, 2))
     values, noise = values[:, used], noise[:, used]
     low, middle, high = np.nanquantile(values, [0.1, 0.5, 0.9], axis=(0, 2))
-    spread = (high - low) / 2.563
+    spread = (high - low) / DECILES
     moving = spread > 0
     values = (values[:, moving] - middle[moving, None]) / spread[moving, None]
     noise = noise[:, moving] / spread[moving]
@@ -145,10 +147,10 @@ def _neighbours(motions: Motions, k: int) -> tuple[Rows, Doubles]:
 def _aligned(a: Doubles, b: Doubles) -> Doubles:
     """Distance row by row after a small shift and stretch in time are taken out, shape (m,)."""
     m = len(a)
-    gap = (a - b).reshape(m, -1, POINTS)
-    slope = np.gradient((0.5 * (a + b)).reshape(m, -1, POINTS), axis=2)
-    stretch = slope * np.linspace(-1.0, 1.0, POINTS)
-    gap, slope, stretch = (each.reshape(m, -1) for each in (gap, slope, stretch))
+    gap = a - b
+    slopes = np.asarray(np.gradient((0.5 * (a + b)).reshape(m, -1, POINTS), axis=2))
+    slope = slopes.reshape(m, -1)
+    stretch = (slopes * np.linspace(-1.0, 1.0, POINTS)).reshape(m, -1)
     # least squares over the two trends, by their normal equations
     ss, st, tt = (np.sum(p * q, axis=1) for p, q in ((slope, slope), (slope, stretch), (stretch, stretch)))
     gs, gt = np.sum(gap * slope, axis=1), np.sum(gap * stretch, axis=1)
@@ -160,7 +162,7 @@ def _aligned(a: Doubles, b: Doubles) -> Doubles:
     # beyond one place it is another motion, not the same a little later
     shift, pace = np.clip(shift, -1.0, 1.0), np.clip(pace, -1.0, 1.0)
     rest = gap - shift[:, None] * slope - pace[:, None] * stretch
-    return np.sqrt(np.mean(rest * rest, axis=1))
+    return np.asarray(np.sqrt(np.mean(rest * rest, axis=1)))
 
 
 def _references(k: int) -> list[int]:
@@ -198,6 +200,8 @@ def _told(vitals: EpisodeVitals, twins: dict[int, tuple[int, float]]) -> list[Fi
             words = f"the motion of {vitals.episode_id[twin]} again{others}; they differ by {distance:.2g} spreads"
             severity = 0.9
         found.append(
-            Finding(row, "", "near_duplicate", severity, 0, int(vitals.frames[row]), distance, "spreads over the run", words)
+            Finding(
+                row, "", "near_duplicate", severity, 0, int(vitals.frames[row]), distance, "spreads over the run", words
+            )
         )
     return found

@@ -42,7 +42,7 @@ def table_of(findings: Sequence[Finding], episode_index: Sequence[int], episode_
         episode_id=Text.of(episode_id[f.episode] for f in order),
         manipulator=Text.of(f.manipulator for f in order),
         defect=Text.of(f.defect for f in order),
-        severity=np.round(np.array([min(max(f.severity, 0.0), 1.0) for f in order], np.float64), 4),
+        severity=np.array([round(min(max(f.severity, 0.0), 1.0), 4) for f in order], np.float64),
         start_frame=np.array([f.start for f in order], np.int64),
         end_frame=np.array([f.end for f in order], np.int64),
         value=np.array([float(f"{f.value:.6g}") for f in order], np.float64),

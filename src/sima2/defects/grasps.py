@@ -86,9 +86,7 @@ def _closings(tracks: Tracks, row: int) -> list[tuple[int, list[tuple[int, int]]
     return out
 
 
-def _attempts(
-    tracks: Tracks, i: int, arm: str, rows: list[int], closings: list[tuple[int, int]]
-) -> list[Finding]:
+def _attempts(tracks: Tracks, i: int, arm: str, rows: list[int], closings: list[tuple[int, int]]) -> list[Finding]:
     """Chains of closings in vain, each with the one that ends it."""
     a, b = int(tracks.offset[i]), int(tracks.offset[i + 1])
     x = tracks.x[rows]

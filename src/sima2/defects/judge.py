@@ -42,7 +42,9 @@ def by_episode(
     place = {index: k for k, index in enumerate(episode_index.tolist())}
     count, severity = np.zeros(len(place), np.int64), np.zeros(len(place))
     worst = [""] * len(place)
-    for index, kind, grade in zip(defects.episode_index.tolist(), defects.defect, defects.severity.tolist(), strict=True):
+    for index, kind, grade in zip(
+        defects.episode_index.tolist(), defects.defect, defects.severity.tolist(), strict=True
+    ):
         k = place[index]
         if not count[k]:
             worst[k], severity[k] = kind, grade

@@ -27,11 +27,11 @@ def outlier_cut(x: Doubles, runs: int, settings: DefectSettings) -> float:
         x: the sample, finite.
         runs: how many values are judged in the whole run.
     """
-    low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
+    low, high = np.quantile(x, [0.25, 0.75])
     above = np.sort(x[x > high])
     excess = float(np.median(above) - high) / math.log(2.0) if len(above) else 0.0
     # a normal sample's excess over its upper quartile is 0.69 deviations in the mean, its quartiles 1.35 apart
-    scale = max(excess, 0.51 * float(high - low)) * (1.0 + 2.0 / math.sqrt(max(len(x) / 4, 1.0)))
+    scale = max(excess, 0.51 * float(high - low)) * (1.0 + 1.0 / math.sqrt(max(len(x) / 4, 1.0)))
     return float(high + scale * math.log(0.25 * max(runs, 1) / settings.false_flags))
 
 
@@ -96,7 +96,7 @@ def _kind(vitals: EpisodeVitals, row: int) -> str:
 def _jerks(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
     for rows in _groups(vitals.family.codes, vitals.robot.codes, vitals.manipulator.codes):
         for k, times, severity in _outliers(vitals.jerk, rows, len(vitals), settings):
-            words = f"shakes {times:.3g} times as much in proportion to its motion as the median of {_kind(vitals, k)}"
+            words = f"mean jerk is {times:.3g} times the median of {_kind(vitals, k)}"
             yield Finding(k, vitals.manipulator[k], "jerk_outlier", severity, 0, int(vitals.frames[k]), times,
                           "times the median", words)  # fmt: skip
 
@@ -113,8 +113,11 @@ def _tracking(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Findi
                 f"joint {vitals.tracking_slot[k]} stays {times:.3g} usual spreads off its command; "
                 f"beyond {limit:.3g} is no longer ordinary here"
             )
-            yield Finding(k, vitals.manipulator[k], "tracking_fault", 0.5 + 0.5 * graded(times / limit - 1, 1.0),
-                          int(vitals.tracking_start[k]), int(vitals.tracking_end[k]), times, "usual spreads", words)  # fmt: skip
+            start, end = int(vitals.tracking_start[k]), int(vitals.tracking_end[k])
+            severity = 0.5 + 0.5 * graded(times / limit - 1, 1.0)
+            yield Finding(
+                k, vitals.manipulator[k], "tracking_fault", severity, start, end, times, "usual spreads", words
+            )
 
 
 def _rates(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:

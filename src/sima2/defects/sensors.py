@@ -26,8 +26,8 @@ CHECKED = (
 FORCES = ("grip_force", "contact_force")
 ALTERNATES = 0.6
 """Share of second differences that change sign: 0.77 of white noise, far below a half of a smooth motion."""
-FINE = 0.3
-"""Smallest difference over the noise: a continuous value has far smaller ones, a coarse encoder none."""
+WHOLE_STEPS = 0.8
+"""Share of differences that are multiples of the smallest: 0.3 of a continuous value, all of an encoder's counts."""
 RARE = 0.01
 """Chance repetitions of a continuous value."""
 ABRUPT = 0.3
@@ -119,11 +119,12 @@ def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool
     value, low, high = own[start], np.nanmin(own), np.nanmax(own)
     if high == low:
         return False  # constant all along: other episodes must tell
-    if each.column.kind in FORCES and value in (0.0, low, high):
-        return False  # nothing is touched, or the sensor is at its limit
+    if value in (low, high) or (each.column.kind in FORCES and value == 0.0):
+        return False  # at a limit, which is told as clipping, or nothing is touched
     if each.column.kind == GRIPPER and min(value - low, high - value) <= 0.05 * (high - low):
         return False  # fingers at their stop
-    rest = np.concatenate([own[:start], np.full(1, np.nan, np.float32), own[stop:]])
+    rest = own.copy()
+    rest[start:stop] = np.nan
     if _noisy(rest):
         return True
     if each.column.kind == GRIPPER or start == 0 or stop == len(own):
@@ -136,19 +137,34 @@ def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool
 
 
 def _noisy(values: Floats) -> bool:
-    """Whether a column carries continuous noise, so that it never repeats a value for long."""
+    """Whether a column carries continuous noise, so that it never repeats a value for long.
+
+    Told by the slowest third of the frames, where nothing but noise bends the curve.
+    """
     step = np.diff(values)
-    step = step[~np.isnan(step)]
-    if len(step) < 32:
+    known = step[~np.isnan(step)]
+    moved = np.abs(known[known != 0])
+    if len(known) < 32 or len(moved) < (1 - RARE) * len(known) or _counts_steps(moved):
         return False
-    moved = np.abs(step[step != 0])
-    if len(moved) < (1 - RARE) * len(step):
-        return False
+    # over five frames, whose outer two have no part in the bends at the middle
+    pace = np.abs(values[5:] - values[:-5])
     bend = np.diff(values, 2)
-    turns = bend[1:] * bend[:-1]
-    turns = turns[~np.isnan(turns)]
-    noise = float(np.nanmedian(np.abs(bend))) / 1.65
-    return bool((turns < 0).mean() >= ALTERNATES and moved.min() < FINE * noise)
+    turns = (bend[1:] * bend[:-1])[1:-1]
+    known = ~(np.isnan(pace) | np.isnan(turns))
+    pace, turns = pace[known], turns[known]
+    if len(turns) < 24:
+        return False
+    slow = turns[np.argsort(pace, kind="stable")[: len(turns) // 3]]
+    return bool((slow < 0).mean() >= ALTERNATES)
+
+
+def _counts_steps(moved: Floats) -> bool:
+    """Whether differences are whole multiples of the smallest one, as of an encoder."""
+    ratio = moved.astype(np.float64) / float(moved.min())
+    small = ratio[(ratio > 1.5) & (ratio < 200.0)]
+    if len(small) < 5:
+        return bool(ratio.max() < 200.0)
+    return bool((np.abs(small - np.rint(small)) < 0.15).mean() > WHOLE_STEPS)
 
 
 def _clipped(
@@ -174,7 +190,9 @@ def _clipped(
         mine = episode == i
         level = values[start[mine]]
         for side, limit in sides[: 1 if column.kind in FORCES else 2]:
-            spans = [(s - a, e - a) for s, e in zip(start[mine][level == limit], stop[mine][level == limit], strict=True)]
+            spans = [
+                (s - a, e - a) for s, e in zip(start[mine][level == limit], stop[mine][level == limit], strict=True)
+            ]
             if spans:
                 found += _on_limit(column, i, own, spans, side, settings)
     return found
@@ -184,29 +202,34 @@ def _on_limit(
     column: Column, i: int, own: Floats, spans: list[tuple[int, int]], side: str, settings: DefectSettings
 ) -> list[Finding]:
     step = np.abs(np.diff(own))
-    moved = step[step > 0]
     usual = float(np.nanquantile(step, 0.95))
+    rest = own.copy()
+    for s, e in spans:
+        rest[s:e] = np.nan
+    silent = _noisy(rest)
     hard = [
         (s, e)
         for s, e in spans
-        if s > 1 and e < len(own) - 1 and _entry(step, s, e) >= ABRUPT * usual and usual > 0
+        if silent or (s > 1 and e < len(own) - 1 and usual > 0 and _entry(step, s, e) >= ABRUPT * usual)
     ]
     frames = sum(e - s for s, e in hard)
-    if frames < settings.clip_share * len(own) or not len(moved):
+    if frames < settings.clip_share * len(own):
         return []
     s, e = max(hard, key=lambda span: span[1] - span[0])
     share = frames / len(own)
     words = (
         f"{column.name} stays on its {side} value for {frames} frames in {len(hard)} "
-        f"{'stretch' if len(hard) == 1 else 'stretches'}, entered and left at speed"
+        f"{'stretch' if len(hard) == 1 else 'stretches'}, "
+        + ("bare of its noise" if silent else "entered and left at speed")
     )
-    return [Finding(i, column.arm, "clipped_channel", graded(share, 0.1), int(s), int(e), float(frames), "frames", words)]
+    return [
+        Finding(i, column.arm, "clipped_channel", graded(share, 0.1), int(s), int(e), float(frames), "frames", words)
+    ]
 
 
 def _entry(step: NDArray[np.float32], start: int, stop: int) -> float:
-    """The slower of coming and going; the first step onto a limit may be cut short by it, so the one before counts too."""
-    come, go = step[max(start - 2, 0) : start].min(), step[stop - 1 : stop + 1].min()
-    return float(min(max(come, step[start - 2]), max(go, step[min(stop, len(step) - 1)])))
+    """The slower of coming and going; the limit may cut short the step onto it, so the one before counts too."""
+    return float(min(step[start - 2 : start].max(), step[stop - 1 : stop + 1].max()))
 
 
 def _told(stretches: list[Stretch], tracks: Tracks, defect: str) -> list[Finding]:

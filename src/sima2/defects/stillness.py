@@ -79,7 +79,9 @@ def _held(tracks: Tracks, mask: Bools, seconds: float) -> list[tuple[int, int, i
 def _stall(tracks: Tracks, i: int, arm: str, a: int, b: int, value: float, unit: str, words: str) -> Finding:
     first = int(tracks.offset[i])
     lasts = float((b - a) * tracks.period[i])
-    return Finding(i, arm, "stalled", graded(lasts, 2.0), a - first, b - first, value, unit, f"{words} for {lasts:.3g} s")
+    return Finding(
+        i, arm, "stalled", graded(lasts, 2.0), a - first, b - first, value, unit, f"{words} for {lasts:.3g} s"
+    )
 
 
 def _behind(tracks: Tracks, arm: str, still: Bools, proxy: Floats, settings: DefectSettings) -> list[Finding]:

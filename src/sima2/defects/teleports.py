@@ -109,5 +109,3 @@ def _events(
                     "times its fastest step", words)
         )  # fmt: skip
     return found
-
-

@@ -19,7 +19,6 @@ NORMAL_MEDIAN: Final = 0.6745
 SAMPLE: Final = 256
 """Frames, evenly spread, on which an episode's quantiles rest."""
 JOINT, HAND, GRIPPER = "joint", "hand", "gripper"
-UNITS: Final = {JOINT: "rad", HAND: "m", GRIPPER: "of its range"}
 POSITIONS: Final = (
     ("joint_position", JOINT),
     ("ee_position", HAND),
@@ -209,7 +208,7 @@ def _motion(x: Floats, offset: Ints, period: NDArray[np.float64], settings: Defe
     here = np.arange(x.shape[1], dtype=np.int64)
     low = np.maximum(here - half, np.repeat(offset[:-1], length))
     high = np.minimum(here + half, np.repeat(offset[1:] - 1, length))
-    return np.abs(x.take(high, axis=1) - x.take(low, axis=1))
+    return np.asarray(np.abs(x.take(high, axis=1) - x.take(low, axis=1)))
 
 
 def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Floats]:
@@ -233,13 +232,9 @@ def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Fl
 
 
 def _still(fast: Floats, columns: list[Column], settings: DefectSettings) -> Floats:
-    """A share of the fastest ordinary motion among the columns of a kind; of a gripper, of its manipulator's own."""
+    """A share of the fastest ordinary motion among all manipulators' columns of one channel, which share a unit."""
     still = np.zeros_like(fast)
-    for kind in (JOINT, HAND):
-        rows = [i for i, each in enumerate(columns) if each.kind == kind]
-        if rows:
-            still[rows] = np.float32(settings.still_share) * fast[rows].max(axis=0)
-    for i, each in enumerate(columns):
-        if each.kind == GRIPPER:
-            still[i] = np.float32(settings.still_share) * fast[i]
+    for channel in {each.channel for each in columns}:
+        rows = [i for i, each in enumerate(columns) if each.channel == channel]
+        still[rows] = np.float32(settings.still_share) * fast[rows].max(axis=0)
     return still

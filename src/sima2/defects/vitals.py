@@ -94,27 +94,18 @@ def _span(tracks: Tracks) -> Floats:
 
 
 def _jerk(tracks: Tracks, rows: list[int]) -> NDArray[np.float64]:
-    """Mean third over mean first difference, 1/s², shape (n,)."""
+    """Mean size of the third derivative, summed over columns, rad/s³ (hand: m/s³), shape (n,); NaN where unknown."""
     n, frames = len(tracks.length), len(tracks.time)
     out = np.full(n, np.nan)
     if not rows or not frames:
         return out
-    step, shake = np.zeros((2, frames), np.float32)
+    shake = np.zeros(frames, np.float32)
     for row in rows:
         d = tracks.step[row]
-        step += np.abs(d)
-        bend = np.zeros_like(d)
-        bend[2:] = np.abs(d[2:] - 2 * d[1:-1] + d[:-2])
-        shake += bend
-    first = np.flatnonzero(tracks.first)
-    for near in range(3):
-        shake[np.minimum(first + near, frames - 1)[first + near < frames]] = 0.0
-    some = np.flatnonzero(tracks.length >= LEAST_FRAMES)
-    for i in some.tolist():
-        a, b = int(tracks.offset[i]), int(tracks.offset[i + 1])
-        moved = float(step[a:b].sum(dtype=np.float64))
-        if moved > 0:
-            out[i] = float(shake[a:b].sum(dtype=np.float64)) / moved / tracks.period[i] ** 2
+        shake[2:] += np.abs(d[2:] - 2 * d[1:-1] + d[:-2])
+    for i in np.flatnonzero(tracks.length >= LEAST_FRAMES).tolist():
+        inside = shake[int(tracks.offset[i]) + 3 : int(tracks.offset[i + 1])]
+        out[i] = float(inside.sum(dtype=np.float64)) / len(inside) / tracks.period[i] ** 3
     return out
 
 
@@ -152,9 +143,7 @@ def _content(tracks: Tracks, rows: list[int], span: Floats) -> NDArray[np.int64]
     return out
 
 
-def _signature(
-    tracks: Tracks, slots: dict[int, int], begin: NDArray[np.int64], end: NDArray[np.int64]
-) -> Floats:
+def _signature(tracks: Tracks, slots: dict[int, int], begin: NDArray[np.int64], end: NDArray[np.int64]) -> Floats:
     """Positions at even places between the first and the last moving frame, shape (n, SLOTS × POINTS)."""
     n = len(tracks.length)
     out = np.full((n, SLOTS, POINTS), np.nan, np.float32)

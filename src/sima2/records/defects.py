@@ -80,7 +80,7 @@ class EpisodeVitals(Table):
     period_s: NDArray[np.float64] = column(np.float64)
     """Median time between frames; NaN for one frame."""
     jerk: NDArray[np.float64] = column(np.float64)
-    """Mean third over mean first difference of joints (else hand), 1/s²; NaN where it does not move."""
+    """Mean size of the third derivative, over joints (else the hand's axes), rad/s³ (m/s³); NaN of few frames."""
     tracking: NDArray[np.float64] = column(np.float64)
     """Largest residual of a joint behind its command that lasted, in usual spreads; NaN without commands."""
     tracking_slot: NDArray[np.int64] = column(np.int64)

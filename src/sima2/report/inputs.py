@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sima2.errors import StoreError
+from sima2.records.defects import DefectTable
 from sima2.records.econ import EconTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
@@ -37,6 +38,7 @@ class ReportInput:
     proposals: ProposalTable = field(default_factory=ProposalTable.empty)
     quarantine: QuarantineTable = field(default_factory=QuarantineTable.empty)
     plan: SamplePlan = field(default_factory=SamplePlan.empty)
+    defects: DefectTable = field(default_factory=DefectTable.empty)
     signals: Sequence[Mapping[str, Any]] = ()
     """Chosen episodes: ``episode_id``, ``family``, ``time`` in s, ``tracks`` of ``name``, ``unit`` and ``values``,
     ``success`` and ``outcome_source``."""
@@ -114,6 +116,7 @@ def load_report(out: Path) -> ReportInput:
             proposals=read_single(out, ProposalTable, "proposals"),
             quarantine=read_single(out, QuarantineTable, "quarantine"),
             plan=read_single(out, SamplePlan, "weights"),
+            defects=read_single(out, DefectTable, "defects"),
             signals=signals,
         )
 
