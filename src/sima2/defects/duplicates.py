@@ -45,7 +45,7 @@ def duplicate_findings(vitals: EpisodeVitals, settings: DefectSettings) -> list[
 def _contents(vitals: EpisodeVitals) -> tuple[Rows, list[tuple[int, ...]]]:
     """First row of each episode, and the digests of all its manipulators; rows of an episode stand together."""
     _, first = np.unique(vitals.episode_index, return_index=True)
-    ends = np.append(first[1:], len(vitals))
+    ends = np.append(first[1:], len(vitals))[: len(first)]
     content = vitals.content.tolist()
     return np.asarray(first, np.intp), [tuple(content[a:b]) for a, b in zip(first.tolist(), ends.tolist(), strict=True)]
 
@@ -81,7 +81,7 @@ def _motions(vitals: EpisodeVitals, rows: Rows) -> list[Motions]:
 
 def _ends(vitals: EpisodeVitals) -> list[int]:
     first = np.unique(vitals.episode_index, return_index=True)[1]
-    return [*first[1:].tolist(), len(vitals)]
+    return [*first[1:].tolist(), len(vitals)][: len(first)]
 
 
 def _standardised(vitals: EpisodeVitals, rows: Rows, arms: int) -> Motions:

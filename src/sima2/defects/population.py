@@ -14,6 +14,8 @@ from sima2.records.defects import SLOTS, EpisodeVitals
 
 Doubles = NDArray[np.float64]
 Rows = NDArray[np.intp]
+COMMON = 0.25
+"""What is so in a larger share of the episodes is how they were recorded, and no defect of one."""
 
 
 def outlier_cut(x: Doubles, runs: int, settings: DefectSettings) -> float:
@@ -131,7 +133,7 @@ def _rates(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]
         usual = float(np.median(mine.period_s[known]))
         change = np.maximum(mine.period_s[known], usual) / np.minimum(mine.period_s[known], usual) - 1.0
         odd = change > settings.rate_change
-        if odd.mean() > 0.25:
+        if odd.mean() > COMMON:
             continue
         for k, size in zip(known[odd].tolist(), change[odd].tolist(), strict=True):
             words = f"{1 / mine.period_s[k]:.4g} Hz, where most episodes have {1 / usual:.4g} Hz"
@@ -150,10 +152,16 @@ def _constant(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Findi
         for slot in range(SLOTS):
             usual = span[used, slot] > 0
             odd = np.flatnonzero(used & ~(span[:, slot] > 0))
-            if usual.mean() < 1.0 - settings.rate_change or not len(odd):
+            if usual.mean() < 1.0 - COMMON or not len(odd) or not _always_far(span[used, slot][usual]):
                 continue
             for k in odd.tolist():
                 yield _dead(vitals, int(rows[k]), slot, int(usual.sum()), len(usual))
+
+
+def _always_far(span: NDArray[np.float32]) -> bool:
+    """Whether a column that varies does so by much: one that hardly moves may well not move at all."""
+    low, middle = np.quantile(span, [0.02, 0.5])
+    return bool(low > 0.1 * middle)
 
 
 def _dead(vitals: EpisodeVitals, row: int, slot: int, usual: int, all_: int) -> Finding:

@@ -30,6 +30,8 @@ WHOLE_STEPS = 0.8
 """Share of differences that are multiples of the smallest: 0.3 of a continuous value, all of an encoder's counts."""
 RARE = 0.01
 """Chance repetitions of a continuous value."""
+COUNTS = 4.0
+"""Smallest steps of a column, such as counts of its encoder, below which nothing is fast."""
 ABRUPT = 0.3
 """Share of the ordinary fast step (95th percentile) with which a motion does not come to rest by itself."""
 
@@ -59,7 +61,33 @@ def sensor_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSetting
             if _froze(each, values, tracks, moving):
                 frozen.append(each)
         clipped += _clipped(column, values, tracks, start, stop, episode, settings)
-    return [*_told(frozen, tracks, "frozen_channel"), *_told(missing, tracks, "missing_samples"), *clipped]
+    return [
+        *_told(frozen, tracks, "frozen_channel"),
+        *_told(missing, tracks, "missing_samples"),
+        *clipped,
+        *_repeated(tracks, moving, settings),
+    ]
+
+
+def _repeated(tracks: Tracks, moving: Bools, settings: DefectSettings) -> list[Finding]:
+    """Episodes whose sensors come less often than their frames."""
+    again = tracks.repeated & moving
+    if not again.any():
+        return []
+    length = tracks.length
+    some = np.flatnonzero(length)
+    count, moved = np.zeros((2, len(length)), np.int64)
+    count[some] = np.add.reduceat(again.astype(np.int64), tracks.offset[:-1][some])
+    moved[some] = np.add.reduceat(moving.astype(np.int64), tracks.offset[:-1][some])
+    found = []
+    for i in np.flatnonzero((count > 2) & (count > settings.repeated_share * moved)).tolist():
+        share = float(count[i] / moved[i])
+        words = f"{100 * share:.2g} % of the frames in motion repeat all positions of the one before"
+        severity = graded(share, 0.5)
+        found.append(
+            Finding(i, "", "repeated_frames", severity, 0, int(length[i]), share, "of frames in motion", words)
+        )
+    return found
 
 
 def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Floats]]:
@@ -133,7 +161,8 @@ def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool
     fast = np.nanquantile(step, 0.95)
     entry, leave = step[start - 1], step[stop - 1]
     moved = float(moving[each.start : each.stop].mean())
-    return bool(fast > 0 and moved > 0.5 and entry >= ABRUPT * fast and leave >= fast and leave > entry)
+    abrupt = max(ABRUPT * fast, COUNTS * float(step[step > 0].min())) if fast > 0 else np.inf
+    return bool(moved > 0.5 and entry >= abrupt and leave >= max(fast, abrupt) and leave > entry)
 
 
 def _noisy(values: Floats) -> bool:
@@ -207,11 +236,11 @@ def _on_limit(
     for s, e in spans:
         rest[s:e] = np.nan
     silent = _noisy(rest)
-    hard = [
-        (s, e)
-        for s, e in spans
-        if silent or (s > 1 and e < len(own) - 1 and usual > 0 and _entry(step, s, e) >= ABRUPT * usual)
-    ]
+    moved = step[step > 0]
+    fast = max(ABRUPT * usual, COUNTS * float(moved.min())) if usual > 0 else np.inf
+    hard = [(s, e) for s, e in spans if silent or (s > 1 and e < len(own) - 1 and _entry(step, s, e) >= fast)]
+    if len(hard) < (1 if silent else 2):
+        return []  # a goal that lies furthest out is reached once
     frames = sum(e - s for s, e in hard)
     if frames < settings.clip_share * len(own):
         return []

@@ -47,6 +47,8 @@ class DefectSettings:
     """Shortest freeze,"""
     frozen_frames: int = 8
     """… in frames: chance repeats a noisy value once or twice."""
+    repeated_share: float = 0.2
+    """Share of the frames in motion that repeat the one before."""
     clip_frames: int = 3
     """Frames on the extreme value that a turning point does not explain."""
     clip_share: float = 0.01

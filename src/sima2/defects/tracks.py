@@ -77,6 +77,15 @@ class Tracks:
         """Where an episode begins, shape (T,)."""
         return starts(self.offset, len(self.time))
 
+    @property
+    def repeated(self) -> Bools:
+        """Where all positions are, bit for bit, those of the frame before, shape (T,)."""
+        same = np.ones(len(self.time), np.bool_) if self.columns else np.zeros(len(self.time), np.bool_)
+        for row in self.step:
+            same &= row == 0.0
+        same &= ~self.first
+        return same
+
     def frames(self, seconds: float) -> Ints:
         """Frames in a span of time, at least one, shape (n,)."""
         return np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
@@ -212,7 +221,7 @@ def _motion(x: Floats, offset: Ints, period: NDArray[np.float64], settings: Defe
 
 
 def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Floats]:
-    """Noise (median second difference) and the 95th percentile of motion, shape (C, n) each.
+    """Noise (median second difference of the slowest third) and the 95th percentile of motion, shape (C, n) each.
 
     A loop over episodes, since a median needs its episode's frames sorted; on at most ``SAMPLE`` frames.
     """
@@ -223,9 +232,13 @@ def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Fl
             continue
         thin = -(-(b - a - 2) // SAMPLE)
         bend = np.abs(x[:, a + 2 : b : thin] - 2 * x[:, a + 1 : b - 1 : thin] + x[:, a : b - 2 : thin])
+        moved = motion[:, a + 1 : b - 1 : thin]
+        # where it moves least: elsewhere motion bends the curve too, more so the fewer frames a second has
+        slow = max(moved.shape[1] // 3, min(8, moved.shape[1]))
+        if slow < moved.shape[1]:
+            bend = np.take_along_axis(bend, np.argpartition(moved, slow, axis=1)[:, :slow], axis=1)
         middle = bend.shape[1] // 2
         noise[:, i] = np.partition(bend, middle, axis=1)[:, middle] / np.float32(NORMAL_MEDIAN * 6**0.5)
-        moved = motion[:, a:b:thin]
         place = int(0.95 * (moved.shape[1] - 1))
         fast[:, i] = np.partition(moved, place, axis=1)[:, place]
     return noise, fast

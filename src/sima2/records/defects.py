@@ -19,6 +19,7 @@ DEFECTS: Final[Mapping[str, str]] = MappingProxyType(
         "frozen_channel": "a value stands bit for bit still while it should not",
         "missing_samples": "samples that are no numbers",
         "clipped_channel": "a value runs into its extreme and stays on it",
+        "repeated_frames": "frames that are the one before over again while the robot moves",
         "dropped_frames": "frames are missing between two that follow each other",
         "clock_jump": "the clock leaps while the robot does not",
         "irregular_clock": "the time between frames varies",
