@@ -7,11 +7,19 @@ from numpy.typing import NDArray
 
 from sima2.defects.findings import Finding, graded
 from sima2.defects.settings import DefectSettings
-from sima2.defects.tracks import Tracks
+from sima2.defects.tracks import HAND, JOINT, Tracks
 
 Doubles = NDArray[np.float64]
 DECILES = 2.563
 """Distance of the tenth from the ninetieth percentile of a normal distribution, in standard deviations."""
+EVEN = 0.4
+"""Least share of their mean that each of the four steps around a skip has, along it."""
+ALONG = 0.99
+"""Cosine between a skip and the motion around it, over all joints."""
+SKIP_STEPS = 2.7
+"""Steps that a motion makes at once: two lost frames and more; one may be a stumble of the motion."""
+SKIP_NOISE = 6.0
+"""Even motion, in standard deviations of the noise of all joints, which so bends its direction by a few degrees."""
 LEAST_STEPS = 8
 """Steps of the clock below which nothing is said of it."""
 
@@ -100,3 +108,59 @@ def _unsteady(i: int, took: Doubles, frames: int, settings: DefectSettings) -> l
         words = f"one frame in ten comes within {low:.3g} s, one after {high:.3g} s; the median is {middle:.3g} s"
         return [Finding(i, "", "irregular_clock", graded(spread, 1.5), 0, frames, spread, "of the period", words)]
     return []
+
+
+def skip_findings(tracks: Tracks) -> list[Finding]:
+    """Frames that are missing although the clock is regular: all joints go on their way by several steps at once.
+
+    Told of joints (else of hands) in even motion: two steps before and two after are alike, and the one between them
+    has their direction, but is longer.
+    """
+    rows = tracks.rows(kind=JOINT) or tracks.rows(kind=HAND)
+    frames = len(tracks.time)
+    if len(rows) < 2 or frames < 8:
+        return []
+    here, *beside = (tracks.step[rows, k : frames - 4 + k].astype(np.float64) for k in (2, 0, 1, 3, 4))
+    usual = 0.25 * (beside[0] + beside[1] + beside[2] + beside[3])
+    cross, size, far = (_over_columns(a * b) for a, b in ((usual, here), (usual, usual), (here, here)))
+    even = np.ones(frames - 4, np.bool_)
+    for step in beside:
+        share = _over_columns(step * usual)
+        even &= (share >= EVEN * size) & (share <= (2.0 - EVEN) * size)
+    along = cross >= ALONG * np.sqrt(size * far)
+    noise = _over_columns(np.square(tracks.noise[rows].astype(np.float64)))
+    inside = size > SKIP_NOISE**2 * np.repeat(noise, tracks.length)[2 : frames - 2]
+    times = np.divide(cross, size, out=np.zeros_like(cross), where=size > 0)
+    hit = (
+        even
+        & along
+        & inside
+        & (times >= SKIP_STEPS)
+        & ~(tracks.repeated[1 : frames - 3] | tracks.repeated[3 : frames - 1])
+    )
+    at = np.flatnonzero(hit) + 2
+    episode = np.searchsorted(tracks.offset, at, side="right") - 1
+    good = (at - 2 > tracks.offset[:-1][episode]) & (at + 2 < tracks.offset[1:][episode])
+    at, episode = at[good], episode[good]
+    return [_skipped(tracks, i, at[episode == i], times[at[episode == i] - 2]) for i in np.unique(episode).tolist()]
+
+
+def _over_columns(values: Doubles) -> Doubles:
+    """Sum over columns, in their order whatever the batch, shape (T,)."""
+    total = np.zeros(values.shape[1])
+    for row in values:
+        total += row
+    return total
+
+
+def _skipped(tracks: Tracks, i: int, at: NDArray[np.intp], times: Doubles) -> Finding:
+    lost = int((np.rint(times) - 1).sum())
+    worst = int(at[np.argmax(times)] - tracks.offset[i])
+    share = lost / (lost + float(tracks.length[i]))
+    places = "place" if len(at) == 1 else "places"
+    words = (
+        f"about {lost} frames missing in {len(at)} {places}, though the clock is regular: "
+        f"all joints together go {times.max():.2g} steps at once"
+    )
+    severity = max(graded(share, 0.1), 0.3)
+    return Finding(i, "", "dropped_frames", severity, worst - 1, worst + 1, float(lost), "frames", words)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sima2.defects.clock import clock_findings
+from sima2.defects.clock import clock_findings, skip_findings
 from sima2.defects.findings import Finding, table_of
 from sima2.defects.grasps import from_gripper, from_segments
 from sima2.defects.sensors import sensor_findings
@@ -62,6 +62,7 @@ class DefectInspector:
             # what was frozen jumps to where it has got to meanwhile
             *(f for f in jumps if (f.episode, f.manipulator, f.start + 1) not in frozen),
             *clock_findings(seen, self.settings),
+            *skip_findings(seen),
             *idle_findings(seen, self.settings),
             *stall_findings(seen, batch, self.settings),
             *from_gripper(seen, self.settings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from sima2.defects.judge import DefectJudge, by_episode
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.rollout import Rollout, RolloutBatch
 from sima2.records.table import Table
+
+REAL = Path(__file__).parents[4] / "shared/data/lerobot_v21_g1"
 
 
 def spoiled() -> list[Rollout]:
@@ -137,3 +140,12 @@ def test_findings_and_vitals_come_back_from_a_store(tmp_path: Any) -> None:
     for table in (seen.defects, seen.vitals):
         write_table(tmp_path / "t.parquet", table)
         assert plain(read_table(type(table), tmp_path / "t.parquet")) == plain(table)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs the real recordings in ../shared/data")
+def test_a_teleoperated_humanoid_that_never_rests_has_no_defects_and_a_copy_of_it_is_one() -> None:
+    batch = Sima2Client(backend="dataset", path=REAL).source().read(0, 20).batch
+    assert [row["details"] for row in DefectJudge().judge(*DefectInspector().inspect(batch)).rows()] == []
+    found = together([*batch, batch[4].with_(episode_id="copy")])
+    assert found.defect.tolist() == ["near_duplicate"]
+    assert found.episode_id.tolist() == ["copy"]

@@ -109,6 +109,18 @@ def test_a_leap_of_the_clock_is_told_from_lost_frames_by_the_motion_over_it() ->
     assert lost >= 16
 
 
+def test_lost_frames_are_seen_in_the_motion_where_the_clock_was_made_regular() -> None:
+    found = []
+    for r in clean()[:20]:
+        speed = np.abs(np.diff(r.joint_position, axis=0)).sum(axis=1)
+        at = 20 + int(np.argmax(speed[20:-30]))
+        rows = np.r_[0:at, at + 2 : len(r)]
+        told = alone(taken(r, rows, r.time[: len(rows)]))
+        found += [row["start_frame"] - at for row in told.rows() if row["defect"] == "dropped_frames"]
+    assert len(found) >= 16
+    assert set(found) <= {-2, -1, 0}
+
+
 def moving(frames: int = 200, seed: int = 0) -> np.ndarray:
     """Three joints on their way, with noise."""
     t = np.arange(frames) * 0.05
