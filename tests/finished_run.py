@@ -356,5 +356,8 @@ def episodes_of(ids: list[str]) -> EpisodeTable:
         failure_reason=Text.full(n, ""),
         nominal=np.zeros(n, np.bool_),
         segments=np.full(n, 12),
+        defects=np.zeros(n, np.int64),
+        worst_defect=Text.full(n, ""),
+        defect_severity=np.zeros(n),
         source=word,
     )

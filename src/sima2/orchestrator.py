@@ -26,11 +26,14 @@ from sima2.pipeline import (
     RunSummary,
     ShardTask,
     calibrate,
+    defect_counts,
     finalize,
     first_pass,
     freeze,
+    judged,
     second_pass,
 )
+from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import QuarantineTable
@@ -233,6 +236,11 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
         EconTable.concat(list(store.read(EconTable, "econ"))),
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
     )
+    defects, episodes = judged(
+        results.episodes,
+        DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
+        EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
+    )
     proposals = SemanticOrchestrator().decide(results.proposals, results.trust)
     quarantined = len(results.quarantine)
     if len(frozen.episodes) + quarantined != source.episodes:
@@ -240,7 +248,8 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
             f"{source.episodes} episodes came in, {len(frozen.episodes)} went through and {quarantined} are in "
             "quarantine: some were lost; this is a defect"
         )
-    store.write_table("episodes", results.episodes)
+    store.write_table("episodes", episodes)
+    store.write_table("defects", defects)
     store.write_table("proposals", proposals)
     store.write_table("quarantine", results.quarantine)
     store.write_table("weights", results.plan)
@@ -266,6 +275,7 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
         "seed": settings.seed,
         "episodes": {"in": source.episodes, "ok": len(results.episodes), "quarantined": quarantined, "skipped": 0},
         **results.summary(proposals),
+        "defects": defect_counts(defects),
         "digest": store.digest(),
         "seconds": watch.spent,
     }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import QuarantineTable
@@ -120,6 +121,8 @@ class FirstPass:
     landmarks: RiskObservations
     quarantine: QuarantineTable
     goals: GoalTable
+    defects: DefectTable
+    vitals: EpisodeVitals
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def tables(self) -> dict[str, Table]:
@@ -133,6 +136,8 @@ class FirstPass:
             "landmarks": self.landmarks,
             "quarantine_shards": self.quarantine,
             "goals": self.goals,
+            "defect_shards": self.defects,
+            "vitals": self.vitals,
         }
 
 
@@ -187,12 +192,15 @@ def first_pass(task: ShardTask, clock: Callable[[], float] | None = None) -> Fir
         landmarks=pool_risk([part.landmarks for part in parts]),
         quarantine=QuarantineTable.concat([part.quarantine for part in parts]),
         goals=GoalTable.concat([part.goals for part in parts]),
+        defects=DefectTable.concat([part.defects for part in parts]),
+        vitals=EpisodeVitals.concat([part.vitals for part in parts]),
         seconds=seconds,
     )
 
 
 def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[], float] | None) -> FirstPass:
     from sima2.analytics.econ import econ_vectors
+    from sima2.defects.inspector import DefectInspector
     from sima2.primitives.extractor import SemanticPrimitiveExtractor
     from sima2.primitives.outcome_inference import OutcomeInference
     from sima2.tags.observations import observe
@@ -212,6 +220,8 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     watch.lap("econ")
     observed = observe(batch, segments, engine.segment, task.calibration.nominal_s)
     watch.lap("observe")
+    inspected = DefectInspector().inspect(batch, segments)
+    watch.lap("defects")
     return FirstPass(
         shard=task.shard,
         episodes=_episode_table(intake, outcome, inferred, segments),
@@ -222,6 +232,8 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
         landmarks=observed.risk,
         quarantine=intake.quarantine,
         goals=_goals(batch.episodes),
+        defects=inspected.defects,
+        vitals=inspected.vitals,
         seconds=watch.laps,
     )
 
@@ -257,6 +269,9 @@ def _episode_table(intake: Intake, outcome: Any, inferred: Any, segments: Segmen
         failure_reason=inferred.reason,
         nominal=outcome.nominal,
         segments=counts.astype(np.int64),
+        defects=np.zeros(n, np.int64),
+        worst_defect=Text.full(n, ""),
+        defect_severity=np.zeros(n),
         source=Text.of(p.get("source", "") for p in each.provenance),
     )
 
@@ -518,6 +533,24 @@ def finalize(
             "statistics": [_told(each) for each in describe(aggregates.trust).values()],
         },
     )
+
+
+def judged(episodes: EpisodeTable, defects: DefectTable, vitals: EpisodeVitals) -> tuple[DefectTable, EpisodeTable]:
+    """All defects, the worst first, and the episodes with what they have of them."""
+    from sima2.defects.judge import DefectJudge, by_episode
+
+    found = DefectJudge().judge(defects, vitals)
+    count, worst, severity = by_episode(found, episodes.episode_index)
+    return found, replace(episodes, defects=count, worst_defect=worst, defect_severity=severity)
+
+
+def defect_counts(defects: DefectTable) -> dict[str, dict[str, int]]:
+    """Findings of each kind, and the episodes that have any, most frequent first."""
+    counts = {}
+    for kind, n in sorted(_tally(defects.defect).items(), key=lambda item: (-item[1], item[0])):
+        mine = defects.episode_index[defects.defect.isin(kind)]
+        counts[kind] = {"findings": n, "episodes": len(np.unique(mine))}
+    return counts
 
 
 def _in_words(counts: Mapping[str, int]) -> str:

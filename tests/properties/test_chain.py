@@ -67,6 +67,7 @@ def test_every_file_of_the_interface_is_there_and_whole(once: Path) -> None:
         "task_graph.json",
         "trust_matrix.json",
         "weights.parquet",
+        "defects.parquet",
         "quarantine.parquet",
         "summary.json",
         "ledger.sqlite",
@@ -86,6 +87,18 @@ def test_episodes_in_are_episodes_out_and_weights_sum_to_one(once: Path) -> None
         plan = store.read_table(SamplePlan, "weights")
     assert len(plan) == told["ok"]
     assert abs(plan.p.sum() - 1) < 1e-12
+
+
+def test_episodes_know_their_defects(once: Path) -> None:
+    from sima2.records.defects import DefectTable
+    from sima2.records.episodes import EpisodeTable
+
+    with Store.read_only(once) as store:
+        defects, episodes = store.read_table(DefectTable, "defects"), store.read_table(EpisodeTable, "episodes")
+    told = json.loads((once / "summary.json").read_text())["defects"]
+    assert episodes.defects.sum() == len(defects) == sum(row["findings"] for row in told.values()) > 0
+    assert ((episodes.defects > 0) == (episodes.worst_defect.decode() != "")).all()
+    assert episodes.defect_severity.max() == defects.severity[0]
 
 
 @dataclass(frozen=True)

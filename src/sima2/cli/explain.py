@@ -26,7 +26,8 @@ def command(
 ) -> None:
     """Explain why an episode got its tags and its weight.
 
-    Shows its segments, its tags with their evidence and trust, its costs, and how often it is drawn.
+    Shows its segments, its tags with their evidence and trust, its costs, what is wrong with its data, and how often it
+    is drawn.
 
     \b
     Example:
@@ -43,6 +44,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         UsageError: if the run has no such episode, with the nearest name.
     """
     from sima2.io.store import Store
+    from sima2.records.defects import DefectTable
     from sima2.records.econ import EconTable
     from sima2.records.episodes import EpisodeTable
     from sima2.records.intake import QuarantineTable
@@ -76,6 +78,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
     return {
         "quarantined": False,
         **_row(episodes, place),
+        "findings": _rows(read_single(out, DefectTable, "defects"), name),
         "tags": tables["tags"],
         "costs": costs[0] if costs else {},
         "weight": _weight(read_single(out, SamplePlan, "weights"), name),
@@ -133,7 +136,7 @@ def _weight(plan: SamplePlan, name: str) -> dict[str, Any] | None:
 def _shown(values: dict[str, Any]) -> RenderableType:
     from rich.console import Group
 
-    from sima2.report import terminal
+    from sima2.report import defects, terminal
     from sima2.report.text import number
 
     if values["quarantined"]:
@@ -156,6 +159,7 @@ def _shown(values: dict[str, Any]) -> RenderableType:
         terminal.listing(head),
         *terminal.titled("Tags", terminal.tag_rows(values["tags"])),
         *terminal.titled("Weight", drawn),
+        *terminal.titled("What is wrong with its data", defects.rows(values["findings"], named=False)),
         *terminal.titled("Costs", terminal.cost_row(values["costs"])),
         *terminal.titled("Segments", terminal.segment_rows(values["segments"])),
     )

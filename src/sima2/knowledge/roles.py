@@ -74,7 +74,7 @@ def carried_along(primitives: PrimitiveTable) -> Iterator[Role]:
 
 
 def opened(primitives: PrimitiveTable, goals: GoalTable) -> Iterator[Role]:
-    """A pull that fails moves nothing, so its segment can only name what was held; it was at what the goal wants open."""
+    """A pull that fails moves nothing, so its segment names what was held; it was at what the goal wants open."""
     wanted = goals.take(goals.relation.isin("opened") & ~goals.object.isin(""))
     if not len(wanted) or not len(primitives):
         return

@@ -35,6 +35,12 @@ class EpisodeTable(Table):
     nominal: NDArray[np.bool_] = column(np.bool_)
     """A reference episode: designated, else by the rule that the summary states."""
     segments: NDArray[np.int64] = column(np.int64)
+    defects: NDArray[np.int64] = column(np.int64)
+    """How many rows of ``defects.parquet`` are about it; 0 until all episodes are judged."""
+    worst_defect: Text = text()
+    """Kind of its most severe defect, empty where it has none."""
+    defect_severity: NDArray[np.float64] = column(np.float64)
+    """Of that one, 0 to 1."""
     source: Text = text()
     """Where it came from, of its provenance."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.records.segments import Segment
-from sima2.report import tables
+from sima2.report import defects, tables
 from sima2.report.inputs import ReportInput, of_episodes
 from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, definitions
 from sima2.report.markup import Markup, join, node
@@ -33,6 +33,7 @@ def render(report: ReportInput) -> str:
     parts = [
         _head(report),
         _part("What to bear in mind", _caveats(summary)),
+        _part("What is wrong with my data", defects.page(summary, report.defects)),
         _part("Which tags can be trusted", forest(report.trust)),
         _part("Episodes", _episodes(report)),
         _side_by_side(

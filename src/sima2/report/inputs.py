@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sima2.errors import StoreError
+from sima2.records.defects import DefectTable
 from sima2.records.econ import EconTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
@@ -39,6 +40,7 @@ class ReportInput:
     plan: SamplePlan = field(default_factory=SamplePlan.empty)
     task_graph: Mapping[str, Any] = field(default_factory=dict)
     """What ``task_graph.json`` holds."""
+    defects: DefectTable = field(default_factory=DefectTable.empty)
     signals: Sequence[Mapping[str, Any]] = ()
     """Chosen episodes: ``episode_id``, ``family``, ``time`` in s, ``tracks`` of ``name``, ``unit`` and ``values``,
     ``success`` and ``outcome_source``."""
@@ -117,6 +119,7 @@ def load_report(out: Path) -> ReportInput:
             quarantine=read_single(out, QuarantineTable, "quarantine"),
             plan=read_single(out, SamplePlan, "weights"),
             task_graph=read_json(out / "task_graph.json") if (out / "task_graph.json").exists() else {},
+            defects=read_single(out, DefectTable, "defects"),
             signals=signals,
         )
 

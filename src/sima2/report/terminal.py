@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +14,7 @@ from sima2.records.trust import TrustRow
 from sima2.report.looks import OUTCOME_MARKS, TIER_MARKS
 from sima2.report.tables import COSTS
 from sima2.report.text import NOT_ASSESSED, as_number, number, percent, visible
-from sima2.report.words import headline, section, trust_sentence, weights_sentence
+from sima2.report.words import defects_sentence, headline, section, trust_sentence, weights_sentence
 
 TIER_STYLES = {"trusted": "green", "provisional": "yellow", "untrusted": "bright_black"}
 
@@ -39,21 +39,39 @@ def summary(values: Mapping[str, Any], *, report: str = "") -> RenderableType:
     parts += titled("Proposals", _proposals(section(values, "proposals")))
     episodes = section(values, "episodes")
     parts += titled("Sampling", plain(weights_sentence(section(values, "weights"), episodes.get("ok"))))
+    parts += titled("Data", plain(told) if (told := defects_sentence(section(values, "defects"))) else None)
     parts += titled("Bear in mind", bullets(_caveats(values)))
     if report:
         parts += [Text(), plain(f"report: {report}")]
     return Group(*parts)
 
 
-def grid(head: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, numeric: Sequence[int] = ()) -> Table:
-    """A table without rules; the first column takes the slack and wraps, numbers never do."""
+def grid(
+    head: Sequence[str],
+    rows: Iterable[Sequence[RenderableType]],
+    *,
+    numeric: Sequence[int] = (),
+    whole: Sequence[int] = (),
+) -> Table:
+    """A table without rules; text takes the slack and wraps, numbers and what is to stay ``whole`` never do."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False, header_style="dim")
     for i, name in enumerate(head):
         right = i in numeric
-        table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
+        table.add_column(name, justify="right" if right else "left", no_wrap=right or i in whole, overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
+
+
+class Fitting:
+    """One of two forms of the same: the wide one where the terminal has room for all of it."""
+
+    def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:
+        self.wide, self.narrow = wide, narrow
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        needed = console.measure(self.wide, options=options.update_width(10_000)).maximum
+        yield self.wide if needed <= options.max_width else self.narrow
 
 
 def listing(values: Mapping[str, object]) -> Table:
@@ -98,25 +116,26 @@ def trust(rows: Mapping[str, Mapping[str, Any]]) -> RenderableType:
             for tag, row in order
         ],
         numeric=(2,),
+        whole=(1,),
     )
 
 
 def evidence(rows: Mapping[str, TrustRow]) -> RenderableType:
-    """What each verdict rests on."""
-    body = [
-        (
-            plain(tag),
-            number(row.effect, 2),
-            f"{number(row.interval[0], 2)} to {number(row.interval[1], 2)}"
-            if as_number(row.effect) is not None
-            else "",
-            number(row.q_value, 2) if as_number(row.q_value) is not None else "",
-            f"{number(row.n_tagged)} of {number(row.n)}",
-            plain(row.cost_field),
-        )
-        for tag, row in rows.items()
-    ]
-    return grid(("tag", "δ", "interval", "q", "tagged", "cost"), body, numeric=(1, 2, 3, 4))
+    """What each verdict rests on; in a narrow terminal one thing below the other, and no name is folded."""
+    wide, narrow = [], []
+    for tag, row in rows.items():
+        known = as_number(row.effect) is not None
+        name, effect = plain(tag), number(row.effect, 2)
+        between = f"{number(row.interval[0], 2)} to {number(row.interval[1], 2)}" if known else ""
+        chance = number(row.q_value, 2) if as_number(row.q_value) is not None else ""
+        tagged = f"{number(row.n_tagged)} of {number(row.n)}"
+        wide.append((name, effect, between, chance, tagged, plain(row.cost_field)))
+        below = (between, f"q {chance}" if chance else "", f"tagged {tagged}", visible(row.cost_field))
+        narrow.append((name, effect, Text("\n").join(Text(each) for each in below if each)))
+    return Fitting(
+        grid(("tag", "δ", "interval", "q", "tagged", "cost"), wide, numeric=(1, 2, 3, 4), whole=(0, 5)),
+        grid(("tag", "δ", "interval, q, tagged, cost"), narrow, numeric=(1,), whole=(0,)),
+    )
 
 
 def tag_rows(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
@@ -131,7 +150,7 @@ def tag_rows(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
         body.append(
             (mark, plain(row["tag"]), number(row["level"], 2), plain("; ".join(part for part in parts if part)))
         )
-    return grid(("", "tag", "level", "because"), body, numeric=(2,)) if body else None
+    return grid(("", "tag", "level", "because"), body, numeric=(2,), whole=(1,)) if body else None
 
 
 def cost_row(costs: Mapping[str, Any]) -> RenderableType | None:

@@ -134,6 +134,21 @@ def weights_sentence(weights: Mapping[str, Any], n: Any) -> str:
     )
 
 
+def defects_sentence(kinds: Mapping[str, Any]) -> str:
+    """What was found wrong with the data, most episodes first; empty where nothing was.
+
+    >>> defects_sentence({"idle": {"findings": 3, "episodes": 2}, "teleport": {"findings": 9, "episodes": 4}})
+    'Defects: teleport in 4 episodes, idle in 2; see `sima2 audit`.'
+    """
+    known = {str(kind): as_number(row.get("episodes")) or 0 for kind, row in kinds.items() if isinstance(row, Mapping)}
+    order = sorted((kind for kind, n in known.items() if n), key=lambda kind: (-known[kind], kind))
+    if not order:
+        return ""
+    parts = [f"{kind.replace('_', ' ')} in {number(int(known[kind]))}" for kind in order]
+    parts[0] += " episode" if known[order[0]] == 1 else " episodes"
+    return f"Defects: {', '.join(parts)}; see `sima2 audit`."
+
+
 def listed(names: list[str]) -> str:
     """Names as a list in prose.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from finished_run import summary, trust_rows
@@ -106,3 +108,18 @@ def test_an_episode_is_explained_in_a_narrow_terminal() -> None:
 
 def test_text_from_data_is_plain() -> None:
     assert terminal.plain("[b]x") == Text("[b]x")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_name_of_a_tag_or_cost_is_folded_in_the_evidence(width: int) -> None:
+    rows = {tag: replace(row, cost_field="mpl_after_failure") for tag, row in trust_rows().items()}
+    out = shown(Padding(terminal.evidence(rows), (0, 0, 0, 2)), width)
+    assert max(len(line) for line in out.splitlines()) <= width
+    for told in (*rows, "mpl_after_failure", "0.43 to 0.61", "212 of 1,240", "not assessed"):
+        assert told in out, told
+
+
+def test_defects_are_told_in_one_sentence_where_there_are_any() -> None:
+    kinds = {"idle": {"findings": 3, "episodes": 2}, "near_duplicate": {"findings": 7, "episodes": 7}}
+    assert "near duplicate in 7 episodes, idle in 2" in shown(terminal.summary({**summary(), "defects": kinds}), 120)
+    assert "Defects" not in shown(terminal.summary({**summary(), "defects": {}}), 120)

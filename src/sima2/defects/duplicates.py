@@ -1,0 +1,207 @@
+"""Episodes that are copies of others: bit for bit, or the same motion up to noise, resampling and small edits."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from sima2.defects.findings import Finding
+from sima2.defects.settings import DefectSettings
+from sima2.records.defects import POINTS, SLOTS, EpisodeVitals
+
+Doubles = NDArray[np.float64]
+Rows = NDArray[np.intp]
+DIMENSIONS = 8
+"""Principal directions in which neighbours are looked for; distances are then taken in all."""
+DECILES = 2.563
+"""Distance of the tenth from the ninetieth percentile of a normal distribution, in standard deviations."""
+
+
+class Motions(NamedTuple):
+    """Whole robots' motions, comparable with each other."""
+
+    row: Rows
+    """First row in the vitals of each episode, shape (m,)."""
+    values: Doubles
+    """Standardised signatures, shape (m, d)."""
+    noise: Doubles
+    """Root mean square noise in the same measure, shape (m,)."""
+
+
+def duplicate_findings(vitals: EpisodeVitals, settings: DefectSettings) -> list[Finding]:
+    """One finding for each episode that has an earlier twin; the first of a group is no defect."""
+    rows, content = _contents(vitals)
+    exact = _exact(vitals, rows, content)
+    near: dict[int, tuple[int, float]] = {}
+    distinct = np.array([k for k, row in enumerate(rows.tolist()) if row not in exact], np.intp)
+    for motions in _motions(vitals, rows[distinct]):
+        near |= _near(vitals, motions, settings)
+    return [*_told(vitals, {row: (twin, 0.0) for row, twin in exact.items()}), *_told(vitals, near)]
+
+
+def _contents(vitals: EpisodeVitals) -> tuple[Rows, list[tuple[int, ...]]]:
+    """First row of each episode, and the digests of all its manipulators; rows of an episode stand together."""
+    _, first = np.unique(vitals.episode_index, return_index=True)
+    ends = np.append(first[1:], len(vitals))[: len(first)]
+    content = vitals.content.tolist()
+    return np.asarray(first, np.intp), [tuple(content[a:b]) for a, b in zip(first.tolist(), ends.tolist(), strict=True)]
+
+
+def _exact(vitals: EpisodeVitals, rows: Rows, content: list[tuple[int, ...]]) -> dict[int, int]:
+    """Row of each exact copy → row of the first of its kind."""
+    seen: dict[tuple[object, ...], int] = {}
+    twins = {}
+    for row, digest in zip(rows.tolist(), content, strict=True):
+        if not any(digest):
+            continue
+        key = (vitals.robot[row], vitals.layout[row], *digest)
+        if key in seen:
+            twins[row] = seen[key]
+        else:
+            seen[key] = row
+    return twins
+
+
+def _motions(vitals: EpisodeVitals, rows: Rows) -> list[Motions]:
+    """Moving episodes by what was recorded of them, standardised by the spread over the run."""
+    kinds: dict[tuple[str, ...], list[int]] = {}
+    ends = dict(zip(np.unique(vitals.episode_index, return_index=True)[1].tolist(), _ends(vitals), strict=True))
+    for row in rows.tolist():
+        span = range(row, ends[row])
+        if any(vitals.content[k] for k in span):
+            key = (vitals.robot[row], *(f"{vitals.manipulator[k]} {vitals.layout[k]}" for k in span))
+            kinds.setdefault(key, []).append(row)
+    return [
+        _standardised(vitals, np.array(held, np.intp), len(key) - 1) for key, held in kinds.items() if len(held) > 1
+    ]
+
+
+def _ends(vitals: EpisodeVitals) -> list[int]:
+    first = np.unique(vitals.episode_index, return_index=True)[1]
+    return [*first[1:].tolist(), len(vitals)][: len(first)]
+
+
+def _standardised(vitals: EpisodeVitals, rows: Rows, arms: int) -> Motions:
+    parts = [vitals.signature[rows + k].reshape(len(rows), SLOTS, POINTS).astype(np.float64) for k in range(arms)]
+    noises = [vitals.noise[rows + k].astype(np.float64) for k in range(arms)]
+    values, noise = np.concatenate(parts, axis=1), np.concatenate(noises, axis=1)
+    used = ~np.isnan(values).all(axis=(0, 2))
+    values, noise = values[:, used], noise[:, used]
+    low, middle, high = np.nanquantile(values, [0.1, 0.5, 0.9], axis=(0, 2))
+    spread = (high - low) / DECILES
+    moving = spread > 0
+    values = (values[:, moving] - middle[moving, None]) / spread[moving, None]
+    noise = noise[:, moving] / spread[moving]
+    size = np.sqrt(np.mean(np.square(np.nan_to_num(noise)), axis=1)) if moving.any() else np.zeros(len(rows))
+    return Motions(rows, np.nan_to_num(values).reshape(len(rows), -1), size)
+
+
+def _near(vitals: EpisodeVitals, motions: Motions, settings: DefectSettings) -> dict[int, tuple[int, float]]:
+    """Rows of near copies → the nearest earlier episode, and the distance in spreads."""
+    m, width = motions.values.shape
+    if m < 2 or not width:
+        return {}
+    k = min(settings.neighbours, m - 1)
+    near, distance = _neighbours(motions, k)
+    far = close = np.full(m, np.inf)
+    if m >= settings.least_population:
+        far = distance[:, -1] * _unlikely(distance, m, settings)
+        # where episodes lie in clusters, the last neighbour may be of another one and say little
+        close = np.min([distance[:, j - 1] * _unlikely(distance[:, :j], m, settings) for j in _references(k)], axis=0)
+    out: dict[int, tuple[int, float]] = {}
+    for i in range(m):
+        for j, d in zip(near[i].tolist(), distance[i].tolist(), strict=True):
+            noise = settings.copy_noise * float(np.hypot(motions.noise[i], motions.noise[j]))
+            alike = d <= noise and d <= min(settings.copy_share, max(far[i], far[j]))
+            edited = m >= settings.least_population and d <= min(settings.copy_share + noise, max(close[i], close[j]))
+            if not (alike or edited):
+                continue
+            a, b = sorted((i, j), key=lambda p: int(vitals.episode_index[motions.row[p]]))
+            row, twin = int(motions.row[b]), int(motions.row[a])
+            if row not in out or d < out[row][1]:
+                out[row] = (twin, d)
+    return out
+
+
+def _neighbours(motions: Motions, k: int) -> tuple[Rows, Doubles]:
+    """The ``k`` nearest of each and their distances (root mean square, in spreads), nearest first, shape (m, k)."""
+    values = motions.values
+    m, width = values.shape
+    centred = values - values.mean(axis=0)
+    if width > DIMENSIONS:
+        _, axes = np.linalg.eigh(centred.T @ centred)
+        centred = centred @ axes[:, -DIMENSIONS:]
+    _, place = cKDTree(centred).query(centred, min(2 * k + 1, m))
+    place = np.asarray(place, np.intp).reshape(m, -1)
+    distance = np.empty(place.shape)
+    for c in range(place.shape[1]):
+        distance[:, c] = _aligned(values, values[place[:, c]])
+    distance[place == np.arange(m)[:, None]] = np.inf
+    order = np.argsort(distance, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(place, order, axis=1), np.take_along_axis(distance, order, axis=1)
+
+
+def _aligned(a: Doubles, b: Doubles) -> Doubles:
+    """Distance row by row after a small shift and stretch in time are taken out, shape (m,)."""
+    m = len(a)
+    gap = a - b
+    slopes = np.asarray(np.gradient((0.5 * (a + b)).reshape(m, -1, POINTS), axis=2))
+    slope = slopes.reshape(m, -1)
+    stretch = (slopes * np.linspace(-1.0, 1.0, POINTS)).reshape(m, -1)
+    # least squares over the two trends, by their normal equations
+    ss, st, tt = (np.sum(p * q, axis=1) for p, q in ((slope, slope), (slope, stretch), (stretch, stretch)))
+    gs, gt = np.sum(gap * slope, axis=1), np.sum(gap * stretch, axis=1)
+    det = ss * tt - st * st
+    good = det > 1e-9 * np.maximum(ss * tt, 1e-30)
+    safe = np.where(good, det, 1.0)
+    shift = np.where(good, (gs * tt - gt * st) / safe, 0.0)
+    pace = np.where(good, (gt * ss - gs * st) / safe, 0.0)
+    # beyond one place it is another motion, not the same a little later
+    shift, pace = np.clip(shift, -1.0, 1.0), np.clip(pace, -1.0, 1.0)
+    rest = gap - shift[:, None] * slope - pace[:, None] * stretch
+    return np.asarray(np.sqrt(np.mean(rest * rest, axis=1)))
+
+
+def _references(k: int) -> list[int]:
+    return sorted({max(k // 4, min(3, k)), max(k // 2, min(3, k)), k})
+
+
+def _unlikely(distance: Doubles, m: int, settings: DefectSettings) -> float:
+    """Share of the k-th neighbour's distance below which the first one's lies by chance ``false_flags`` times a run.
+
+    Where episodes lie as points of a smooth cloud of dimension D, the ratio of the distances to the neighbours j and
+    k, to the power D, is beta distributed with (j, k − j); D follows from the median ratio of later neighbours, which
+    copies do not touch (Facco et al. 2017 take the first two).
+    """
+    k = distance.shape[1]
+    half = max(k // 2, 1)
+    ratio = distance[:, half - 1] / np.where(distance[:, -1] > 0, distance[:, -1], 1.0)
+    middle = float(np.median(ratio[distance[:, -1] > 0])) if (distance[:, -1] > 0).any() else 0.0
+    if not 0.0 < middle < 1.0 or k < 3:
+        return 0.0
+    dimension = np.log(half / k) / np.log(middle)
+    chance = -np.expm1(np.log1p(-settings.false_flags / m) / (k - 1))
+    return float(chance ** (1.0 / dimension))
+
+
+def _told(vitals: EpisodeVitals, twins: dict[int, tuple[int, float]]) -> list[Finding]:
+    size: dict[int, int] = {}
+    for twin, _ in twins.values():
+        size[twin] = size.get(twin, 0) + 1
+    found = []
+    for row, (twin, distance) in sorted(twins.items()):
+        others = f", as {size[twin] - 1} more are" if size[twin] > 1 else ""
+        if distance == 0.0:
+            words, severity = f"the positions of {vitals.episode_id[twin]} bit for bit{others}", 1.0
+        else:
+            words = f"the motion of {vitals.episode_id[twin]} again{others}; they differ by {distance:.2g} spreads"
+            severity = 0.9
+        found.append(
+            Finding(
+                row, "", "near_duplicate", severity, 0, int(vitals.frames[row]), distance, "spreads over the run", words
+            )
+        )
+    return found

@@ -1,0 +1,85 @@
+"""The verb of the first pass: a batch of raw signals and its segments → findings and vitals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from sima2.defects.clock import clock_findings, skip_findings
+from sima2.defects.findings import Finding, table_of
+from sima2.defects.grasps import from_gripper, from_segments
+from sima2.defects.sensors import sensor_findings
+from sima2.defects.settings import DefectSettings
+from sima2.defects.stillness import idle_findings, stall_findings
+from sima2.defects.teleports import teleport_findings
+from sima2.defects.tracks import tracks
+from sima2.defects.vitals import vitals_of
+from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.rollout import RolloutBatch
+from sima2.records.segments import SegmentTable
+
+
+class Inspection(NamedTuple):
+    """What an episode tells by itself, and what only others can judge."""
+
+    defects: DefectTable
+    vitals: EpisodeVitals
+
+
+@dataclass(frozen=True, slots=True)
+class DefectInspector:
+    """Looks at each episode alone: the same findings in any batch."""
+
+    settings: DefectSettings = field(default_factory=DefectSettings)
+
+    def inspect(self, batch: RolloutBatch, segments: SegmentTable | None = None) -> Inspection:
+        """Findings of the batch by episode, and its vitals.
+
+        Args:
+            batch: whole episodes; may mix layouts.
+            segments: of the same episodes; without them grasps are counted from the gripper alone.
+        """
+        findings: list[Finding] = []
+        vitals: list[EpisodeVitals] = []
+        for where, part in batch.by_layout():
+            seen = self._of_part(part)
+            findings += [each._replace(episode=int(where[each.episode])) for each in seen[0]]
+            vitals.append(seen[1])
+        if segments is not None:
+            findings = _with_retries(findings, from_segments(segments, batch.episodes.episode_id))
+        table = table_of(findings, batch.episodes.episode_index.tolist(), batch.episodes.episode_id)
+        return Inspection(table, _in_order(EpisodeVitals.concat(vitals)))
+
+    def _of_part(self, batch: RolloutBatch) -> tuple[list[Finding], EpisodeVitals]:
+        seen = tracks(batch, self.settings)
+        sensors = sensor_findings(seen, batch, self.settings)
+        frozen = {(f.episode, f.manipulator, f.end) for f in sensors if f.defect == "frozen_channel"}
+        jumps = teleport_findings(seen, self.settings)
+        return [
+            *sensors,
+            # what was frozen jumps to where it has got to meanwhile
+            *(f for f in jumps if (f.episode, f.manipulator, f.start + 1) not in frozen),
+            *clock_findings(seen, self.settings),
+            *skip_findings(seen),
+            *idle_findings(seen, self.settings),
+            *stall_findings(seen, batch, self.settings),
+            *from_gripper(seen, self.settings),
+        ], vitals_of(seen, batch, self.settings)
+
+
+def _with_retries(findings: list[Finding], retries: list[Finding]) -> list[Finding]:
+    """Retries that segments tell, in place of the same seen in the gripper."""
+    told = [(f.episode, f.manipulator, f.start, f.end) for f in retries]
+
+    def same(f: Finding) -> bool:
+        return f.defect == "repeated_grasp" and any(
+            i == f.episode and arm == f.manipulator and start < f.end and f.start < end for i, arm, start, end in told
+        )
+
+    return [*(f for f in findings if not same(f)), *retries]
+
+
+def _in_order(vitals: EpisodeVitals) -> EpisodeVitals:
+    return vitals.take(np.lexsort((vitals.manipulator.decode().astype(str), vitals.episode_index)))

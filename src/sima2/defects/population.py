@@ -1,0 +1,185 @@
+"""What the other episodes say of one: outliers, constant channels, another frame rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.defects.findings import Finding, graded
+from sima2.defects.settings import DefectSettings
+from sima2.records.defects import SLOTS, EpisodeVitals
+
+Doubles = NDArray[np.float64]
+Rows = NDArray[np.intp]
+COMMON = 0.25
+"""What is so in a larger share of the episodes is how they were recorded, and no defect of one."""
+
+
+def outlier_cut(x: Doubles, runs: int, settings: DefectSettings) -> float:
+    """Value above which a sample's greatest lie by chance in a share ``false_flags`` of runs.
+
+    The upper quarter is taken for exponential beyond the upper quartile, with the median excess as its scale: a
+    heavier tail than the normal one, and blind to a minority of outliers. (McNeil, Frey and Embrechts 2005, ch. 7:
+    excesses over a high threshold.) The few values of a small sample tell the scale badly, which widens it.
+
+    Args:
+        x: the sample, finite.
+        runs: how many values are judged in the whole run.
+    """
+    low, high = np.quantile(x, [0.25, 0.75])
+    above = np.sort(x[x > high])
+    excess = float(np.median(above) - high) / math.log(2.0) if len(above) else 0.0
+    # a normal sample's excess over its upper quartile is 0.69 deviations in the mean, its quartiles 1.35 apart
+    scale = max(excess, 0.51 * float(high - low)) * (1.0 + 1.0 / math.sqrt(max(len(x) / 4, 1.0)))
+    return float(high + scale * math.log(0.25 * max(runs, 1) / settings.false_flags))
+
+
+def population_findings(vitals: EpisodeVitals, settings: DefectSettings) -> list[Finding]:
+    """Findings of rows of ``vitals``: the episode of a finding is its row."""
+    return [
+        *_durations(vitals, settings),
+        *_jerks(vitals, settings),
+        *_tracking(vitals, settings),
+        *_rates(vitals, settings),
+        *_constant(vitals, settings),
+    ]
+
+
+def _groups(*keys: NDArray[np.int32]) -> Iterator[Rows]:
+    """Rows of equal keys."""
+    if not len(keys[0]):
+        return
+    order = np.lexsort(keys)
+    table = np.stack([key[order] for key in keys])
+    cuts = np.flatnonzero((table[:, 1:] != table[:, :-1]).any(axis=0)) + 1
+    yield from np.split(order, cuts)
+
+
+def _one_a_robot(vitals: EpisodeVitals) -> Rows:
+    """The first manipulator's row of every episode."""
+    _, first = np.unique(vitals.episode_index, return_index=True)
+    return np.asarray(first, np.intp)
+
+
+def _outliers(values: Doubles, rows: Rows, judged: int, settings: DefectSettings) -> Iterator[tuple[int, float, float]]:
+    """Rows beyond the cut of either side of log values: row, times the median, severity."""
+    known = rows[np.isfinite(values[rows]) & (values[rows] > 0)]
+    if len(known) < settings.least_population:
+        return
+    x = np.log(values[known])
+    middle = float(np.median(x))
+    for sign in (1.0, -1.0):
+        cut = outlier_cut(sign * x, 2 * judged, settings)
+        width = cut - sign * middle
+        # all alike to the last bits: what differs by less than a per cent is no outlier
+        for k in np.flatnonzero(sign * x > max(cut, sign * middle + 0.01)).tolist():
+            beyond = float(sign * x[k] - cut)
+            yield int(known[k]), math.exp(float(x[k]) - middle), 0.5 + 0.5 * graded(beyond, max(width, 0.01))
+
+
+def _durations(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    first = _one_a_robot(vitals)
+    mine = vitals.take(first)
+    for rows in _groups(mine.family.codes, mine.robot.codes):
+        for k, times, severity in _outliers(mine.duration_s, rows, len(first), settings):
+            usual = float(np.median(mine.duration_s[rows]))
+            words = f"lasts {mine.duration_s[k]:.3g} s, {times:.3g} times the median {usual:.3g} s of {_kind(mine, k)}"
+            yield Finding(int(first[k]), "", "duration_outlier", severity, 0, int(mine.frames[k]), times,
+                          "times the median", words)  # fmt: skip
+
+
+def _kind(vitals: EpisodeVitals, row: int) -> str:
+    return "the run" if vitals.family[row] == "unknown" else vitals.family[row]
+
+
+def _jerks(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    for rows in _groups(vitals.family.codes, vitals.robot.codes, vitals.manipulator.codes):
+        for k, times, severity in _outliers(vitals.jerk, rows, len(vitals), settings):
+            words = f"mean jerk is {times:.3g} times the median of {_kind(vitals, k)}"
+            yield Finding(k, vitals.manipulator[k], "jerk_outlier", severity, 0, int(vitals.frames[k]), times,
+                          "times the median", words)  # fmt: skip
+
+
+def _tracking(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    for rows in _groups(vitals.robot.codes, vitals.manipulator.codes):
+        known = rows[np.isfinite(vitals.tracking[rows]) & (vitals.tracking[rows] > 0)]
+        limit = settings.tracking_least
+        if len(known) >= settings.least_population:
+            limit = max(limit, math.exp(outlier_cut(np.log(vitals.tracking[known]), len(vitals), settings)))
+        for k in known[vitals.tracking[known] > limit].tolist():
+            times = float(vitals.tracking[k])
+            words = (
+                f"joint {vitals.tracking_slot[k]} stays {times:.3g} usual spreads off its command; "
+                f"beyond {limit:.3g} is no longer ordinary here"
+            )
+            start, end = int(vitals.tracking_start[k]), int(vitals.tracking_end[k])
+            severity = 0.5 + 0.5 * graded(times / limit - 1, 1.0)
+            yield Finding(
+                k, vitals.manipulator[k], "tracking_fault", severity, start, end, times, "usual spreads", words
+            )
+
+
+def _rates(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    """Episodes at another frame rate than most of the same robot; none where there is no common one."""
+    first = _one_a_robot(vitals)
+    mine = vitals.take(first)
+    for rows in _groups(mine.robot.codes):
+        known = rows[np.isfinite(mine.period_s[rows])]
+        if len(known) < settings.least_population:
+            continue
+        usual = float(np.median(mine.period_s[known]))
+        change = np.maximum(mine.period_s[known], usual) / np.minimum(mine.period_s[known], usual) - 1.0
+        odd = change > settings.rate_change
+        if odd.mean() > COMMON:
+            continue
+        for k, size in zip(known[odd].tolist(), change[odd].tolist(), strict=True):
+            words = f"{1 / mine.period_s[k]:.4g} Hz, where most episodes have {1 / usual:.4g} Hz"
+            yield Finding(int(first[k]), "", "rate_change", graded(size, 0.5), 0, int(mine.frames[k]), size,
+                          "relative change", words)  # fmt: skip
+
+
+def _constant(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    """Columns without any change, or any sample, in an episode that moves, which vary in nearly all others."""
+    for rows in _groups(vitals.robot.codes, vitals.manipulator.codes, vitals.layout.codes):
+        span = vitals.span[rows]
+        moves = (np.nan_to_num(span) > 0).sum(axis=1)
+        used = moves > 0
+        if used.sum() < settings.least_population:
+            continue
+        for slot in range(SLOTS):
+            usual = span[used, slot] > 0
+            odd = np.flatnonzero(used & ~(span[:, slot] > 0))
+            if usual.mean() < 1.0 - COMMON or not len(odd) or not _always_far(span[used, slot][usual]):
+                continue
+            for k in odd.tolist():
+                yield _dead(vitals, int(rows[k]), slot, int(usual.sum()), len(usual))
+
+
+def _always_far(span: NDArray[np.float32]) -> bool:
+    """Whether a column that varies does so by much: one that hardly moves may well not move at all."""
+    low, middle = np.quantile(span, [0.02, 0.5])
+    return bool(low > 0.1 * middle)
+
+
+def _dead(vitals: EpisodeVitals, row: int, slot: int, usual: int, all_: int) -> Finding:
+    lost = bool(np.isnan(vitals.span[row, slot]))
+    name = slot_name(slot)
+    what = "has no sample" if lost else "never changes"
+    words = f"{name} {what} in all of the episode; it varies in {usual} of {all_}"
+    defect = "missing_samples" if lost else "frozen_channel"
+    return Finding(row, vitals.manipulator[row], defect, 0.9, 0, int(vitals.frames[row]),
+                   float(vitals.duration_s[row]), "s", words)  # fmt: skip
+
+
+def slot_name(slot: int) -> str:
+    """A slot as people call it.
+
+    >>> slot_name(3), slot_name(20), slot_name(23)
+    ('joint_position[3]', 'ee_position[0]', 'gripper')
+    """
+    if slot == SLOTS - 1:
+        return "gripper"
+    return f"joint_position[{slot}]" if slot < SLOTS - 4 else f"ee_position[{slot - SLOTS + 4}]"

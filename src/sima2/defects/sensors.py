@@ -1,0 +1,284 @@
+"""Channels that freeze, lose samples or run into their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.defects.findings import Finding, graded
+from sima2.defects.settings import DefectSettings
+from sima2.defects.tracks import GRIPPER, Bools, Column, Ints, Tracks, runs
+from sima2.records.rollout import Floats, RolloutBatch
+
+CHECKED = (
+    "joint_position",
+    "joint_velocity",
+    "joint_torque",
+    "ee_position",
+    "gripper_width",
+    "gripper_opening",
+    "grip_force",
+    "contact_force",
+)
+FORCES = ("grip_force", "contact_force")
+ALTERNATES = 0.6
+"""Share of second differences that change sign: 0.77 of white noise, far below a half of a smooth motion."""
+WHOLE_STEPS = 0.8
+"""Share of differences that are multiples of the smallest: 0.3 of a continuous value, all of an encoder's counts."""
+RARE = 0.01
+"""Chance repetitions of a continuous value."""
+COUNTS = 4.0
+"""Smallest steps of a column, such as counts of its encoder, below which nothing is fast."""
+ABRUPT = 0.3
+"""Share of the ordinary fast step (95th percentile) with which a motion does not come to rest by itself."""
+
+
+class Stretch(NamedTuple):
+    """Frames of the batch in which a column keeps one value."""
+
+    column: Column
+    episode: int
+    start: int
+    stop: int
+
+
+def sensor_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSettings) -> list[Finding]:
+    """Freezes, missing samples and clipping of every channel of every manipulator."""
+    frozen: list[Stretch] = []
+    missing: list[Stretch] = []
+    clipped: list[Finding] = []
+    first = tracks.first
+    moving = _anything_moves(tracks)
+    least = np.maximum(tracks.frames(settings.frozen_s), settings.frozen_frames)
+    for column, values in _columns(batch):
+        missing += _missing(column, values, tracks, first)
+        start, stop, episode = _constant(values, first, tracks.offset, settings.clip_frames)
+        for k in np.flatnonzero(stop - start >= least[episode]).tolist():
+            each = Stretch(column, int(episode[k]), int(start[k]), int(stop[k]))
+            if _froze(each, values, tracks, moving):
+                frozen.append(each)
+        clipped += _clipped(column, values, tracks, start, stop, episode, settings)
+    return [
+        *_told(frozen, tracks, "frozen_channel"),
+        *_told(missing, tracks, "missing_samples"),
+        *clipped,
+        *_repeated(tracks, moving, settings),
+    ]
+
+
+def _repeated(tracks: Tracks, moving: Bools, settings: DefectSettings) -> list[Finding]:
+    """Episodes whose sensors come less often than their frames."""
+    again = tracks.repeated & moving
+    if not again.any():
+        return []
+    length = tracks.length
+    some = np.flatnonzero(length)
+    count, moved = np.zeros((2, len(length)), np.int64)
+    count[some] = np.add.reduceat(again.astype(np.int64), tracks.offset[:-1][some])
+    moved[some] = np.add.reduceat(moving.astype(np.int64), tracks.offset[:-1][some])
+    found = []
+    for i in np.flatnonzero((count > 2) & (count > settings.repeated_share * moved)).tolist():
+        share = float(count[i] / moved[i])
+        words = f"{100 * share:.2g} % of the frames in motion repeat all positions of the one before"
+        severity = graded(share, 0.5)
+        found.append(
+            Finding(i, "", "repeated_frames", severity, 0, int(length[i]), share, "of frames in motion", words)
+        )
+    return found
+
+
+def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Floats]]:
+    for arm, channels in batch.manipulators.items():
+        for name in CHECKED:
+            value = getattr(channels, name)
+            if value is None:
+                continue
+            kind = GRIPPER if name.startswith("gripper") else name
+            if value.ndim == 1:
+                yield Column(arm, name, 0, kind), value
+            else:
+                for place in range(value.shape[1]):
+                    yield Column(arm, name, place, kind), np.ascontiguousarray(value[:, place])
+
+
+def _anything_moves(tracks: Tracks) -> Bools:
+    return tracks.moving(list(range(len(tracks.columns))))
+
+
+def _missing(column: Column, values: Floats, tracks: Tracks, first: Bools) -> list[Stretch]:
+    """Stretches of NaN, but for columns of which an episode has no sample at all."""
+    lost = np.isnan(values)
+    if not lost.any():
+        return []
+    some = np.flatnonzero(tracks.length)
+    count = np.zeros(len(tracks.length), np.int64)
+    count[some] = np.add.reduceat(lost.astype(np.int64), tracks.offset[:-1][some])
+    start, stop = runs(lost, first)
+    episode = np.searchsorted(tracks.offset, start, side="right") - 1
+    partly = count[episode] < tracks.length[episode]
+    return [
+        Stretch(column, int(i), int(a), int(b))
+        for i, a, b in zip(episode[partly], start[partly], stop[partly], strict=True)
+    ]
+
+
+def _constant(values: Floats, first: Bools, offset: Ints, least: int) -> tuple[Ints, Ints, Ints]:
+    """Stretches of at least so many frames of one and the same value: start, stop, episode."""
+    same = np.zeros(len(values), np.bool_)
+    same[1:] = values[1:] == values[:-1]
+    same &= ~first
+    if not same.any():
+        none = np.zeros(0, np.int64)
+        return none, none, none
+    start, stop = runs(same, first)
+    start = start - 1
+    kept = stop - start >= least
+    start, stop = start[kept], stop[kept]
+    return start, stop, np.searchsorted(offset, start, side="right") - 1
+
+
+def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool:
+    """Whether noise fell silent, or a motion stopped dead and went on elsewhere while the robot moved."""
+    a, b = int(tracks.offset[each.episode]), int(tracks.offset[each.episode + 1])
+    own, start, stop = values[a:b], each.start - a, each.stop - a
+    value, low, high = own[start], np.nanmin(own), np.nanmax(own)
+    if high == low:
+        return False  # constant all along: other episodes must tell
+    if value in (low, high) or (each.column.kind in FORCES and value == 0.0):
+        return False  # at a limit, which is told as clipping, or nothing is touched
+    if each.column.kind == GRIPPER and min(value - low, high - value) <= 0.05 * (high - low):
+        return False  # fingers at their stop
+    rest = own.copy()
+    rest[start:stop] = np.nan
+    if _noisy(rest):
+        return True
+    if each.column.kind == GRIPPER or start == 0 or stop == len(own):
+        return False
+    step = np.abs(np.diff(own))
+    fast = np.nanquantile(step, 0.95)
+    entry, leave = step[start - 1], step[stop - 1]
+    moved = float(moving[each.start : each.stop].mean())
+    abrupt = max(ABRUPT * fast, COUNTS * float(step[step > 0].min())) if fast > 0 else np.inf
+    return bool(moved > 0.5 and entry >= abrupt and leave >= max(fast, abrupt) and leave > entry)
+
+
+def _noisy(values: Floats) -> bool:
+    """Whether a column carries continuous noise, so that it never repeats a value for long.
+
+    Told by the slowest third of the frames, where nothing but noise bends the curve.
+    """
+    step = np.diff(values)
+    known = step[~np.isnan(step)]
+    moved = np.abs(known[known != 0])
+    if len(known) < 32 or len(moved) < (1 - RARE) * len(known) or _counts_steps(moved):
+        return False
+    # over five frames, whose outer two have no part in the bends at the middle
+    pace = np.abs(values[5:] - values[:-5])
+    bend = np.diff(values, 2)
+    turns = (bend[1:] * bend[:-1])[1:-1]
+    known = ~(np.isnan(pace) | np.isnan(turns))
+    pace, turns = pace[known], turns[known]
+    if len(turns) < 24:
+        return False
+    slow = turns[np.argsort(pace, kind="stable")[: len(turns) // 3]]
+    return bool((slow < 0).mean() >= ALTERNATES)
+
+
+def _counts_steps(moved: Floats) -> bool:
+    """Whether differences are whole multiples of the smallest one, as of an encoder."""
+    ratio = moved.astype(np.float64) / float(moved.min())
+    small = ratio[(ratio > 1.5) & (ratio < 200.0)]
+    if len(small) < 5:
+        return bool(ratio.max() < 200.0)
+    return bool((np.abs(small - np.rint(small)) < 0.15).mean() > WHOLE_STEPS)
+
+
+def _clipped(
+    column: Column,
+    values: Floats,
+    tracks: Tracks,
+    start: Ints,
+    stop: Ints,
+    episode: Ints,
+    settings: DefectSettings,
+) -> list[Finding]:
+    """Plateaus on the extreme value of an episode, entered and left at speed; none of fingers, which have stops."""
+    if column.kind == GRIPPER or not len(start):
+        return []
+    found = []
+    for i in np.unique(episode).tolist():
+        a, b = int(tracks.offset[i]), int(tracks.offset[i + 1])
+        own = values[a:b]
+        low, high = np.nanmin(own), np.nanmax(own)
+        if high == low:
+            continue
+        sides = ("greatest", high), ("least", low)
+        mine = episode == i
+        level = values[start[mine]]
+        for side, limit in sides[: 1 if column.kind in FORCES else 2]:
+            spans = [
+                (s - a, e - a) for s, e in zip(start[mine][level == limit], stop[mine][level == limit], strict=True)
+            ]
+            if spans:
+                found += _on_limit(column, i, own, spans, side, settings)
+    return found
+
+
+def _on_limit(
+    column: Column, i: int, own: Floats, spans: list[tuple[int, int]], side: str, settings: DefectSettings
+) -> list[Finding]:
+    step = np.abs(np.diff(own))
+    usual = float(np.nanquantile(step, 0.95))
+    rest = own.copy()
+    for s, e in spans:
+        rest[s:e] = np.nan
+    silent = _noisy(rest)
+    moved = step[step > 0]
+    fast = max(ABRUPT * usual, COUNTS * float(moved.min())) if usual > 0 else np.inf
+    hard = [(s, e) for s, e in spans if silent or (s > 1 and e < len(own) - 1 and _entry(step, s, e) >= fast)]
+    if len(hard) < (1 if silent else 2):
+        return []  # a goal that lies furthest out is reached once
+    frames = sum(e - s for s, e in hard)
+    if frames < settings.clip_share * len(own):
+        return []
+    s, e = max(hard, key=lambda span: span[1] - span[0])
+    share = frames / len(own)
+    words = (
+        f"{column.name} stays on its {side} value for {frames} frames in {len(hard)} "
+        f"{'stretch' if len(hard) == 1 else 'stretches'}, "
+        + ("bare of its noise" if silent else "entered and left at speed")
+    )
+    return [
+        Finding(i, column.arm, "clipped_channel", graded(share, 0.1), int(s), int(e), float(frames), "frames", words)
+    ]
+
+
+def _entry(step: NDArray[np.float32], start: int, stop: int) -> float:
+    """The slower of coming and going; the limit may cut short the step onto it, so the one before counts too."""
+    return float(min(step[start - 2 : start].max(), step[stop - 1 : stop + 1].max()))
+
+
+def _told(stretches: list[Stretch], tracks: Tracks, defect: str) -> list[Finding]:
+    """One finding for all columns of a channel that are concerned in the same frames."""
+    groups: dict[tuple[int, str, str, int, int], list[Column]] = {}
+    for each in stretches:
+        key = (each.episode, each.column.arm, each.column.channel, each.start, each.stop)
+        groups.setdefault(key, []).append(each.column)
+    found = []
+    for (i, arm, channel, start, stop), columns in groups.items():
+        a = int(tracks.offset[i])
+        share = (stop - start) / float(tracks.length[i])
+        lasts = float((stop - start) * tracks.period[i])
+        name = channel if columns[0].kind == GRIPPER or channel in FORCES else _names(channel, columns)
+        what = "keeps one value" if defect == "frozen_channel" else "has no sample"
+        words = f"{name} {what} for {stop - start} {'frame' if stop - start == 1 else 'frames'} ({lasts:.3g} s)"
+        severity = graded(share, 0.2) if defect == "frozen_channel" else graded(share, 0.1)
+        found.append(Finding(i, arm, defect, severity, start - a, stop - a, lasts, "s", words))
+    return found
+
+
+def _names(channel: str, columns: list[Column]) -> str:
+    return f"{channel}[{', '.join(str(each.place) for each in columns)}]"

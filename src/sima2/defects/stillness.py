@@ -1,0 +1,131 @@
+"""Time in which nothing moves, and time in which nothing moves although it should."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.defects.findings import Finding, graded
+from sima2.defects.settings import DefectSettings
+from sima2.defects.tracks import JOINT, Bools, Ints, Tracks, runs
+from sima2.records.rollout import Floats, RolloutBatch
+
+
+def moving_span(tracks: Tracks) -> tuple[Ints, Ints]:
+    """First moving frame of each episode and one past the last, the whole episode where nothing moves, shape (n,)."""
+    begin, end = np.zeros_like(tracks.length), tracks.length.copy()
+    moving = np.flatnonzero(tracks.moving(range(len(tracks.columns))))  # type: ignore[arg-type]
+    low, high = np.searchsorted(moving, tracks.offset[:-1]), np.searchsorted(moving, tracks.offset[1:])
+    some = high > low
+    begin[some] = moving[low[some]] - tracks.offset[:-1][some]
+    end[some] = moving[high[some] - 1] + 1 - tracks.offset[:-1][some]
+    return begin, end
+
+
+def idle_findings(tracks: Tracks, settings: DefectSettings) -> list[Finding]:
+    """Long stretches in which no joint, hand or gripper of the robot moves."""
+    if not tracks.columns:
+        return []
+    start, stop = runs(~tracks.moving(list(range(len(tracks.columns)))), tracks.first)
+    episode = np.searchsorted(tracks.offset, start, side="right") - 1
+    first, last = tracks.offset[:-1][episode], tracks.offset[1:][episode] - 1
+    whole = tracks.time[last] - tracks.time[first]
+    lasts = tracks.time[np.minimum(stop, last)] - tracks.time[start]
+    inside = (start > first) & (stop <= last)
+    least = np.where(inside, settings.idle_middle_s, settings.idle_ends_s)
+    least = np.minimum(np.maximum(least, settings.idle_share * whole), settings.idle_most_s)
+    found = []
+    for k in np.flatnonzero(lasts >= least).tolist():
+        i, a = int(episode[k]), int(first[k])
+        s, e = int(start[k]) - a, int(stop[k]) - a
+        share = (e - s) / float(tracks.length[i])
+        where = _place(s, e, int(tracks.length[i]))
+        words = f"nothing moves for {lasts[k]:.3g} s {where}, {100 * share:.2g} % of the episode"
+        found.append(Finding(i, "", "idle", graded(share, 0.5), s, e, float(lasts[k]), "s", words))
+    return found
+
+
+def _place(start: int, end: int, length: int) -> str:
+    if start == 0:
+        return "all along" if end == length else "at the start"
+    return "at the end" if end == length else "in the middle"
+
+
+def stall_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSettings) -> list[Finding]:
+    """Joints that stand although they are commanded, or are under a load that they never bear in motion."""
+    found: list[Finding] = []
+    for arm, channels in batch.manipulators.items():
+        rows = tracks.rows(arm=arm, kind=JOINT)
+        if not rows:
+            continue
+        still = ~tracks.moving(rows)
+        if channels.effort_proxy is not None:
+            found += _behind(tracks, arm, still, channels.effort_proxy[:, : len(rows)], settings)
+        if channels.joint_torque is not None:
+            found += _loaded(tracks, arm, still, channels.joint_torque, settings)
+    if batch.action is not None and tracks.columns:
+        found += _ignored(tracks, batch.action, settings)
+    return found
+
+
+def _held(tracks: Tracks, mask: Bools, seconds: float) -> list[tuple[int, int, int]]:
+    """Stretches of at least so long: episode, first frame of the batch, one past the last."""
+    start, stop = runs(mask, tracks.first)
+    episode = np.searchsorted(tracks.offset, start, side="right") - 1
+    enough = stop - start >= tracks.frames(seconds)[episode]
+    return list(zip(episode[enough].tolist(), start[enough].tolist(), stop[enough].tolist(), strict=True))
+
+
+def _stall(tracks: Tracks, i: int, arm: str, a: int, b: int, value: float, unit: str, words: str) -> Finding:
+    first = int(tracks.offset[i])
+    lasts = float((b - a) * tracks.period[i])
+    return Finding(
+        i, arm, "stalled", graded(lasts, 2.0), a - first, b - first, value, unit, f"{words} for {lasts:.3g} s"
+    )
+
+
+def _behind(tracks: Tracks, arm: str, still: Bools, proxy: Floats, settings: DefectSettings) -> list[Finding]:
+    found = []
+    for j in range(proxy.shape[1]):
+        size = np.abs(proxy[:, j])
+        with np.errstate(invalid="ignore"):
+            mask = still & (size >= settings.stall_spreads)
+        for i, a, b in _held(tracks, mask, settings.stall_s):
+            most = float(size[a:b].max())
+            words = f"joint {j} stands, {most:.3g} usual spreads behind its command,"
+            found.append(_stall(tracks, i, arm, a, b, most, "usual spreads", words))
+    return found
+
+
+def _loaded(tracks: Tracks, arm: str, still: Bools, torque: Floats, settings: DefectSettings) -> list[Finding]:
+    found = []
+    length = tracks.length
+    some = np.flatnonzero(length)
+    for j in range(torque.shape[1]):
+        size = np.nan_to_num(np.abs(torque[:, j]))
+        most = np.zeros(len(length), np.float32)
+        most[some] = np.maximum.reduceat(np.where(still, np.float32(0), size), tracks.offset[:-1][some])
+        mask = still & (size >= np.repeat(settings.stall_torque * most, length)) & np.repeat(most > 0, length)
+        for i, a, b in _held(tracks, mask, settings.stall_s):
+            times = float(size[a:b].max() / most[i])
+            words = f"joint {j} stands under {times:.3g} times the greatest torque it bears in motion"
+            found.append(_stall(tracks, i, arm, a, b, times, "times its torque in motion", words))
+    return found
+
+
+def _ignored(tracks: Tracks, action: Floats, settings: DefectSettings) -> list[Finding]:
+    """Commands that go far while nothing of the robot moves; the last moments may not have arrived yet."""
+    found = []
+    still = ~tracks.moving(list(range(len(tracks.columns))))
+    for i, a, b in _held(tracks, still, settings.stall_s + 2 * settings.command_lag_s):
+        lag = int(tracks.frames(settings.command_lag_s)[i])
+        whole: NDArray[np.float32] = action[tracks.offset[i] : tracks.offset[i + 1]]
+        inside = action[a + lag : b - lag]
+        with np.errstate(invalid="ignore"):
+            span, crossed = np.ptp(whole, axis=0), np.ptp(inside, axis=0)
+            share = np.nan_to_num(np.where(span > 0, crossed / np.where(span > 0, span, 1), 0.0))
+        j = int(np.argmax(share))
+        if share[j] >= settings.stall_command:
+            words = f"nothing moves while command {j} crosses {100 * share[j]:.2g} % of its range,"
+            found.append(_stall(tracks, i, "", a, b, float(share[j]), "of the command's range", words))
+    return found

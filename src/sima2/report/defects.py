@@ -1,0 +1,110 @@
+"""What is wrong with the data, as a page and as a terminal shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from rich.console import RenderableType
+from rich.text import Text as Line
+
+from sima2.records.defects import DEFECTS, DefectTable
+from sima2.report import tables, terminal
+from sima2.report.markup import Markup, aside, node
+from sima2.report.text import as_number, number, visible
+from sima2.report.words import section
+
+FIRST_ROWS: Final = 12
+"""Findings shown at once; more of them open on demand."""
+
+
+def page(summary: Mapping[str, Any], found: DefectTable) -> Markup | None:
+    """Counts by kind and the findings, the worst first; None where the run did not look."""
+    if "defects" not in summary:
+        return None
+    kinds = section(summary, "defects")
+    if not kinds:
+        return node("p", "Nothing was found.")
+    rows = [_row(row) for row in found.take(np.arange(min(len(found), tables.MOST_ROWS))).rows()]
+    rest = len(found) - len(rows)
+    return node(
+        "div",
+        _counts(kinds),
+        _listed(rows[:FIRST_ROWS]),
+        tables.folded(
+            f"The next {len(rows) - FIRST_ROWS}",
+            _listed(rows[FIRST_ROWS:]),
+            node("p", f"{number(rest)} more in defects.parquet.", class_="muted") if rest else None,
+        )
+        if len(rows) > FIRST_ROWS
+        else None,
+    )
+
+
+def _counts(kinds: Mapping[str, Any]) -> Markup:
+    known = {name: row for name, row in kinds.items() if isinstance(row, Mapping)}
+    most = max((as_number(row.get("episodes")) or 0.0 for row in known.values()), default=0.0)
+    rows = [
+        (
+            node("span", _words(name), aside(DEFECTS.get(name))),
+            tables.bar((as_number(row.get("episodes")) or 0.0) / most if most else 0.0),
+            number(row.get("episodes")),
+            number(row.get("findings")),
+        )
+        for name, row in _by_episodes(known)
+    ]
+    return tables.table(("defect", "", "episodes", "findings"), rows, numeric=(2, 3), spare=(1,))
+
+
+def _by_episodes(kinds: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    return sorted(kinds.items(), key=lambda item: (-(as_number(item[1].get("episodes")) or 0.0), item[0]))
+
+
+def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    arm = f"{row['manipulator']}: " if row["manipulator"] not in ("", "arm") else ""
+    return (
+        number(row["severity"], 2),
+        row["episode_id"],
+        _words(row["defect"]),
+        f"{row['start_frame']}–{row['end_frame']}",
+        arm + row["details"],
+    )
+
+
+def _listed(rows: Sequence[Sequence[str]]) -> Markup:
+    return tables.table(("severity", "episode", "defect", "frames", "evidence"), rows, numeric=(0, 3), spare=(3,))
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def rows(found: Iterable[Mapping[str, Any]], *, named: bool = True) -> RenderableType | None:
+    """Findings in a terminal: what and where on one line, the evidence below it; reads at any width.
+
+    Args:
+        found: rows of a ``DefectTable``.
+        named: whether to tell the episode.
+    """
+    body = []
+    for row in found:
+        head = Line(_words(row["defect"]), style="bold")
+        where = [
+            visible(row["episode_id"]) if named else "",
+            visible(row["manipulator"]) if row["manipulator"] not in ("", "arm") else "",
+            f"frames {row['start_frame']}–{row['end_frame']}",
+        ]
+        head.append("  " + ", ".join(part for part in where if part), style="not bold")
+        body.append((number(row["severity"], 2), Line("\n").join([head, terminal.plain(row["details"])])))
+    return terminal.grid(("sev.", "defect"), body, numeric=(0,)) if body else None
+
+
+def counted(kinds: Mapping[str, Any]) -> RenderableType | None:
+    """Defects by kind in a terminal."""
+    known = {name: row for name, row in kinds.items() if isinstance(row, Mapping)}
+    body = [
+        (terminal.plain(_words(name)), number(row.get("episodes")), number(row.get("findings")))
+        for name, row in _by_episodes(known)
+    ]
+    return terminal.grid(("defect", "episodes", "findings"), body, numeric=(1, 2)) if body else None
