@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -56,18 +56,25 @@ OOD_OF_FEW: Final = 0.15
 Progress = Callable[[str], None]
 
 
-def run(*, episodes: int = 500, seed: int = 2000, progress: Progress = lambda _: None) -> dict[str, Any]:
+def run(
+    *,
+    episodes: int = 500,
+    seed: int = 2000,
+    progress: Progress = lambda _: None,
+    backends: Sequence[str] = ("synthetic", "mujoco"),
+) -> dict[str, Any]:
     """All figures, the same for the same seed but for the seconds.
 
     Args:
         episodes: of each family of the library; of the simulator as many, at most :data:`DEAR`.
         seed: of everything made.
         progress: told what is being done.
+        backends: which of the two.
     """
     from sima2.tasks.families import ALL_FAMILIES
 
     values: dict[str, Any] = {"episodes": episodes, "seed": seed, "sources": {}}
-    for name in ("synthetic", "mujoco"):
+    for name in backends:
         if name == "mujoco" and find_spec("mujoco") is None:
             values["sources"][name] = {"available": False}
             continue

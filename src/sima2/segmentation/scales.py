@@ -47,6 +47,9 @@ class Scales:
         )
 
 
+NEARLY_SHUT: Final = 0.1
+"""Share of the widest opening up to which the least width seen may be that of fingers that meet; widths and openings
+are 0 where they do (records.rollout), but for the thickness of the pads."""
 FEWEST_WIPES: Final = 5
 """Below that, a median is a single wipe's word."""
 
@@ -93,9 +96,11 @@ def _scale(store: Mapping[str, list[np.ndarray]]) -> RobotScale:
         values = np.concatenate(store.get(name, [np.zeros(0)]))
         return float(np.quantile(values, q)) if len(values) else np.nan
 
+    closed, wide = quantile("width", 0.005), quantile("width", 0.995)
     return RobotScale(
-        width_closed=quantile("width", 0.005),
-        width_open=quantile("width", 0.995),
+        # fingers that were never seen near shut had something between them: their least width is its, not theirs
+        width_closed=closed if closed <= NEARLY_SHUT * wide else np.nan,
+        width_open=wide,
         joint_speed=quantile("joint_speed", 0.95),
         hand_speed=quantile("hand_speed", 0.95),
     )

@@ -28,9 +28,10 @@ def luck_rows(
     """
     rows = blank_rows(episode_id, "LuckySuccessTag", "diagnostic", end=frames, available=frames)
     high = risk > THRESHOLDS["RiskTag"]
+    rows.fill(np.arange(len(episode_id)), details="risk, or how it ended, is not known")
     # What is surely not lucky is assessed even where the other half is unknown.
     plain = (risk <= THRESHOLDS["RiskTag"]) | (success == 0) | recovered
-    rows.fill(plain, level=0.0, source="risk+outcome")
+    rows.fill(plain, level=0.0, source="risk+outcome", details="")
     lucky = high & (success == 1) & ~recovered
     at = np.flatnonzero(lucky)
     words = [f"risk {level:.3f}, yet success with nothing to recover from" for level in risk[at].tolist()]

@@ -13,7 +13,7 @@ from sima2.records.table import Text
 from sima2.records.tags import TagTable
 from sima2.records.vocabulary import ANOMALIES, CONTACT_ACTIONS
 from sima2.tags.observations import episode_places
-from sima2.tags.rows import TagRows, blank_rows
+from sima2.tags.rows import NOT_ASSESSED, TagRows, blank_rows
 
 CRITICAL: Final = ("drop", "gripper_slip", "collision", "locked")
 """Reasons after which object, arm or task is at stake, not only time."""
@@ -22,6 +22,8 @@ RESTORED: Final = ("unstable", "misplaced", "drop", "gripper_slip")
 SETTLES: Final = ("push", "place")
 CARRYING: Final = ("grasp", "lift", "transport", "place")
 """Stages of carrying; each presupposes those before it."""
+EVIDENCE: Final = frozenset({"grip_force", "contact_force", "objects"})
+"""Kinds of channel in which slips, drops and collisions show."""
 UNSEEN: Final = "timeout"
 """Reason of a look at which nothing was seen: whose name a segment bears is then no one's."""
 VALUE_ADD: Final = {"high": 1.0, "medium": 2 / 3, "low": 1 / 3}
@@ -161,6 +163,15 @@ def recovery_rows(
     calm.fill(np.arange(len(episode_id)), level=0.0, source="no_failure")
     event = np.unique(place[failures_of(segments)])
     calm.fill(event, source="not_corrected", details="a failure that no retry made good")
+    blind = np.ones(len(episode_id), np.bool_)
+    blind[place[_can_show_failure(segments)]] = False
+    blind[event] = False
+    calm.fill(
+        blind,
+        level=np.nan,
+        source=NOT_ASSESSED,
+        details="no force and no object poses: a slip, drop or collision would not show, nor what mends it",
+    )
     tried = np.unique(place[segments.label.isin("recovery_maneuver") | segments.outcome.isin("retry")])
     calm.fill(
         np.intersect1d(event, tried), source="attempt_failed", details="a correction was tried; the step failed again"
@@ -187,6 +198,12 @@ def _found_rows(
     unsure = (doubtful[f] & (told[f] == sure[f])) | doubtful[m]
     out.fill(unsure, level=0.0, source="ambiguous")
     return out
+
+
+def _can_show_failure(segments: SegmentTable) -> NDArray[np.bool_]:
+    """Segments that rest on a channel in which a failure would show, shape (n,)."""
+    able = np.array([bool(EVIDENCE & set(name.split("+"))) for name in segments.channels_used.names], np.bool_)
+    return able[segments.channels_used.codes] if len(segments) else np.zeros(0, np.bool_)
 
 
 def _event_confidence(segments: SegmentTable, sure: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -66,7 +66,7 @@ DEFAULTS = {
     "outcome": "success",
     "failure_reason": "",
     "confidence": 0.9,
-    "channels_used": "pose",
+    "channels_used": "ee_position+contact_force",
     "max_speed": 0.3,
     "distance": 0.1,
     "peak_force": 2.0,

@@ -340,3 +340,13 @@ def test_a_tag_declares_what_it_is(name):
     assert spec.inputs
     assert spec.direction in (-1, 1)
     assert name in THRESHOLDS
+
+
+def test_where_no_channel_could_show_a_failure_its_absence_is_not_claimed():
+    blind = recovery("approach+ grasp+ pull+", channels_used="joints+gripper")
+    assert np.isnan(blind.level).all()
+    assert blind.source.tolist() == ["not_assessed"]
+    assert "no force" in blind.details[0]
+    # a failure that the fingers alone showed is still told
+    assert recovery("grasp~ recovery_maneuver grasp+", channels_used="joints+gripper").level[0] > 0.5
+    assert recovery("grasp:missed_grasp-", channels_used="joints+gripper").source.tolist() == ["not_corrected"]
