@@ -30,7 +30,7 @@ class Joined:
 
     parts: Mapping[str, Pumped]
     reference: tuple[str, ...]
-    """Batches whose episodes are designated as the reference of what is ordinary."""
+    """Batches whose episodes, but for those made unusual on purpose, are designated as the reference."""
 
     @property
     def episodes(self) -> int:
@@ -44,7 +44,7 @@ class Joined:
         ]
         outcome = Outcome.concat(
             [
-                replace(part.outcome, nominal=np.full(len(part.batch), name in self.reference))
+                replace(part.outcome, nominal=part.truth.episodes.ood_source.isin("") & (name in self.reference))
                 for name, part in self.parts.items()
             ]
         )

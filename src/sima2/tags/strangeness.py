@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 _KNOTS = 90
 """Percentiles kept of the bulk of a channel; beyond the last one the tail is taken to fall exponentially."""
+_TAIL_FOLDS = 4
 _LEAST = 20
 """A channel known in fewer rollouts of the fit part is left out."""
 
@@ -112,6 +113,7 @@ def fit_strangeness(
         return None
     reference = fit_nominal(rows.take(of_fit))
     scores = rollout_scores(reference.scores(rows), place, len(risk))
+    scores[fits] = _left_out_scores(rows.take(of_fit), risk.episode_id)[fits]
     knots = np.full((len(SCORES), _KNOTS), np.nan)
     mean_excess = np.ones(len(SCORES))
     for c in range(len(SCORES)):
@@ -126,6 +128,24 @@ def fit_strangeness(
     # A rollout on which no channel is known is as ordinary as can be; leaving it out would not be exchangeable.
     ordered = np.sort(np.where(np.isnan(statistics), 0.0, statistics))
     return Strangeness(reference, knots, mean_excess, ordered, certified_rank(len(ordered)), int(fits.sum()))
+
+
+def _left_out_scores(rows: SegmentObservations, episode_id: Text) -> Array:
+    """Scores of the rollouts of the fit part, each by a reference that it was left out of, shape (n, scores).
+
+    A reference flatters what it was fitted on, the more the more finely it looks, and would make the tails of some
+    scores seem shorter than those of others.
+    """
+    place = episode_places(rows.episode_id, episode_id)
+    part = np.array([fold_of(f"tails of {name}", _TAIL_FOLDS) for name in episode_id.tolist()], np.int64)[place]
+    out = np.full((len(episode_id), len(SCORES)), np.nan)
+    for k in range(_TAIL_FOLDS):
+        others = rows.take(part != k)
+        if (~others.label.isin("recovery_maneuver")).any():
+            mine = part == k
+            found = rollout_scores(fit_nominal(others).scores(rows.take(mine)), place[mine], len(episode_id))
+            out = np.fmax(out, found)
+    return out
 
 
 def prefix_novelty(test: Strangeness | None, rows: SegmentObservations, episode_id: Text) -> Array:
