@@ -22,6 +22,7 @@ from sima2.pipeline import RunSettings
 from sima2.records.intake import QuarantineTable
 from sima2.records.rollout import RolloutBatch, fold_of
 from sima2.records.tags import TagTable
+from sima2.tags.strangeness import CALIBRATION_PARTS
 
 EPISODES = 40
 """A family; enough for two shards over all families."""
@@ -157,9 +158,10 @@ class Plain(Disguised):
         return self.inner.read(start, stop)  # type: ignore[no-any-return]
 
 
-def folds(eid: str) -> tuple[int, bool, int]:
-    """All that an id decides: the fold of its episode, and the halves in which references are tuned."""
-    return fold_of(eid, 5), fold_of(f"penalty for {eid}", 3) == 0, fold_of(f"calibration of {eid}", 2)
+def folds(eid: str) -> tuple[int, bool, bool, int]:
+    """All that an id decides: the fold of its episode, and the parts in which references are tuned."""
+    calibrates = fold_of(f"calibration of {eid}", CALIBRATION_PARTS) < CALIBRATION_PARTS // 2
+    return fold_of(eid, 5), fold_of(f"penalty for {eid}", 3) == 0, calibrates, fold_of(f"tails of {eid}", 4)
 
 
 def new_names(ids: list[str]) -> dict[str, str]:

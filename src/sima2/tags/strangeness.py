@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ Array = NDArray[np.float64]
 _KNOTS = 90
 """Percentiles kept of the bulk of a channel; beyond the last one the tail is taken to fall exponentially."""
 _TAIL_FOLDS = 4
+CALIBRATION_PARTS: Final = 10
+"""Parts into which a hash of the id puts episodes; the first ones calibrate."""
 _LEAST = 20
 """A channel known in fewer rollouts of the fit part is left out."""
 
@@ -94,7 +97,7 @@ def rollout_scores(scores: Array, place: NDArray[np.int64], n: int) -> Array:
 def fit_strangeness(
     rows: SegmentObservations, risk: RiskObservations, nominal: NDArray[np.bool_]
 ) -> Strangeness | None:
-    """Fit on one half of the nominal rollouts, calibrate on the other; the halves are told apart by a hash of the id.
+    """Fit on one part of the nominal rollouts, calibrate on the other; the parts are told apart by a hash of the id.
 
     Args:
         rows: segments.
@@ -102,12 +105,12 @@ def fit_strangeness(
         nominal: which of them are nominal, shape (n,).
 
     Returns:
-        The test, or None where a half is empty.
+        The test, or None where a part is empty.
     """
-    half = np.array([fold_of(f"calibration of {name}", 2) for name in risk.episode_id.tolist()], np.int64)
+    calibrating = _calibrating(risk.episode_id, nominal)
     rows = rows.take(in_scope(rows, risk))
     place = episode_places(rows.episode_id, risk.episode_id)
-    fits, calibrates = nominal & (half == 0), nominal & (half == 1)
+    fits, calibrates = nominal & ~calibrating, nominal & calibrating
     of_fit = fits[place]
     if not (of_fit & ~rows.label.isin("recovery_maneuver")).any() or not calibrates.any():
         return None
@@ -128,6 +131,21 @@ def fit_strangeness(
     # A rollout on which no channel is known is as ordinary as can be; leaving it out would not be exchangeable.
     ordered = np.sort(np.where(np.isnan(statistics), 0.0, statistics))
     return Strangeness(reference, knots, mean_excess, ordered, certified_rank(len(ordered)), int(fits.sum()))
+
+
+def _calibrating(episode_id: Text, nominal: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Episodes that calibrate if they are nominal: half, more where so few would certify little, shape (n,).
+
+    The rank at which a test may fire rises at 59 and again at 93 calibration rollouts, where one odd nominal rollout
+    no longer decides alone; a reference can be fitted on fewer.
+    """
+    part = np.array([fold_of(f"calibration of {name}", CALIBRATION_PARTS) for name in episode_id.tolist()], np.int64)
+    count = np.bincount(part[nominal], minlength=CALIBRATION_PARTS).cumsum()
+    for enough, left in ((93, 40), (59, _LEAST)):
+        able = np.flatnonzero((count >= enough) & (count[-1] - count >= left))
+        if len(able):
+            return np.asarray(part <= max(int(able[0]), CALIBRATION_PARTS // 2 - 1))
+    return np.asarray(part < CALIBRATION_PARTS // 2)
 
 
 def _left_out_scores(rows: SegmentObservations, episode_id: Text) -> Array:
