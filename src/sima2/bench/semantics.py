@@ -20,7 +20,6 @@ TARGETS: Final[Mapping[str, tuple[float, str]]] = {
     "recovery_precision": (0.95, "at least"),
     "recovery_recall": (0.90, "at least"),
     "risk_share_high": (0.30, "below"),
-    "risk_calibration_error": (0.05, "at most"),
     "ood_nominal_flagged": (0.05, "at most"),
     "ood_visual_auroc": (0.95, "at least"),
     "ood_kinematic_auroc": (0.90, "at least"),
@@ -38,6 +37,7 @@ TARGETS: Final[Mapping[str, tuple[float, str]]] = {
 }
 """Of every source where it could be judged."""
 OF_THE_LIBRARY: Final[Mapping[str, tuple[float, str]]] = {
+    "risk_calibration_error": (0.05, "at most"),
     "risk_families_behind_rival": (0, "at most"),
     "write_amplification": (1.1, "below"),
     "shuffled_risk_auroc": (0.55, "at most"),
@@ -58,7 +58,7 @@ Progress = Callable[[str], None]
 
 def run(
     *,
-    episodes: int = 500,
+    episodes: int = 1000,
     seed: int = 2000,
     progress: Progress = lambda _: None,
     backends: Sequence[str] = ("synthetic", "mujoco"),

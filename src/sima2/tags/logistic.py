@@ -52,7 +52,13 @@ def fit_ridge_logistic(
 
 def log_loss(x: NDArray[np.float64], y: Vector, weight: Vector) -> float:
     """Mean negative log-likelihood in nats."""
-    return float(np.mean(np.logaddexp(0.0, x @ weight) - y * (x @ weight)))
+    return float(np.mean(losses_of(x, y, weight)))
+
+
+def losses_of(x: NDArray[np.float64], y: Vector, weight: Vector) -> Vector:
+    """Negative log-likelihood of each sample in nats, shape (n,)."""
+    logit = x @ weight
+    return np.asarray(np.logaddexp(0.0, logit) - y * logit)
 
 
 def _loss(x: NDArray[np.float64], y: Vector, weight: Vector, penalty: Vector, prior: Vector) -> float:

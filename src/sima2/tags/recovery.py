@@ -24,6 +24,10 @@ CARRYING: Final = ("grasp", "lift", "transport", "place")
 """Stages of carrying; each presupposes those before it."""
 EVIDENCE: Final = frozenset({"grip_force", "contact_force", "objects"})
 """Kinds of channel in which slips, drops and collisions show."""
+BY_OTHER_MEANS: Final = {"pull": ("lift", "transport"), "slip": ("lift", "transport", "place")}
+"""What else shows that a step was made good: what would not come has come, what had been lost is carried again."""
+MOVED_ALONG: Final = ("pull", "push", "wipe")
+"""Actions that name what they move, by what the hand holds of it."""
 UNSEEN: Final = "timeout"
 """Reason of a look at which nothing was seen: whose name a segment bears is then no one's."""
 VALUE_ADD: Final = {"high": 1.0, "medium": 2 / 3, "low": 1 / 3}
@@ -60,7 +64,7 @@ def find_recoveries(segments: SegmentTable) -> Recoveries:
     A loop over failed attempts, each of which looks at the segments up to the next attempt.
     """
     step = segments.label.isin("approach", *CONTACT_ACTIONS)
-    failed = step & segments.outcome.isin("failure", "retry")
+    failed = (step & segments.outcome.isin("failure", "retry")) | _lost_alone(segments)
     track = _Track.of(segments, step, failed)
     pairs = [(row, mended) for row in np.flatnonzero(failed).tolist() if (mended := _mended(track, row)) is not None]
     array = np.array([pair for pair in pairs if _corrected(segments, *pair)], np.int64).reshape(-1, 2)
@@ -104,17 +108,17 @@ class _Track:
 def _mended(track: _Track, failed: int) -> int | None:
     """Row of the success that made a failed step good, None where the next attempt failed or there was none."""
     label, thing, reason = track.label[failed], track.object[failed], track.reason[failed]
-    presuppose = CARRYING[CARRYING.index(label) :] if label in CARRYING else (label,)
-    lost = reason in RESTORED
-    held = thing
+    presuppose = CARRYING[CARRYING.index(label) :] if label in CARRYING else (label, *BY_OTHER_MEANS.get(label, ()))
+    lost = reason in RESTORED and label not in ("grasp", "pull")
+    held = ""
     for row in range(failed + 1, track.end[failed]):
         if not track.step[row]:
             continue
         name = track.label[row]
         if name == "grasp":
-            held = track.object[row]
-        same = thing in (track.object[row], held) or reason == UNSEEN
-        if not same:
+            held = track.object[row] if track.won[row] else ""
+        along = name in MOVED_ALONG and thing == held
+        if track.object[row] != thing and not along and reason != UNSEEN:
             continue
         if name == label and track.failed[row]:
             return None
@@ -192,11 +196,30 @@ def _found_rows(
     out.start[:] = segments.end_frame[f]
     sure = np.nan_to_num(segments.confidence.astype(np.float64))
     told = _event_confidence(segments, sure)
-    out.level[:] = np.minimum(told[f], sure[m])
+    out.level[:] = np.minimum(np.maximum(told[f], _failed_before(segments, told, f)), sure[m])
     for k, (a, b) in enumerate(zip(f.tolist(), m.tolist(), strict=True)):
         out.source[k], out.value[k], out.details[k] = _account(segments, a, b, assumed_watts)
-    unsure = (doubtful[f] & (told[f] == sure[f])) | doubtful[m]
+    unsure = (doubtful[f] & (out.level <= sure[f])) | doubtful[m]
     out.fill(unsure, level=0.0, source="ambiguous")
+    return out
+
+
+def _failed_before(segments: SegmentTable, told: NDArray[np.float64], failed: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Confidence of the surest earlier failure of the same step in a row, 0 where there is none, shape of ``failed``.
+
+    One vain attempt is at times told as two, the second of them doubtful.
+    """
+    codes = [getattr(segments, name).codes for name in ("episode_id", "manipulator", "label", "object")]
+    lost = segments.outcome.isin("failure", "retry")
+    out = np.zeros(len(failed))
+    for k, row in enumerate(failed.tolist()):
+        at = row - 1
+        while at >= 0 and codes[0][at] == codes[0][row] and codes[1][at] == codes[1][row]:
+            if codes[2][at] == codes[2][row] and codes[3][at] == codes[3][row]:
+                if not lost[at]:
+                    break
+                out[k] = max(out[k], told[at])
+            at -= 1
     return out
 
 
@@ -204,6 +227,15 @@ def _can_show_failure(segments: SegmentTable) -> NDArray[np.bool_]:
     """Segments that rest on a channel in which a failure would show, shape (n,)."""
     able = np.array([bool(EVIDENCE & set(name.split("+"))) for name in segments.channels_used.names], np.bool_)
     return able[segments.channels_used.codes] if len(segments) else np.zeros(0, np.bool_)
+
+
+def _lost_alone(segments: SegmentTable) -> NDArray[np.bool_]:
+    """Losses of a load that no failed step of the same object precedes: it was lost before anything else was told."""
+    lost = segments.label.isin("slip") & segments.outcome.isin("failure") & ~segments.object.isin("")
+    codes = np.stack([getattr(segments, name).codes for name in ("episode_id", "manipulator", "object")])
+    told = np.zeros(len(segments), np.bool_)
+    told[1:] = (codes[:, 1:] == codes[:, :-1]).all(axis=0) & segments.outcome.isin("failure", "retry")[:-1]
+    return lost & ~told
 
 
 def _event_confidence(segments: SegmentTable, sure: NDArray[np.float64]) -> NDArray[np.float64]:

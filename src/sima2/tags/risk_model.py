@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sima2.records.rollout import fold_of
 from sima2.records.table import Text
 from sima2.records.vocabulary import object_class
-from sima2.tags.logistic import fit_ridge_logistic, log_loss, probability
+from sima2.tags.logistic import fit_ridge_logistic, log_loss, losses_of, probability
 from sima2.tags.observations import RiskObservations
 from sima2.tags.prefix import FEATURES
 
@@ -115,14 +116,26 @@ def fit_risk(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) 
     x, y = draft.design(risk, novelty), failed.astype(np.float64)
     held_out = np.array([fold_of(f"penalty for {name}", 3) == 0 for name in risk.episode_id.tolist()], np.bool_)
     slopes = _slopes(draft)
-    choice = [
-        log_loss(x[held_out], y[held_out], fit_ridge_logistic(x[~held_out], y[~held_out], _penalty(slopes, strength)))
+    losses = [
+        losses_of(x[held_out], y[held_out], fit_ridge_logistic(x[~held_out], y[~held_out], _penalty(slopes, strength)))
         for strength in _PENALTIES
     ]
-    strength = _PENALTIES[int(np.argmin(choice))]
+    strength = _PENALTIES[_tightest(losses)]
     pooled = fit_ridge_logistic(x, y, _penalty(slopes, strength))
     of_family = _family_weights(draft, risk.family, x, y, held_out, strength, pooled)
     return replace(draft, weight=pooled, family_weight=of_family)
+
+
+def _tightest(losses: Sequence[Array]) -> int:
+    """Of settings ever tighter, the tightest whose held-out loss is not surely above the least.
+
+    Source: the one-standard-error rule of Breiman and others, Classification and Regression Trees, 1984; here the
+    error is that of the difference, episode by episode.
+    """
+    best = losses[int(np.argmin([np.mean(each) for each in losses]))]
+    worse = [each - best for each in losses]
+    root = np.sqrt(max(len(best), 1))
+    return max(k for k, each in enumerate(worse) if float(np.mean(each)) <= float(np.std(each)) / root)
 
 
 def _family_weights(
