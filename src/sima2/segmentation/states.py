@@ -122,6 +122,8 @@ class StateSettings:
     """A bump rises by more than so many newtons plus noise deviations within ``sudden_s``."""
     set_down_m: float = 0.03
     """A load whose touch is followed by so short a way until the fingers open was being set down."""
+    rested_share: float = 0.3
+    """Below that share of its speed of a moment ago it has come to rest."""
     stopped_share: float = 0.4
     """What runs into something is left with less than that share of its speed."""
     same_height_s: float = 0.3
@@ -798,7 +800,10 @@ def _runs_into(features: Features, start: Ints, settings: StateSettings) -> Bool
     came = features.velocity[before]
     sideways = np.hypot(came[:, 0], came[:, 1])
     stopped = features.speed[after] < settings.stopped_share * features.speed[before]
-    out: Bools = (sideways > np.abs(came[:, 2])) & (sideways > settings.carrying_speed) & stopped
+    # a hand that has come to rest before it touches has stopped of itself, and presses
+    just = np.maximum(start - 1, ragged.first[start])
+    rested = features.speed[just] < settings.rested_share * features.speed[before]
+    out: Bools = (sideways > np.abs(came[:, 2])) & (sideways > settings.carrying_speed) & stopped & ~rested
     return out
 
 
