@@ -47,7 +47,7 @@ OF_THE_LIBRARY: Final[Mapping[str, tuple[float, str]]] = {
     "only_named_alien_flagged": (0.10, "at most"),
 }
 """Of the library alone: only its failures follow from conditions, and its episodes are many enough for controls."""
-DEAR: Final = 60
+DEAR: Final = 100
 """Simulated episodes of a family at most."""
 OOD: Final = 0.10
 OOD_OF_FEW: Final = 0.15

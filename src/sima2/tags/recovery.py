@@ -123,6 +123,9 @@ def _mended(track: _Track, failed: int) -> int | None:
         if name == label and track.failed[row]:
             return None
         if name in presuppose and track.won[row]:
+            # a look that shows nothing is not over when the hand settles: what counts is the look after the next view
+            if reason == UNSEEN and "recovery_maneuver" not in track.label[failed + 1 : row]:
+                continue
             return row
         if lost and name in SETTLES:
             return row if track.won[row] and not _troubled(track, row) else None
@@ -138,11 +141,13 @@ def _troubled(track: _Track, row: int) -> bool:
 def _corrected(segments: SegmentTable, failed: int, mended: int) -> bool:
     """Something was done between: a recovery maneuver, another way to the object, or fingers that close anew.
 
-    Waiting is no correction, and neither is a slip that comes to an end by itself.
+    Waiting is no correction, and neither is a slip that comes to an end by itself; but what was stopped by something
+    in its way and then gets there has gone another way.
     """
     between = segments.label[np.arange(failed + 1, mended)]
     done = any(name not in ("idle", "unknown", *ANOMALIES) for name in between)
-    return done or (segments.label[mended] == "grasp" and segments.outcome[failed] == "retry")
+    anew = segments.label[mended] == "grasp" or segments.failure_reason[failed] == "collision"
+    return done or (anew and segments.outcome[failed] == "retry")
 
 
 def recovery_rows(

@@ -350,3 +350,26 @@ def test_where_no_channel_could_show_a_failure_its_absence_is_not_claimed():
     # a failure that the fingers alone showed is still told
     assert recovery("grasp~ recovery_maneuver grasp+", channels_used="joints+gripper").level[0] > 0.5
     assert recovery("grasp:missed_grasp-", channels_used="joints+gripper").source.tolist() == ["not_corrected"]
+
+
+def test_what_was_stopped_and_then_gets_there_went_another_way():
+    assert recovery("lift+ transport:collision~ collision:collision- transport+").source.tolist() == ["retry"]
+    assert recovery("lift+ transport:drop~ slip:drop- transport+").level.tolist() == [0.0]
+
+
+def test_a_look_counts_from_the_next_view_on():
+    words = "approach:timeout~ idle approach+ recovery_maneuver idle approach"
+    assert recovery(words + "+").source.tolist() == ["recovery_maneuver"]
+    assert recovery(words + ":timeout-").level.tolist() == [0.0]
+    assert recovery("approach:timeout~ idle approach+ retreat").level.tolist() == [0.0]
+
+
+def test_a_load_lost_before_anything_was_told_is_mended_by_carrying_it():
+    assert recovery("slip:drop- recovery_maneuver approach+ grasp+ lift+").source.tolist() == ["recovery_maneuver"]
+    assert recovery("slip:drop- recovery_maneuver approach+ grasp+").level.tolist() == [0.0]
+
+
+def test_of_two_vain_attempts_in_a_row_the_surer_tells():
+    rows = story("e", "pull:locked~ grasp+ pull:locked- recovery_maneuver pull+")
+    told = [{**rows[0], "confidence": 0.8}, rows[1], {**rows[2], "confidence": 0.3}, *rows[3:]]
+    assert level_of(told) == pytest.approx(0.8)
