@@ -581,7 +581,12 @@ def _tag_counts(tags: TagTable, thresholds: Mapping[str, float]) -> dict[str, di
         mine = tags.take(tags.tag.isin(tag))
         assessed = len(np.unique(mine.episode_id.codes[~np.isnan(mine.level)]))
         given = len(np.unique(mine.episode_id.codes[np.nan_to_num(mine.level) > threshold]))
-        out[tag] = {"assessed": assessed, "fired": given, "share": given / assessed if assessed else None}
+        out[tag] = {
+            "assessed": assessed,
+            "fired": given,
+            "share": given / assessed if assessed else None,
+            "above": threshold,
+        }
     return out
 
 

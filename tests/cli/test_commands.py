@@ -26,15 +26,16 @@ COMMANDS = (
     "segment",
     "trust",
     "audit",
+    "episodes",
+    "explain",
     "report",
     "quarantine",
     "doctor",
-    "explain",
     "sample",
     "tree",
     "bench",
 )
-ON_A_FOLDER = ("trust", "audit", "report", "quarantine", "doctor")
+ON_A_FOLDER = ("trust", "audit", "episodes", "report", "quarantine", "doctor")
 HEAVY = ("numpy", "pyarrow", "duckdb", "networkx", "scipy", "rich", "mujoco", "sqlite3")
 
 

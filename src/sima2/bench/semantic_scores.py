@@ -24,14 +24,42 @@ LEAST_TRIALS: Final = 60
 
 
 def recoveries(run: Chained) -> dict[str, float]:
-    """RecoveryTag against episodes in which a correction was made and succeeded."""
-    truth = run.truth.template.isin("recovery", "mixed") & ~run.truth.recovery_strategy.isin("")
+    """RecoveryTag against episodes in which a correction was made and what had failed then succeeded."""
+    right = _put_right(run)
+    truth = np.array([name in right for name in run.truth.episode_id.tolist()], np.bool_)
     given = np.nan_to_num(run.highest("RecoveryTag")) > THRESHOLDS["RecoveryTag"]
     noisy = run.truth.noise
     return {
         **_precision_recall("recovery", given[~noisy], truth[~noisy]),
         "recovery_in_noise": _share(given[noisy]),
     }
+
+
+def _put_right(run: Chained) -> set[str]:
+    """Episodes whose true segments hold a correction by which an episode that failed was saved, or a step mended.
+
+    The plan says which episodes are saved; that a step was mended in one that failed all the same (or of which the plan
+    says that it came right of itself, while the controller did correct) is seen in the true segments alone.
+    """
+    saved = set(run.truth.episode_id[run.truth.template.isin("recovery", "mixed")])
+    found: set[str] = set()
+    failed: dict[tuple[str, str], bool] = {}
+    """Step that is to be done again, and whether it has been corrected since."""
+    now = ""
+    told = run.true_segments
+    columns = (told.episode_id, told.label, told.object, told.outcome)
+    for episode, label, thing, outcome in zip(*columns, strict=True):
+        if episode != now:
+            now, failed = episode, {}
+        if label == "recovery_maneuver":
+            if episode in saved:
+                found.add(episode)
+            failed = dict.fromkeys(failed, True)
+        elif outcome == "retry":
+            failed[label, thing] = False
+        elif failed.pop((label, thing), False) and outcome == "success":
+            found.add(episode)
+    return found
 
 
 def risk(run: Chained, level: NDArray[np.float64] | None = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sima2.cli import (
     audit,
     bench,
     doctor,
+    episodes,
     explain,
     generate,
     quarantine,
@@ -89,7 +90,9 @@ def sima2(
     """
 
 
-for _command in (run, generate, tasks, segment, trust, audit, report, quarantine, doctor, explain, sample, tree, bench):
+for _command in (
+    run, generate, tasks, segment, trust, audit, episodes, explain, report, quarantine, doctor, sample, tree, bench,
+):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 
 

@@ -53,6 +53,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
     from sima2.records.segments import SegmentTable
     from sima2.records.tags import TagTable
     from sima2.report.inputs import read_single, read_trust
+    from sima2.tags.specs import THRESHOLDS
 
     with Store.read_only(out) as store:
         episodes = read_single(out, EpisodeTable, "episodes")
@@ -71,6 +72,8 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         costs = [row for part in store.read(EconTable, "econ") for row in _rows(part, name)]
     trust = read_trust(out).rows if (out / "trust_matrix.json").exists() else {}
     for row in tables["tags"]:
+        # a level that is not known is neither
+        row["given"] = row["level"] > THRESHOLDS[row["tag"]] if row["level"] == row["level"] else None
         verdict = trust.get(row["tag"])
         row["trust_level"] = None if verdict is None else verdict.trust_level
         row["tier"] = None if verdict is None else verdict.tier

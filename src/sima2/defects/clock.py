@@ -73,7 +73,7 @@ def _gaps(tracks: Tracks, i: int, took: Doubles, gaps: NDArray[np.intp], setting
         share = frames / (frames + len(took) + 1)
         words = (
             f"{frames} frames missing in {len(lost)} {'gap' if len(lost) == 1 else 'gaps'} "
-            f"({100 * share:.2g} % of the episode), "
+            f"({100 * share:.0f} % of the episode), "
             f"the longest of {took[worst]:.3g} s, {took[worst] / period:.3g} periods"
         )
         severity = max(graded(share, 0.1), graded(float(took[worst]), 1.0))

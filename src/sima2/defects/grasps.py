@@ -15,6 +15,8 @@ CLOSED, OPEN = 0.35, 0.65
 """Shares of the gripper's range in the episode below and above which it counts as closed and open."""
 LEAST_NOISE = 10.0
 """The range of a gripper that moves, in standard deviations of its noise."""
+LEAST_TRAVEL = 0.15
+"""The range of a gripper that grasps, as a share of its widest opening in the episode; less is play or drift."""
 VAIN = 0.1
 """Share of the joints' range (or the hand's) that a carried object travels at least."""
 NEAR = 0.25
@@ -68,7 +70,7 @@ def _closings(tracks: Tracks, row: int) -> list[tuple[int, list[tuple[int, int]]
     low, high = np.zeros((2, len(length)), np.float32)
     low[some], high[some] = np.minimum.reduceat(x, at), np.maximum.reduceat(x, at)
     span = high - low
-    use = span > LEAST_NOISE * tracks.noise[row]
+    use = (span > LEAST_NOISE * tracks.noise[row]) & (span > LEAST_TRAVEL * np.maximum(np.abs(low), np.abs(high)))
     share = (x - np.repeat(low, length)) / np.repeat(np.where(span > 0, span, 1), length)
     state = np.where(share < CLOSED, -1, np.where(share > OPEN, 1, 0)).astype(np.int8)
     told = np.flatnonzero((state != 0) & np.repeat(use, length))

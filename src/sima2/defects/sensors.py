@@ -82,7 +82,7 @@ def _repeated(tracks: Tracks, moving: Bools, settings: DefectSettings) -> list[F
     found = []
     for i in np.flatnonzero((count > 2) & (count > settings.repeated_share * moved)).tolist():
         share = float(count[i] / moved[i])
-        words = f"{100 * share:.2g} % of the frames in motion repeat all positions of the one before"
+        words = f"{100 * share:.0f} % of the frames in motion repeat all positions of the one before"
         severity = graded(share, 0.5)
         found.append(
             Finding(i, "", "repeated_frames", severity, 0, int(length[i]), share, "of frames in motion", words)

@@ -40,7 +40,7 @@ def idle_findings(tracks: Tracks, settings: DefectSettings) -> list[Finding]:
         s, e = int(start[k]) - a, int(stop[k]) - a
         share = (e - s) / float(tracks.length[i])
         where = _place(s, e, int(tracks.length[i]))
-        words = f"nothing moves for {lasts[k]:.3g} s {where}, {100 * share:.2g} % of the episode"
+        words = f"nothing moves for {lasts[k]:.3g} s {where}, {100 * share:.0f} % of the episode"
         found.append(Finding(i, "", "idle", graded(share, 0.5), s, e, float(lasts[k]), "s", words))
     return found
 
@@ -126,6 +126,6 @@ def _ignored(tracks: Tracks, action: Floats, settings: DefectSettings) -> list[F
             share = np.nan_to_num(np.where(span > 0, crossed / np.where(span > 0, span, 1), 0.0))
         j = int(np.argmax(share))
         if share[j] >= settings.stall_command:
-            words = f"nothing moves while command {j} crosses {100 * share[j]:.2g} % of its range,"
+            words = f"nothing moves while command {j} crosses {100 * share[j]:.0f} % of its range,"
             found.append(_stall(tracks, i, "", a, b, float(share[j]), "of the command's range", words))
     return found

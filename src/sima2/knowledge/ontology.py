@@ -207,7 +207,7 @@ class OntologyUpdateEngine:
                         support=times,
                         trials=node.support,
                         needed=self.least_recovery,
-                        rationale=f"{correction} made good {times} of {node.support} failures of fragility {node.id}",
+                        rationale=f"{correction} made good {times} of {node.support} failures: {_named(node)}",
                         episodes=cells.sample(mended),
                     )
                 )
@@ -232,7 +232,7 @@ class OntologyUpdateEngine:
                         support=node.support,
                         trials=node.trials,
                         needed=self.fragile,
-                        rationale=f"fragility {node.id} has stood for {stood} episodes and no correction makes it good",
+                        rationale=f"{_named(node)} has stood for {stood} episodes and no correction makes it good",
                         episodes=node.episodes,
                     )
                 )
@@ -264,6 +264,11 @@ def _reason_of(cells: Cells, node: Draft) -> str | None:
         return node.reason
     alone = cells.count(cells.at(node.object, node.action, "failure", reason=""))
     return "" if alone == node.support else None
+
+
+def _named(node: Draft) -> str:
+    """A fragility in words."""
+    return f"{node.action} of {node.object} ({node.reason.replace('_', ' ') or 'various reasons'})"
 
 
 def _bounds(cells: Cells, some: Rows, all_: Rows, level: float = 0.95) -> tuple[float, float]:

@@ -122,7 +122,8 @@ def _episode(report: ReportInput, signal: Mapping[str, Any], tiers: Mapping[str,
     tags: list[dict[str, Any]] = list(of_episodes(report.tags, (name,)).rows())
     ended = _ended(signal.get("success"))
     how = OUTCOME_SOURCES.get(str(signal.get("outcome_source", "")), "")
-    given = sorted({str(row["tag"]) for row in tags if (as_number(row["level"]) or 0) > 0})
+    above = {tag: as_number(row.get("above")) or 0.0 for tag, row in (section(report.summary, "tags") or {}).items()}
+    given = sorted({str(row["tag"]) for row in tags if (as_number(row["level"]) or 0) > above.get(row["tag"], 0.0)})
     line = join(
         [
             node("b", f"{OUTCOME_MARKS[ended]}{TEXT_FORM} {visible(name)}"),

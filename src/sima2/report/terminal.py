@@ -143,7 +143,8 @@ def tag_rows(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
     body = []
     for row in rows:
         tier = str(row.get("tier") or "")
-        parts = [visible(row["source"]), visible(row["details"], longest=1000)]
+        parts = ["given" if row["given"] else "not given"] if row.get("given") is not None else []
+        parts += [visible(row["source"]), visible(row["details"], longest=1000)]
         if row.get("trust_level") is not None:
             parts.append(f"trust {number(row['trust_level'], 2)} ({tier}, {visible(row['trust_reason'])})")
         mark = Text(TIER_MARKS.get(tier, " "), style=TIER_STYLES.get(tier, ""))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,12 +111,25 @@ class Pieces:
             end_frame=self.stop,
             start_t=self.start_t,
             end_t=self.end_t,
-            outcome=Text(self.outcome, OUTCOMES),
+            outcome=Text(self._claimed(used), OUTCOMES),
             failure_reason=Text(self.reason, REASONS),
             confidence=self.confidence.astype(np.float32),
             channels_used=Text.full(n, used),
             **self.measured.columns(),
         )
+
+    def _claimed(self, used: str) -> NDArray[np.int8]:
+        """Outcomes; what was done to a thing succeeded for all we know only where a force or a pose tells of things."""
+        if TELLS_OF_THINGS & set(used.split("+")):
+            return self.outcome.astype(np.int8)
+        unseen = np.isin(self.label, [LABELS.index(name) for name in DONE_TO_THINGS])
+        won = self.outcome == OUTCOMES.index("success")
+        return np.where(unseen & won, OUTCOMES.index("unknown"), self.outcome).astype(np.int8)
+
+
+TELLS_OF_THINGS: Final = frozenset({"grip_force", "contact_force", "objects"})
+"""Kinds of channel of :func:`channels_used` that tell whether something is there; fingers and motion alone do not."""
+DONE_TO_THINGS: Final = ("lift", "transport", "place", "pull", "push", "wipe")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,114 @@
+"""``sima2 episodes``: which episodes failed, looked strange, recovered or were lucky."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sima2.cli import options
+from sima2.cli.answer import answer
+from sima2.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+SHOWN = 50
+"""Episodes listed for people; ``--json`` lists all."""
+
+
+def command(
+    out: options.Out,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that ended in failure.")] = False,
+    tag: Annotated[
+        str, typer.Option("--tag", metavar="T", help="Only those with this tag, the highest level first.")
+    ] = "",
+    family: Annotated[str, typer.Option("--family", metavar="F", help="Only those of this task family.")] = "",
+    as_json: options.Json = False,
+) -> None:
+    """List episodes: how each ended, what failed in it and why, and the tags it was given.
+
+    \b
+    Example:
+      sima2 episodes results --failed
+      sima2 episodes results --tag OODTag
+    """
+    rows = listed(out, failed=failed, tag=tag, family=family)
+    answer({"episodes": rows}, as_json=as_json, shown=lambda: _shown(rows))
+
+
+def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") -> list[dict[str, Any]]:
+    """Episodes of a run as plain values, in the order of their source or, with ``tag``, by its level.
+
+    Raises:
+        UnknownNameError: for a tag or a family that the run does not know, naming those it does.
+    """
+    from sima2.io.store import Store
+    from sima2.records.episodes import EpisodeTable
+    from sima2.records.segments import SegmentTable
+    from sima2.records.tags import TagTable
+    from sima2.report.inputs import read_single
+    from sima2.tags.specs import TAGS, THRESHOLDS
+
+    if tag and tag not in TAGS:
+        raise UnknownNameError("tag", tag, TAGS)
+    episodes = read_single(out, EpisodeTable, "episodes")
+    if family and family not in set(episodes.family):
+        raise UnknownNameError("family", family, sorted(set(episodes.family)))
+    failures: dict[str, list[str]] = {}
+    given: dict[str, dict[str, tuple[float, str]]] = {}
+    with Store.read_only(out) as store:
+        for segments in store.read(SegmentTable, "segments"):
+            lost = segments.take(segments.outcome.isin("failure", "retry"))
+            for name, label, reason in zip(lost.episode_id, lost.label, lost.failure_reason, strict=True):
+                failures.setdefault(name, []).append(f"{label} ({reason})" if reason else label)
+        for tags in store.read(TagTable, "tags"):
+            for row in tags.rows():
+                # comparing with NaN is false: what was not assessed was not given
+                if row["level"] > THRESHOLDS[row["tag"]]:
+                    mine = given.setdefault(row["episode_id"], {})
+                    mine[row["tag"]] = max(mine.get(row["tag"], (0.0, "")), (row["level"], row["details"]))
+    rows = []
+    for each in episodes.rows():
+        name = each["episode_id"]
+        own = given.get(name, {})
+        if (failed and each["success"] != 0) or (tag and tag not in own) or (family and each["family"] != family):
+            continue
+        rows.append(
+            {
+                "episode_index": each["episode_index"],
+                "episode_id": name,
+                "family": each["family"],
+                "success": each["success"],
+                "outcome_source": each["outcome_source"],
+                "failures": failures.get(name, []),
+                "tags": {key: level for key, (level, _) in own.items()},
+                "because": own[tag][1] if tag else "",
+                "worst_defect": each["worst_defect"],
+            }
+        )
+    return sorted(rows, key=lambda row: -row["tags"][tag]) if tag else rows
+
+
+def _shown(rows: Sequence[dict[str, Any]]) -> RenderableType:
+    from rich.console import Group
+
+    from sima2.report.terminal import grid, plain
+    from sima2.report.text import number
+
+    if not rows:
+        return plain("no such episode")
+    body = [
+        (
+            plain(row["episode_id"]),
+            plain({1.0: "success", 0.0: "failure"}.get(row["success"], "not known")),
+            plain(row["because"] or ", ".join(dict.fromkeys(row["failures"]))),
+            plain(", ".join(name.removesuffix("Tag") for name in row["tags"])),
+        )
+        for row in rows[:SHOWN]
+    ]
+    why = "because" if any(row["because"] for row in rows) else "failed steps"
+    more = [plain(f"{number(len(rows) - SHOWN)} more: see --json")] if len(rows) > SHOWN else []
+    return Group(grid(("episode", "ended", why, "tags"), body, whole=(0,)), *more)
