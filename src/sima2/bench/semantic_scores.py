@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sima2.bench.calibration import auroc, calibration
 from sima2.bench.semantic_chain import Chained
+from sima2.knowledge.support import upper_bound
 from sima2.records.vocabulary import object_class
 from sima2.tags.specs import THRESHOLDS
 
@@ -28,11 +29,7 @@ def recoveries(run: Chained) -> dict[str, float]:
     right = _put_right(run)
     truth = np.array([name in right for name in run.truth.episode_id.tolist()], np.bool_)
     given = np.nan_to_num(run.highest("RecoveryTag")) > THRESHOLDS["RecoveryTag"]
-    noisy = run.truth.noise
-    return {
-        **_precision_recall("recovery", given[~noisy], truth[~noisy]),
-        "recovery_in_noise": _share(given[noisy]),
-    }
+    return _precision_recall("recovery", given, truth)
 
 
 def _put_right(run: Chained) -> set[str]:
@@ -111,11 +108,10 @@ def strangeness(run: Chained) -> dict[str, Any]:
     out: dict[str, Any] = {
         "ood_nominal": int(plain.sum()),
         "ood_nominal_flagged": _share(fired[plain]),
-        "ood_nominal_flagged_upper": _upper(int(fired[plain].sum()), int(plain.sum())),
+        "ood_nominal_flagged_upper": float(upper_bound(int(fired[plain].sum()), int(plain.sum()))),
         "ood_families": {
             name: _share(fired[plain & run.episodes.family.isin(name)]) for name in sorted(set(run.episodes.family))
         },
-        "ood_noise_flagged": _share(fired[told.noise]),
     }
     right = total = 0
     for source in SOURCES:
@@ -226,10 +222,3 @@ def _precision_recall(name: str, given: Mask, truth: Mask) -> dict[str, float]:
 
 def _share(flags: Mask) -> float:
     return float(flags.mean()) if len(flags) else float("nan")
-
-
-def _upper(successes: int, trials: int) -> float:
-    """One-sided upper 95 % bound of a rate (Clopper and Pearson, 1934)."""
-    from scipy.special import betaincinv
-
-    return float(betaincinv(successes + 1, trials - successes, 0.95)) if successes < trials else 1.0

@@ -22,8 +22,6 @@ FINAL_ACTIONS = {
 }
 """Actions whose success fulfils a goal of that relation."""
 ANY_FINAL = ("place", "release", "pull", "push", "wipe")
-EVIDENCE = frozenset({"grip_force", "contact_force", "objects"})
-"""Channels without which success cannot be told from an empty hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,7 @@ class OutcomeInference:
         reason = np.zeros(n, np.int32)
         reasons = segments.failure_reason.recode(REASONS)
         label = segments.label.decode()
-        can_tell = np.array([bool(EVIDENCE & set(name.split("+"))) for name in segments.channels_used.names], np.bool_)
-        able = can_tell[segments.channels_used.codes] if len(segments) else np.zeros(0, np.bool_)
+        able = segments.tells_of_things
         order = np.argsort(row, kind="stable")
         bounds = np.searchsorted(row[order], np.arange(n + 1))
         for i in range(n):

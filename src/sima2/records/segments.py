@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.table import Table, Text, column, text
+from sima2.records.vocabulary import TELLS_OF_THINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,13 @@ class SegmentTable(Table):
     """N·m; NaN without it."""
     energy_wh: NDArray[np.float32] = column(np.float32)
     """Wh, mechanical work of the joints; NaN where torque or velocity is absent."""
+
+    @property
+    def tells_of_things(self) -> NDArray[np.bool_]:
+        """Whether a segment rests on any channel that tells of things, shape (n,)."""
+        used = self.channels_used
+        able = np.array([bool(TELLS_OF_THINGS & set(name.split("+"))) for name in used.names], np.bool_)
+        return able[used.codes] if len(self) else np.zeros(0, np.bool_)
 
     def __iter__(self) -> Iterator[Segment]:
         lists = [getattr(self, each.name).tolist() for each in fields(Segment)]

@@ -47,6 +47,10 @@ REASONS: Final = (
 )
 """Why a segment failed; empty where it did not."""
 
+TELLS_OF_THINGS: Final = frozenset({"grip_force", "contact_force", "objects"})
+"""Of the kinds of channel that a segment rests on, those that tell whether something is there: else a slip, drop
+or collision does not show, and neither does success with a thing. Fingers and motion alone do not tell."""
+
 TAG_KINDS: Final = ("predictive", "diagnostic")
 OUTCOME_SOURCES: Final = ("none", "recorded", "task_sensor", "inferred")
 RELATIONS: Final = ("opened", "placed_on", "placed_in", "wiped", "visible", "held", "home")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sima2.records.rollout import Manipulator
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
-from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
+from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS, TELLS_OF_THINGS
 from sima2.segmentation.features import Features
 from sima2.segmentation.measures import Measured, measure
 from sima2.segmentation.outcomes import Spans
@@ -127,8 +127,6 @@ class Pieces:
         return np.where(unseen & won, OUTCOMES.index("unknown"), self.outcome).astype(np.int8)
 
 
-TELLS_OF_THINGS: Final = frozenset({"grip_force", "contact_force", "objects"})
-"""Kinds of channel of :func:`channels_used` that tell whether something is there; fingers and motion alone do not."""
 DONE_TO_THINGS: Final = ("lift", "transport", "place", "pull", "push", "wipe")
 
 

@@ -34,15 +34,6 @@ def _median(values: NDArray[np.float64]) -> float:
     return float(0.5 * (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]))
 
 
-def standardised(
-    x: NDArray[np.float64], location: NDArray[np.float64], scale: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Robust deviations; 0 where the value, the location or the scale is unknown or the column is constant."""
-    known = ~np.isnan(x) & ~np.isnan(location) & (np.nan_to_num(scale) > 0)
-    deviation = np.subtract(x, location, out=np.zeros(x.shape), where=known)
-    return np.divide(deviation, scale, out=np.zeros(x.shape), where=known)
-
-
 def shrunk_covariance(z: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ledoit–Wolf covariance of robust deviations, clipped so that a few outliers do not widen it, shape (k, k).
 

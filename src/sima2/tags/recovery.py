@@ -22,8 +22,6 @@ RESTORED: Final = ("unstable", "misplaced", "drop", "gripper_slip")
 SETTLES: Final = ("push", "place")
 CARRYING: Final = ("grasp", "lift", "transport", "place")
 """Stages of carrying; each presupposes those before it."""
-EVIDENCE: Final = frozenset({"grip_force", "contact_force", "objects"})
-"""Kinds of channel in which slips, drops and collisions show."""
 BY_OTHER_MEANS: Final = {"pull": ("lift", "transport"), "slip": ("lift", "transport", "place")}
 """What else shows that a step was made good: what would not come has come, what had been lost is carried again."""
 MOVED_ALONG: Final = ("pull", "push", "wipe")
@@ -173,7 +171,7 @@ def recovery_rows(
     event = np.unique(place[failures_of(segments)])
     calm.fill(event, source="not_corrected", details="a failure that no retry made good")
     blind = np.ones(len(episode_id), np.bool_)
-    blind[place[_can_show_failure(segments)]] = False
+    blind[place[segments.tells_of_things]] = False
     blind[event] = False
     calm.fill(
         blind,
@@ -226,12 +224,6 @@ def _failed_before(segments: SegmentTable, told: NDArray[np.float64], failed: ND
                 out[k] = max(out[k], told[at])
             at -= 1
     return out
-
-
-def _can_show_failure(segments: SegmentTable) -> NDArray[np.bool_]:
-    """Segments that rest on a channel in which a failure would show, shape (n,)."""
-    able = np.array([bool(EVIDENCE & set(name.split("+"))) for name in segments.channels_used.names], np.bool_)
-    return able[segments.channels_used.codes] if len(segments) else np.zeros(0, np.bool_)
 
 
 def _lost_alone(segments: SegmentTable) -> NDArray[np.bool_]:
