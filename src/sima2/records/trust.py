@@ -12,6 +12,20 @@ from sima2.errors import UnknownNameError
 
 
 @dataclass(frozen=True, slots=True)
+class StratumEffect:
+    """What one kind of episode says of a tag."""
+
+    stratum: str
+    """``family|robot|policy|session``."""
+    effect: float
+    """δ within the stratum, in the declared direction."""
+    interval: tuple[float, float]
+    """95 % interval; NaN where an arm has fewer than two episodes."""
+    n_tagged: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrustRow:
     """The verdict on one tag."""
 
@@ -44,6 +58,8 @@ class TrustRow:
     needs_recalibration: bool
     leakage: str = "unchecked"
     """``unchecked`` without declared inputs, else ``none`` or what was found."""
+    by_stratum: tuple[StratumEffect, ...] = ()
+    """Strata in which both tagged and untagged episodes are known, the largest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,18 @@ class CalibrationAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowTags:
+    """The negative control of a calibration: every tag shuffled within its strata, and all calibrated again."""
+
+    calibrations: int
+    """Times that all tags were shuffled."""
+    with_any_trust: int
+    """Of these, how many gave any tag any trust."""
+    highest_trust: float
+    """The highest trust that a shuffled tag earned."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrustMatrix(Mapping[str, TrustRow]):
     """Verdicts by tag, with the alerts that go with them."""
 
@@ -64,6 +92,7 @@ class TrustMatrix(Mapping[str, TrustRow]):
     alerts: tuple[CalibrationAlert, ...] = ()
     digest: str = ""
     look: int = 1
+    shadow: ShadowTags | None = None
 
     def __getitem__(self, tag: str) -> TrustRow:
         try:
