@@ -67,6 +67,11 @@ class RunSettings:
     """Rollouts in memory at once; changes no result."""
     out: Path = Path("results")
     resume: bool = False
+    """Only go on with what is there; never add to it."""
+    fresh: bool = False
+    """Drop the results that are there instead of adding to them."""
+    request: tuple[tuple[str, str, int], ...] = ()
+    """Made rollouts by family, template and count, in place of ``mix``, ``families`` and ``episodes``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,9 +494,15 @@ class Results:
 
 
 def finalize(
-    frozen: Frozen, aggregates: Aggregates, tags: TagTable, econ: EconTable, quarantine: QuarantineTable
+    frozen: Frozen,
+    aggregates: Aggregates,
+    tags: TagTable,
+    econ: EconTable,
+    quarantine: QuarantineTable,
+    *,
+    look: int = 1,
 ) -> Results:
-    """Trust, proposals, audit and weights from what both passes left."""
+    """Trust, proposals, audit and weights from what both passes left; ``look`` counts the calibrations so far."""
     from sima2.analytics.econ_correlator import EconCorrelator
     from sima2.analytics.statistics import describe
     from sima2.knowledge.ontology import OntologyUpdateEngine
@@ -501,7 +512,7 @@ def finalize(
     from sima2.sampling.weights import plan_weights
     from sima2.tags.specs import TAGS, THRESHOLDS
 
-    trust = EconCorrelator().correlate(aggregates.trust, specs=TAGS)
+    trust = EconCorrelator().correlate(aggregates.trust, specs=TAGS, look=look)
     proposals = ProposalTable.concat(
         [OntologyUpdateEngine().propose(aggregates.evidence), TaskGraphRefiner().refine(aggregates.tasks)]
     )
