@@ -1,11 +1,11 @@
-"""Runs the whole: pump → pass 1 → freeze → pass 2 → trust → proposals → plan; and decides what is applied."""
+"""Runs the whole: pump → pass 1 → freeze → pass 2 → trust → proposals → plan, and keeps it in a folder."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +34,7 @@ from sima2.pipeline import (
     first_pass,
     freeze,
     judged,
+    proposal_counts,
     second_pass,
 )
 from sima2.records.defects import DefectTable, EpisodeVitals
@@ -43,9 +44,9 @@ from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
-from sima2.records.table import Table, Text
+from sima2.records.table import Table
 from sima2.records.tags import TagTable
-from sima2.records.trust import TrustMatrix
+from sima2.semantic_orchestrator import Decision, SemanticOrchestrator
 
 if TYPE_CHECKING:
     from sima2.io.store import Run, Store
@@ -54,31 +55,6 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Table)
 FIRST, SECOND = "pass 1", "pass 2"
 ENGINES = ("local",)
-
-
-@dataclass(frozen=True, slots=True)
-class SemanticOrchestrator:
-    """Decides on proposals; nothing else applies one."""
-
-    least_trust: float = 0.6
-    """Trust that the source tag of a tag-backed proposal needs."""
-
-    def decide(self, proposals: ProposalTable, trust: TrustMatrix) -> ProposalTable:
-        """Accept tag-backed proposals whose tag is trusted; the others go on waiting, and say for what.
-
-        Proposals backed by evidence alone keep the verdict of their support.
-        """
-        status, reason = proposals.status.tolist(), proposals.status_reason.tolist()
-        for i, tag in enumerate(proposals.source_tag):
-            if not tag or status[i] == "refused":
-                continue
-            level = trust[tag].trust_level if tag in trust else 0.0
-            if level > self.least_trust:
-                status[i], reason[i] = "accepted", f"{tag} has trust {level:.2f}, above {self.least_trust}"
-            else:
-                status[i] = "pending_trust"
-                reason[i] = f"{tag} has trust {level:.2f}; {self.least_trust} is needed"
-        return replace(proposals, status=Text.of(status), status_reason=Text.of(reason))
 
 
 def run_pipeline(
@@ -308,9 +284,7 @@ def _finish(
     """Aggregate over shards, decide, and write the single files."""
     from sima2.io.store import SUMMARY
 
-    merged = Aggregates.merged(
-        {name: [text for _, text in store.aggregates(SECOND, name)] for name in ("trust", "evidence", "tasks", "tally")}
-    )
+    merged = _merged(store)
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
     counted = merged.trust.digest()
     look = _look([(look, digest) for look, digest, _ in store.calibrations], counted)
@@ -327,7 +301,10 @@ def _finish(
         DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
         EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
     )
-    proposals = SemanticOrchestrator().decide(results.proposals, results.trust)
+    orchestrator = SemanticOrchestrator()
+    history = [Decision.from_json(text) for text in store.decisions]
+    proposals = orchestrator.decide(results.proposals, results.trust, history)
+    actions = orchestrator.react(tags, results.trust)
     quarantined = len(results.quarantine)
     skipped = sum(json.loads(value) for _, value in store.aggregates(FIRST, "skipped"))
     came = sum(each.episodes for each in store.runs)
@@ -338,14 +315,14 @@ def _finish(
         )
     store.write_table("episodes", episodes)
     store.write_table("defects", defects)
+    for change in orchestrator.changes(proposals, history, look):
+        store.record_decision(change.to_json())
     store.write_table("proposals", proposals)
+    store.write_table("actions", actions)
     store.write_table("quarantine", results.quarantine)
     store.write_table("weights", results.plan)
     store.write_table("audit", results.audit)
-    store.write_text("ontology.json", results.ontology(proposals))
-    if (turtle := results.ontology_turtle(proposals)) is not None:
-        store.write_text("ontology.ttl", turtle)
-    store.write_text("task_graph.json", results.task_graph(proposals))
+    _write_knowledge(store, merged, proposals)
     store.write_text("trust_matrix.json", results.trust.to_json())
     store.record_calibration(look, counted, _json(_calibration_told(run, results)))
     store.write_text("references.json", frozen.references.to_json())
@@ -368,6 +345,7 @@ def _finish(
         "runs": [_run_told(each) for each in store.runs],
         **results.summary(proposals),
         "defects": defect_counts(defects),
+        "alarms": {name: int(actions.action.isin(name).sum()) for name in ("safety_stop", "warning")},
         "digest": store.digest(),
         "seconds": watch.spent,
     }
@@ -378,6 +356,55 @@ def _finish(
     store.write_text("report.html", render(load_report(store.path)))
     store.finish()
     return values
+
+
+def _write_knowledge(store: Store, merged: Aggregates, proposals: ProposalTable) -> None:
+    """What is known with what is applied."""
+    store.write_text("ontology.json", merged.ontology(proposals))
+    if (turtle := merged.ontology_turtle(proposals)) is not None:
+        store.write_text("ontology.ttl", turtle)
+    store.write_text("task_graph.json", merged.task_graph(proposals))
+
+
+def redecide(out: Path, *, undo: str = "", restore: str = "", because: str = "") -> ProposalTable:
+    """Take back a proposal that is applied, or let one that was taken back be decided anew, and what follows from it.
+
+    Args:
+        out: folder of a finished run.
+        undo: id of the proposal to take back.
+        restore: id of the proposal to decide on anew.
+        because: why, for the history.
+
+    Raises:
+        UsageError: if there is no such proposal, or it is not in that state.
+    """
+    from sima2.io.store import SUMMARY, Store
+    from sima2.report.html import render
+    from sima2.report.inputs import load_report, read_trust
+
+    orchestrator = SemanticOrchestrator()
+    with Store.amend(out) as store:
+        values = json.loads(store.read_text(SUMMARY))
+        proposals = store.read_table(ProposalTable, "proposals")
+        made = (
+            orchestrator.undo(proposals, undo, because) if undo else orchestrator.restore(proposals, restore, because)
+        )
+        merged = _merged(store)
+        history = [Decision.from_json(text) for text in (*store.decisions, made.to_json())]
+        decided = orchestrator.decide(merged.proposals(), read_trust(out), history)
+        store.record_decision(made.to_json())
+        store.write_table("proposals", decided)
+        _write_knowledge(store, merged, decided)
+        values |= {"proposals": proposal_counts(decided), "digest": store.digest()}
+        store.write_text(SUMMARY, _json(values))
+        store.write_text("report.html", render(load_report(out)))
+    return decided
+
+
+def _merged(store: Store) -> Aggregates:
+    return Aggregates.merged(
+        {name: [text for _, text in store.aggregates(SECOND, name)] for name in ("trust", "evidence", "tasks", "tally")}
+    )
 
 
 def _look(history: Sequence[tuple[int, str]], digest: str) -> int:

@@ -1,5 +1,6 @@
 """Runs one after the other in one folder: all episodes judged together, none twice, and trust moves only with data."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from sima2 import run_pipeline
 from sima2.errors import StoreError
 from sima2.io.store import Store
-from sima2.orchestrator import FIRST, SECOND
+from sima2.orchestrator import FIRST, SECOND, redecide
 from sima2.pipeline import RunSettings
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
+from sima2.records.knowledge import ProposalTable
 from sima2.records.plan import SamplePlan
 from sima2.records.tags import TagTable
 
@@ -134,3 +136,25 @@ def test_shuffled_order_of_runs_gives_the_same_counts(twice, tmp_path) -> None:
     with Store.read_only(out) as a, Store.read_only(tmp_path / "other") as b:
         cost = [np.sort(np.concatenate([part.damage for part in s.read(EconTable, "econ")])) for s in (a, b)]
     np.testing.assert_array_equal(*cost)
+
+
+def test_what_is_taken_back_leaves_the_graphs_and_stays_away_in_later_runs(twice, tmp_path) -> None:
+    _, kept, _, _ = twice
+    out = tmp_path / "out"
+    shutil.copytree(kept, out)
+    with Store.read_only(out) as store:
+        proposals = store.read_table(ProposalTable, "proposals")
+        assert len(store.decisions) == int(proposals.status.isin("accepted").sum()) > 0
+    row = next(row for row in proposals.rows() if row["kind"] == "fragility_node" and row["status"] == "accepted")
+    name = row["proposal_id"]
+    assert name in (out / "ontology.json").read_text()
+    redecide(out, undo=name, because="the gripper was replaced")
+    assert name not in (out / "ontology.json").read_text()
+    with Store.read_only(out) as store:
+        assert store.verify() == []
+        assert store.digest() == json.loads((out / "summary.json").read_text())["digest"]
+    later = run(out, seed=1)
+    assert sum(kind["undone"] for kind in later.values["proposals"].values()) == 1
+    redecide(out, restore=name)
+    assert name in (out / "ontology.json").read_text()
+    assert bytes_of(out)["proposals.parquet"] == bytes_of(twice[0])["proposals.parquet"]

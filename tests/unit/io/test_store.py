@@ -142,7 +142,7 @@ def test_other_settings_add_a_run_once_the_one_before_is_finished(tmp_path) -> N
         # what told that all is whole is gone until all is whole again
         assert not (tmp_path / "summary.json").exists()
         assert store.verify() == []
-        assert list(store.read(Outcome, "econ", below=1))[0].success.tolist() == [0.0, 0.5]
+        assert next(iter(store.read(Outcome, "econ", below=1))).success.tolist() == [0.0, 0.5]
         store.finish()
     with Store.open(tmp_path, settings=SETTINGS, resume=True) as store:
         assert len(store.runs) == 2
