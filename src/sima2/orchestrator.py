@@ -229,17 +229,18 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
         {name: [text for _, text in store.aggregates(SECOND, name)] for name in ("trust", "evidence", "tasks", "tally")}
     )
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
+    # the auditor looks at defects, so these come first
+    defects, episodes = judged(
+        frozen.episodes,
+        DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
+        EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
+    )
     results = finalize(
-        frozen,
+        replace(frozen, episodes=episodes),
         merged,
         tags,
         EconTable.concat(list(store.read(EconTable, "econ"))),
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
-    )
-    defects, episodes = judged(
-        results.episodes,
-        DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
-        EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
     )
     proposals = SemanticOrchestrator().decide(results.proposals, results.trust)
     quarantined = len(results.quarantine)
@@ -248,7 +249,7 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
             f"{source.episodes} episodes came in, {len(frozen.episodes)} went through and {quarantined} are in "
             "quarantine: some were lost; this is a defect"
         )
-    store.write_table("episodes", episodes)
+    store.write_table("episodes", results.episodes)
     store.write_table("defects", defects)
     store.write_table("proposals", proposals)
     store.write_table("quarantine", results.quarantine)
