@@ -237,5 +237,6 @@ def _shown(told: Mapping[str, Any]) -> RenderableType:
     rows += [(f"with {tag}", row) for tag, row in values["tags"].items()]
     body = [(terminal.plain(name), percent(row["share"]), percent(row["even"])) for name, row in rows]
     return Group(
-        terminal.listing(head), *terminal.titled("Of", terminal.grid(("", "draws", "episodes"), body, numeric=(1, 2)))
+        terminal.listing(head),
+        *terminal.titled("Shares", terminal.grid(("", "draws", "episodes"), body, numeric=(1, 2))),
     )

@@ -137,9 +137,9 @@ class AuditSettings:
     """What each given tag that has earned no trust takes: the quality must not lean on it."""
     severe: float = 0.9
     """Severity of a trusted OODTag above which a person should look."""
-    severe_defect: float = 0.9
-    """Severity of a defect in the data from which a person should look: severities are graded 0.5 at a measure that is
-    half bad, so nine times that measure; a copied motion has 0.9 and more."""
+    severe_defect: float = 0.75
+    """Severity of a defect in the data from which a person should look. By the scale of severities that is three times
+    the measure that is half bad, or an outlier as far beyond its cut as the cut is from the median."""
     least_quality: float = 0.5
     """Below it a person should look."""
 

@@ -111,7 +111,9 @@ def test_an_outcome_that_lowers_quality_is_among_the_reasons(success, code):
     assert (verdict["codes"], verdict["status"]) == (code, "passed")
 
 
-@pytest.mark.parametrize(("severity", "status"), [(0.89, "passed"), (0.9, "requires_review"), (1.0, "requires_review")])
+@pytest.mark.parametrize(
+    ("severity", "status"), [(0.74, "passed"), (0.75, "requires_review"), (1.0, "requires_review")]
+)
 def test_a_severe_defect_in_the_data_asks_for_review(severity, status):
     table = episodes(2, worst_defect=Text.of(["frozen_channel", ""]), defect_severity=np.array([severity, 0.0]))
     defective, sound = audit(table)
