@@ -331,6 +331,7 @@ def audit_of(ids: list[str]) -> AuditTable:
         status=["rejected", "requires_review", *["passed"] * (n - 2)],
         quality=np.r_[0.1, 0.5, np.full(n - 2, 0.9)],
         reasons=["ends in mid-air", "critical OODTag", *[""] * (n - 2)],
+        codes=["no_segment", "severe_ood", *[""] * (n - 2)],
     )
 
 

@@ -27,6 +27,23 @@ SOURCES = {"synthetic": "synthetic", "lerobot": "dataset", "mujoco": "mujoco"}
 """Names of ``--source`` and the backend behind each."""
 
 
+def made_families(source: str) -> tuple[str, ...]:
+    """Task families that a source of made rollouts can be asked for.
+
+    Raises:
+        UnknownNameError: if the source makes none.
+    """
+    if source == "mujoco":
+        from sima2.tasks.simulator import SIMULATED
+
+        return SIMULATED
+    if source != "synthetic":
+        raise UnknownNameError("source of made rollouts", source, ("synthetic", "mujoco"))
+    from sima2.tasks.families import ALL_FAMILIES
+
+    return tuple(ALL_FAMILIES)
+
+
 class Pumped(NamedTuple):
     """A batch, what is known of how it ended, and, for made rollouts, what was meant."""
 

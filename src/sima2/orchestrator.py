@@ -276,18 +276,19 @@ def _finish(
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
     counted = merged.trust.digest()
     look = _look([(look, digest) for look, digest, _ in store.calibrations], counted)
+    # the auditor looks at defects, so these come first
+    defects, episodes = judged(
+        frozen.episodes,
+        DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
+        EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
+    )
     results = finalize(
-        frozen,
+        replace(frozen, episodes=episodes),
         merged,
         tags,
         EconTable.concat(list(store.read(EconTable, "econ"))),
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
         look=look,
-    )
-    defects, episodes = judged(
-        results.episodes,
-        DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
-        EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
     )
     orchestrator = SemanticOrchestrator()
     history = [Decision.from_json(text) for text in store.decisions]
@@ -301,7 +302,7 @@ def _finish(
             f"{came} episodes came in, {len(frozen.episodes)} went through, {quarantined} are in quarantine and "
             f"{skipped} were there already: some were lost; this is a defect"
         )
-    store.write_table("episodes", episodes)
+    store.write_table("episodes", results.episodes)
     store.write_table("defects", defects)
     store.record_decisions([each.to_json() for each in orchestrator.changes(proposals, history, look)])
     store.write_table("proposals", proposals)
