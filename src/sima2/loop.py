@@ -24,7 +24,8 @@ class Round:
     number: int
     """From 1."""
     asked: Mapping[str, float]
-    """Share of the rollouts asked for, by family; ``recovered`` across families. Empty for the first round."""
+    """Share of the rollouts asked for, by family, and of those that should be ``recovered``: asked for as such, or
+    as in the first round. Empty for the first round."""
     got: Mapping[str, float]
     """The same of what came back: ``recovered`` are episodes that RecoveryTag was given to."""
     episodes: int
@@ -57,13 +58,16 @@ def run_loop(
     if rounds < 1 or per_round < 1:
         raise UsageError(f"{rounds} rounds of {per_round} rollouts are none")
     asked: PumpRequest | None = None
+    usual = float("nan")
     for number in range(1, rounds + 1):
         if asked is None:
             given = replace(settings, request=_evenly(settings, per_round))
         else:
             given = replace(settings, seed=settings.seed + number - 1, request=asked.cells(), fresh=False)
         values = run_pipeline(given, progress=progress).values
-        yield _told(number, asked, values, settings.out)
+        turn = _told(number, asked, values, settings.out, usual)
+        usual = turn.got["recovered"] if asked is None else usual
+        yield turn
         if number < rounds:
             asked = next_request(settings.out, per_round)
 
@@ -95,7 +99,7 @@ def _evenly(settings: RunSettings, n: int) -> tuple[tuple[str, str, int], ...]:
     return tuple((family, "", count) for family, count in zip(families, parts, strict=True) if count)
 
 
-def _told(number: int, asked: PumpRequest | None, values: Mapping[str, Any], out: Path) -> Round:
+def _told(number: int, asked: PumpRequest | None, values: Mapping[str, Any], out: Path, usual: float) -> Round:
     from sima2.io.store import Store
     from sima2.sampling.pool import given_levels
     from sima2.tags.specs import THRESHOLDS
@@ -108,7 +112,7 @@ def _told(number: int, asked: PumpRequest | None, values: Mapping[str, Any], out
     recovered = given_levels(tags, own.episode_id, THRESHOLDS)["RecoveryTag"] > 0
     return Round(
         number=number,
-        asked={} if asked is None else _shares(asked),
+        asked={} if asked is None else _shares(asked, usual),
         got={
             **{family: float(own.family.isin(family).mean()) for family in sorted(set(own.family))},
             "recovered": float(recovered.mean()) if len(own) else float("nan"),
@@ -120,8 +124,10 @@ def _told(number: int, asked: PumpRequest | None, values: Mapping[str, Any], out
     )
 
 
-def _shares(asked: PumpRequest) -> dict[str, float]:
+def _shares(asked: PumpRequest, usual: float) -> dict[str, float]:
+    """What the request should bring; of the standard mix the ``usual`` share recovers."""
     total = int(asked.count.sum())
     by_family = {name: int(asked.count[asked.family.isin(name)].sum()) for name in sorted(set(asked.family))}
-    recovered = int(asked.count[asked.template.isin("recovery")].sum())
-    return {**{name: count / total for name, count in by_family.items()}, "recovered": recovered / total}
+    recovered = int(asked.count[asked.template.isin("recovery")].sum()) / total
+    shares = {name: count / total for name, count in by_family.items()}
+    return {**shares, "recovered": recovered + (1.0 - recovered) * usual}

@@ -6,7 +6,6 @@ from test_datapack_auditor import filled
 
 from sima2.errors import UnknownNameError, UsageError
 from sima2.records.episodes import EpisodeTable
-from sima2.records.intake import QuarantineTable
 from sima2.records.plan import SamplePlan
 from sima2.records.table import Text
 from sima2.sampling.frames import frame_weights, source_frames
@@ -50,7 +49,7 @@ def tables(indices, frames, aside):
         episode_index=np.array(indices, np.int64),
         frames=np.array(frames, np.int64),
     )
-    return episodes, filled(QuarantineTable, len(aside), episode_index=np.array(aside, np.int64))
+    return episodes, np.array(aside, np.int64)
 
 
 def test_frames_are_numbered_as_in_the_source():
