@@ -74,7 +74,7 @@ def frame_weights(plan: SamplePlan, frames: Whole, *, per: str = "episode") -> F
     if len(lost):
         raise UsageError(
             f"the length of {len(lost)} episodes that were put aside is not known (the first is episode {lost[0]}), so "
-            "frames after them cannot be numbered: give the data set whose metadata state it"
+            "frames after them cannot be numbered: give the data set whose metadata state it (--path)"
         )
     length = frames[:end]
     share = np.zeros(end)
