@@ -79,12 +79,15 @@ def audited(summary: Mapping[str, Any], audit: AuditTable) -> Markup | None:
         for status, meaning in STATUSES.items()
         if as_number(counts.get(status))
     ]
-    rows = [(group.reason, number(group.episodes), number(group.asks), group.example) for group in found[:MOST]]
+    rows = [
+        (node("span", group.reason, aside(f"such as {group.example}")), number(group.episodes), number(group.asks))
+        for group in found[:MOST]
+    ]
     rest = len(found) - len(rows)
     return join(
         [
             node("ul", *told) if told else None,
-            table(("reason", "episodes", "did not pass", "example"), rows, numeric=(1, 2)) if rows else None,
+            table(("reason", "episodes", "did not pass"), rows, numeric=(1, 2)) if rows else None,
             node("p", f"{count(rest, 'more reason')} in audit.parquet.", class_="muted") if rest else None,
         ]
     )

@@ -45,8 +45,11 @@ def strata(row: TrustRow, most: int = MOST) -> tuple[list[Stratum], str]:
     known = sum(all(map(math.isfinite, each.interval)) for each in row.by_stratum)
     apart = sum(bool(each.apart) for each in told)
     opposite = sum(each.apart == "opposite" for each in told)
+    kinds = f"{count(len(told), 'kind')} of episode"
+    if len(told) < row.strata:
+        kinds = f"The {number(len(told))} largest of {number(row.strata)} kinds of episode"
     sentence = (
-        f"{count(len(told), 'kind')} of episode; "
+        f"{kinds}; "
         f"{number(apart) if apart else 'none'} of the {number(known)} with an interval "
         f"{'lies' if apart == 1 else 'lie'} apart from the whole"
         f" (by chance about {number((1 - LEVEL) * known, 2)})"

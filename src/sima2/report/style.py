@@ -94,7 +94,7 @@ svg text{font-size:11.5px;fill:var(--ink)}
 .by-stratum td:last-child{color:var(--warn);white-space:nowrap}
 .by-stratum tbody th{font-weight:400}.by-stratum small{display:inline;margin-left:.5em}
 @media (max-width:760px){.spare{display:none}th,td{padding-right:.6rem}}
-@media (max-width:959.98px){
+@media (max-width:1099.98px){
 .stack>thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}
 .stack,.stack>tbody,.stack>tbody>tr,.stack>tbody>tr>*{display:block;width:auto!important}
 .stack>tbody>tr{border-bottom:1px solid var(--rule);padding:.5rem 0}

@@ -65,6 +65,11 @@ def field_words(cost_field: str) -> str:
     return _FIELDS.get(cost_field, (cost_field.replace("_", " "), ""))[0]
 
 
+def _capital(cost_field: str) -> str:
+    words = field_words(cost_field)
+    return f"{words[:1].upper()}{words[1:]}"
+
+
 def signed(value: Any) -> str:
     """δ to two digits after the point, so that rows line up.
 
@@ -211,8 +216,8 @@ def _self_referential(row: TrustRow) -> Why:
 
 def _no_outcome(row: TrustRow) -> Why:
     return Why(
-        f"No outcome is known: {field_words(row.cost_field)} is known of no episode.",
-        "Record outcomes, or pass --outcomes FILE.",
+        f"{_capital(row.cost_field)} is known of no episode, so nothing could be tested.",
+        "Record outcomes, or what that cost is computed from; or pass --outcomes FILE.",
     )
 
 
@@ -233,7 +238,7 @@ def _constant_within_strata(row: TrustRow) -> Why:
 
 def _constant_outcome(row: TrustRow) -> Why:
     return Why(
-        f"{field_words(row.cost_field).capitalize()} is the same for all episodes of a kind: nothing to predict.",
+        f"{_capital(row.cost_field)} is the same for all episodes of a kind: nothing to predict.",
         "Collect episodes that fail as well as such that succeed.",
     )
 

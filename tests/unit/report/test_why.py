@@ -95,3 +95,8 @@ def test_strata_left_out_are_counted() -> None:
     shown, sentence = strata(trust_row("T", 0.9, 0.5, 0.1, by_stratum=kinds(*[(0.5, 0.3, 0.7)] * 25)))
     assert len(shown) == 20
     assert "5 more in trust_matrix.json" in sentence
+
+
+def test_strata_that_were_not_kept_are_not_passed_over() -> None:
+    one = trust_row("T", 0.9, 0.5, 0.1, by_stratum=kinds(*[(0.5, 0.3, 0.7)] * 3), strata=90)
+    assert strata(one)[1].startswith("The 3 largest of 90 kinds of episode; ")
