@@ -32,7 +32,7 @@ _HOME = {
     "TrustMatrix": "sima2.records.trust",
     "DataPackRLSampler": "sima2.sampling.sampler",
     "DatapackAuditor": "sima2.sampling.auditor",
-    "SemanticOrchestrator": "sima2.orchestrator",
+    "SemanticOrchestrator": "sima2.semantic_orchestrator",
     "run_pipeline": "sima2.orchestrator",
 }
 

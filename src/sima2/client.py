@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -234,16 +234,31 @@ class Sima2Client:
             made = generate(plan, self._physics())
         return Pumped(made.batch, made.outcome, made.truth)
 
-    def source(self, *, mix: str = "hardening", families: tuple[str, ...] = (), episodes: int | None = None) -> Source:
-        """The source behind this client, whole: ``mix`` and ``families`` choose among made rollouts."""
+    def source(
+        self,
+        *,
+        mix: str = "hardening",
+        families: tuple[str, ...] = (),
+        episodes: int | None = None,
+        request: Sequence[tuple[str, str, int]] = (),
+    ) -> Source:
+        """The source behind this client, whole: ``mix`` and ``families`` choose among made rollouts.
+
+        A ``request`` (family, template, count; ``PumpRequest.cells``) stands in their place.
+        """
         if self.backend == "dataset":
             from sima2.io.formats import open_dataset
 
             column_map, outcomes = (None if p is None else Path(p) for p in (self.column_map, self.outcomes))
             dataset = open_dataset(Path(str(self.path)), column_map=column_map, outcomes=outcomes)
             return RecordedSource(dataset, episodes)
-        from sima2.tasks.plan import mix_plan
+        from sima2.tasks.plan import mix_plan, requested_plan
 
+        if request:
+            plan = requested_plan(request, seed=self.seed)
+            if self.backend == "mujoco":
+                return SimulatedSource(plan, self._cell())
+            return SyntheticSource(plan, self._physics())
         if self.backend == "mujoco":
             from sima2.tasks.simulator import SIMULATED
 

@@ -1,10 +1,11 @@
-"""Runs the whole: pump → pass 1 → freeze → pass 2 → trust → proposals → plan; and decides what is applied."""
+"""Runs the whole: pump → pass 1 → freeze → pass 2 → trust → proposals → plan, and keeps it in a folder."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,8 +14,9 @@ import numpy as np
 
 from sima2 import __version__
 from sima2.client import SOURCES, Sima2Client, Source
-from sima2.errors import DataError, Sima2Error, UnknownNameError, UsageError
+from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError
 from sima2.execution.local import one_thread, run_shards
+from sima2.incremental import Known, joined
 from sima2.pipeline import (
     MAIN_MIX,
     SHARD_EPISODES,
@@ -22,6 +24,7 @@ from sima2.pipeline import (
     Calibration,
     Frozen,
     Progress,
+    Results,
     RunSettings,
     RunSummary,
     ShardTask,
@@ -31,6 +34,7 @@ from sima2.pipeline import (
     first_pass,
     freeze,
     judged,
+    proposal_counts,
     second_pass,
 )
 from sima2.records.defects import DefectTable, EpisodeVitals
@@ -40,41 +44,17 @@ from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
-from sima2.records.table import Table, Text
+from sima2.records.table import Table
 from sima2.records.tags import TagTable
-from sima2.records.trust import TrustMatrix
+from sima2.semantic_orchestrator import Decision, SemanticOrchestrator
 
 if TYPE_CHECKING:
-    from sima2.io.store import Store
+    from sima2.io.store import Run, Store
+    from sima2.records.rollout import RolloutBatch
 
 T = TypeVar("T", bound=Table)
 FIRST, SECOND = "pass 1", "pass 2"
 ENGINES = ("local",)
-
-
-@dataclass(frozen=True, slots=True)
-class SemanticOrchestrator:
-    """Decides on proposals; nothing else applies one."""
-
-    least_trust: float = 0.6
-    """Trust that the source tag of a tag-backed proposal needs."""
-
-    def decide(self, proposals: ProposalTable, trust: TrustMatrix) -> ProposalTable:
-        """Accept tag-backed proposals whose tag is trusted; the others go on waiting, and say for what.
-
-        Proposals backed by evidence alone keep the verdict of their support.
-        """
-        status, reason = proposals.status.tolist(), proposals.status_reason.tolist()
-        for i, tag in enumerate(proposals.source_tag):
-            if not tag or status[i] == "refused":
-                continue
-            level = trust[tag].trust_level if tag in trust else 0.0
-            if level > self.least_trust:
-                status[i], reason[i] = "accepted", f"{tag} has trust {level:.2f}, above {self.least_trust}"
-            else:
-                status[i] = "pending_trust"
-                reason[i] = f"{tag} has trust {level:.2f}; {self.least_trust} is needed"
-        return replace(proposals, status=Text.of(status), status_reason=Text.of(reason))
 
 
 def run_pipeline(
@@ -101,25 +81,70 @@ def run_pipeline(
 def run_source(
     source: Source, settings: RunSettings, *, progress: Callable[[Progress], None] | None = None
 ) -> RunSummary:
-    """The same over any source of episodes; ``settings`` say how and where to."""
-    from sima2.io.store import Store
+    """The same over any source of episodes; ``settings`` say how and where to.
+
+    A folder that holds other runs is added to: references, tags and trust are made anew of all episodes.
+    """
+    from sima2.io.store import SUMMARY, Store
 
     tell = progress or (lambda _: None)
     watch = _Seconds()
-    with one_thread(), Store.open(settings.out, settings=identity(settings), resume=settings.resume) as store:
+    inputs = {**identity(settings), "episodes_in": source.episodes}
+    _refuse_mixtures(settings, inputs)
+    opened = Store.open(
+        settings.out,
+        settings=inputs,
+        episodes=source.episodes,
+        redone=(SECOND,),
+        resume=settings.resume,
+        fresh=settings.fresh,
+    )
+    with one_thread(), opened as store:
+        run = store.find(inputs)
+        if run is None:
+            raise Sima2Error(f"{settings.out}: the run was not recorded; this is a defect")
+        if run.finished and (store.path / SUMMARY).is_file():
+            return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
         with watch("calibrate"):
             calibration = calibrate(source)
-        _first(store, source, calibration, settings, tell, watch)
+        _first(store, run, source, calibration, settings, tell, watch)
         with watch("freeze"):
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
                 raise DataError(_nothing_usable(store, source))
             frozen = freeze(episodes, *_observed(store))
         with watch("tag"):
-            _second(store, frozen, source.episodes, tell)
+            _second(store, frozen, len(episodes), tell)
         with watch("finalize"):
-            values = _finish(store, source, frozen, settings, watch)
+            values = _finish(store, run, source, frozen, settings, watch)
     return RunSummary(settings.out, values)
+
+
+def _refuse_mixtures(settings: RunSettings, inputs: Mapping[str, Any]) -> None:
+    """The same episodes must not be there twice, once with and once without what is known of them."""
+    from sima2.io.store import LEDGER, Store
+
+    if settings.fresh or not (settings.out / LEDGER).is_file():
+        return
+    with Store.read_only(settings.out) as store:
+        runs = store.runs
+    same = ("source", "path", "sima2_version")
+    for run in runs:
+        before = run.settings
+        if before.get("sima2_version") != inputs["sima2_version"]:
+            raise StoreError(
+                f"{settings.out}: holds results of version {before.get('sima2_version')}; choose another folder, or "
+                "--fresh to drop them"
+            )
+        if inputs["path"] is None or any(before.get(name) != inputs[name] for name in same):
+            continue
+        changed = [name for name in ("column_map", "outcomes") if before.get(name) != inputs[name]]
+        if changed:
+            words = " and ".join(name.replace("_", " ") for name in changed)
+            raise StoreError(
+                f"{settings.out}: holds a run of the same data with other {words}; choose another folder, or --fresh "
+                "to drop it"
+            )
 
 
 def open_source(settings: RunSettings) -> Source:
@@ -154,20 +179,35 @@ def open_source(settings: RunSettings) -> Source:
         outcomes=settings.outcomes,
         rate_hz=settings.rate_hz,
     )
-    return client.source(mix=settings.mix, families=settings.families, episodes=settings.episodes)
+    return client.source(
+        mix=settings.mix, families=settings.families, episodes=settings.episodes, request=settings.request
+    )
 
 
 def identity(settings: RunSettings) -> dict[str, Any]:
     """What the results depend on, as plain JSON; how many processes and how large batches are not among it."""
+    from sima2.io.durable import fingerprint
+
     plain = asdict(settings)
-    for name in ("jobs", "engine", "batch_size", "out", "resume"):
+    for name in ("jobs", "engine", "batch_size", "out", "resume", "fresh"):
         del plain[name]
+    if settings.path is not None:
+        plain["data"] = fingerprint(settings.path)
+    for name in ("column_map", "outcomes"):
+        if plain[name] is not None:
+            plain[name] = f"{plain[name]} {fingerprint(plain[name])}"
     plain = {key: str(value) if isinstance(value, Path) else value for key, value in plain.items()}
-    return {**plain, "families": list(settings.families), "sima2_version": __version__}
+    return {
+        **plain,
+        "families": list(settings.families),
+        "request": [list(cell) for cell in settings.request],
+        "sima2_version": __version__,
+    }
 
 
 def _first(
     store: Store,
+    run: Run,
     source: Source,
     calibration: Calibration,
     settings: RunSettings,
@@ -175,7 +215,9 @@ def _first(
     watch: _Seconds,
 ) -> None:
     total = source.episodes
-    spans = [(k, s, min(s + SHARD_EPISODES, total)) for k, s in enumerate(range(0, total, SHARD_EPISODES))]
+    spans = [
+        (run.first_shard + k, s, min(s + SHARD_EPISODES, total)) for k, s in enumerate(range(0, total, SHARD_EPISODES))
+    ]
     done = store.committed(FIRST)
     tasks = (
         ShardTask(source, calibration, shard, start, stop, settings.batch_size)
@@ -184,12 +226,25 @@ def _first(
     )
     finished = sum(stop - start for shard, start, stop in spans if shard in done)
     tell(Progress(FIRST, finished, total))
+    known = _known(store, run)
     for part in run_shards(partial(first_pass, clock=time.process_time), tasks, jobs=settings.jobs):
         watch.add(part.seconds)
         with watch("store"):
-            store.commit(FIRST, part.shard, part.tables(), {})
+            tables, skipped = part.tables(), 0
+            if run.number > 1:
+                tables, skipped = joined(tables, known, run=run.number, first_episode=run.first_episode)
+            store.commit(FIRST, part.shard, tables, {"skipped": json.dumps(skipped)})
         finished += len(part.episodes) + len(part.quarantine)
         tell(Progress(FIRST, finished, total))
+
+
+def _known(store: Store, run: Run) -> Known:
+    below = run.first_shard
+    return Known.of(
+        store.read(EpisodeTable, "episode_shards", below=below),
+        store.read(EpisodeVitals, "vitals", below=below),
+        store.read(QuarantineTable, "quarantine_shards", below=below),
+    )
 
 
 def _observed(store: Store) -> tuple[Any, Any]:
@@ -223,47 +278,60 @@ def _second(store: Store, frozen: Frozen, total: int, tell: Callable[[Progress],
         tell(Progress(SECOND, finished, total))
 
 
-def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings, watch: _Seconds) -> dict[str, Any]:
+def _finish(
+    store: Store, run: Run, source: Source, frozen: Frozen, settings: RunSettings, watch: _Seconds
+) -> dict[str, Any]:
     """Aggregate over shards, decide, and write the single files."""
-    merged = Aggregates.merged(
-        {name: [text for _, text in store.aggregates(SECOND, name)] for name in ("trust", "evidence", "tasks", "tally")}
-    )
+    from sima2.io.store import SUMMARY
+
+    merged = _merged(store)
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
+    counted = merged.trust.digest()
+    look = _look([(look, digest) for look, digest, _ in store.calibrations], counted)
     results = finalize(
         frozen,
         merged,
         tags,
         EconTable.concat(list(store.read(EconTable, "econ"))),
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
+        look=look,
     )
     defects, episodes = judged(
         results.episodes,
         DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
         EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
     )
-    proposals = SemanticOrchestrator().decide(results.proposals, results.trust)
+    orchestrator = SemanticOrchestrator()
+    history = [Decision.from_json(text) for text in store.decisions]
+    proposals = orchestrator.decide(results.proposals, results.trust, history)
+    actions = orchestrator.react(tags, results.trust)
     quarantined = len(results.quarantine)
-    if len(frozen.episodes) + quarantined != source.episodes:
+    skipped = sum(json.loads(value) for _, value in store.aggregates(FIRST, "skipped"))
+    came = sum(each.episodes for each in store.runs)
+    if len(frozen.episodes) + quarantined + skipped != came:
         raise Sima2Error(
-            f"{source.episodes} episodes came in, {len(frozen.episodes)} went through and {quarantined} are in "
-            "quarantine: some were lost; this is a defect"
+            f"{came} episodes came in, {len(frozen.episodes)} went through, {quarantined} are in quarantine and "
+            f"{skipped} were there already: some were lost; this is a defect"
         )
     store.write_table("episodes", episodes)
     store.write_table("defects", defects)
+    for change in orchestrator.changes(proposals, history, look):
+        store.record_decision(change.to_json())
     store.write_table("proposals", proposals)
+    store.write_table("actions", actions)
     store.write_table("quarantine", results.quarantine)
     store.write_table("weights", results.plan)
     store.write_table("audit", results.audit)
-    store.write_text("ontology.json", results.ontology(proposals))
-    if (turtle := results.ontology_turtle(proposals)) is not None:
-        store.write_text("ontology.ttl", turtle)
-    store.write_text("task_graph.json", results.task_graph(proposals))
+    _write_knowledge(store, merged, proposals)
     store.write_text("trust_matrix.json", results.trust.to_json())
+    store.record_calibration(look, counted, _json(_calibration_told(run, results)))
     store.write_text("references.json", frozen.references.to_json())
     from sima2.report.signals import chosen_episodes, signals_of
 
-    places = chosen_episodes(results.episodes, _fired(tags))
-    shown = [signals_of(source.read(int(i), int(i) + 1).batch, results.episodes) for i in places]
+    # of earlier runs the source may be gone: the page shows episodes of this one
+    own = results.episodes.take(np.flatnonzero(results.episodes.episode_index >= run.first_episode))
+    places = chosen_episodes(own, _fired(tags)) - run.first_episode
+    shown = [signals_of(_read_named(source, run, own, int(i)), own) for i in places]
     store.write_text("signals.json", _json([each for each in shown if each is not None]))
     described = source.describe()
     if described.get("column_map"):
@@ -273,18 +341,102 @@ def _finish(store: Store, source: Source, frozen: Frozen, settings: RunSettings,
         "sima2_version": __version__,
         "source": settings.source,
         "seed": settings.seed,
-        "episodes": {"in": source.episodes, "ok": len(results.episodes), "quarantined": quarantined, "skipped": 0},
+        "episodes": {"in": came, "ok": len(results.episodes), "quarantined": quarantined, "skipped": skipped},
+        "runs": [_run_told(each) for each in store.runs],
         **results.summary(proposals),
         "defects": defect_counts(defects),
+        "alarms": {name: int(actions.action.isin(name).sum()) for name in ("safety_stop", "warning")},
         "digest": store.digest(),
         "seconds": watch.spent,
     }
-    store.write_text("summary.json", _json(values))
+    store.write_text(SUMMARY, _json(values))
     from sima2.report.html import render
     from sima2.report.inputs import load_report
 
     store.write_text("report.html", render(load_report(store.path)))
+    store.finish()
     return values
+
+
+def _write_knowledge(store: Store, merged: Aggregates, proposals: ProposalTable) -> None:
+    """What is known with what is applied."""
+    store.write_text("ontology.json", merged.ontology(proposals))
+    if (turtle := merged.ontology_turtle(proposals)) is not None:
+        store.write_text("ontology.ttl", turtle)
+    store.write_text("task_graph.json", merged.task_graph(proposals))
+
+
+def redecide(out: Path, *, undo: str = "", restore: str = "", because: str = "") -> ProposalTable:
+    """Take back a proposal that is applied, or let one that was taken back be decided anew, and what follows from it.
+
+    Args:
+        out: folder of a finished run.
+        undo: id of the proposal to take back.
+        restore: id of the proposal to decide on anew.
+        because: why, for the history.
+
+    Raises:
+        UsageError: if there is no such proposal, or it is not in that state.
+    """
+    from sima2.io.store import SUMMARY, Store
+    from sima2.report.html import render
+    from sima2.report.inputs import load_report, read_trust
+
+    orchestrator = SemanticOrchestrator()
+    with Store.amend(out) as store:
+        values = json.loads(store.read_text(SUMMARY))
+        proposals = store.read_table(ProposalTable, "proposals")
+        made = (
+            orchestrator.undo(proposals, undo, because) if undo else orchestrator.restore(proposals, restore, because)
+        )
+        merged = _merged(store)
+        history = [Decision.from_json(text) for text in (*store.decisions, made.to_json())]
+        decided = orchestrator.decide(merged.proposals(), read_trust(out), history)
+        store.record_decision(made.to_json())
+        store.write_table("proposals", decided)
+        _write_knowledge(store, merged, decided)
+        values |= {"proposals": proposal_counts(decided), "digest": store.digest()}
+        store.write_text(SUMMARY, _json(values))
+        store.write_text("report.html", render(load_report(out)))
+    return decided
+
+
+def _merged(store: Store) -> Aggregates:
+    return Aggregates.merged(
+        {name: [text for _, text in store.aggregates(SECOND, name)] for name in ("trust", "evidence", "tasks", "tally")}
+    )
+
+
+def _look(history: Sequence[tuple[int, str]], digest: str) -> int:
+    """Number of this look at the data: one more for new counts, the same for the same."""
+    if not history:
+        return 1
+    look, before = history[-1]
+    return look if before == digest else look + 1
+
+
+def _calibration_told(run: Run, results: Results) -> dict[str, Any]:
+    """What the history keeps of a calibration."""
+    return {
+        "run": run.number,
+        "episodes": len(results.episodes),
+        "trust": {tag: row.trust_level for tag, row in results.trust.items()},
+    }
+
+
+def _run_told(each: Run) -> dict[str, Any]:
+    """A run in the summary: what it took in."""
+    given = ("source", "path", "mix", "families", "seed", "request")
+    inputs = {name: each.settings.get(name) for name in given if each.settings.get(name) not in (None, [])}
+    return {"run": each.number, "episodes": each.episodes, "inputs": inputs}
+
+
+def _read_named(source: Source, run: Run, own: EpisodeTable, i: int) -> RolloutBatch:
+    """One episode of the run, under the name it has among all."""
+    batch = source.read(i, i + 1).batch
+    row = np.flatnonzero(own.episode_index == i + run.first_episode)
+    names = tuple(own.episode_id[int(k)] for k in row)
+    return replace(batch, episodes=replace(batch.episodes, episode_id=names)) if len(batch) else batch
 
 
 def _fired(tags: TagTable) -> Mapping[str, set[str]]:
@@ -307,8 +459,6 @@ def _nothing_usable(store: Store, source: Source) -> str:
 
 
 def _json(value: Any) -> str:
-    import json
-
     return json.dumps(_plain(value), indent=1, sort_keys=True)
 
 

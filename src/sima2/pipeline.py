@@ -67,6 +67,11 @@ class RunSettings:
     """Rollouts in memory at once; changes no result."""
     out: Path = Path("results")
     resume: bool = False
+    """Only go on with what is there; never add to it."""
+    fresh: bool = False
+    """Drop the results that are there instead of adding to them."""
+    request: tuple[tuple[str, str, int], ...] = ()
+    """Made rollouts by family, template and count, in place of ``mix``, ``families`` and ``episodes``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +423,41 @@ class Aggregates:
             tally=tally,
         )
 
+    def proposals(self) -> ProposalTable:
+        """All that is proposed, by priority; nothing is decided on those that rest on a tag."""
+        from sima2.knowledge.ontology import OntologyUpdateEngine
+        from sima2.knowledge.task_graph import TaskGraphRefiner
+
+        found = ProposalTable.concat(
+            [OntologyUpdateEngine().propose(self.evidence), TaskGraphRefiner().refine(self.tasks)]
+        )
+        return found.take(np.argsort(-found.priority, kind="stable"))
+
+    def ontology(self, proposals: ProposalTable) -> str:
+        """``ontology.json``."""
+        from sima2.knowledge.ontology import OntologyUpdateEngine
+        from sima2.knowledge.ontology_graph import to_json
+
+        return to_json(OntologyUpdateEngine().ontology(self.evidence, proposals))
+
+    def ontology_turtle(self, proposals: ProposalTable) -> str | None:
+        """``ontology.ttl``; None without the extra ``[rdf]``."""
+        from importlib.util import find_spec
+
+        if find_spec("rdflib") is None:
+            return None
+        from sima2.knowledge.ontology import OntologyUpdateEngine
+        from sima2.knowledge.turtle import to_turtle
+
+        return to_turtle(OntologyUpdateEngine().ontology(self.evidence, proposals))
+
+    def task_graph(self, proposals: ProposalTable) -> str:
+        """``task_graph.json``."""
+        from sima2.knowledge.ontology_graph import to_json
+        from sima2.knowledge.task_graph import TaskGraphRefiner
+
+        return to_json(TaskGraphRefiner().graph(self.tasks, proposals))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
@@ -438,37 +478,8 @@ class Results:
         """All episodes."""
         return self.frozen.episodes
 
-    def ontology(self, proposals: ProposalTable) -> str:
-        """``ontology.json``."""
-        from sima2.knowledge.ontology import OntologyUpdateEngine
-        from sima2.knowledge.ontology_graph import to_json
-
-        return to_json(OntologyUpdateEngine().ontology(self.aggregates.evidence, proposals))
-
-    def ontology_turtle(self, proposals: ProposalTable) -> str | None:
-        """``ontology.ttl``; None without the extra ``[rdf]``."""
-        from importlib.util import find_spec
-
-        if find_spec("rdflib") is None:
-            return None
-        from sima2.knowledge.ontology import OntologyUpdateEngine
-        from sima2.knowledge.turtle import to_turtle
-
-        return to_turtle(OntologyUpdateEngine().ontology(self.aggregates.evidence, proposals))
-
-    def task_graph(self, proposals: ProposalTable) -> str:
-        """``task_graph.json``."""
-        from sima2.knowledge.ontology_graph import to_json
-        from sima2.knowledge.task_graph import TaskGraphRefiner
-
-        return to_json(TaskGraphRefiner().graph(self.aggregates.tasks, proposals))
-
     def summary(self, proposals: ProposalTable) -> dict[str, Any]:
         """What ``summary.json`` says of the results."""
-        verdicts: dict[str, dict[str, int]] = {}
-        for kind, status in zip(proposals.kind, proposals.status, strict=True):
-            row = verdicts.setdefault(kind, {"accepted": 0, "refused": 0, "pending_trust": 0})
-            row[status] += 1
         p = self.plan.p
         n = len(p)
         return {
@@ -478,7 +489,7 @@ class Results:
                 for tag, row in self.trust.items()
             },
             "alerts": [{"tag": a.tag, "kind": a.kind, "message": a.message} for a in self.trust.alerts],
-            "proposals": verdicts,
+            "proposals": proposal_counts(proposals),
             "audit": _tally(self.audit.status),
             "weights": {
                 "effective_sample_size": float(1.0 / (p * p).sum()) if n else 0.0,
@@ -489,28 +500,29 @@ class Results:
 
 
 def finalize(
-    frozen: Frozen, aggregates: Aggregates, tags: TagTable, econ: EconTable, quarantine: QuarantineTable
+    frozen: Frozen,
+    aggregates: Aggregates,
+    tags: TagTable,
+    econ: EconTable,
+    quarantine: QuarantineTable,
+    *,
+    look: int = 1,
 ) -> Results:
-    """Trust, proposals, audit and weights from what both passes left."""
+    """Trust, proposals, audit and weights from what both passes left; ``look`` counts the calibrations so far."""
     from sima2.analytics.econ_correlator import EconCorrelator
     from sima2.analytics.statistics import describe
-    from sima2.knowledge.ontology import OntologyUpdateEngine
-    from sima2.knowledge.task_graph import TaskGraphRefiner
     from sima2.sampling.auditor import DatapackAuditor
     from sima2.sampling.pool import Pool
     from sima2.sampling.weights import plan_weights
     from sima2.tags.specs import TAGS, THRESHOLDS
 
-    trust = EconCorrelator().correlate(aggregates.trust, specs=TAGS)
-    proposals = ProposalTable.concat(
-        [OntologyUpdateEngine().propose(aggregates.evidence), TaskGraphRefiner().refine(aggregates.tasks)]
-    )
+    trust = EconCorrelator().correlate(aggregates.trust, specs=TAGS, look=look)
     episodes = frozen.episodes
     return Results(
         frozen=frozen,
         aggregates=aggregates,
         trust=trust,
-        proposals=proposals.take(np.argsort(-proposals.priority, kind="stable")),
+        proposals=aggregates.proposals(),
         plan=plan_weights(Pool.of(episodes, tags, trust, THRESHOLDS)),
         audit=DatapackAuditor().audit(episodes, tags, trust, THRESHOLDS, quarantine),
         quarantine=quarantine,
@@ -550,6 +562,15 @@ def defect_counts(defects: DefectTable) -> dict[str, dict[str, int]]:
     for kind, n in sorted(_tally(defects.defect).items(), key=lambda item: (-item[1], item[0])):
         mine = defects.episode_index[defects.defect.isin(kind)]
         counts[kind] = {"findings": n, "episodes": len(np.unique(mine))}
+    return counts
+
+
+def proposal_counts(proposals: ProposalTable) -> dict[str, dict[str, int]]:
+    """Proposals of each kind by status."""
+    counts: dict[str, dict[str, int]] = {}
+    for kind, status in zip(proposals.kind, proposals.status, strict=True):
+        row = counts.setdefault(kind, {"accepted": 0, "refused": 0, "pending_trust": 0, "undone": 0})
+        row[status] += 1
     return counts
 
 

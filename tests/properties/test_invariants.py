@@ -24,7 +24,6 @@ from sima2.knowledge import evidence as knowing
 from sima2.knowledge import task_evidence as tasks
 from sima2.knowledge.ontology import OntologyUpdateEngine
 from sima2.knowledge.task_graph import TaskGraphRefiner
-from sima2.orchestrator import SemanticOrchestrator
 from sima2.records.episodes import EpisodeTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.primitives import PrimitiveTable
@@ -35,6 +34,7 @@ from sima2.records.trust import TrustMatrix, TrustRow
 from sima2.sampling.pool import Pool
 from sima2.sampling.sampler import DataPackRLSampler
 from sima2.sampling.weights import plan_weights
+from sima2.semantic_orchestrator import SemanticOrchestrator
 from sima2.tags.propagator import SemanticTagPropagator, TaggedEpisodes
 from sima2.tags.references import References, fit_references
 from sima2.tags.specs import TAGS, THRESHOLDS

@@ -205,7 +205,7 @@ def proposals(run: Chained) -> dict[str, Any]:
 
     table = run.results.proposals
     accepted, refused = (int(table.status.isin(each).sum()) for each in ("accepted", "refused"))
-    graph = json.loads(run.results.ontology(table))
+    graph = json.loads(run.results.aggregates.ontology(table))
     linked = {end for edge in graph["edges"] for end in (edge["from"], edge["to"])}
     rows = len(table) + len(graph["nodes"]) + len(graph["edges"])
     return {

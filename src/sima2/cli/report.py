@@ -19,10 +19,8 @@ def command(out: options.Out, as_json: options.Json = False) -> None:
     from sima2.report.inputs import load_report
 
     page = render(load_report(out))
-    with Store.read_only(out) as store:
-        settings = store.settings
     # through the store, so that the ledger knows the new page
-    with Store.open(out, settings=settings, resume=True) as store:
+    with Store.amend(out) as store:
         store.write_text("report.html", page)
     target = out / "report.html"
     answer({"report": str(target), "bytes": len(page.encode())}, as_json=as_json, shown=lambda: terminal.plain(target))

@@ -26,12 +26,18 @@ def command(
     jobs: Annotated[int, typer.Option(metavar="J", min=1, help="Processes; changes no result.")] = 1,
     engine: Annotated[str, typer.Option(metavar="E", help="Who runs the batches: local.")] = "local",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")] = Path("results"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Only go on where an interrupted run stopped, never add to others.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Drop the results that DIR holds instead of adding to them.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Take rollouts to segments, tags, costs, trust and weights.
 
-    Without options: made rollouts, a hardening batch of every task family, results in results/.
+    Without options: made rollouts, a hardening batch of every task family, results in results/. A folder that holds
+    results of other rollouts is added to: all are judged together, and recordings that are there already are skipped.
 
     \b
     Examples:
@@ -54,15 +60,16 @@ def command(
         engine=engine,
         out=out,
         resume=resume,
+        fresh=fresh,
     )
-    if not resume and (out / "summary.json").is_file():
-        typer.echo(f"replacing the results of an earlier run in {out}", err=True)
     with watched() as told:
         summary = run_pipeline(settings, progress=None if told is None else lambda p: told(p.phase, p.done, p.total))
 
     from sima2.report import terminal
     from sima2.report.inputs import read_trust
 
+    if summary.values.get("nothing_new"):
+        typer.echo(f"nothing new: {out} holds these rollouts already", err=True)
     answer(
         summary.values,
         as_json=as_json,

@@ -42,6 +42,16 @@ def duplicate_findings(vitals: EpisodeVitals, settings: DefectSettings) -> list[
     return [*_told(vitals, {row: (twin, 0.0) for row, twin in exact.items()}), *_told(vitals, near)]
 
 
+def content_keys(vitals: EpisodeVitals) -> dict[str, tuple[str, ...]]:
+    """What each episode's recorded motion is known again by, by its id; episodes without motion have none."""
+    rows, content = _contents(vitals)
+    return {
+        vitals.episode_id[int(row)]: (vitals.robot[int(row)], vitals.layout[int(row)], *map(str, digests))
+        for row, digests in zip(rows, content, strict=True)
+        if any(digests)
+    }
+
+
 def _contents(vitals: EpisodeVitals) -> tuple[Rows, list[tuple[int, ...]]]:
     """First row of each episode, and the digests of all its manipulators; rows of an episode stand together."""
     _, first = np.unique(vitals.episode_index, return_index=True)

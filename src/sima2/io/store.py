@@ -1,4 +1,7 @@
-"""An output folder: Parquet shards, and a ledger of what is committed; what it does not name is garbage."""
+"""An output folder: Parquet shards, and a ledger of what is committed; what it does not name is garbage.
+
+A folder holds one run, or several one after the other: each adds its shards to those of the earlier ones.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +26,9 @@ from sima2.records.table import Table
 T = TypeVar("T", bound=Table)
 
 LEDGER: Final = "ledger.sqlite"
-LAYOUT: Final = "1"
+SUMMARY: Final = "summary.json"
+"""There while all results are whole."""
+LAYOUT: Final = "2"
 _APPLICATION: Final = 0x53494D32  # "SIM2": how a ledger is told from other SQLite files
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _SHARD: Final = re.compile(r"shard-\d{6,}\.parquet\Z")
@@ -34,7 +40,27 @@ CREATE TABLE files (kind TEXT, shard INTEGER, phase TEXT NOT NULL, rows INTEGER 
 CREATE TABLE aggregates (phase TEXT, name TEXT, shard INTEGER, value TEXT NOT NULL,
                          PRIMARY KEY (phase, name, shard)) WITHOUT ROWID;
 CREATE TABLE singles (name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, digest TEXT) WITHOUT ROWID;
+CREATE TABLE runs (run INTEGER PRIMARY KEY, settings TEXT NOT NULL, episodes INTEGER NOT NULL,
+                   first_shard INTEGER NOT NULL, first_episode INTEGER NOT NULL, finished INTEGER NOT NULL);
+CREATE TABLE calibrations (look INTEGER PRIMARY KEY, digest TEXT NOT NULL, value TEXT NOT NULL);
+CREATE TABLE decisions (number INTEGER PRIMARY KEY, value TEXT NOT NULL);
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run brought to a folder."""
+
+    number: int
+    """From 1."""
+    settings: Mapping[str, Any]
+    """What its results depend on."""
+    episodes: int
+    """That came in, used or not."""
+    first_shard: int
+    first_episode: int
+    """Episodes of the runs before it: its own are numbered from here."""
+    finished: bool
 
 
 class Store:
@@ -50,17 +76,31 @@ class Store:
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path | str, *, settings: Mapping[str, Any], resume: bool = False) -> Self:
-        """Open a folder to write.
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        settings: Mapping[str, Any],
+        episodes: int = 0,
+        redone: Sequence[str] = (),
+        resume: bool = False,
+        fresh: bool = False,
+    ) -> Self:
+        """Open a folder to write a run.
+
+        A run of the same settings that was interrupted goes on; other settings add a run to those that are there.
 
         Args:
-            path: created where it is missing. Results of an earlier run are replaced, and nothing else ever is.
+            path: created where it is missing.
             settings: what the run's results depend on, as plain JSON values.
-            resume: keep what an interrupted run with the same settings committed.
+            episodes: that the run takes in.
+            redone: phases that rest on all runs: what earlier ones committed of them is dropped when one is added.
+            resume: there must be nothing in the folder, or a run of the same settings.
+            fresh: drop the results that are there; nothing else in the folder is touched.
 
         Raises:
-            StoreError: if the folder holds something else, another run writes to it, or ``resume`` meets results
-                of other settings.
+            StoreError: if the folder holds something else, another run writes to it, an interrupted run of other
+                settings lies in it, or ``resume`` meets other settings.
         """
         path = Path(path)
         _refuse_foreign(path)
@@ -69,12 +109,29 @@ class Store:
         with ExitStack() as undo:
             undo.callback(lock.release)
             _refuse_foreign(path)
-            if resume and (path / LEDGER).exists():
-                ledger = _continue(path, settings)
-            else:
-                if (path / LEDGER).exists():
-                    _remove_results(path)
-                ledger = _create(path, settings)
+            if fresh and (path / LEDGER).exists():
+                _remove_results(path)
+            ledger = _continue(path) if (path / LEDGER).exists() else _create(path)
+            undo.callback(ledger.close)
+            store = cls(path, ledger, lock)
+            store._begin(settings, episodes, redone, resume=resume)
+            undo.pop_all()
+        return store
+
+    @classmethod
+    def amend(cls, path: Path | str) -> Self:
+        """Open the folder of finished runs to replace single files.
+
+        Raises:
+            StoreError: if it holds no results, or another run writes to it.
+        """
+        path = Path(path)
+        if not (path / LEDGER).is_file():
+            raise StoreError(_nothing_here(path))
+        lock = FolderLock.take(path)
+        with ExitStack() as undo:
+            undo.callback(lock.release)
+            ledger = _continue(path)
             undo.pop_all()
         return cls(path, ledger, lock)
 
@@ -87,13 +144,78 @@ class Store:
         """
         path = Path(path)
         if not (path / LEDGER).is_file():
-            raise StoreError(f"{path}: no results here (no {LEDGER}); run `sima2 run --out {path}` first")
+            raise StoreError(_nothing_here(path))
         return cls(path, _connect(path, read_only=True), None)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What the run was started with."""
-        return dict(json.loads(_meta(self._ledger, "settings")))
+    def runs(self) -> list[Run]:
+        """The runs of the folder in the order in which they were begun."""
+        rows = self._all("SELECT run, settings, episodes, first_shard, first_episode, finished FROM runs ORDER BY run")
+        return [Run(run, json.loads(text), n, shard, first, bool(done)) for run, text, n, shard, first, done in rows]
+
+    def find(self, settings: Mapping[str, Any]) -> Run | None:
+        """The run of these settings."""
+        wanted = json.loads(_canonical(settings))
+        return next((run for run in self.runs if run.settings == wanted), None)
+
+    def finish(self) -> None:
+        """All runs are finished: their results are whole."""
+        with self._ledger:
+            self._ledger.execute("UPDATE runs SET finished = 1")
+
+    @property
+    def calibrations(self) -> list[tuple[int, str, str]]:
+        """Look, digest of the counts, and what was concluded (JSON), of each calibration, in order."""
+        return self._all("SELECT look, digest, value FROM calibrations ORDER BY look")
+
+    def record_calibration(self, look: int, digest: str, value: str) -> None:
+        """Keep what a look at the counts concluded; the same look again replaces it."""
+        with self._ledger:
+            self._ledger.execute("INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?)", (look, digest, value))
+
+    @property
+    def decisions(self) -> list[str]:
+        """What people decided on proposals (JSON), in order."""
+        return [value for (value,) in self._all("SELECT value FROM decisions ORDER BY number")]
+
+    def record_decision(self, value: str) -> None:
+        """Add a decision to the history."""
+        with self._ledger:
+            self._ledger.execute("INSERT INTO decisions (value) VALUES (?)", (value,))
+
+    def _begin(self, settings: Mapping[str, Any], episodes: int, redone: Sequence[str], *, resume: bool) -> None:
+        """Add a run, unless one of these settings is there."""
+        runs = self.runs
+        if self.find(settings) is not None and (runs[-1].finished or self.find(settings) == runs[-1]):
+            return
+        if runs and (resume or not runs[-1].finished):
+            now = json.loads(_canonical(settings))
+            before = runs[-1].settings
+            changed = ", ".join(sorted(key for key in {*before, *now} if before.get(key) != now.get(key)))
+            kind = "a run" if runs[-1].finished else "an interrupted run"
+            way = "leave --resume away to add to it" if runs[-1].finished else "use those to finish it"
+            raise StoreError(
+                f"{self.path}: holds {kind} with other settings ({changed}); {way}, or --fresh to drop what is there"
+            )
+        first_shard = int(self._all("SELECT coalesce(max(shard) + 1, 0) FROM shards")[0][0])
+        first_episode = sum(run.episodes for run in runs)
+        # what is read from now on would be half of the old and half of the new
+        (self.path / SUMMARY).unlink(missing_ok=True)
+        with self._ledger:
+            self._ledger.execute("DELETE FROM singles WHERE name = ?", (SUMMARY,))
+            for phase in redone:
+                for table in ("shards", "files", "aggregates"):
+                    self._ledger.execute(f"DELETE FROM {table} WHERE phase = ?", (phase,))
+            self._ledger.execute(
+                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, 0)",
+                (len(runs) + 1, _canonical(settings), episodes, first_shard, first_episode),
+            )
+        self._sweep()
+
+    def _sweep(self) -> None:
+        rows = self._all("SELECT kind, shard FROM files")
+        for orphan in _orphans(self.path, {_shard_path(self.path, kind, shard) for kind, shard in rows}):
+            orphan.unlink()
 
     def committed(self, phase: str) -> set[int]:
         """Shards of a phase that are there as a whole."""
@@ -131,14 +253,16 @@ class Store:
             )
 
     def aggregates(self, phase: str, name: str) -> Iterator[tuple[int, str]]:
-        """What each committed shard added to an aggregate, in shard order."""
+        """What each committed shard added to an aggregate (JSON), in shard order."""
         query = "SELECT shard, value FROM aggregates WHERE phase = ? AND name = ? ORDER BY shard"
         with closing(self._ledger.cursor()) as cursor:
             yield from cursor.execute(query, (phase, name))
 
-    def read(self, cls: type[T], kind: str) -> Iterator[T]:
-        """The tables of the committed shards of a kind, in shard order."""
+    def read(self, cls: type[T], kind: str, *, below: int | None = None) -> Iterator[T]:
+        """The tables of the committed shards of a kind, in shard order; only those ``below`` a shard if given."""
         for shard in self._shards_of(kind):
+            if below is not None and shard >= below:
+                break
             yield read_table(cls, _shard_path(self.path, kind, shard))
 
     def write_table(self, name: str, table: Table) -> None:
@@ -260,46 +384,42 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return ledger
 
 
-def _create(path: Path, settings: Mapping[str, Any]) -> sqlite3.Connection:
+def _create(path: Path) -> sqlite3.Connection:
     ledger = _connect(path)
-    canonical = _canonical(settings)
     with ledger:
         ledger.execute("BEGIN")
         for statement in _SCHEMA.split(";"):
             ledger.execute(statement)
-        ledger.executemany("INSERT INTO meta VALUES (?, ?)", [("layout", LAYOUT), ("settings", canonical)])
+        ledger.execute("INSERT INTO meta VALUES ('layout', ?)", (LAYOUT,))
         ledger.execute(f"PRAGMA application_id = {_APPLICATION}")
     sync_folder(path)
     return ledger
 
 
-def _continue(path: Path, settings: Mapping[str, Any]) -> sqlite3.Connection:
-    """The ledger of an interrupted run, its folder swept of what was not committed."""
+def _continue(path: Path) -> sqlite3.Connection:
+    """The ledger that is there, its folder swept of what was not committed."""
     ledger = _connect(path)
     with ExitStack() as undo:
         undo.callback(ledger.close)
         if ledger.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
             undo.close()  # killed before the first transaction: nothing was committed
-            return _create(path, settings)
-        layout, before = _meta(ledger, "layout"), json.loads(_meta(ledger, "settings"))
-        if layout != LAYOUT:
-            raise StoreError(f"{path}: written by another version of this program; run without resuming")
-        now = json.loads(_canonical(settings))
-        if before != now:
-            changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-            raise StoreError(
-                f"{path}: holds a run with other settings ({', '.join(changed)}); use those, or run without resuming"
-            )
+            return _create(path)
+        if _meta(ledger, "layout") != LAYOUT:
+            raise StoreError(f"{path}: written by another version of this program; --fresh drops what is there")
         expected = {
             _shard_path(path, kind, shard) for kind, shard in ledger.execute("SELECT kind, shard FROM files").fetchall()
         }
         missing = sorted(str(file.relative_to(path)) for file in expected if not file.is_file())
         if missing:
-            raise StoreError(f"{path}: committed files are missing ({missing[0]}); run without resuming")
+            raise StoreError(f"{path}: committed files are missing ({missing[0]}); --fresh drops what is there")
         for orphan in _orphans(path, expected):
             orphan.unlink()
         undo.pop_all()
     return ledger
+
+
+def _nothing_here(path: Path) -> str:
+    return f"{path}: no results here (no {LEDGER}); run `sima2 run --out {path}` first"
 
 
 def _remove_results(path: Path) -> None:
@@ -344,7 +464,7 @@ def _meta(ledger: sqlite3.Connection, key: str) -> str:
     except sqlite3.DatabaseError as error:
         raise StoreError(f"ledger: {error}") from error
     if row is None:
-        raise StoreError(f"ledger: no {key} recorded; run without resuming")
+        raise StoreError(f"ledger: no {key} recorded; --fresh drops what is there")
     return str(row[0])
 
 

@@ -37,12 +37,28 @@ class ProposalTable(Table):
     source_tag: Text = text()
     """Tag it rests on, empty where evidence alone."""
     status: Text = text()
-    """``accepted``, ``refused`` or ``pending_trust``."""
+    """``accepted`` (and applied), ``refused``, ``pending_trust``, or ``undone`` by a person."""
     status_reason: Text = text()
     rationale: Text = text()
     """Why, in words."""
     episodes: Text = text()
     """Episodes that triggered it, JSON list, at most 20."""
+
+
+@dataclass(frozen=True, eq=False)
+class ActionTable(Table):
+    """Alarms that a robot's guard may act on. One row an alarm, ordered as the tags."""
+
+    episode_id: Text = text()
+    tag: Text = text()
+    action: Text = text()
+    """``safety_stop`` where the tag is trusted, ``warning`` where it is provisional."""
+    frame: NDArray[np.int64] = column(np.int64)
+    """First frame at which it could have been raised."""
+    urgency: NDArray[np.float64] = column(np.float64)
+    """Severity of the tag, or its level where it has no severity, 0–1."""
+    trust: NDArray[np.float64] = column(np.float64)
+    """Trust in the tag, 0–1."""
 
 
 @dataclass(frozen=True, slots=True)

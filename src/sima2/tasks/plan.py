@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sima2.errors import UnknownNameError, UsageError
 from sima2.records.table import Text
@@ -35,7 +36,7 @@ from sima2.tasks.families import (
 
 __all__ = [
     "INJECTIONS", "MALFORMED", "MIXES", "OOD_SOURCES", "WELL_FORMED", "EpisodePlan", "Injection", "MixSettings",
-    "mix_name", "mix_plan", "quotas", "rollouts_plan",
+    "mix_name", "mix_plan", "quotas", "requested_plan", "rollouts_plan",
 ]  # fmt: skip
 
 MIXES: Final = ("hardening", "stress_mix_v1", "edge_cases_v1")
@@ -140,6 +141,40 @@ def rollouts_plan(
         inject=inject,
     )
     return _interleave([part], seed)
+
+
+def requested_plan(
+    cells: Sequence[tuple[str, str, int]], *, seed: int = 0, settings: MixSettings = DEFAULT_MIXES
+) -> EpisodePlan:
+    """The plan of a request: so many episodes of each family and template.
+
+    Args:
+        cells: family, template and count; without a template they are split as in a hardening batch.
+        seed: >= 0.
+
+    Raises:
+        UnknownNameError: if a name is not known.
+        UsageError: if a number is negative.
+
+    >>> plan = requested_plan([("drawer_open", "recovery", 3), ("drawer_open", "", 5)], seed=1)
+    >>> [plan.template.isin(name).sum().item() for name in TEMPLATES]
+    [3, 1, 4, 0]
+    """
+    counts: dict[str, NDArray[np.int64]] = {}
+    for family, template, count in cells:
+        if count < 0 or seed < 0:
+            raise UsageError(f"count {count} and seed {seed} must not be negative")
+        if template:
+            check_template(template)
+        shares = [float(name == template) for name in TEMPLATES] if template else settings.hardening
+        name = check_family(family).name
+        counts[name] = counts.get(name, np.zeros(len(TEMPLATES), np.int64)) + quotas(count, shares)
+    parts = [
+        Design(check_family(name), int(each.sum()), seed, tuple(each.tolist()), settings.hardening_ood, settings)
+        for name, each in sorted(counts.items())
+        if each.sum()
+    ]
+    return _interleave(parts, seed)
 
 
 def _injected(

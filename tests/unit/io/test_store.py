@@ -38,7 +38,8 @@ def test_what_was_committed_is_read_back_in_shard_order(tmp_path) -> None:
         assert [table.success.tolist() for table in store.read(Outcome, "econ")] == [[0.0], [1.0], [2.0]]
         assert list(store.aggregates("one", "count")) == [(0, "0"), (1, "1"), (2, "2")]
         assert store.kinds() == ["econ"]
-        assert store.settings == SETTINGS
+        (run,) = store.runs
+        assert run.settings == SETTINGS
         assert store.verify() == []
 
 
@@ -121,15 +122,55 @@ def test_resuming_where_nothing_was_begins(tmp_path) -> None:
         assert store.committed("one") == set()
 
 
-def test_results_of_an_earlier_run_are_replaced_and_other_files_stay(tmp_path) -> None:
+def test_other_settings_add_a_run_once_the_one_before_is_finished(tmp_path) -> None:
+    with Store.open(tmp_path, settings=SETTINGS, episodes=7) as store:
+        fill(store, 2)
+        store.commit("two", 0, {"tags": outcome(1.0)}, {"trust": "{}"})
+        store.write_text("summary.json", "{}")
+    with pytest.raises(StoreError, match=r"interrupted run with other settings \(seed\); use those"):
+        Store.open(tmp_path, settings={**SETTINGS, "seed": 2})
+    with Store.open(tmp_path, settings=SETTINGS) as store:
+        store.finish()
+    with Store.open(tmp_path, settings={**SETTINGS, "seed": 2}, episodes=5, redone=("two",)) as store:
+        first, second = store.runs
+        assert (first.finished, second.finished) == (True, False)
+        assert (second.first_shard, second.first_episode) == (2, 7)
+        assert store.committed("one") == {0, 1}
+        assert store.committed("two") == set()
+        assert not list(store.aggregates("two", "trust"))
+        assert not list((tmp_path / "tags").iterdir())
+        # what told that all is whole is gone until all is whole again
+        assert not (tmp_path / "summary.json").exists()
+        assert store.verify() == []
+        assert next(iter(store.read(Outcome, "econ", below=1))).success.tolist() == [0.0, 0.5]
+        store.finish()
+    with Store.open(tmp_path, settings=SETTINGS, resume=True) as store:
+        assert len(store.runs) == 2
+
+
+def test_calibrations_and_decisions_are_kept_in_order(tmp_path) -> None:
+    with Store.open(tmp_path, settings=SETTINGS) as store:
+        store.record_calibration(1, "a", "{}")
+        store.record_calibration(2, "b", "{}")
+        store.record_calibration(2, "b", '{"again": 1}')
+        store.record_decision("first")
+        store.record_decision("second")
+    with Store.amend(tmp_path) as store:
+        assert store.calibrations == [(1, "a", "{}"), (2, "b", '{"again": 1}')]
+        assert store.decisions == ["first", "second"]
+    with pytest.raises(StoreError, match="no results here"):
+        Store.amend(tmp_path / "elsewhere")
+
+
+def test_results_of_an_earlier_run_are_dropped_on_request_and_other_files_stay(tmp_path) -> None:
     with Store.open(tmp_path, settings=SETTINGS) as store:
         fill(store)
         store.write_text("summary.json", "{}")
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "econ/notes.txt").write_text("mine too")
-    with Store.open(tmp_path, settings={"seed": 2}) as store:
+    with Store.open(tmp_path, settings={"seed": 2}, fresh=True) as store:
         assert store.committed("one") == set()
-        assert store.settings == {"seed": 2}
+        assert [run.settings for run in store.runs] == [{"seed": 2}]
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert [each.name for each in (tmp_path / "econ").iterdir()] == ["notes.txt"]
     assert not (tmp_path / "summary.json").exists()

@@ -1,0 +1,92 @@
+"""A later run joins the results that are there: numbered on, nothing twice, no name taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.defects.duplicates import content_keys
+from sima2.records.defects import EpisodeVitals
+from sima2.records.episodes import EpisodeTable
+from sima2.records.intake import QuarantineTable
+from sima2.records.table import Table, Text
+
+_NUMBERED: Final = "episode_index"
+_NAMED: Final = "episode_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Episodes that earlier runs brought."""
+
+    ids: frozenset[str] = frozenset()
+    contents: frozenset[tuple[str, ...]] = frozenset()
+    """What their recorded motion is known again by."""
+    quarantined: frozenset[tuple[str, ...]] = frozenset()
+
+    @classmethod
+    def of(
+        cls, episodes: Iterable[EpisodeTable], vitals: Iterable[EpisodeVitals], quarantine: Iterable[QuarantineTable]
+    ) -> Known:
+        """What the tables of earlier runs tell, one shard after the other."""
+        return cls(
+            ids=frozenset(name for part in episodes for name in part.episode_id),
+            contents=frozenset(key for part in vitals for key in content_keys(part).values()),
+            quarantined=frozenset(key for part in quarantine for key in _put_aside(part)),
+        )
+
+
+def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode: int) -> tuple[dict[str, Table], int]:
+    """A shard's tables as they join those of earlier runs, and how many of its episodes were there already.
+
+    A recording that is there already is left out: its motion is the same bit by bit. (Episodes in which nothing moves
+    cannot be known again.) Episodes are numbered from ``first_episode`` on; a name that is taken gets ``#run``.
+
+    >>> from sima2.records.episodes import GoalTable
+    >>> goals = GoalTable(*(Text.of([name]) for name in ("pick-0", "cup", "", "in", "")))
+    >>> tables, skipped = joined({"goals": goals}, Known(ids=frozenset({"pick-0"})), run=2, first_episode=10)
+    >>> tables["goals"].episode_id.tolist(), skipped
+    (['pick-0#2'], 0)
+    """
+    copies = {
+        name
+        for table in tables.values()
+        if isinstance(table, EpisodeVitals)
+        for name, key in content_keys(table).items()
+        if key in known.contents
+    }
+    skipped = len(copies)
+    out = {}
+    for kind, table in tables.items():
+        if isinstance(table, QuarantineTable):
+            again = np.array([key in known.quarantined for key in _put_aside(table)], np.bool_)
+            skipped += int(again.sum())
+            table = table.take(np.flatnonzero(~again))
+        elif copies:
+            table = table.take(np.flatnonzero(~_column(table, _NAMED).isin(*copies)))
+        out[kind] = _renumbered(table, known.ids, run, first_episode)
+    return out, skipped
+
+
+def _renumbered(table: Table, taken: frozenset[str], run: int, first_episode: int) -> Table:
+    columns = vars(table)
+    changed: dict[str, Text | NDArray[np.int64]] = {}
+    if _NUMBERED in columns:
+        changed[_NUMBERED] = columns[_NUMBERED] + first_episode
+    if _NAMED in columns:
+        ids = _column(table, _NAMED)
+        changed[_NAMED] = Text(ids.codes, [f"{name}#{run}" if name in taken else name for name in ids.names])
+    return replace(table, **changed) if changed else table  # type: ignore[type-var]
+
+
+def _put_aside(table: QuarantineTable) -> list[tuple[str, ...]]:
+    return list(zip(table.episode_id, table.reason, table.source, table.message, strict=True))
+
+
+def _column(table: Table, name: str) -> Text:
+    column: Text = vars(table)[name]
+    return column
