@@ -186,6 +186,7 @@ def by_kind(rows: Mapping[str, TrustRow]) -> list[RenderableType]:
             parts += titled(visible(row.tag), plain("Nothing is known by kind of episode."))
             continue
         wide: list[Sequence[RenderableType]] = []
+        middle: list[Sequence[RenderableType]] = []
         narrow: list[Sequence[RenderableType]] = []
         for each in shown:
             effect = each.effect
@@ -196,16 +197,12 @@ def by_kind(rows: Mapping[str, TrustRow]) -> list[RenderableType]:
             kind = plain(", ".join(part for part in (each.family, each.rest) if part))
             wide.append((mark, kind, Text(line), told, tagged))
             name = Text("\n").join([plain(each.family), *([plain(each.rest)] if each.rest else [])])
+            middle.append((mark, name, Text(line), told, tagged))
             narrow.append((mark, name, Text(f"{told}\n{tagged}")))
-        body = Fitting(
-            grid(
-                ("", "kind of episode", "−1      chance      1", "δ [interval]", "tagged"),
-                wide,
-                numeric=(4,),
-                whole=(1, 2, 3),
-            ),
-            grid(("", "family", "δ [interval], tagged"), narrow, whole=(2,)),
-        )  # fmt: skip
+        head = ("", "kind of episode", "−1      chance      1", "δ [interval]", "tagged")
+        full, folded = (grid(head, body, numeric=(4,), whole=(1, 2, 3)) for body in (wide, middle))
+        short = grid(("", "kind of episode", "δ [interval], tagged"), narrow, whole=(2,))
+        body = Fitting(full, Fitting(folded, short))
         parts += titled(visible(row.tag), Group(body, plain(sentence)))
     return [*parts, Text(), Text("◆ apart from the whole: the interval excludes the tag's δ", style="dim")]
 

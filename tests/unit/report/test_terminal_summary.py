@@ -104,6 +104,7 @@ def test_kinds_of_episode_fit_and_those_apart_are_marked(width: int) -> None:
     assert "a_polic…ng_name / s1" in out
     assert "1 clearly the other way" in " ".join(out.split())
     assert out.count("◆") == 2
+    assert ("├" in out) == (width == 100)
     assert "nan" not in out
 
 
