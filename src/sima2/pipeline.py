@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -130,20 +130,23 @@ class FirstPass:
     vitals: EpisodeVitals
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    KINDS: ClassVar[Mapping[str, str]] = {
+        "episode_shards": "episodes",
+        "segments": "segments",
+        "primitives": "primitives",
+        "econ": "econ",
+        "observations": "observations",
+        "landmarks": "landmarks",
+        "quarantine_shards": "quarantine",
+        "goals": "goals",
+        "defect_shards": "defects",
+        "vitals": "vitals",
+    }
+    """Kind of table that is stored, and the field that holds it."""
+
     def tables(self) -> dict[str, Table]:
-        """The tables by the name they are stored under."""
-        return {
-            "episode_shards": self.episodes,
-            "segments": self.segments,
-            "primitives": self.primitives,
-            "econ": self.econ,
-            "observations": self.observations,
-            "landmarks": self.landmarks,
-            "quarantine_shards": self.quarantine,
-            "goals": self.goals,
-            "defect_shards": self.defects,
-            "vitals": self.vitals,
-        }
+        """The tables by the kind they are stored as."""
+        return {kind: getattr(self, name) for kind, name in self.KINDS.items()}
 
 
 def calibrate(source: Source) -> Calibration:

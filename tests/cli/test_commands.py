@@ -28,6 +28,7 @@ COMMANDS = (
     "audit",
     "episodes",
     "explain",
+    "proposals",
     "report",
     "quarantine",
     "doctor",
@@ -35,7 +36,7 @@ COMMANDS = (
     "tree",
     "bench",
 )
-ON_A_FOLDER = ("trust", "audit", "episodes", "report", "quarantine", "doctor")
+ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor")
 HEAVY = ("numpy", "pyarrow", "duckdb", "networkx", "scipy", "rich", "mujoco", "sqlite3")
 
 
