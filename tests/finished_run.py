@@ -297,6 +297,8 @@ def made_report(names: tuple[str, ...] = ("pick_and_place-000007", "drawer_open-
             is_weight=p.min() / p,
             reasons=["RiskTag raised it"] * n,
         ),
+        audit=audit_of(ids),
+        episodes=episodes_of(ids),
         signals=[signal_of(name, [True, False, None][i % 3]) for i, name in enumerate(names)],
     )
 

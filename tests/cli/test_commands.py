@@ -217,7 +217,7 @@ def test_tasks_lists_every_family_and_describes_one() -> None:
 def test_trust_shows_tiers_and_evidence(finished: Path) -> None:
     _, out, _ = call("trust", finished)
     assert "● " in out
-    assert "0.43 to 0.61" in out
+    assert "0.52 [0.43, 0.61]" in out
     assert json.loads(call("trust", finished, "--json")[1])["FragilityTag"]["effect"] is None
 
 
