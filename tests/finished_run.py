@@ -307,7 +307,8 @@ def write_folder(out: Path, report: ReportInput | None = None, *, trust: dict[st
     """The finished run as an output folder, written through the store as the pipeline does."""
     report = report or made_report()
     ids = list(report.plan.episode_id)
-    with Store.open(out, settings={"seed": 0}) as store:
+    came = report.summary["episodes"]["in"]
+    with Store.open(out, settings={"seed": 0}, episodes=came) as store:
         store.commit("pass1", 0, {"segments": report.segments, "econ": report.econ}, {})
         store.commit("pass2", 0, {"tags": report.tags}, {})
         store.write_table("episodes", episodes_of(ids))

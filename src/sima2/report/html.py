@@ -236,8 +236,14 @@ def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
     return [(prefix, NOT_ASSESSED if value is None else str(value))]
 
 
+def _run_words(run: Mapping[str, Any]) -> str:
+    """One run of the folder: what it took in."""
+    inputs = ", ".join(f"{name} {value}" for name, value in section(run, "inputs").items() if name != "request")
+    return f"{run.get('run')}: {number(run.get('episodes'))} episodes ({inputs})"
+
+
 def _provenance(summary: Mapping[str, Any]) -> Markup:
-    seconds, nominal = section(summary, "seconds"), section(summary, "nominal")
+    nominal = section(summary, "nominal")
     rows = [
         ("version", f"sima2 {summary.get('sima2_version', NOT_ASSESSED)}"),
         ("source", str(summary.get("source", NOT_ASSESSED))),
@@ -247,6 +253,6 @@ def _provenance(summary: Mapping[str, Any]) -> Markup:
             "reference episodes",
             f"{number(nominal.get('episodes'))}: {nominal.get('rule', NOT_ASSESSED)}" if nominal else "",
         ),
-        ("CPU time, s", ", ".join(f"{phase} {number(value)}" for phase, value in seconds.items()) or NOT_ASSESSED),
+        ("runs", "; ".join(_run_words(run) for run in summary.get("runs", ()))),
     ]
     return tables.table(("", ""), rows)

@@ -19,6 +19,7 @@ def audit() -> AuditTable:
         status=["passed", "requires_review", "passed", "rejected"],
         quality=np.array([0.7, 0.3, 0.9, 0.0]),
         reasons=["leans on T", "leans on T; quality below 0.5", "", "quarantined, empty: no frames; at all"],
+        codes=["untrusted_tags:T", "untrusted_tags:T,low_quality", "", "quarantined:empty"],
     )
 
 
@@ -37,6 +38,7 @@ def test_many_messages_of_what_was_set_aside_are_one_reason() -> None:
         status=["rejected"] * n,
         quality=np.zeros(n),
         reasons=[f"quarantined, not_finite: at frame {k}" for k in range(n)],
+        codes=["quarantined:not_finite"] * n,
     )
     assert grouped(table) == [Group("quarantined, not_finite", n, n, "e0")]
 
