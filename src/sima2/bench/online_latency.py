@@ -28,7 +28,7 @@ def online_latency(batch: RolloutBatch, *, frames: int = 10_000) -> dict[str, An
     if not batch.frames or frames < 1:
         raise UsageError("online latency is measured on frames, and there are none")
     first = next(rollout for rollout in batch if len(rollout))
-    pushes = _pushes(first, frames)
+    pushes = single_frames(first, frames)
     stream = SegmentationEngine().stream(first.episode_id, robot=first.robot)
     spent = np.empty(len(pushes))
     bytes_held = 0
@@ -54,7 +54,7 @@ def online_latency(batch: RolloutBatch, *, frames: int = 10_000) -> dict[str, An
     }
 
 
-def _pushes(rollout: Rollout, frames: int) -> list[dict[str, Any]]:
+def single_frames(rollout: Rollout, frames: int) -> list[dict[str, Any]]:
     """Single frames of a rollout over and over, its time going on."""
     n = len(rollout)
     step = (rollout.time[-1] - rollout.time[0]) / max(n - 1, 1) or 0.05

@@ -1,0 +1,186 @@
+"""Worst cases, each a function of plain values that runs in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sima2.client import Intake, Sima2Client
+from sima2.orchestrator import run_pipeline, run_source
+from sima2.pipeline import Progress, RunSettings
+from sima2.records.intake import QuarantineTable
+
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
+
+
+def whole_run(out: str, mix: str, episodes: int, seed: int, jobs: int = 1, batch_size: int = 250) -> dict[str, Any]:
+    """A run into a new folder: its digest and counts, and how memory grew over its second half."""
+    seen: list[tuple[int, float]] = []
+
+    def look(told: Progress) -> None:
+        if told.phase == "pass 1":
+            seen.append((told.done, _resident_kb()))
+
+    settings = RunSettings(
+        mix=mix, episodes=episodes, seed=seed, jobs=jobs, batch_size=batch_size, out=Path(out), fresh=True
+    )
+    values = run_pipeline(settings, progress=look).values
+    late = np.array([each for each in seen if each[0] >= seen[-1][0] / 2], np.float64)
+    slope = float(np.polyfit(late[:, 0], late[:, 1], 1)[0]) if len(late) > 2 else float("nan")
+    return {
+        "digest": values["digest"],
+        "episodes": values["episodes"],
+        "frames": values["frames"],
+        "seconds": values["seconds"],
+        "slope_kb": slope,
+    }
+
+
+def again(out: str, mix: str, episodes: int, seed: int) -> dict[str, Any]:
+    """The run that is there already."""
+    values = run_pipeline(RunSettings(mix=mix, episodes=episodes, seed=seed, out=Path(out))).values
+    assert values["nothing_new"]
+    return {"episodes": values["episodes"]}
+
+
+def _resident_kb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_KB
+
+
+def first_segment() -> dict[str, Any]:
+    """The shortest way to a segment."""
+    from sima2 import SegmentationEngine
+
+    batch, _, _ = Sima2Client().rollouts(family="drawer_open", count=1)
+    return {"segments": len(SegmentationEngine().segment(batch))}
+
+
+def meaning(mix: str, episodes: int, seed: int) -> dict[str, Any]:
+    """Tags and proposals against truth."""
+    from sima2.bench.semantic_chain import chained
+    from sima2.bench.semantic_scores import proposals, recoveries, risk, strangeness
+    from sima2.execution.local import one_thread
+
+    with one_thread():
+        run = chained(Sima2Client(seed=seed).source(mix=mix, episodes=episodes))
+    told = {**recoveries(run), **risk(run), **strangeness(run), **proposals(run)}
+    wanted = (
+        "recovery_precision", "recovery_recall", "risk_share_high", "ood_nominal_flagged", "acceptance", "orphans",
+        "write_amplification",
+    )  # fmt: skip
+    return {name: told[name] for name in wanted}
+
+
+def online(seed: int, frames: int) -> dict[str, Any]:
+    """Work a segment in online form: pushes since the one before, its primitive, shared among those given at once."""
+    from sima2 import SegmentationEngine, SemanticPrimitiveExtractor
+    from sima2.bench.online_latency import single_frames
+
+    batch, _, _ = Sima2Client(seed=seed).rollouts(family="dish_place", count=50)
+    stream = SegmentationEngine().stream("stream", robot=batch[0].robot)
+    extractor = SemanticPrimitiveExtractor()
+    spent: list[float] = []
+    for frame in single_frames(batch[0], frames):
+        begin = time.process_time_ns()
+        given = stream.push(frame)
+        if len(given):
+            extractor.extract(given)
+            spent += [(time.process_time_ns() - begin) / 1e6 / len(given)] * len(given)
+    return {"segments": len(spent), "p50_ms": float(np.median(spent)), "p99_ms": float(np.quantile(spent, 0.99))}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Storm:
+    """So many episodes of one family, all of one template."""
+
+    template: str
+    count: int
+    seed: int
+
+    @property
+    def episodes(self) -> int:
+        """How many."""
+        return self.count
+
+    def read(self, start: int, stop: int) -> Intake:
+        """A span of them."""
+        from sima2.tasks.plan import rollouts_plan
+        from sima2.tasks.settings import PhysicsSettings
+        from sima2.tasks.synthetic import generate
+
+        plan = rollouts_plan("drawer_open", template=self.template, count=self.count, seed=self.seed)
+        made = generate(plan.take(np.arange(start, min(stop, self.count))), PhysicsSettings())
+        return Intake(made.batch, made.outcome, QuarantineTable.empty(), made.truth)
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing to warn of."""
+        return {"warnings": [], "not_assessed": [], "column_map": None}
+
+
+def storm(template: str, count: int, seed: int) -> dict[str, Any]:
+    """A run of nothing but such episodes: time a frame, and fragility nodes a cause."""
+    import json
+
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.process_time()
+        values = run_source(Storm(template, count, seed), RunSettings(out=Path(folder) / "out")).values
+        spent = time.process_time() - begin
+        graph = json.loads((Path(folder) / "out" / "ontology.json").read_text())
+    causes = [
+        (node.get("object"), node.get("action"), node.get("reason"))
+        for node in graph["nodes"].values()
+        if node.get("type") == "fragility_node"
+    ]
+    return {
+        "episodes": values["episodes"]["ok"],
+        "frames_per_cpu_s": values["frames"] / spent,
+        "rollouts_per_cpu_s": values["episodes"]["ok"] / spent,
+        "fragility_nodes": len(causes),
+        "causes_twice": len(causes) - len(set(causes)),
+        "warnings": len(values["warnings"]),
+    }
+
+
+def tag_explosion(tags: int, episodes: int, seed: int) -> dict[str, Any]:
+    """So many distinct tags through the trust matrix, all of them noise."""
+    from sima2 import EconCorrelator
+
+    rng = np.random.default_rng(seed)
+    y = rng.lognormal(0.0, 1.5, episodes)
+    strata = rng.integers(0, 8, episodes)
+    matrix = EconCorrelator().calibrate(
+        {f"tag{k:06d}": rng.random(episodes) < 0.2 for k in range(tags)}, outcome=y, strata=strata
+    )
+    return {"tags": len(matrix), "trusted": sum(row.trust_level > 0.5 for row in matrix.values())}
+
+
+def every_tag_everywhere(kinds: int, episodes: int) -> dict[str, Any]:
+    """Every episode has every one of so many kinds of tag: counts of them all, merged."""
+    from sima2.analytics.counts import TrustCounts, count, merge
+    from sima2.analytics.settings import COST_FIELDS
+
+    rng = np.random.default_rng(0)
+    counts = TrustCounts()
+    for start in range(0, kinds, 1000):
+        given = {f"tag{k:06d}": np.ones(episodes, np.bool_) for k in range(start, min(start + 1000, kinds))}
+        part = count(given, rng.lognormal(0, 1, episodes), np.zeros(episodes, int), COST_FIELDS["damage"])
+        counts = merge(counts, part)
+    return {"kinds": sum(len(panel.tags) for panel in counts.panels.values())}
+
+
+def deep_graph(levels: int, nodes: int) -> dict[str, Any]:
+    """Tasks that nest so deep, and as many tasks as nodes, through the task graph."""
+    from sima2.knowledge.task_evidence import TaskEvidence
+    from sima2.knowledge.task_graph import TaskGraphRefiner
+    from sima2.records.knowledge import ProposalTable
+
+    chain = {f"task{k}": [f"task{k + 1}"] for k in range(levels - 1)}
+    chain |= {"wide": [f"part{k}" for k in range(nodes)]}
+    graph = TaskGraphRefiner().graph(TaskEvidence.empty(), ProposalTable.empty(), subtasks=chain)
+    return {"nodes": len(graph.nodes), "depth": max(node["depth"] for node in graph.nodes.values()) + 1}
