@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from sima2.errors import StoreError
+from sima2.errors import RecordError, StoreError
 from sima2.records.defects import DefectTable
 from sima2.records.econ import EconTable
 from sima2.records.intake import QuarantineTable
@@ -76,25 +75,10 @@ def read_trust(out: Path) -> TrustMatrix:
     """
     path = out / "trust_matrix.json"
     rows = read_json(path)
-    names = [each.name for each in fields(TrustRow)]
     try:
-        return TrustMatrix(
-            {tag: TrustRow(**{name: _back(name, row[name]) for name in names}) for tag, row in rows.items()}
-        )
-    except (AttributeError, KeyError, TypeError) as error:
+        return TrustMatrix.from_json(json.dumps(rows))
+    except RecordError as error:
         raise StoreError(f"{path}: not a trust matrix of this version ({error})") from None
-
-
-_TEXTS = frozenset(
-    {"tag", "tier", "correlation_strength", "cost_field", "note", "reason", "digest", "leakage", "needs_recalibration"}
-)
-
-
-def _back(name: str, value: Any) -> Any:
-    if name == "interval":
-        low, high = value
-        return _back("", low), _back("", high)
-    return math.nan if value is None and name not in _TEXTS else value
 
 
 def load_report(out: Path) -> ReportInput:
