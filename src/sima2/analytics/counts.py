@@ -221,14 +221,18 @@ def as_indicator(tag: str, column: Any, n: int) -> NDArray[np.int8]:
     if given.dtype.kind not in "iuf":
         raise UsageError(f"tag {tag}: indicator of type {given.dtype}, expected bool")
     values = np.where(np.isnan(given), -1, given) if given.dtype.kind == "f" else given
-    if not np.isin(values, (-1, 0, 1)).all():
+    if not ((values == 0) | (values == 1) | (values == -1)).all():
         raise UsageError(f"tag {tag}: indicator holds other values than 0 and 1; compare its level with a threshold")
     return values.astype(np.int8)
 
 
 def unmasked(column: Any) -> Any:
     """A masked array as objects, None where it is masked; anything else as it is."""
-    return np.ma.filled(column.astype(object), None) if isinstance(column, np.ma.MaskedArray) else column
+    if not isinstance(column, np.ma.MaskedArray):
+        return column
+    values = np.array(np.ma.getdata(column), object)
+    values[np.ma.getmaskarray(column)] = None
+    return values
 
 
 def _nullable(tag: str, given: NDArray[Any]) -> NDArray[np.float64]:

@@ -26,6 +26,8 @@ class Effects:
     """DeLong's, from the spread of placements, shape (t,)."""
     se_model: Array
     """Twice Hanley and McNeil's, for δ = 2 AUROC − 1, shape (t,)."""
+    se: Array
+    """The largest of the three, shape (t,)."""
     tagged: NDArray[np.int64]
     """shape (t,)."""
     untagged: NDArray[np.int64]
@@ -43,11 +45,6 @@ class Effects:
     largest_by_stratum: Array
     """The largest of the three errors of each, NaN where an arm is empty, shape (t, s); the model's is taken at the
     combined δ, for that of a stratum of few episodes is often ±1."""
-
-    @property
-    def se(self) -> Array:
-        """The largest of the three, shape (t,)."""
-        return np.fmax(np.fmax(self.se_null, self.se_placement), self.se_model)
 
 
 def stratified_effects(cells: NDArray[np.int64]) -> Effects:
@@ -69,12 +66,14 @@ def stratified_effects(cells: NDArray[np.int64]) -> Effects:
     def combined(variance: Array) -> Array:
         return np.where(known, np.sqrt((share**2 * np.where(both, variance, 0.0)).sum(axis=1)), np.nan)
 
+    # with one episode in an arm there is no spread to measure: the null's stands in
+    null, placed, model = combined(null_s), combined(np.where(lone, null_s, placed_s)), combined(model_s)
     return Effects(
         delta=delta,
-        se_null=combined(null_s),
-        # with one episode in an arm there is no spread to measure: the null's stands in
-        se_placement=combined(np.where(lone, null_s, placed_s)),
-        se_model=combined(model_s),
+        se_null=null,
+        se_placement=placed,
+        se_model=model,
+        se=np.fmax(np.fmax(null, placed), model),
         tagged=n1.sum(axis=1).astype(np.int64),
         untagged=n0.sum(axis=1).astype(np.int64),
         informative=both.sum(axis=1),

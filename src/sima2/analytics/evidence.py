@@ -280,7 +280,9 @@ def _why_not(effects: Effects, k: int, least_arm: int, known: int) -> str:
 def _contradicting(strata: tuple[str, ...], effects: Effects, k: int) -> tuple[str, ...]:
     """Strata whose own δ lies clearly on the other side of zero than the combined one."""
     delta, se = effects.by_stratum[k], effects.se_by_stratum[k]
-    large = (effects.arms[k] >= _LEAST_STRATUM).all(axis=1) & (se > 0)
+    large = (effects.arms[k].min(axis=1) >= _LEAST_STRATUM) & (se > 0)
+    if not large.any():
+        return ()
     # three standard errors: one stratum in 700 by chance
     opposite = large & (np.sign(effects.delta[k]) * delta + 3.0 * se < 0)
     return tuple(strata[s] for s in np.flatnonzero(opposite).tolist())

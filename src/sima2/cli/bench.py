@@ -35,7 +35,7 @@ def command(
 
     The exit code is 5 if a target is missed.
 
-    On one core ``segmentation`` at its own size takes about 9 minutes, most of them for rivals that learn; fewer
+    On one core ``segmentation`` at its own size takes about 9 minutes, most of them for rivals that learn, and ``trust`` 3; fewer
     --episodes take less.
 
     \b
