@@ -32,14 +32,8 @@ def normal_quantile(tail: float) -> float:
     return -NormalDist().inv_cdf(tail)
 
 
-def drawn_tail(panel: Panel, t: int, direction: int, draws: int) -> float:
-    """Share of relabellings within strata whose δ is at least as large as seen, in the declared direction."""
-    urns = Urns.of(panel, t, direction)
-    return float(drawn_tails(urns, np.array([urns.seen]), draws)[0])
-
-
 def drawn_tails(urns: Urns, seen: Array, draws: int) -> Array:
-    """:func:`drawn_tail` of several statistics against the same relabellings, each in [0, 1], shape as ``seen``.
+    """Share of relabellings within strata whose rank sum is at least as large as each one seen, shape as ``seen``.
 
     Stops early for those whose p-value is clearly of no use (Besag and Clifford 1991).
     """
