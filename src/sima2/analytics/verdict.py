@@ -147,21 +147,17 @@ def _strength(delta: float) -> str:
 def _note(case: Case, reason: str, low: float, premium: float) -> str:
     field = case.field.removesuffix(INFERRED)
     claim = f"{'higher' if case.test.direction > 0 else 'lower'} {field}"
-    tagged = "attempted" if case.given_failure else "tagged"
-    seen = (
-        f"δ = {case.delta:.3f}, at least {low:.3f}, over {case.n_tagged} {tagged} of {case.n} in {case.strata} strata"
-    )
+    over = "over these" if case.given_failure else f"over {case.n_tagged} tagged of {case.n}"
+    seen = f"δ = {case.delta:.3f}, at least {low:.3f}, {over} in {case.strata} strata"
     words = {
         "leak": f"{case.test.leakage}: agreement with {field} proves nothing, it is only reported",
         "no_outcome": f"{field} is known of no episode: {_missing(field)}",
         "not_assessed": "the tag could be assessed on no episode whose cost is known; its rows say why",
-        "constant_tag": f"{case.n_tagged} of {case.n} episodes are {tagged}, so there is nothing to compare",
-        "constant_within_strata": f"within every stratum all episodes or none are {tagged} ({case.n_tagged} of "
-        f"{case.n} in all), so the tag cannot be told from the stratum",
-        "constant_outcome": f"{field} is the same for all episodes of every stratum with both arms, over "
-        f"{case.n_tagged} {tagged} of {case.n}",
-        "too_few": f"over {case.n_tagged} {tagged} of {case.n} the smaller arms hold {case.smaller_arm} episodes "
-        "in all, too few to tell",
+        "constant_tag": f"{case.n_tagged} of {case.n} episodes have it, so there is nothing to compare",
+        "constant_within_strata": f"within every stratum all episodes or none have it ({case.n_tagged} of {case.n} in "
+        "all), so the tag cannot be told from the stratum",
+        "constant_outcome": f"{field} is the same for all episodes of every stratum with both arms, {over}",
+        "too_few": f"{over} the smaller arms hold {case.smaller_arm} episodes in all, too few to tell",
         "not_significant": f"{claim} is not shown beyond chance: {seen}",
         "wrong_direction": f"declared {claim}, the data show the opposite: {seen}",
         "suspect_leak": f"too good to be a prediction ({seen}): check what the tag is computed from",

@@ -84,7 +84,7 @@ def run(
         progress: told what is being done.
         real: log of a real cell (UCI 963); left out where it is absent.
     """
-    runs = max(10, round(200 * episodes / REPETITIONS_AT))
+    runs = max(8, round(200 * episodes / REPETITIONS_AT))
     lines: dict[str, Line] = {}
     for k, (name, part) in enumerate(_PARTS.items()):
         progress(name)
@@ -238,7 +238,7 @@ def _effects(runs: int, seed: list[int]) -> dict[str, Line]:
 
 def _premiums(runs: int, seed: list[int]) -> dict[str, Line]:
     """Episodes until damage in 20 or 30 against 10 % of them lifts a tag to a level of trust in 50 and 90 % of runs."""
-    sizes = (1000, 2000, 4000, 8000, 16_000, 32_000, 64_000)
+    sizes = (250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000)
     some = max(10, runs // 5)
     out = {}
     for share, wanted in ((0.2, (0.5, 0.8)), (0.3, (0.8,))):
@@ -339,27 +339,30 @@ def _recalibrated(runs: int, seed: list[int], tags: int = 20, grow: int = 100) -
 
 
 def _drifts(runs: int, seed: list[int], tags: int = 20, sessions: int = 12, n: int = 200) -> dict[str, Line]:
-    """Alarms where nothing changes, and where one of the tags loses its effect midway."""
+    """Alarms where nothing changes, and where a strong tag (δ 0.60) or a weaker one (0.38) loses its effect midway."""
     steady = np.zeros((sessions, tags))
     steady[:, 0], steady[:, 1] = 1.2, 0.7
-    vanishing = steady.copy()
-    vanishing[sessions // 2 :, 0] = 0.0
+    half = sessions // 2
+    strong, weak = steady.copy(), steady.copy()
+    strong[half:, 0], weak[half:, 1] = 0.0, 0.0
+    kinds = {"steady": steady, "strong": strong, "weak": weak}
     specs = {f"t{k:03d}": _spec() for k in range(tags)}
-    found: dict[str, list[set[str]]] = {"steady": [], "vanishing": []}
+    found: dict[str, list[set[str]]] = {name: [] for name in kinds}
     still = []
     for repeat in range(runs):
-        for k, (name, effects) in enumerate((("steady", steady), ("vanishing", vanishing))):
+        for k, (name, effects) in enumerate(kinds.items()):
             batches = worlds.drifting_batches(np.random.default_rng([*seed, k, repeat]), effects, n)
             counts = reduce(merge, batches)
             matrix = JUDGE.correlate(counts, specs=specs, batches=batches)
             found[name].append({alert.tag for alert in matrix.alerts if alert.kind == "drift"})
-            if name == "vanishing":
+            if name == "strong":
                 still.append(matrix["t000"].trust_level > 0)
     unseen = f"without the watch {np.mean(still):.2f} still have some trust"
     return {
         "drift_false_alarms": rate([bool(each) for each in found["steady"]], note=f"{tags} tags, {sessions} sessions"),
-        "drift_found": rate(["t000" in each for each in found["vanishing"]], note=unseen),
-        "drift_other_tags_alarmed": rate([bool(each - {"t000"}) for each in found["vanishing"]]),
+        "drift_found": rate(["t000" in each for each in found["strong"]], note=unseen),
+        "drift_found_weak": rate(["t001" in each for each in found["weak"]]),
+        "drift_other_tags_alarmed": rate([bool(each - {"t000"}) for each in found["strong"]]),
     }
 
 

@@ -18,13 +18,13 @@ from sima2.bench.trust import TARGETS, rate, rows, run
 
 @pytest.fixture(scope="module")
 def values() -> dict[str, Any]:
-    return run(episodes=5000, seed=3, real=Path("no such file"))
+    return run(episodes=4000, seed=3, real=Path("no such file"))
 
 
 def test_every_target_is_measured_and_met_in_the_quick_form(values: dict[str, Any]) -> None:
     assert set(values["targets"]) == {name for name in TARGETS if not name.startswith("real_")}
-    assert values["repetitions"] == 10
-    # power is told of single runs: of ten, one may go either way
+    assert values["repetitions"] == 8
+    # shares of eight runs are too coarse for these two limits
     loose = {"rare_trusted_1000", "common_trusted_1000"}
     assert {name for name, each in values["targets"].items() if not each["met"]} <= loose
     assert values["rare_trusted_5000"] == 1.0
