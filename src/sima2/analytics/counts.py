@@ -18,6 +18,8 @@ from sima2.records.table import Text, read_only
 
 INFERRED: Final = ":inferred"
 """Ends the name of a panel whose outcomes were inferred from the segments."""
+WHOLE: Final = ":whole"
+"""Ends the name of a panel of predictive tags as given at any time of the episode: shown beside, never judged by."""
 
 _EXACT_EPISODES: Final = 2**21
 """So many grains of at most 2**31 still add up exactly in a double."""
@@ -59,7 +61,11 @@ class Panel:
 
     def digest(self, tag: str) -> str:
         """Digest of what is known of one tag, the same however it was merged."""
-        t = self.tags.index(tag)
+        return self.digest_at(self.tags.index(tag))
+
+    def digest_at(self, t: int) -> str:
+        """:meth:`digest` of tag number ``t``."""
+        tag = self.tags[t]
         hashed = hashlib.blake2b(digest_size=16)
         hashed.update(json.dumps([tag, self.grain, self.price, self.given_failure]).encode())
         hashed.update(self.edges.astype("<f8").tobytes())
@@ -99,7 +105,9 @@ class TrustCounts:
 
     def digest(self) -> str:
         """Digest of everything counted."""
-        parts = {name: [panel.digest(tag) for tag in panel.tags] for name, panel in sorted(self.panels.items())}
+        parts = {
+            name: [panel.digest_at(t) for t in range(len(panel.tags))] for name, panel in sorted(self.panels.items())
+        }
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -195,12 +203,17 @@ def _add_slab(
 
 
 def as_indicator(tag: str, column: Any, n: int) -> NDArray[np.int8]:
-    """1 tagged, 0 not, -1 not assessed (NaN), shape (n,).
+    """1 tagged, 0 not, -1 not assessed (NaN, None, NA or masked), shape (n,).
 
     Raises:
         UsageError: if it has another length or other values.
+
+    >>> as_indicator("A", [True, None, False], 3).tolist()
+    [1, -1, 0]
     """
-    given = np.asarray(column)
+    given = np.asarray(unmasked(column))
+    if given.dtype == np.object_:
+        given = _nullable(tag, given)
     if given.shape != (n,):
         raise UsageError(f"tag {tag}: indicator of shape {given.shape} for costs of {n} episodes")
     if given.dtype == np.bool_:
@@ -208,9 +221,29 @@ def as_indicator(tag: str, column: Any, n: int) -> NDArray[np.int8]:
     if given.dtype.kind not in "iuf":
         raise UsageError(f"tag {tag}: indicator of type {given.dtype}, expected bool")
     values = np.where(np.isnan(given), -1, given) if given.dtype.kind == "f" else given
-    if not np.isin(values, (-1, 0, 1)).all():
+    if not ((values == 0) | (values == 1) | (values == -1)).all():
         raise UsageError(f"tag {tag}: indicator holds other values than 0 and 1; compare its level with a threshold")
     return values.astype(np.int8)
+
+
+def unmasked(column: Any) -> Any:
+    """A masked array as objects, None where it is masked; anything else as it is."""
+    if not isinstance(column, np.ma.MaskedArray):
+        return column
+    values = np.array(np.ma.getdata(column), object)
+    values[np.ma.getmaskarray(column)] = None
+    return values
+
+
+def _nullable(tag: str, given: NDArray[Any]) -> NDArray[np.float64]:
+    """Numbers of a column of objects, NaN where it says nothing."""
+    values = np.full(given.shape, np.nan)
+    for k, value in enumerate(given.ravel().tolist()):
+        if isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
+            values.flat[k] = float(value)
+        elif value is not None and type(value).__name__ != "NAType":
+            raise UsageError(f"tag {tag}: indicator holds {value!r}, expected bool")
+    return values
 
 
 def merge(a: TrustCounts, b: TrustCounts) -> TrustCounts:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+_CHUNK_CELLS: Final = 2**20
+"""Cells of the count tensor worked on at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +26,8 @@ class Effects:
     """DeLong's, from the spread of placements, shape (t,)."""
     se_model: Array
     """Twice Hanley and McNeil's, for δ = 2 AUROC − 1, shape (t,)."""
+    se: Array
+    """The largest of the three, shape (t,)."""
     tagged: NDArray[np.int64]
     """shape (t,)."""
     untagged: NDArray[np.int64]
@@ -36,11 +42,9 @@ class Effects:
     """δ of each stratum, NaN where an arm is empty, shape (t, s)."""
     se_by_stratum: Array
     """Placement standard error of each, NaN where an arm has fewer than 2, shape (t, s)."""
-
-    @property
-    def se(self) -> Array:
-        """The largest of the three, shape (t,)."""
-        return np.fmax(np.fmax(self.se_null, self.se_placement), self.se_model)
+    largest_by_stratum: Array
+    """The largest of the three errors of each, NaN where an arm is empty, shape (t, s); the model's is taken at the
+    combined δ, for that of a stratum of few episodes is often ±1."""
 
 
 def stratified_effects(cells: NDArray[np.int64]) -> Effects:
@@ -49,20 +53,12 @@ def stratified_effects(cells: NDArray[np.int64]) -> Effects:
     Source: van Elteren 1960 (weights); Lehmann, *Nonparametrics* (variance with ties); DeLong, DeLong and
     Clarke-Pearson 1988 (placements); Hanley and McNeil 1982.
     """
-    c0, c1 = cells[..., 0].astype(np.float64), cells[..., 1].astype(np.float64)
-    n0, n1 = c0.sum(axis=2), c1.sum(axis=2)
+    n0, n1, delta_s, null_s, placed_s = _of_strata(cells)
     both = (n0 > 0) & (n1 > 0)
-    pairs = np.where(both, n0 * n1, 1.0)
     weight = np.where(both, n0 * n1 / (n0 + n1 + 1.0), 0.0)
     total = weight.sum(axis=1)
     known = total > 0
     share = np.divide(weight, total[:, None], out=np.zeros_like(weight), where=known[:, None])
-    # untagged below minus above each bin, and tagged above minus below
-    over0 = 2.0 * np.cumsum(c0, axis=2) - c0 - n0[..., None]
-    over1 = n1[..., None] - 2.0 * np.cumsum(c1, axis=2) + c1
-    delta_s = np.einsum("tsb,tsb->ts", c1, over0) / pairs
-    null_s = _null_variance(c0 + c1, n0, n1)
-    placed_s = _placement_variance(c1, over0, n0, n1, delta_s) + _placement_variance(c0, over1, n1, n0, delta_s)
     lone = both & ((n0 < 2) | (n1 < 2))
     delta = np.where(known, (share * delta_s).sum(axis=1), np.nan)
     model_s = 4.0 * hanley_mcneil((np.nan_to_num(delta)[:, None] + 1.0) / 2.0, n1, n0)
@@ -70,12 +66,14 @@ def stratified_effects(cells: NDArray[np.int64]) -> Effects:
     def combined(variance: Array) -> Array:
         return np.where(known, np.sqrt((share**2 * np.where(both, variance, 0.0)).sum(axis=1)), np.nan)
 
+    # with one episode in an arm there is no spread to measure: the null's stands in
+    null, placed, model = combined(null_s), combined(np.where(lone, null_s, placed_s)), combined(model_s)
     return Effects(
         delta=delta,
-        se_null=combined(null_s),
-        # with one episode in an arm there is no spread to measure: the null's stands in
-        se_placement=combined(np.where(lone, null_s, placed_s)),
-        se_model=combined(model_s),
+        se_null=null,
+        se_placement=placed,
+        se_model=model,
+        se=np.fmax(np.fmax(null, placed), model),
         tagged=n1.sum(axis=1).astype(np.int64),
         untagged=n0.sum(axis=1).astype(np.int64),
         informative=both.sum(axis=1),
@@ -83,7 +81,29 @@ def stratified_effects(cells: NDArray[np.int64]) -> Effects:
         arms=np.stack([n0, n1], axis=2).astype(np.int64),
         by_stratum=np.where(both, delta_s, np.nan),
         se_by_stratum=np.where(both & ~lone, np.sqrt(placed_s), np.nan),
+        largest_by_stratum=np.where(both, np.sqrt(np.fmax(np.fmax(null_s, placed_s), model_s)), np.nan),
     )
+
+
+def _of_strata(cells: NDArray[np.int64]) -> tuple[Array, Array, Array, Array, Array]:
+    """Untagged, tagged, δ, its variance under the null and by placements, each of shape (t, s); some at a time."""
+    t, s, b, _ = cells.shape
+    out = tuple(np.zeros((t, s)) for _ in range(5))
+    each = max(1, _CHUNK_CELLS // max(1, t * b))
+    for start in range(0, s, each):
+        part = np.s_[:, start : start + each]
+        c0, c1 = cells[(*part, slice(None), 0)].astype(np.float64), cells[(*part, slice(None), 1)].astype(np.float64)
+        n0, n1 = c0.sum(axis=2), c1.sum(axis=2)
+        pairs = np.where((n0 > 0) & (n1 > 0), n0 * n1, 1.0)
+        # untagged below minus above each bin, and tagged above minus below
+        over0 = 2.0 * np.cumsum(c0, axis=2) - c0 - n0[..., None]
+        over1 = n1[..., None] - 2.0 * np.cumsum(c1, axis=2) + c1
+        delta = np.einsum("tsb,tsb->ts", c1, over0) / pairs
+        placed = _placement_variance(c1, over0, n0, n1, delta) + _placement_variance(c0, over1, n1, n0, delta)
+        for whole, found in zip(out, (n0, n1, delta, _null_variance(c0 + c1, n0, n1), placed), strict=True):
+            whole[part] = found
+    n0, n1, delta, null, placed = out
+    return n0, n1, delta, null, placed
 
 
 def _null_variance(m: Array, n0: Array, n1: Array) -> Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 
 from sima2.analytics.counts import INFERRED, Panel
 from sima2.analytics.effects import Effects, hanley_mcneil, stratified_effects
-from sima2.analytics.gate import drawn_tail, normal_tail
+from sima2.analytics.gate import Urns, drawn_tails, normal_tail
 from sima2.analytics.leakage import NONE, UNCHECKED
 from sima2.analytics.premium import NO_PREMIUM, Premium, premium, stratified_means
+from sima2.analytics.shadow import Shuffles
+from sima2.records.trust import StratumEffect
 
 Array = NDArray[np.float64]
 
 _CHUNK_CELLS: Final = 2**20
+_Z95: Final = 1.96
+"""Standard errors to either side of a 95 % interval."""
 _LEAST_STRATUM: Final = 10
 """Episodes in each arm of a stratum before its own δ is compared with the others'."""
 
@@ -32,6 +36,32 @@ class Test:
     direction: int
     """+1 where the tagged are declared to have the higher cost."""
     leakage: str = UNCHECKED
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How evidence is gathered."""
+
+    small_arm: int
+    """Where the smaller arms hold fewer episodes, the null is drawn."""
+    least_arm: int
+    draws: int
+    level: float
+    """Adjusted p-value up to which a tag passes the gate."""
+    shadows: int = 0
+    """Times that every tag is shuffled within its strata."""
+    keep_strata: int = 50
+    """Strata of a tag whose own effect is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a predictive tag would say if it were given at any time of the episode."""
+
+    delta: float
+    """In the declared direction."""
+    se: float
+    n_tagged: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +90,9 @@ class Case:
     given_failure: bool = False
     """An attempted correction was judged, among episodes that failed."""
     digest: str = ""
+    by_stratum: tuple[StratumEffect, ...] = ()
+    whole: Whole | None = None
+    """Of a predictive tag, where it was counted too."""
 
     @property
     def self_referential(self) -> bool:
@@ -95,43 +128,97 @@ class Evidence:
     cases: tuple[Case, ...]
     p: Array
     """One-sided p-value, NaN where a tag is not tested, shape (m,)."""
+    shadow_p: Array
+    """The same of every shuffle of the tag within its strata, shape (m, shadows)."""
+    shadow_cases: Mapping[tuple[str, int], Case] = field(default_factory=dict)
+    """By tag and shuffle: those that may pass the gate."""
 
     @classmethod
-    def missing(cls, tests: Sequence[Test], fields: Sequence[str]) -> Evidence:
+    def missing(cls, tests: Sequence[Test], fields: Sequence[str], shadows: int) -> Evidence:
         """Tags for which nothing was counted."""
         nan = float("nan")
         cases = tuple(
             Case(test, field, nan, nan, nan, 0, 0, 0, 0, 0, "no_outcome")
             for test, field in zip(tests, fields, strict=True)
         )
-        return cls(cases, np.full(len(cases), nan))
+        return cls(cases, np.full(len(cases), nan), np.full((len(cases), shadows), nan))
 
 
 def join(parts: Sequence[Evidence]) -> Evidence:
     """Evidence on all tags, ordered by tag."""
     cases = [case for part in parts for case in part.cases]
-    p = np.concatenate([part.p for part in parts]) if parts else np.zeros(0)
     order = sorted(range(len(cases)), key=lambda k: cases[k].test.tag)
-    return Evidence(tuple(cases[k] for k in order), p[np.array(order, np.intp)])
+    row = np.array(order, np.intp)
+    return Evidence(
+        tuple(cases[k] for k in order),
+        np.concatenate([part.p for part in parts])[row] if parts else np.zeros(0),
+        np.concatenate([part.shadow_p for part in parts])[row] if parts else np.zeros((0, 0)),
+        {key: case for part in parts for key, case in part.shadow_cases.items()},
+    )
 
 
-def judge(panel: Panel, name: str, tests: Sequence[Test], *, small_arm: int, least_arm: int, draws: int) -> Evidence:
+def judge(panel: Panel, name: str, tests: Sequence[Test], how: How) -> Evidence:
     """Effect and p-value of every test on one panel."""
     place = {tag: t for t, tag in enumerate(panel.tags)}
     rows = np.array([place[test.tag] for test in tests], np.intp)
     each = max(1, _CHUNK_CELLS // max(1, panel.cells[0].size if len(panel.tags) else 1))
     cases: list[Case] = []
-    p: list[Array] = []
+    shuffled: dict[tuple[str, int], Case] = {}
+    p = np.full((len(rows), 1 + how.shadows), np.nan)
     for start in range(0, len(rows), each):
         part, some = rows[start : start + each], tests[start : start + each]
         effects = stratified_effects(panel.cells[part])
-        found = [_case(panel, name, int(t), test, effects, k, least_arm) for k, (t, test) in enumerate(zip(part, some))]
-        cases += found
-        p.append(_p_values(panel, part, some, effects, found, small_arm, draws))
-    return Evidence(tuple(cases), np.concatenate(p) if p else np.zeros(0))
+        for k, (t, test) in enumerate(zip(part.tolist(), some)):
+            case = _case(panel, name, t, test, effects, k, how)
+            cases.append(case)
+            # leaks are no hypotheses
+            if not case.reason and not case.leaks:
+                p[start + k], found = _p_values(panel, t, case, float(effects.se_null[k]), how)
+                shuffled |= {(test.tag, shuffle): shadow for shuffle, shadow in found.items()}
+                if p[start + k, 0] <= how.level:
+                    cases[-1] = _with_premium(case, panel, t)
+    return Evidence(tuple(cases), p[:, 0], p[:, 1:], shuffled)
 
 
-def _case(panel: Panel, name: str, t: int, test: Test, effects: Effects, k: int, least_arm: int) -> Case:
+def _p_values(panel: Panel, t: int, case: Case, null: float, how: How) -> tuple[Array, dict[int, Case]]:
+    """One-sided p-values of a tag and of its shuffles, shape (1 + shadows,), and the shuffles that may pass."""
+    small = case.smaller_arm < how.small_arm
+    if not small and not how.shadows:
+        return normal_tail(np.array([case.delta / null])), {}
+    urns = Urns.of(panel, t, case.test.direction, case.digest)
+    shuffles = Shuffles(urns, how.shadows)
+    if small:
+        p = drawn_tails(urns, np.append(urns.seen, shuffles.sums), how.draws)
+    else:
+        p = normal_tail(np.append(case.delta, shuffles.sums / urns.weight) / null)
+    shadows = {}
+    for k in np.flatnonzero(p[1:] <= how.level).tolist():
+        cells = shuffles.cells(k, panel.cells[t])[None]
+        one = replace(panel, tags=(case.test.tag,), cells=cells, mass=panel.mass[t : t + 1], dropped=np.zeros(1, int))
+        shadow = _case(one, case.field, 0, case.test, stratified_effects(cells), 0, replace(how, keep_strata=0))
+        shadows[k] = _with_premium(shadow, one, 0)
+    return p, shadows
+
+
+def _with_premium(case: Case, panel: Panel, t: int) -> Case:
+    """Of a tag that may pass the gate; no other has a use for it."""
+    return replace(case, premium=premium(panel, t, case.test.direction)) if panel.price else case
+
+
+def beside(evidence: Evidence, whole: Panel) -> Evidence:
+    """The evidence with what the same tags would say if they were given at any time of the episode."""
+    place = {tag: t for t, tag in enumerate(whole.tags)}
+    cases = []
+    for case in evidence.cases:
+        if case.test.tag in place:
+            effects = stratified_effects(whole.cells[place[case.test.tag]][None])
+            delta = case.test.direction * float(effects.delta[0])
+            case = replace(case, whole=Whole(delta, float(effects.se[0]), int(effects.tagged[0])))
+        cases.append(case)
+    return replace(evidence, cases=tuple(cases))
+
+
+def _case(panel: Panel, name: str, t: int, test: Test, effects: Effects, k: int, how: How) -> Case:
     delta = test.direction * float(effects.delta[k])
     se = float(effects.se[k])
     null = float(effects.se_null[k])
@@ -147,13 +234,33 @@ def _case(panel: Panel, name: str, t: int, test: Test, effects: Effects, k: int,
         strata=int(effects.informative[k]),
         smaller_arm=int(effects.smaller_arm[k]),
         dropped=int(panel.dropped[t]),
-        reason=_why_not(effects, k, least_arm, panel.known),
+        reason=_why_not(effects, k, how.least_arm, panel.known),
         contradicting=_contradicting(panel.strata, effects, k),
         contrast=stratified_means(panel, t, effects.arms[k]).difference,
-        premium=premium(panel, t, test.direction) if panel.price else NO_PREMIUM,
         given_failure=panel.given_failure,
-        digest=panel.digest(test.tag),
+        digest=panel.digest_at(t),
+        by_stratum=_by_stratum(panel.strata, effects, k, test.direction, how.keep_strata),
     )
+
+
+def _by_stratum(
+    strata: tuple[str, ...], effects: Effects, k: int, direction: int, keep: int
+) -> tuple[StratumEffect, ...]:
+    """The largest strata that have both arms, ``keep`` at most."""
+    if not keep:
+        return ()
+    arms = effects.arms[k]
+    size = arms.sum(axis=1)
+    known = np.flatnonzero(~np.isnan(effects.by_stratum[k]))
+    largest = known[np.argsort(-size[known], kind="stable")][:keep]
+    se = effects.largest_by_stratum[k]
+    out = []
+    for s in largest.tolist():
+        delta = direction * float(effects.by_stratum[k, s])
+        wide = _Z95 * float(se[s]) if arms[s].min() > 1 and se[s] > 0 else float("nan")
+        interval = (max(delta - wide, -1.0), min(delta + wide, 1.0)) if wide == wide else (wide, wide)
+        out.append(StratumEffect(strata[s], delta, interval, int(arms[s, 1]), int(size[s])))
+    return tuple(out)
 
 
 def _why_not(effects: Effects, k: int, least_arm: int, known: int) -> str:
@@ -173,28 +280,9 @@ def _why_not(effects: Effects, k: int, least_arm: int, known: int) -> str:
 def _contradicting(strata: tuple[str, ...], effects: Effects, k: int) -> tuple[str, ...]:
     """Strata whose own δ lies clearly on the other side of zero than the combined one."""
     delta, se = effects.by_stratum[k], effects.se_by_stratum[k]
-    large = (effects.arms[k] >= _LEAST_STRATUM).all(axis=1) & (se > 0)
+    large = (effects.arms[k].min(axis=1) >= _LEAST_STRATUM) & (se > 0)
+    if not large.any():
+        return ()
     # three standard errors: one stratum in 700 by chance
     opposite = large & (np.sign(effects.delta[k]) * delta + 3.0 * se < 0)
     return tuple(strata[s] for s in np.flatnonzero(opposite).tolist())
-
-
-def _p_values(
-    panel: Panel,
-    rows: NDArray[np.intp],
-    tests: Sequence[Test],
-    effects: Effects,
-    cases: Sequence[Case],
-    small_arm: int,
-    draws: int,
-) -> Array:
-    """One-sided p-values, NaN for tags that cannot be tested or that leak (they are no hypotheses), shape (m,)."""
-    sign = np.array([test.direction for test in tests], np.float64)
-    z = np.divide(sign * effects.delta, effects.se_null, out=np.full(len(rows), np.nan), where=effects.se_null > 0)
-    p = normal_tail(z)
-    for k, case in enumerate(cases):
-        if case.reason or case.leaks:
-            p[k] = np.nan
-        elif case.smaller_arm < small_arm:
-            p[k] = drawn_tail(panel, int(rows[k]), case.test.direction, draws)
-    return p

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import erfc, pi, sqrt
 from statistics import NormalDist
 
@@ -30,47 +32,97 @@ def normal_quantile(tail: float) -> float:
     return -NormalDist().inv_cdf(tail)
 
 
-def drawn_tail(panel: Panel, t: int, direction: int, draws: int) -> float:
-    """Share of relabellings within strata whose δ is at least as large as seen, in the declared direction.
+def drawn_tails(urns: Urns, seen: Array, draws: int) -> Array:
+    """Share of relabellings within strata whose rank sum is at least as large as each one seen, shape as ``seen``.
 
-    The count of each bin among the tagged is drawn from its multivariate hypergeometric law, with a generator seeded
-    by the digest of the counts. Stops early where the p-value is clearly of no use (Besag and Clifford 1991).
+    Stops early for those whose p-value is clearly of no use (Besag and Clifford 1991).
     """
-    cells = panel.cells[t]
-    tagged, both = cells[..., 1].sum(axis=1), cells.sum(axis=2)
-    used = np.flatnonzero((tagged > 0) & (tagged < both.sum(axis=1)))
-    rng = np.random.default_rng(int(panel.digest(panel.tags[t]), 16))
-    seen, score, urns = 0.0, [], []
-    for s in used.tolist():
-        bins = np.flatnonzero(both[s])
-        urn = both[s, bins]
-        # a stratum's δ is linear in the tagged: what each bin has below it minus above it, whoever is tagged
-        rank = direction * (2 * np.cumsum(urn) - urn - urn.sum()) / (urn.sum() + 1.0)
-        seen += float(rank @ cells[s, bins, 1])
-        score.append(rank)
-        urns.append((urn, int(tagged[s])))
-    reached = made = 0
-    for batch in (max(draws // 20, 1), draws - max(draws // 20, 1)):
-        if not batch:
+    rng = np.random.default_rng(urns.seed)
+    limit = seen - 1e-9 * np.maximum(1.0, np.abs(seen))
+    p = np.full(len(seen), np.nan)
+    reached, made = np.zeros(len(seen), np.int64), 0
+    for upto in (max(draws // 20, 1), max(draws // 4, 1), draws):
+        if upto <= made:
+            continue
+        drawn = urns.draw(rng, upto - made)
+        drawn.sort()
+        reached += len(drawn) - np.searchsorted(drawn, limit, side="left")
+        made = upto
+        decided = np.isnan(p) & ((reached > _DECIDED) | (made == draws))
+        p[decided] = (reached[decided] + 1.0) / (made + 1.0)
+        if not np.isnan(p).any():
             break
-        drawn = np.zeros(batch)
-        for rank, (urn, n) in zip(score, urns, strict=True):
-            drawn += _draw(rng, urn, n, batch, rank)
-        reached += int((drawn >= seen - 1e-9 * max(1.0, abs(seen))).sum())
-        made += batch
-        if reached > _DECIDED:
-            break
-    return (reached + 1.0) / (made + 1.0)
+    return p
 
 
-def _draw(rng: np.random.Generator, urn: NDArray[np.int64], n: int, size: int, rank: Array) -> Array:
-    """Rank sums of ``n`` drawn from an urn without replacement, shape (size,)."""
-    total = int(urn.sum())
-    few = min(n, total - n)
-    # drawing the smaller arm is cheaper; the ranks of all sum to 0
-    counts = rng.multivariate_hypergeometric(urn, few, size=size, method="count" if total < 10**6 else "marginals")
-    sums: Array = counts @ rank
-    return sums if few == n else -sums
+@dataclass(frozen=True, slots=True, eq=False)
+class Urns:
+    """One tag's episodes by stratum, to be relabelled: the count of each bin among the tagged is drawn from its
+    multivariate hypergeometric law."""
+
+    seed: int
+    """From the digest of the counts."""
+    seen: float
+    """Rank sum of the tagged, in the declared direction."""
+    strata: tuple[int, ...]
+    """Those with both arms, k of them."""
+    bins: tuple[NDArray[np.intp], ...]
+    """Bins of each that hold episodes."""
+    urns: tuple[NDArray[np.int64], ...]
+    """Episodes in them."""
+    tagged: tuple[int, ...]
+    ranks: tuple[Array, ...]
+    """What each bin has below it minus above it: a stratum's δ is linear in the tagged, whoever they are."""
+
+    @classmethod
+    def of(cls, panel: Panel, t: int, direction: int, digest: str = "") -> Urns:
+        """The urns of tag ``t``, whose digest is computed where it is not given."""
+        cells = panel.cells[t]
+        tagged, both = cells[..., 1].sum(axis=1), cells.sum(axis=2)
+        used = np.flatnonzero((tagged > 0) & (tagged < both.sum(axis=1))).tolist()
+        bins = tuple(np.flatnonzero(both[s]) for s in used)
+        urns = tuple(both[s, b] for s, b in zip(used, bins))
+        ranks = tuple(direction * (2 * np.cumsum(urn) - urn - urn.sum()) / (urn.sum() + 1.0) for urn in urns)
+        seen = sum(float(rank @ cells[s, b, 1]) for s, b, rank in zip(used, bins, ranks))
+        seed = int(digest or panel.digest_at(t), 16)
+        return cls(seed, seen, tuple(used), bins, urns, tuple(tagged[used].tolist()), ranks)
+
+    @property
+    def weight(self) -> float:
+        """Rank sum of the tagged over δ: the sum of van Elteren's weights."""
+        sizes = [(n, int(urn.sum())) for n, urn in zip(self.tagged, self.urns)]
+        return sum(n * (total - n) / (total + 1.0) for n, total in sizes)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Array:
+        """Rank sums of relabellings, shape (size,)."""
+        out = np.zeros(size)
+        for urn, n, rank in zip(self.urns, self.tagged, self.ranks):
+            few = min(n, int(urn.sum()) - n)
+            # drawing the smaller arm is cheaper; the ranks of all sum to 0
+            sums = relabelled(rng, urn, few, size) @ rank
+            out += sums if few == n else -sums
+        return out
+
+
+def relabelled(rng: np.random.Generator, urn: NDArray[np.int64], n: int, size: int) -> NDArray[np.int64]:
+    """Counts by bin of ``n`` episodes drawn without replacement, shape (size, bins)."""
+    return rng.multivariate_hypergeometric(urn, n, size=size, method="count" if urn.sum() < 10**6 else "marginals")
+
+
+def next_look(history: Sequence[tuple[str, int]], digest: str) -> int:
+    """Which look at the data a calibration is: a look needs new data, so the same digest is the same look.
+
+    Args:
+        history: digest of the counts and look of each calibration so far, in order.
+        digest: of the counts to be calibrated now.
+
+    >>> next_look([], "a"), next_look([("a", 1)], "a"), next_look([("a", 1), ("b", 2)], "c")
+    (1, 1, 3)
+    """
+    if not history:
+        return 1
+    last, look = history[-1]
+    return look if digest == last else look + 1
 
 
 def spent_alpha(level: float, look: int) -> float:

@@ -72,6 +72,8 @@ def premium(panel: Panel, t: int, direction: int) -> Premium:
     """
     cells = panel.cells[t].astype(np.float64)
     value = winsorised_values(panel, t)
+    # a ratio needs no unit, and squares of very large or small prices do not fit in a double
+    value = value / (value.max(initial=0.0) or 1.0)
     n = cells.sum(axis=1)
     weight = _weights(n)
     events = cells[value > 0].sum(axis=0)

@@ -84,6 +84,8 @@ class CostField:
     """Rests on success being known, so an inferred one makes the test self-referential."""
     given_failure: bool = False
     """Judged among episodes with a failure event, by whether a correction was attempted."""
+    told_by: str = ""
+    """What must be recorded for it to be known."""
 
     def __post_init__(self) -> None:
         if not 0 < self.low < self.high:
@@ -107,16 +109,20 @@ class CostField:
 AFTER_FAILURE: Final = "mpl_after_failure"
 """Task units an hour from the first failure event on: what a recovery is judged by."""
 
+_OUTCOME: Final = "record next.success or next.reward, or pass success in --outcomes"
+_HARM: Final = "record contact_force or object poses, or pass damage in --outcomes"
+_POWER: Final = "record joint_torque and joint_velocity"
+
 _FIELDS: Final = (
     # 24 bins a decade are steps of 10 %, finer than episodes of one task differ
-    CostField("success", 0.5, 1.0, 0, needs_success=True),
-    CostField("duration_s", 0.1, 1e5, 24, price=True),
-    CostField("mpl", 0.1, 1e5, 24, needs_success=True),
-    CostField("energy_wh", 1e-4, 1e4, 24, price=True),
-    CostField("damage", 1e-4, 1e4, 24, price=True),
-    CostField("wage_parity", 1e-3, 1e3, 24, needs_success=True),
-    CostField("resilience", 1e-2, 1.0, 24, needs_success=True),
-    CostField(AFTER_FAILURE, 0.1, 1e5, 24, needs_success=True, given_failure=True),
+    CostField("success", 0.5, 1.0, 0, needs_success=True, told_by=_OUTCOME),
+    CostField("duration_s", 0.1, 1e5, 24, price=True, told_by="record time"),
+    CostField("mpl", 0.1, 1e5, 24, needs_success=True, told_by=_OUTCOME),
+    CostField("energy_wh", 1e-4, 1e4, 24, price=True, told_by=_POWER),
+    CostField("damage", 1e-4, 1e4, 24, price=True, told_by=_HARM),
+    CostField("wage_parity", 1e-3, 1e3, 24, needs_success=True, told_by=f"{_OUTCOME}; {_POWER}; and {_HARM}"),
+    CostField("resilience", 1e-2, 1.0, 24, needs_success=True, told_by="pass success and failed_at_s in --outcomes"),
+    CostField(AFTER_FAILURE, 0.1, 1e5, 24, needs_success=True, given_failure=True, told_by=_OUTCOME),
 )
 
 COST_FIELDS: Final[Mapping[str, CostField]] = MappingProxyType({each.name: each for each in _FIELDS})

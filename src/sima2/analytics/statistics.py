@@ -27,7 +27,7 @@ class Statistic:
     raw: float
     """Over all episodes, whatever mix of tasks; NaN where an arm is empty."""
     raw_interval: tuple[float, float]
-    """95 % bootstrap interval, resampled within stratum and arm."""
+    """95 % bootstrap interval, resampled within stratum and arm; NaN where no two episodes of an arm differ."""
     stratified: float
     """Within strata that have both arms, combined with weights n₁n₀/(n₁+n₀)."""
     stratified_interval: tuple[float, float]
@@ -106,17 +106,28 @@ def _statistic(wanted: _Wanted, panel: Panel, *, inferred: bool) -> Statistic:
     total = panel.mass[t].sum(axis=1) * panel.grain
     resampled = _resampled(panel, t)
     form = _FORMS[wanted.form]
+    raw, stratified = (float(form(arms(n, total[None]))[0]) for arms in (_raw, _stratified))
+    raw_interval, stratified_interval = (_interval(form(arms(n, resampled))) for arms in (_raw, _stratified))
+    words = [wanted.bias] if wanted.bias else []
+    if inferred:
+        words.append("the outcome was inferred")
+    if any(
+        value == value and low != low for value, (low, _) in ((raw, raw_interval), (stratified, stratified_interval))
+    ):
+        words.append(
+            f"no interval: the costs of {int(n[:, 1].sum())} tagged episodes do not differ, so their spread is unknown"
+        )
     return Statistic(
         name=wanted.name,
         meaning=wanted.meaning,
-        raw=float(form(_raw(n, total[None]))[0]),
-        raw_interval=_interval(form(_raw(n, resampled))),
-        stratified=float(form(_stratified(n, total[None]))[0]),
-        stratified_interval=_interval(form(_stratified(n, resampled))),
+        raw=raw,
+        raw_interval=raw_interval,
+        stratified=stratified,
+        stratified_interval=stratified_interval,
         n_tagged=int(n[:, 1].sum()),
         n=int(n.sum()),
         target=wanted.target,
-        bias="; ".join([*([wanted.bias] if wanted.bias else []), *(["the outcome was inferred"] if inferred else [])]),
+        bias="; ".join(words),
     )
 
 
@@ -170,8 +181,12 @@ _FORMS: Final[Mapping[str, Callable[[Array], Array]]] = {
 
 
 def _interval(values: Array) -> tuple[float, float]:
+    """95 % interval; NaN where all resamples are alike, for episodes that do not differ tell nothing of the spread."""
     known = values[~np.isnan(values)]
     if not len(known):
         return float("nan"), float("nan")
     low, high = np.quantile(known, [0.025, 0.975])
+    # sums of equal costs in another order may end in other last bits
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        return float("nan"), float("nan")
     return float(low), float(high)

@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.analytics.counts import INFERRED, TrustCounts, count, merge
+from sima2.analytics.counts import INFERRED, WHOLE, TrustCounts, count, merge
 from sima2.analytics.recovery import find_attempts, recovery_counts
 from sima2.analytics.settings import AFTER_FAILURE, cost_field
 from sima2.errors import RecordError, UsageError
@@ -17,15 +17,22 @@ from sima2.records.episodes import EpisodeTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec, TagTable
+from sima2.records.vocabulary import TAG_KINDS
 
 
 def tag_indicators(
-    tags: TagTable, episode_id: Text, specs: Mapping[str, TagSpec], thresholds: Mapping[str, float]
+    tags: TagTable,
+    episode_id: Text,
+    specs: Mapping[str, TagSpec],
+    thresholds: Mapping[str, float],
+    *,
+    whole: bool = False,
 ) -> dict[str, NDArray[np.int8]]:
     """Which episodes have each tag: 1 given, 0 not, -1 not assessed, shape (n,).
 
     A tag is given where a row of its declared kind lies above its threshold. A predictive tag's diagnostic rows (found
-    too late to predict anything) show that it was assessed, not that it was given.
+    too late to predict anything) show that it was assessed, not that it was given, unless ``whole`` episodes are asked
+    for.
 
     Raises:
         UsageError: if a tag has no threshold.
@@ -39,7 +46,8 @@ def tag_indicators(
             raise UsageError(f"tag {tag} has no threshold: add one to the thresholds")
         mine = tags.tag.isin(tag) & (row >= 0)
         assessed = mine & ~np.isnan(tags.level)
-        given = assessed & tags.kind.isin(spec.kind) & (np.nan_to_num(tags.level) > thresholds[tag])
+        kinds = tags.kind.isin(*TAG_KINDS) if whole else tags.kind.isin(spec.kind)
+        given = assessed & kinds & (np.nan_to_num(tags.level) > thresholds[tag])
         column = np.full(len(episode_id), -1, np.int8)
         column[row[assessed]] = 0
         column[row[given]] = 1
@@ -70,7 +78,8 @@ def trust_counts(
 ) -> TrustCounts:
     """Counts of a shard: every tag against its declared cost, and attempts against what came after a failure.
 
-    Episodes whose outcome was inferred are counted apart for costs that rest on it.
+    Episodes whose outcome was inferred are counted apart for costs that rest on it. Predictive tags are counted once
+    more as given at any time of the episode (``counts.WHOLE``), to tell how much of what they say comes too late.
 
     Args:
         tags: of the shard.
@@ -87,17 +96,20 @@ def trust_counts(
     if econ.episode_id.tolist() != episodes.episode_id.tolist():
         raise RecordError("econ vectors and episodes are not of the same episodes in the same order")
     indicators = tag_indicators(tags, episodes.episode_id, specs, thresholds)
+    predictive = {tag: spec for tag, spec in specs.items() if spec.kind == "predictive"}
+    whole = tag_indicators(tags, episodes.episode_id, predictive, thresholds, whole=True)
     strata = strata_of(episodes)
     inferred = econ.outcome_source.isin("inferred")
     parts = []
     for field in sorted({spec.cost_field for spec in specs.values()}):
         cost = cost_field(field)
-        of_field = {tag: column for tag, column in indicators.items() if specs[tag].cost_field == field}
         y = getattr(econ, field)
         for suffix, where in _by_source(inferred) if cost.needs_success else (("", None),):
             rows = np.arange(len(y)) if where is None else np.flatnonzero(where)
-            part = {tag: column[rows] for tag, column in of_field.items()}
-            parts.append(count(part, y[rows], strata[rows], cost, name=field + suffix))
+            for columns, form in ((indicators, ""), (whole, WHOLE)):
+                part = {tag: column[rows] for tag, column in columns.items() if specs[tag].cost_field == field}
+                if part:
+                    parts.append(count(part, y[rows], strata[rows], cost, name=field + suffix + form))
     attempts = find_attempts(segments, episodes.episode_id)
     for suffix, where in _by_source(inferred):
         success = np.where(where, econ.success, np.nan)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import log2
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sima2.analytics.counts import INFERRED
 from sima2.analytics.evidence import Case, Evidence
 from sima2.analytics.leakage import NONE, UNCHECKED
-from sima2.records.trust import CalibrationAlert, TrustMatrix, TrustRow
+from sima2.analytics.settings import COST_FIELDS
+from sima2.records.trust import CalibrationAlert, ShadowTags, TrustMatrix, TrustRow, digest_of
+
+Array = NDArray[np.float64]
 
 TRUSTED: Final = 0.8
 PROVISIONAL: Final = 0.5
@@ -42,8 +48,6 @@ def trust_of(bound: float, premium: float = 1.0) -> float:
     >>> [round(trust_of(bound), 2) for bound in (-0.1, 0.172, 0.4)], round(trust_of(0.1, premium=2.0), 2)
     ([0.0, 0.5, 0.8], 0.8)
     """
-    from math import log2
-
     return float(1.0 - 0.2 ** max(0.0, bound / _HALF_WAY, log2(max(premium, 1.0))))
 
 
@@ -56,32 +60,49 @@ def tier_of(trust: float) -> str:
     return "trusted" if trust > TRUSTED else "provisional" if trust > PROVISIONAL else "untrusted"
 
 
-def verdicts(evidence: Evidence, q_value: object, standard: Standard) -> TrustMatrix:
-    """A row for every tag, the alerts, and a digest of all the data they came from."""
-    import numpy as np
+def verdicts(evidence: Evidence, judged_by: Callable[[Array], tuple[Array, Standard]]) -> TrustMatrix:
+    """A row for every tag, the alerts, and what shadow tags earned.
 
-    q = np.asarray(q_value, np.float64)
+    Args:
+        evidence: on all tags.
+        judged_by: from p-values to adjusted ones, and to what the tags that pass are judged by.
+    """
+    q, standard = judged_by(evidence.p)
     rows: dict[str, TrustRow] = {}
     alerts: list[CalibrationAlert] = []
     for k, case in enumerate(evidence.cases):
         row = _row(case, float(evidence.p[k]), float(q[k]), standard)
         rows[row.tag] = row
-        alerts += _alerts(case, row)
-    parts = json.dumps([[tag, row.digest] for tag, row in rows.items()])
-    digest = hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
-    return TrustMatrix(rows, tuple(alerts), digest, standard.look)
+        alerts += _alerts(case, row, standard)
+    return TrustMatrix(rows, tuple(alerts), digest_of(rows), standard.look, _shadows(evidence, judged_by))
+
+
+def _shadows(evidence: Evidence, judged_by: Callable[[Array], tuple[Array, Standard]]) -> ShadowTags | None:
+    """The same gate and the same score on every shuffle; None where there was nothing to shuffle."""
+    if not np.isfinite(evidence.shadow_p).any():
+        return None
+    highest = []
+    for k, p in enumerate(evidence.shadow_p.T):
+        q, standard = judged_by(p)
+        passing = [evidence.cases[m].test.tag for m in np.flatnonzero(q <= standard.level).tolist()]
+        earned = [_earned(evidence.shadow_cases[tag, k], True, standard)[1] for tag in passing]
+        highest.append(max(earned, default=0.0))
+    return ShadowTags(len(highest), sum(each > 0 for each in highest), max(highest))
+
+
+def _earned(case: Case, passed: bool, standard: Standard) -> tuple[str, float, float]:
+    """Reason, trust, and the premium that is proven (1 where none is)."""
+    low, _ = case.bounds(standard.z)
+    reason = _reason(case, low, passed, standard)
+    premium = case.premium.bound(standard.z) if passed and standard.money and not case.leaks else 1.0
+    trust = trust_of(low, premium) if reason in ("ok", "self_referential") else 0.0
+    return reason, min(trust, standard.self_referential_cap) if reason == "self_referential" else trust, premium
 
 
 def _row(case: Case, p: float, q: float, standard: Standard) -> TrustRow:
     low, high = case.bounds(standard.z)
     passed = q <= standard.level
-    reason = _reason(case, low, passed, standard)
-    premium = case.premium.bound(standard.z) if passed and standard.money and not case.leaks else 1.0
-    trust = 0.0
-    if reason in ("ok", "self_referential"):
-        trust = trust_of(low, premium)
-        if reason == "self_referential":
-            trust = min(trust, standard.self_referential_cap)
+    reason, trust, premium = _earned(case, passed, standard)
     return TrustRow(
         tag=case.test.tag,
         trust_level=trust,
@@ -89,7 +110,7 @@ def _row(case: Case, p: float, q: float, standard: Standard) -> TrustRow:
         correlation_strength=_strength(case.delta) if passed else "none",
         economic_impact=case.contrast,
         cost_field=case.field.removesuffix(INFERRED),
-        note=_note(case, reason, low, premium, standard),
+        note=_note(case, reason, low, premium),
         effect=case.delta,
         interval=(low, high),
         p_value=p,
@@ -101,6 +122,7 @@ def _row(case: Case, p: float, q: float, standard: Standard) -> TrustRow:
         digest=case.digest,
         needs_recalibration=False,
         leakage=case.test.leakage if case.leaks or case.test.leakage == UNCHECKED else NONE,
+        by_stratum=case.by_stratum,
     )
 
 
@@ -122,39 +144,51 @@ def _strength(delta: float) -> str:
     return next((name for least, name in _STRENGTHS if abs(delta) >= least), "none")
 
 
-def _note(case: Case, reason: str, low: float, premium: float, standard: Standard) -> str:
+def _note(case: Case, reason: str, low: float, premium: float) -> str:
     field = case.field.removesuffix(INFERRED)
     claim = f"{'higher' if case.test.direction > 0 else 'lower'} {field}"
-    seen = f"δ = {case.delta:.3f}, at least {low:.3f}, over {case.n_tagged} tagged of {case.n} in {case.strata} strata"
+    over = "over these" if case.given_failure else f"over {case.n_tagged} tagged of {case.n}"
+    seen = f"δ = {case.delta:.3f}, at least {low:.3f}, {over} in {case.strata} strata"
     words = {
         "leak": f"{case.test.leakage}: agreement with {field} proves nothing, it is only reported",
-        "no_outcome": f"{field} is known of no episode, so nothing could be tested",
+        "no_outcome": f"{field} is known of no episode: {_missing(field)}",
         "not_assessed": "the tag could be assessed on no episode whose cost is known; its rows say why",
-        "constant_tag": f"{case.n_tagged} of {case.n} episodes are tagged, so there is nothing to compare",
-        "constant_within_strata": "within every stratum all episodes or none are tagged, so the tag cannot be told "
-        "from the stratum",
-        "constant_outcome": f"{field} is the same for all episodes of a stratum",
-        "too_few": f"the smaller arms hold {case.smaller_arm} episodes in all, too few to tell",
+        "constant_tag": f"{case.n_tagged} of {case.n} episodes have it, so there is nothing to compare",
+        "constant_within_strata": f"within every stratum all episodes or none have it ({case.n_tagged} of {case.n} in "
+        "all), so the tag cannot be told from the stratum",
+        "constant_outcome": f"{field} is the same for all episodes of every stratum with both arms, {over}",
+        "too_few": f"{over} the smaller arms hold {case.smaller_arm} episodes in all, too few to tell",
         "not_significant": f"{claim} is not shown beyond chance: {seen}",
         "wrong_direction": f"declared {claim}, the data show the opposite: {seen}",
         "suspect_leak": f"too good to be a prediction ({seen}): check what the tag is computed from",
         "self_referential": f"{claim}: {seen}; but the outcome was inferred from the same segments",
         "ok": f"{claim}: {seen}",
     }[reason]
-    if case.given_failure:
-        words = f"among episodes that failed, by whether a correction was attempted: {words}"
+    if case.given_failure and case.n:
+        words = f"a correction was attempted in {case.n_tagged} of {case.n} episodes that failed: {words}"
     if premium > 1.0 and reason in ("ok", "self_referential"):
         words += f"; costs at least {premium:.2f} times as much"
     if case.dropped:
         words += f"; {case.dropped} episodes left out (not assessed, or cost unknown)"
+    later = case.whole.n_tagged - case.n_tagged if case.whole else 0
+    if later > 0:
+        words += (
+            f"; given to {case.n_tagged + later:,} in all, but to {later:,} of them too late to predict: "
+            "those count as untagged"
+        )
     return words
+
+
+def _missing(field: str) -> str:
+    """What to record so that a cost is known."""
+    return COST_FIELDS[field].told_by if field in COST_FIELDS else "what was passed holds no finite number"
 
 
 _ADVICE: Final = {
     "leak": "declare a predictive form of it that is known before the outcome",
     "suspect_leak": "look for the outcome among its inputs, then declare them",
     "wrong_direction": "turn its declared direction, or repair its definition",
-    "no_outcome": "record outcomes, or pass a file of them",
+    "no_outcome": "then calibrate again",
     "not_assessed": "see what it lacks with `sima2 explain`, most often nominal episodes or failures to learn from",
     "constant_tag": "collect episodes with and without it",
     "constant_within_strata": "collect episodes with and without it of the same kind and session",
@@ -164,7 +198,7 @@ _ADVICE: Final = {
 }
 
 
-def _alerts(case: Case, row: TrustRow) -> list[CalibrationAlert]:
+def _alerts(case: Case, row: TrustRow, standard: Standard) -> list[CalibrationAlert]:
     out = []
     if row.tier == "untrusted":
         kind = row.reason if row.reason in _ADVICE else "untrusted"
@@ -175,4 +209,10 @@ def _alerts(case: Case, row: TrustRow) -> list[CalibrationAlert]:
         more = f" and {len(case.contradicting) - 5} more" if len(case.contradicting) > 5 else ""
         message = f"it points the other way in {names}{more}; use it there with care, or split it"
         out.append(CalibrationAlert(row.tag, "heterogeneous", message))
+    if case.whole is not None and case.whole.delta - standard.z * case.whole.se > row.interval[1]:
+        message = (
+            f"given at any time of the episode δ is {case.whole.delta:.3f}, given in time to predict {case.delta:.3f}: "
+            "most of what it tells comes late; trust is that of the latter, so move its landmark or find earlier signs"
+        )
+        out.append(CalibrationAlert(row.tag, "prefix_drop", message))
     return out

@@ -35,13 +35,14 @@ def command(
 
     The exit code is 5 if a target is missed.
 
-    On one core ``segmentation`` at its own size takes about 9 minutes, most of them for rivals that learn; fewer
-    --episodes take less.
+    On one core ``segmentation`` at its own size takes about 9 minutes, most of them for rivals that learn, ``trust``
+    about 3 minutes (with --episodes 10000 it repeats a tenth); fewer --episodes take less.
 
     \b
     Example:
       sima2 bench throughput
       sima2 bench segmentation --html worst.html
+      sima2 bench trust --episodes 10000
     """
     from sima2.bench import BENCHES
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import partial
 from typing import Any
 
-from sima2.errors import UnknownNameError
+from sima2.errors import RecordError, UnknownNameError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class TrustRow:
     leakage: str = "unchecked"
     """``unchecked`` without declared inputs, else ``none`` or what was found."""
     by_stratum: tuple[StratumEffect, ...] = ()
-    """Strata in which both tagged and untagged episodes are known, the largest first."""
+    """Strata in which both tagged and untagged episodes are known, the largest first; at most 50 of a tag and 20,000 of
+    a matrix are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,75 @@ class TrustMatrix(Mapping[str, TrustRow]):
         return tag in self.rows
 
     def to_json(self) -> str:
-        """An object keyed by tag, NaN as null."""
+        """An object keyed by tag, NaN as null. Alerts, look and shadow tags are of the calibration, not of a tag."""
         return json.dumps({tag: _plain(asdict(row)) for tag, row in self.rows.items()}, indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrustMatrix:
+        """The rows that :meth:`to_json` wrote, and the digest that follows from them.
+
+        Raises:
+            RecordError: if the text is something else.
+        """
+        try:
+            rows = {str(tag): _row(each) for tag, each in json.loads(text).items()}
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise RecordError(f"not the JSON text of a trust matrix: {error!r}") from error
+        for tag, row in rows.items():
+            if tag != row.tag:
+                raise RecordError(f"not the JSON text of a trust matrix: {tag!r} holds the row of {row.tag!r}")
+        return cls(rows, digest=digest_of(rows))
+
+
+def digest_of(rows: Mapping[str, TrustRow]) -> str:
+    """Digest of all the data that the rows came from."""
+    parts = json.dumps([[tag, row.digest] for tag, row in sorted(rows.items())])
+    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
+
+
+def _row(given: Mapping[str, Any]) -> TrustRow:
+    """A row from plain values; what is absent and has a default takes it."""
+    values = {each.name: given[each.name] for each in fields(TrustRow) if each.name in given or each.default is MISSING}
+    by_stratum = tuple(
+        StratumEffect(
+            _typed(str, each["stratum"]),
+            _number(each["effect"]),
+            _interval(each["interval"]),
+            _typed(int, each["n_tagged"]),
+            _typed(int, each["n"]),
+        )
+        for each in values.pop("by_stratum", ())
+    )
+    interval = _interval(values.pop("interval"))
+    return TrustRow(
+        **{name: _KINDS[name](value) for name, value in values.items()}, interval=interval, by_stratum=by_stratum
+    )
+
+
+def _typed(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+def _number(value: Any) -> float:
+    """A float, NaN for null."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _interval(value: Any) -> tuple[float, float]:
+    low, high = value
+    return _number(low), _number(high)
+
+
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    each.name: _number if each.type == "float" else partial(_typed, {"int": int, "bool": bool}.get(str(each.type), str))
+    for each in fields(TrustRow)
+}
 
 
 def _plain(value: Any) -> Any:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from sima2.errors import StoreError
+from sima2.errors import RecordError, StoreError
 from sima2.records.defects import DefectTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
@@ -21,7 +20,7 @@ from sima2.records.plan import AuditTable, SamplePlan
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
-from sima2.records.trust import StratumEffect, TrustMatrix, TrustRow
+from sima2.records.trust import TrustMatrix, TrustRow
 
 T = TypeVar("T", bound=Table)
 
@@ -80,42 +79,9 @@ def read_trust(out: Path) -> TrustMatrix:
     path = out if out.is_file() else out / "trust_matrix.json"
     rows = read_json(path)
     try:
-        return TrustMatrix({tag: _row(row) for tag, row in rows.items()})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return TrustMatrix.from_json(json.dumps(rows))
+    except RecordError as error:
         raise StoreError(f"{path}: not a trust matrix of this version ({error})") from None
-
-
-_TEXTS = frozenset(
-    {"tag", "tier", "correlation_strength", "cost_field", "note", "reason", "digest", "leakage", "needs_recalibration"}
-)
-
-
-def _row(row: Mapping[str, Any]) -> TrustRow:
-    # what a folder of an earlier version lacks has a default
-    given = [each.name for each in fields(TrustRow) if each.name in row or each.default is MISSING]
-    return TrustRow(**{name: _back(name, row[name]) for name in given})
-
-
-def _back(name: str, value: Any) -> Any:
-    if name == "interval":
-        return _interval(value)
-    if name == "by_stratum":
-        return tuple(
-            StratumEffect(
-                str(each["stratum"]),
-                _back("", each["effect"]),
-                _interval(each["interval"]),
-                int(each["n_tagged"]),
-                int(each["n"]),
-            )
-            for each in value
-        )
-    return math.nan if value is None and name not in _TEXTS else value
-
-
-def _interval(value: Any) -> tuple[float, float]:
-    low, high = value
-    return _back("", low), _back("", high)
 
 
 def load_report(out: Path) -> ReportInput:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sima2.analytics.counts import INFERRED, merge
+from sima2.analytics.counts import INFERRED, WHOLE, merge
 from sima2.analytics.econ_correlator import EconCorrelator
 from sima2.analytics.nominal import DESIGNATED, NOTHING, RECORDED, nominal_episodes
 from sima2.analytics.nominal import INFERRED as INFERRED_RULE
@@ -170,7 +170,8 @@ def test_a_shard_of_tables_becomes_a_verdict_on_every_tag():
 
 def test_inferred_outcomes_are_counted_apart_but_damage_is_damage():
     counts = trust_counts(*shard(800, 3, "inferred"), SPECS, THRESHOLDS)
-    assert sorted(counts.panels) == ["damage", "mpl" + INFERRED, AFTER_FAILURE + INFERRED, "success" + INFERRED]
+    judged = ["damage", "mpl" + INFERRED, AFTER_FAILURE + INFERRED, "success" + INFERRED]
+    assert [name for name in sorted(counts.panels) if not name.endswith(WHOLE)] == judged
     matrix = EconCorrelator().correlate(counts, specs=SPECS)
     assert (matrix["RecoveryTag"].reason, matrix["RecoveryTag"].trust_level) == ("self_referential", 0.5)
     assert matrix["RiskTag"].reason == "ok"
@@ -240,3 +241,58 @@ def test_nominal_episodes_are_chosen_by_the_best_rule_there_is(nominal, source, 
 def test_nominal_needs_to_know_of_every_episode_whether_it_is_clean():
     with pytest.raises(RecordError, match="clean"):
         nominal_episodes(np.ones(2), Text.full(2, "recorded"), np.zeros(2, bool), np.ones(3, bool))
+
+
+def late_shard(n, early, seed=11):
+    """Strangeness that means failure; it is known in time in a share of the episodes."""
+    rng = np.random.default_rng(seed)
+    strange = rng.random(n) < 0.3
+    intime = rng.random(n) < early
+    success = (rng.random(n) > np.where(strange, 0.9, 0.2)).astype(float)
+    kinds = np.where(strange & ~intime, "diagnostic", "predictive")
+    tags = tag_rows(*((f"e{k}", "OODTag", str(kinds[k]), float(strange[k])) for k in range(n)))
+    econ = filled(EconTable, n, episode_id=ids(n), success=success, outcome_source=Text.full(n, "recorded"))
+    episodes = filled(EpisodeTable, n, episode_id=ids(n), family=Text.full(n, "a"))
+    return tags, econ, episodes, SegmentTable.empty()
+
+
+def test_a_tag_that_mostly_comes_too_late_says_so_and_raises_an_alert():
+    counts = trust_counts(*late_shard(3000, 0.1), {"OODTag": OOD}, THRESHOLDS)
+    matrix = EconCorrelator().correlate(counts, specs={"OODTag": OOD})
+    late = counts.panels["success" + WHOLE].cells[0, ..., 1].sum() - matrix["OODTag"].n_tagged
+    assert late > 700
+    assert f"{late:,} of them too late to predict" in matrix["OODTag"].note
+    alert = next(alert for alert in matrix.alerts if alert.kind == "prefix_drop")
+    assert 0.65 < float(alert.message.split("δ is ")[1].split(",")[0]) < 0.75
+
+
+def test_a_tag_that_comes_in_time_raises_none_and_the_whole_is_never_judged_by():
+    specs = {"OODTag": OOD}
+    counts = trust_counts(*late_shard(3000, 1.0), specs, THRESHOLDS)
+    matrix = EconCorrelator().correlate(counts, specs=specs)
+    assert not matrix.alerts
+    assert "too late" not in matrix["OODTag"].note
+    late = trust_counts(*late_shard(3000, 0.1), specs, THRESHOLDS)
+    bare = type(late)({name: panel for name, panel in late.panels.items() if not name.endswith(WHOLE)})
+    level = [EconCorrelator().correlate(each, specs=specs)["OODTag"].trust_level for each in (late, bare)]
+    assert level[0] == level[1]
+
+
+def test_the_note_on_recovery_names_attempts_and_failures():
+    counts = trust_counts(*shard(800, 12), SPECS, THRESHOLDS)
+    row = EconCorrelator().correlate(counts, specs=SPECS)["RecoveryTag"]
+    assert f"attempted in {row.n_tagged} of {row.n} episodes that failed" in row.note
+
+
+def test_an_interval_that_cannot_be_assessed_is_nan_with_a_word_why():
+    tags, econ, episodes, segments = shard(200, 13)
+    few = np.zeros(200, bool)
+    few[:4] = True
+    tags = tag_rows(*((e, "OODTag", "predictive", float(s)) for e, s in zip(episodes.episode_id, few, strict=True)))
+    econ = replace(econ, success=np.where(few, 0.0, econ.success))
+    told = describe(trust_counts(tags, econ, episodes, segments, {"OODTag": OOD}, THRESHOLDS))
+    assert told["ood_penalty"].raw == 0.0
+    assert np.isnan(told["ood_penalty"].raw_interval).all()
+    assert "no interval: the costs of 4 tagged episodes do not differ" in told["ood_penalty"].bias
+    assert not np.isnan(told["ood_difference"].raw_interval).any()
+    assert "no interval" not in told["ood_difference"].bias

@@ -1,0 +1,48 @@
+"""Which of your own tags may be leaned on? Shown on the log of a real UR3 cell (UCI data set 963, CC BY 4.0).
+
+python examples/trust_on_your_own_tags.py ur3.csv
+"""
+
+import csv
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from sima2 import EconCorrelator
+
+
+def main(path: str) -> None:
+    # an episode is a block of work cycles: all rows with the same number
+    blocks: dict[str, list[dict[str, str]]] = {}
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            blocks.setdefault(row["block"], []).append(row)
+
+    # a cost, one number a block: how long it took, in s
+    def seconds(row: dict[str, str]) -> float:
+        return datetime.fromisoformat(row["timestamp"].replace("Z", "+00:00")).timestamp()
+
+    duration = np.array([seconds(rows[-1]) - seconds(rows[0]) for rows in blocks.values()])
+
+    # tags, true or false of each block: yours may come from anywhere
+    def ever(column: str) -> np.ndarray:
+        return np.array([any(float(row[column] or 0) > 0 for row in rows) for rows in blocks.values()])
+
+    stop = ever("protective_stop")
+    tags = {"protective_stop": stop, "grip_lost": ever("grip_lost")}
+    tags["shuffled_stop"] = np.random.default_rng(0).permutation(stop)  # must earn nothing
+
+    # blocks are compared within strata only: here one, else robot, task or session
+    matrix = EconCorrelator().calibrate(tags, outcome=duration, strata=np.zeros(len(blocks), int))
+    for tag, row in sorted(matrix.items(), key=lambda item: -item[1].trust_level):
+        print(f"{tag:16} trust {row.trust_level:.2f}  {row.tier:11}  {row.note}")
+    if (shadow := matrix.shadow) is not None:
+        print(f"{shadow.with_any_trust} of {shadow.calibrations} calibrations of shuffled tags gave any trust")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])
