@@ -42,5 +42,5 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	touch $(VENV)/.core $@
 
 $(VENV)/.extras: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[sim,dev,rdf]'
+	$(PIP) --editable '.[sim,dev,rdf,ray]'
 	touch $(VENV)/.core $(VENV)/.dev $@
