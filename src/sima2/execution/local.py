@@ -32,6 +32,10 @@ def local(jobs: int) -> Executor:
     return InProcess() if jobs <= 1 else Processes(jobs)
 
 
+_REAPING = threading.Lock()
+"""Starting a process asks after all others: two threads that ask at once may leave one without an exit code."""
+
+
 class InProcess:
     """This process: one task at a time, when its result is asked for. It cannot outlive a crash."""
 
@@ -68,6 +72,8 @@ class Processes:
             for worker in self._workers:
                 worker.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in self._workers:
+            worker.end()
 
     def run(
         self, work: Callable[[Task], Result], tasks: Iterable[Task], *, fresh: bool = False
@@ -106,8 +112,9 @@ class Processes:
         )
 
     def _dismiss(self, worker: _Worker) -> None:
+        worker.kill()
+        worker.end()
         with self._lock:
-            worker.kill()
             self._workers.discard(worker)
 
 
@@ -123,26 +130,37 @@ class _Worker:
             resource_tracker.ensure_running()  # which would otherwise be started within, and lift the mask
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
-        self._process.start()
+        with _REAPING:
+            self._process.start()
         theirs.close()
         self.dead = False
 
     def ready(self) -> str:
         """Wait until it can take a task; how it ended, if it did."""
-        return "" if self._told() == _READY else self._end()
+        return "" if self._told() == _READY else self.end()
 
     def do(self, work: Callable[[Any], Any], task: Any) -> Any:
         """What came of a task."""
         try:
             self._line.send((work, task))
         except OSError:  # it is gone; what is told of its end is the same
-            return Fault(CRASHED, self._end())
+            return Fault(CRASHED, self.end())
         outcome = self._told()
-        return Fault(CRASHED, self._end()) if outcome is None else outcome
+        return Fault(CRASHED, self.end()) if outcome is None else outcome
 
     def kill(self) -> None:
         """End it now: a worker holds nothing that is not also elsewhere."""
         self._process.kill()
+
+    def end(self) -> str:
+        """See it off; how it ended."""
+        self.dead = True
+        wait([self._process.sentinel], 1.0)
+        self._process.kill()  # where it closed the line and lives on
+        with _REAPING:
+            self._process.join()
+        self._line.close()
+        return ending(self._process.exitcode)
 
     def _told(self) -> Any:
         """The next message; None if the process ended before it was whole."""
@@ -151,14 +169,6 @@ class _Worker:
             return self._line.recv() if self._line.poll() else None
         except (EOFError, OSError):
             return None
-
-    def _end(self) -> str:
-        self.dead = True
-        self._process.join(1.0)
-        self._process.kill()  # it closed the line and lives on
-        self._process.join()
-        self._line.close()
-        return ending(self._process.exitcode)
 
 
 def ending(exitcode: int | None) -> str:
