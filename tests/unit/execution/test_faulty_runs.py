@@ -60,6 +60,16 @@ def test_a_crash_costs_its_episode_and_no_other(source: Source, tmp_path: Path) 
     assert any("1 episodes killed their worker" in line for line in told["warnings"])
 
 
+def test_neither_processes_nor_batches_change_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sima2.orchestrator.SHARD_EPISODES", 100)
+    mixed = Sima2Client(seed=4).source(mix="stress_mix_v1", episodes=240)
+    cases = [(1, 64), (1, 1), (2, 500), (4, 64), (4, 1)]
+    digests = {
+        values_of(mixed, tmp_path / f"{jobs}-{batch}", jobs=jobs, batch_size=batch)["digest"] for jobs, batch in cases
+    }
+    assert len(digests) == 1
+
+
 def test_too_many_failures_end_the_run_with_the_error(source: Source, tmp_path: Path) -> None:
     faulty = FaultySource(source, raises=frozenset(range(20, 24)))
     with pytest.raises(WorkerError, match="4 of 40 episodes brought the worker down: ArithmeticError: episode 23"):
