@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# One version, so that a build without CUDA is taken where the index has it (about 0.8 GB installed, several GB with CUDA)
+TORCH := 2.13.0
 
 .PHONY: run test lint bench test-extras stress clean
 
@@ -42,5 +44,6 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	touch $(VENV)/.core $@
 
 $(VENV)/.extras: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[sim,dev,rdf,ray]'
+	$(PIP) 'torch==$(TORCH)'
+	$(PIP) --editable '.[sim,dev,rdf,torch,ray]'
 	touch $(VENV)/.core $(VENV)/.dev $@

@@ -297,6 +297,8 @@ def made_report(names: tuple[str, ...] = ("pick_and_place-000007", "drawer_open-
             is_weight=p.min() / p,
             reasons=["RiskTag raised it"] * n,
         ),
+        audit=audit_of(ids),
+        episodes=episodes_of(ids),
         signals=[signal_of(name, [True, False, None][i % 3]) for i, name in enumerate(names)],
     )
 
@@ -305,7 +307,8 @@ def write_folder(out: Path, report: ReportInput | None = None, *, trust: dict[st
     """The finished run as an output folder, written through the store as the pipeline does."""
     report = report or made_report()
     ids = list(report.plan.episode_id)
-    with Store.open(out, settings={"seed": 0}) as store:
+    came = report.summary["episodes"]["in"]
+    with Store.open(out, settings={"seed": 0}, episodes=came) as store:
         store.commit("pass1", 0, {"segments": report.segments, "econ": report.econ}, {})
         store.commit("pass2", 0, {"tags": report.tags}, {})
         store.write_table("episodes", episodes_of(ids))
@@ -331,6 +334,7 @@ def audit_of(ids: list[str]) -> AuditTable:
         status=["rejected", "requires_review", *["passed"] * (n - 2)],
         quality=np.r_[0.1, 0.5, np.full(n - 2, 0.9)],
         reasons=["ends in mid-air", "critical OODTag", *[""] * (n - 2)],
+        codes=["no_segment", "severe_ood", *[""] * (n - 2)],
     )
 
 

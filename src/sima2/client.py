@@ -27,6 +27,23 @@ SOURCES = {"synthetic": "synthetic", "lerobot": "dataset", "mujoco": "mujoco"}
 """Names of ``--source`` and the backend behind each."""
 
 
+def made_families(source: str) -> tuple[str, ...]:
+    """Task families that a source of made rollouts can be asked for.
+
+    Raises:
+        UnknownNameError: if the source makes none.
+    """
+    if source == "mujoco":
+        from sima2.tasks.simulator import SIMULATED
+
+        return SIMULATED
+    if source != "synthetic":
+        raise UnknownNameError("source of made rollouts", source, ("synthetic", "mujoco"))
+    from sima2.tasks.families import ALL_FAMILIES
+
+    return tuple(ALL_FAMILIES)
+
+
 class Pumped(NamedTuple):
     """A batch, what is known of how it ended, and, for made rollouts, what was meant."""
 
@@ -68,6 +85,8 @@ class SyntheticSource:
 
     plan: EpisodePlan
     settings: PhysicsSettings
+    session: str = ""
+    """Ends the name of every session: what was asked for is a collection of its own."""
 
     @property
     def episodes(self) -> int:
@@ -91,11 +110,18 @@ class SyntheticSource:
             noise = Truth.of_noise(strange.batch.episodes.episode_id, strange.batch.offset)
             truth = Truth.concat([truth, noise]).take(order)
             outcome = Outcome.concat([outcome, strange.outcome]).take(order)
-        return Intake(batch, outcome, strange.quarantine, truth)
+        return Intake(_in_session(batch, self.session), outcome, strange.quarantine, truth)
 
     def describe(self) -> Mapping[str, Any]:
         """Nothing to warn of."""
         return {"warnings": [], "not_assessed": [], "column_map": None}
+
+
+def _in_session(batch: RolloutBatch, suffix: str) -> RolloutBatch:
+    if not suffix:
+        return batch
+    each = batch.episodes
+    return replace(batch, episodes=replace(each, session=tuple(name + suffix for name in each.session)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +130,8 @@ class SimulatedSource:
 
     plan: EpisodePlan
     settings: SimulatorSettings
+    session: str = ""
+    """As in :class:`SyntheticSource`."""
 
     @property
     def episodes(self) -> int:
@@ -115,7 +143,7 @@ class SimulatedSource:
         from sima2.tasks.simulator import simulate
 
         made = simulate(self.plan.take(np.arange(start, min(stop, len(self.plan)))), self.settings)
-        return Intake(made.batch, made.outcome, QuarantineTable.empty(), made.truth)
+        return Intake(_in_session(made.batch, self.session), made.outcome, QuarantineTable.empty(), made.truth)
 
     def describe(self) -> Mapping[str, Any]:
         """Nothing to warn of."""
@@ -255,10 +283,10 @@ class Sima2Client:
         from sima2.tasks.plan import mix_plan, requested_plan
 
         if request:
-            plan = requested_plan(request, seed=self.seed)
+            plan, session = requested_plan(request, seed=self.seed), f" asked {self.seed}"
             if self.backend == "mujoco":
-                return SimulatedSource(plan, self._cell())
-            return SyntheticSource(plan, self._physics())
+                return SimulatedSource(plan, self._cell(), session)
+            return SyntheticSource(plan, self._physics(), session)
         if self.backend == "mujoco":
             from sima2.tasks.simulator import SIMULATED
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sima2.defects.duplicates import content_keys
 from sima2.records.defects import EpisodeVitals
 from sima2.records.episodes import EpisodeTable
-from sima2.records.intake import QuarantineTable
+from sima2.records.intake import QuarantineTable, SkippedTable
 from sima2.records.table import Table, Text
 
 _NUMBERED: Final = "episode_index"
@@ -40,17 +40,20 @@ class Known:
         )
 
 
-def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode: int) -> tuple[dict[str, Table], int]:
-    """A shard's tables as they join those of earlier runs, and how many of its episodes were there already.
+SKIPPED: Final = "skipped"
+"""Kind of the table of those that were there already."""
+
+
+def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode: int) -> dict[str, Table]:
+    """A shard's tables as they join those of earlier runs, and a table of the episodes that were there already.
 
     A recording that is there already is left out: its motion is the same bit by bit. (Episodes in which nothing moves
     cannot be known again.) Episodes are numbered from ``first_episode`` on; a name that is taken gets ``#run``.
 
     >>> from sima2.records.episodes import GoalTable
     >>> goals = GoalTable(*(Text.of([name]) for name in ("pick-0", "cup", "", "in", "")))
-    >>> tables, skipped = joined({"goals": goals}, Known(ids=frozenset({"pick-0"})), run=2, first_episode=10)
-    >>> tables["goals"].episode_id.tolist(), skipped
-    (['pick-0#2'], 0)
+    >>> joined({"goals": goals}, Known(ids=frozenset({"pick-0"})), run=2, first_episode=10)["goals"].episode_id
+    Text(['pick-0#2'])
     """
     copies = {
         name
@@ -59,17 +62,17 @@ def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode
         for name, key in content_keys(table).items()
         if key in known.contents
     }
-    skipped = len(copies)
-    out = {}
+    out: dict[str, Table] = {}
+    skipped = [SkippedTable.empty()]
     for kind, table in tables.items():
+        again = _column(table, _NAMED).isin(*copies)
         if isinstance(table, QuarantineTable):
             again = np.array([key in known.quarantined for key in _put_aside(table)], np.bool_)
-            skipped += int(again.sum())
-            table = table.take(np.flatnonzero(~again))
-        elif copies:
-            table = table.take(np.flatnonzero(~_column(table, _NAMED).isin(*copies)))
-        out[kind] = _renumbered(table, known.ids, run, first_episode)
-    return out, skipped
+        if isinstance(table, QuarantineTable | EpisodeTable):
+            skipped.append(SkippedTable(table.episode_index[again] + first_episode, table.episode_id[again]))
+        out[kind] = _renumbered(table.take(np.flatnonzero(~again)), known.ids, run, first_episode)
+    out[SKIPPED] = SkippedTable.concat(skipped)
+    return out
 
 
 def _renumbered(table: Table, taken: frozenset[str], run: int, first_episode: int) -> Table:

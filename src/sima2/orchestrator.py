@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,12 +19,12 @@ from sima2.execution.containment import Losses, contained
 from sima2.execution.engines import ENGINES, open_executor
 from sima2.execution.executor import Executor, one_thread
 from sima2.execution.shards import LOST, FirstPassWork, calibrated, warnings_of
-from sima2.incremental import Known, joined
+from sima2.incremental import SKIPPED, Known, joined
 from sima2.pipeline import (
     MAIN_MIX,
     SHARD_EPISODES,
     Aggregates,
-    Calibration,
+    FirstPass,
     Frozen,
     Progress,
     Results,
@@ -40,7 +41,7 @@ from sima2.pipeline import (
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
-from sima2.records.intake import QuarantineTable
+from sima2.records.intake import QuarantineTable, SkippedTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
@@ -90,12 +91,12 @@ def run_source(
     watch = _Seconds()
     executor = open_executor(settings.engine, settings.jobs)
     inputs = {**identity(settings), "episodes_in": source.episodes}
-    _refuse_mixtures(settings, inputs)
     opened = Store.open(
         settings.out,
         settings=inputs,
         episodes=source.episodes,
         redone=(SECOND,),
+        agrees=partial(_agrees, inputs, out=settings.out),
         resume=settings.resume,
         fresh=settings.fresh,
     )
@@ -105,10 +106,7 @@ def run_source(
             raise Sima2Error(f"{settings.out}: the run was not recorded; this is a defect")
         if run.finished and (store.path / SUMMARY).is_file():
             return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
-        with executor:
-            calibration, seconds = calibrated(executor, source, time.process_time)
-            watch.add({"calibrate": seconds})
-            losses = _first(store, run, source, calibration, settings, executor, tell, watch)
+        losses = _first(store, run, source, settings, executor, tell, watch)
         with watch("freeze"):
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
@@ -121,31 +119,21 @@ def run_source(
     return RunSummary(settings.out, values)
 
 
-def _refuse_mixtures(settings: RunSettings, inputs: Mapping[str, Any]) -> None:
+def _agrees(inputs: Mapping[str, Any], before: Mapping[str, Any], out: Path) -> None:
     """The same episodes must not be there twice, once with and once without what is known of them."""
-    from sima2.io.store import LEDGER, Store
-
-    if settings.fresh or not (settings.out / LEDGER).is_file():
+    if before.get("sima2_version") != inputs["sima2_version"]:
+        raise StoreError(
+            f"{out}: holds results of version {before.get('sima2_version')}; choose another folder, or --fresh to drop "
+            "them"
+        )
+    if inputs["path"] is None or any(before.get(name) != inputs[name] for name in ("source", "path")):
         return
-    with Store.read_only(settings.out) as store:
-        runs = store.runs
-    same = ("source", "path", "sima2_version")
-    for run in runs:
-        before = run.settings
-        if before.get("sima2_version") != inputs["sima2_version"]:
-            raise StoreError(
-                f"{settings.out}: holds results of version {before.get('sima2_version')}; choose another folder, or "
-                "--fresh to drop them"
-            )
-        if inputs["path"] is None or any(before.get(name) != inputs[name] for name in same):
-            continue
-        changed = [name for name in ("column_map", "outcomes") if before.get(name) != inputs[name]]
-        if changed:
-            words = " and ".join(name.replace("_", " ") for name in changed)
-            raise StoreError(
-                f"{settings.out}: holds a run of the same data with other {words}; choose another folder, or --fresh "
-                "to drop it"
-            )
+    changed = [name for name in ("column_map", "outcomes") if before.get(name) != inputs[name]]
+    if changed:
+        words = " and ".join(name.replace("_", " ") for name in changed)
+        raise StoreError(
+            f"{out}: holds a run of the same data with other {words}; choose another folder, or --fresh to drop it"
+        )
 
 
 def open_source(settings: RunSettings) -> Source:
@@ -210,7 +198,6 @@ def _first(
     store: Store,
     run: Run,
     source: Source,
-    calibration: Calibration,
     settings: RunSettings,
     executor: Executor,
     tell: Callable[[Progress], None],
@@ -221,25 +208,26 @@ def _first(
         (run.first_shard + k, s, min(s + SHARD_EPISODES, total)) for k, s in enumerate(range(0, total, SHARD_EPISODES))
     ]
     done = store.committed(FIRST)
-    tasks = (
-        ShardTask(source, calibration, shard, start, stop, settings.batch_size)
-        for shard, start, stop in spans
-        if shard not in done
-    )
-    finished = sum(stop - start for shard, start, stop in spans if shard in done)
+    left = [span for span in spans if span[0] not in done]
+    finished = total - sum(stop - start for _, start, stop in left)
     tell(Progress(FIRST, finished, total))
-    known = _known(store, run)
-    work = FirstPassWork(settings.source, time.process_time)
     losses = Losses(total, _lost_before(store, run))
-    for part in contained(executor, work, tasks, losses):
-        watch.add(part.seconds)
-        with watch("store"):
-            tables, skipped = part.tables(), 0
-            if run.number > 1:
-                tables, skipped = joined(tables, known, run=run.number, first_episode=run.first_episode)
-            store.commit(FIRST, part.shard, tables, {"skipped": json.dumps(skipped)})
-        finished += len(part.episodes) + len(part.quarantine)
-        tell(Progress(FIRST, finished, total))
+    if not left:
+        return losses
+    known = _known(store, run)
+    with executor:
+        calibration, seconds = calibrated(executor, source, time.process_time)
+        watch.add({"calibrate": seconds})
+        tasks = (ShardTask(source, calibration, shard, start, stop, settings.batch_size) for shard, start, stop in left)
+        for part in contained(executor, FirstPassWork(settings.source, time.process_time), tasks, losses):
+            watch.add(part.seconds)
+            with watch("store"):
+                tables = part.tables()
+                if run.number > 1:
+                    tables = joined(tables, known, run=run.number, first_episode=run.first_episode)
+                store.commit(FIRST, part.shard, tables, {})
+            finished += len(part.episodes) + len(part.quarantine)
+            tell(Progress(FIRST, finished, total))
     return losses
 
 
@@ -299,35 +287,35 @@ def _finish(
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
     counted = merged.trust.digest()
     look = _look([(look, digest) for look, digest, _ in store.calibrations], counted)
+    # the auditor looks at defects, so these come first
+    defects, episodes = judged(
+        frozen.episodes,
+        DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
+        EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
+    )
     results = finalize(
-        frozen,
+        replace(frozen, episodes=episodes),
         merged,
         tags,
         EconTable.concat(list(store.read(EconTable, "econ"))),
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
         look=look,
     )
-    defects, episodes = judged(
-        results.episodes,
-        DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
-        EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
-    )
     orchestrator = SemanticOrchestrator()
     history = [Decision.from_json(text) for text in store.decisions]
     proposals = orchestrator.decide(results.proposals, results.trust, history)
     actions = orchestrator.react(tags, results.trust)
     quarantined = len(results.quarantine)
-    skipped = sum(json.loads(value) for _, value in store.aggregates(FIRST, "skipped"))
+    skipped = sum(len(part) for part in store.read(SkippedTable, SKIPPED))
     came = sum(each.episodes for each in store.runs)
     if len(frozen.episodes) + quarantined + skipped != came:
         raise Sima2Error(
             f"{came} episodes came in, {len(frozen.episodes)} went through, {quarantined} are in quarantine and "
             f"{skipped} were there already: some were lost; this is a defect"
         )
-    store.write_table("episodes", episodes)
+    store.write_table("episodes", results.episodes)
     store.write_table("defects", defects)
-    for change in orchestrator.changes(proposals, history, look):
-        store.record_decision(change.to_json())
+    store.record_decisions([each.to_json() for each in orchestrator.changes(proposals, history, look)])
     store.write_table("proposals", proposals)
     store.write_table("actions", actions)
     store.write_table("quarantine", results.quarantine)
@@ -404,13 +392,25 @@ def redecide(out: Path, *, undo: str = "", restore: str = "", because: str = "")
         merged = _merged(store)
         history = [Decision.from_json(text) for text in (*store.decisions, made.to_json())]
         decided = orchestrator.decide(merged.proposals(), read_trust(out), history)
-        store.record_decision(made.to_json())
+        store.record_decisions([made.to_json()])
         store.write_table("proposals", decided)
         _write_knowledge(store, merged, decided)
         values |= {"proposals": proposal_counts(decided), "digest": store.digest()}
         store.write_text(SUMMARY, _json(values))
         store.write_text("report.html", render(load_report(out)))
     return decided
+
+
+def rebuild_ledger(out: Path) -> int:
+    """Make the ledger of a folder again from its shards; how many were found whole. A run then finishes them.
+
+    Raises:
+        StoreError: if the folder holds no history to go by.
+    """
+    from sima2.io.store import rebuild
+
+    kinds = list(FirstPass.KINDS)
+    return rebuild(out, FIRST, kinds, optional=(SKIPPED,))
 
 
 def _merged(store: Store) -> Aggregates:

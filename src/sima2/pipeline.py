@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -130,6 +130,20 @@ class FirstPass:
     vitals: EpisodeVitals
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    KINDS: ClassVar[Mapping[str, str]] = {
+        "episode_shards": "episodes",
+        "segments": "segments",
+        "primitives": "primitives",
+        "econ": "econ",
+        "observations": "observations",
+        "landmarks": "landmarks",
+        "quarantine_shards": "quarantine",
+        "goals": "goals",
+        "defect_shards": "defects",
+        "vitals": "vitals",
+    }
+    """Kind of table that is stored, and the field that holds it."""
+
     @classmethod
     def empty(cls, shard: int) -> FirstPass:
         """Of a shard in which nothing was."""
@@ -160,19 +174,8 @@ class FirstPass:
         )
 
     def tables(self) -> dict[str, Table]:
-        """The tables by the name they are stored under."""
-        return {
-            "episode_shards": self.episodes,
-            "segments": self.segments,
-            "primitives": self.primitives,
-            "econ": self.econ,
-            "observations": self.observations,
-            "landmarks": self.landmarks,
-            "quarantine_shards": self.quarantine,
-            "goals": self.goals,
-            "defect_shards": self.defects,
-            "vitals": self.vitals,
-        }
+        """The tables by the kind they are stored as."""
+        return {kind: getattr(self, name) for kind, name in self.KINDS.items()}
 
 
 def calibrate(source: Source, without: frozenset[int] = frozenset()) -> Calibration:
@@ -494,6 +497,8 @@ class Results:
     plan: SamplePlan
     audit: AuditTable
     quarantine: QuarantineTable
+    drawn: Mapping[str, Any]
+    """What a trainer will see: shares that the plan draws, and even ones."""
     values: Mapping[str, Any]
     """Counts, costs and statistics for the summary."""
 
@@ -504,22 +509,17 @@ class Results:
 
     def summary(self, proposals: ProposalTable) -> dict[str, Any]:
         """What ``summary.json`` says of the results."""
-        p = self.plan.p
-        n = len(p)
         return {
             **self.values,
             "trust": {
                 tag: {"trust_level": row.trust_level, "tier": row.tier, "reason": row.reason}
                 for tag, row in self.trust.items()
             },
+            "shadow": asdict(self.trust.shadow) if self.trust.shadow else None,
             "alerts": [{"tag": a.tag, "kind": a.kind, "message": a.message} for a in self.trust.alerts],
             "proposals": proposal_counts(proposals),
             "audit": _tally(self.audit.status),
-            "weights": {
-                "effective_sample_size": float(1.0 / (p * p).sum()) if n else 0.0,
-                "largest": float(p.max() * n) if n else 0.0,
-                "uniform": bool(n == 0 or p.max() == p.min()),
-            },
+            "weights": self.drawn,
         }
 
 
@@ -536,20 +536,24 @@ def finalize(
     from sima2.analytics.econ_correlator import EconCorrelator
     from sima2.analytics.statistics import describe
     from sima2.sampling.auditor import DatapackAuditor
+    from sima2.sampling.effective import effective
     from sima2.sampling.pool import Pool
     from sima2.sampling.weights import plan_weights
     from sima2.tags.specs import TAGS, THRESHOLDS
 
     trust = EconCorrelator().correlate(aggregates.trust, specs=TAGS, look=look)
     episodes = frozen.episodes
+    pool = Pool.of(episodes, tags, trust, THRESHOLDS)
+    plan = plan_weights(pool)
     return Results(
         frozen=frozen,
         aggregates=aggregates,
         trust=trust,
         proposals=aggregates.proposals(),
-        plan=plan_weights(Pool.of(episodes, tags, trust, THRESHOLDS)),
+        plan=plan,
         audit=DatapackAuditor().audit(episodes, tags, trust, THRESHOLDS, quarantine),
         quarantine=quarantine,
+        drawn=effective(pool, plan.p),
         values={
             "frames": int(episodes.frames.sum()),
             "segments": aggregates.tally.get("rows", {}).get("segments", 0),

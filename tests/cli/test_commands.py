@@ -6,17 +6,23 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from finished_run import made_report, trust_row, trust_rows, write_folder
+from finished_run import episodes_of, made_report, trust_row, trust_rows, write_folder
 from sima2 import __version__
 from sima2.cli import Commands, app
+from sima2.cli.audit import grouped
 from sima2.errors import StoreError
+from sima2.io.store import Store
+from sima2.records.intake import QuarantineTable
+from sima2.records.plan import FrameWeights
 from sima2.sampling.settings import STRATEGIES
 
 COMMANDS = (
@@ -28,15 +34,17 @@ COMMANDS = (
     "audit",
     "episodes",
     "explain",
+    "proposals",
     "report",
     "quarantine",
     "doctor",
     "sample",
+    "loop",
     "tree",
     "bench",
 )
-ON_A_FOLDER = ("trust", "audit", "episodes", "report", "quarantine", "doctor")
-HEAVY = ("numpy", "pyarrow", "duckdb", "networkx", "scipy", "rich", "mujoco", "sqlite3")
+ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor")
+HEAVY = ("numpy", "pyarrow", "duckdb", "networkx", "scipy", "rich", "mujoco", "sqlite3", "torch")
 
 
 def call(*arguments: object, **environment: str) -> tuple[int, str, str]:
@@ -209,7 +217,7 @@ def test_tasks_lists_every_family_and_describes_one() -> None:
 def test_trust_shows_tiers_and_evidence(finished: Path) -> None:
     _, out, _ = call("trust", finished)
     assert "● " in out
-    assert "0.43 to 0.61" in out
+    assert "0.52 [0.43, 0.61]" in out
     assert json.loads(call("trust", finished, "--json")[1])["FragilityTag"]["effect"] is None
 
 
@@ -331,9 +339,135 @@ def test_sample_knows_every_strategy_of_the_table_and_lists_them_for_a_wrong_one
         assert "valid: " in err
 
 
-def test_sample_prints_one_line_a_draw(finished: Path) -> None:
-    lines = call("sample", finished, "--n", 5)[1].splitlines()
-    assert [line.split("\t")[0] for line in lines] == [str(i) for i in draws(finished, "--n", 5)]
+def test_sample_prints_one_line_a_draw_and_keeps_all_else_off_stdout(finished: Path) -> None:
+    code, out, err = call("sample", finished, "--n", 5)
+    assert code == 0
+    assert [line.split("\t")[0] for line in out.splitlines()] == [str(i) for i in draws(finished, "--n", 5)]
+    assert "effective sample size" in err
+
+
+@pytest.mark.parametrize("width", ["60", "120"])
+def test_sample_without_draws_tells_whom_the_weights_favour(finished: Path, width: str) -> None:
+    _, out, err = call("sample", finished, "--objective", "bc", COLUMNS=width)
+    assert err == ""
+    assert max(len(line) for line in out.splitlines()) <= int(width)
+    for word in ("effective sample size", "failed episodes", "pick_and_place", "with RecoveryTag"):
+        assert word in out
+    told = json.loads(call("sample", finished, "--objective", "bc", "--json")[1])["effective"]
+    assert told["n"] == 400
+    assert told["failed"]["share"] <= told["failed"]["even"]
+
+
+def test_sample_shares_draws_among_processes(finished: Path) -> None:
+    for rank in range(3):
+        assert draws(finished, "--rank", rank, "--world-size", 3) == draws(finished)[rank::3]
+    assert call("sample", finished, "--n", 1, "--rank", 1)[0] == 2
+
+
+def test_sample_tells_importance_weights_and_prints_csv(finished: Path) -> None:
+    values = json.loads(call("sample", finished, "--n", 9, "--weights", "--json")[1])
+    lines = call("sample", finished, "--n", 9, "--weights", "--csv")[1].splitlines()
+    assert lines[0] == "episode_index,episode_id,is_weight"
+    assert [float(line.split(",")[2]) for line in lines[1:]] == values["is_weight"]
+    assert "is_weight" not in json.loads(call("sample", finished, "--n", 9, "--json")[1])
+
+
+def test_sample_writes_draws_as_parquet(finished: Path, tmp_path: Path) -> None:
+    from sima2.io.arrow import read_table
+    from sima2.records.plan import DrawTable
+
+    code, out, _ = call("sample", finished, "--n", 400, "--draws", tmp_path / "draws.parquet")
+    assert code == 0
+    assert "400 rows" in out
+    table = read_table(DrawTable, tmp_path / "draws.parquet")
+    assert table.episode_index.tolist() == draws(finished)
+    assert table.episode_id[0] == json.loads(call("sample", finished, "--n", 400, "--json")[1])["episode_id"][0]
+
+
+def test_sample_can_leave_out_all_but_successes(finished: Path) -> None:
+    """Of the made run every third episode from the first on has succeeded."""
+    index = draws(finished, "--only-successes")
+    assert len(set(index)) > 100
+    assert {i % 3 for i in index} == {0}
+    assert {i % 3 for i in draws(finished)} == {0, 1, 2}
+
+
+def frame_table(file: Path) -> FrameWeights:
+    from sima2.io.arrow import read_table
+
+    return read_table(FrameWeights, file)
+
+
+def test_sample_writes_a_weight_for_every_frame(tmp_path: Path) -> None:
+    nothing_aside = replace(made_report(), quarantine=QuarantineTable.empty())
+    out, file = write_folder(tmp_path / "out", nothing_aside), tmp_path / "frames.parquet"
+    told = json.loads(call("sample", out, "--frames", file, "--only-successes", "--json")[1])["frames"]
+    table = frame_table(file)
+    assert len(table) == told["rows"] == 400 * 208
+    assert table.weight.mean() == pytest.approx(1)
+    assert (table.weight.reshape(400, 208)[1::3] == 0).all()
+    assert told["without_weight"] == (table.weight == 0).sum() > 0
+    assert call("sample", out, "--frames", file, "--per", "second")[0] == 2
+
+
+def lost_and_found(folder: Path, data: Path, lengths: Sequence[int]) -> tuple[Path, Path]:
+    """A run in which episode 1 of 3 was put aside, and a data set whose metadata state lengths."""
+    out = write_folder(folder)
+    episodes = episodes_of(["e0", "e2"])
+    with Store.open(out, settings={"seed": 0}, resume=True) as store:
+        store.write_table("episodes", replace(episodes, episode_index=np.array([0, 2])))
+        aside = made_report().quarantine.take(np.array([0]))
+        store.write_table("quarantine", replace(aside, episode_index=np.array([1])))
+    (data / "meta").mkdir(parents=True)
+    (data / "data").mkdir()
+    features = {"action": {"dtype": "float32", "shape": [1], "names": None}}
+    info = {"codebase_version": "v2.1", "fps": 20, "features": features, "robot_type": "x"}
+    (data / "meta" / "info.json").write_text(json.dumps(info))
+    rows = [{"episode_index": i, "tasks": [], "length": n} for i, n in enumerate(lengths)]
+    (data / "meta" / "episodes.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return out, data
+
+
+def test_frames_after_a_lost_episode_are_numbered_by_the_data_set_alone(tmp_path: Path) -> None:
+    out, data = lost_and_found(tmp_path / "out", tmp_path / "data", (208, 7, 208))
+    file = tmp_path / "frames.parquet"
+    code, _, err = call("sample", out, "--frames", file)
+    assert code == 2
+    assert "the first is episode 1" in err
+    assert not file.exists()
+    assert call("sample", out, "--frames", file, "--path", data)[0] == 0
+    assert np.flatnonzero(frame_table(file).weight == 0).tolist() == list(range(208, 215))
+
+
+def test_lengths_of_another_data_set_are_refused(tmp_path: Path) -> None:
+    out, data = lost_and_found(tmp_path / "out", tmp_path / "data", (208, 7, 209))
+    code, _, err = call("sample", out, "--frames", tmp_path / "frames.parquet", "--path", data)
+    assert code == 2
+    assert "is it another data set" in err
+
+
+def test_audit_groups_reasons_with_an_example_before_the_worst(finished: Path) -> None:
+    values = json.loads(call("audit", finished, "--json")[1])
+    assert values["reasons"] == [
+        {"code": "no_segment", "episodes": 1, "not_passed": 1, "example": "pick_and_place-000007"},
+        {"code": "severe_ood", "episodes": 1, "not_passed": 1, "example": "drawer_open-000113"},
+    ]
+    out = call("audit", finished, COLUMNS="60")[1]
+    assert out.index("no segment") < out.index("To look at") < out.index("ends in mid-air")
+
+
+def test_a_reason_that_many_share_is_counted_once_with_its_worst_as_the_example() -> None:
+    rows = [
+        {"episode_id": "a", "status": "passed", "quality": 0.6, "codes": "failed"},
+        {"episode_id": "b", "status": "requires_review", "quality": 0.4, "codes": "failed,low_quality"},
+        {"episode_id": "c", "status": "rejected", "quality": 0.0, "codes": "quarantined:empty"},
+        {"episode_id": "d", "status": "passed", "quality": 0.8, "codes": ""},
+    ]
+    assert [tuple(group.values()) for group in grouped(rows)] == [
+        ("failed", 2, 1, "b"),
+        ("low_quality", 1, 1, "b"),
+        ("quarantined:empty", 1, 1, "c"),
+    ]
 
 
 def test_tree_prints_python_or_json_and_names_the_families_that_are_there(folder: Path) -> None:

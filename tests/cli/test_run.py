@@ -39,6 +39,10 @@ def test_garbage_is_put_aside_by_name_and_the_rest_goes_through(tmp_path: Path) 
     assert code == 4
     assert told["in"] == 60 == told["ok"] + told["quarantined"]
     assert 0 < told["quarantined"] < 13
+    rows = json.loads(CliRunner().invoke(app, ["audit", str(tmp_path / "out"), "--json"]).stdout)["episodes"]
+    assert sum(row["status"] == "rejected" for row in rows) == told["quarantined"]
+    broken = [row for row in rows if "severe_defect:" in row["codes"]]
+    assert {row["status"] for row in broken} == {"requires_review"}, "garbage that went through is looked at"
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs the real recordings in ../shared/data")

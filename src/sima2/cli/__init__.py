@@ -17,6 +17,7 @@ from sima2.cli import (
     episodes,
     explain,
     generate,
+    loop,
     proposals,
     quarantine,
     report,
@@ -92,8 +93,8 @@ def sima2(
 
 
 for _command in (
-    run, generate, tasks, segment, trust, audit, episodes, explain, proposals, report, quarantine, doctor, sample, tree,
-    bench,
+    run, generate, tasks, segment, trust, audit, episodes, explain, proposals, report, quarantine, doctor, sample, loop,
+    tree, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sima2.cli import options
@@ -18,8 +19,9 @@ SHOWN = 50
 def command(out: options.Out, as_json: options.Json = False) -> None:
     """Audit which datapacks may be used as they are.
 
-    Each one has passed, asks for review, or is rejected, with reasons. Then what is wrong with the raw data, the worst
-    first: lost frames, frozen or jumping channels, idle time, stalls, repeated grasps, outliers, copies.
+    Each one has passed, asks for review, or is rejected: how many for each reason, with an example, then the worst of
+    them. Then what is wrong with the raw data, the worst first: lost frames, frozen or jumping channels, idle time,
+    stalls, repeated grasps, outliers, copies.
 
     \b
     Example:
@@ -34,36 +36,76 @@ def command(out: options.Out, as_json: options.Json = False) -> None:
     table = read_single(out, AuditTable, "audit")
     statuses = dict(Counter(table.status).most_common())
     rows = list(table.rows())
-    values = {"statuses": statuses, "episodes": rows, "defects": defects}
-    answer(values, as_json=as_json, shown=lambda: _shown(statuses, rows, kinds, defects))
+    reasons = grouped(rows)
+    values = {"statuses": statuses, "reasons": reasons, "episodes": rows, "defects": defects}
+    answer(values, as_json=as_json, shown=lambda: _shown(statuses, reasons, rows, kinds, defects))
+
+
+def grouped(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Datapacks of each reason, the most frequent first; the worst of them is the example.
+
+    >>> row = {"episode_id": "a", "status": "requires_review", "quality": 0.5, "codes": "failed,low_quality"}
+    >>> [(each["code"], each["episodes"], each["example"]) for each in grouped([row])]
+    [('failed', 1, 'a'), ('low_quality', 1, 'a')]
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=_worst_first):
+        for code in filter(None, row["codes"].split(",")):
+            group = found.setdefault(code, {"code": code, "episodes": 0, "not_passed": 0, "example": row["episode_id"]})
+            group["episodes"] += 1
+            group["not_passed"] += row["status"] != "passed"
+    return sorted(found.values(), key=lambda group: (-group["episodes"], group["code"]))
+
+
+def _worst_first(row: Mapping[str, Any]) -> tuple[bool, bool, float, str]:
+    return row["status"] == "passed", row["status"] != "rejected", row["quality"], row["episode_id"]
 
 
 def _shown(
-    statuses: dict[str, int], rows: list[dict[str, Any]], kinds: dict[str, Any], defects: list[dict[str, Any]]
+    statuses: dict[str, int],
+    reasons: list[dict[str, Any]],
+    rows: list[dict[str, Any]],
+    kinds: dict[str, Any],
+    defects: list[dict[str, Any]],
 ) -> RenderableType:
     from rich.console import Group
+    from rich.text import Text
 
     from sima2.report import defects as told
     from sima2.report.terminal import grid, plain, titled
-    from sima2.report.text import number
+    from sima2.report.text import number, visible
 
     counted = [(plain(status.replace("_", " ")), number(n)) for status, n in statuses.items()]
-    doubtful = sorted(
-        (row for row in rows if row["status"] != "passed"), key=lambda row: (row["quality"], row["episode_id"])
-    )
+    groups = [
+        (
+            plain(group["code"].replace("_", " ").replace(":", ": ")),
+            number(group["episodes"]),
+            number(group["not_passed"]),
+            plain(group["example"]),
+        )
+        for group in reasons
+    ]
+    doubtful = sorted((row for row in rows if row["status"] != "passed"), key=_worst_first)
+    # what and what to do on one line, why below it: reads at any width
     listed = [
         (
-            plain(row["episode_id"]),
-            plain(row["status"].replace("_", " ")),
             number(row["quality"], 2),
-            plain(row["reasons"]),
+            Text("\n").join(
+                [
+                    Text.assemble(
+                        (visible(row["episode_id"]), "bold"), f"  {visible(row['status'].replace('_', ' '))}"
+                    ),
+                    plain(row["reasons"]),
+                ]
+            ),
         )
         for row in doubtful[:SHOWN]
     ]
     more = [plain(f"{number(len(doubtful) - SHOWN)} more: see --json")] if len(doubtful) > SHOWN else []
     return Group(
         grid(("status", "datapacks"), counted, numeric=(1,)),
-        *titled("To look at", grid(("episode", "status", "quality", "why"), listed, numeric=(2,)) if listed else None),
+        *titled("Why", grid(("reason", "all", "not passed", "such as"), groups, numeric=(1, 2)) if groups else None),
+        *titled("To look at", grid(("quality", "datapack"), listed, numeric=(0,)) if listed else None),
         *more,
         *titled("What is wrong with the data", told.counted(kinds)),
         *titled("The worst of it", told.rows(defects[:SHOWN])),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from sima2.cli import options
 from sima2.cli.answer import answer
@@ -13,19 +15,34 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def command(out: options.Out, as_json: options.Json = False) -> None:
+def command(
+    out: options.Out,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make a lost or damaged ledger again from the shards.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
     """Check an output folder for damage and loss.
 
-    Every file must be as committed, the tables as the digest says, and every episode that came in accounted for.
+    Every file must be as committed, the tables as the digest says, and every episode that came in accounted for. After
+    --rebuild the command that made the results finishes them again, without reading again what the shards hold.
 
     \b
-    Example:
+    Examples:
       sima2 doctor results
+      sima2 doctor results --rebuild
     """
+    if rebuild:
+        from sima2.orchestrator import rebuild_ledger
+
+        found = rebuild_ledger(out)
+        told = f"{found} shards found again; run the same command as before to finish"
+        answer({"out": str(out), "shards": found}, as_json=as_json, shown=lambda: told)
+        return
     values = examined(out)
     answer(values, as_json=as_json, shown=lambda: _shown(values))
     if values["problems"]:
-        raise StoreError(f"{out}: {len(values['problems'])} found; sima2 run --resume makes missing parts again")
+        raise StoreError(f"{out}: {len(values['problems'])} found; the command that made it makes missing parts again")
 
 
 def examined(out: Path) -> dict[str, Any]:

@@ -66,11 +66,14 @@ def command(
         summary = run_pipeline(settings, progress=None if told is None else lambda p: told(p.phase, p.done, p.total))
 
     from sima2.report import terminal
+    from sima2.report.inputs import read_trust
 
     if summary.values.get("nothing_new"):
         typer.echo(f"nothing new: {out} holds these rollouts already", err=True)
     answer(
-        summary.values, as_json=as_json, shown=lambda: terminal.summary(summary.values, report=str(out / "report.html"))
+        summary.values,
+        as_json=as_json,
+        shown=lambda: terminal.summary(summary.values, trust=read_trust(out).rows, report=str(out / "report.html")),
     )
     if summary.values["episodes"]["quarantined"]:
         raise typer.Exit(QUARANTINED)

@@ -1,76 +1,276 @@
-"""``sima2 sample``: draw episodes to train on."""
+"""``sima2 sample``: draw episodes to train on, or write the weights that a trainer reads."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from sima2.cli import options
 from sima2.cli.answer import plain
+from sima2.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from rich.console import RenderableType
+
+    from sima2.io.store import Run
+    from sima2.records.plan import DrawTable, SamplePlan
+    from sima2.records.table import Table
+    from sima2.sampling.pool import Pool
+
+T = TypeVar("T", bound="Table")
 
 
 def command(
     out: options.Out,
-    n: Annotated[int, typer.Option("--n", metavar="N", min=0, help="How many draws.", show_default=False)],
+    n: Annotated[int, typer.Option("--n", metavar="N", min=0, help="How many draws; none only tells whom.")] = 0,
     strategy: Annotated[
         str,
         typer.Option(metavar="S", help="uniform, balanced (families alike), trust_weighted, early, mid or advanced."),
     ] = "trust_weighted",
-    objective: Annotated[str, typer.Option(metavar="O", help="What is trained: bc (imitation) or rl.")] = "rl",
+    objective: Annotated[
+        str, typer.Option(metavar="O", help="What is trained: bc (imitation; known failures never gain weight) or rl.")
+    ] = "rl",
     epoch: Annotated[int, typer.Option(metavar="E", min=0, help="Each epoch draws anew.")] = 0,
     seed: options.Seed = 0,
+    rank: Annotated[int, typer.Option(metavar="R", min=0, help="Which process of --world-size this is.")] = 0,
+    world_size: Annotated[
+        int, typer.Option(metavar="W", min=1, help="Processes that share the draws: each takes every W-th.")
+    ] = 1,
+    only_successes: Annotated[
+        bool, typer.Option("--only-successes", help="Leave out all episodes that are not known to have succeeded.")
+    ] = False,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="With each draw its importance weight, for unbiased losses.")
+    ] = False,
+    draws_file: Annotated[
+        Path | None, typer.Option("--draws", metavar="FILE", help="Write the draws as Parquet instead.")
+    ] = None,
+    frames_file: Annotated[
+        Path | None,
+        typer.Option("--frames", metavar="FILE", help="Write a weight for every frame of the source as Parquet."),
+    ] = None,
+    per: Annotated[
+        str, typer.Option(metavar="P", help="For --frames: each episode is drawn by its weight, or each frame.")
+    ] = "episode",
+    path: Annotated[
+        Path | None,
+        typer.Option("--path", metavar="P", help="For --frames: the LeRobot data set that tells lost lengths."),
+    ] = None,
+    run: Annotated[
+        int | None, typer.Option(metavar="R", min=1, help="For --frames: whose source, if DIR holds several runs.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the draws as CSV with a header.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Draw episodes to train on, by their sampling weights.
 
-    Prints one line a draw, index and id of the episode; the same seed and epoch draw the same.
+    Prints one line a draw, index and id of the episode, and beside it (on stderr) whom the weights favour; the same
+    seed and epoch draw the same. By default every episode can be drawn; --only-successes departs from that.
 
     \b
     Example:
       sima2 sample results --n 256 --strategy trust_weighted --objective bc --epoch 0 --seed 0
+      sima2 sample results --objective bc --frames weights_by_frame.parquet
     """
-    index, ids = drawn(out, n, strategy=strategy, objective=objective, epoch=epoch, seed=seed)
-    if not as_json:
-        # lines for other programs, not a table: neither wrapped nor aligned
-        from sima2.report.text import visible
+    from sima2.sampling.effective import effective
 
-        for place, name in zip(index.tolist(), ids, strict=True):
-            typer.echo(f"{place}\t{visible(name)}")
+    pool = pool_of(out, only_successes=only_successes)
+    plan = plan_of(pool, strategy=strategy, objective=objective)
+    drawn = drawn_from(plan, n, epoch=epoch, seed=seed, rank=rank, world_size=world_size)
+    settings = {
+        "n": n, "strategy": strategy, "objective": objective, "epoch": epoch, "seed": seed, "rank": rank,
+        "world_size": world_size, "only_successes": only_successes,
+    }  # fmt: skip
+    told = {**settings, "effective": effective(pool, plan.p)}
+    if frames_file is not None:
+        told["frames"] = {"file": str(frames_file), **write_frames(out, plan, frames_file, per=per, path=path, run=run)}
+    if draws_file is not None:
+        _write(draws_file, drawn)
+        told["draws"] = {"file": str(draws_file), "rows": len(drawn)}
+    if as_json:
+        import json
+
+        listed = {"episode_index": drawn.episode_index, "episode_id": drawn.episode_id}
+        if weights:
+            listed["is_weight"] = drawn.is_weight
+        typer.echo(json.dumps(plain({**told, **({} if draws_file else listed)}), allow_nan=False))
         return
-    import json
+    printed = bool(n) and draws_file is None
+    if printed:
+        _print(drawn, weights=weights, as_csv=as_csv)
+    from rich.console import Console
 
-    values = {"n": n, "strategy": strategy, "objective": objective, "epoch": epoch, "seed": seed}
-    typer.echo(json.dumps(plain({**values, "episode_index": index, "episode_id": ids}), allow_nan=False))
+    # what other programs read stays alone on stdout
+    Console(highlight=False, markup=False, emoji=False, stderr=printed).print(_shown(told))
 
 
-def drawn(
-    out: Path, n: int, *, strategy: str, objective: str, epoch: int, seed: int
-) -> tuple[NDArray[np.int64], list[str]]:
-    """Indices and ids of the drawn episodes, in the order of the draws.
+def pool_of(out: Path, *, only_successes: bool = False) -> Pool:
+    """The episodes of a finished run with their tags and trust.
 
     Raises:
-        UnknownNameError: for a wrong strategy or objective, naming the valid ones.
         StoreError: if the folder is not one of a finished run.
+        UsageError: if only successes are wanted and there are none.
     """
     from sima2.io.store import Store
     from sima2.records.episodes import EpisodeTable
     from sima2.records.tags import TagTable
     from sima2.report.inputs import read_single, read_trust
     from sima2.sampling.pool import Pool
-    from sima2.sampling.sampler import DataPackRLSampler, plan_weights
     from sima2.tags.specs import THRESHOLDS
 
     trust = read_trust(out).rows
     with Store.read_only(out) as store:
         tags = TagTable.concat(list(store.read(TagTable, "tags")))
     pool = Pool.of(read_single(out, EpisodeTable, "episodes"), tags, trust, THRESHOLDS)
-    plan = plan_weights(pool, for_objective=objective)
-    index = DataPackRLSampler(plan, seed=seed, pool=pool).sample(n, epoch=epoch, strategy=strategy)
-    names = dict(zip(pool.episode_index.tolist(), pool.episode_id, strict=True))
-    return index, [names[i] for i in index.tolist()]
+    if not only_successes:
+        return pool
+    if not (pool.success == 1).any():
+        raise UsageError("no episode is known to have succeeded: leave out --only-successes")
+    return pool.take(pool.success == 1)
+
+
+def plan_of(pool: Pool, *, strategy: str, objective: str) -> SamplePlan:
+    """Probabilities under a strategy and an objective.
+
+    Raises:
+        UnknownNameError: for a wrong one, naming the valid ones.
+    """
+    from sima2.sampling.weights import plan_weights
+
+    return plan_weights(pool, for_objective=objective, strategy=strategy)
+
+
+def drawn_from(plan: SamplePlan, n: int, *, epoch: int, seed: int, rank: int = 0, world_size: int = 1) -> DrawTable:
+    """The drawn episodes in the order of the draws."""
+    import numpy as np
+
+    from sima2.records.plan import DrawTable
+    from sima2.sampling.sampler import DataPackRLSampler
+
+    index = DataPackRLSampler(plan, seed=seed).sample(n, epoch=epoch, rank=rank, world_size=world_size)
+    order = np.argsort(plan.episode_index, kind="stable")
+    place = order[np.searchsorted(plan.episode_index[order], index)] if len(plan) else index
+    return DrawTable(index, plan.episode_id[place], plan.p[place], plan.is_weight[place])
+
+
+def write_frames(
+    out: Path, plan: SamplePlan, file: Path, *, per: str, path: Path | None = None, run: int | None = None
+) -> dict[str, Any]:
+    """Write ``index, weight`` of every frame of the source; how many, and how many of no weight.
+
+    Args:
+        out: folder of the run.
+        plan: probability of each episode.
+        file: where to.
+        per: ``episode`` or ``frame``.
+        path: the LeRobot data set; that of the run, if not given.
+        run: whose source, from 1; needed where the folder holds several.
+
+    Raises:
+        UsageError: if the lengths of episodes that were put aside are needed and not known.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from sima2.io.store import Store
+    from sima2.records.episodes import EpisodeTable
+    from sima2.records.intake import QuarantineTable, SkippedTable
+    from sima2.report.inputs import read_single
+    from sima2.sampling.frames import frame_weights, source_frames
+
+    with Store.read_only(out) as store:
+        runs = store.runs
+        skipped = SkippedTable.concat(list(store.read(SkippedTable, "skipped"))).episode_index
+    if run is None and len(runs) > 1:
+        raise UsageError(f"{out} holds {len(runs)} runs, and frames are numbered within a source: say which with --run")
+    chosen = next((each for each in runs if each.number == (run or 1)), None)
+    if chosen is None:
+        raise UsageError(f"{out} holds no run {run}; there are {len(runs)}")
+    episodes = _of_run(read_single(out, EpisodeTable, "episodes"), chosen)
+    aside = _of_run(read_single(out, QuarantineTable, "quarantine"), chosen).episode_index
+    mine = (skipped >= chosen.first_episode) & (skipped < chosen.first_episode + chosen.episodes)
+    aside = np.concatenate([aside, skipped[mine] - chosen.first_episode])
+    plan = _of_run(plan, chosen)
+    plan = replace(plan, p=plan.p / plan.p.sum()) if len(plan) else plan
+    if len(aside) and path is None:
+        told = chosen.settings.get("path")
+        path = Path(told) if told and (Path(told) / "meta").is_dir() else None
+    known = {} if path is None else _lengths(path, episodes)
+    table = frame_weights(plan, source_frames(episodes, aside, known), per=per)
+    _write(file, table)
+    return {"rows": len(table), "without_weight": int((table.weight == 0).sum()), "per": per}
+
+
+def _of_run(table: T, run: Run) -> T:
+    """The rows of one run, its episodes numbered from 0."""
+    from dataclasses import replace
+
+    index = vars(table)["episode_index"] - run.first_episode
+    kept = (index >= 0) & (index < run.episodes)
+    return replace(table, episode_index=index).take(kept.nonzero()[0])  # type: ignore[type-var]
+
+
+def _lengths(path: Path, episodes: Any) -> dict[int, int]:
+    """Frames of each episode as the metadata of a LeRobot data set state them."""
+    from sima2.io.formats.lerobot_index import load_index
+
+    known = {entry.episode: entry.length for entry in load_index(path).episodes if entry.length is not None}
+    for index, frames in zip(episodes.episode_index.tolist(), episodes.frames.tolist(), strict=True):
+        if known.get(index, frames) != frames:
+            stated = f"{path} states {known[index]} frames for episode {index}"
+            raise UsageError(f"{stated}, the run read {frames}: is it another data set?")
+    return known
+
+
+def _write(file: Path, table: Any) -> None:
+    from sima2.io.arrow import write_table
+    from sima2.io.durable import replace_file
+
+    replace_file(file, lambda target: write_table(target, table))
+
+
+def _print(drawn: DrawTable, *, weights: bool, as_csv: bool) -> None:
+    """Lines for other programs, not a table: neither wrapped nor aligned."""
+    from sima2.report.text import visible
+
+    names = ("episode_index", "episode_id", *(("is_weight",) if weights else ()))
+    rows = zip(*(getattr(drawn, name).tolist() for name in names), strict=True)
+    if as_csv:
+        import csv
+        import io
+
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([names, *rows])
+        typer.echo(text.getvalue(), nl=False)
+        return
+    for row in rows:
+        typer.echo("\t".join(visible(each) for each in row))
+
+
+def _shown(told: Mapping[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    from sima2.report import terminal
+    from sima2.report.text import number, percent
+
+    values = told["effective"]
+    share = values["effective_sample_size"] / values["n"] if values["n"] else None
+    head = {
+        "episodes": number(values["n"]) + (" (only successes)" if told["only_successes"] else ""),
+        "effective sample size": f"{number(values['effective_sample_size'])} ({percent(share)})",
+        "drawn most": "all alike" if values["uniform"] else f"{number(values['largest'], 2)} × an even share",
+    }
+    for name in ("draws", "frames"):
+        if name in told:
+            head[name] = f"{number(told[name]['rows'])} rows in {told[name]['file']}"
+    rows = [("failed episodes", values["failed"]), *values["families"].items()]
+    rows += [(f"with {tag}", row) for tag, row in values["tags"].items()]
+    body = [(terminal.plain(name), percent(row["share"]), percent(row["even"])) for name, row in rows]
+    return Group(
+        terminal.listing(head),
+        *terminal.titled("Shares", terminal.grid(("", "draws", "episodes"), body, numeric=(1, 2))),
+    )

@@ -1,7 +1,8 @@
-"""``sima2 trust``: which tags may be leaned on, and whether any was lost."""
+"""``sima2 trust``: which tags may be leaned on, why, and whether any was lost."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,74 +24,96 @@ TIERS = ("untrusted", "provisional", "trusted")
 
 
 def command(
-    out: options.Out,
-    diff: Annotated[Path | None, typer.Option(metavar="OTHER", help="An earlier run to compare with.")] = None,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder of a run, or a trust_matrix.json.", show_default=False)
+    ],
+    diff: Annotated[
+        Path | None,
+        typer.Option(metavar="OTHER", help="An earlier calibration to compare with, a folder or trust_matrix.json."),
+    ] = None,
+    strata: Annotated[bool, typer.Option("--strata", help="List the effect in each kind of episode.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show which tags can be trusted, or what changed.
+    """Show which tags can be trusted and why, or what changed.
 
-    With --diff the exit code is 5 if a tag has lost a tier since the other run.
+    With --diff the exit code is 5 if a tag has lost its tier since the other calibration, or is gone.
 
     \b
     Examples:
       sima2 trust results
+      sima2 trust results --strata
       sima2 trust results --diff results_last_week
     """
+    from sima2.report import terminal
     from sima2.report.inputs import read_trust
 
     rows = read_trust(out).rows
     if diff is None:
         values: dict[str, Any] = {tag: asdict(row) for tag, row in rows.items()}
-        answer(values, as_json=as_json, shown=lambda: _shown(rows))
+        answer(values, as_json=as_json, shown=lambda: _shown(rows, _told(out), strata=strata))
         return
     changes = compared(rows, read_trust(diff).rows)
     lost = [tag for tag, change in changes.items() if change["lost"]]
-    answer({"changes": changes, "lost": lost}, as_json=as_json, shown=lambda: _changes(changes))
+    answer(
+        {
+            "before": str(diff),
+            "now": str(out),
+            "changes": changes,
+            "lost": lost,
+            "new": [tag for tag, change in changes.items() if change["status"] == "new"],
+            "gone": [tag for tag, change in changes.items() if change["status"] == "gone"],
+        },
+        as_json=as_json,
+        shown=lambda: terminal.changes(changes),
+    )
     if lost:
         raise GateError(f"lost a tier since {diff}: {', '.join(lost)}")
 
 
 def compared(now: Mapping[str, TrustRow], before: Mapping[str, TrustRow]) -> dict[str, dict[str, Any]]:
-    """Tier and trust of every tag in either run; a tag that is gone has lost what it had."""
-    changes = {}
-    for tag in sorted({*now, *before}):
-        a, b = before.get(tag), now.get(tag)
-        rank = [TIERS.index(row.tier) if row else 0 for row in (a, b)]
-        changes[tag] = {
-            "before": a.trust_level if a else None,
-            "now": b.trust_level if b else None,
-            "tier_before": a.tier if a else None,
-            "tier_now": b.tier if b else None,
-            "lost": rank[1] < rank[0],
-        }
-    return changes
+    """What became of every tag in either calibration.
+
+    ``lost`` where its tier fell or the tag is gone; ``overlap`` tells whether the intervals of δ do, None where either
+    is not known.
+    """
+    return {tag: _change(before.get(tag), now.get(tag)) for tag in sorted({*now, *before})}
 
 
-def _shown(rows: Mapping[str, TrustRow]) -> RenderableType:
+def _change(before: TrustRow | None, now: TrustRow | None) -> dict[str, Any]:
+    pair = {"before": before, "now": now}
+    told: dict[str, Any] = {when: row.trust_level if row else None for when, row in pair.items()}
+    for name, field in (("tier", "tier"), ("effect", "effect"), ("interval", "interval"), ("digest", "digest")):
+        told |= {f"{name}_{when}": getattr(row, field) if row else None for when, row in pair.items()}
+    lost = before is not None and (now is None or TIERS.index(now.tier) < TIERS.index(before.tier))
+    both = before is not None and now is not None
+    return {
+        **told,
+        "status": "kept" if both else "gone" if now is None else "new",
+        "effect_change": now.effect - before.effect if before is not None and now is not None else None,
+        "overlap": _overlap(before, now) if before is not None and now is not None else None,
+        "same_data": both and told["digest_before"] == told["digest_now"],
+        "lost": lost,
+    }
+
+
+def _overlap(before: TrustRow, now: TrustRow) -> bool | None:
+    """Whether the intervals of δ share a value; None where either effect is not known."""
+    (low, high), (lower, higher) = before.interval, now.interval
+    if any(map(math.isnan, (before.effect, now.effect, low, high, lower, higher))):
+        return None
+    return low <= higher and lower <= high
+
+
+def _told(out: Path) -> dict[str, Any]:
+    """The summary beside the matrix; empty where the matrix is alone."""
+    from sima2.report.inputs import read_summary
+
+    return read_summary(out) if (out / "summary.json").is_file() else {}
+
+
+def _shown(rows: Mapping[str, TrustRow], values: Mapping[str, Any], *, strata: bool) -> RenderableType:
     from rich.console import Group
 
     from sima2.report import terminal
 
-    return Group(
-        terminal.trust({tag: asdict(row) for tag, row in rows.items()}),
-        *terminal.titled("Evidence", terminal.evidence(rows)),
-    )
-
-
-def _changes(changes: Mapping[str, Mapping[str, Any]]) -> RenderableType:
-    from sima2.report.terminal import grid, plain
-    from sima2.report.text import number
-
-    rows = [
-        (
-            plain(tag),
-            number(each["before"], 2),
-            number(each["now"], 2),
-            plain(
-                f"{each['tier_before'] or 'absent'} → {each['tier_now'] or 'absent'}"
-                + (" (lost)" if each["lost"] else "")
-            ),
-        )
-        for tag, each in changes.items()
-    ]
-    return grid(("tag", "before", "now", "tier"), rows, numeric=(1, 2))
+    return Group(terminal.forest(rows, values), *(terminal.by_kind(rows) if strata else ()))

@@ -9,8 +9,8 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,10 @@ from sima2.records.table import Table
 T = TypeVar("T", bound=Table)
 
 LEDGER: Final = "ledger.sqlite"
+SEAL: Final = "ledger.sha256"
+"""Digest of the ledger's file, there while nobody writes: SQLite alone does not notice a flipped bit in a value."""
+HISTORY: Final = "history.json"
+"""Runs, calibrations and decisions again, apart from the ledger: what shards cannot tell."""
 SUMMARY: Final = "summary.json"
 """There while all results are whole."""
 LAYOUT: Final = "2"
@@ -45,6 +49,7 @@ CREATE TABLE runs (run INTEGER PRIMARY KEY, settings TEXT NOT NULL, episodes INT
 CREATE TABLE calibrations (look INTEGER PRIMARY KEY, digest TEXT NOT NULL, value TEXT NOT NULL);
 CREATE TABLE decisions (number INTEGER PRIMARY KEY, value TEXT NOT NULL);
 """
+_HISTORIC: Final = ("runs", "calibrations", "decisions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Store:
         settings: Mapping[str, Any],
         episodes: int = 0,
         redone: Sequence[str] = (),
+        agrees: Callable[[Mapping[str, Any]], None] = lambda _: None,
         resume: bool = False,
         fresh: bool = False,
     ) -> Self:
@@ -95,6 +101,7 @@ class Store:
             settings: what the run's results depend on, as plain JSON values.
             episodes: that the run takes in.
             redone: phases that rest on all runs: what earlier ones committed of them is dropped when one is added.
+            agrees: asked with the settings of each run that is there; raises where this one must not be added to it.
             resume: there must be nothing in the folder, or a run of the same settings.
             fresh: drop the results that are there; nothing else in the folder is touched.
 
@@ -106,7 +113,7 @@ class Store:
         _refuse_foreign(path)
         path.mkdir(parents=True, exist_ok=True)
         lock = FolderLock.take(path)
-        with ExitStack() as undo:
+        with _told(path), ExitStack() as undo:
             undo.callback(lock.release)
             _refuse_foreign(path)
             if fresh and (path / LEDGER).exists():
@@ -114,6 +121,8 @@ class Store:
             ledger = _continue(path) if (path / LEDGER).exists() else _create(path)
             undo.callback(ledger.close)
             store = cls(path, ledger, lock)
+            for run in store.runs:
+                agrees(run.settings)
             store._begin(settings, episodes, redone, resume=resume)
             undo.pop_all()
         return store
@@ -129,7 +138,7 @@ class Store:
         if not (path / LEDGER).is_file():
             raise StoreError(_nothing_here(path))
         lock = FolderLock.take(path)
-        with ExitStack() as undo:
+        with _told(path), ExitStack() as undo:
             undo.callback(lock.release)
             ledger = _continue(path)
             undo.pop_all()
@@ -160,8 +169,9 @@ class Store:
 
     def finish(self) -> None:
         """All runs are finished: their results are whole."""
-        with self._ledger:
+        with _transaction(self._ledger, self.path):
             self._ledger.execute("UPDATE runs SET finished = 1")
+        self._keep_history()
 
     @property
     def calibrations(self) -> list[tuple[int, str, str]]:
@@ -170,18 +180,25 @@ class Store:
 
     def record_calibration(self, look: int, digest: str, value: str) -> None:
         """Keep what a look at the counts concluded; the same look again replaces it."""
-        with self._ledger:
+        with _transaction(self._ledger, self.path):
             self._ledger.execute("INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?)", (look, digest, value))
+        self._keep_history()
 
     @property
     def decisions(self) -> list[str]:
         """What people decided on proposals (JSON), in order."""
         return [value for (value,) in self._all("SELECT value FROM decisions ORDER BY number")]
 
-    def record_decision(self, value: str) -> None:
-        """Add a decision to the history."""
-        with self._ledger:
-            self._ledger.execute("INSERT INTO decisions (value) VALUES (?)", (value,))
+    def record_decisions(self, values: Iterable[str]) -> None:
+        """Add decisions (JSON) to the history, all or none."""
+        with _transaction(self._ledger, self.path):
+            self._ledger.executemany("INSERT INTO decisions (value) VALUES (?)", [(value,) for value in values])
+        self._keep_history()
+
+    def _keep_history(self) -> None:
+        tables = {name: self._all(f"SELECT * FROM {name} ORDER BY 1") for name in _HISTORIC}
+        text = json.dumps({"layout": LAYOUT, **tables}, indent=1)
+        replace_file(self.path / HISTORY, partial(write_bytes, data=text.encode()))
 
     def _begin(self, settings: Mapping[str, Any], episodes: int, redone: Sequence[str], *, resume: bool) -> None:
         """Add a run, unless one of these settings is there."""
@@ -201,7 +218,7 @@ class Store:
         first_episode = sum(run.episodes for run in runs)
         # what is read from now on would be half of the old and half of the new
         (self.path / SUMMARY).unlink(missing_ok=True)
-        with self._ledger:
+        with _transaction(self._ledger, self.path):
             self._ledger.execute("DELETE FROM singles WHERE name = ?", (SUMMARY,))
             for phase in redone:
                 for table in ("shards", "files", "aggregates"):
@@ -210,6 +227,7 @@ class Store:
                 "INSERT INTO runs VALUES (?, ?, ?, ?, ?, 0)",
                 (len(runs) + 1, _canonical(settings), episodes, first_shard, first_episode),
             )
+        self._keep_history()
         self._sweep()
 
     def _sweep(self) -> None:
@@ -244,7 +262,7 @@ class Store:
             make_folder(target.parent)
             sha256 = replace_file(target, partial(write_table, table=table))
             files.append((kind, shard, phase, len(table), sha256, logical_digest(table)))
-        with self._ledger:
+        with _transaction(self._ledger, self.path):
             self._ledger.execute("INSERT INTO shards VALUES (?, ?)", (phase, shard))
             self._ledger.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", files)
             self._ledger.executemany(
@@ -302,7 +320,8 @@ class Store:
 
     def verify(self) -> list[str]:
         """What is wrong with the folder, in words: damaged, missing and orphan files. Empty where all is well."""
-        problems = []
+        problems = _ledger_problems(self.path)
+        problems += [f"{LEDGER}: {told}" for (told,) in self._all("PRAGMA integrity_check") if told != "ok"]
         query = "SELECT kind, shard, sha256 FROM files ORDER BY kind, shard"
         expected = {_shard_path(self.path, kind, shard): sha256 for kind, shard, sha256 in self._all(query)}
         expected |= {self.path / name: sha256 for name, sha256 in self._all("SELECT name, sha256 FROM singles")}
@@ -316,14 +335,19 @@ class Store:
         return problems
 
     def close(self) -> None:
-        """Fold the journal into the ledger and let other writers in."""
-        if self._lock is not None:
-            # a closed folder is plain files: readable from a medium that cannot be written
-            self._ledger.execute("PRAGMA journal_mode = DELETE")
-        self._ledger.close()
-        if self._lock is not None:
-            self._lock.release()
+        """Fold the journal into the ledger, seal it, and let other writers in."""
+        with _told(self.path), ExitStack() as undo:
+            if self._lock is not None:
+                undo.callback(self._lock.release)
+            undo.callback(self._ledger.close)
+            if self._lock is None:
+                return
             self._lock = None
+            # a closed folder is plain files: readable from a medium that cannot be written
+            self._all("PRAGMA journal_mode = DELETE")
+            self._ledger.close()
+            seal = sha256_of(self.path / LEDGER).encode()
+            replace_file(self.path / SEAL, partial(write_bytes, data=seal))
 
     def __enter__(self) -> Self:
         return self
@@ -342,8 +366,79 @@ class Store:
         return [shard for (shard,) in self._all(query, _checked(kind))]
 
     def _record_single(self, name: str, sha256: str, digest: str | None) -> None:
-        with self._ledger:
+        with _transaction(self._ledger, self.path):
             self._ledger.execute("INSERT OR REPLACE INTO singles VALUES (?, ?, ?)", (name, sha256, digest))
+
+
+def _ledger_problems(path: Path) -> list[str]:
+    """What the seal tells of a ledger that nobody writes to."""
+    if (path / f"{LEDGER}-wal").exists() or not (path / SEAL).is_file():
+        return []
+    same = (path / SEAL).read_bytes().strip() == sha256_of(path / LEDGER).encode()
+    return [] if same else [f"{LEDGER}: differs from what was closed; `sima2 doctor --rebuild` makes it again"]
+
+
+def rebuild(path: Path | str, phase: str, kinds: Sequence[str], optional: Sequence[str] = ()) -> int:
+    """Make a lost or damaged ledger again from the shards and the history; how many shards were found whole.
+
+    Only a phase that shards tell all of can be found again; what rests on it is made anew when the run goes on.
+
+    Args:
+        path: of the folder. A ledger that is there is kept as ``ledger.sqlite.damaged``.
+        phase: the phase.
+        kinds: of its tables; a shard that lacks one of them was never committed.
+        optional: kinds that not every shard has.
+
+    Raises:
+        StoreError: if there is no history to go by, or it is damaged too.
+    """
+    path = Path(path)
+    try:
+        history = json.loads((path / HISTORY).read_bytes())
+        rows = {name: [tuple(row) for row in history[name]] for name in _HISTORIC}
+        runs = [json.loads(row[1]) for row in rows["runs"]]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise StoreError(f"{path / HISTORY}: cannot be read ({error!r}); run again with --fresh") from error
+    if history.get("layout") != LAYOUT or not all(isinstance(run, dict) for run in runs):
+        raise StoreError(f"{path / HISTORY}: written by another version of this program; run again with --fresh")
+    lock = FolderLock.take(path)
+    with _told(path), ExitStack() as undo:
+        undo.callback(lock.release)
+        found = [file for file in (path / kinds[0]).glob("shard-*.parquet") if _SHARD.fullmatch(file.name)]
+        numbers = sorted(int(file.stem.partition("-")[2]) for file in found)
+        whole = [shard for shard in numbers if all(_shard_path(path, kind, shard).is_file() for kind in kinds)]
+        files = [
+            (kind, shard, phase, *_described(_shard_path(path, kind, shard)))
+            for shard in whole
+            for kind in (*kinds, *optional)
+            if _shard_path(path, kind, shard).is_file()
+        ]
+        for suffix in ("-wal", "-shm"):
+            (path / f"{LEDGER}{suffix}").unlink(missing_ok=True)
+        for name in (SEAL, SUMMARY):
+            (path / name).unlink(missing_ok=True)
+        if (path / LEDGER).exists():
+            (path / LEDGER).replace(path / f"{LEDGER}.damaged")
+        with closing(_create(path)) as ledger, _transaction(ledger, path):
+            for name in _HISTORIC:
+                for row in rows[name]:
+                    ledger.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(row))})", row)
+            ledger.execute("UPDATE runs SET finished = 0 WHERE run = (SELECT max(run) FROM runs)")
+            ledger.executemany("INSERT INTO shards VALUES (?, ?)", [(phase, shard) for shard in whole])
+            ledger.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", files)
+        with closing(_connect(path)) as ledger:
+            ledger.execute("PRAGMA journal_mode = DELETE")
+        for orphan in _orphans(path, {_shard_path(path, kind, shard) for kind, shard, *_ in files}):
+            orphan.unlink()
+    return len(whole)
+
+
+def _described(file: Path) -> tuple[int, str, str]:
+    """Rows, sha256 and logical digest of a shard."""
+    content = read_parquet(file)
+    digest = LogicalDigest()
+    digest.update(content)
+    return content.num_rows, sha256_of(file), digest.hexdigest()
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -379,6 +474,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         ledger.close()
         raise StoreError(f"{file}: is empty: the run ended before it began; run it again")
     if not read_only:
+        (path / SEAL).unlink(missing_ok=True)
         ledger.execute("PRAGMA journal_mode = WAL")
         ledger.execute("PRAGMA synchronous = FULL")
     return ledger
@@ -386,7 +482,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 def _create(path: Path) -> sqlite3.Connection:
     ledger = _connect(path)
-    with ledger:
+    with _transaction(ledger, path):
         ledger.execute("BEGIN")
         for statement in _SCHEMA.split(";"):
             ledger.execute(statement)
@@ -416,6 +512,22 @@ def _continue(path: Path) -> sqlite3.Connection:
             orphan.unlink()
         undo.pop_all()
     return ledger
+
+
+@contextmanager
+def _transaction(ledger: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """All or nothing."""
+    with _told(path), ledger:
+        yield
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What SQLite cannot do is an error of the folder."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path / LEDGER}: {error}") from error
 
 
 def _nothing_here(path: Path) -> str:

@@ -24,3 +24,12 @@ class QuarantineTable(Table):
     start_frame: NDArray[np.int64] = column(np.int64)
     end_frame: NDArray[np.int64] = column(np.int64)
     message: Text = text()
+
+
+@dataclass(frozen=True, eq=False)
+class SkippedTable(Table):
+    """Episodes of a later run that an earlier one had brought already."""
+
+    episode_index: NDArray[np.int64] = column(np.int64)
+    episode_id: Text = text()
+    """Under the name that this run's source gives it."""

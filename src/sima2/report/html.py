@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.records.segments import Segment
-from sima2.report import defects, tables
+from sima2.report import defects, quality, sampled, tables
 from sima2.report.inputs import ReportInput, of_episodes
 from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, definitions
 from sima2.report.markup import Markup, join, node
@@ -17,6 +17,7 @@ from sima2.report.task_graph import task_graphs
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
 from sima2.report.timeline import timeline
 from sima2.report.trust import forest
+from sima2.report.why import alerts_of
 from sima2.report.words import OUTCOME_SOURCES, headline, section, weights_sentence
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -32,9 +33,12 @@ def render(report: ReportInput) -> str:
     summary = report.summary
     parts = [
         _head(report),
-        _part("What to bear in mind", _caveats(summary)),
+        _part("What to bear in mind", _caveats(report)),
+        _part("Which tags predict cost here", forest(report.trust, summary)),
+        _part("What a trainer will see", _weights(report)),
+        _part("Which episodes may be used", quality.audited(summary, report.audit)),
+        _part("How episodes failed", quality.failures(summary, report.episodes)),
         _part("What is wrong with my data", defects.page(summary, report.defects)),
-        _part("Which tags can be trusted", forest(report.trust)),
         _part("Episodes", _episodes(report)),
         _side_by_side(
             _part("Tags", tables.tag_counts(tags) if (tags := section(summary, "tags")) else None),
@@ -42,9 +46,9 @@ def render(report: ReportInput) -> str:
         ),
         _side_by_side(
             _part("Costs", tables.costs(section(summary, "costs"), report.econ)),
-            _part("What goes with what", tables.statistics(rows) if (rows := summary.get("statistics")) else None),
+            _part("What tags cost or gain", tables.statistics(rows) if (rows := summary.get("statistics")) else None),
         ),
-        _side_by_side(_part("Proposals", _proposals(report)), _part("Sampling weights", _weights(report))),
+        _part("Proposals", _proposals(report)),
         _part("How the tasks went", task_graphs(report.task_graph)),
         _part("Set aside", _quarantine(report)),
         _part("How the data were read", _column_map(summary)),
@@ -97,10 +101,12 @@ def _head(report: ReportInput) -> Markup:
     )
 
 
-def _caveats(summary: Mapping[str, Any]) -> Markup | None:
-    warnings = [str(each) for each in summary.get("warnings") or ()]
-    warnings += [f"{each.get('tag', '')}: {each.get('message', '')}" for each in summary.get("alerts") or ()]
-    absent = [str(each) for each in summary.get("not_assessed") or ()]
+def _caveats(report: ReportInput) -> Markup | None:
+    """What no other part of the page tells."""
+    warnings = [str(each) for each in report.summary.get("warnings") or ()]
+    for tag, told in alerts_of(report.summary).items():
+        warnings += [f"{tag}: {each}" for each in told if tag not in report.trust]
+    absent = [str(each) for each in report.summary.get("not_assessed") or ()]
     if not warnings and not absent:
         return None
     lines = [node("li", each) for each in warnings] + [node("li", f"Not assessed: {each}") for each in absent]
@@ -180,7 +186,7 @@ def _weights(report: ReportInput) -> Markup | None:
     if not weights:
         return None
     episodes = section(report.summary, "episodes")
-    parts = [node("p", weights_sentence(weights, episodes.get("ok")))]
+    parts = [node("p", weights_sentence(weights, weights.get("n", episodes.get("ok")))), sampled.page(weights)]
     plan = report.plan
     if len(plan) and not weights.get("uniform"):
         order = np.argsort(-plan.p, kind="stable")[:10]
@@ -230,8 +236,14 @@ def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
     return [(prefix, NOT_ASSESSED if value is None else str(value))]
 
 
+def _run_words(run: Mapping[str, Any]) -> str:
+    """One run of the folder: what it took in."""
+    inputs = ", ".join(f"{name} {value}" for name, value in section(run, "inputs").items() if name != "request")
+    return f"{run.get('run')}: {number(run.get('episodes'))} episodes ({inputs})"
+
+
 def _provenance(summary: Mapping[str, Any]) -> Markup:
-    seconds, nominal = section(summary, "seconds"), section(summary, "nominal")
+    nominal = section(summary, "nominal")
     rows = [
         ("version", f"sima2 {summary.get('sima2_version', NOT_ASSESSED)}"),
         ("source", str(summary.get("source", NOT_ASSESSED))),
@@ -241,6 +253,6 @@ def _provenance(summary: Mapping[str, Any]) -> Markup:
             "reference episodes",
             f"{number(nominal.get('episodes'))}: {nominal.get('rule', NOT_ASSESSED)}" if nominal else "",
         ),
-        ("CPU time, s", ", ".join(f"{phase} {number(value)}" for phase, value in seconds.items()) or NOT_ASSESSED),
+        ("runs", "; ".join(_run_words(run) for run in summary.get("runs", ()))),
     ]
     return tables.table(("", ""), rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +14,14 @@ import numpy as np
 from sima2.errors import StoreError
 from sima2.records.defects import DefectTable
 from sima2.records.econ import EconTable
+from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
-from sima2.records.plan import SamplePlan
+from sima2.records.plan import AuditTable, SamplePlan
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
-from sima2.records.trust import TrustMatrix, TrustRow
+from sima2.records.trust import StratumEffect, TrustMatrix, TrustRow
 
 T = TypeVar("T", bound=Table)
 
@@ -38,6 +39,8 @@ class ReportInput:
     proposals: ProposalTable = field(default_factory=ProposalTable.empty)
     quarantine: QuarantineTable = field(default_factory=QuarantineTable.empty)
     plan: SamplePlan = field(default_factory=SamplePlan.empty)
+    audit: AuditTable = field(default_factory=AuditTable.empty)
+    episodes: EpisodeTable = field(default_factory=EpisodeTable.empty)
     task_graph: Mapping[str, Any] = field(default_factory=dict)
     """What ``task_graph.json`` holds."""
     defects: DefectTable = field(default_factory=DefectTable.empty)
@@ -69,19 +72,16 @@ def read_summary(out: Path) -> dict[str, Any]:
 
 
 def read_trust(out: Path) -> TrustMatrix:
-    """``trust_matrix.json`` of an output folder; null becomes NaN again.
+    """The trust matrix of an output folder, or of a ``trust_matrix.json`` itself; null becomes NaN again.
 
     Raises:
         StoreError: if it is absent or malformed.
     """
-    path = out / "trust_matrix.json"
+    path = out if out.is_file() else out / "trust_matrix.json"
     rows = read_json(path)
-    names = [each.name for each in fields(TrustRow)]
     try:
-        return TrustMatrix(
-            {tag: TrustRow(**{name: _back(name, row[name]) for name in names}) for tag, row in rows.items()}
-        )
-    except (AttributeError, KeyError, TypeError) as error:
+        return TrustMatrix({tag: _row(row) for tag, row in rows.items()})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path}: not a trust matrix of this version ({error})") from None
 
 
@@ -90,11 +90,32 @@ _TEXTS = frozenset(
 )
 
 
+def _row(row: Mapping[str, Any]) -> TrustRow:
+    # what a folder of an earlier version lacks has a default
+    given = [each.name for each in fields(TrustRow) if each.name in row or each.default is MISSING]
+    return TrustRow(**{name: _back(name, row[name]) for name in given})
+
+
 def _back(name: str, value: Any) -> Any:
     if name == "interval":
-        low, high = value
-        return _back("", low), _back("", high)
+        return _interval(value)
+    if name == "by_stratum":
+        return tuple(
+            StratumEffect(
+                str(each["stratum"]),
+                _back("", each["effect"]),
+                _interval(each["interval"]),
+                int(each["n_tagged"]),
+                int(each["n"]),
+            )
+            for each in value
+        )
     return math.nan if value is None and name not in _TEXTS else value
+
+
+def _interval(value: Any) -> tuple[float, float]:
+    low, high = value
+    return _back("", low), _back("", high)
 
 
 def load_report(out: Path) -> ReportInput:
@@ -118,6 +139,8 @@ def load_report(out: Path) -> ReportInput:
             proposals=read_single(out, ProposalTable, "proposals"),
             quarantine=read_single(out, QuarantineTable, "quarantine"),
             plan=read_single(out, SamplePlan, "weights"),
+            audit=read_single(out, AuditTable, "audit"),
+            episodes=read_single(out, EpisodeTable, "episodes"),
             task_graph=read_json(out / "task_graph.json") if (out / "task_graph.json").exists() else {},
             defects=read_single(out, DefectTable, "defects"),
             signals=signals,

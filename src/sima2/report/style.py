@@ -75,22 +75,42 @@ svg text{font-size:11.5px;fill:var(--ink)}
 .dot{fill:var(--dot);stroke:var(--paper);stroke-width:1.5}
 .level{fill:var(--dot)}
 .band.trusted{fill:var(--trusted)}.band.provisional{fill:var(--provisional)}.band.untrusted{fill:var(--untrusted)}
+.bound{stroke:var(--dot);stroke-width:3.5}
+.even{stroke:var(--dot);stroke-width:2}
 .forest{table-layout:fixed}
-.forest th:nth-child(1){width:19%}
-.forest th:nth-child(2),.forest th:nth-child(3){width:22%}.forest th:nth-child(4){width:11%}
+.forest>thead th:nth-child(1){width:16%}
+.forest>thead th:nth-child(2){width:20%}.forest>thead th:nth-child(3){width:16%}
+.forest>thead th:nth-child(4){width:7%}.forest>thead th:nth-child(5){width:13%}
 .forest .strip{overflow:visible}
 .forest tbody th{font-weight:600}
-.forest td:nth-child(2),.forest td:nth-child(3),.forest th:nth-child(2),.forest th:nth-child(3){padding-right:2rem}
+.forest tr>:nth-child(2),.forest tr>:nth-child(3){padding-right:2rem}
+.forest .verdict>*{border-bottom:0;padding-bottom:0}
+.forest .strata>td{padding:0 0 .5rem}
+.strata details{border:0;padding:0;margin:.1rem 0}
+.strata summary{color:var(--muted);font-size:.82rem}
+.by-stratum{width:100%;max-width:58rem;font-size:.82rem}
+.by-stratum th,.by-stratum td{border:0;padding:.1rem 1rem .1rem 0!important;vertical-align:middle}
+.by-stratum td:nth-child(2){width:32%;padding-right:1.4rem!important}
+.by-stratum td:last-child{color:var(--warn);white-space:nowrap}
+.by-stratum tbody th{font-weight:400}.by-stratum small{display:inline;margin-left:.5em}
 @media (max-width:760px){.spare{display:none}th,td{padding-right:.6rem}}
-@media (max-width:959.98px){
-.stack thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}
-.stack,.stack tbody,.stack tr,.stack th,.stack td{display:block;width:auto!important}
-.stack tr{border-bottom:1px solid var(--rule);padding:.5rem 0}
-.stack th,.stack td{border:0;padding:.1rem 0!important}
-.stack td[data-label]{display:grid;grid-template-columns:5rem minmax(0,1fr);column-gap:.6rem;align-items:start}
+@media (max-width:1099.98px){
+.stack>thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}
+.stack,.stack>tbody,.stack>tbody>tr,.stack>tbody>tr>*{display:block;width:auto!important}
+.stack>tbody>tr{border-bottom:1px solid var(--rule);padding:.5rem 0}
+.stack>tbody>tr>*{border:0;padding:.1rem 0!important}
+.stack>tbody>tr>td[data-label]{display:grid;grid-template-columns:5rem minmax(0,1fr);column-gap:.6rem;
+align-items:start}
 .stack td[data-label]::before{content:attr(data-label);color:var(--muted);font-size:.8rem;
-grid-row:span 2;padding-top:.35rem}
-.stack td[data-label]>small{grid-column:2}}
+grid-row:span 3;padding-top:.15rem}
+.stack td[data-label]>small{grid-column:2}
+.stack>tbody>tr.verdict{border-bottom:0;padding-bottom:0}.stack>tbody>tr.strata{padding-top:0}
+.by-stratum,.by-stratum tbody{display:block}
+.by-stratum tr{display:grid;grid-template-columns:minmax(0,1.2fr) minmax(0,1fr);padding:.25rem 0}
+.by-stratum td,.by-stratum th{padding:0 .4rem 0 0!important}
+.by-stratum td:nth-child(2){width:auto}
+.by-stratum td:nth-child(3){grid-column:1;text-align:left}.by-stratum td:nth-child(5):empty{display:none}
+}
 """
 
 _PAPER = """

@@ -14,8 +14,9 @@ from sima2.records.knowledge import ProposalTable
 from sima2.records.segments import Segment
 from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, swatch
 from sima2.report.markup import Markup, aside, node
-from sima2.report.text import NOT_ASSESSED, as_number, count, interval, number, percent
+from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent
 from sima2.report.words import TAG_MEANINGS
+from sima2.report.worth import worth
 
 MOST_ROWS: Final = 100
 """Rows of a list that are shown; the file holds all."""
@@ -160,17 +161,12 @@ def histogram(values: NDArray[np.float64]) -> Markup | None:
 
 
 def statistics(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Descriptive statistics with their intervals and what to bear in mind."""
-    body = [
-        (
-            node("span", str(row.get("name", "")).replace("_", " "), aside(str(row.get("note") or ""))),
-            number(row.get("value")),
-            interval(row.get("low"), row.get("high")),
-            number(row.get("n")),
-        )
-        for row in rows
-    ]
-    return table(("statistic", "value", "95 % interval", "n"), body, numeric=(1, 2, 3), spare=(3,))
+    """Descriptive statistics with their intervals and what they mean."""
+    body = []
+    for row in rows:
+        name, value, between, n, meaning = worth(row)
+        body.append((node("span", name, aside(meaning)), value, between, n))
+    return table(("", "value", "95 % interval", "tagged"), body, numeric=(1, 2, 3), spare=(3,))
 
 
 def proposals(counts: Mapping[str, Any], listed: ProposalTable) -> Markup:

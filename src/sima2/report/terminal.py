@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
@@ -12,9 +13,13 @@ from rich.text import Text
 
 from sima2.records.trust import TrustRow
 from sima2.report.looks import OUTCOME_MARKS, TIER_MARKS
+from sima2.report.sampled import shares
+from sima2.report.strata import strata
 from sima2.report.tables import COSTS
 from sima2.report.text import NOT_ASSESSED, as_number, number, percent, visible
-from sima2.report.words import defects_sentence, headline, section, trust_sentence, weights_sentence
+from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, in_words, shadow_sentence, signed
+from sima2.report.words import TIERS, defects_sentence, headline, section, weights_sentence
+from sima2.report.worth import worth
 
 TIER_STYLES = {"trusted": "green", "provisional": "yellow", "untrusted": "bright_black"}
 
@@ -24,23 +29,25 @@ def plain(text: object) -> Text:
     return Text(visible(text, longest=4000))
 
 
-def summary(values: Mapping[str, Any], *, report: str = "") -> RenderableType:
-    """What ``sima2 run`` says at the end.
+def summary(
+    values: Mapping[str, Any], *, trust: Mapping[str, TrustRow] | None = None, report: str = ""
+) -> RenderableType:
+    """What ``sima2 run`` says at the end; trust comes last, for that is what people look for.
 
     Args:
         values: what ``summary.json`` holds.
+        trust: what ``trust_matrix.json`` holds.
         report: where the page is.
     """
     parts: list[RenderableType] = [plain(headline(values))]
-    parts += titled("Trust", trust(section(values, "trust")) if section(values, "trust") else None)
+    parts += titled("Data", plain(told) if (told := defects_sentence(section(values, "defects"))) else None)
     parts += titled("Tags", _tags(section(values, "tags")))
     parts += titled("Costs", _costs(section(values, "costs")))
-    parts += titled("Statistics", _statistics(values.get("statistics") or ()))
+    parts += titled("What tags cost or gain", _statistics(values.get("statistics") or ()))
     parts += titled("Proposals", _proposals(section(values, "proposals")))
-    episodes = section(values, "episodes")
-    parts += titled("Sampling", plain(weights_sentence(section(values, "weights"), episodes.get("ok"))))
-    parts += titled("Data", plain(told) if (told := defects_sentence(section(values, "defects"))) else None)
-    parts += titled("Bear in mind", bullets(_caveats(values)))
+    parts += titled("Sampling", _sampling(values))
+    parts += titled("Bear in mind", bullets(_caveats(values, trust or {})))
+    parts += titled("Trust: which tags predict cost here", verdicts(trust, values) if trust else None)
     if report:
         parts += [Text(), plain(f"report: {report}")]
     return Group(*parts)
@@ -64,13 +71,15 @@ def grid(
 
 
 class Fitting:
-    """One of two forms of the same: the wide one where the terminal has room for all of it."""
+    """One of two forms of the same: the wide one where there is room for all of it, or for ``needed`` columns."""
 
-    def __init__(self, wide: RenderableType, narrow: RenderableType) -> None:
-        self.wide, self.narrow = wide, narrow
+    def __init__(self, wide: RenderableType, narrow: RenderableType, needed: int | None = None) -> None:
+        self.wide, self.narrow, self.needed = wide, narrow, needed
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        needed = console.measure(self.wide, options=options.update_width(10_000)).maximum
+        needed = self.needed
+        if needed is None:
+            needed = console.measure(self.wide, options=options.update_width(10_000)).maximum
         yield self.wide if needed <= options.max_width else self.narrow
 
 
@@ -97,45 +106,177 @@ def bullets(lines: Iterable[object]) -> RenderableType | None:
     return table if table.row_count else None
 
 
-def trust(rows: Mapping[str, Mapping[str, Any]]) -> RenderableType:
-    """Tags by trust, each with what a person should make of it."""
-    order = sorted(rows.items(), key=lambda item: (-(as_number(item[1].get("trust_level")) or 0.0), item[0]))
-    return grid(
-        ("", "tag", "trust", "why"),
-        [
-            (
-                Text(TIER_MARKS.get(tier := str(row.get("tier", "")), " "), style=TIER_STYLES.get(tier, "")),
-                plain(tag),
-                number(row.get("trust_level"), 2),
-                plain(
-                    trust_sentence(
-                        str(row.get("reason", "")), str(row.get("note", "")), as_number(row.get("trust_level"))
-                    )
-                ),
-            )
-            for tag, row in order
-        ],
-        numeric=(2,),
-        whole=(1,),
+def verdicts(rows: Mapping[str, TrustRow], values: Mapping[str, Any]) -> RenderableType:
+    """Tags by trust, each with why in words; in a narrow terminal the words stand below.
+
+    Args:
+        rows: the verdicts.
+        values: what ``summary.json`` holds, for alerts and the negative control.
+    """
+    alerts = alerts_of(values)
+    wide: list[Sequence[RenderableType]] = []
+    narrow: list[RenderableType] = []
+    for row in by_trust(rows.values()):
+        words = plain(in_words(row, alerts.get(row.tag, ())))
+        wide.append((_mark(row), plain(row.tag), number(row.trust_level, 2), words))
+        narrow += [_line(row), Padding(words, (0, 0, 0, 3))]
+    longest = max((cell_len(visible(tag)) for tag in rows), default=0)
+    return Group(
+        Fitting(
+            grid(("", "tag", "trust", "why"), wide, numeric=(2,), whole=(1,)), Group(*narrow), needed=longest + WORDS
+        ),
+        *_legend(values),
     )
 
 
-def evidence(rows: Mapping[str, TrustRow]) -> RenderableType:
-    """What each verdict rests on; in a narrow terminal one thing below the other, and no name is folded."""
-    wide, narrow = [], []
-    for tag, row in rows.items():
-        known = as_number(row.effect) is not None
-        name, effect = plain(tag), number(row.effect, 2)
-        between = f"{number(row.interval[0], 2)} to {number(row.interval[1], 2)}" if known else ""
-        chance = number(row.q_value, 2) if as_number(row.q_value) is not None else ""
-        tagged = f"{number(row.n_tagged)} of {number(row.n)}"
-        wide.append((name, effect, between, chance, tagged, plain(row.cost_field)))
-        below = (between, f"q {chance}" if chance else "", f"tagged {tagged}", visible(row.cost_field))
-        narrow.append((name, effect, Text("\n").join(Text(each) for each in below if each)))
+def forest(rows: Mapping[str, TrustRow], values: Mapping[str, Any]) -> RenderableType:
+    """The verdicts with what they rest on: δ on its axis with its interval, then why in words."""
+    alerts = alerts_of(values)
+    order = by_trust(rows.values())
+    head = ("", "tag", "trust", "tier", "−1      chance      1", "δ [interval]", "tagged")
+    cells = [
+        (
+            TIER_MARKS.get(row.tier, " "),
+            visible(row.tag),
+            number(row.trust_level, 2),
+            visible(row.tier),
+            axis(row.effect, row.interval),
+            effect_words(row.effect, row.interval) or NOT_ASSESSED,
+            f"{number(row.n_tagged)} of {number(row.n)}",
+        )
+        for row in order
+    ]
+    lines = _aligned([head, *cells], right=(2, 6))
+    wide: list[RenderableType] = [Text(lines[0], style="dim")]
+    narrow: list[RenderableType] = []
+    for row, each, line in zip(order, cells, lines[1:]):
+        words = Padding(plain(in_words(row, alerts.get(row.tag, ()))), (0, 0, 1, 3))
+        told = Text(line)
+        told.stylize(TIER_STYLES.get(row.tier, ""), 0, 1)
+        wide += [told, words]
+        narrow += [_line(row), Text(f"   {each[5]}  tagged {each[6]}"), Text(f"   {each[4]}"), words]
+    return Group(Fitting(Group(*wide), Group(*narrow), needed=max(map(cell_len, lines))), *_legend(values, gap=False))
+
+
+def axis(effect: float, interval: tuple[float, float]) -> str:
+    """δ and its interval on an axis of 21 characters from −1 to 1, a tenth each.
+
+    >>> axis(0.5, (0.3, 0.7)), axis(float("nan"), (float("nan"), float("nan")))
+    ('··········│··├─●─┤···', '··········│··········')
+    """
+    values = (effect, *interval) if as_number(effect) is not None else ()
+    place = {x: round(10 * (min(max(x, -1.0), 1.0) + 1)) for x in values if as_number(x) is not None}
+    marks = ["·"] * 21
+    low, high = interval
+    if low in place and high in place:
+        marks[place[low] : place[high] + 1] = "─" * (place[high] - place[low] + 1)
+        marks[place[low]], marks[place[high]] = "├", "┤"
+    marks[10] = "┼" if marks[10] == "─" else "│" if marks[10] == "·" else marks[10]
+    if effect in place:
+        marks[place[effect]] = "●"
+    return "".join(marks)
+
+
+def by_kind(rows: Mapping[str, TrustRow]) -> list[RenderableType]:
+    """The effect of each tag in each kind of episode, a part a tag."""
+    parts: list[RenderableType] = []
+    for row in by_trust(rows.values()):
+        shown, sentence = strata(row)
+        if not shown:
+            parts += titled(visible(row.tag), plain("Nothing is known by kind of episode."))
+            continue
+        wide: list[Sequence[RenderableType]] = []
+        middle: list[Sequence[RenderableType]] = []
+        narrow: list[Sequence[RenderableType]] = []
+        for each in shown:
+            effect = each.effect
+            told = effect_words(effect.effect, effect.interval) or NOT_ASSESSED
+            tagged = f"{number(effect.n_tagged)} of {number(effect.n)}"
+            mark = Text("◆" if each.apart else " ", style="yellow")
+            line = axis(effect.effect, effect.interval)
+            kind = plain(", ".join(part for part in (each.family, each.rest) if part))
+            wide.append((mark, kind, Text(line), told, tagged))
+            name = Text("\n").join([plain(each.family), *([plain(each.rest)] if each.rest else [])])
+            middle.append((mark, name, Text(line), told, tagged))
+            narrow.append((mark, name, Text(f"{told}\n{tagged}")))
+        head = ("", "kind of episode", "−1      chance      1", "δ [interval]", "tagged")
+        full, folded = (grid(head, body, numeric=(4,), whole=(1, 2, 3)) for body in (wide, middle))
+        short = grid(("", "kind of episode", "δ [interval], tagged"), narrow, whole=(2,))
+        body = Fitting(full, Fitting(folded, short))
+        parts += titled(visible(row.tag), Group(body, plain(sentence)))
+    return [*parts, Text(), Text("◆ apart from the whole: the interval excludes the tag's δ", style="dim")]
+
+
+def changes(found: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    """What became of each tag between two calibrations; what was lost comes first."""
+    wide: list[Sequence[RenderableType]] = []
+    narrow: list[Sequence[RenderableType]] = []
+    order = sorted(found.items(), key=lambda item: (not item[1]["lost"], item[1]["status"] == "kept", item[0]))
+    for tag, each in order:
+        words = plain(_moved(str(each["tier_before"] or "absent"), str(each["tier_now"] or "absent")))
+        if each["lost"]:
+            words = Text(f"{words.plain}  LOST", style="bold red")
+        trust = _moved(_or_dash(number(each["before"], 2)), _or_dash(number(each["now"], 2)))
+        effect = _moved(signed(each["effect_before"]) or "–", signed(each["effect_now"]) or "–")
+        overlap = {True: "overlap", False: "apart", None: ""}[each["overlap"]]
+        digests = (visible(each[f"digest_{when}"] or "")[:8] for when in ("before", "now"))
+        data = "the same" if each["same_data"] else _moved(*digests) if each["status"] == "kept" else each["status"]
+        wide.append((plain(tag), words, plain(trust), plain(effect), overlap, plain(data)))
+        told = (f"trust {trust}", f"δ {effect}", overlap and f"intervals {overlap}", f"data {data}")
+        narrow.append((plain(tag), Text("\n").join([words, *(plain(part) for part in told if part)])))
     return Fitting(
-        grid(("tag", "δ", "interval", "q", "tagged", "cost"), wide, numeric=(1, 2, 3, 4), whole=(0, 5)),
-        grid(("tag", "δ", "interval, q, tagged, cost"), narrow, numeric=(1,), whole=(0,)),
+        grid(("tag", "tier", "trust", "δ", "intervals", "data"), wide, whole=(0, 1, 2, 3, 4, 5)),
+        grid(("tag", "before → now"), narrow, whole=(0,)),
     )
+
+
+def _or_dash(shown: str) -> str:
+    return "–" if shown == NOT_ASSESSED else shown
+
+
+def _moved(before: str, now: str) -> str:
+    return now if before == now else f"{before} → {now}"
+
+
+NOTABLE: Final = 0.1
+"""Departure from an even share from which a family is worth a line in a terminal; the page lists all."""
+
+WORDS: Final = 60
+"""Columns beside the name of a tag below which its words would stand in a tall ribbon; they go below it then."""
+
+
+def _mark(row: TrustRow) -> Text:
+    return Text(TIER_MARKS.get(row.tier, " "), style=TIER_STYLES.get(row.tier, ""))
+
+
+def _line(row: TrustRow) -> Text:
+    """Mark, tag, trust and tier."""
+    line = _mark(row)
+    line.append(f"  {visible(row.tag)}", style="bold")
+    return line.append(f"  {number(row.trust_level, 2)} {visible(row.tier)}")
+
+
+def _legend(values: Mapping[str, Any], *, gap: bool = True) -> list[RenderableType]:
+    """How to read it, and the negative control."""
+    parts: list[RenderableType] = [Text()] if gap else []
+    parts.append(Text(f"{TIERS}. {COMPARISONS}", style="dim"))
+    if control := shadow_sentence(section(values, "shadow")):
+        parts.append(plain(control))
+    return parts
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> list[str]:
+    """Rows of cells as lines whose columns line up."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows)]
+
+    def put(text: str, width: int, *, flush: bool) -> str:
+        gap = " " * (width - cell_len(text))
+        return gap + text if flush else text + gap
+
+    return [
+        "  ".join(put(cell, width, flush=i in right) for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+        for row in rows
+    ]
 
 
 def tag_rows(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
@@ -208,18 +349,22 @@ def _costs(costs: Mapping[str, Any]) -> RenderableType | None:
 
 
 def _statistics(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
-    body = [
-        (
-            plain(str(row.get("name", "")).replace("_", " ")),
-            number(row.get("value")),
-            f"{number(row.get('low'), 2)} to {number(row.get('high'), 2)}"
-            if as_number(row.get("low")) is not None
-            else "",
-            number(row.get("n")),
-        )
-        for row in rows
-    ]
-    return grid(("statistic", "value", "95 %", "n"), body, numeric=(1, 2, 3)) if body else None
+    body = []
+    for row in rows:
+        name, value, between, n, _ = worth(row)
+        body.append((plain(name), value, between, n))
+    return grid(("", "value", "95 %", "tagged"), body, numeric=(1, 2, 3)) if body else None
+
+
+def _sampling(values: Mapping[str, Any]) -> RenderableType:
+    """What the weights do, and whose share of the draws they change."""
+    weights = section(values, "weights")
+    sentence = plain(weights_sentence(weights, weights.get("n", section(values, "episodes").get("ok"))))
+    found = [] if weights.get("uniform") else shares(weights)[0]
+    # families are many, and mostly drawn evenly
+    found = [each for each in found if each.kind != "family" or abs(each.drawn - each.even) > NOTABLE * each.even]
+    rows = [(plain(each.name), percent(each.drawn), percent(each.even), each.times) for each in found]
+    return Group(sentence, grid(("", "drawn", "even", "times"), rows, numeric=(1, 2, 3))) if rows else sentence
 
 
 def _proposals(kinds: Mapping[str, Any]) -> RenderableType | None:
@@ -234,8 +379,9 @@ def _proposals(kinds: Mapping[str, Any]) -> RenderableType | None:
     return grid(("kind", "accepted", "waiting", "refused"), rows, numeric=(1, 2, 3)) if rows else None
 
 
-def _caveats(values: Mapping[str, Any]) -> list[str]:
-    alerts = [f"{each.get('tag', '')}: {each.get('message', '')}" for each in values.get("alerts") or ()]
+def _caveats(values: Mapping[str, Any], trust: Mapping[str, TrustRow]) -> list[str]:
+    """What no other part tells."""
+    alerts = [f"{tag}: {each}" for tag, told in alerts_of(values).items() if tag not in trust for each in told]
     absent = [f"{NOT_ASSESSED}: {each}" for each in values.get("not_assessed") or ()]
     return [*map(str, values.get("warnings") or ()), *_columns(values), *alerts, *absent]
 

@@ -73,7 +73,7 @@ def percent(share: Any) -> str:
     x = as_number(share)
     if x is None:
         return NOT_ASSESSED
-    return f"{100 * x:.{1 if 0 < 100 * abs(x) < 10 else 0}f} %".replace("-", "−")
+    return f"{100 * x:.{1 if 0 < 100 * abs(x) < 9.95 else 0}f} %".replace("-", "−")
 
 
 def interval(low: Any, high: Any) -> str:

@@ -8,24 +8,6 @@ from typing import Any, Final
 
 from sima2.report.text import as_number, count, number, percent
 
-TRUST_REASONS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "ok": "The tag goes with the outcome it declares, beyond chance, within every kind of task.",
-        "not_significant": "The difference could be chance; the tag earns nothing until more episodes show otherwise.",
-        "wrong_direction": "The tag goes with the opposite of what it declares.",
-        "leak": "The tag reads the outcome, so agreeing with it proves nothing; it is reported only.",
-        "suspect_leak": "The agreement is too good to be a prediction; check what the tag is computed from.",
-        "self_referential": "The outcome was inferred from the same segments as the tag; trust stays at 0.5 or below.",
-        "not_assessed": "The tag could be assessed on no episode whose cost is known; `explain` says what it lacked.",
-        "no_outcome": "No outcome is known, so nothing can be tested; record one or pass --outcomes.",
-        "constant_tag": "The tag marks all episodes or none, so there is nothing to compare.",
-        "constant_within_strata": "Each kind of task has only tagged episodes or only untagged ones.",
-        "constant_outcome": "Every episode came out alike, so there is nothing to predict.",
-        "too_few": "There are too few episodes with or without the tag to tell.",
-    }
-)
-"""What a person should make of each reason code of a trust row."""
-
 TAG_MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "RiskTag": "likely to fail or do damage, judged before the first contact",
@@ -48,30 +30,7 @@ OUTCOME_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
 
 TIERS: Final = "● trusted above 0.8, ◐ provisional above 0.5, ○ untrusted up to 0.5"
 
-TRUST_EXPLAINED: Final = (
-    "δ is how much likelier a tagged episode costs more (in the direction the tag declares) than an untagged "
-    "one of the same task, robot and session: 0 is chance, 1 is always. The line is the interval; its lower end "
-    "decides. Noise does not pass: a tag that may be chance, reads the outcome, or points the wrong way gets 0."
-)
-
 UNIFORM: Final = "No tag is trusted enough to prefer one episode to another, so every episode is drawn alike."
-
-
-def trust_sentence(reason: str, note: str, trust: float | None = None) -> str:
-    """The sentence for a reason code; the note of the row where the code is a new one."""
-    if reason == "ok" and trust is not None and trust <= 0.5:
-        return "The tag goes with the outcome it declares, but too weakly, or in too few episodes, to lean on it."
-    return TRUST_REASONS.get(reason) or note or reason.replace("_", " ")
-
-
-def impact_sentence(cost_field: str, difference: float) -> str:
-    """What a tag is worth in the unit of its cost.
-
-    >>> impact_sentence("damage", -1.5)
-    'damage: 1.5 less with the tag than without'
-    """
-    side = "more" if difference > 0 else "less"
-    return f"{cost_field.replace('_', ' ')}: {number(abs(difference))} {side} with the tag than without"
 
 
 def headline(summary: Mapping[str, Any]) -> str:

@@ -37,7 +37,8 @@ class DatapackAuditor:
         """One row an episode, in order; those in quarantine follow, rejected.
 
         * ``rejected``: its schema is not valid.
-        * ``requires_review``: it has a provisional tag, a severe OODTag that is trusted, or little quality.
+        * ``requires_review``: it has a provisional tag, a severe OODTag that is trusted, a severe defect in its data,
+          or little quality.
         * ``passed``: anything else.
 
         Args:
@@ -47,30 +48,34 @@ class DatapackAuditor:
             thresholds: level above which a tag is given.
             quarantine: episodes that were put aside.
         """
+        limits = self.settings
         notes = _Notes(len(episodes))
         broken = self._schema(episodes, notes)
-        quality = np.where(np.isnan(episodes.success), self.settings.quality_unknown, self.settings.quality_failure)
-        quality = np.where(episodes.success == 1, self.settings.quality_success, quality)
-        review = np.zeros(len(episodes), np.bool_)
-        for tag, level in given_levels(tags, episodes.episode_id, thresholds).items():
-            given = level > 0
-            earned = trust[tag].trust_level if tag in trust else 0.0
-            if earned <= PROVISIONAL:
-                quality = quality - self.settings.untrusted_loss * given
-                notes.add(given, f"{tag} has earned no trust ({earned:.2f}), it counts against what leans on it")
-            elif earned <= TRUSTED:
-                review |= given
-                notes.add(given, f"{tag} is provisional (trust {earned:.2f})")
-            if tag == "RecoveryTag" and earned > TRUSTED:
-                quality = quality + self.settings.recovery_bonus * earned * given
-                notes.add(given, f"a recovery that is trusted ({earned:.2f})")
-            if tag == "OODTag" and earned > TRUSTED:
-                severe = self._severe(tags, episodes.episode_id, thresholds[tag])
-                review |= severe
-                notes.add(severe, f"strange with a severity above {self.settings.severe}, and OODTag is trusted")
+        failed, unknown = episodes.success == 0, np.isnan(episodes.success)
+        notes.add(failed, "failed", "failed")
+        notes.add(unknown, "outcome_unknown", "outcome not known")
+        quality = np.where(unknown, limits.quality_unknown, limits.quality_failure)
+        quality = np.where(episodes.success == 1, limits.quality_success, quality)
+        given = {tag: level > 0 for tag, level in given_levels(tags, episodes.episode_id, thresholds).items()}
+        earned = {tag: trust[tag].trust_level if tag in trust else 0.0 for tag in given}
+        untrusted = {tag: where for tag, where in given.items() if earned[tag] <= PROVISIONAL}
+        provisional = {tag: where for tag, where in given.items() if PROVISIONAL < earned[tag] <= TRUSTED}
+        for where in untrusted.values():
+            quality = quality - limits.untrusted_loss * where
+        notes.add_names(untrusted, "untrusted_tags", "leans on tags without trust")
+        notes.add_names(provisional, "provisional_tags", "has provisional tags")
+        review = _any(provisional, len(episodes))
+        if earned.get("RecoveryTag", 0.0) > TRUSTED:
+            quality = quality + limits.recovery_bonus * earned["RecoveryTag"] * given["RecoveryTag"]
+            notes.add(given["RecoveryTag"], "trusted_recovery", "recovered, by a trusted tag")
+        if earned.get("OODTag", 0.0) > TRUSTED:
+            strange = self._severe(tags, episodes.episode_id, thresholds["OODTag"])
+            review |= strange
+            notes.add(strange, "severe_ood", "very strange, by a trusted tag")
+        review |= self._defective(episodes, notes)
         quality = np.clip(np.where(broken, 0.0, quality), 0.0, 1.0)
-        poor = ~broken & (quality < self.settings.least_quality)
-        notes.add(poor, f"quality below {self.settings.least_quality}")
+        poor = ~broken & (quality < limits.least_quality)
+        notes.add(poor, "low_quality", f"quality below {limits.least_quality}")
         status = np.where(broken, 2, np.where(review | poor, 1, 0))
         return AuditTable.concat(
             [
@@ -79,6 +84,7 @@ class DatapackAuditor:
                     status=Text(status, ("passed", "requires_review", "rejected")),
                     quality=quality,
                     reasons=Text.of(notes.words),
+                    codes=Text.of(notes.codes),
                 ),
                 _put_aside(quarantine or QuarantineTable.empty()),
             ]
@@ -92,15 +98,23 @@ class DatapackAuditor:
         short = episodes.frames < 2
         still = ~(np.isfinite(episodes.duration_s) & (episodes.duration_s > 0)) & ~short
         bare = (episodes.segments < 1) & ~short
-        for wrong, words in (
-            (blank, "it has no id"),
-            (twice, "its id occurs more than once"),
-            (short, "it has fewer than two frames"),
-            (still, "no time passes in it"),
-            (bare, "it has no segment"),
+        for wrong, short_code, words in (
+            (blank, "no_id", "it has no id"),
+            (twice, "id_not_unique", "its id occurs more than once"),
+            (short, "too_short", "it has fewer than two frames"),
+            (still, "no_time", "no time passes in it"),
+            (bare, "no_segment", "it has no segment"),
         ):
-            notes.add(wrong, words)
+            notes.add(wrong, short_code, words)
         return np.asarray(blank | twice | short | still | bare)
+
+    def _defective(self, episodes: EpisodeTable, notes: _Notes) -> Mask:
+        """Episodes whose raw data have a severe defect."""
+        severe = np.asarray(episodes.defect_severity >= self.settings.severe_defect)
+        for kind in sorted(set(episodes.worst_defect[severe])):
+            words = f"severe defect in its data: {kind.replace('_', ' ')}"
+            notes.add(severe & episodes.worst_defect.isin(kind), f"severe_defect:{kind}", words)
+        return severe
 
     def _severe(self, tags: TagTable, episode_id: Text, threshold: float) -> Mask:
         hit = tags.tag.isin("OODTag") & (np.nan_to_num(tags.severity) > self.settings.severe)
@@ -108,14 +122,30 @@ class DatapackAuditor:
 
 
 class _Notes:
-    """Reasons of each episode, in the order they were found."""
+    """Reasons of each episode in the order they were found, in words and as codes."""
 
     def __init__(self, n: int) -> None:
         self.words = [""] * n
+        self.codes = [""] * n
 
-    def add(self, where: Mask, words: str) -> None:
+    def add(self, where: Mask, code: str, words: str) -> None:
         for i in np.flatnonzero(where).tolist():
             self.words[i] = f"{self.words[i]}; {words}" if self.words[i] else words
+            self.codes[i] = f"{self.codes[i]},{code}" if self.codes[i] else code
+
+    def add_names(self, given: Mapping[str, Mask], code: str, words: str) -> None:
+        """One reason that names all the tags that an episode was given."""
+        if not given:
+            return
+        which, mine = np.unique(np.stack(list(given.values())), axis=1, return_inverse=True)
+        for k, column in enumerate(which.T):
+            names = ", ".join(tag for tag, has in zip(given, column.tolist(), strict=True) if has)
+            if names:
+                self.add(mine == k, code, f"{words}: {names}")
+
+
+def _any(given: Mapping[str, Mask], n: int) -> Mask:
+    return np.asarray(np.any([np.zeros(n, np.bool_), *given.values()], axis=0))
 
 
 def _put_aside(quarantine: QuarantineTable) -> AuditTable:
@@ -126,4 +156,5 @@ def _put_aside(quarantine: QuarantineTable) -> AuditTable:
         status=Text.full(n, "rejected"),
         quality=np.zeros(n),
         reasons=Text.of(f"quarantined, {reason}: {message}" for reason, message in reasons),
+        codes=Text.of(f"quarantined:{reason}" for reason in quarantine.reason),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,17 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.episode_id)
+
+    def take(self, index: NDArray[Any]) -> Pool:
+        """Episodes by index or mask, in that order."""
+        return Pool(
+            episode_index=self.episode_index[index],
+            episode_id=self.episode_id[index],
+            family=self.family[index],
+            success=self.success[index],
+            levels={tag: level[index] for tag, level in self.levels.items()},
+            trust=self.trust,
+        )
 
     @classmethod
     def of(

@@ -13,7 +13,7 @@ from sima2.sampling.pool import Pool
 from sima2.sampling.settings import SamplingSettings, strategy
 from sima2.sampling.weights import plan_weights, strategy_weights
 
-__all__ = ["DataPackRLSampler", "plan_weights", "systematic"]
+__all__ = ["DataPackRLSampler", "draw", "plan_weights", "systematic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class DataPackRLSampler:
     seed: int = 0
     pool: Pool | None = None
     settings: SamplingSettings = SamplingSettings()
+    objective: str = "rl"
+    """What strategies other than that of the plan are narrowed by."""
 
     def __post_init__(self) -> None:
         p = self.plan.p
@@ -48,7 +50,7 @@ class DataPackRLSampler:
             return np.full(len(self.plan), 1.0 / max(len(self.plan), 1))
         if self.pool is None:
             raise UsageError(f"strategy {row.name} looks at families and tags: give the sampler its pool")
-        return strategy_weights(self.pool, row.name, self.settings)
+        return strategy_weights(self.pool, row.name, self.settings, self.objective)
 
     def sample(
         self, n: int, epoch: int = 0, strategy: str = "trust_weighted", rank: int = 0, world_size: int = 1
@@ -71,12 +73,20 @@ class DataPackRLSampler:
             raise UsageError(f"rank {rank} is not in 0 to {world_size - 1}")
         if n and not len(self.plan):
             raise UsageError("the plan holds no episode to draw")
-        p = self.probabilities(strategy)
-        # Philox counts, so a seed and an epoch give the same draws wherever numpy runs
-        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, epoch])))
-        draws = rng.permutation(systematic(p, n, rng))
+        draws = draw(self.probabilities(strategy), n, seed=self.seed, epoch=epoch)
         index: NDArray[np.int64] = self.plan.episode_index[draws][rank::world_size]
         return index
+
+
+def draw(p: NDArray[np.float64], n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """n places of ``p`` in random order, each n · pᵢ times, give or take one; the same wherever numpy runs.
+
+    >>> sorted(draw(np.array([0.75, 0.25]), 4, seed=0, epoch=3).tolist())
+    [0, 0, 0, 1]
+    """
+    # Philox counts, so a seed and an epoch give the same draws on every machine
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
+    return np.asarray(rng.permutation(systematic(p, n, rng)), np.int64)
 
 
 def systematic(p: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -91,4 +101,6 @@ def systematic(p: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDAr
         return np.zeros(0, np.int64)
     upto = np.cumsum(p)
     mark = (np.arange(n) + rng.random()) / n * upto[-1]
-    return np.asarray(np.minimum(np.searchsorted(upto, mark, side="right"), len(p) - 1), np.int64)
+    # the last mark may round up to the total: it belongs to the last place that has any probability
+    last = np.searchsorted(upto, upto[-1], side="left")
+    return np.asarray(np.minimum(np.searchsorted(upto, mark, side="right"), last), np.int64)

@@ -26,6 +26,8 @@ class Strategy:
     """Tag (or ``success``) to +1 where it gains weight and -1 where it loses."""
     by_family: bool = False
     """Every family gets the same share."""
+    by_objective: bool = False
+    """Directions are those of the objective; those of other strategies are only narrowed by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +39,45 @@ class Objective:
     """Tag to +1 where it gains weight; tags that are not named take ``others``."""
     others: int
     only_successes_gain: bool
-    """Episodes known to have failed gain nothing."""
+    """Episodes known to have failed gain nothing, by whatever strategy."""
+
+    def direction(self, tag: str) -> int:
+        """Sign of a tag's pull; 0 where it has none."""
+        return self.directions.get(tag, self.others)
 
 
 OBJECTIVES: Final[Mapping[str, Objective]] = MappingProxyType(
     {
-        # imitation copies what it sees: only what should be copied gains weight, risk and failure never do
-        "bc": Objective("bc", MappingProxyType({"RecoveryTag": 1}), others=0, only_successes_gain=True),
-        # a critic and an evaluation want the rescued, the risky and the strange
-        "rl": Objective("rl", MappingProxyType({}), others=1, only_successes_gain=False),
+        # imitation copies what it sees: only what should be copied gains weight; risk, strangeness, luck and failure
+        # never do, nor does a tag that nobody spoke for
+        "bc": Objective(
+            "bc",
+            MappingProxyType({"RiskTag": 0, "FragilityTag": 0, "OODTag": 0, "RecoveryTag": 1, "LuckySuccessTag": 0}),
+            others=0,
+            only_successes_gain=True,
+        ),
+        # a critic and an evaluation want the rescued, the risky and the strange, and any other event that is trusted
+        "rl": Objective(
+            "rl",
+            MappingProxyType({"RiskTag": 1, "FragilityTag": 1, "OODTag": 1, "RecoveryTag": 1, "LuckySuccessTag": 1}),
+            others=1,
+            only_successes_gain=False,
+        ),
     }
 )
 
 _STRATEGIES: Final = (
     Strategy("uniform"),
     Strategy("balanced", by_family=True),
-    Strategy("trust_weighted"),
+    Strategy("trust_weighted", by_objective=True),
+    # low risk and success, then a mix with recoveries, then the hard ones
     Strategy("early", MappingProxyType({"RiskTag": -1, SUCCESS: 1})),
     Strategy("mid", MappingProxyType({"RecoveryTag": 1})),
     Strategy("advanced", MappingProxyType({"RiskTag": 1, "RecoveryTag": 1})),
 )
 
 STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType({each.name: each for each in _STRATEGIES})
-"""By name; ``trust_weighted`` takes its directions from the objective."""
+"""By name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,22 @@ class SamplingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PumpSettings:
+    """How a request to the pump is shared out."""
+
+    floor: float = 0.2
+    """Share that goes to all families alike, whatever the weights: the uniform mix of sampling."""
+    rarity: float = 0.0
+    """Exponent: a cell's share is divided by the frequency of its episodes to this power. 0 asks for what is drawn;
+    1 only for how much more often than their even share, so that much of a kind earns it nothing."""
+
+    def __post_init__(self) -> None:
+        for name in ("floor", "rarity"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is {getattr(self, name)}, it must be between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """By what a datapack is audited. Quality runs from 0 to 1."""
 
@@ -103,6 +137,9 @@ class AuditSettings:
     """What each given tag that has earned no trust takes: the quality must not lean on it."""
     severe: float = 0.9
     """Severity of a trusted OODTag above which a person should look."""
+    severe_defect: float = 0.75
+    """Severity of a defect in the data from which a person should look. By the scale of severities that is three times
+    the measure that is half bad, or an outlier as far beyond its cut as the cut is from the median."""
     least_quality: float = 0.5
     """Below it a person should look."""
 

@@ -52,7 +52,9 @@ def test_single_files_replace_their_earlier_selves(tmp_path) -> None:
         assert store.read_table(Outcome, "weights").success.tolist() == [0.0]
         assert store.read_text("summary.json") == '{"ä": 1}'
         assert store.verify() == []
-    assert {each.name for each in tmp_path.iterdir()} == {".sima2.lock", LEDGER, "summary.json", "weights.parquet"}
+    assert {each.name for each in tmp_path.iterdir()} == {
+        ".sima2.lock", LEDGER, "ledger.sha256", "history.json", "summary.json", "weights.parquet",
+    }  # fmt: skip
 
 
 def test_the_digest_depends_on_values_and_not_on_shards(tmp_path) -> None:
@@ -153,8 +155,8 @@ def test_calibrations_and_decisions_are_kept_in_order(tmp_path) -> None:
         store.record_calibration(1, "a", "{}")
         store.record_calibration(2, "b", "{}")
         store.record_calibration(2, "b", '{"again": 1}')
-        store.record_decision("first")
-        store.record_decision("second")
+        store.record_decisions(["first"])
+        store.record_decisions(["second"])
     with Store.amend(tmp_path) as store:
         assert store.calibrations == [(1, "a", "{}"), (2, "b", '{"again": 1}')]
         assert store.decisions == ["first", "second"]

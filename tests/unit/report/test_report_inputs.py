@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 
-from finished_run import made_report, write_folder
+from finished_run import made_report, trust_row, trust_rows, write_folder
 from sima2.errors import StoreError
+from sima2.records.trust import StratumEffect, TrustMatrix
 from sima2.report.html import render
 from sima2.report.inputs import load_report, read_trust
 
@@ -37,7 +39,30 @@ def test_a_verdict_comes_back_as_it_was(tmp_path: Path) -> None:
     assert all(math.isnan(bound) for bound in back["FragilityTag"].interval)
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"RiskTag": {"tag": "RiskTag"}}', '{"RiskTag": 3}'])
+def test_effects_by_stratum_come_back_as_they_were(tmp_path: Path) -> None:
+    kinds = (
+        StratumEffect("a|r|p|s", 0.5, (0.4, 0.6), 20, 90),
+        StratumEffect("b|r|p|s", 0.1, (math.nan, math.nan), 1, 9),
+    )
+    row = trust_row("T", 0.9, 0.5, 0.1, by_stratum=kinds)
+    path = tmp_path / "of_last_week.json"
+    path.write_text(TrustMatrix({"T": row}).to_json())
+    back = read_trust(path)["T"]
+    assert back.by_stratum[0] == kinds[0]
+    assert all(map(math.isnan, back.by_stratum[1].interval))
+
+
+def test_a_matrix_of_before_strata_were_kept_is_read(tmp_path: Path) -> None:
+    rows = json.loads(TrustMatrix(trust_rows()).to_json())
+    for row in rows.values():
+        del row["by_stratum"]
+    (tmp_path / "trust_matrix.json").write_text(json.dumps(rows))
+    assert read_trust(tmp_path)["RiskTag"] == trust_rows()["RiskTag"]
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"RiskTag": {"tag": "RiskTag"}}', '{"RiskTag": 3}', '{"T": {"interval": [1]}}']
+)
 def test_a_damaged_matrix_is_one_clear_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "trust_matrix.json").write_text(text)
     with pytest.raises(StoreError, match="trust_matrix"):

@@ -11,9 +11,10 @@ import pytest
 
 from finished_run import made_report, segments_of, signal_of, summary, tags_of, trust_row
 from sima2.records.tags import TagTable
+from sima2.records.trust import StratumEffect
 from sima2.report.html import POLICY, render
 from sima2.report.inputs import ReportInput
-from sima2.report.words import TRUST_REASONS
+from sima2.report.why import REASONS, why
 
 HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m[bold]&'\"><img src=x onerror=1>"
 VOID = {"meta", "br", "hr", "col"}
@@ -80,7 +81,7 @@ def test_the_page_is_well_formed_and_the_same_every_time(page: str) -> None:
     [
         "RiskTag",
         "pick_and_place-000007",
-        "risk premium",
+        "damage, high-risk over others",
         "safety stop",
         "not_finite",
         "802",
@@ -105,6 +106,11 @@ def test_hostile_names_are_shown_and_do_nothing() -> None:
     signal["tracks"][0]["name"] = HOSTILE
     signal["family"] = HOSTILE
     values["column_map"] = {HOSTILE: [HOSTILE]}
+    values["alerts"] = [{"tag": HOSTILE, "kind": HOSTILE, "message": HOSTILE}]
+    values["failure_reasons"] = {HOSTILE: 3}
+    values["statistics"] = [{"name": HOSTILE, "note": HOSTILE, "target": HOSTILE}]
+    share = {HOSTILE: {"share": 0.2, "even": 0.1}}
+    values["weights"] = {"uniform": False, "families": share, "tags": share}
     tags = replace(tags_of(HOSTILE), details=[HOSTILE] * 5, tag=[HOSTILE] * 5)
     segments = replace(segments_of(HOSTILE), object=[HOSTILE] * 12)
     page = render(
@@ -114,7 +120,26 @@ def test_hostile_names_are_shown_and_do_nothing() -> None:
             signals=[signal],
             tags=tags,
             segments=segments,
-            trust={HOSTILE: trust_row(HOSTILE, 0.9, 0.5, 0.1, HOSTILE, note=HOSTILE)},
+            trust={
+                HOSTILE: trust_row(
+                    HOSTILE,
+                    0.9,
+                    0.5,
+                    0.1,
+                    HOSTILE,
+                    note=HOSTILE,
+                    digest=HOSTILE,
+                    cost_field=HOSTILE,
+                    tier=HOSTILE,
+                    by_stratum=(StratumEffect("|".join([HOSTILE] * 4), 0.1, (0.0, 0.2), 3, 9),),
+                )
+            },
+            audit=replace(report.audit, reasons=[HOSTILE] * len(report.audit)),
+            episodes=replace(
+                report.episodes,
+                family=[HOSTILE] * len(report.episodes),
+                failure_reason=[HOSTILE] * len(report.episodes),
+            ),
             quarantine=replace(report.quarantine, message=[HOSTILE] * 3, reason=[HOSTILE] * 3),
             proposals=replace(report.proposals, rationale=[HOSTILE] * 2, object=[HOSTILE] * 2),
         )
@@ -135,15 +160,34 @@ def test_uniform_weights_are_called_so() -> None:
     assert "every episode is drawn alike" in render(replace(made_report(), summary=values))
 
 
-def test_every_reason_of_a_verdict_is_a_sentence() -> None:
-    for reason, sentence in TRUST_REASONS.items():
-        row = trust_row("T", 0.9 if reason == "ok" else 0.0, 0.1, 0.2, reason)
-        assert sentence in render(replace(made_report(), trust={"T": row})).replace("&#x27;", "'")
+@pytest.mark.parametrize("reason", sorted(REASONS))
+@pytest.mark.parametrize("effect", [0.1, math.nan])
+def test_every_reason_of_a_verdict_is_a_sentence_and_something_to_do(reason: str, effect: float) -> None:
+    row = trust_row("T", 0.9 if reason == "ok" else 0.0, effect, 0.2, reason)
+    text = _Page(render(replace(made_report(), trust={"T": row}))).text.replace("\u00a0", " ")
+    for sentence in why(row):
+        assert sentence.endswith(".")
+        assert sentence in text
+    assert not re.search(r"\bnan\b", text)
 
 
 def test_a_tag_that_passed_but_is_weak_is_not_called_sound() -> None:
     page = render(replace(made_report(), trust={"T": trust_row("T", 0.3, 0.1, 0.2, "ok")}))
-    assert "too weakly, or in too few episodes" in page
+    assert "too weak to lean on" in page
+
+
+def test_caveats_do_not_repeat_the_verdicts_but_what_these_do_not_say_stands_beside_them() -> None:
+    alerts = [
+        {"tag": "OODTag", "kind": "not_significant", "message": "said already"},
+        {"tag": "RiskTag", "kind": "heterogeneous", "message": "it points the other way in <wipe>"},
+        {"tag": "GoneTag", "kind": "drift", "message": "drifted"},
+    ]
+    page = render(replace(made_report(), summary={**summary(), "alerts": alerts}))
+    text = _Page(page).text
+    assert "said already" not in text
+    assert text.index("GoneTag: Drifted.") < text.index("Which tags predict cost here")
+    assert text.index("It points the other way in <wipe>.") > text.index("Which tags predict cost here")
+    assert "<wipe>" not in page
 
 
 def test_an_unheard_of_reason_falls_back_on_the_note() -> None:

@@ -71,6 +71,7 @@ def test_a_datapack_of_invalid_schema_is_rejected(flaw, words):
     (verdict,) = audit(episodes(**flaw))
     assert (verdict["status"], verdict["quality"]) == ("rejected", 0.0)
     assert words in verdict["reasons"]
+    assert len(verdict["codes"].split(",")) == 1
 
 
 def test_an_id_that_occurs_twice_is_rejected():
@@ -80,7 +81,45 @@ def test_an_id_that_occurs_twice_is_rejected():
 def test_leaning_on_an_untrusted_tag_lowers_quality():
     plain, leaning = audit(episodes(2), ("e1", "RiskTag", 0.9, 0.0), RiskTag=0.2)
     assert leaning["quality"] < plain["quality"]
-    assert "has earned no trust" in leaning["reasons"]
+    assert (leaning["reasons"], leaning["codes"]) == ("leans on tags without trust: RiskTag", "untrusted_tags")
+
+
+def test_all_tags_without_trust_are_named_in_one_reason():
+    rows = [("e1", tag, 1.0, 0.0) for tag in THRESHOLDS] + [("e2", "RiskTag", 1.0, 0.0)]
+    found = audit(episodes(4, success=np.array([1.0, 0.0, 1.0, 1.0])), *rows)
+    assert [each["reasons"] for each in found] == [
+        "",
+        "failed; leans on tags without trust: OODTag, RecoveryTag, RiskTag; quality below 0.5",
+        "leans on tags without trust: RiskTag",
+        "",
+    ]
+    assert found[1]["codes"] == "failed,untrusted_tags,low_quality"
+    assert found[2]["quality"] == pytest.approx(0.7)
+
+
+def test_tags_are_named_by_their_own_tier():
+    (verdict,) = audit(
+        episodes(), ("e0", "RiskTag", 0.9, 0.0), ("e0", "RecoveryTag", 0.9, 0.0), RiskTag=0.5, RecoveryTag=0.8
+    )
+    assert verdict["reasons"] == "leans on tags without trust: RiskTag; has provisional tags: RecoveryTag"
+    assert verdict["codes"] == "untrusted_tags,provisional_tags"
+
+
+@pytest.mark.parametrize(("success", "code"), [(0.0, "failed"), (np.nan, "outcome_unknown"), (1.0, "")])
+def test_an_outcome_that_lowers_quality_is_among_the_reasons(success, code):
+    (verdict,) = audit(episodes(success=np.array([success])))
+    assert (verdict["codes"], verdict["status"]) == (code, "passed")
+
+
+@pytest.mark.parametrize(
+    ("severity", "status"), [(0.74, "passed"), (0.75, "requires_review"), (1.0, "requires_review")]
+)
+def test_a_severe_defect_in_the_data_asks_for_review(severity, status):
+    table = episodes(2, worst_defect=Text.of(["frozen_channel", ""]), defect_severity=np.array([severity, 0.0]))
+    defective, sound = audit(table)
+    assert (defective["status"], sound["status"]) == (status, "passed")
+    assert ("severe_defect:frozen_channel" in defective["codes"]) == (status != "passed")
+    assert ("frozen channel" in defective["reasons"]) == (status != "passed")
 
 
 def test_a_tag_that_was_never_calibrated_is_untrusted():
@@ -127,6 +166,7 @@ def test_quarantined_episodes_are_rejected_with_their_reason():
     assert table.episode_id.tolist() == ["e0", "bad"]
     assert table.status.tolist() == ["passed", "rejected"]
     assert table.reasons[1] == "quarantined, empty: no frames"
+    assert table.codes.tolist() == ["", "quarantined:empty"]
 
 
 def test_auditing_nothing_finds_nothing():

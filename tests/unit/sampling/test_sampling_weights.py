@@ -1,3 +1,6 @@
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,8 +15,9 @@ from sima2.records.tags import TagTable
 from sima2.records.trust import TrustRow
 from sima2.sampling.pool import Pool, given_levels
 from sima2.sampling.sampler import DataPackRLSampler, systematic
-from sima2.sampling.settings import SamplingSettings
-from sima2.sampling.weights import gain_of, limited, plan_weights, strategy_weights
+from sima2.sampling.settings import OBJECTIVES, STRATEGIES, SamplingSettings
+from sima2.sampling.weights import gain_of, importance, limited, plan_weights, strategy_weights
+from sima2.tags.specs import TAGS
 
 LIMITS = SamplingSettings()
 THRESHOLDS = {"RiskTag": 0.8, "RecoveryTag": 0.5, "OODTag": 0.0}
@@ -54,21 +58,119 @@ def pool(n, seed=0, **trust):
     )
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    n=st.integers(1, 300),
-    seed=st.integers(0, 99),
-    trust=st.dictionaries(st.sampled_from(sorted(THRESHOLDS)), st.floats(0, 1)),
-    goal=st.sampled_from(["bc", "rl"]),
-)
-def test_weights_sum_to_one_within_cap_and_effective_size(n, seed, trust, goal):
-    plan = plan_weights(pool(n, seed, **trust), for_objective=goal)
+ANY_TRUST = st.dictionaries(st.sampled_from(sorted(THRESHOLDS)), st.floats(0, 1))
+ANY_GOAL = st.sampled_from(sorted(OBJECTIVES))
+ANY_STRATEGY = st.sampled_from(sorted(STRATEGIES))
+
+
+@settings(max_examples=120, deadline=None)
+@given(n=st.integers(1, 300), seed=st.integers(0, 99), trust=ANY_TRUST, goal=ANY_GOAL, name=ANY_STRATEGY)
+def test_weights_sum_to_one_within_cap_and_effective_size(n, seed, trust, goal, name):
+    episodes = pool(n, seed, **trust)
+    plan = plan_weights(episodes, for_objective=goal, strategy=name)
     assert abs(plan.p.sum() - 1) < 1e-12
     assert plan.p.max() <= LIMITS.cap / n * (1 + 1e-12)
-    assert plan.p.min() >= LIMITS.uniform_mix / n * (1 - 1e-12)
+    assert plan.p.min() > 0
+    if name != "balanced":
+        assert plan.p.min() >= LIMITS.uniform_mix / n * (1 - 1e-12)
     assert 1 / (plan.p**2).sum() >= LIMITS.least_effective * n * (1 - 1e-12)
     assert plan.is_weight.max() == 1.0
     np.testing.assert_allclose(plan.p * plan.is_weight, (plan.p * plan.is_weight)[0])
+    np.testing.assert_array_equal(plan.p, strategy_weights(episodes, name, for_objective=goal))
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 200), seed=st.integers(0, 99), trust=ANY_TRUST, goal=ANY_GOAL, name=ANY_STRATEGY)
+def test_the_order_of_the_pool_changes_no_probability(n, seed, trust, goal, name):
+    episodes = pool(n, seed, **trust)
+    order = np.random.default_rng(seed).permutation(n)
+    straight = plan_weights(episodes, for_objective=goal, strategy=name)
+    shuffled = plan_weights(episodes.take(order), for_objective=goal, strategy=name)
+    np.testing.assert_array_equal(shuffled.p, straight.p[order])
+    assert shuffled.reasons.tolist() == straight.reasons[order].tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 200), seed=st.integers(0, 99), trust=ANY_TRUST, goal=ANY_GOAL, name=ANY_STRATEGY)
+def test_a_noise_tag_without_trust_changes_nothing(n, seed, trust, goal, name):
+    """Negative control: the same tag with trust does change the weights, as the next test shows."""
+    episodes = pool(n, seed, **trust)
+    noisy = with_noise(episodes, 0.0)
+    np.testing.assert_array_equal(
+        plan_weights(noisy, for_objective=goal, strategy=name).p,
+        plan_weights(episodes, for_objective=goal, strategy=name).p,
+    )
+
+
+def test_the_same_tag_with_trust_changes_weights_for_reinforcement_alone():
+    episodes = pool(200)
+    noisy = with_noise(episodes, 0.95)
+    assert plan_weights(noisy).p.max() > 2 / 200
+    assert (plan_weights(noisy, for_objective="bc").p == 1 / 200).all()
+
+
+def with_noise(episodes, level):
+    noise = (np.random.default_rng(5).random(len(episodes)) < 0.3).astype(float)
+    return replace(
+        episodes,
+        levels={**episodes.levels, "NoiseTag": noise},
+        trust={**episodes.trust, "NoiseTag": row("NoiseTag", level)},
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(n=st.integers(1, 200), seed=st.integers(0, 99), trust=ANY_TRUST, name=ANY_STRATEGY)
+def test_for_imitation_no_strategy_gives_a_known_failure_more_than_its_even_share(n, seed, trust, name):
+    episodes = pool(n, seed, **trust)
+    p = plan_weights(episodes, for_objective="bc", strategy=name).p
+    assert (p[episodes.success == 0] <= 1 / n * (1 + 1e-12)).all()
+
+
+def test_for_reinforcement_known_failures_may_gain():
+    episodes = pool(200, RiskTag=0.95)
+    p = plan_weights(episodes, for_objective="rl", strategy="advanced").p
+    assert p[episodes.success == 0].max() > 2 / 200
+
+
+def test_every_objective_speaks_for_every_tag():
+    for goal in OBJECTIVES.values():
+        assert set(goal.directions) == set(TAGS)
+    assert {tag for tag in TAGS if OBJECTIVES["bc"].direction(tag) > 0} == {"RecoveryTag"}
+
+
+def test_curricula_are_narrowed_by_what_imitation_wants():
+    episodes = pool(400, RiskTag=0.95)
+    assert (plan_weights(episodes, for_objective="bc", strategy="advanced").p == 1 / 400).all()
+    risky = episodes.levels["RiskTag"] > 0
+    early = plan_weights(episodes, for_objective="bc", strategy="early").p
+    assert early[risky].mean() < early[~risky].mean()
+
+
+def test_a_million_episodes_are_weighed_and_drawn_in_seconds():
+    n = 1_000_000
+    rng = np.random.default_rng(0)
+    episodes = Pool(
+        np.arange(n),
+        Text(np.arange(n), tuple(map(str, range(n)))),
+        Text(rng.integers(0, 5, n), tuple("abcde")),
+        rng.choice([0.0, 1.0], n),
+        {tag: np.where(rng.random(n) < 0.2, rng.random(n), 0.0) for tag in THRESHOLDS},
+        {tag: row(tag, 0.95) for tag in THRESHOLDS},
+    )
+    before = time.process_time()
+    plan = plan_weights(episodes)
+    draws = DataPackRLSampler(plan).sample(n)
+    assert time.process_time() - before < 15
+    assert abs(plan.p.sum() - 1) < 1e-12
+    assert len(draws) == n
+
+
+def test_importance_weights_make_a_weighted_mean_unbiased():
+    p = np.random.default_rng(0).dirichlet(np.ones(30))
+    x = np.arange(30.0)
+    weight = importance(p)
+    assert (p * weight * x).sum() / (p * weight).sum() == pytest.approx(x.mean())
+    assert importance(np.array([1.0, 0.0])).tolist() == [1.0, 0.0]
 
 
 @settings(max_examples=100, deadline=None)
@@ -99,6 +201,8 @@ def test_a_trusted_tag_weighs_up_to_five_times_and_a_provisional_one_one_and_a_h
     assert gain_of(row("A", 0.5), LIMITS) == 0.0
     assert gain_of(row("A", 1.0, effect=0.1), LIMITS) < 1.0
     assert gain_of(row("A", 1.0, effect=-0.5), LIMITS) == 0.0
+    for level, most in ((1.0, 5.0), (0.8, 1.5), (0.5, 1.0)):
+        assert 1 + gain_of(row("A", level), LIMITS) <= most
 
 
 def test_imitation_never_gains_from_risk_nor_from_failure():
@@ -167,6 +271,16 @@ def test_systematic_counts_are_within_one_of_what_is_expected(weights, n, seed):
 def plan_of(p):
     n = len(p)
     return SamplePlan(np.arange(n) * 3, Text.of(map(str, range(n))), np.array(p), np.ones(n), Text.full(n, ""))
+
+
+def test_what_cannot_be_drawn_is_not_even_by_rounding():
+    class AlmostOne:
+        """Of all that a generator may answer, what rounds up most."""
+
+        def random(self):
+            return np.nextafter(1.0, 0.0)
+
+    assert systematic(np.array([0.3, 0.7, 0.0, 0.0]), 3_000_000, AlmostOne()).max() == 1
 
 
 def test_draws_over_epochs_follow_the_plan():

@@ -1,0 +1,133 @@
+"""The loop closed: what is known now says what to ask the pump for next, and what comes back says what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sima2.errors import UsageError
+from sima2.orchestrator import run_pipeline
+from sima2.pipeline import Progress, RunSettings
+from sima2.records.episodes import EpisodeTable
+from sima2.records.plan import PumpRequest, SamplePlan
+from sima2.records.tags import TagTable
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One turn of the loop."""
+
+    number: int
+    """From 1."""
+    asked: Mapping[str, float]
+    """Share of the rollouts asked for, by family, and of those that should be ``recovered``: asked for as such, or
+    as in the first round. Empty for the first round."""
+    got: Mapping[str, float]
+    """The same of what came back: ``recovered`` are episodes that RecoveryTag was given to."""
+    episodes: int
+    """In all rounds so far."""
+    trust: Mapping[str, float]
+    look: int
+    """At the data; each spends a share of the error allowed."""
+    effective: float
+    """Effective sample size of the plan, as a share of the episodes."""
+
+
+def run_loop(
+    settings: RunSettings, *, rounds: int, per_round: int, progress: Callable[[Progress], None] | None = None
+) -> Iterator[Round]:
+    """Run, plan, ask for what the plan draws, run again: each round adds to the same folder.
+
+    The first round shares its rollouts out evenly; each has a seed of its own, the next one.
+
+    Args:
+        settings: of the first round; ``episodes`` is set by ``per_round``.
+        rounds: at least 1.
+        per_round: rollouts of each.
+        progress: told how far each run has come.
+
+    Raises:
+        UsageError: if a number is not positive, or the source cannot be asked.
+    """
+    if settings.source == "lerobot":
+        raise UsageError("a recorded data set makes no rollouts on request: the loop needs a source that does")
+    if rounds < 1 or per_round < 1:
+        raise UsageError(f"{rounds} rounds of {per_round} rollouts are none")
+    asked: PumpRequest | None = None
+    usual = float("nan")
+    for number in range(1, rounds + 1):
+        if asked is None:
+            given = replace(settings, request=_evenly(settings, per_round))
+        else:
+            given = replace(settings, seed=settings.seed + number - 1, request=asked.cells(), fresh=False)
+        values = run_pipeline(given, progress=progress).values
+        turn = _told(number, asked, values, settings.out, usual)
+        usual = turn.got["recovered"] if asked is None else usual
+        yield turn
+        if number < rounds:
+            asked = next_request(settings.out, per_round)
+
+
+def next_request(out: Path, n: int) -> PumpRequest:
+    """What the plan of a finished run asks the pump for: n rollouts.
+
+    Raises:
+        StoreError: if the folder holds no finished run.
+    """
+    from sima2.io.store import Store
+    from sima2.report.inputs import read_trust
+    from sima2.sampling.pool import Pool
+    from sima2.sampling.request import request
+    from sima2.tags.specs import THRESHOLDS
+
+    with Store.read_only(out) as store:
+        episodes = store.read_table(EpisodeTable, "episodes")
+        tags = TagTable.concat(list(store.read(TagTable, "tags")))
+        plan = store.read_table(SamplePlan, "weights")
+    return request(plan, Pool.of(episodes, tags, read_trust(out), THRESHOLDS), n)
+
+
+def _evenly(settings: RunSettings, n: int) -> tuple[tuple[str, str, int], ...]:
+    from sima2.client import made_families
+
+    families = settings.families or made_families(settings.source)
+    parts = [n // len(families) + (k < n % len(families)) for k in range(len(families))]
+    return tuple((family, "", count) for family, count in zip(families, parts, strict=True) if count)
+
+
+def _told(number: int, asked: PumpRequest | None, values: Mapping[str, Any], out: Path, usual: float) -> Round:
+    from sima2.io.store import Store
+    from sima2.sampling.pool import given_levels
+    from sima2.tags.specs import THRESHOLDS
+
+    with Store.read_only(out) as store:
+        episodes = store.read_table(EpisodeTable, "episodes")
+        tags = TagTable.concat(list(store.read(TagTable, "tags")))
+        run, look = store.runs[-1], store.calibrations[-1][0]
+    own = episodes.take(np.flatnonzero(episodes.episode_index >= run.first_episode))
+    recovered = given_levels(tags, own.episode_id, THRESHOLDS)["RecoveryTag"] > 0
+    return Round(
+        number=number,
+        asked={} if asked is None else _shares(asked, usual),
+        got={
+            **{family: float(own.family.isin(family).mean()) for family in sorted(set(own.family))},
+            "recovered": float(recovered.mean()) if len(own) else float("nan"),
+        },
+        episodes=len(episodes),
+        trust={tag: float(row["trust_level"]) for tag, row in values["trust"].items()},
+        look=look,
+        effective=values["weights"]["effective_sample_size"] / max(len(episodes), 1),
+    )
+
+
+def _shares(asked: PumpRequest, usual: float) -> dict[str, float]:
+    """What the request should bring; of the standard mix the ``usual`` share recovers."""
+    total = int(asked.count.sum())
+    by_family = {name: int(asked.count[asked.family.isin(name)].sum()) for name in sorted(set(asked.family))}
+    recovered = int(asked.count[asked.template.isin("recovery")].sum()) / total
+    shares = {name: count / total for name, count in by_family.items()}
+    return {**shares, "recovered": recovered + (1.0 - recovered) * usual}

@@ -1,0 +1,123 @@
+"""Kills runs at their durability steps and lets them go on: ``kill_driver.py FOLDER FIRST STRIDE [second]``.
+
+A step is a sync, a rename, a removal or a transaction. Each kill is a SIGKILL of a child of its own just before the
+step; then the same command goes on to its end, once more killed on the way in every fifth case. Prints one JSON object.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import traceback
+from pathlib import Path
+
+from sima2 import orchestrator, pipeline
+from sima2.io import store
+from sima2.pipeline import RunSettings
+
+SETTINGS = RunSettings(mix="stress_mix_v1", episodes=40)
+SHARD = 16
+
+
+class Steps:
+    """Counts steps; at the one that was chosen the process dies."""
+
+    def __init__(self, last: int | None) -> None:
+        self.left, self.seen = last, 0
+
+    def __call__(self) -> None:
+        self.seen += 1
+        if self.left is not None and self.seen > self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def watch(step: Steps) -> None:
+    """Every durability step goes through ``step`` first."""
+    for owner, name in ((os, "fsync"), (Path, "replace"), (Path, "unlink")):
+        original = getattr(owner, name)
+        setattr(owner, name, lambda *args, _of=original, **more: (step(), _of(*args, **more))[1])
+    connect = sqlite3.connect
+
+    def watched(*args, **more):
+        ledger = connect(*args, **more)
+        ledger.set_trace_callback(lambda sql: step() if sql.lstrip().upper().startswith("COMMIT") else None)
+        return ledger
+
+    store.sqlite3.connect = watched
+
+
+def in_child(out: Path, settings: RunSettings, last: int | None) -> tuple[int, int]:
+    """Run in a child; how it ended (a signal is negative) and how many steps it made."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            step = Steps(last)
+            watch(step)
+            orchestrator.run_pipeline(settings, out=out)
+            os.write(write, str(step.seen).encode())
+            code = 0
+        except Exception:  # noqa: BLE001 - the parent judges by the exit code
+            traceback.print_exc()
+        os._exit(code)
+    os.close(write)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(read) as told:
+        seen = told.read()
+    return os.waitstatus_to_exitcode(status), int(seen or 0)
+
+
+def content(out: Path) -> dict[str, bytes]:
+    """Every file that tells results, timings left out."""
+    found = {}
+    for file in sorted(out.rglob("*")):
+        if file.is_file() and not file.name.startswith((".sima2", "ledger")):
+            data = file.read_bytes()
+            if file.name == "summary.json":
+                values = json.loads(data)
+                del values["seconds"]
+                data = json.dumps(values).encode()
+            found[str(file.relative_to(out))] = data
+    return found
+
+
+def main(folder: Path, first: int, stride: int, second: bool) -> None:
+    pipeline.SHARD_EPISODES = orchestrator.SHARD_EPISODES = SHARD
+    settings = SETTINGS
+    before = folder / "before"
+    if second:
+        in_child(before, SETTINGS, None)
+        settings = RunSettings(mix="stress_mix_v1", episodes=30, seed=1)
+
+    def begin(name: str) -> Path:
+        out = folder / name
+        if second:
+            shutil.copytree(before, out)
+        return out
+
+    code, steps = in_child(begin("whole"), settings, None)
+    assert code == 0
+    whole = content(folder / "whole")
+    told = {"steps": steps, "kills": 0, "differing": []}
+    for k, last in enumerate(range(first, steps, stride)):
+        out = begin("cut")
+        codes = [in_child(out, settings, last)[0]]
+        if k % 5 == 4:
+            codes.append(in_child(out, settings, 3 + last % 17)[0])
+        codes.append(in_child(out, settings, None)[0])
+        told["kills"] += len(codes) - 1
+        now = content(out)
+        wrong = sorted(name for name in {*whole, *now} if whole.get(name) != now.get(name))
+        with store.Store.read_only(out) as kept:
+            wrong += kept.verify()
+        if wrong or codes[0] != -signal.SIGKILL or codes[-1]:
+            told["differing"].append({"step": last, "codes": codes, "files": wrong})
+        shutil.rmtree(out)
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:] == ["second"])
