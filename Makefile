@@ -45,5 +45,5 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.extras: pyproject.toml | $(VENV)/bin/python
 	$(PIP) 'torch==$(TORCH)'
-	$(PIP) --editable '.[sim,dev,rdf,torch]'
+	$(PIP) --editable '.[sim,dev,rdf,torch,ray]'
 	touch $(VENV)/.core $(VENV)/.dev $@

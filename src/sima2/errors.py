@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class Sima2Error(Exception):
     """Base of every error this package raises on purpose."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # by default Python calls the class with the message, which is not what most of these are made of
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(cls: type[Sima2Error], args: tuple[Any, ...], state: Mapping[str, Any]) -> Sima2Error:
+    """An error as it was in another process."""
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(Sima2Error):
@@ -85,6 +98,10 @@ class RecordError(Sima2Error):
 
 class StoreError(DataError):
     """An output folder cannot be read or written as it stands."""
+
+
+class WorkerError(Sima2Error):
+    """Workers died or failed beyond what a run can bear."""
 
 
 class GateError(Sima2Error):

@@ -15,7 +15,10 @@ import numpy as np
 from sima2 import __version__
 from sima2.client import SOURCES, Sima2Client, Source
 from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError
-from sima2.execution.local import one_thread, run_shards
+from sima2.execution.containment import Losses, contained
+from sima2.execution.engines import ENGINES, open_executor
+from sima2.execution.executor import Executor, one_thread
+from sima2.execution.shards import LOST, FirstPassWork, calibrated, warnings_of
 from sima2.incremental import SKIPPED, Known, joined
 from sima2.pipeline import (
     MAIN_MIX,
@@ -28,10 +31,8 @@ from sima2.pipeline import (
     RunSettings,
     RunSummary,
     ShardTask,
-    calibrate,
     defect_counts,
     finalize,
-    first_pass,
     freeze,
     judged,
     proposal_counts,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Table)
 FIRST, SECOND = "pass 1", "pass 2"
-ENGINES = ("local",)
 
 
 def run_pipeline(
@@ -89,6 +89,7 @@ def run_source(
 
     tell = progress or (lambda _: None)
     watch = _Seconds()
+    executor = open_executor(settings.engine, settings.jobs)
     inputs = {**identity(settings), "episodes_in": source.episodes}
     opened = Store.open(
         settings.out,
@@ -105,7 +106,7 @@ def run_source(
             raise Sima2Error(f"{settings.out}: the run was not recorded; this is a defect")
         if run.finished and (store.path / SUMMARY).is_file():
             return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
-        _first(store, run, source, settings, tell, watch)
+        losses = _first(store, run, source, settings, executor, tell, watch)
         with watch("freeze"):
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
@@ -114,7 +115,7 @@ def run_source(
         with watch("tag"):
             _second(store, frozen, len(episodes), tell)
         with watch("finalize"):
-            values = _finish(store, run, source, frozen, settings, watch)
+            values = _finish(store, run, source, frozen, settings, losses, watch)
     return RunSummary(settings.out, values)
 
 
@@ -198,9 +199,10 @@ def _first(
     run: Run,
     source: Source,
     settings: RunSettings,
+    executor: Executor,
     tell: Callable[[Progress], None],
     watch: _Seconds,
-) -> None:
+) -> Losses:
     total = source.episodes
     spans = [
         (run.first_shard + k, s, min(s + SHARD_EPISODES, total)) for k, s in enumerate(range(0, total, SHARD_EPISODES))
@@ -209,21 +211,30 @@ def _first(
     left = [span for span in spans if span[0] not in done]
     finished = total - sum(stop - start for _, start, stop in left)
     tell(Progress(FIRST, finished, total))
+    losses = Losses(total, _lost_before(store, run))
     if not left:
-        return
-    with watch("calibrate"):
-        calibration = calibrate(source)
-    tasks = (ShardTask(source, calibration, shard, start, stop, settings.batch_size) for shard, start, stop in left)
+        return losses
     known = _known(store, run)
-    for part in run_shards(partial(first_pass, clock=time.process_time), tasks, jobs=settings.jobs):
-        watch.add(part.seconds)
-        with watch("store"):
-            tables = part.tables()
-            if run.number > 1:
-                tables = joined(tables, known, run=run.number, first_episode=run.first_episode)
-            store.commit(FIRST, part.shard, tables, {})
-        finished += len(part.episodes) + len(part.quarantine)
-        tell(Progress(FIRST, finished, total))
+    with executor:
+        calibration, seconds = calibrated(executor, source, time.process_time)
+        watch.add({"calibrate": seconds})
+        tasks = (ShardTask(source, calibration, shard, start, stop, settings.batch_size) for shard, start, stop in left)
+        for part in contained(executor, FirstPassWork(settings.source, time.process_time), tasks, losses):
+            watch.add(part.seconds)
+            with watch("store"):
+                tables = part.tables()
+                if run.number > 1:
+                    tables = joined(tables, known, run=run.number, first_episode=run.first_episode)
+                store.commit(FIRST, part.shard, tables, {})
+            finished += len(part.episodes) + len(part.quarantine)
+            tell(Progress(FIRST, finished, total))
+    return losses
+
+
+def _lost_before(store: Store, run: Run) -> int:
+    """Episodes that brought a worker down before this run was interrupted."""
+    before = QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards")))
+    return int((before.reason.isin(*LOST) & (before.episode_index >= run.first_episode)).sum())
 
 
 def _known(store: Store, run: Run) -> Known:
@@ -267,7 +278,7 @@ def _second(store: Store, frozen: Frozen, total: int, tell: Callable[[Progress],
 
 
 def _finish(
-    store: Store, run: Run, source: Source, frozen: Frozen, settings: RunSettings, watch: _Seconds
+    store: Store, run: Run, source: Source, frozen: Frozen, settings: RunSettings, losses: Losses, watch: _Seconds
 ) -> dict[str, Any]:
     """Aggregate over shards, decide, and write the single files."""
     from sima2.io.store import SUMMARY
@@ -326,6 +337,7 @@ def _finish(
         store.write_text("column_map.toml", str(described["column_map"]))
     values = {
         **described,
+        "warnings": [*described["warnings"], *warnings_of(results.quarantine, losses)],
         "sima2_version": __version__,
         "source": settings.source,
         "seed": settings.seed,

@@ -144,25 +144,55 @@ class FirstPass:
     }
     """Kind of table that is stored, and the field that holds it."""
 
+    @classmethod
+    def empty(cls, shard: int) -> FirstPass:
+        """Of a shard in which nothing was."""
+        return cls.concat(shard, [])
+
+    @classmethod
+    def concat(cls, shard: int, parts: Sequence[FirstPass]) -> FirstPass:
+        """Parts of a shard end to end."""
+        from sima2.tags.observations import pool, pool_risk
+
+        seconds: dict[str, float] = {}
+        for part in parts:
+            for name, value in part.seconds.items():
+                seconds[name] = seconds.get(name, 0.0) + value
+        return cls(
+            shard=shard,
+            episodes=EpisodeTable.concat([part.episodes for part in parts]),
+            segments=SegmentTable.concat([part.segments for part in parts]),
+            primitives=PrimitiveTable.concat([part.primitives for part in parts]),
+            econ=EconTable.concat([part.econ for part in parts]),
+            observations=pool([part.observations for part in parts]),
+            landmarks=pool_risk([part.landmarks for part in parts]),
+            quarantine=QuarantineTable.concat([part.quarantine for part in parts]),
+            goals=GoalTable.concat([part.goals for part in parts]),
+            defects=DefectTable.concat([part.defects for part in parts]),
+            vitals=EpisodeVitals.concat([part.vitals for part in parts]),
+            seconds=seconds,
+        )
+
     def tables(self) -> dict[str, Table]:
         """The tables by the kind they are stored as."""
         return {kind: getattr(self, name) for kind, name in self.KINDS.items()}
 
 
-def calibrate(source: Source) -> Calibration:
-    """Scales of each robot and nominal durations, from a fixed, even sample of the source."""
+def calibrate(source: Source, without: frozenset[int] = frozenset()) -> Calibration:
+    """Scales of each robot and nominal durations, from a fixed, even sample of the source.
+
+    Args:
+        source: episodes of which few are read.
+        without: places of episodes that must not be read.
+    """
     from sima2.segmentation_engine import SegmentationEngine
 
-    total = source.episodes
-    each = max(1, CALIBRATION_EPISODES // CALIBRATION_SPANS)
-    starts = sorted({int(s) for s in np.linspace(0, max(total - each, 0), CALIBRATION_SPANS)}) if total else []
-    seen = -1
     batches = []
-    for start in starts:
-        begin, stop = max(start, seen), min(start + each, total)
-        if begin < stop:
-            batches.append(source.read(begin, stop).batch)
-            seen = stop
+    for start, stop in calibration_spans(source.episodes):
+        for bad in (*sorted(without.intersection(range(start, stop))), stop):
+            if start < bad:
+                batches.append(source.read(start, bad).batch)
+            start = bad + 1
     durations: dict[str, list[float]] = {}
     for batch in batches:
         for i, family in enumerate(batch.episodes.family):
@@ -171,6 +201,19 @@ def calibrate(source: Source) -> Calibration:
         engine=SegmentationEngine().fit(batches),
         nominal_s={family: float(np.median(values)) for family, values in sorted(durations.items())},
     )
+
+
+def calibration_spans(total: int) -> list[tuple[int, int]]:
+    """Spans of a source of so many episodes that calibration reads: places start .. stop, apart and in order."""
+    each = max(1, CALIBRATION_EPISODES // CALIBRATION_SPANS)
+    spans: list[tuple[int, int]] = []
+    seen = -1
+    for start in sorted({int(s) for s in np.linspace(0, max(total - each, 0), CALIBRATION_SPANS)}) if total else []:
+        begin, stop = max(start, seen), min(start + each, total)
+        if begin < stop:
+            spans.append((begin, stop))
+            seen = stop
+    return spans
 
 
 def _duration(time: Any, offset: Any, i: int) -> float:
@@ -184,26 +227,7 @@ def first_pass(task: ShardTask, clock: Callable[[], float] | None = None) -> Fir
     for start in range(task.start, task.stop, task.batch_size):
         stop = min(start + task.batch_size, task.stop)
         parts.append(_first_pass_batch(task, start, stop, clock))
-    from sima2.tags.observations import pool, pool_risk
-
-    seconds: dict[str, float] = {}
-    for part in parts:
-        for name, value in part.seconds.items():
-            seconds[name] = seconds.get(name, 0.0) + value
-    return FirstPass(
-        shard=task.shard,
-        episodes=EpisodeTable.concat([part.episodes for part in parts]),
-        segments=SegmentTable.concat([part.segments for part in parts]),
-        primitives=PrimitiveTable.concat([part.primitives for part in parts]),
-        econ=EconTable.concat([part.econ for part in parts]),
-        observations=pool([part.observations for part in parts]),
-        landmarks=pool_risk([part.landmarks for part in parts]),
-        quarantine=QuarantineTable.concat([part.quarantine for part in parts]),
-        goals=GoalTable.concat([part.goals for part in parts]),
-        defects=DefectTable.concat([part.defects for part in parts]),
-        vitals=EpisodeVitals.concat([part.vitals for part in parts]),
-        seconds=seconds,
-    )
+    return FirstPass.concat(task.shard, parts)
 
 
 def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[], float] | None) -> FirstPass:

@@ -24,7 +24,7 @@ def command(
     episodes: options.Episodes = None,
     seed: options.Seed = 0,
     jobs: Annotated[int, typer.Option(metavar="J", min=1, help="Processes; changes no result.")] = 1,
-    engine: Annotated[str, typer.Option(metavar="E", help="Who runs the batches: local.")] = "local",
+    engine: Annotated[str, typer.Option(metavar="E", help="Who runs the shards: local, or ray.")] = "local",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")] = Path("results"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Only go on where an interrupted run stopped, never add to others.")

@@ -1,44 +1,193 @@
-"""This process, or a pool of processes on this machine."""
+"""This process, or processes of this machine."""
 
 from __future__ import annotations
 
-import copyreg
 import multiprocessing
 import os
+import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from types import MappingProxyType
-from typing import Any, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Final, Self
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+from sima2.errors import WorkerError
+from sima2.execution.executor import AHEAD, CRASHED, Executor, Fault, Result, Task, attempt, in_order, raised
 
-
-def _viewed(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:
-    return MappingProxyType(mapping)
-
-
-def _unviewed(view: MappingProxyType[Any, Any]) -> tuple[Any, tuple[dict[Any, Any]]]:
-    return _viewed, (dict(view),)
+_READY: Final = "ready"
+_STARTS: Final = 3
+"""A worker that dies before its first task is not the task's fault: so many starts, then the run cannot go on."""
 
 
-# settings hold read-only mappings, which Python does not send between processes of its own accord
-copyreg.pickle(MappingProxyType, _unviewed)
+def local(jobs: int) -> Executor:
+    """This process for one job, so many processes for more.
+
+    >>> with local(1) as executor:
+    ...     list(executor.run(abs, [-2, 3]))
+    [2, 3]
+    """
+    return InProcess() if jobs <= 1 else Processes(jobs)
 
 
-def one_thread() -> Any:
-    """A context in which linear algebra runs on one thread: sums split over threads end in other last bits."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1)
+_REAPING = threading.Lock()
+"""Starting a process asks after all others: two threads that ask at once may leave one without an exit code."""
 
 
-def _begin_worker(parent: int) -> None:
-    """One thread for linear algebra, and an end with the parent: a killed run must leave nothing behind."""
-    one_thread()
+class InProcess:
+    """This process: one task at a time, when its result is asked for. It cannot outlive a crash."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        pass
+
+    def run(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task], *, fresh: bool = False
+    ) -> Iterator[Result | Fault]:
+        """Apply ``work`` to each task."""
+        return (raised(attempt(work, task)) for task in tasks)
+
+
+class Processes:
+    """``jobs`` processes, each driven by a thread of its own, so that it is known which task a process died of."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="sima2-worker")
+        self._own = threading.local()
+        self._workers: set[_Worker] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._lock:
+            self._closed = True
+            for worker in self._workers:
+                worker.kill()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in self._workers:
+            worker.end()
+
+    def run(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task], *, fresh: bool = False
+    ) -> Iterator[Result | Fault]:
+        """Apply ``work`` to each task."""
+
+        def submit(task: Task) -> Future[Any]:
+            return self._threads.submit(self._do, work, task, fresh)
+
+        return in_order(submit, tasks, ahead=AHEAD * self._jobs)
+
+    def _do(self, work: Callable[[Any], Any], task: Any, fresh: bool) -> Any:
+        """In a thread: have its process do a task."""
+        worker: _Worker | None = getattr(self._own, "worker", None)
+        if worker is None or worker.dead or fresh:
+            if worker is not None:
+                self._dismiss(worker)
+            worker = self._own.worker = self._hire()
+        return worker.do(work, task)
+
+    def _hire(self) -> _Worker:
+        told = ""
+        for _ in range(_STARTS):
+            with self._lock:  # a process started after the pool was closed would be left behind
+                if self._closed:
+                    raise WorkerError("the workers are dismissed")
+                worker = _Worker()
+                self._workers.add(worker)
+            told = worker.ready()
+            if not told:
+                return worker
+            self._dismiss(worker)
+        raise WorkerError(
+            f"worker processes end before they begin ({told}); a script that starts a run needs "
+            "`if __name__ == '__main__':`"
+        )
+
+    def _dismiss(self, worker: _Worker) -> None:
+        worker.kill()
+        worker.end()
+        with self._lock:
+            self._workers.discard(worker)
+
+
+class _Worker:
+    """A process and the line to it."""
+
+    def __init__(self) -> None:
+        # spawn, not fork: a forked child inherits threads and locks of the libraries loaded here
+        context = multiprocessing.get_context("spawn")
+        self._line, theirs = context.Pipe()
+        # Ctrl-C reaches the whole terminal; only the parent answers it. The child inherits the mask of this thread.
+        if hasattr(signal, "pthread_sigmask"):
+            resource_tracker.ensure_running()  # which would otherwise be started within, and lift the mask
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self._process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
+        with _REAPING:
+            self._process.start()
+        theirs.close()
+        self.dead = False
+
+    def ready(self) -> str:
+        """Wait until it can take a task; how it ended, if it did."""
+        return "" if self._told() == _READY else self.end()
+
+    def do(self, work: Callable[[Any], Any], task: Any) -> Any:
+        """What came of a task."""
+        try:
+            self._line.send((work, task))
+        except OSError:  # it is gone; what is told of its end is the same
+            return Fault(CRASHED, self.end())
+        outcome = self._told()
+        return Fault(CRASHED, self.end()) if outcome is None else outcome
+
+    def kill(self) -> None:
+        """End it now: a worker holds nothing that is not also elsewhere."""
+        self._process.kill()
+
+    def end(self) -> str:
+        """See it off; how it ended."""
+        self.dead = True
+        wait([self._process.sentinel], 1.0)
+        self._process.kill()  # where it closed the line and lives on
+        with _REAPING:
+            self._process.join()
+        self._line.close()
+        return ending(self._process.exitcode)
+
+    def _told(self) -> Any:
+        """The next message; None if the process ended before it was whole."""
+        wait([self._line, self._process.sentinel])
+        try:
+            return self._line.recv() if self._line.poll() else None
+        except (EOFError, OSError):
+            return None
+
+
+def ending(exitcode: int | None) -> str:
+    """How a process ended, in words.
+
+    >>> ending(3), ending(-11)
+    ('exit code 3', 'SIGSEGV')
+    """
+    if exitcode is None or exitcode >= 0:
+        return f"exit code {exitcode}"
+    try:
+        return signal.Signals(-exitcode).name
+    except ValueError:
+        return f"signal {-exitcode}"
+
+
+def _serve(line: Connection, parent: int) -> None:
+    """A worker's life: one task after the other, until the parent hangs up or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -46,29 +195,15 @@ def _begin_worker(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def run_shards(work: Callable[[Task], Result], tasks: Iterable[Task], *, jobs: int) -> Iterator[Result]:
-    """Apply ``work`` to each task; results in the order of the tasks, at most 2 · jobs under way.
-
-    >>> list(run_shards(abs, [-2, 3], jobs=1))
-    [2, 3]
-    """
-    if jobs <= 1:
-        yield from map(work, tasks)
-        return
-    # spawn, not fork: a forked child inherits threads and locks of the libraries loaded here
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
-        waiting: deque[Future[Result]] = deque()
-        pending = iter(tasks)
+    line.send(_READY)
+    while True:
         try:
-            for task in pending:
-                waiting.append(pool.submit(work, task))
-                if len(waiting) >= 2 * jobs:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+            work, task = line.recv()
+        except EOFError:
+            return
+        except Exception as error:  # noqa: BLE001 - a task that cannot be read here
+            outcome: Any = Fault.of(error)
+        else:
+            outcome = attempt(work, task)
+        line.send(outcome)
+        del outcome  # not kept while the next one is worked on

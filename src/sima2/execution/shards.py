@@ -1,0 +1,120 @@
+"""Calibration and pass 1 as work for an executor: what is split, joined and given up is whole episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from sima2.client import Source
+from sima2.execution.containment import Losses, contained
+from sima2.execution.executor import CRASHED, FAILED, Executor, Fault
+from sima2.pipeline import Calibration, FirstPass, ShardTask, calibrate, calibration_spans, first_pass
+from sima2.records.intake import QuarantineTable
+from sima2.records.table import Text
+
+LOST = (CRASHED, FAILED)
+"""Reasons in the quarantine for what brought its worker down."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPassWork:
+    """Pass 1 of a shard."""
+
+    origin: str
+    """What the quarantine tells as the source of an episode that could not be looked at."""
+    clock: Callable[[], float] | None = None
+
+    def __call__(self, task: ShardTask) -> FirstPass:
+        """All that later phases need of the shard."""
+        return first_pass(task, self.clock)
+
+    def parts(self, task: ShardTask) -> Sequence[ShardTask]:
+        """Two halves of the span."""
+        return [replace(task, start=start, stop=stop) for start, stop in _halves(task.start, task.stop)]
+
+    def joined(self, task: ShardTask, results: Sequence[FirstPass]) -> FirstPass:
+        """Halves end to end; the episodes of one do not depend on those of the other."""
+        return FirstPass.concat(task.shard, results)
+
+    def lost(self, task: ShardTask, fault: Fault) -> FirstPass:
+        """The one episode in quarantine."""
+        return replace(
+            FirstPass.empty(task.shard),
+            quarantine=QuarantineTable(
+                episode_index=np.array([task.start], np.int64),
+                episode_id=Text.of([f"episode_{task.start:06d}"]),
+                reason=Text.of([fault.reason]),
+                source=Text.of([self.origin]),
+                start_frame=np.zeros(1, np.int64),
+                end_frame=np.zeros(1, np.int64),
+                message=Text.of([fault.message]),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    """Finds the episodes of a span that cannot be read."""
+
+    source: Source
+
+    def __call__(self, span: tuple[int, int]) -> frozenset[int]:
+        self.source.read(*span)
+        return frozenset()
+
+    def parts(self, span: tuple[int, int]) -> Sequence[tuple[int, int]]:
+        return _halves(*span)
+
+    def joined(self, span: tuple[int, int], results: Sequence[frozenset[int]]) -> frozenset[int]:
+        return frozenset().union(*results)
+
+    def lost(self, span: tuple[int, int], fault: Fault) -> frozenset[int]:
+        return frozenset({span[0]})
+
+
+def calibrated(executor: Executor, source: Source, clock: Callable[[], float]) -> tuple[Calibration, float]:
+    """Calibrate in a worker, without the episodes that bring one down; and the CPU seconds it took.
+
+    Raises:
+        WorkerError: if it cannot be done, or they are too many.
+    """
+    work = partial(_timed, calibrate, clock)
+    outcome = next(executor.run(work, [source]))
+    if isinstance(outcome, Fault):
+        spans = calibration_spans(source.episodes)
+        losses = Losses(source.episodes)
+        lost = frozenset().union(*contained(executor, _Reading(source), spans, losses))
+        outcome = next(executor.run(partial(_timed, partial(calibrate, without=lost), clock), [source]))
+        if isinstance(outcome, Fault):
+            losses.fail(outcome, "the calibration")
+    return outcome
+
+
+def _timed(work: Callable[[Any], Any], clock: Callable[[], float], task: Any) -> tuple[Any, float]:
+    begin = clock()
+    return work(task), clock() - begin
+
+
+def _halves(start: int, stop: int) -> list[tuple[int, int]]:
+    middle = (start + stop) // 2
+    return [(start, middle), (middle, stop)] if stop - start > 1 else []
+
+
+def warnings_of(quarantine: QuarantineTable, losses: Losses) -> list[str]:
+    """What the summary must say of workers that died or failed."""
+    told = []
+    for reason, words in ((CRASHED, "killed their worker process"), (FAILED, "raised an unforeseen error")):
+        mine = quarantine.message[np.flatnonzero(quarantine.reason.isin(reason))].tolist()
+        if mine:
+            more = ", …" if len(set(mine)) > 1 else ""
+            told.append(f"{len(mine)} episodes {words}; they are in quarantine as {reason}: {mine[0]}{more}")
+    if losses.mended:
+        fault = losses.mended[0]
+        told.append(
+            f"{len(losses.mended)} shards had to be taken again and then lost nothing ({fault.reason}: {fault.message})"
+        )
+    return told
