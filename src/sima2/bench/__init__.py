@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-BENCHES: Final = ("throughput", "segmentation", "semantics")
+BENCHES: Final = ("throughput", "segmentation", "semantics", "trust_hardening")
 """Benches that exist, each a module with ``run`` and ``rows``."""
