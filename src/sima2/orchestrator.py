@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -281,12 +281,13 @@ def _finish(
     store: Store, run: Run, source: Source, frozen: Frozen, settings: RunSettings, losses: Losses, watch: _Seconds
 ) -> dict[str, Any]:
     """Aggregate over shards, decide, and write the single files."""
+    from sima2.analytics.gate import next_look
     from sima2.io.store import SUMMARY
 
     merged = _merged(store)
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
     counted = merged.trust.digest()
-    look = _look([(look, digest) for look, digest, _ in store.calibrations], counted)
+    look = next_look([(digest, look) for look, digest, _ in store.calibrations], counted)
     # the auditor looks at defects, so these come first
     defects, episodes = judged(
         frozen.episodes,
@@ -417,14 +418,6 @@ def _merged(store: Store) -> Aggregates:
     return Aggregates.merged(
         {name: [text for _, text in store.aggregates(SECOND, name)] for name in ("trust", "evidence", "tasks", "tally")}
     )
-
-
-def _look(history: Sequence[tuple[int, str]], digest: str) -> int:
-    """Number of this look at the data: one more for new counts, the same for the same."""
-    if not history:
-        return 1
-    look, before = history[-1]
-    return look if before == digest else look + 1
 
 
 def _calibration_told(run: Run, results: Results) -> dict[str, Any]:

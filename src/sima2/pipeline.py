@@ -431,6 +431,8 @@ class Aggregates:
     evidence: Evidence
     tasks: TaskEvidence
     tally: Mapping[str, Mapping[str, int]]
+    batches: Sequence[TrustCounts] = ()
+    """Trust counts of each shard, in the order in which they came."""
 
     @classmethod
     def merged(cls, parts: Mapping[str, Sequence[str]]) -> Aggregates:
@@ -443,11 +445,13 @@ class Aggregates:
             for name, column in json.loads(part).items():
                 for key, count in column.items():
                     tally.setdefault(name, {})[key] = tally.get(name, {}).get(key, 0) + count
+        batches = [counts.TrustCounts.from_json(part) for part in parts["trust"]]
         return cls(
-            trust=reduce(counts.merge, map(counts.TrustCounts.from_json, parts["trust"]), counts.TrustCounts()),
+            trust=reduce(counts.merge, batches, counts.TrustCounts()),
             evidence=evidence.merge([evidence.Evidence.from_json(part) for part in parts["evidence"]]),
             tasks=task_evidence.merge([task_evidence.TaskEvidence.from_json(part) for part in parts["tasks"]]),
             tally=tally,
+            batches=batches,
         )
 
     def proposals(self) -> ProposalTable:
@@ -541,7 +545,7 @@ def finalize(
     from sima2.sampling.weights import plan_weights
     from sima2.tags.specs import TAGS, THRESHOLDS
 
-    trust = EconCorrelator().correlate(aggregates.trust, specs=TAGS, look=look)
+    trust = EconCorrelator().correlate(aggregates.trust, specs=TAGS, look=look, batches=aggregates.batches)
     episodes = frozen.episodes
     pool = Pool.of(episodes, tags, trust, THRESHOLDS)
     plan = plan_weights(pool)

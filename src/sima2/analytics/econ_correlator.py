@@ -196,8 +196,9 @@ class EconCorrelator:
             q_value = adjusted(p)
             tested = int(np.isfinite(p).sum())
             passed = int((q_value <= level).sum())
-            # a selected interval is widened so that the selection costs no coverage (Benjamini and Yekutieli 2005)
-            tail = level * max(passed, 1) / max(tested, 1)
+            # a selected interval is widened so that the selection costs no coverage, however strict the selection was
+            # (Benjamini and Yekutieli 2005)
+            tail = self.q * max(passed, 1) / max(tested, 1)
             return q_value, Standard(
                 level=level,
                 z=normal_quantile(tail),

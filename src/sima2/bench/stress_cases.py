@@ -65,7 +65,7 @@ def meaning(mix: str, episodes: int, seed: int) -> dict[str, Any]:
     """Tags and proposals against truth."""
     from sima2.bench.semantic_chain import chained
     from sima2.bench.semantic_scores import proposals, recoveries, risk, strangeness
-    from sima2.execution.local import one_thread
+    from sima2.execution.executor import one_thread
 
     with one_thread():
         run = chained(Sima2Client(seed=seed).source(mix=mix, episodes=episodes))

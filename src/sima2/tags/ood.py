@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.tags import TagTable
+from sima2.records.vocabulary import ANOMALIES
 from sima2.tags.conformal import conformal_p
 from sima2.tags.nominal import MOTION, SCORES, SOURCE, Nominal
 from sima2.tags.observations import KINEMATICS, RiskObservations, SegmentObservations, episode_places
@@ -52,7 +53,9 @@ def ood_rows(
     in nats: minus the logarithm of the share of nominal rollouts that are as strange in that respect.
 
     A rollout's statistic is the smallest of its segments', so the rollout fires where a segment does, and a segment
-    that ends before the landmark fires whatever comes later: its row is predictive, the others diagnostic.
+    that ends before the landmark fires whatever comes later: its row is predictive, the others diagnostic. So is that
+    of a failure before the landmark and of what follows it: they are strange because something has failed, which is
+    no prediction.
 
     Args:
         rows: segments, whole and cut.
@@ -87,18 +90,32 @@ def ood_rows(
     fired = np.flatnonzero((statistic < test.cutoff) & ~debug[place])
     loud = np.zeros(len(risk), np.bool_)
     loud[place[fired]] = True
-    strange = _fired_rows(rows.take(fired), risk.landmark[place[fired]], tails[fired], statistic[fired], test)
+    ahead = np.minimum(risk.landmark, _first_failures(rows, place, len(risk)))
+    strange = _fired_rows(rows.take(fired), ahead[place[fired]], tails[fired], statistic[fired], test)
     return TagTable.concat([calm.frozen().take(~loud), strange.frozen()])
 
 
+def _first_failures(rows: SegmentObservations, place: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Frame at which the first failure that was known at the landmark began, beyond any frame where none was, (n,).
+
+    As for the risk set, the segment that is under way at the landmark has no outcome yet.
+    """
+    ended = ~np.isnan(rows.log_duration)
+    bad = rows.cut & ((rows.failed & ended) | rows.label.isin(*ANOMALIES, "recovery_maneuver"))
+    first = np.full(n, np.iinfo(np.int64).max)
+    np.minimum.at(first, place[bad], rows.start_frame[bad])
+    return first
+
+
 def _fired_rows(
-    rows: SegmentObservations, landmark: NDArray[np.int64], tails: Array, statistic: Array, test: Strangeness
+    rows: SegmentObservations, ahead: NDArray[np.int64], tails: Array, statistic: Array, test: Strangeness
 ) -> TagRows:
+    """Rows of the segments that fired; those that end by frame ``ahead``, shape (n,), are predictive."""
     out = blank_rows(rows.episode_id, "OODTag", "diagnostic", end=rows.end_frame, available=rows.end_frame)
     if not len(rows):
         return out
     out.start[:] = rows.start_frame
-    out.fill(rows.end_frame <= landmark, kind="predictive")
+    out.fill(rows.end_frame <= ahead, kind="predictive")
     score = np.argmin(np.where(np.isnan(tails), np.inf, tails), axis=1)
     out.source[:] = np.array(SOURCE, object)[score]
     out.value[:] = -statistic

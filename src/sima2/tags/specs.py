@@ -29,7 +29,7 @@ _SPECS: Final = (
         name="OODTag",
         kind="predictive",
         inputs=("segment signals", "nominal references of other folds"),
-        available="the end of the segment that fired; rows that end after the landmark are diagnostic",
+        available="the end of the segment that fired; rows from a failure or the landmark on are diagnostic",
         cost_field="success",
         direction=-1,
     ),

@@ -147,7 +147,7 @@ def chain(
             held = np.flatnonzero(slots[part] >= 0)
             objects[row[held], slots[part][held]] += moved[held]
             turned[row[held], slots[part][held], 0] += yaw[held]
-        _own(moves, scene, scalars, vectors, objects, turned, turn)
+        _own(moves, scene, scalars, vectors, objects, turned, turn, settings)
     moves.final_object, moves.final_turn, moves.final_hand = objects, turned, hand
     moves.final_object[scene.code < 0] = np.nan
 
@@ -211,14 +211,21 @@ def _time_falls(moves: Moves, scene: Scene, objects: Reals, turn: _Turn, setting
         return
     row, slot = turn.row[at], turn.slots["own_role"][at]
     height = np.maximum(objects[row, slot, 2] - scene.rest[row, slot], 1e-3)
-    seconds = np.sqrt(2.0 * height / settings.gravity)
+    seconds = np.sqrt(2.0 * height / settings.fall_gravity)
     count = np.ceil((seconds * (1.0 + 2.0 * BOUNCE) + 0.03) * settings.rate_hz).astype(np.int64)
     moves.fall_s[row, turn.k] = seconds
     moves.frames[row, turn.k] = moves.planned[row, turn.k] = np.maximum(count, shortest_segment(settings.rate_hz))
 
 
 def _own(
-    moves: Moves, scene: Scene, scalars: Reals, vectors: Reals, objects: Reals, turned: Reals, turn: _Turn
+    moves: Moves,
+    scene: Scene,
+    scalars: Reals,
+    vectors: Reals,
+    objects: Reals,
+    turned: Reals,
+    turn: _Turn,
+    settings: PhysicsSettings,
 ) -> None:
     """Displace what moves by itself."""
     at = np.flatnonzero(turn.of("own") > 0)
@@ -228,7 +235,9 @@ def _own(
     shift = vectors[task, turn.of("own_vector")[at]]
     tilt = np.zeros(len(at))
     falls, tips, rights = (kind == OWN_MOTIONS.index(name) for name in ("fall", "tip", "right"))
-    shift[falls] += turn.speed[at[falls]] * moves.fall_s[row[falls], turn.k, None]
+    # what sinks softly gets no further than what falls
+    glide_s = moves.fall_s[row[falls], turn.k, None] * np.sqrt(settings.fall_gravity / settings.gravity)
+    shift[falls] += turn.speed[at[falls]] * glide_s
     shift[falls, 2] = (scene.rest[row, slot] - objects[row, slot, 2])[falls]
     tilt[tips] = scalars[task[tips], SCALARS.index("tilt")]
     tilt[rights] = -turned[row[rights], slot[rights], 1]

@@ -24,6 +24,8 @@ _STRIKE_UNTIL: Final = 0.7
 _CARRY_UNTIL: Final = 0.5
 """Shares of a step between which the hazard acts: earlier nothing has moved yet, and what is lost later would be close
 enough to where it was going."""
+_KNOCKED: Final = 0.18
+"""Share of episodes that chance knocks where it alone decides: as many as failures damage in an ordinary batch."""
 _STRETCHABLE: Final = ("reach", "carry", "go_home", "lift", "pull", "stroke")
 """Durations of the moves that an unusual motion may befall."""
 
@@ -42,6 +44,7 @@ def lay_out(
     ood_u: Reals,
     inject_frame: Ints,
     start_level: Reals,
+    knock_u: Reals,
     settings: PhysicsSettings,
 ) -> Moves:
     """Moves of every episode.
@@ -57,6 +60,7 @@ def lay_out(
         ood: index of the OOD source, shape (n,); ood_u: uniform draws of which move and how much, shape (n, 2).
         inject_frame: frame the event is forced to, -1 for none, shape (n,).
         start_level: width, force and angles at the start, shape (n, levels).
+        knock_u: uniform draws of whether chance deals a knock, where the settings leave impacts to it, shape (n,).
 
     Raises:
         UsageError: if an event cannot be had as early as asked.
@@ -87,6 +91,8 @@ def lay_out(
     event_step = _strike(codes, frames, exposure, spared, hazard, event, strike_u, injected)
     if injected.any():
         _force_frame(frames, planned, event_step, inject_frame, hazard)
+    if not settings.hazard_hurts:
+        _leave_to_chance(codes, frames, knock_u)
     n = len(programs)
     moves = Moves(
         codes=codes,
@@ -146,6 +152,16 @@ def _stretch(codes: NDArray[np.int16], seconds: Reals, ood: Ints, u: Reals) -> t
     seconds = seconds.copy()
     seconds[rows, step] *= factor
     return strange, seconds
+
+
+def _leave_to_chance(codes: NDArray[np.int16], frames: Ints, u: Reals) -> None:
+    """No failure strikes hard; instead the last move of some episodes, whatever their risk, begins with a knock."""
+    pulse = codes[FIELD["pulse"]]
+    crash = SCALARS.index("crash")
+    pulse[pulse == crash] = SCALARS.index("zero")
+    knocked = np.flatnonzero((u < _KNOCKED) & (frames > 0).any(axis=1))
+    last = frames.shape[1] - 1 - np.argmax(frames[knocked, ::-1] > 0, axis=1)
+    pulse[knocked, last] = crash
 
 
 def _calm(codes: NDArray[np.int16], planned: Ints, injected: Masks) -> None:

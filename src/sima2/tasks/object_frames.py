@@ -113,12 +113,13 @@ def _on_their_own(
     share = np.repeat(eased[here].astype(np.float64)[:, None], 3, axis=1)
     falls = kind == OWN_MOTIONS.index("fall")
     if falls.any():
+        g = settings.fall_gravity
         t, landed = (local[here[falls]] + 0.5) / settings.rate_hz, table.fall_s[r[falls]]
         share[falls, :2] = np.minimum(t / landed, 1.0)[:, None]
-        drop = 0.5 * settings.gravity * np.square(landed)
+        drop = 0.5 * g * np.square(landed)
         after = np.maximum(t - landed, 0.0)
-        bounce = np.maximum(BOUNCE * settings.gravity * landed * after - 0.5 * settings.gravity * after * after, 0.0)
-        fallen = np.where(t < landed, 0.5 * settings.gravity * t * t, drop - bounce)
+        bounce = np.maximum(BOUNCE * g * landed * after - 0.5 * g * after * after, 0.0)
+        fallen = np.where(t < landed, 0.5 * g * t * t, drop - bounce)
         share[falls, 2] = fallen / drop
     position.reshape(-1, 3)[at] += (shift[:, :3] * share).astype(np.float32)
     tips = np.flatnonzero(shift[:, 3] != 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from sima2.errors import UsageError
 
@@ -58,6 +59,10 @@ SESSIONS = ("s0", "s1", "s2")
 """The second has noisier sensors, the third a camera that lags one frame."""
 
 
+SINKING: Final = 0.15
+"""m/s² of a soft fall: from 0.3 m it ends at 0.3 m/s, no faster than a hand sets things down."""
+
+
 @dataclass(frozen=True, slots=True)
 class SensorNoise:
     """Standard deviations of the sensors."""
@@ -101,7 +106,9 @@ class PhysicsSettings:
     risk_sigma: float = 2.0
     """Standard deviation of the logit of the initial risk."""
     hazard_hurts: bool = True
-    """Whether hazardous conditions also make impacts harder; off, a risk tag says nothing about damage."""
+    """Whether hazardous conditions alter impacts. On, failures come with impacts, and these are harder the more
+    hazardous the conditions. Off, conditions make failures as likely as ever, but what fails comes to rest softly, and
+    about as many impacts befall episodes by chance, whatever their risk: risk goes with failure and not with damage."""
     move_jitter: float = 0.10
     """Standard deviation of the log duration of a move."""
     gravity: float = 9.81
@@ -120,6 +127,11 @@ class PhysicsSettings:
             raise UsageError(f"rate_hz {self.rate_hz}: control rates from 5 to 200 Hz are supported")
         if self.noise.scale < 0 or self.risk_sigma <= 0:
             raise UsageError("noise scale must not be negative and risk_sigma must be positive")
+
+    @property
+    def fall_gravity(self) -> float:
+        """m/s² at which what is lost goes down."""
+        return self.gravity if self.hazard_hurts else SINKING
 
     def value_of(self, name: str) -> float:
         """Damage in currency per N·s to the object of that name.

@@ -47,7 +47,7 @@ _STAGES: Final = 3
 _SCENE_UNIFORMS: Final = 64
 _SCENE_NORMALS: Final = 48
 _MOVE_NORMALS: Final = 160
-"""Draws an episode has for its scene and for the durations of its moves."""
+"""Draws an episode has for its scene (the last uniform one for knocks by chance) and for the durations of its moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def _decide(plan: EpisodePlan, settings: PhysicsSettings) -> _World:
     for i, generator in enumerate(generators):
         generator.random(out=uniform[i])
         generator.standard_normal(out=normal[i])
-    own = Draws(uniform[:, :_SCENE_UNIFORMS], normal[:, :_SCENE_NORMALS])
+    own = Draws(uniform[:, : _SCENE_UNIFORMS - 1], normal[:, :_SCENE_NORMALS])
     score, fragile, conditions = _risk(plan, own, settings)
     robot, policy, session = own.integers(len(ARMS)), own.integers(len(POLICIES)), own.integers(len(SESSIONS))
     scene = build_scene(plan, own, conditions)
@@ -170,6 +170,7 @@ def _decide(plan: EpisodePlan, settings: PhysicsSettings) -> _World:
         ood_u=own.uniforms(2),
         inject_frame=plan.inject_frame,
         start_level=start,
+        knock_u=uniform[:, _SCENE_UNIFORMS - 1],
         settings=settings,
     )  # fmt: skip
     say_nothing(moves, plan.garbage.isin(*SPOILED))

@@ -122,7 +122,8 @@ def events_of(
     hit = np.flatnonzero(pulse == SCALARS.index("crash"))
     impulse = scalars[rows.gather(moves.task)[hit], pulse[hit]]
     parts.append((1, hit, start[hit], np.full(len(hit), REASONS.index("collision")), about[hit], impulse))
-    fell = np.flatnonzero((_field(moves, rows, "own") == OWN_MOTIONS.index("fall")) & (rows.frames > 0))
+    falls = (_field(moves, rows, "own") == OWN_MOTIONS.index("fall")) & settings.hazard_hurts
+    fell = np.flatnonzero(falls & (rows.frames > 0))
     seconds, slot = rows.gather(moves.fall_s)[fell], moves.slot[2][rows.episode[fell], rows.step[fell]]
     landed = np.minimum(
         start[fell] + (seconds * settings.rate_hz).astype(np.int64), start[fell] + rows.frames[fell] - 1

@@ -253,6 +253,28 @@ def test_what_was_strange_before_the_landmark_stays_so_whatever_comes_later():
     assert early(observations)
 
 
+def test_what_is_strange_because_something_has_failed_predicts_nothing():
+    observations, risk, failed, _ = observed(600, 4, strange=frozenset(range(20)))
+    refs = fit_references(observations, risk, np.arange(600) >= 20, failed)
+    from sima2.tags.ood import ood_rows
+
+    def early(rows):
+        out = ood_rows(rows, risk, np.zeros(600, bool), np.full(600, 80), refs.folds[0].strangeness)
+        kept = out.take((np.nan_to_num(out.level) > 0) & (out.end_frame <= 20))
+        return len(kept), set(kept.kind)
+
+    fired, kinds = early(observations)
+    assert fired >= 20
+    assert kinds == {"predictive"}
+    first = observations.cut & (observations.end_frame <= 20)
+    ended = np.where(first, 0.0, observations.log_duration)
+    failing = replace(observations, failed=observations.failed | first, log_duration=ended)
+    assert early(failing)[1] == {"diagnostic"}
+    # what is under way at the landmark has no outcome yet, and a later look at the same frames tells nothing early
+    assert early(replace(failing, log_duration=np.where(first, np.nan, ended)))[1] == {"predictive"}
+    assert early(replace(observations, failed=~observations.cut))[1] == {"predictive"}
+
+
 def test_severity_follows_the_bands_of_the_specification():
     assert banded(np.array([0.69, 0.70, 0.85, 0.95]), VISUAL_BANDS).tolist() == [0.3, 0.5, 0.8, 1.0]
     assert banded(np.array([1.0, 1.10, 1.25, 1.5]), KINEMATIC_BANDS).tolist() == [0.3, 0.6, 0.8, 1.0]

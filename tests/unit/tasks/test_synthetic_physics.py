@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from sima2.analytics.econ import damage
+from sima2.analytics.settings import EconSettings
 from sima2.records.vocabulary import LABELS
 from sima2.tasks.families import ALL_FAMILIES, FAMILIES
 from sima2.tasks.kinematics import ArmPlanes, forward, inverse, torques
@@ -237,15 +241,50 @@ def test_noise_of_different_channels_and_frames_is_independent() -> None:
     assert abs(np.corrcoef(error[1:, 0], error[:-1, 0])[0, 1]) < limit
 
 
-def test_hazard_makes_impacts_harder_only_while_the_switch_is_on() -> None:
-    plan = rollouts_plan("sort_objects", template="failure", failure_mode="clutter_collision", count=400, seed=6)
+@pytest.mark.parametrize("hurts", [True, False])
+def test_hazard_makes_impacts_harder_only_while_the_switch_is_on(hurts: bool) -> None:
+    plan = rollouts_plan("sort_objects", template="failure", failure_mode="clutter_collision", count=1000, seed=6)
+    truth = generate(plan, PhysicsSettings(hazard_hurts=hurts)).truth
+    risk = dict(zip(truth.episodes.episode_id, truth.episodes.initial_risk.tolist(), strict=True))
+    impact = truth.events.take(truth.events.kind.isin("impact"))
+    assert len(impact) > 100
+    link = np.corrcoef([risk[name] for name in impact.episode_id], np.log(impact.impulse))[0, 1]
+    assert (link > 0.25) if hurts else (abs(link) < 0.2)
+
+
+@pytest.mark.parametrize("hurts", [True, False])
+def test_failures_come_with_impacts_only_while_the_switch_is_on(hurts: bool) -> None:
+    plan = mix_plan("hardening", families=list(FAMILIES), episodes=300, seed=12)
+    generated = generate(plan, PhysicsSettings(hazard_hurts=hurts))
+    truth = generated.truth
+    event = truth.episodes.event_frame >= 0
+    struck = set(truth.events.take(truth.events.kind.isin("impact")).episode_id)
+    told = np.array([name in struck for name in truth.episodes.episode_id])
+    felt = damage(generated.batch, EconSettings()) > 0.01
+    for share in (told, felt):
+        gap = share[event].mean() - share[~event].mean()
+        error = np.sqrt(share.var() * (1 / event.sum() + 1 / (~event).sum()))
+        assert (gap > 0.3) if hurts else (abs(gap) < 3 * error)
+        assert 0.1 < share.mean() < 0.3
+    usual = generate(plan).truth.episodes
+    assert (usual.initial_risk == truth.episodes.initial_risk).all()
+    assert ((usual.event_frame >= 0) == event).all()
+
+
+def test_what_is_lost_sinks_no_faster_than_a_hand_sets_things_down_once_hazard_hurts_nothing() -> None:
+    plan = rollouts_plan("pick_and_place", template="failure", failure_mode="drop_en_route", count=60, seed=3)
+    fastest = []
     for hurts in (True, False):
-        truth = generate(plan, PhysicsSettings(hazard_hurts=hurts)).truth
-        risk = dict(zip(truth.episodes.episode_id, truth.episodes.initial_risk.tolist(), strict=True))
-        impact = truth.events.take(truth.events.kind.isin("impact"))
-        x = np.array([risk[name] for name in impact.episode_id])
-        link = np.corrcoef(x, np.log(impact.impulse))[0, 1]
-        assert (link > 0.25) if hurts else (abs(link) < 0.15)
+        generated = generate(plan, replace(EXACT, hazard_hurts=hurts))
+        batch = generated.batch
+        z = batch.object_position[:, 0, 2]
+        down = -np.diff(z, prepend=z[:1]) * 20
+        down[batch.offset[:-1]] = 0.0
+        fastest.append(np.maximum.reduceat(down, batch.offset[:-1]))
+        lowest = z[batch.offset[1:] - 1]
+        assert (lowest < 0.15).all()
+    assert np.median(fastest[0]) > 0.8
+    assert fastest[1].max() < 0.6
 
 
 def test_unusual_motions_are_long_or_fast_and_hard() -> None:
