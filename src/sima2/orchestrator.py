@@ -13,7 +13,7 @@ import numpy as np
 
 from sima2 import __version__
 from sima2.client import SOURCES, Sima2Client, Source
-from sima2.errors import DataError, Sima2Error, UnknownNameError, UsageError
+from sima2.errors import DataError, Sima2Error, UnknownNameError, UsageError, masked
 from sima2.execution.local import one_thread, run_shards
 from sima2.pipeline import (
     MAIN_MIX,
@@ -162,7 +162,7 @@ def identity(settings: RunSettings) -> dict[str, Any]:
     plain = asdict(settings)
     for name in ("jobs", "engine", "batch_size", "out", "resume"):
         del plain[name]
-    plain = {key: str(value) if isinstance(value, Path) else value for key, value in plain.items()}
+    plain = {key: masked(str(value)) if isinstance(value, Path) else value for key, value in plain.items()}
     return {**plain, "families": list(settings.families), "sima2_version": __version__}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sima2.errors import StoreError
+from sima2.errors import DatasetError, StoreError
 from sima2.records.defects import DefectTable
 from sima2.records.econ import EconTable
 from sima2.records.intake import QuarantineTable
@@ -52,12 +51,14 @@ def read_json(path: Path) -> Any:
     Raises:
         StoreError: if it is absent or no JSON.
     """
+    from sima2.io.documents import parse_json, read_document
+
+    if path.is_symlink() or not path.exists():
+        raise StoreError(f"{path}: there is no such file; is this the folder of a finished run?")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{path}: there is no such file; is this the folder of a finished run?") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: not valid JSON ({error}); run again with --resume") from None
+        return parse_json(read_document(path.parent, path.name), path)
+    except DatasetError as error:
+        raise StoreError(f"{error}; not valid JSON: run again with --resume") from None
 
 
 def read_summary(out: Path) -> dict[str, Any]:
@@ -76,12 +77,15 @@ def read_trust(out: Path) -> TrustMatrix:
     """
     path = out / "trust_matrix.json"
     rows = read_json(path)
+    for row in rows.values() if isinstance(rows, dict) else ():
+        if isinstance(row, dict) and row.get("tier") not in ("untrusted", "provisional", "trusted"):
+            raise StoreError(f"{path}: not a trust matrix of this version (tier {row.get('tier')!r})")
     names = [each.name for each in fields(TrustRow)]
     try:
         return TrustMatrix(
             {tag: TrustRow(**{name: _back(name, row[name]) for name in names}) for tag, row in rows.items()}
         )
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path}: not a trust matrix of this version ({error})") from None
 
 
@@ -106,6 +110,8 @@ def load_report(out: Path) -> ReportInput:
     from sima2.io.store import Store
 
     summary = read_summary(out)
+    with Store.read_only(out) as store:  # so that what is shown has the shape it was written in
+        store.check("summary.json", "signals.json", "trust_matrix.json", "task_graph.json")
     signals = read_json(out / "signals.json") if (out / "signals.json").exists() else []
     shown = tuple(str(each["episode_id"]) for each in signals)
     with Store.read_only(out) as store:

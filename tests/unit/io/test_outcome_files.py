@@ -70,7 +70,7 @@ def test_a_row_that_says_nothing_is_unknown(tmp_path: Path) -> None:
         ("o.json", '[{"episode_index": 1, "success": [1]}]', "is not a number"),
         ("o.json", '[{"episode_index": true, "success": 1}]', "episode_index True"),
         ("o.jsonl", '{"episode_index": 1, "success": 1}\n{', "line 2: is not JSON"),
-        ("o.parquet", "PAR1", "is not Parquet one can read"),
+        ("o.parquet", "PAR1", "cannot be read"),
         ("o.txt", "x", "is no outcome file"),
     ],
 )
