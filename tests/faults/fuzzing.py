@@ -5,6 +5,7 @@ To see one case again: ``python tests/faults/fuzzing.py READER SEED``; all reade
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import selectors
@@ -23,6 +24,8 @@ MEGABYTES = 1024
 SECONDS = 10.0
 """Time that a case may take; the slowest good one takes 0.1 s."""
 MOST_DEATHS = 20
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where inputs lie: thousands of small files need no disk."""
 
 
 @dataclass
@@ -54,25 +57,37 @@ def fuzz(reader: str, seeds: range, *, seconds: float = SECONDS, megabytes: int 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     at = seeds.start
     while at < seeds.stop and len(tally.faults) < MOST_DEATHS:
-        with tempfile.TemporaryDirectory() as root:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as root:
             at = _run(tally, Path(root), range(at, seeds.stop), seconds, megabytes)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     tally.cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return tally
 
 
+def read_alone(reader: str, folder: Path, *, seconds: float = 60.0, megabytes: int = MEGABYTES) -> tuple[str, int]:
+    """Read one input in a process of its own; ``fine`` or the error, and the megabytes that it took."""
+    command = [sys.executable, "-W", "error", str(WORKER), "--one", reader, str(folder), str(megabytes)]
+    done = subprocess.run(command, capture_output=True, timeout=seconds, check=False, env=_environment(), text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    verdict, held = json.loads(done.stdout)
+    return verdict, held
+
+
+def _environment() -> dict[str, str]:
+    source = Path(__file__).parents[2] / "src"
+    return {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
 def _run(tally: Tally, root: Path, seeds: range, seconds: float, megabytes: int) -> int:
     """Cases until all are done or the process dies; the seed to go on with."""
     command = [sys.executable, "-W", "error", str(WORKER), tally.reader, str(root)]
-    source = Path(__file__).parents[2] / "src"
-    environment = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with (root / "stderr").open("w+b") as errors:
         child = subprocess.Popen(
             [*command, str(seeds.start), str(seeds.stop), str(megabytes)],
             stdout=subprocess.PIPE,
             stderr=errors,
             stdin=subprocess.DEVNULL,
-            env=environment,
+            env=_environment(),
             cwd=root,
         )
         assert child.stdout is not None
@@ -136,7 +151,8 @@ def main(reader: str, number: int) -> int:
         total += tally.cpu_s
         bad += len(tally.faults)
         print(
-            f"{name:22} {tally.cases:6} cases {tally.cpu_s:6.1f} s, slowest {tally.slowest_s:.2f} s {dict(tally.verdicts)}"
+            f"{name:22} {tally.cases:6} cases {tally.cpu_s:6.1f} s, slowest {tally.slowest_s:.2f} s",
+            dict(tally.verdicts),
         )
         print(tally.told())
     print(f"{total:.1f} s")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import resource
@@ -81,7 +82,6 @@ def _package_folders() -> list[str]:
 def main(name: str, root: Path, start: int, stop: int, megabytes: int) -> None:
     """Run the cases start .. stop of a reader."""
     from faults.readers import CONTROLS, READERS, damage, names_of, place, restore
-
     from sima2.errors import RecordError, Sima2Error
 
     reader = {**READERS, **CONTROLS}[name]
@@ -159,7 +159,30 @@ def _limit(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
+def one(name: str, folder: Path, megabytes: int) -> None:
+    """Read one input as it stands, and say how it ended and the most memory that was held."""
+    from faults.readers import READERS
+    from sima2.errors import Sima2Error
+
+    reader = READERS[name]
+    good = folder.parent / "good"
+    reader.make(good)
+    reader.read(good)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _limit(megabytes)
+    try:
+        reader.read(folder)
+        verdict = "fine"
+    except Sima2Error as error:
+        verdict = str(error)
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(json.dumps([verdict, held // 1024]))
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(TESTS))
+    if sys.argv[1] == "--one":
+        one(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+        sys.exit()
     main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))

@@ -79,9 +79,16 @@ def shown(value: object) -> str:
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether the file is only the address of one that was not fetched."""
-    with path.open("rb") as file:
-        return file.read(len(LFS_POINTER)) == LFS_POINTER
+    """Whether the file is only the address of one that was not fetched.
+
+    Raises:
+        DatasetError: if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError as error:
+        raise DatasetError(path, f"cannot be read: {reason(error)}") from None
 
 
 def read_document(root: Path, relative: str, *, most: int = MAX_DOCUMENT) -> str:

@@ -322,10 +322,10 @@ def _refuse_pointers(root: Path, episodes: list[Entry]) -> None:
     for name in first:
         try:
             path = inside(root, name)
+            if is_file(path):
+                there.append(is_lfs_pointer(path))
         except DatasetError:
             continue  # put aside when it is read
-        if is_file(path):
-            there.append(is_lfs_pointer(path))
     if there and all(there):
         raise DatasetError(root, "holds no data", FETCH)
 
