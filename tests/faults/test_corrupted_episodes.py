@@ -24,3 +24,15 @@ def test_edge_cases_are_put_aside_or_labelled(monkeypatch) -> None:
     for text in (*got.batch.episodes.instruction, *got.batch.episodes.session):
         assert "\x00" not in text
         text.encode()
+
+
+def test_edge_cases_go_through_the_whole_pipeline(monkeypatch, tmp_path) -> None:
+    from sima2.orchestrator import run_pipeline
+    from sima2.tasks import garbage
+
+    monkeypatch.setattr(garbage, "_MILLION", 500)
+    monkeypatch.setenv("HF_TOKEN", "hunter2-of-the-environment")
+    episodes = run_pipeline(mix="edge_cases_v1", seed=3, out=tmp_path / "out").values["episodes"]
+    assert episodes["in"] == episodes["ok"] + episodes["quarantined"] + episodes["skipped"]
+    assert episodes["quarantined"] == 8
+    assert not [f for f in (tmp_path / "out").rglob("*") if f.is_file() and b"hunter2-of" in f.read_bytes()]
