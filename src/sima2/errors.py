@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
+
+LONGEST: Final = 4000
+"""Characters of a message; what is wrong with a name of a megabyte is said with less."""
+_CREDENTIALS: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*:/{1,2})[^/\s@]+@")
+_SECRET: Final = re.compile(
+    r"([?&;][\w-]*(?:token|secret|signature|password|credential|key|sig)=)[^&;\s]+", re.IGNORECASE
+)
+
+
+def masked(text: str) -> str:
+    """Text without what URLs in it tell of who may enter; a path made of a URL has one slash.
+
+    >>> masked("https://me:hunter2@host/set?page=2&access_token=abc"), masked("https:/me@host: is missing")
+    ('https://***@host/set?page=2&access_token=***', 'https:/***@host: is missing')
+    """
+    return _SECRET.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text)) if ":/" in text else text
 
 
 class Sima2Error(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose; no message holds credentials or is without end."""
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        text = masked(str(message))
+        super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # by default Python calls the class with the message, which is not what most of these are made of

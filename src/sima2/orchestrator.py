@@ -14,7 +14,7 @@ import numpy as np
 
 from sima2 import __version__
 from sima2.client import SOURCES, Sima2Client, Source
-from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError
+from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError, masked
 from sima2.execution.containment import Losses, contained
 from sima2.execution.engines import ENGINES, open_executor
 from sima2.execution.executor import Executor, one_thread
@@ -185,7 +185,7 @@ def identity(settings: RunSettings) -> dict[str, Any]:
     for name in ("column_map", "outcomes"):
         if plain[name] is not None:
             plain[name] = f"{plain[name]} {fingerprint(plain[name])}"
-    plain = {key: str(value) if isinstance(value, Path) else value for key, value in plain.items()}
+    plain = {key: masked(str(value)) if isinstance(value, Path) else value for key, value in plain.items()}
     return {
         **plain,
         "families": list(settings.families),
@@ -338,7 +338,7 @@ def _finish(
         store.write_text("column_map.toml", str(described["column_map"]))
     values = {
         **described,
-        "warnings": [*described["warnings"], *warnings_of(results.quarantine, losses)],
+        "warnings": [*described.get("warnings", ()), *warnings_of(results.quarantine, losses)],
         "sima2_version": __version__,
         "source": settings.source,
         "seed": settings.seed,

@@ -76,7 +76,9 @@ def examined(out: Path) -> dict[str, Any]:
 def _contradictions(summary: dict[str, Any], digest: str | None) -> list[str]:
     """Where the summary and the tables tell different things."""
     found = []
-    episodes = summary.get("episodes") or {}
+    episodes = summary.get("episodes")
+    if not isinstance(episodes, dict) or any(type(each) is not int for each in episodes.values()):
+        return ["summary.json: does not say how many episodes there were"]
     parts = sum(episodes.get(key) or 0 for key in ("ok", "quarantined", "skipped"))
     if episodes.get("in") != parts:
         found.append(f"summary.json: {episodes.get('in')} episodes came in, but {parts} are accounted for")

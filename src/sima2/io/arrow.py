@@ -89,11 +89,18 @@ def read_parquet(path: Path) -> pa.Table:
     Raises:
         StoreError: if the file is missing or damaged.
     """
+    if path.is_symlink() or not path.is_file():  # we write neither links nor pipes
+        raise StoreError(
+            f"{path}: cannot be read: {'is no file' if path.is_symlink() or path.exists() else 'is missing'}"
+        )
     try:
         with pq.ParquetFile(path) as file:
-            return file.read()
+            data = file.read()
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: cannot be read: {_first_line(error)}") from error
+    if len(set(data.column_names)) < data.num_columns:
+        raise StoreError(f"{path}: cannot be read: has two columns of one name")
+    return data
 
 
 class LogicalDigest:

@@ -25,7 +25,7 @@ from sima2.io.derived import (
     pose_lines,
     residual_lines,
 )
-from sima2.io.documents import read_document
+from sima2.io.documents import read_document, shown
 from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS
 
 UNITS: Final[Mapping[str, tuple[str, float]]] = MappingProxyType(
@@ -77,6 +77,8 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What each channel measures."""
 
+MAX_MAP: Final = 1024 * 1024
+"""Bytes of a column map; one of a whole humanoid takes about 10 kB, and TOML's dotted keys take time squared."""
 _SI: Final = {
     "angle": "rad",
     "angular speed": "rad/s",
@@ -242,7 +244,7 @@ def load_column_map(path: Path) -> ColumnMap:
     Raises:
         DatasetError: if it is missing, is not TOML, or names an unknown channel or unit.
     """
-    return parse_column_map(read_document(path.parent, path.name), path)
+    return parse_column_map(read_document(path.parent, path.name, most=MAX_MAP), path)
 
 
 def parse_column_map(text: str, source: object) -> ColumnMap:
@@ -263,10 +265,13 @@ def parse_column_map(text: str, source: object) -> ColumnMap:
         derived = _parts(source, arm, group)
         residuals |= {arm: derived} if derived else {}
         held = [name for name in group if name not in POSE_KEYS and not (derived and name == "effort_proxy")]
+        if not (held or pose or derived):
+            continue  # an empty table says nothing
         arms[arm] = {name: _columns(source, f"arms.{arm}", name, group[name], ARM_CHANNELS) for name in held}
     objects = {
         key: {name: _columns(source, f"objects.{key}", name, each, OBJECT_CHANNELS) for name, each in group.items()}
         for key, group in toml.tables(source, "objects", data.get("objects", {})).items()
+        if group
     }
     scene: dict[str, Columns] = {
         name: _columns(source, "", name, data[name], _SCENE) for name in _SCENE if name in data
@@ -283,7 +288,7 @@ def _parts(source: object, arm: str, group: Mapping[str, Any]) -> dict[str, Comm
         return {}
     stray = sorted(set(proxy) - set(PARTS))
     if stray:
-        problem = f"[arms.{arm}.effort_proxy]: {stray[0]!r} besides {' and '.join(PARTS)}"
+        problem = f"[arms.{arm}.effort_proxy]: {shown(stray[0])} besides {' and '.join(PARTS)}"
         raise DatasetError(source, problem, "give the columns of the proxy, or the parts it is made of")
     return parse_residuals(source, arm, proxy)
 
@@ -293,10 +298,12 @@ def _columns(source: object, where: str, name: str, value: Any, allowed: Any) ->
     at = f"{where}.{name}".lstrip(".")
     table = toml.table(source, at, value)
     if name not in allowed:
-        raise DatasetError(source, f"[{at}]: unknown channel {name!r}", f"one of {', '.join(allowed)}")
+        raise DatasetError(source, f"[{at}]: unknown channel {shown(name)}", f"one of {', '.join(allowed)}")
     stray = sorted(set(table) - {"feature", "index", "unit", "scale", "closed", "open"})
     if stray:
-        raise DatasetError(source, f"[{at}]: unknown key {stray[0]!r}", "use feature, index, unit, scale, closed, open")
+        raise DatasetError(
+            source, f"[{at}]: unknown key {shown(stray[0])}", "use feature, index, unit, scale, closed, open"
+        )
     feature = table.get("feature")
     if not isinstance(feature, str) or not feature:
         raise DatasetError(source, f"[{at}]: feature is missing", 'feature = "observation.state", say')
@@ -306,8 +313,10 @@ def _columns(source: object, where: str, name: str, value: Any, allowed: Any) ->
     scale = toml.numbers(source, at, "scale", [table["scale"]])[0] if "scale" in table else None
     closed, open_ = (toml.numbers(source, at, key, table.get(key, [])) for key in ("closed", "open"))
     free = scale is not None or (name == "gripper_opening" and open_)
-    if unit not in (UNITS if free else fitting):
-        raise DatasetError(source, f"[{at}]: unit {unit!r} does not measure {measure}", f"one of {', '.join(fitting)}")
+    if not isinstance(unit, str) or unit not in (UNITS if free else fitting):
+        raise DatasetError(
+            source, f"[{at}]: unit {shown(unit)} does not measure {measure}", f"one of {', '.join(fitting)}"
+        )
     index = table.get("index")
     if index is not None:
         index = toml.places(source, at, "index", index)

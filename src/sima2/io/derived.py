@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
 from sima2.io import toml_values as toml
+from sima2.io.documents import shown
 
 POSE_KEYS: Final = ("urdf", "tip", "base", "joints")
 """Keys of an arm's table that say how its pose follows from its joints."""
@@ -124,7 +125,7 @@ def _residual(source: object, at: str, values: Mapping[str, Any]) -> CommandResi
     stray = sorted(set(values) ^ set(_RESIDUAL_KEYS))
     if stray:
         what = "unknown key" if stray[0] in values else "there is no"
-        raise DatasetError(source, f"[{at}]: {what} {stray[0]!r}", f"use {', '.join(_RESIDUAL_KEYS)}")
+        raise DatasetError(source, f"[{at}]: {what} {shown(stray[0])}", f"use {', '.join(_RESIDUAL_KEYS)}")
     made = CommandResidual(
         feature=toml.text(source, at, "feature", values["feature"]),
         index=toml.places(source, at, "index", values["index"], least=-1),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import reprlib
+import stat
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +14,12 @@ LFS_POINTER: Final = b"version https://git-lfs"
 """How a file begins that Git LFS has not fetched (Git LFS specification)."""
 MAX_DOCUMENT: Final = 256 * 1024 * 1024
 """Bytes of one text file; the index of a million episodes takes about 100 MB."""
+MAX_VALUES: Final = 8_000_000
+"""Values in one JSON file, five a row for a million episodes and more; an empty list takes 3 bytes of text and 64 of
+memory, so that bytes alone do not bound it."""
 FETCH: Final = "only a Git-LFS pointer is here: run `git lfs pull` in the data set"
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 
 
 def inside(root: Path, relative: str) -> Path:
@@ -25,7 +32,7 @@ def inside(root: Path, relative: str) -> Path:
         whole = (root / relative).resolve()
         good = whole.is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError) as error:  # name too long, links in a circle, NUL in a name
-        raise DatasetError(root, f"{relative!r} is no path: {error}") from None
+        raise DatasetError(root, f"{relative!r} is no path: {reason(error)}") from None
     if not good:
         raise DatasetError(root, f"{relative!r} leads out of the data set", "copy the files it links to into it")
     return whole
@@ -39,13 +46,52 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def refuse_no_file(path: Path, name: Path | None = None) -> None:
+    """Nothing but a regular file is ever opened: a pipe would wait for a writer, a device has no end.
+
+    Raises:
+        DatasetError: if there is something else, or nothing; ``name`` is how the message calls it.
+    """
+    if is_file(path):
+        return
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        raise DatasetError(name or path, "is missing") from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(name or path, f"cannot be read: {reason(error)}") from None
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISLNK, "a link that leads to no file"), (bool, "a pipe or a device"))
+    raise DatasetError(name or path, f"is {next(what for is_it, what in kinds if is_it(mode))}", "a file was expected")
+
+
+def reason(error: Exception) -> str:
+    """Why the operating system refused, without the path, which the message names already."""
+    return str(getattr(error, "strerror", None) or error)
+
+
+def shown(value: object) -> str:
+    """A value as it appears in a message: short, however long or deep it is.
+
+    >>> shown("x" * 1000), shown([[[[[[[1]]]]]]])
+    ("'xxxxxxxxxxxxxxxxxxxxxxxxxxx...xxxxxxxxxxxxxxxxxxxxxxxxxxxx'", '[[[[[[[...]]]]]]]')
+    """
+    return _SHORT.repr(value)
+
+
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether the file is only the address of one that was not fetched."""
-    with path.open("rb") as file:
-        return file.read(len(LFS_POINTER)) == LFS_POINTER
+    """Whether the file is only the address of one that was not fetched.
+
+    Raises:
+        DatasetError: if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(LFS_POINTER)) == LFS_POINTER
+    except OSError as error:
+        raise DatasetError(path, f"cannot be read: {reason(error)}") from None
 
 
-def read_document(root: Path, relative: str) -> str:
+def read_document(root: Path, relative: str, *, most: int = MAX_DOCUMENT) -> str:
     """The text of a small file.
 
     Raises:
@@ -53,14 +99,13 @@ def read_document(root: Path, relative: str) -> str:
     """
     path = inside(root, relative)
     name = root / relative
-    if not is_file(path):
-        raise DatasetError(name, "is missing")
+    refuse_no_file(path, name)
     try:
-        if path.stat().st_size > MAX_DOCUMENT:
-            raise DatasetError(name, f"is larger than {MAX_DOCUMENT} bytes")
+        if path.stat().st_size > most:
+            raise DatasetError(name, f"is larger than {most} bytes")
         data = path.read_bytes()
     except OSError as error:
-        raise DatasetError(name, f"cannot be read: {error.strerror}") from error
+        raise DatasetError(name, f"cannot be read: {reason(error)}") from error
     if not data.strip():
         raise DatasetError(name, "is empty", "fetch it again")
     if data.startswith(LFS_POINTER):
@@ -86,7 +131,9 @@ def read_json(root: Path, relative: str) -> dict[str, Any]:
 def read_json_lines(root: Path, relative: str) -> tuple[list[tuple[int, dict[str, Any]]], list[str]]:
     """Objects of a file with one a line, each with its line number, and what was wrong with other lines."""
     rows, problems = [], []
-    for number, line in enumerate(read_document(root, relative).split("\n"), 1):
+    text = read_document(root, relative)
+    _refuse_many(text, root / relative)
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -101,15 +148,37 @@ def read_json_lines(root: Path, relative: str) -> tuple[list[tuple[int, dict[str
     return rows, problems
 
 
-def parse_json(text: str, name: object) -> Any:
+def parse_json(text: str, name: object, *, once: bool = False) -> Any:
     """Parsed JSON.
 
+    Args:
+        text: of the file.
+        name: for messages.
+        once: whether an object that has a key twice is refused; otherwise the last of them counts.
+
     Raises:
-        DatasetError: if it is not JSON, or nested beyond reason.
+        DatasetError: if it is not JSON, nested beyond reason, or holds more values than any file needs.
     """
+    _refuse_many(text, name)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once if once else None)
     except json.JSONDecodeError as error:
         raise DatasetError(name, f"is not JSON: {error.msg} in line {error.lineno}") from None
     except (ValueError, RecursionError) as error:  # an integer of thousands of digits, brackets without end
         raise DatasetError(name, f"is not JSON one can read: {error}") from None
+
+
+def _refuse_many(text: str, name: object) -> None:
+    if len(text) > MAX_VALUES and sum(map(text.count, "[{,")) > MAX_VALUES:
+        raise DatasetError(name, f"holds more than {MAX_VALUES} values")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"{shown(key)} occurs twice in one object")
+            seen.add(key)
+    return found

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.errors import RolloutError
+from sima2.errors import RolloutError, masked
 from sima2.records.intake import QuarantineTable
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import (
@@ -140,13 +140,13 @@ def quarantine(bad: Sequence[tuple[RawEpisode, RolloutError]]) -> QuarantineTabl
 
 
 def clean(name: object) -> str:
-    """A name that can be shown and stored: text, valid UTF-8, no control characters, of bounded length.
+    """A name that can be shown and stored: text, valid UTF-8, no control characters or credentials, of bounded length.
 
     >>> clean(b"caf\\xc3\\xa9 \\xff"), clean("a\\x00b\\nc")
     ('café �', 'a�b c')
     """
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-    text = text[:MAX_NAME].replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
+    text = masked(text[:MAX_NAME]).replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
     return _UNSAFE.sub("\ufffd", text)
 
 

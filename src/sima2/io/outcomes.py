@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +15,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.errors import DatasetError, StoreError
-from sima2.io.documents import parse_json, read_document, read_json_lines
+from sima2.errors import DatasetError
+from sima2.io.documents import inside, parse_json, read_document, read_json_lines, shown
 from sima2.records.outcome import Outcome
 from sima2.records.table import Text
 from sima2.records.vocabulary import OUTCOME_SOURCES
 
 COLUMNS: Final = ("success", "failed_at_s", "damage", "nominal")
+SHOWN: Final = 5
+"""Of many things of one kind, so many are named in a warning."""
 OUTCOME_FEATURES: Final = ("next.success", "next.reward")
+_INDEX: Final = re.compile(r"\s*[0-9]{1,18}\s*")
 _WORDS: Final = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0, "": math.nan, "nan": math.nan, "null": math.nan}
 
 
@@ -71,6 +76,8 @@ class OutcomeFile:
     """Endings by ``episode_index``."""
 
     endings: Mapping[int, Ending]
+    warnings: tuple[str, ...] = ()
+    """What the file holds that is not taken: unknown columns, references that failed."""
 
     def __contains__(self, episode_index: int) -> bool:
         return episode_index in self.endings
@@ -83,7 +90,8 @@ def load_outcomes(path: Path) -> OutcomeFile:
     """Read outcomes from csv, json, jsonl or parquet.
 
     Columns: ``episode_index`` and any of ``success``, ``failed_at_s``, ``damage``, ``nominal``; an empty field is
-    unknown. JSON holds a list of objects, or one object keyed by the index.
+    unknown. JSON holds a list of objects, or one object keyed by the index. A success that had failed at a time
+    before is a recovery; a reference (``nominal``) that failed is none, and is said in a warning.
 
     Raises:
         DatasetError: naming the line that is wrong.
@@ -93,16 +101,42 @@ def load_outcomes(path: Path) -> OutcomeFile:
     if reader is None:
         raise DatasetError(path, f"is no outcome file: {path.suffix or 'no'} suffix", f"use {', '.join(readers)}")
     endings: dict[int, Ending] = {}
-    seen_column = False
+    columns: dict[str, None] = {}
+    failed_references = []
     for where, row in reader(path):
         index = _index(path, where, row.get("episode_index"))
         if index in endings:
             raise DatasetError(path, f"{where}: episode_index {index} occurs twice")
-        seen_column |= any(name in row for name in COLUMNS)
-        endings[index] = _ending(path, where, row)
-    if endings and not seen_column:
+        columns |= dict.fromkeys(row)
+        ending = _ending(path, where, row)
+        if ending.nominal and (ending.success == 0.0 or not math.isnan(ending.failed_at_s)):
+            failed_references.append(f"{where}, episode {index}")
+            ending = ending._replace(nominal=False)
+        endings[index] = ending
+    if endings and not set(COLUMNS) & set(columns):
         raise DatasetError(path, f"has none of the columns {', '.join(COLUMNS)}")
-    return OutcomeFile(endings)
+    warnings = []
+    unknown = [name for name in columns if name not in ("episode_index", *COLUMNS)]
+    if unknown:
+        warnings.append(f"{path.name}: not read: {', '.join(map(_near, unknown[:SHOWN]))}{_more(unknown)}")
+    if failed_references:
+        told = "; ".join(failed_references[:SHOWN]) + _more(failed_references)
+        warnings.append(f"{path.name}: nominal, yet failed, so not taken as a reference: {told}")
+    return OutcomeFile(endings, tuple(warnings))
+
+
+def beyond_the_end(ending: Ending, duration_s: float, period_s: float) -> bool:
+    """Whether an episode is said to have failed after its last frame; NaN where one of them is not known is no."""
+    return ending.failed_at_s > duration_s + period_s
+
+
+def _near(name: str) -> str:
+    near = difflib.get_close_matches(name.lower(), ("episode_index", *COLUMNS), n=1)
+    return f"column {shown(name)}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _more(found: Sequence[str]) -> str:
+    return f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
 
 
 Rows = Iterable[tuple[str, Mapping[str, Any]]]
@@ -112,6 +146,10 @@ def _csv(path: Path) -> Rows:
     text = read_document(path.parent, path.name)
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
     try:
+        names = [name.strip() for name in reader.fieldnames or ()]
+        twice = [name for name in names if name and names.count(name) > 1]
+        if twice:
+            raise DatasetError(path, f"line 1: has two columns of one name, {shown(twice[0])}")
         for row in reader:
             if "" in row:
                 raise DatasetError(path, f"line {reader.line_num}: has more fields than the header")
@@ -121,7 +159,7 @@ def _csv(path: Path) -> Rows:
 
 
 def _json(path: Path) -> Rows:
-    data = parse_json(read_document(path.parent, path.name), path)
+    data = parse_json(read_document(path.parent, path.name), path, once=True)
     if isinstance(data, dict):
         data = [{"episode_index": key, **(value if isinstance(value, dict) else {})} for key, value in data.items()]
     if not isinstance(data, list):
@@ -141,31 +179,29 @@ def _jsonl(path: Path) -> Rows:
 
 
 def _parquet(path: Path) -> Rows:
-    from sima2.io.arrow import plain_rows, read_parquet
+    # imported where it is used: other kinds of file need no Arrow
+    from sima2.io.arrow import plain_rows
+    from sima2.io.parquet import read_whole
 
-    try:
-        data = read_parquet(path)
-    except StoreError as error:
-        raise DatasetError(path, "is not Parquet one can read") from error
-    columns = {name: plain_rows(data.column(name)) for name in ("episode_index", *COLUMNS) if name in data.column_names}
+    data = read_whole(inside(path.parent, path.name))
+    columns = {name: plain_rows(data.column(name)) for name in data.column_names}
     for number, values in enumerate(zip(*columns.values(), strict=True), 1):
         yield f"row {number}", dict(zip(columns, values, strict=True))
 
 
 def _index(path: Path, where: str, value: Any) -> int:
-    try:
-        index = int(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else -1
-    except ValueError:
-        index = -1
-    if index < 0:
-        raise DatasetError(path, f"{where}: episode_index {value!r} is not a whole number from 0")
-    return index
+    # digits alone: int() takes 1_0 for ten, and figures of every script
+    text = str(value) if type(value) is int and 0 <= value < 2**63 else value
+    if not isinstance(text, str) or not _INDEX.fullmatch(text):
+        raise DatasetError(path, f"{where}: episode_index {shown(value)} is not a whole number from 0")
+    return int(text)
 
 
 def _ending(path: Path, where: str, row: Mapping[str, Any]) -> Ending:
     success, failed_at, damage, nominal = (_number(path, where, name, row.get(name)) for name in COLUMNS)
-    if success not in (0.0, 1.0) and not math.isnan(success):
-        raise DatasetError(path, f"{where}: success {success} is neither 0 nor 1")
+    for name, number in (("success", success), ("nominal", nominal)):
+        if number not in (0.0, 1.0) and not math.isnan(number):
+            raise DatasetError(path, f"{where}: {name} {number} is neither 0 nor 1")
     if failed_at < 0 or damage < 0:
         raise DatasetError(path, f"{where}: failed_at_s and damage cannot be negative")
     known = any(not math.isnan(each) for each in (success, failed_at, damage, nominal))
@@ -183,7 +219,7 @@ def _number(path: Path, where: str, name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise DatasetError(path, f"{where}: {name} {value!r} is not a number") from None
+        raise DatasetError(path, f"{where}: {name} {shown(value)} is not a number") from None
     if math.isinf(number):
         raise DatasetError(path, f"{where}: {name} is infinite")
     return number

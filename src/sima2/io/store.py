@@ -160,7 +160,13 @@ class Store:
     def runs(self) -> list[Run]:
         """The runs of the folder in the order in which they were begun."""
         rows = self._all("SELECT run, settings, episodes, first_shard, first_episode, finished FROM runs ORDER BY run")
-        return [Run(run, json.loads(text), n, shard, first, bool(done)) for run, text, n, shard, first, done in rows]
+        try:
+            return [
+                Run(int(run), dict(json.loads(text)), int(n), int(shard), int(first), bool(done))
+                for run, text, n, shard, first, done in rows
+            ]
+        except (ValueError, TypeError, RecursionError) as error:
+            raise StoreError(f"{self.path / LEDGER}: its runs cannot be read ({error})") from error
 
     def find(self, settings: Mapping[str, Any]) -> Run | None:
         """The run of these settings."""
@@ -274,7 +280,10 @@ class Store:
         """What each committed shard added to an aggregate (JSON), in shard order."""
         query = "SELECT shard, value FROM aggregates WHERE phase = ? AND name = ? ORDER BY shard"
         with closing(self._ledger.cursor()) as cursor:
-            yield from cursor.execute(query, (phase, name))
+            try:
+                yield from cursor.execute(query, (phase, name))
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                raise StoreError(f"{self.path / LEDGER}: {error}") from error
 
     def read(self, cls: type[T], kind: str, *, below: int | None = None) -> Iterator[T]:
         """The tables of the committed shards of a kind, in shard order; only those ``below`` a shard if given."""
@@ -302,6 +311,8 @@ class Store:
     def read_text(self, name: str) -> str:
         """A single text file by name."""
         try:
+            if not (self.path / _checked(name)).is_file() or (self.path / name).is_symlink():
+                raise OSError("is no file of this folder")
             return (self.path / _checked(name)).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise StoreError(f"{self.path / name}: cannot be read: {error}") from error
@@ -324,15 +335,28 @@ class Store:
         problems += [f"{LEDGER}: {told}" for (told,) in self._all("PRAGMA integrity_check") if told != "ok"]
         query = "SELECT kind, shard, sha256 FROM files ORDER BY kind, shard"
         expected = {_shard_path(self.path, kind, shard): sha256 for kind, shard, sha256 in self._all(query)}
-        expected |= {self.path / name: sha256 for name, sha256 in self._all("SELECT name, sha256 FROM singles")}
+        expected |= {
+            self.path / _checked(name): sha256 for name, sha256 in self._all("SELECT name, sha256 FROM singles")
+        }
         for file, sha256 in expected.items():
             name = file.relative_to(self.path)
             if not file.is_file():
                 problems.append(f"{name}: missing")
-            elif sha256_of(file) != sha256:
+            elif file.is_symlink() or sha256_of(file) != sha256:
                 problems.append(f"{name}: differs from what was committed")
         problems += [f"{file.relative_to(self.path)}: orphan, not committed" for file in _orphans(self.path, expected)]
         return problems
+
+    def check(self, *names: str) -> None:
+        """Single files that are there must be as they were committed.
+
+        Raises:
+            StoreError: naming the one that is not.
+        """
+        for name, sha256 in self._all("SELECT name, sha256 FROM singles"):
+            file = self.path / _checked(name)
+            if name in names and file.is_file() and (file.is_symlink() or sha256_of(file) != sha256):
+                raise StoreError(f"{file}: differs from what was committed; run again with --resume")
 
     def close(self) -> None:
         """Fold the journal into the ledger, seal it, and let other writers in."""
@@ -358,7 +382,7 @@ class Store:
     def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         try:
             return self._ledger.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise StoreError(f"{self.path / LEDGER}: {error}") from error
 
     def _shards_of(self, kind: str) -> list[int]:
@@ -460,14 +484,15 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             # autocommit is off inside ``with connection`` blocks only: each is one transaction
             ledger = sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True, timeout=30.0)
             application = ledger.execute("PRAGMA application_id").fetchone()[0]
+            holds = ledger.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             break
         except sqlite3.OperationalError as error:
             problem: sqlite3.DatabaseError = error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise StoreError(f"{file}: is not a ledger: {error}") from error
     else:
         raise StoreError(f"{file}: cannot be opened: {problem}")
-    if application != _APPLICATION and ledger.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if application != _APPLICATION and holds:
         ledger.close()
         raise StoreError(f"{file}: is a database of another program; choose another folder")
     if read_only and application != _APPLICATION:
@@ -541,7 +566,7 @@ def _remove_results(path: Path) -> None:
         if ledger.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION:
             rows = ledger.execute("SELECT kind, shard FROM files").fetchall()
             known = {_shard_path(path, kind, shard) for kind, shard in rows}
-            known |= {path / name for (name,) in ledger.execute("SELECT name FROM singles")}
+            known |= {path / _checked(name) for (name,) in ledger.execute("SELECT name FROM singles")}
     for file in [*_orphans(path, ()), *known]:
         file.unlink(missing_ok=True)
     for folder in {file.parent for file in known} - {path}:
@@ -561,11 +586,13 @@ def _orphans(path: Path, expected: Iterable[Path]) -> list[Path]:
 
 
 def _shard_path(path: Path, kind: str, shard: int) -> Path:
+    if type(shard) is not int:
+        raise StoreError(f"{path / LEDGER}: shard {shard!r} is no number")
     return path / _checked(kind) / f"shard-{shard:06d}.parquet"
 
 
 def _checked(name: str) -> str:
-    if not _NAME.match(name):
+    if not isinstance(name, str) or not _NAME.match(name):
         raise StoreError(f"{name!r} is not a plain file name")
     return name
 
@@ -573,7 +600,7 @@ def _checked(name: str) -> str:
 def _meta(ledger: sqlite3.Connection, key: str) -> str:
     try:
         row = ledger.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise StoreError(f"ledger: {error}") from error
     if row is None:
         raise StoreError(f"ledger: no {key} recorded; --fresh drops what is there")

@@ -13,6 +13,7 @@ from xml.parsers import expat
 import numpy as np
 
 from sima2.errors import DatasetError, MissingExtraError
+from sima2.io.documents import shown
 from sima2.io.kinematics import Chain, Step, transform
 
 MAX_URDF: Final = 16 * 1024 * 1024
@@ -71,12 +72,12 @@ class Description:
         if not tip:
             leaves = self.leaves()
             if len(leaves) != 1:
-                problem = f"has {len(leaves)} links that carry no other: {', '.join(leaves[:30])}"
+                problem = f"has {len(leaves)} links that carry no other: {_list(leaves)}"
                 raise DatasetError(self.source, problem, "name the hand's by tip")
             tip = leaves[0]
         for key, link in (("tip", tip), ("base", base)):
             if link and link not in self.links:
-                raise DatasetError(self.source, f"has no link {link!r} ({key})", f"there are {_list(self.links)}")
+                raise DatasetError(self.source, f"has no link {shown(link)} ({key})", f"there are {_list(self.links)}")
         above = {joint.child: joint for joint in self.joints}
         found: list[Joint] = []
         link = tip
@@ -84,9 +85,11 @@ class Description:
             found.append(above[link])
             link = above[link].parent
             if len(found) > MAX_LINKS:
-                raise DatasetError(self.source, f"more than {MAX_LINKS} joints lead to {tip!r}: do they form a circle?")
+                raise DatasetError(
+                    self.source, f"more than {MAX_LINKS} joints lead to {shown(tip)}: do they form a circle?"
+                )
         if base and link != base:
-            raise DatasetError(self.source, f"{base!r} does not carry {tip!r}", f"{link!r} does")
+            raise DatasetError(self.source, f"{shown(base)} does not carry {shown(tip)}", f"{shown(link)} does")
         return tuple(reversed(found))
 
 
@@ -146,17 +149,18 @@ def parse_urdf(text: str, source: object) -> Description:
     _check_names(source, "link", reading.links)
     _check_names(source, "joint", [joint.name for joint in joints])
     _check_names(source, "joint that moves the link", [joint.child for joint in joints])
+    links = set(reading.links)
     for joint in joints:
         for end in (joint.parent, joint.child):
-            if end not in reading.links:
-                raise DatasetError(source, f"joint {joint.name!r} ties the link {end!r}, which is not there")
+            if end not in links:
+                raise DatasetError(source, f"joint {shown(joint.name)} ties the link {shown(end)}, which is not there")
     return Description(source, tuple(reading.links), joints)
 
 
 def _check_names(source: object, what: str, names: Sequence[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise DatasetError(source, f"has more than one {what} {twice[0]!r}")
+        raise DatasetError(source, f"has more than one {what} {shown(twice[0])}")
 
 
 def compile_chain(description: Description, path: Sequence[Joint], columns: Mapping[str, int]) -> Chain:
@@ -177,6 +181,8 @@ def compile_chain(description: Description, path: Sequence[Joint], columns: Mapp
         import mujoco
     except ImportError as absent:
         raise MissingExtraError("mujoco", "sim") from absent
+    if not path:
+        raise DatasetError(description.source, "has no joint between base and tip", "name other links by base and tip")
     for joint in path:
         _check(description, joint)
     try:
@@ -188,6 +194,7 @@ def compile_chain(description: Description, path: Sequence[Joint], columns: Mapp
         raise DatasetError(description.source, "has numbers beyond reason in the origin or axis of a joint")
     slides = int(mujoco.mjtJoint.mjJNT_SLIDE)
     steps = []
+    known = {joint.name: joint for joint in description.joints}
     waiting = transform()
     for number, joint in enumerate(path):
         body = number + 2  # the world and the base come first
@@ -196,7 +203,7 @@ def compile_chain(description: Description, path: Sequence[Joint], columns: Mapp
             continue
         at = int(model.body_jntadr[body])
         limits = tuple(map(float, model.jnt_range[at])) if model.jnt_limited[at] else None
-        column, factor, offset = _drive(description, joint, columns)
+        column, factor, offset = _drive(description, known, joint, columns)
         moves = "slides" if int(model.jnt_type[at]) == slides else "turns"
         axis = tuple(map(float, model.jnt_axis[at]))
         steps.append(Step(joint.name, waiting, moves, axis, column, factor, offset, limits))
@@ -212,20 +219,21 @@ def drivers(description: Description, path: Sequence[Joint]) -> list[str]:
 def _check(description: Description, joint: Joint) -> None:
     if joint.type not in TYPES:
         raise DatasetError(
-            description.source, f"joint {joint.name!r} is {joint.type!r}", f"known are {', '.join(TYPES)}"
+            description.source, f"joint {shown(joint.name)} is {shown(joint.type)}", f"known are {', '.join(TYPES)}"
         )
     for part, attributes in joint.parts.items():
         odd = [name for name, value in attributes.items() if part in ("origin", "axis", "limit") and _ODD.search(value)]
         if odd:
             raise DatasetError(
-                description.source, f"joint {joint.name!r}: {odd[0]} of its {part} is not made of numbers"
+                description.source, f"joint {shown(joint.name)}: {odd[0]} of its {part} is not made of numbers"
             )
 
 
-def _drive(description: Description, joint: Joint, columns: Mapping[str, int]) -> tuple[int, float, float]:
+def _drive(
+    description: Description, known: Mapping[str, Joint], joint: Joint, columns: Mapping[str, int]
+) -> tuple[int, float, float]:
     """The column that moves a joint, and how: position = factor * column + offset."""
     factor, offset, name = 1.0, 0.0, joint.name
-    known = {each.name: each for each in description.joints}
     for _ in range(MAX_LINKS):
         if name in columns:
             return columns[name], factor, offset
@@ -236,7 +244,7 @@ def _drive(description: Description, joint: Joint, columns: Mapping[str, int]) -
         factor, offset, name = factor * more, factor * shift + offset, mimic.get("joint", "")
     raise DatasetError(
         description.source,
-        f"joint {joint.name!r} is not recorded",
+        f"joint {shown(joint.name)} is not recorded",
         f"name the joint of each column by joints; recorded are {_list(tuple(columns))}",
     )
 
@@ -248,7 +256,9 @@ def _number(description: Description, joint: str, attributes: Mapping[str, str],
     except ValueError:
         number = float("nan")
     if not abs(number) < 1e9:
-        raise DatasetError(description.source, f"joint {joint!r}: {key} of its mimic is not a number: {value[:40]!r}")
+        raise DatasetError(
+            description.source, f"joint {shown(joint)}: {key} of its mimic is not a number: {value[:40]!r}"
+        )
     return number
 
 
@@ -269,5 +279,5 @@ def _skeleton(path: Sequence[Joint]) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:30])
-    return f"{shown} and {len(names) - 30} more" if len(names) > 30 else shown or "none"
+    some = ", ".join(name[:60] for name in names[:30])
+    return f"{some} and {len(names) - 30} more" if len(names) > 30 else some or "none"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sima2.errors import RecordError, StoreError
+from sima2.errors import DatasetError, RecordError, StoreError
 from sima2.records.defects import DefectTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
@@ -54,12 +54,14 @@ def read_json(path: Path) -> Any:
     Raises:
         StoreError: if it is absent or no JSON.
     """
+    from sima2.io.documents import parse_json, read_document
+
+    if path.is_symlink() or not path.exists():
+        raise StoreError(f"{path}: there is no such file; is this the folder of a finished run?")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{path}: there is no such file; is this the folder of a finished run?") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path}: not valid JSON ({error}); run again with --resume") from None
+        return parse_json(read_document(path.parent, path.name), path)
+    except DatasetError as error:
+        raise StoreError(f"{error}; not valid JSON: run again with --resume") from None
 
 
 def read_summary(out: Path) -> dict[str, Any]:
@@ -78,6 +80,9 @@ def read_trust(out: Path) -> TrustMatrix:
     """
     path = out if out.is_file() else out / "trust_matrix.json"
     rows = read_json(path)
+    for row in rows.values() if isinstance(rows, dict) else ():
+        if isinstance(row, dict) and row.get("tier") not in ("untrusted", "provisional", "trusted"):
+            raise StoreError(f"{path}: not a trust matrix of this version (tier {row.get('tier')!r})")
     try:
         return TrustMatrix.from_json(json.dumps(rows))
     except RecordError as error:
@@ -93,6 +98,8 @@ def load_report(out: Path) -> ReportInput:
     from sima2.io.store import Store
 
     summary = read_summary(out)
+    with Store.read_only(out) as store:  # so that what is shown has the shape it was written in
+        store.check("summary.json", "signals.json", "trust_matrix.json", "task_graph.json")
     signals = read_json(out / "signals.json") if (out / "signals.json").exists() else []
     shown = tuple(str(each["episode_id"]) for each in signals)
     with Store.read_only(out) as store:

@@ -11,7 +11,8 @@ import pytest
 from lerobot_sets import FPS, MAKERS, columns, episode_file, info, make_v21, make_v30, state, write_info
 
 from sima2.errors import DatasetError
-from sima2.io.formats import lerobot_files, open_dataset
+from sima2.io import parquet
+from sima2.io.formats import open_dataset
 from sima2.io.intake import QUARANTINE_REASONS, Intake
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
@@ -435,7 +436,7 @@ def test_numbers_of_episodes_may_have_gaps(tmp_path: Path) -> None:
 def test_a_file_that_claims_too_much_is_not_unpacked(tmp_path: Path, monkeypatch) -> None:
     root = make_v21(tmp_path / "set")
     pq.write_table(pa.table(columns(0, 9)), episode_file(root, 0))
-    monkeypatch.setattr(lerobot_files, "MAX_ROWS", 8)
+    monkeypatch.setattr(parquet, "MAX_ROWS", 8)
     got = assert_only_bad(root, 0, "unreadable")
     assert "holds more than 8 rows" in got.quarantine.message[0]
 

@@ -70,7 +70,7 @@ def test_a_row_that_says_nothing_is_unknown(tmp_path: Path) -> None:
         ("o.json", '[{"episode_index": 1, "success": [1]}]', "is not a number"),
         ("o.json", '[{"episode_index": true, "success": 1}]', "episode_index True"),
         ("o.jsonl", '{"episode_index": 1, "success": 1}\n{', "line 2: is not JSON"),
-        ("o.parquet", "PAR1", "is not Parquet one can read"),
+        ("o.parquet", "PAR1", "cannot be read"),
         ("o.txt", "x", "is no outcome file"),
     ],
 )
@@ -97,3 +97,27 @@ def test_frames_tell_success_where_they_can() -> None:
     assert from_columns({"next.success": column(np.nan), "next.reward": column(0, 0)}).success == 0.0
     for silent in ({}, {"next.reward": column(-1.0, -0.5, 0.2)}, {"next.success": column(np.nan, np.nan)}):
         assert from_columns(silent).source == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("o.csv", "episode_index,success,success\n1,1,0\n", "two columns of one name"),
+        ("o.json", '{"1": {"success": 1}, "1": {"success": 0}}', "occurs twice in one object"),
+        ("o.csv", "episode_index,nominal\n1,7\n", "nominal 7.0 is neither 0 nor 1"),
+        ("o.csv", "episode_index,success\n1_0,1\n", "is not a whole number"),
+    ],
+)
+def test_what_can_be_taken_two_ways_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        load_outcomes(tmp_path / name)
+
+
+def test_what_is_not_taken_is_said(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text("episode_index,success,sucess,nominal,failed_at_s\n1,0,1,1,\n2,1,1,0,0.5\n")
+    got = load_outcomes(tmp_path / "o.csv")
+    assert not got[1].nominal
+    assert got[2].failed_at_s == 0.5, "a success that had failed before is a recovery"
+    assert any("'sucess' (did you mean success?)" in each for each in got.warnings)
+    assert any("line 2, episode 1" in each for each in got.warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,7 @@ def test_a_report_from_a_folder_equals_the_one_from_memory(tmp_path: Path) -> No
 
 def test_only_the_shown_episodes_are_loaded(tmp_path: Path) -> None:
     report = made_report()
-    write_folder(tmp_path / "out", report)
-    (tmp_path / "out" / "signals.json").write_text('[{"episode_id": "drawer_open-000113"}]')
+    write_folder(tmp_path / "out", replace(report, signals=[{"episode_id": "drawer_open-000113"}]))
     assert set(load_report(tmp_path / "out").segments.episode_id) == {"drawer_open-000113"}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from sima2.errors import DatasetError
+from sima2.io.documents import reason
 from sima2.io.formats.dataset import Dataset as Dataset
 from sima2.io.formats.dataset import DatasetReport as DatasetReport
 from sima2.io.formats.lerobot import INFO, open_lerobot
@@ -39,13 +40,16 @@ def open_dataset(path: Path, *, column_map: Path | None = None, outcomes: Path |
     Raises:
         DatasetError: if it is no data set of a known format, or malformed as a whole.
     """
-    if not path.exists():
-        raise DatasetError(path, "is missing")
-    if not path.is_dir():
-        raise DatasetError(path, "is a file, expected the folder of a data set")
-    for each in FORMATS:
-        mark = path / each.mark
-        if mark.is_symlink() or mark.exists():
-            return each.open(path, column_map, outcomes)
+    try:
+        if not path.exists():
+            raise DatasetError(path, "is missing")
+        if not path.is_dir():
+            raise DatasetError(path, "is a file, expected the folder of a data set")
+        for each in FORMATS:
+            mark = path / each.mark
+            if mark.is_symlink() or mark.exists():
+                return each.open(path, column_map, outcomes)
+    except OSError as error:  # a folder that may not be entered
+        raise DatasetError(path, f"cannot be read: {reason(error)}") from None
     marks = ", ".join(f"{each.mark} ({each.name})" for each in FORMATS)
     raise DatasetError(path, "is no data set of a known format", f"none of {marks} is there")

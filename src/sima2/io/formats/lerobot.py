@@ -25,9 +25,17 @@ from sima2.io.formats.lerobot_index import DEFAULTS, NUMERIC, Entry, Feature, In
 from sima2.io.formats.lerobot_index import INFO as INFO
 from sima2.io.formats.lerobot_own import OWN_MAP, OwnEpisodes
 from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
-from sima2.io.intake import Intake, RawEpisode, admit
+from sima2.io.intake import Intake, RawEpisode, admit, clean
 from sima2.io.map_check import check_indices, doubts
-from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, from_columns, load_outcomes, to_outcome
+from sima2.io.outcomes import (
+    OUTCOME_FEATURES,
+    Ending,
+    OutcomeFile,
+    beyond_the_end,
+    from_columns,
+    load_outcomes,
+    to_outcome,
+)
 from sima2.io.sample import Sample
 
 SAMPLE_EPISODES: Final = 32
@@ -70,7 +78,7 @@ class LeRobotDataset:
             format="lerobot",
             version=self.index.version,
             episodes=self.episodes,
-            robot=self.column_map.robot.get("name", self.index.robot),
+            robot=clean(self.column_map.robot.get("name", self.index.robot)),
             fps=self.index.fps,
             mapping=self.mapping,
             column_map=self.column_map.to_toml(),
@@ -78,7 +86,7 @@ class LeRobotDataset:
             unmapped=self._unmapped(),
             absent=absent,
             not_assessed=not_assessed,
-            warnings=(*self.index.warnings, *self._stray_outcomes(), *self.doubts),
+            warnings=(*self.index.warnings, *map(clean, self._doubtful_outcomes()), *map(clean, self.doubts)),
         )
 
     def read(self, start: int, stop: int) -> Intake:
@@ -125,7 +133,7 @@ class LeRobotDataset:
         try:
             features = self._features(name, entry, frames, warnings)
             values = self._values(name, entry, features)
-            ending = self._ending(entry, features)
+            ending = self._ending(entry, features, values["time"])
             trouble = None
         except RolloutError as error:
             values = {}
@@ -228,9 +236,9 @@ class LeRobotDataset:
             return np.arange(frames, dtype=np.float64) / fps
         return _on_ticks(stamps[:, 0].astype(np.float64), ticks, fps)
 
-    def _ending(self, entry: Entry, features: Mapping[str, NDArray[Any]]) -> Ending:
+    def _ending(self, entry: Entry, features: Mapping[str, NDArray[Any]], time: NDArray[np.float64]) -> Ending:
         if self.outcomes is not None and entry.episode in self.outcomes:
-            return self.outcomes[entry.episode]
+            return _within(self.outcomes[entry.episode], time)
         return from_columns(features) if self.own is None else self.own.ending(entry)
 
     def _unmapped(self) -> tuple[str, ...]:
@@ -254,12 +262,33 @@ class LeRobotDataset:
                 unmapped += [f"{name}.{label}" for place, label in enumerate(labels) if place not in taken]
         return tuple(unmapped)
 
-    def _stray_outcomes(self) -> list[str]:
+    def _doubtful_outcomes(self) -> list[str]:
+        """What does not fit between the given outcomes and the episodes there are."""
         if self.outcomes is None:
             return []
-        known = {entry.episode for entry in self.index.episodes}
-        stray = sorted(set(self.outcomes.endings) - known)
-        return [f"outcomes are given for {len(stray)} episodes that are not here, {stray[0]} first"] if stray else []
+        found = list(self.outcomes.warnings)
+        known = {entry.episode: entry for entry in self.index.episodes}
+        stray = sorted(set(self.outcomes.endings) - set(known))
+        if stray:
+            found.append(f"outcomes are given for {len(stray)} episodes that are not here, {stray[0]} first")
+        silent = [episode for episode in known if episode not in self.outcomes]
+        if silent:
+            found.append(
+                f"outcomes are not given for {len(silent)} episodes, {silent[0]} first; their own columns tell"
+            )
+        late = [
+            episode
+            for episode, entry in known.items()
+            if episode in self.outcomes and self.index.fps is not None and entry.length is not None
+            if beyond_the_end(self.outcomes[episode], entry.length / self.index.fps, 1.0 / self.index.fps)
+        ]
+        if late:
+            at = self.outcomes[late[0]].failed_at_s
+            found.append(
+                f"failed_at_s lies beyond the end of {len(late)} episodes ({late[0]} first, at {at:.6g} s), "
+                "so when they failed is not known; is it in s since the start of the episode?"
+            )
+        return found
 
 
 def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | None = None) -> LeRobotDataset:
@@ -282,6 +311,13 @@ def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | No
         mapping, columns = "guessed", _guessed(index)
     ending = load_outcomes(outcomes) if outcomes else None
     return LeRobotDataset(index, columns, mapping, ending, own, strange, hands)
+
+
+def _within(ending: Ending, time: NDArray[np.float64]) -> Ending:
+    """An ending without a time of failure that lies beyond the last frame, ``time`` in s, shape (t,)."""
+    if len(time) > 1 and beyond_the_end(ending, float(time[-1] - time[0]), float(np.median(np.diff(time)))):
+        return ending._replace(failed_at_s=math.nan)
+    return ending
 
 
 def _given(index: Index, file: Path) -> tuple[ColumnMap, dict[str, HandPose], tuple[str, ...]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +14,8 @@ from numpy.typing import NDArray
 
 from sima2.errors import DatasetError
 from sima2.io.arrow import plain_rows
-from sima2.io.documents import FETCH, is_file, is_lfs_pointer
 from sima2.io.intake import MAX_WIDTH as MAX_WIDTH
-
-MAX_ROWS: Final = 16_000_000
-"""Rows read at once: 150 hours at 30 Hz. A file that claims more is damaged or meant to do harm."""
-BATCH_ROWS: Final = 65_536
-MAX_BYTES: Final = 2**31
-"""Uncompressed bytes read at once; LeRobot cuts its data files at 100 MB."""
+from sima2.io.parquet import MAX_BYTES, opened, read_groups
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,22 +33,6 @@ class Frames:
     rows: int
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[pq.ParquetFile]:
-    """A Parquet file, with every way in which it may be broken as one error."""
-    if not is_file(path):
-        raise DatasetError(path, "is missing")
-    try:
-        if is_lfs_pointer(path):
-            raise DatasetError(path, "holds no data", FETCH)
-        with pq.ParquetFile(path) as file:
-            yield file
-    # pyarrow reports damage as any of these, depending on where it lies
-    except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
-        first = (str(error).strip().splitlines() or [""])[0][:200]
-        raise DatasetError(path, f"cannot be read: {first or type(error).__name__}") from None
-
-
 def read_frames(path: Path, features: Sequence[str], wanted: Collection[int] | None) -> Frames:
     """Features of a file, of the row groups that hold any of the ``wanted`` episodes, or of all.
 
@@ -64,17 +41,17 @@ def read_frames(path: Path, features: Sequence[str], wanted: Collection[int] | N
     """
     with opened(path) as file:
         schema = file.schema_arrow
-        names = [name for name in dict.fromkeys(features) if schema.get_all_field_indices(name)]
+        there = [name for name in dict.fromkeys(features) if schema.get_all_field_indices(name)]
+        # what holds no numbers is not even unpacked
+        unusable = {name: why for name in there if (why := _unusable(schema, name))}
+        names = [name for name in there if name not in unusable]
         groups = range(file.num_row_groups) if wanted is None else _groups(path, file, wanted)
-        columns = [*names, *(["episode_index"] if "episode_index" in schema.names else [])]
-        table = _read(path, file, list(groups), columns)
+        told_apart = "episode_index" in schema.names and not _unusable(schema, "episode_index")
+        columns = [*names, *(["episode_index"] if told_apart and "episode_index" not in names else [])]
+        table = read_groups(path, file, list(groups), columns)
         values: dict[str, NDArray[Any]] = {}
         widths: dict[str, NDArray[np.int64]] = {}
-        unusable: dict[str, str] = {}
         for name in names:
-            if len(schema.get_all_field_indices(name)) > 1:
-                unusable[name] = "occurs twice"
-                continue
             got = numbers_of(table.column(name))
             if got is None:
                 unusable[name] = str(schema.field(name).type)
@@ -83,7 +60,7 @@ def read_frames(path: Path, features: Sequence[str], wanted: Collection[int] | N
             if each is not None:
                 widths[name] = each
         episode = None
-        if "episode_index" in schema.names:
+        if told_apart:
             got = numbers_of(table.column("episode_index"))
             episode = None if got is None or got[0].shape[1] != 1 else _whole(got[0][:, 0])
         return Frames(values, widths, unusable, episode, len(table))
@@ -96,30 +73,16 @@ def episodes_in(path: Path) -> list[tuple[int, int]]:
         DatasetError: if the file cannot be read or has no ``episode_index``.
     """
     with opened(path) as file:
-        if "episode_index" not in file.schema_arrow.names:
-            raise DatasetError(path, "has no episode_index")
+        _need_index(path, file)
         seen: dict[int, int] = {}
         for group in range(file.num_row_groups):
-            got = numbers_of(_read(path, file, [group], ["episode_index"]).column("episode_index"))
+            got = numbers_of(read_groups(path, file, [group], ["episode_index"]).column("episode_index"))
             if got is None or got[0].shape[1] != 1:
                 raise DatasetError(path, "episode_index is not a number")
             index, count = np.unique(_whole(got[0][:, 0]), return_counts=True)
             for each, rows in zip(index.tolist(), count.tolist(), strict=True):
                 seen[each] = seen.get(each, 0) + rows
         return sorted((index, rows) for index, rows in seen.items() if index >= 0)
-
-
-def read_whole(path: Path, *, skip: str) -> pa.Table:
-    """A whole table but for the columns whose name begins with ``skip``.
-
-    Raises:
-        DatasetError: if the file cannot be read.
-    """
-    with opened(path) as file:
-        names = [name for name in file.schema_arrow.names if not name.startswith(skip)]
-        if len(set(names)) != len(names):
-            raise DatasetError(path, "has two columns of one name")
-        return _read(path, file, list(range(file.num_row_groups)), names)
 
 
 def whole_numbers(table: pa.Table, name: str) -> list[int | None] | None:
@@ -137,40 +100,26 @@ def text_column(table: pa.Table, name: str) -> list[str] | None:
     return ["; ".join(map(str, row)) if isinstance(row, list) else str(row or "") for row in rows]
 
 
+def _need_index(path: Path, file: pq.ParquetFile) -> None:
+    schema = file.schema_arrow
+    problem = _unusable(schema, "episode_index") if "episode_index" in schema.names else "is missing"
+    if problem:
+        raise DatasetError(path, f"episode_index {problem}: its rows cannot be told apart")
+
+
 def _groups(path: Path, file: pq.ParquetFile, wanted: Collection[int]) -> list[int]:
     """Row groups that hold any of the wanted episodes.
 
     By looking, not by statistics: pyarrow ends the whole process where those of a damaged file do not fit each other.
     """
-    if "episode_index" not in file.schema_arrow.names:
-        raise DatasetError(path, "has no episode_index: its rows cannot be told apart")
+    _need_index(path, file)
     places = np.fromiter(wanted, np.int64)
     found = []
     for group in range(file.num_row_groups):
-        got = numbers_of(_read(path, file, [group], ["episode_index"]).column("episode_index"))
+        got = numbers_of(read_groups(path, file, [group], ["episode_index"]).column("episode_index"))
         if got is not None and np.isin(_whole(got[0].reshape(-1)), places).any():
             found.append(group)
     return found
-
-
-def _read(path: Path, file: pq.ParquetFile, groups: list[int], columns: Sequence[str]) -> pa.Table:
-    """Row groups of a file, piece by piece, until they turn out to be more than fits.
-
-    What the file says of its own size is not asked for: a small damaged one can claim anything.
-    """
-    pieces = []
-    rows = size = 0
-    for piece in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False):
-        rows += len(piece)
-        size += piece.nbytes
-        if rows > MAX_ROWS or size > MAX_BYTES:
-            raise DatasetError(path, f"holds more than {MAX_ROWS} rows or {MAX_BYTES} bytes in one piece: cut it")
-        pieces.append(piece)
-    if not pieces:
-        schema = file.schema_arrow
-        return pa.schema([schema.field(name) for name in columns]).empty_table()
-    # a name selects all columns that it is the beginning of (``a`` also ``a.b``)
-    return pa.Table.from_batches(pieces).select(list(columns))
 
 
 def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], NDArray[np.int64] | None] | None:
@@ -212,6 +161,19 @@ def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], NDArray[np.int64]
     place = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)
     out[owner, place] = values
     return out, np.where(missing, -1, counts)
+
+
+def _unusable(schema: pa.Schema, name: str) -> str:
+    """Why a column cannot be read as numbers; empty where it can."""
+    if len(schema.get_all_field_indices(name)) > 1:
+        return "occurs twice"
+    kind = schema.field(name).type
+    while isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    inner = kind
+    while _is_list(inner):
+        inner = inner.value_type
+    return "" if _is_numeric(inner) else str(kind)
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 
 from sima2.errors import DatasetError
-from sima2.io.documents import FETCH, inside, is_file, is_lfs_pointer, read_json, read_json_lines
-from sima2.io.formats.lerobot_files import MAX_WIDTH, episodes_in, read_whole, text_column, whole_numbers
+from sima2.io.documents import FETCH, inside, is_file, is_lfs_pointer, read_json, read_json_lines, shown
+from sima2.io.formats.lerobot_files import MAX_WIDTH, episodes_in, text_column, whole_numbers
 from sima2.io.intake import clean
+from sima2.io.parquet import read_whole
 
 INFO: Final = "meta/info.json"
 VERSIONS: Final = ("v2.0", "v2.1", "v3.0")
@@ -83,8 +84,10 @@ def load_index(root: Path) -> Index:
     """
     info = read_json(root, INFO)
     version = info.get("codebase_version")
-    if version not in VERSIONS:
-        raise DatasetError(root / INFO, f"codebase_version {version!r} is not known", f"known: {', '.join(VERSIONS)}")
+    if not isinstance(version, str) or version not in VERSIONS:
+        raise DatasetError(
+            root / INFO, f"codebase_version {shown(version)} is not known", f"known: {', '.join(VERSIONS)}"
+        )
     warnings: list[str] = []
     features = _features(root, info.get("features"), warnings)
     fps = _fps(info.get("fps"), warnings)
@@ -99,7 +102,7 @@ def load_index(root: Path) -> Index:
     _refuse_pointers(root, episodes)
     _check_totals(root, info, features, episodes, warnings)
     robot = clean(info.get("robot_type") or "unknown")
-    return Index(root, version, robot, fps, features, tuple(episodes), extras, tuple(warnings))
+    return Index(root, version, robot, fps, features, tuple(episodes), extras, tuple(map(clean, warnings)))
 
 
 def _features(root: Path, declared: Any, warnings: list[str]) -> dict[str, Feature]:
@@ -153,7 +156,7 @@ def _names(value: Any) -> tuple[str, ...]:
 def _fps(value: Any, warnings: list[str]) -> float | None:
     if type(value) in (int, float) and 0 < value < MAX_FPS:
         return float(value)
-    warnings.append(f"fps {value!r} is no frame rate; time is read from timestamps alone")
+    warnings.append(f"fps {shown(value)} is no frame rate; time is read from timestamps alone")
     return None
 
 
@@ -165,11 +168,11 @@ def _template(root: Path, info: Mapping[str, Any], default: str) -> str:
     plain = _FIELD.sub("0", template)
     known = {match[1] for match in _FIELD.finditer(default)}
     if "{" in plain or "}" in plain or not {match[1] for match in _FIELD.finditer(template)} <= known:
-        problem = f"data_path {template!r} has a field that is not understood"
+        problem = f"data_path {shown(template)} has a field that is not understood"
         raise DatasetError(root / INFO, problem, f"known: {', '.join(sorted(known))}")
     parts = plain.replace("\\", "/").split("/")
     if parts[0] in ("", "~") or ".." in parts or ":" in parts[0]:
-        raise DatasetError(root / INFO, f"data_path {template!r} leads out of the data set", "it must be relative")
+        raise DatasetError(root / INFO, f"data_path {shown(template)} leads out of the data set", "it must be relative")
     return template
 
 
@@ -206,7 +209,9 @@ def _episodes_v2(root: Path, info: Mapping[str, Any], warnings: list[str]) -> li
     for number, row in rows:
         index = row.get("episode_index")
         if type(index) is not int or not 0 <= index < 2**62:
-            problems.append(f"meta/episodes.jsonl line {number}: episode_index {index!r} is not a whole number from 0")
+            problems.append(
+                f"meta/episodes.jsonl line {number}: episode_index {shown(index)} is not a whole number from 0"
+            )
             warnings.append(problems[-1])
         elif index in found:
             warnings.append(f"meta/episodes.jsonl line {number}: episode {index} occurs twice; the first counts")
@@ -237,11 +242,15 @@ def _episodes_v3(root: Path, info: Mapping[str, Any], warnings: list[str]) -> tu
         name = file.relative_to(root).as_posix()
         try:
             table = read_whole(inside(root, name), skip="stats/")
-            entries = _entries_v3(root, template, table, rows)
+            entries, bad = _entries_v3(root, template, table, rows)
         except DatasetError as error:
             damaged = True
             warnings.append(f"{error}; its episodes are looked for in the data")
             continue
+        if bad:
+            damaged = True
+            problem = f"{name}: row {bad[0]} has no episode_index, chunk_index or file_index"
+            warnings.append(f"{problem}, one of {len(bad)} such; their episodes are looked for in the data")
         own = table.select([each for each in table.column_names if each.startswith(OWN)])
         if own.num_columns:
             extras.append(own)
@@ -274,8 +283,8 @@ def _together(extras: list[pa.Table], rows: int) -> pa.Table | None:
     return joined if len(joined) == rows else None
 
 
-def _entries_v3(root: Path, template: str, table: pa.Table, first_row: int) -> list[Entry]:
-    """Episodes of one file of the index."""
+def _entries_v3(root: Path, template: str, table: pa.Table, first_row: int) -> tuple[list[Entry], list[int]]:
+    """Episodes of one file of the index, and the rows that name none."""
     columns = {
         name: whole_numbers(table, name) for name in ("episode_index", "length", "data/chunk_index", "data/file_index")
     }
@@ -285,13 +294,15 @@ def _entries_v3(root: Path, template: str, table: pa.Table, first_row: int) -> l
         raise DatasetError(root / "meta/episodes", "episode_index, data/chunk_index or data/file_index is missing")
     lengths = columns["length"] or [None] * len(table)
     tasks = text_column(table, "tasks")
-    entries = []
+    entries: list[Entry] = []
+    bad: list[int] = []
     for row, (each, chunk, file, length) in enumerate(zip(index, chunks, files, lengths, strict=True)):
-        if each is None or chunk is None or file is None or min(each, chunk, file) < 0:
-            raise DatasetError(root / "meta/episodes", f"row {row} has no episode_index, chunk_index or file_index")
+        if each is None or chunk is None or file is None or min(each, chunk, file) < 0 or each >= 2**62:
+            bad.append(row)
+            continue
         path = fill(template, {"chunk_index": chunk, "file_index": file})
         entries.append(Entry(each, _length(length), path, clean(tasks[row]) if tasks else "", first_row + row))
-    return entries
+    return entries, bad
 
 
 def _length(value: Any) -> int | None:
@@ -311,10 +322,10 @@ def _refuse_pointers(root: Path, episodes: list[Entry]) -> None:
     for name in first:
         try:
             path = inside(root, name)
+            if is_file(path):
+                there.append(is_lfs_pointer(path))
         except DatasetError:
             continue  # put aside when it is read
-        if is_file(path):
-            there.append(is_lfs_pointer(path))
     if there and all(there):
         raise DatasetError(root, "holds no data", FETCH)
 
@@ -323,7 +334,7 @@ def _check_totals(
     root: Path, info: Mapping[str, Any], features: Mapping[str, Feature], episodes: list[Entry], warnings: list[str]
 ) -> None:
     if info.get("total_episodes") != len(episodes):
-        warnings.append(f"total_episodes is {info.get('total_episodes')!r}, found {len(episodes)}")
+        warnings.append(f"total_episodes is {shown(info.get('total_episodes'))}, found {len(episodes)}")
     if "video" in {feature.dtype for feature in features.values()} and not (root / "videos").is_dir():
         where = "are in video/ instead of videos/" if (root / "video").is_dir() else "are not here"
         warnings.append(f"videos {where}; the low-dimensional data are read all the same")
