@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -67,17 +68,17 @@ class Tracks:
     still: Floats
     """Motion below which a column stands still, shape (C, n)."""
 
-    @property
+    @cached_property
     def length(self) -> Ints:
         """Frames of each episode, shape (n,)."""
         return np.diff(self.offset)
 
-    @property
+    @cached_property
     def first(self) -> Bools:
         """Where an episode begins, shape (T,)."""
         return starts(self.offset, len(self.time))
 
-    @property
+    @cached_property
     def repeated(self) -> Bools:
         """Where all positions are, bit for bit, those of the frame before, shape (T,)."""
         same = np.ones(len(self.time), np.bool_) if self.columns else np.zeros(len(self.time), np.bool_)
@@ -90,12 +91,19 @@ class Tracks:
         """Frames in a span of time, at least one, shape (n,)."""
         return np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
 
-    def moving(self, rows: NDArray[Any] | list[int]) -> Bools:
+    @cached_property
+    def moves(self) -> Bools:
+        """Where each column moves, shape (C, T)."""
+        return np.asarray(self.motion > np.repeat(self.still, self.length, axis=1))
+
+    @cached_property
+    def anything_moves(self) -> Bools:
+        """Where any column moves, shape (T,)."""
+        return np.asarray(self.moves.any(axis=0))
+
+    def moving(self, rows: list[int]) -> Bools:
         """Where any of these columns moves, shape (T,)."""
-        out = np.zeros(len(self.time), np.bool_)
-        for row in rows:
-            out |= self.motion[row] > np.repeat(self.still[row], self.length)
-        return out
+        return np.asarray(self.moves[rows].any(axis=0))
 
     def rows(self, *, arm: str | None = None, kind: str | None = None) -> list[int]:
         """Rows of a manipulator or of a kind."""
@@ -132,9 +140,13 @@ def runs(mask: Bools, first: Bools) -> tuple[Ints, Ints]:
 def periods(time: NDArray[np.float64], offset: Ints) -> NDArray[np.float64]:
     """Median time between frames, s, 1 where there is none, shape (n,)."""
     out = np.ones(len(offset) - 1)
+    took = np.diff(time)
     for i, (a, b) in enumerate(zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)):
         if b - a > 1:
-            out[i] = np.median(np.diff(time[a:b]))
+            own = took[a : b - 1]
+            own.sort()
+            middle = (b - a - 1) // 2
+            out[i] = own[middle] if (b - a) % 2 == 0 else (own[middle - 1] + own[middle]) / 2
     return out
 
 
