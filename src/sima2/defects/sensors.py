@@ -275,9 +275,7 @@ def _told_frozen(stretches: list[Stretch], tracks: Tracks) -> list[Finding]:
         lasts = float((stop - start) * tracks.period[i])
         name = _named(channel, columns)
         words = f"{name} keeps one value for {_counted(stop - start)} ({lasts:.3g} s)"
-        found.append(
-            Finding(i, arm, "frozen_channel", graded(share, 0.2), start - a, stop - a, lasts, "s", words)
-        )
+        found.append(Finding(i, arm, "frozen_channel", graded(share, 0.2), start - a, stop - a, lasts, "s", words))
     return found
 
 

@@ -27,6 +27,8 @@ WRITER: Final[dict[str, Any]] = {
     "row_group_size": 1 << 20,
 }
 """Everything that decides the bytes of a file, so that no default of the library does."""
+SHARD_WRITER: Final[dict[str, Any]] = {**WRITER, "compression": "snappy", "compression_level": None}
+"""The same for tables of a run: many small files, written and read again, of which a slow codec is most of the time."""
 
 
 def to_arrow(table: Table) -> pa.Table:
@@ -69,9 +71,12 @@ def from_arrow(cls: type[T], data: pa.Table) -> T:
         raise StoreError(f"{cls.__name__}: {error}") from error
 
 
-def write_table(path: Path, table: Table) -> None:
+def write_table(path: Path, table: Table | pa.Table) -> None:
     """Write a Parquet file; the same table gives the same bytes."""
-    pq.write_table(to_arrow(table), path, **WRITER)
+    data = table if isinstance(table, pa.Table) else to_arrow(table)
+    # numbers hardly repeat: a dictionary of them is larger than they are, and takes longer
+    words = [each.name for each in data.schema if pa.types.is_string(each.type)]
+    pq.write_table(data, path, **{**SHARD_WRITER, "use_dictionary": words})
 
 
 def read_table(cls: type[T], path: Path) -> T:
@@ -90,8 +95,9 @@ def read_parquet(path: Path) -> pa.Table:
         StoreError: if the file is missing or damaged.
     """
     try:
-        with pq.ParquetFile(path) as file:
-            return file.read()
+        # a shard is too small for threads and read-ahead to pay
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            return file.read(use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: cannot be read: {_first_line(error)}") from error
 
@@ -250,8 +256,8 @@ def _feed(chunk: pa.Array, values: Any, lengths: Any) -> None:
     if pa.types.is_fixed_size_list(chunk.type):
         chunk = chunk.flatten()
     array = np.ascontiguousarray(chunk.to_numpy(zero_copy_only=False))
-    if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), array.dtype.type(np.nan), array)
+    if array.dtype.kind == "f" and (unknown := np.isnan(array)).any():
+        array = np.where(unknown, array.dtype.type(np.nan), array)
     values.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
