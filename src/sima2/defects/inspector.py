@@ -45,7 +45,8 @@ class DefectInspector:
         vitals: list[EpisodeVitals] = []
         for where, part in batch.by_layout():
             seen = self._of_part(part)
-            findings += [each._replace(episode=int(where[each.episode])) for each in seen[0]]
+            places = where.tolist()
+            findings += [Finding(places[each.episode], *each[1:]) for each in seen[0]]
             vitals.append(seen[1])
         if segments is not None:
             findings = _with_retries(findings, from_segments(segments, batch.episodes.episode_id))

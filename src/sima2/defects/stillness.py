@@ -116,16 +116,16 @@ def _loaded(tracks: Tracks, arm: str, still: Bools, torque: Floats, settings: De
 def _ignored(tracks: Tracks, action: Floats, settings: DefectSettings) -> list[Finding]:
     """Commands that go far while nothing of the robot moves; the last moments may not have arrived yet."""
     found = []
-    still = ~tracks.anything_moves
-    for i, a, b in _held(tracks, still, settings.stall_s + 2 * settings.command_lag_s):
-        lag = int(tracks.frames(settings.command_lag_s)[i])
-        whole: NDArray[np.float32] = action[tracks.offset[i] : tracks.offset[i + 1]]
-        inside = action[a + lag : b - lag]
-        with np.errstate(invalid="ignore"):
-            span, crossed = np.ptp(whole, axis=0), np.ptp(inside, axis=0)
+    ranges: dict[int, NDArray[np.float32]] = {}
+    with np.errstate(invalid="ignore"):
+        for i, a, b in _held(tracks, ~tracks.anything_moves, settings.stall_s + 2 * settings.command_lag_s):
+            lag = int(tracks.frames(settings.command_lag_s)[i])
+            if i not in ranges:
+                ranges[i] = np.ptp(action[tracks.offset[i] : tracks.offset[i + 1]], axis=0)
+            span, crossed = ranges[i], np.ptp(action[a + lag : b - lag], axis=0)
             share = np.nan_to_num(np.where(span > 0, crossed / np.where(span > 0, span, 1), 0.0))
-        j = int(np.argmax(share))
-        if share[j] >= settings.stall_command:
-            words = f"nothing moves while command {j} crosses {100 * share[j]:.0f} % of its range,"
-            found.append(_stall(tracks, i, "", a, b, float(share[j]), "of the command's range", words))
+            j = int(np.argmax(share))
+            if share[j] >= settings.stall_command:
+                words = f"nothing moves while command {j} crosses {100 * share[j]:.0f} % of its range,"
+                found.append(_stall(tracks, i, "", a, b, float(share[j]), "of the command's range", words))
     return found

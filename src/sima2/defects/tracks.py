@@ -239,16 +239,17 @@ def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Fl
     """
     n = len(offset) - 1
     noise, fast = np.zeros((2, len(x), n), np.float32)
+    row = np.arange(len(x))[:, None]
+    bends = np.abs(x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2])
     for i, (a, b) in enumerate(zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)):
         if b - a < 3:
             continue
         thin = -(-(b - a - 2) // SAMPLE)
-        bend = np.abs(x[:, a + 2 : b : thin] - 2 * x[:, a + 1 : b - 1 : thin] + x[:, a : b - 2 : thin])
-        moved = motion[:, a + 1 : b - 1 : thin]
+        bend, moved = bends[:, a : b - 2 : thin], motion[:, a + 1 : b - 1 : thin]
         # where it moves least: elsewhere motion bends the curve too, more so the fewer frames a second has
         slow = max(moved.shape[1] // 3, min(8, moved.shape[1]))
         if slow < moved.shape[1]:
-            bend = np.take_along_axis(bend, np.argpartition(moved, slow, axis=1)[:, :slow], axis=1)
+            bend = bend[row, np.argpartition(moved, slow, axis=1)[:, :slow]]
         middle = bend.shape[1] // 2
         noise[:, i] = np.partition(bend, middle, axis=1)[:, middle] / np.float32(NORMAL_MEDIAN * 6**0.5)
         place = int(0.95 * (moved.shape[1] - 1))
