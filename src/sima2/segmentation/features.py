@@ -395,7 +395,7 @@ def _objects(
     if batch.object_position is None or batch.object_position.shape[1] == 0:
         return None, None, None, None, None, hand_shift, hand, None
     # one row of memory a coordinate: everything below runs along the frames
-    place = np.array(batch.object_position.transpose(1, 2, 0), np.float64, order="C")
+    place = _along_frames(batch.object_position)
     slots = len(place)
     seen, shift = np.empty((slots, batch.frames), np.bool_), np.empty((slots, batch.frames))
     noise = np.empty((len(batch), slots))
@@ -429,6 +429,18 @@ def _objects(
         hand,
         noise,
     )
+
+
+BLOCK: Final = 2048
+"""Frames that are turned at once: so many stay in the cache."""
+
+
+def _along_frames(values: NDArray[Any]) -> Doubles:
+    """Frames last, each coordinate in one piece: shape (T, K, d) to (K, d, T)."""
+    out = np.empty((*values.shape[1:], len(values)))
+    for start in range(0, len(values), BLOCK):
+        out[..., start : start + BLOCK] = values[start : start + BLOCK].transpose(1, 2, 0)
+    return out
 
 
 def length_of(components: Sequence[Doubles]) -> Doubles:

@@ -255,10 +255,14 @@ def fill_gaps(components: Doubles, ragged: Ragged) -> Bools:
     gap = np.flatnonzero(~seen)
     if not len(gap):
         return seen
-    source = last_where(seen, ragged.first)[gap]
-    early = source < 0
-    if early.any():
-        source[early] = next_where(seen, ragged.last)[gap[early]]
+    # the k-th gap at frame g has g - k seen frames before it, and -1 stands for none before the first and after the last
+    known = np.concatenate([[-1], np.flatnonzero(seen), [-1]])
+    before = gap - np.arange(len(gap))
+    source = known.take(before)
+    source[source < ragged.first[gap]] = -1
+    early = np.flatnonzero(source < 0)
+    later = known.take(before[early] + 1)
+    source[early] = np.where(later <= ragged.last[gap[early]], later, -1)
     none = source < 0
     for each in components:
         value = each.take(source)
@@ -342,9 +346,9 @@ def _running_max(x: Ints) -> Ints:
 
 def last_where(mask: Bools, first: Ints) -> Ints:
     """Latest place at or before each where the mask holds, no earlier than ``first``; else -1, shape (T,)."""
-    at = np.concatenate([[-1], np.flatnonzero(mask)])
-    found = np.repeat(at, np.diff(at, append=len(mask)))[1:]
-    found[found < first] = -1
+    at = np.concatenate([[-1], np.flatnonzero(mask), [len(mask)]])
+    found = np.repeat(at[:-1], at[1:] - at[:-1])[1:]
+    np.copyto(found, -1, where=found < first)
     return found
 
 
@@ -352,9 +356,9 @@ def next_where(mask: Bools, last: Ints) -> Ints:
     """Earliest place at or after each where the mask holds, no later than ``last``; else -1, shape (T,)."""
     if not len(mask):
         return last
-    at = np.append(np.flatnonzero(mask), len(mask))
-    found = np.repeat(at, np.diff(at, prepend=-1))[:-1]
-    found[found > last] = -1
+    at = np.concatenate([[-1], np.flatnonzero(mask), [len(mask)]])
+    found = np.repeat(at[1:], at[1:] - at[:-1])[:-1]
+    np.copyto(found, -1, where=found > last)
     return found
 
 
