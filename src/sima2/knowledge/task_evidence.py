@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -363,7 +364,7 @@ def _samples(place: NDArray[np.int64], episode_id: Text, cells: int) -> Text:
     pairs = np.unique(place * len(names) + episode_id.recode(names))
     cuts = np.searchsorted(pairs, np.arange(cells + 1) * len(names)).tolist()
     ids = (pairs % len(names)).tolist()
-    return Text.of(sample(names[k] for k in ids[a : min(a + SAMPLE, b)]) for a, b in zip(cuts, cuts[1:], strict=False))
+    return Text.of(sample(names[k] for k in ids[a : min(a + SAMPLE, b)]) for a, b in pairwise(cuts))
 
 
 def _cells(rows: TaskEvidence | _Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -177,7 +177,7 @@ class Table:
     @classmethod
     def columns(cls) -> dict[str, np.dtype[Any] | None]:
         """Column names in order with their dtypes; None is text."""
-        return dict(_columns(cls))
+        return dict(_columns(cls))  # type: ignore[arg-type]
 
     @classmethod
     def empty(cls) -> Self:

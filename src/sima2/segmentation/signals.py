@@ -255,7 +255,7 @@ def fill_gaps(components: Doubles, ragged: Ragged) -> Bools:
     gap = np.flatnonzero(~seen)
     if not len(gap):
         return seen
-    # the k-th gap at frame g has g - k seen frames before it, and -1 stands for none before the first and after the last
+    # the k-th gap, at frame g, has g - k seen frames before it; -1 stands for none before the first, after the last
     known = np.concatenate([[-1], np.flatnonzero(seen), [-1]])
     before = gap - np.arange(len(gap))
     source = known.take(before)
