@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sima2.records.defects import DefectTable
 from sima2.records.table import Text
@@ -38,14 +39,14 @@ def graded(x: float, half: float) -> float:
     return float(x / (x + half)) if np.isfinite(x) else 1.0
 
 
-def table_of(findings: Sequence[Finding], episode_index: Sequence[int], episode_id: Sequence[str]) -> DefectTable:
+def table_of(findings: Sequence[Finding], episode_index: NDArray[np.int64], episode_id: Text) -> DefectTable:
     """The findings as a table, by episode, then frame."""
     order = sorted(findings, key=_BY_FRAME)
     columns = list(zip(*order, strict=True)) if order else [()] * len(Finding._fields)
     episode, manipulator, defect, severity, start, end, value, unit, details = columns
     return DefectTable(
-        episode_index=np.array([episode_index[i] for i in episode], np.int64),
-        episode_id=Text.of(episode_id[i] for i in episode),
+        episode_index=episode_index[np.array(episode, np.int64)],
+        episode_id=episode_id[np.array(episode, np.int64)],
         manipulator=Text.of(manipulator),
         defect=Text.of(defect),
         severity=np.array([round(min(max(grade, 0.0), 1.0), 4) for grade in severity], np.float64),

@@ -19,6 +19,7 @@ from sima2.defects.vitals import vitals_of
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
+from sima2.records.table import Text
 
 
 class Inspection(NamedTuple):
@@ -50,7 +51,7 @@ class DefectInspector:
             vitals.append(seen[1])
         if segments is not None:
             findings = _with_retries(findings, from_segments(segments, batch.episodes.episode_id))
-        table = table_of(findings, batch.episodes.episode_index.tolist(), batch.episodes.episode_id)
+        table = table_of(findings, batch.episodes.episode_index, Text.of(batch.episodes.episode_id))
         return Inspection(table, _in_order(EpisodeVitals.concat(vitals)))
 
     def _of_part(self, batch: RolloutBatch) -> tuple[list[Finding], EpisodeVitals]:

@@ -24,7 +24,7 @@ class DefectJudge:
     def judge(self, defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
         """All findings, the worst first."""
         found = [*population_findings(vitals, self.settings), *duplicate_findings(vitals, self.settings)]
-        by_row = table_of(found, vitals.episode_index.tolist(), vitals.episode_id.tolist())
+        by_row = table_of(found, vitals.episode_index, vitals.episode_id)
         return ranked(DefectTable.concat([defects, by_row]))
 
 

@@ -70,7 +70,7 @@ class TaskEvidence(Table):
     def to_json(self) -> str:
         """Rows as lists, compressed."""
         names = list(self.columns())
-        rows = [[row[name] for name in names] for row in self.rows()]
+        rows = list(zip(*(getattr(self, name).tolist() for name in names), strict=True))
         return packed({"columns": names, "rows": rows})
 
     @classmethod
