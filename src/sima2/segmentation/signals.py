@@ -85,7 +85,7 @@ class Ragged:
     def around(self, seconds: float) -> tuple[Ints, Ints]:
         """First and last frame of the window ± ``seconds`` about each frame, cut at the episode's ends, shape (T,)."""
         if seconds not in self.windows:
-            half = self.frames(seconds)[self.episode]
+            half = self.frames(seconds).take(self.episode)
             here = np.arange(len(self.time), dtype=np.int64)
             self.windows[seconds] = (np.maximum(here - half, self.first), np.minimum(here + half, self.last))
         return self.windows[seconds]
@@ -129,7 +129,7 @@ class Ragged:
         _, ahead = self.around(seconds)
         out: Doubles = (best.take(ahead) - above) * (sign / FIXED_POINT)
         if before is not None:
-            out = (np.fmax if largest else np.fmin)(out, before[self.episode])
+            out = (np.fmax if largest else np.fmin)(out, before.take(self.episode))
         return out
 
     def recent_least(self, x: Doubles, seconds: float, ahead: float) -> Doubles:
@@ -139,14 +139,14 @@ class Ragged:
         width = self.frames(seconds) + self.frames(ahead) + 1
         _, end = self.around(ahead)
         age = np.arange(len(x), dtype=np.int64) - self.first
-        full = age.take(end) >= (width - 1)[self.episode]
+        full = age.take(end) >= (width - 1).take(self.episode)
         longest = min(int(width.max()), int(np.diff(self.offset).max()))
         best, least, size = np.empty(len(x)), x.copy(), 1
         while True:
             # least of the 2^k frames up to each
             level = (width >= size) & (width < 2 * size)
             if level.any():
-                mine = np.flatnonzero(full & level[self.episode])
+                mine = np.flatnonzero(full & level.take(self.episode))
                 last = end[mine]
                 best[mine] = np.minimum(least[last], least[last - width[self.episode[mine]] + size])
             if size >= longest:
