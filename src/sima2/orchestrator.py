@@ -18,7 +18,7 @@ from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, Us
 from sima2.execution.containment import Losses, contained
 from sima2.execution.engines import ENGINES, open_executor
 from sima2.execution.executor import Executor, one_thread
-from sima2.execution.shards import LOST, FirstPassWork, calibrated, warnings_of
+from sima2.execution.shards import LOST, FirstPassWork, TagTask, calibrated, tagged, warnings_of
 from sima2.incremental import SKIPPED, Known, joined
 from sima2.pipeline import (
     MAIN_MIX,
@@ -36,7 +36,6 @@ from sima2.pipeline import (
     freeze,
     judged,
     proposal_counts,
-    second_pass,
 )
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
@@ -100,7 +99,7 @@ def run_source(
         resume=settings.resume,
         fresh=settings.fresh,
     )
-    with one_thread(), opened as store:
+    with one_thread(), opened as store, executor:
         run = store.find(inputs)
         if run is None:
             raise Sima2Error(f"{settings.out}: the run was not recorded; this is a defect")
@@ -112,8 +111,7 @@ def run_source(
             if not len(episodes):
                 raise DataError(_nothing_usable(store, source))
             frozen = freeze(episodes, *_observed(store))
-        with watch("tag"):
-            _second(store, frozen, len(episodes), tell)
+        _second(store, frozen, len(episodes), executor, tell, watch)
         with watch("finalize"):
             values = _finish(store, run, source, frozen, settings, losses, watch)
     return RunSummary(settings.out, values)
@@ -215,19 +213,18 @@ def _first(
     if not left:
         return losses
     known = _known(store, run)
-    with executor:
-        calibration, seconds = calibrated(executor, source, time.process_time)
-        watch.add({"calibrate": seconds})
-        tasks = (ShardTask(source, calibration, shard, start, stop, settings.batch_size) for shard, start, stop in left)
-        for part in contained(executor, FirstPassWork(settings.source, time.process_time), tasks, losses):
-            watch.add(part.seconds)
-            with watch("store"):
-                tables = part.tables()
-                if run.number > 1:
-                    tables = joined(tables, known, run=run.number, first_episode=run.first_episode)
-                store.commit(FIRST, part.shard, tables, {})
-            finished += len(part.episodes) + len(part.quarantine)
-            tell(Progress(FIRST, finished, total))
+    calibration, seconds = calibrated(executor, source, time.process_time)
+    watch.add({"calibrate": seconds})
+    tasks = (ShardTask(source, calibration, shard, start, stop, settings.batch_size) for shard, start, stop in left)
+    for part in contained(executor, FirstPassWork(settings.source, time.process_time), tasks, losses):
+        watch.add(part.seconds)
+        with watch("store"):
+            tables = part.tables()
+            if run.number > 1:
+                tables = joined(tables, known, run=run.number, first_episode=run.first_episode)
+            store.commit(FIRST, part.shard, tables, {})
+        finished += len(part.episodes) + len(part.quarantine)
+        tell(Progress(FIRST, finished, total))
     return losses
 
 
@@ -255,11 +252,13 @@ def _observed(store: Store) -> tuple[Any, Any]:
     )
 
 
-def _second(store: Store, frozen: Frozen, total: int, tell: Callable[[Progress], None]) -> None:
+def _second(
+    store: Store, frozen: Frozen, total: int, executor: Executor, tell: Callable[[Progress], None], watch: _Seconds
+) -> None:
+    from sima2.io.arrow import read_table
     from sima2.tags.observations import RiskObservations, SegmentObservations
 
-    done = store.committed(SECOND)
-    kinds: list[tuple[type[Table], str]] = [
+    kinds: tuple[tuple[type[Table], str], ...] = (
         (EpisodeTable, "episode_shards"),
         (SegmentTable, "segments"),
         (PrimitiveTable, "primitives"),
@@ -267,14 +266,25 @@ def _second(store: Store, frozen: Frozen, total: int, tell: Callable[[Progress],
         (SegmentObservations, "observations"),
         (RiskObservations, "landmarks"),
         (GoalTable, "goals"),
-    ]
+    )
+    # a shard needs no other's episodes
+    few = replace(frozen, episodes=EpisodeTable.empty())
+    done = store.committed(SECOND)
+
+    def task(shard: int) -> TagTask:
+        files = tuple((cls, store.shard_file(kind, shard)) for cls, kind in kinds)
+        if executor.one_machine:
+            return TagTask(few, shard, (), files)
+        return TagTask(few, shard, tuple(read_table(cls, file) for cls, file in files))
+
+    left = sorted(store.committed(FIRST) - done)
     finished = 0
-    for shard, tables in enumerate(zip(*(store.read(cls, kind) for cls, kind in kinds), strict=True)):
-        finished += len(tables[0])
-        if shard not in done:
-            part = second_pass(frozen, *tables)
-            store.commit(SECOND, shard, {"tags": part.tags}, part.aggregates())
-        tell(Progress(SECOND, finished, total))
+    for part in tagged(executor, map(task, left), time.process_time):
+        watch.add({"tag": part.seconds})
+        with watch("store"):
+            store.commit(SECOND, part.shard, {"tags": part.tags}, part.aggregates)
+        finished += part.episodes
+        tell(Progress(SECOND, total if part.shard == left[-1] else finished, total))
 
 
 def _finish(

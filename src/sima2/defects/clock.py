@@ -120,12 +120,18 @@ def skip_findings(tracks: Tracks) -> list[Finding]:
     frames = len(tracks.time)
     if len(rows) < 2 or frames < 8:
         return []
-    here, *beside = (tracks.step[rows, k : frames - 4 + k].astype(np.float64) for k in (2, 0, 1, 3, 4))
-    usual = 0.25 * (beside[0] + beside[1] + beside[2] + beside[3])
-    cross, size, far = (_over_columns(a * b) for a, b in ((usual, here), (usual, usual), (here, here)))
+    cross, size, far, *shares = np.zeros((7, frames - 4))
+    for row in rows:
+        step = tracks.step[row].astype(np.float64)
+        here, *beside = (step[k : frames - 4 + k] for k in (2, 0, 1, 3, 4))
+        usual = 0.25 * (beside[0] + beside[1] + beside[2] + beside[3])
+        cross += usual * here
+        size += usual * usual
+        far += here * here
+        for share, near in zip(shares, beside, strict=True):
+            share += near * usual
     even = np.ones(frames - 4, np.bool_)
-    for step in beside:
-        share = _over_columns(step * usual)
+    for share in shares:
         even &= (share >= EVEN * size) & (share <= (2.0 - EVEN) * size)
     along = cross >= ALONG * np.sqrt(size * far)
     noise = _over_columns(np.square(tracks.noise[rows].astype(np.float64)))

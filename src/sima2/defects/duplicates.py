@@ -18,6 +18,8 @@ DIMENSIONS = 8
 """Principal directions in which neighbours are looked for; distances are then taken in all."""
 DECILES = 2.563
 """Distance of the tenth from the ninetieth percentile of a normal distribution, in standard deviations."""
+TOGETHER = 256
+"""Episodes whose motions are compared at once: so many stay in the cache."""
 
 
 class Motions(NamedTuple):
@@ -121,18 +123,19 @@ def _near(vitals: EpisodeVitals, motions: Motions, settings: DefectSettings) -> 
         far = distance[:, -1] * _unlikely(distance, m, settings)
         # where episodes lie in clusters, the last neighbour may be of another one and say little
         close = np.min([distance[:, j - 1] * _unlikely(distance[:, :j], m, settings) for j in _references(k)], axis=0)
+    here = np.arange(m)[:, None]
+    noise = settings.copy_noise * np.hypot(motions.noise[here], motions.noise[near])
+    alike = (distance <= noise) & (distance <= np.minimum(settings.copy_share, np.maximum(far[here], far[near])))
+    if m >= settings.least_population:
+        widest = np.maximum(close[here], close[near])
+        alike |= distance <= np.minimum(settings.copy_share + noise, widest)
     out: dict[int, tuple[int, float]] = {}
-    for i in range(m):
-        for j, d in zip(near[i].tolist(), distance[i].tolist(), strict=True):
-            noise = settings.copy_noise * float(np.hypot(motions.noise[i], motions.noise[j]))
-            alike = d <= noise and d <= min(settings.copy_share, max(far[i], far[j]))
-            edited = m >= settings.least_population and d <= min(settings.copy_share + noise, max(close[i], close[j]))
-            if not (alike or edited):
-                continue
-            a, b = sorted((i, j), key=lambda p: int(vitals.episode_index[motions.row[p]]))
-            row, twin = int(motions.row[b]), int(motions.row[a])
-            if row not in out or d < out[row][1]:
-                out[row] = (twin, d)
+    for i, c in zip(*(each.tolist() for each in np.nonzero(alike)), strict=True):
+        j, d = int(near[i, c]), float(distance[i, c])
+        a, b = sorted((i, j), key=lambda p: int(vitals.episode_index[motions.row[p]]))
+        row, twin = int(motions.row[b]), int(motions.row[a])
+        if row not in out or d < out[row][1]:
+            out[row] = (twin, d)
     return out
 
 
@@ -147,8 +150,10 @@ def _neighbours(motions: Motions, k: int) -> tuple[Rows, Doubles]:
     _, place = cKDTree(centred).query(centred, min(2 * k + 1, m))
     place = np.asarray(place, np.intp).reshape(m, -1)
     distance = np.empty(place.shape)
-    for c in range(place.shape[1]):
-        distance[:, c] = _aligned(values, values[place[:, c]])
+    for start in range(0, m, TOGETHER):
+        some = slice(start, start + TOGETHER)
+        for c in range(place.shape[1]):
+            distance[some, c] = _aligned(values[some], values[place[some, c]])
     distance[place == np.arange(m)[:, None]] = np.inf
     order = np.argsort(distance, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(place, order, axis=1), np.take_along_axis(distance, order, axis=1)

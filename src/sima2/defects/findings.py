@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sima2.records.defects import DefectTable
 from sima2.records.table import Text
@@ -25,6 +27,9 @@ class Finding(NamedTuple):
     details: str
 
 
+_BY_FRAME = attrgetter("episode", "start", "end", "defect", "manipulator", "details")
+
+
 def graded(x: float, half: float) -> float:
     """Severity of a measure that is 0.5 at ``half`` and tends to 1.
 
@@ -34,18 +39,20 @@ def graded(x: float, half: float) -> float:
     return float(x / (x + half)) if np.isfinite(x) else 1.0
 
 
-def table_of(findings: Sequence[Finding], episode_index: Sequence[int], episode_id: Sequence[str]) -> DefectTable:
+def table_of(findings: Sequence[Finding], episode_index: NDArray[np.int64], episode_id: Text) -> DefectTable:
     """The findings as a table, by episode, then frame."""
-    order = sorted(findings, key=lambda f: (f.episode, f.start, f.end, f.defect, f.manipulator, f.details))
+    order = sorted(findings, key=_BY_FRAME)
+    columns = list(zip(*order, strict=True)) if order else [()] * len(Finding._fields)
+    episode, manipulator, defect, severity, start, end, value, unit, details = columns
     return DefectTable(
-        episode_index=np.array([episode_index[f.episode] for f in order], np.int64),
-        episode_id=Text.of(episode_id[f.episode] for f in order),
-        manipulator=Text.of(f.manipulator for f in order),
-        defect=Text.of(f.defect for f in order),
-        severity=np.array([round(min(max(f.severity, 0.0), 1.0), 4) for f in order], np.float64),
-        start_frame=np.array([f.start for f in order], np.int64),
-        end_frame=np.array([f.end for f in order], np.int64),
-        value=np.array([float(f"{f.value:.6g}") for f in order], np.float64),
-        unit=Text.of(f.unit for f in order),
-        details=Text.of(f.details for f in order),
+        episode_index=episode_index[np.array(episode, np.int64)],
+        episode_id=episode_id[np.array(episode, np.int64)],
+        manipulator=Text.of(manipulator),
+        defect=Text.of(defect),
+        severity=np.array([round(min(max(grade, 0.0), 1.0), 4) for grade in severity], np.float64),
+        start_frame=np.array(start, np.int64),
+        end_frame=np.array(end, np.int64),
+        value=np.array([float(f"{each:.6g}") for each in value], np.float64),
+        unit=Text.of(unit),
+        details=Text.of(details),
     )

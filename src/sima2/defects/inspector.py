@@ -19,6 +19,7 @@ from sima2.defects.vitals import vitals_of
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
+from sima2.records.table import Text
 
 
 class Inspection(NamedTuple):
@@ -45,11 +46,12 @@ class DefectInspector:
         vitals: list[EpisodeVitals] = []
         for where, part in batch.by_layout():
             seen = self._of_part(part)
-            findings += [each._replace(episode=int(where[each.episode])) for each in seen[0]]
+            places = where.tolist()
+            findings += [Finding(places[each.episode], *each[1:]) for each in seen[0]]
             vitals.append(seen[1])
         if segments is not None:
             findings = _with_retries(findings, from_segments(segments, batch.episodes.episode_id))
-        table = table_of(findings, batch.episodes.episode_index.tolist(), batch.episodes.episode_id)
+        table = table_of(findings, batch.episodes.episode_index, Text.of(batch.episodes.episode_id))
         return Inspection(table, _in_order(EpisodeVitals.concat(vitals)))
 
     def _of_part(self, batch: RolloutBatch) -> tuple[list[Finding], EpisodeVitals]:

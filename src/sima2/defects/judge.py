@@ -24,13 +24,13 @@ class DefectJudge:
     def judge(self, defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
         """All findings, the worst first."""
         found = [*population_findings(vitals, self.settings), *duplicate_findings(vitals, self.settings)]
-        by_row = table_of(found, vitals.episode_index.tolist(), vitals.episode_id.tolist())
+        by_row = table_of(found, vitals.episode_index, vitals.episode_id)
         return ranked(DefectTable.concat([defects, by_row]))
 
 
 def ranked(defects: DefectTable) -> DefectTable:
     """By severity, then in the order of episodes and frames."""
-    kind, arm = (np.asarray(each.tolist(), str) for each in (defects.defect, defects.manipulator))
+    kind, arm = (each.recode(sorted(each.names)) for each in (defects.defect, defects.manipulator))
     order = np.lexsort((defects.end_frame, defects.start_frame, arm, kind, defects.episode_index, -defects.severity))
     return defects.take(order)
 
@@ -39,14 +39,14 @@ def by_episode(
     defects: DefectTable, episode_index: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], Text, NDArray[np.float64]]:
     """Count, worst kind and greatest severity of each episode, of a ranked table, shape (n,) each."""
-    place = {index: k for k, index in enumerate(episode_index.tolist())}
-    count, severity = np.zeros(len(place), np.int64), np.zeros(len(place))
-    worst = [""] * len(place)
-    for index, kind, grade in zip(
-        defects.episode_index.tolist(), defects.defect, defects.severity.tolist(), strict=True
-    ):
-        k = place[index]
-        if not count[k]:
-            worst[k], severity[k] = kind, grade
-        count[k] += 1
-    return count, Text.of(worst), severity
+    n = len(episode_index)
+    worst, severity = [""] * n, np.zeros(n)
+    if not len(defects):
+        return np.zeros(n, np.int64), Text.of(worst), severity
+    order = np.argsort(episode_index, kind="stable")
+    place = order[np.searchsorted(episode_index, defects.episode_index, sorter=order)]
+    having, first = np.unique(place, return_index=True)
+    severity[having] = defects.severity[first]
+    for k, kind in zip(having.tolist(), defects.defect[first], strict=True):
+        worst[k] = kind
+    return np.bincount(place, minlength=n), Text.of(worst), severity

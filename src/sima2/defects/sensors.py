@@ -45,16 +45,24 @@ class Stretch(NamedTuple):
     stop: int
 
 
+class Missing(NamedTuple):
+    """Stretches of frames of the batch in which a column has no sample."""
+
+    column: Column
+    start: Ints
+    stop: Ints
+
+
 def sensor_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSettings) -> list[Finding]:
     """Freezes, missing samples and clipping of every channel of every manipulator."""
     frozen: list[Stretch] = []
-    missing: list[Stretch] = []
+    missing: list[Missing] = []
     clipped: list[Finding] = []
     first = tracks.first
-    moving = _anything_moves(tracks)
+    moving = tracks.anything_moves
     least = np.maximum(tracks.frames(settings.frozen_s), settings.frozen_frames)
     for column, values in _columns(batch):
-        missing += _missing(column, values, tracks, first)
+        missing += _missing(column, values, tracks)
         start, stop, episode = _constant(values, first, tracks.offset, settings.clip_frames)
         for k in np.flatnonzero(stop - start >= least[episode]).tolist():
             each = Stretch(column, int(episode[k]), int(start[k]), int(stop[k]))
@@ -62,8 +70,8 @@ def sensor_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSetting
                 frozen.append(each)
         clipped += _clipped(column, values, tracks, start, stop, episode, settings)
     return [
-        *_told(frozen, tracks, "frozen_channel"),
-        *_told(missing, tracks, "missing_samples"),
+        *_told_frozen(frozen, tracks),
+        *_told_missing(missing, tracks),
         *clipped,
         *_repeated(tracks, moving, settings),
     ]
@@ -104,11 +112,7 @@ def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Floats]]:
                     yield Column(arm, name, place, kind), np.ascontiguousarray(value[:, place])
 
 
-def _anything_moves(tracks: Tracks) -> Bools:
-    return tracks.moving(list(range(len(tracks.columns))))
-
-
-def _missing(column: Column, values: Floats, tracks: Tracks, first: Bools) -> list[Stretch]:
+def _missing(column: Column, values: Floats, tracks: Tracks) -> list[Missing]:
     """Stretches of NaN, but for columns of which an episode has no sample at all."""
     lost = np.isnan(values)
     if not lost.any():
@@ -116,13 +120,10 @@ def _missing(column: Column, values: Floats, tracks: Tracks, first: Bools) -> li
     some = np.flatnonzero(tracks.length)
     count = np.zeros(len(tracks.length), np.int64)
     count[some] = np.add.reduceat(lost.astype(np.int64), tracks.offset[:-1][some])
-    start, stop = runs(lost, first)
+    start, stop = runs(lost, tracks.first)
     episode = np.searchsorted(tracks.offset, start, side="right") - 1
     partly = count[episode] < tracks.length[episode]
-    return [
-        Stretch(column, int(i), int(a), int(b))
-        for i, a, b in zip(episode[partly], start[partly], stop[partly], strict=True)
-    ]
+    return [Missing(column, start[partly], stop[partly])] if partly.any() else []
 
 
 def _constant(values: Floats, first: Bools, offset: Ints, least: int) -> tuple[Ints, Ints, Ints]:
@@ -261,8 +262,8 @@ def _entry(step: NDArray[np.float32], start: int, stop: int) -> float:
     return float(min(step[start - 2 : start].max(), step[stop - 1 : stop + 1].max()))
 
 
-def _told(stretches: list[Stretch], tracks: Tracks, defect: str) -> list[Finding]:
-    """One finding for all columns of a channel that are concerned in the same frames."""
+def _told_frozen(stretches: list[Stretch], tracks: Tracks) -> list[Finding]:
+    """One finding for all columns of a channel that freeze in the same frames."""
     groups: dict[tuple[int, str, str, int, int], list[Column]] = {}
     for each in stretches:
         key = (each.episode, each.column.arm, each.column.channel, each.start, each.stop)
@@ -272,13 +273,50 @@ def _told(stretches: list[Stretch], tracks: Tracks, defect: str) -> list[Finding
         a = int(tracks.offset[i])
         share = (stop - start) / float(tracks.length[i])
         lasts = float((stop - start) * tracks.period[i])
-        name = channel if columns[0].kind == GRIPPER or channel in FORCES else _names(channel, columns)
-        what = "keeps one value" if defect == "frozen_channel" else "has no sample"
-        words = f"{name} {what} for {stop - start} {'frame' if stop - start == 1 else 'frames'} ({lasts:.3g} s)"
-        severity = graded(share, 0.2) if defect == "frozen_channel" else graded(share, 0.1)
-        found.append(Finding(i, arm, defect, severity, start - a, stop - a, lasts, "s", words))
+        name = _named(channel, columns)
+        words = f"{name} keeps one value for {_counted(stop - start)} ({lasts:.3g} s)"
+        found.append(Finding(i, arm, "frozen_channel", graded(share, 0.2), start - a, stop - a, lasts, "s", words))
     return found
 
 
-def _names(channel: str, columns: list[Column]) -> str:
+def _told_missing(missing: list[Missing], tracks: Tracks) -> list[Finding]:
+    """One finding for all columns of a channel that lose the same frames; of a bad sensor there are very many."""
+    found: list[Finding] = []
+    for arm, channel in dict.fromkeys((each.column.arm, each.column.channel) for each in missing):
+        mine = [each for each in missing if each.column[:2] == (arm, channel)]
+        start, stop = (np.concatenate(parts) for parts in zip(*((each.start, each.stop) for each in mine), strict=True))
+        place = np.repeat(np.arange(len(mine)), [len(each.start) for each in mine])
+        order = np.lexsort((place, stop, start))
+        start, stop, place = start[order], stop[order], place[order]
+        new = np.ones(len(start), np.bool_)
+        new[1:] = (start[1:] != start[:-1]) | (stop[1:] != stop[:-1])
+        at = np.flatnonzero(new)
+        places = place.tolist()
+        start, stop = start[at], stop[at]
+        episode = np.searchsorted(tracks.offset, start, side="right") - 1
+        frames = stop - start
+        share, lasts = frames / tracks.length[episode], frames * tracks.period[episode]
+        severity = share / (share + 0.1)
+        start, stop = start - tracks.offset[episode], stop - tracks.offset[episode]
+        rows = zip(
+            *(each.tolist() for each in (at, np.append(at[1:], len(places)), episode, frames)),
+            *(each.tolist() for each in (severity, start, stop, lasts)),
+            strict=True,
+        )
+        names: dict[tuple[int, ...], str] = {}
+        for low, high, i, count, grade, begin, end, seconds in rows:
+            key = tuple(places[low:high])
+            name = names.get(key) or names.setdefault(key, _named(channel, [mine[k].column for k in key]))
+            words = f"{name} has no sample for {_counted(count)} ({seconds:.3g} s)"
+            found.append(Finding(i, arm, "missing_samples", grade, begin, end, seconds, "s", words))
+    return found
+
+
+def _counted(frames: int) -> str:
+    return "1 frame" if frames == 1 else f"{frames} frames"
+
+
+def _named(channel: str, columns: list[Column]) -> str:
+    if columns[0].kind == GRIPPER or channel in FORCES:
+        return channel
     return f"{channel}[{', '.join(str(each.place) for each in columns)}]"

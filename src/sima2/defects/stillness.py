@@ -14,7 +14,7 @@ from sima2.records.rollout import Floats, RolloutBatch
 def moving_span(tracks: Tracks) -> tuple[Ints, Ints]:
     """First moving frame of each episode and one past the last, the whole episode where nothing moves, shape (n,)."""
     begin, end = np.zeros_like(tracks.length), tracks.length.copy()
-    moving = np.flatnonzero(tracks.moving(range(len(tracks.columns))))  # type: ignore[arg-type]
+    moving = np.flatnonzero(tracks.anything_moves)
     low, high = np.searchsorted(moving, tracks.offset[:-1]), np.searchsorted(moving, tracks.offset[1:])
     some = high > low
     begin[some] = moving[low[some]] - tracks.offset[:-1][some]
@@ -26,7 +26,7 @@ def idle_findings(tracks: Tracks, settings: DefectSettings) -> list[Finding]:
     """Long stretches in which no joint, hand or gripper of the robot moves."""
     if not tracks.columns:
         return []
-    start, stop = runs(~tracks.moving(list(range(len(tracks.columns)))), tracks.first)
+    start, stop = runs(~tracks.anything_moves, tracks.first)
     episode = np.searchsorted(tracks.offset, start, side="right") - 1
     first, last = tracks.offset[:-1][episode], tracks.offset[1:][episode] - 1
     whole = tracks.time[last] - tracks.time[first]
@@ -116,16 +116,16 @@ def _loaded(tracks: Tracks, arm: str, still: Bools, torque: Floats, settings: De
 def _ignored(tracks: Tracks, action: Floats, settings: DefectSettings) -> list[Finding]:
     """Commands that go far while nothing of the robot moves; the last moments may not have arrived yet."""
     found = []
-    still = ~tracks.moving(list(range(len(tracks.columns))))
-    for i, a, b in _held(tracks, still, settings.stall_s + 2 * settings.command_lag_s):
-        lag = int(tracks.frames(settings.command_lag_s)[i])
-        whole: NDArray[np.float32] = action[tracks.offset[i] : tracks.offset[i + 1]]
-        inside = action[a + lag : b - lag]
-        with np.errstate(invalid="ignore"):
-            span, crossed = np.ptp(whole, axis=0), np.ptp(inside, axis=0)
+    ranges: dict[int, NDArray[np.float32]] = {}
+    with np.errstate(invalid="ignore"):
+        for i, a, b in _held(tracks, ~tracks.anything_moves, settings.stall_s + 2 * settings.command_lag_s):
+            lag = int(tracks.frames(settings.command_lag_s)[i])
+            if i not in ranges:
+                ranges[i] = np.ptp(action[tracks.offset[i] : tracks.offset[i + 1]], axis=0)
+            span, crossed = ranges[i], np.ptp(action[a + lag : b - lag], axis=0)
             share = np.nan_to_num(np.where(span > 0, crossed / np.where(span > 0, span, 1), 0.0))
-        j = int(np.argmax(share))
-        if share[j] >= settings.stall_command:
-            words = f"nothing moves while command {j} crosses {100 * share[j]:.0f} % of its range,"
-            found.append(_stall(tracks, i, "", a, b, float(share[j]), "of the command's range", words))
+            j = int(np.argmax(share))
+            if share[j] >= settings.stall_command:
+                words = f"nothing moves while command {j} crosses {100 * share[j]:.0f} % of its range,"
+                found.append(_stall(tracks, i, "", a, b, float(share[j]), "of the command's range", words))
     return found

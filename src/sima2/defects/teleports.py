@@ -63,16 +63,13 @@ def _of_kind(
 def _isolated(step: Floats, size: Floats, offset: Ints, settings: DefectSettings) -> Bools:
     """Steps far larger than all within two frames, but for the way straight back; shape (C, T)."""
     beside = np.zeros_like(size)
-    for near in (1, 2):
-        ahead, behind = np.zeros_like(size), np.zeros_like(size)
-        ahead[:, :-near], behind[:, near:] = size[:, near:], size[:, :-near]
-        if near == 1:
-            back = step[:, 1:] * step[:, :-1] < 0
-            back &= np.minimum(size[:, 1:], size[:, :-1]) >= 0.5 * np.maximum(size[:, 1:], size[:, :-1])
-            ahead[:, :-1][back] = 0.0
-            behind[:, 1:][back] = 0.0
-        np.maximum(beside, ahead, out=beside)
-        np.maximum(beside, behind, out=beside)
+    behind, ahead = size[:, :-1], size[:, 1:]
+    back = step[:, 1:] * step[:, :-1] < 0
+    back &= np.minimum(ahead, behind) >= 0.5 * np.maximum(ahead, behind)
+    beside[:, :-1] = np.where(back, np.float32(0), ahead)
+    np.maximum(beside[:, 1:], np.where(back, np.float32(0), behind), out=beside[:, 1:])
+    np.maximum(beside[:, :-2], size[:, 2:], out=beside[:, :-2])
+    np.maximum(beside[:, 2:], size[:, :-2], out=beside[:, 2:])
     alone = size > np.float32(settings.teleport_times) * beside
     # at the ends of an episode there is no neighbour to tell, and the next episode's are none
     for a, b in zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True):

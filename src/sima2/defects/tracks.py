@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,17 +68,17 @@ class Tracks:
     still: Floats
     """Motion below which a column stands still, shape (C, n)."""
 
-    @property
+    @cached_property
     def length(self) -> Ints:
         """Frames of each episode, shape (n,)."""
         return np.diff(self.offset)
 
-    @property
+    @cached_property
     def first(self) -> Bools:
         """Where an episode begins, shape (T,)."""
         return starts(self.offset, len(self.time))
 
-    @property
+    @cached_property
     def repeated(self) -> Bools:
         """Where all positions are, bit for bit, those of the frame before, shape (T,)."""
         same = np.ones(len(self.time), np.bool_) if self.columns else np.zeros(len(self.time), np.bool_)
@@ -90,12 +91,19 @@ class Tracks:
         """Frames in a span of time, at least one, shape (n,)."""
         return np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
 
-    def moving(self, rows: NDArray[Any] | list[int]) -> Bools:
+    @cached_property
+    def moves(self) -> Bools:
+        """Where each column moves, shape (C, T)."""
+        return np.asarray(self.motion > np.repeat(self.still, self.length, axis=1))
+
+    @cached_property
+    def anything_moves(self) -> Bools:
+        """Where any column moves, shape (T,)."""
+        return np.asarray(self.moves.any(axis=0))
+
+    def moving(self, rows: list[int]) -> Bools:
         """Where any of these columns moves, shape (T,)."""
-        out = np.zeros(len(self.time), np.bool_)
-        for row in rows:
-            out |= self.motion[row] > np.repeat(self.still[row], self.length)
-        return out
+        return np.asarray(self.moves[rows].any(axis=0))
 
     def rows(self, *, arm: str | None = None, kind: str | None = None) -> list[int]:
         """Rows of a manipulator or of a kind."""
@@ -132,9 +140,13 @@ def runs(mask: Bools, first: Bools) -> tuple[Ints, Ints]:
 def periods(time: NDArray[np.float64], offset: Ints) -> NDArray[np.float64]:
     """Median time between frames, s, 1 where there is none, shape (n,)."""
     out = np.ones(len(offset) - 1)
+    took = np.diff(time)
     for i, (a, b) in enumerate(zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)):
         if b - a > 1:
-            out[i] = np.median(np.diff(time[a:b]))
+            own = took[a : b - 1]
+            own.sort()
+            middle = (b - a - 1) // 2
+            out[i] = own[middle] if (b - a) % 2 == 0 else (own[middle - 1] + own[middle]) / 2
     return out
 
 
@@ -227,16 +239,17 @@ def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Fl
     """
     n = len(offset) - 1
     noise, fast = np.zeros((2, len(x), n), np.float32)
+    row = np.arange(len(x))[:, None]
+    bends = np.abs(x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2])
     for i, (a, b) in enumerate(zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)):
         if b - a < 3:
             continue
         thin = -(-(b - a - 2) // SAMPLE)
-        bend = np.abs(x[:, a + 2 : b : thin] - 2 * x[:, a + 1 : b - 1 : thin] + x[:, a : b - 2 : thin])
-        moved = motion[:, a + 1 : b - 1 : thin]
+        bend, moved = bends[:, a : b - 2 : thin], motion[:, a + 1 : b - 1 : thin]
         # where it moves least: elsewhere motion bends the curve too, more so the fewer frames a second has
         slow = max(moved.shape[1] // 3, min(8, moved.shape[1]))
         if slow < moved.shape[1]:
-            bend = np.take_along_axis(bend, np.argpartition(moved, slow, axis=1)[:, :slow], axis=1)
+            bend = bend[row, np.argpartition(moved, slow, axis=1)[:, :slow]]
         middle = bend.shape[1] // 2
         noise[:, i] = np.partition(bend, middle, axis=1)[:, middle] / np.float32(NORMAL_MEDIAN * 6**0.5)
         place = int(0.95 * (moved.shape[1] - 1))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
 
 from sima2.errors import Sima2Error
 
@@ -52,6 +52,9 @@ class Fault:
 
 class Executor(Protocol):
     """Runs tasks. Workers are started when first needed, and gone when the context ends, however it ends."""
+
+    one_machine: ClassVar[bool]
+    """Workers see the files of this machine."""
 
     def __enter__(self) -> Self: ...
 

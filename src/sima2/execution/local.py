@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from sima2.errors import WorkerError
 from sima2.execution.executor import AHEAD, CRASHED, Executor, Fault, Result, Task, attempt, in_order, raised
@@ -39,6 +39,8 @@ _REAPING = threading.Lock()
 class InProcess:
     """This process: one task at a time, when its result is asked for. It cannot outlive a crash."""
 
+    one_machine: ClassVar[bool] = True
+
     def __enter__(self) -> Self:
         return self
 
@@ -54,6 +56,8 @@ class InProcess:
 
 class Processes:
     """``jobs`` processes, each driven by a thread of its own, so that it is known which task a process died of."""
+
+    one_machine: ClassVar[bool] = True
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs

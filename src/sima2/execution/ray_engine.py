@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from sima2.errors import MissingExtraError, WorkerError
 from sima2.execution.executor import AHEAD, CRASHED, Fault, Result, Task, attempt, in_order
@@ -32,6 +32,8 @@ class RayTasks:
     Raises:
         MissingExtraError: if Ray is not installed.
     """
+
+    one_machine: ClassVar[bool] = False
 
     def __init__(self, jobs: int) -> None:
         if find_spec("ray") is None:

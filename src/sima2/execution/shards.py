@@ -1,10 +1,12 @@
-"""Calibration and pass 1 as work for an executor: what is split, joined and given up is whole episodes."""
+"""Calibration and the passes as work for an executor: what is split, joined and given up is whole episodes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,20 @@ import numpy as np
 from sima2.client import Source
 from sima2.execution.containment import Losses, contained
 from sima2.execution.executor import CRASHED, FAILED, Executor, Fault
-from sima2.pipeline import Calibration, FirstPass, ShardTask, calibrate, calibration_spans, first_pass
+from sima2.pipeline import (
+    Calibration,
+    FirstPass,
+    Frozen,
+    SecondPass,
+    ShardTask,
+    calibrate,
+    calibration_spans,
+    first_pass,
+    second_pass,
+)
 from sima2.records.intake import QuarantineTable
-from sima2.records.table import Text
+from sima2.records.table import Table, Text
+from sima2.records.tags import TagTable
 
 LOST = (CRASHED, FAILED)
 """Reasons in the quarantine for what brought its worker down."""
@@ -92,6 +105,63 @@ def calibrated(executor: Executor, source: Source, clock: Callable[[], float]) -
         if isinstance(outcome, Fault):
             losses.fail(outcome, "the calibration")
     return outcome
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TagTask:
+    """A shard to take through pass 2."""
+
+    frozen: Frozen
+    shard: int
+    tables: tuple[Table, ...]
+    """As ``second_pass`` takes them; none where the worker can read them."""
+    files: tuple[tuple[type[Table], Path], ...] = ()
+    """Where it reads them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tagged:
+    """What pass 2 made of a shard, ready to be committed."""
+
+    shard: int
+    episodes: int
+    tags: TagTable
+    aggregates: Mapping[str, str]
+    seconds: float
+    """Of CPU."""
+
+
+def tagged(executor: Executor, tasks: Iterable[TagTask], clock: Callable[[], float]) -> Iterator[Tagged]:
+    """Pass 2 of each shard, in order.
+
+    Raises:
+        WorkerError: if one cannot be done: it rests on tables alone, so that no episode can be at fault.
+    """
+    given: deque[TagTask] = deque()
+    work = partial(_tagged, clock)
+
+    def noted() -> Iterator[TagTask]:
+        for task in tasks:
+            given.append(task)
+            yield task
+
+    for outcome in executor.run(work, noted()):
+        task = given.popleft()
+        if isinstance(outcome, Fault) and outcome.reason == CRASHED:
+            outcome = next(executor.run(work, [task], fresh=True))
+        if isinstance(outcome, Fault):
+            Losses(0).fail(outcome, f"pass 2 of shard {task.shard}")
+        yield outcome
+
+
+def _tagged(clock: Callable[[], float], task: TagTask) -> Tagged:
+    from sima2.io.arrow import read_table
+
+    begin = clock()
+    tables = task.tables or tuple(read_table(cls, path) for cls, path in task.files)
+    made: SecondPass = second_pass(task.frozen, *tables)  # type: ignore[arg-type]
+    aggregates = made.aggregates()
+    return Tagged(task.shard, len(tables[0]), made.tags, aggregates, clock() - begin)
 
 
 def _timed(work: Callable[[Any], Any], clock: Callable[[], float], task: Any) -> tuple[Any, float]:

@@ -27,6 +27,8 @@ WRITER: Final[dict[str, Any]] = {
     "row_group_size": 1 << 20,
 }
 """Everything that decides the bytes of a file, so that no default of the library does."""
+SHARD_WRITER: Final[dict[str, Any]] = {**WRITER, "compression": "snappy", "compression_level": None}
+"""The same for tables of a run: many small files, written and read again, of which a slow codec is most of the time."""
 
 
 def to_arrow(table: Table) -> pa.Table:
@@ -69,9 +71,13 @@ def from_arrow(cls: type[T], data: pa.Table) -> T:
         raise StoreError(f"{cls.__name__}: {error}") from error
 
 
-def write_table(path: Path, table: Table) -> None:
+def write_table(path: Path, table: Table | pa.Table) -> None:
     """Write a Parquet file; the same table gives the same bytes."""
-    pq.write_table(to_arrow(table), path, **WRITER)
+    data = table if isinstance(table, pa.Table) else to_arrow(table)
+    # numbers hardly repeat: a dictionary of them is larger than they are, and takes longer
+    words = [each.name for each in data.schema if pa.types.is_string(each.type)]
+    with pa.OSFile(str(path), "wb") as sink:
+        pq.write_table(data, sink, **{**SHARD_WRITER, "use_dictionary": words})
 
 
 def read_table(cls: type[T], path: Path) -> T:
@@ -94,8 +100,9 @@ def read_parquet(path: Path) -> pa.Table:
             f"{path}: cannot be read: {'is no file' if path.is_symlink() or path.exists() else 'is missing'}"
         )
     try:
-        with pq.ParquetFile(path) as file:
-            data = file.read()
+        # a shard is too small for threads and read-ahead to pay
+        with pa.OSFile(str(path), "rb") as source, pq.ParquetFile(source, pre_buffer=False) as file:
+            data = file.read(use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: cannot be read: {_first_line(error)}") from error
     if len(set(data.column_names)) < data.num_columns:
@@ -120,11 +127,10 @@ class LogicalDigest:
             RecordError: if the part has other columns than those before it.
         """
         data = to_arrow(part) if isinstance(part, Table) else part
-        if not self._columns:
-            for field in data.schema:
-                self._columns[field.name] = (_kind(field.type), hashlib.sha256(), hashlib.sha256())
         kinds = {field.name: _kind(field.type) for field in data.schema}
-        if kinds != {name: kind for name, (kind, _, _) in self._columns.items()}:
+        if not self._columns:
+            self._columns = {name: (kind, hashlib.sha256(), hashlib.sha256()) for name, kind in kinds.items()}
+        elif kinds != {name: kind for name, (kind, _, _) in self._columns.items()}:
             raise RecordError(f"parts of one table have different columns: {', '.join(kinds)}")
         self._rows += len(data)
         for name, (_, values, lengths) in self._columns.items():
@@ -243,12 +249,13 @@ def _feed(chunk: pa.Array, values: Any, lengths: Any) -> None:
     if chunk.null_count:
         lengths.update(np.asarray(chunk.is_null().to_numpy(zero_copy_only=False)).tobytes())
     if pa.types.is_string(chunk.type) or pa.types.is_large_string(chunk.type):
-        text = pa.array(chunk.to_pylist(), pa.large_string()) if chunk.offset else chunk.cast(pa.large_string())
-        offset = np.frombuffer(text.buffers()[1], np.int64)[: len(text) + 1] if len(text) else np.zeros(1, np.int64)
-        lengths.update(np.diff(offset).astype("<i8").tobytes())
-        data = text.buffers()[2]
-        if data is not None and len(text):
-            values.update(memoryview(data)[int(offset[0]) : int(offset[-1])])
+        if len(chunk):
+            _, ends, data = chunk.buffers()
+            width = np.int32 if pa.types.is_string(chunk.type) else np.int64
+            offset = np.frombuffer(ends, width)[chunk.offset : chunk.offset + len(chunk) + 1]
+            lengths.update(np.diff(offset).astype("<i8").tobytes())
+            if data is not None:
+                values.update(memoryview(data)[int(offset[0]) : int(offset[-1])])
         return
     if pa.types.is_list(chunk.type) or pa.types.is_large_list(chunk.type):
         lengths.update(np.asarray(chunk.value_lengths().fill_null(-1).to_numpy(), "<i8").tobytes())
@@ -257,8 +264,8 @@ def _feed(chunk: pa.Array, values: Any, lengths: Any) -> None:
     if pa.types.is_fixed_size_list(chunk.type):
         chunk = chunk.flatten()
     array = np.ascontiguousarray(chunk.to_numpy(zero_copy_only=False))
-    if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), array.dtype.type(np.nan), array)
+    if array.dtype.kind == "f" and (unknown := np.isnan(array)).any():
+        array = np.where(unknown, array.dtype.type(np.nan), array)
     values.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
 
 

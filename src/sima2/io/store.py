@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from sima2.errors import StoreError
-from sima2.io.arrow import LogicalDigest, logical_digest, read_parquet, read_table, write_table
+from sima2.io.arrow import LogicalDigest, logical_digest, read_parquet, read_table, to_arrow, write_table
 from sima2.io.durable import TEMPORARY, make_folder, replace_file, sha256_of, sync_folder, write_bytes
 from sima2.io.lock import FolderLock
 from sima2.records.table import Table
@@ -79,6 +79,8 @@ class Store:
         self.path = path
         self._ledger = ledger
         self._lock = lock
+        self._digests: dict[str, tuple[LogicalDigest, list[int]]] = {}
+        """Digest of the shards of each kind that were committed in order by this process, and which these are."""
 
     @classmethod
     def open(
@@ -266,8 +268,13 @@ class Store:
                 raise StoreError(f"{self.path}: {kind} shard {shard} belongs to phase {owner[0][0]}, not {phase}")
             target = _shard_path(self.path, kind, shard)
             make_folder(target.parent)
-            sha256 = replace_file(target, partial(write_table, table=table))
-            files.append((kind, shard, phase, len(table), sha256, logical_digest(table)))
+            data = to_arrow(table)
+            sha256 = replace_file(target, partial(write_table, table=data))
+            files.append((kind, shard, phase, len(table), sha256, logical_digest(data)))
+            digest, shards = self._digests.setdefault(kind, (LogicalDigest(), []))
+            if not shards or shard > shards[-1]:
+                digest.update(data)
+                shards.append(shard)
         with _transaction(self._ledger, self.path):
             self._ledger.execute("INSERT INTO shards VALUES (?, ?)", (phase, shard))
             self._ledger.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", files)
@@ -291,6 +298,10 @@ class Store:
             if below is not None and shard >= below:
                 break
             yield read_table(cls, _shard_path(self.path, kind, shard))
+
+    def shard_file(self, kind: str, shard: int) -> Path:
+        """Where a shard of a kind lies."""
+        return _shard_path(self.path, kind, shard)
 
     def write_table(self, name: str, table: Table) -> None:
         """Write a single table, ``<name>.parquet``, replacing an earlier one as a whole."""
@@ -321,9 +332,13 @@ class Store:
         """sha256 over the values of all tables in episode order, wherever the shards were cut."""
         whole = hashlib.sha256()
         for kind in self.kinds():
-            digest = LogicalDigest()
-            for shard in self._shards_of(kind):
+            shards = self._shards_of(kind)
+            digest, known = self._digests.get(kind, (LogicalDigest(), []))
+            if known != shards[: len(known)]:
+                digest, known = LogicalDigest(), []
+            for shard in shards[len(known) :]:
                 digest.update(read_parquet(_shard_path(self.path, kind, shard)))
+            self._digests[kind] = digest, shards
             whole.update(f"{kind}\0{digest.hexdigest()}\0".encode())
         for name, digest_ in self._all("SELECT name, digest FROM singles WHERE digest IS NOT NULL ORDER BY name"):
             whole.update(f"{name}\0{digest_}\0".encode())

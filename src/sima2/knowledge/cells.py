@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.knowledge.evidence import PRESENT, Evidence
+from sima2.knowledge.keys import distinct
 from sima2.knowledge.support import SAMPLE, sample
 
 Rows = NDArray[np.int64]
@@ -29,11 +30,11 @@ class Cells:
         found: dict[tuple[str, str], dict[tuple[str, str, str], Rows]] = {}
         if len(evidence):
             columns = [getattr(evidence, name) for name in _CELL]
-            cells, place = np.unique(np.stack([c.codes for c in columns]), axis=1, return_inverse=True)
-            place = place.ravel()
+            codes = [c.codes for c in columns]
+            first, place = distinct(codes, [len(c.names) for c in columns])
             order = np.argsort(place, kind="stable")
-            cuts = np.searchsorted(place[order], np.arange(cells.shape[1] + 1)).tolist()
-            for k, cell in enumerate(cells.T.tolist()):
+            cuts = np.searchsorted(place[order], np.arange(len(first) + 1)).tolist()
+            for k, cell in enumerate(zip(*(code[first].tolist() for code in codes), strict=True)):
                 thing, action, *rest = (c.names[code] for c, code in zip(columns, cell, strict=True))
                 found.setdefault((thing, action), {})[rest[0], rest[1], rest[2]] = order[cuts[k] : cuts[k + 1]]
         return cls(evidence, {pair: dict(sorted(found[pair].items())) for pair in sorted(found)})

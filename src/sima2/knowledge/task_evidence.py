@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.knowledge.evidence import STEPS
+from sima2.knowledge.keys import distinct
 from sima2.knowledge.packing import packed, unpacked
-from sima2.knowledge.support import sample
+from sima2.knowledge.support import SAMPLE, sample
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text, column, matrix, text
 from sima2.records.tags import TagTable
@@ -68,7 +70,7 @@ class TaskEvidence(Table):
     def to_json(self) -> str:
         """Rows as lists, compressed."""
         names = list(self.columns())
-        rows = [[row[name] for name in names] for row in self.rows()]
+        rows = list(zip(*(getattr(self, name).tolist() for name in names), strict=True))
         return packed({"columns": names, "rows": rows})
 
     @classmethod
@@ -96,7 +98,23 @@ def merge(parts: Sequence[TaskEvidence]) -> TaskEvidence:
     table = TaskEvidence.concat(parts)
     if not len(table):
         return TaskEvidence.empty()
-    return _collected(table, [set(json.loads(each)) for each in table.episodes.tolist()])
+    first, place = _cells(table)
+    known = [json.loads(each) for each in table.episodes.names]
+    behind: list[set[str]] = [set() for _ in first]
+    for k, code in zip(place.tolist(), table.episodes.codes.tolist(), strict=True):
+        behind[k].update(known[code])
+    count, micros = np.zeros((2, len(first)), np.int64)
+    durations = np.zeros((len(first), BINS), np.int64)
+    np.add.at(count, place, table.count)
+    np.add.at(micros, place, table.duration_us)
+    np.add.at(durations, place, table.durations)
+    return TaskEvidence(
+        **{name: getattr(table, name)[first] for name in _KEYS},
+        count=count,
+        duration_us=micros,
+        durations=durations,
+        episodes=Text.of(map(sample, behind)),
+    )
 
 
 def task_evidence(segments: SegmentTable, family: Mapping[str, str], *, repeats: int = REPEATS) -> TaskEvidence:
@@ -114,16 +132,14 @@ def task_evidence(segments: SegmentTable, family: Mapping[str, str], *, repeats:
     of = _families(segments.episode_id, family)
     micros = np.rint((segments.end_t - segments.start_t) * 1e6).astype(np.int64)
     blank = Text.full(n, "")
-    parts = [_facts("step", segments.episode_id, of, blank, blank, step, micros)]
+    facts = [_Facts("step", segments.episode_id, of, blank, blank, step, micros)]
     new = _first_of_arm(segments)
     inner = np.flatnonzero(~new)
     first, last = np.flatnonzero(new), np.append(np.flatnonzero(new)[1:], n) - 1
     ends = ((first, Text.full(len(first), START), step[first]), (last, step[last], Text.full(len(last), END)))
     for rows, source, target in ((inner, step[inner - 1], step[inner]), *ends):
-        parts.append(_facts("transition", segments.episode_id[rows], of[rows], blank[rows], source, target))
-    parts += _failures(segments, of, repeats)
-    parts += [*_parts(segments, of), _ways(segments, of, new)]
-    return merge(parts)
+        facts.append(_Facts("transition", segments.episode_id[rows], of[rows], blank[rows], source, target))
+    return _counted([*facts, *_failures(segments, of, repeats), *_parts(segments, of), _ways(segments, of, new)])
 
 
 def _first_of_arm(segments: SegmentTable) -> NDArray[np.bool_]:
@@ -133,7 +149,7 @@ def _first_of_arm(segments: SegmentTable) -> NDArray[np.bool_]:
     return new
 
 
-def _ways(segments: SegmentTable, of: Text, new: NDArray[np.bool_]) -> TaskEvidence:
+def _ways(segments: SegmentTable, of: Text, new: NDArray[np.bool_]) -> _Facts:
     """The steps of every episode in which nothing failed, pauses left out and equal neighbours joined."""
     wrong = segments.outcome.isin("failure", "retry") | segments.label.isin(*ANOMALIES, "recovery_maneuver", UNKNOWN)
     start = np.flatnonzero(new)
@@ -149,10 +165,10 @@ def _ways(segments: SegmentTable, of: Text, new: NDArray[np.bool_]) -> TaskEvide
             ways.append(ARROW.join(names[code] for code in steps.tolist()))
     rows = np.array(first, np.int64)
     blank = Text.full(len(rows), "")
-    return _facts("way", segments.episode_id[rows], of[rows], blank, Text.of(ways), blank)
+    return _Facts("way", segments.episode_id[rows], of[rows], blank, Text.of(ways), blank)
 
 
-def _parts(segments: SegmentTable, of: Text) -> list[TaskEvidence]:
+def _parts(segments: SegmentTable, of: Text) -> list[_Facts]:
     """Tasks within an episode: a new one begins where another thing is taken hold of than before.
 
     They do not nest further: the graph is deeper than its tasks by one level, however many episodes come.
@@ -167,15 +183,15 @@ def _parts(segments: SegmentTable, of: Text) -> list[TaskEvidence]:
     begun, arm = rows[~same], arm[~same]
     things = _classes(segments.object)
     several = np.bincount(arm)[arm] > 1
-    _, once = np.unique(np.stack([arm, things.codes[begun]]), axis=1, return_index=True)
+    once, _ = distinct([arm, things.codes[begun]], [int(arm[-1]) + 1, len(things.names)])
     told = begun[once]
     kind = Text(several[once].astype(np.int32), ("one", "several"))
     follows = np.flatnonzero(arm[1:] == arm[:-1]) + 1
     between = segments.episode_id[begun[follows]], of[begun[follows]]
     no_thing = Text.full(len(told), "")
     return [
-        _facts("part", segments.episode_id[told], of[told], no_thing, kind, things[told]),
-        _facts(
+        _Facts("part", segments.episode_id[told], of[told], no_thing, kind, things[told]),
+        _Facts(
             "part_transition",
             *between,
             Text.full(len(follows), ""),
@@ -207,17 +223,17 @@ def tag_evidence(tags: TagTable, segments: SegmentTable, family: Mapping[str, st
         "critical_ood": critical & ~contained,
         "visual_ood": fired & tags.source.isin("visual"),
     }
-    parts = []
+    facts = []
     for fact, mask in chosen.items():
         _, rows = np.unique(tags.episode_id.codes[mask], return_index=True)
         rows = np.flatnonzero(mask)[rows]
         blank = Text.full(len(rows), "")
         ids = tags.episode_id[rows]
-        parts.append(_facts(fact, ids, _families(ids, family), blank, blank, blank))
-    return merge(parts)
+        facts.append(_Facts(fact, ids, _families(ids, family), blank, blank, blank))
+    return _counted(facts)
 
 
-def _failures(segments: SegmentTable, of: Text, repeats: int) -> list[TaskEvidence]:
+def _failures(segments: SegmentTable, of: Text, repeats: int) -> list[_Facts]:
     """How often each step failed, what mended it, and where it failed again and again.
 
     A loop over failed attempts, each of which looks at the few segments up to the next attempt.
@@ -233,17 +249,17 @@ def _failures(segments: SegmentTable, of: Text, repeats: int) -> list[TaskEviden
     lost = rows[failed[rows]]
     blank = Text.full(len(lost), "")
     things = _classes(segments.object)
-    parts = [_facts("failed", segments.episode_id[lost], of[lost], things[lost], blank, segments.label[lost])]
+    parts = [_Facts("failed", segments.episode_id[lost], of[lost], things[lost], blank, segments.label[lost])]
     a, b = order[:-1], order[1:]
     again = np.flatnonzero(same & failed[a])
     paths = Text.of(_path(segments, int(a[k]), int(b[k])) for k in again)
     mended = segments.outcome.isin("success")[b[again]]
     for fact, kept in (("retried", np.ones(len(again), np.bool_)), ("recovered", mended)):
         by = a[again[kept]]
-        parts.append(_facts(fact, segments.episode_id[by], of[by], things[by], paths[kept], segments.label[by]))
+        parts.append(_Facts(fact, segments.episode_id[by], of[by], things[by], paths[kept], segments.label[by]))
     nth = _repeated(order, same, failed, segments, repeats)
     why = segments.failure_reason[nth]
-    parts.append(_facts("repeated", segments.episode_id[nth], of[nth], things[nth], why, segments.label[nth]))
+    parts.append(_Facts("repeated", segments.episode_id[nth], of[nth], things[nth], why, segments.label[nth]))
     return parts
 
 
@@ -260,8 +276,8 @@ def _repeated(
     streak_start[1:] = ~same | (lost[1:] != lost[:-1])
     begin = np.maximum.accumulate(np.where(streak_start, np.arange(len(order)), 0)) if len(order) else order
     nth = order[lost & (np.arange(len(order)) - begin + 1 == repeats)]
-    keys = [getattr(segments, name).codes[nth] for name in ("episode_id", "object", "label", "failure_reason")]
-    _, first = np.unique(np.stack(keys), axis=1, return_index=True)
+    keys = [getattr(segments, name) for name in ("episode_id", "object", "label", "failure_reason")]
+    first, _ = distinct([each.codes[nth] for each in keys], [len(each.names) for each in keys])
     return np.asarray(nth[np.sort(first)])
 
 
@@ -294,69 +310,69 @@ def _followed_by_recovery(tags: TagTable, critical: NDArray[np.bool_], segments:
     return contained
 
 
-def _facts(
-    fact: str,
-    episode_id: Text,
-    family: Text,
-    thing: Text,
-    source: Text,
-    target: Text,
-    duration_us: NDArray[np.int64] | None = None,
-) -> TaskEvidence:
-    """One row an occurrence, collected."""
-    n = len(episode_id)
-    if not n:
+class _Facts(NamedTuple):
+    """Occurrences of one fact, one row each."""
+
+    fact: str
+    episode_id: Text
+    family: Text
+    object: Text
+    source: Text
+    target: Text
+    duration_us: NDArray[np.int64] | None = None
+
+
+class _Keys(NamedTuple):
+    """What tells rows of evidence apart."""
+
+    fact: Text
+    family: Text
+    object: Text
+    source: Text
+    target: Text
+
+
+def _counted(facts: Sequence[_Facts]) -> TaskEvidence:
+    """One row for each key, sorted: occurrences counted, durations added, the smallest ids kept."""
+    facts = [each for each in facts if len(each.episode_id)]
+    if not facts:
         return TaskEvidence.empty()
-    rows = TaskEvidence(
-        fact=Text.full(n, fact),
-        family=family,
-        object=thing,
-        source=source,
-        target=target,
-        count=np.ones(n, np.int64),
-        duration_us=np.zeros(n, np.int64) if duration_us is None else duration_us,
-        durations=np.broadcast_to(np.zeros(BINS, np.int64), (n, BINS)),
-        episodes=Text.full(n, "[]"),
+    lengths = [len(each.episode_id) for each in facts]
+    keys = _Keys(
+        Text.concat([Text.full(n, each.fact) for each, n in zip(facts, lengths, strict=True)]),
+        *(Text.concat([getattr(each, name) for each in facts]) for name in _KEYS[1:]),
     )
-    return _collected(rows, None, episode_id, None if duration_us is None else _bins(duration_us))
-
-
-def _collected(
-    table: TaskEvidence,
-    samples: Sequence[Iterable[str]] | None,
-    episode_id: Text | None = None,
-    bins: NDArray[np.int64] | None = None,
-) -> TaskEvidence:
-    """One row for each key, sorted; counts and durations added, samples united."""
-    names = {name: tuple(sorted(set(getattr(table, name).names))) for name in _KEYS}
-    codes = np.stack([getattr(table, name).recode(names[name]) for name in _KEYS])
-    cells, place = np.unique(codes, axis=1, return_inverse=True)
-    place = place.ravel()
-    m = cells.shape[1]
-    count, micros = np.zeros(m, np.int64), np.zeros(m, np.int64)
-    np.add.at(count, place, table.count)
-    np.add.at(micros, place, table.duration_us)
-    durations = np.zeros((m, BINS), np.int64)
-    if bins is not None:
-        np.add.at(durations, (place, bins), 1)
-    elif samples is not None:
-        np.add.at(durations, place, table.durations)
-    behind: list[set[str]] = [set() for _ in range(m)]
-    if samples is not None:
-        for k, each in zip(place.tolist(), samples, strict=True):
-            behind[k].update(each)
-    elif episode_id is not None:
-        pairs = np.unique(np.stack([place, episode_id.codes]), axis=1)
-        for k, code in pairs.T.tolist():
-            behind[k].add(episode_id.names[code])
-    columns = {name: Text.of(names[name][c] for c in cells[k].tolist()) for k, name in enumerate(_KEYS)}
+    first, place = _cells(keys)
+    m = len(first)
+    micros, durations = np.zeros(m, np.int64), np.zeros((m, BINS), np.int64)
+    for each, where in zip(facts, np.split(place, np.cumsum(lengths)[:-1]), strict=True):
+        if each.duration_us is not None:
+            np.add.at(micros, where, each.duration_us)
+            np.add.at(durations, (where, _bins(each.duration_us)), 1)
     return TaskEvidence(
-        **columns,
-        count=count,
+        **{name: getattr(keys, name)[first] for name in _KEYS},
+        count=np.bincount(place, minlength=m),
         duration_us=micros,
         durations=durations,
-        episodes=Text.of(sample(each) for each in behind),
+        episodes=_samples(place, Text.concat([each.episode_id for each in facts]), m),
     )
+
+
+def _samples(place: NDArray[np.int64], episode_id: Text, cells: int) -> Text:
+    """The smallest ids of each cell, as JSON."""
+    names = sorted(set(episode_id.names))
+    pairs = np.unique(place * len(names) + episode_id.recode(names))
+    cuts = np.searchsorted(pairs, np.arange(cells + 1) * len(names)).tolist()
+    ids = (pairs % len(names)).tolist()
+    return Text.of(sample(names[k] for k in ids[a : min(a + SAMPLE, b)]) for a, b in pairwise(cuts))
+
+
+def _cells(rows: TaskEvidence | _Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First row of each distinct key, sorted by all its parts, and the key of each row."""
+    columns = [getattr(rows, name) for name in _KEYS]
+    names = [sorted(set(each.names)) for each in columns]
+    codes = [each.recode(known) for each, known in zip(columns, names, strict=True)]
+    return distinct(codes, [len(known) for known in names])
 
 
 def _bins(duration_us: NDArray[np.int64]) -> NDArray[np.int64]:

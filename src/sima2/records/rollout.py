@@ -523,14 +523,14 @@ class RolloutBatch:
 
     def _pick(self, where: NDArray[np.intp], rows: NDArray[np.int64], length: NDArray[np.int64]) -> RolloutBatch:
         def cut(value: Floats | None) -> Floats | None:
-            return None if value is None else value[rows]
+            return None if value is None else value.take(rows, axis=0)
 
         return RolloutBatch(
             episodes=self.episodes.take(where),
             offset=np.concatenate([[0], np.cumsum(length)]).astype(np.int64),
-            time=self.time[rows],
+            time=self.time.take(rows),
             manipulators={
-                arm: Manipulator(**{name: value[rows] for name, value in m.channels().items()})
+                arm: Manipulator(**{name: value.take(rows, axis=0) for name, value in m.channels().items()})
                 for arm, m in self.manipulators.items()
             },
             objects=tuple(self.objects[i] for i in where.tolist()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field, fields
+from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
@@ -92,7 +93,13 @@ class Text:
     def __getitem__(self, index: NDArray[Any] | slice) -> Text: ...
     def __getitem__(self, index: Any) -> str | Text:
         codes = self.codes[index]
-        return self.names[int(codes)] if codes.ndim == 0 else Text(codes, self.names)
+        return self.names[int(codes)] if codes.ndim == 0 else self._same_names(codes)
+
+    def _same_names(self, codes: NDArray[np.int32]) -> Text:
+        """Some of these codes over the same names, which need no check."""
+        text = object.__new__(type(self))
+        text.codes, text.names = read_only(np.ascontiguousarray(codes)), self.names
+        return text
 
     def __repr__(self) -> str:
         return f"Text({list(self)!r})" if len(self) < 8 else f"Text(n={len(self)}, {len(self.names)} names)"
@@ -134,6 +141,11 @@ def text() -> Any:
     return field(metadata={"dtype": None})
 
 
+@cache
+def _columns(table: Any) -> dict[str, np.dtype[Any] | None]:
+    return {each.name: each.metadata["dtype"] for each in fields(table)}
+
+
 class Table:
     """Parallel read-only columns of one length.
 
@@ -165,7 +177,7 @@ class Table:
     @classmethod
     def columns(cls) -> dict[str, np.dtype[Any] | None]:
         """Column names in order with their dtypes; None is text."""
-        return {each.name: each.metadata["dtype"] for each in fields(cls)}  # type: ignore[arg-type]
+        return dict(_columns(cls))  # type: ignore[arg-type]
 
     @classmethod
     def empty(cls) -> Self:

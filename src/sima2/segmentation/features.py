@@ -178,7 +178,7 @@ class Features:
             if not isinstance(value, np.ndarray):
                 return value
             if value.ndim == 1:
-                return value[rows]
+                return value.take(rows)
             # along the memory, so that sums over coordinates keep their order
             return np.moveaxis(np.moveaxis(value, 0, -1).take(rows, axis=-1), -1, 0)
 
@@ -246,7 +246,7 @@ def compute_features(
     known = [scales.of(robot, arm) for robot in batch.episodes.robot]
 
     def fitted(name: str) -> Doubles:
-        return np.array([getattr(scale, name) for scale in known], np.float64)[ragged.episode]
+        return np.array([getattr(scale, name) for scale in known], np.float64).take(ragged.episode)
 
     position = velocity = speed = pose = None
     seen = np.zeros(frames, np.bool_)
@@ -258,7 +258,7 @@ def compute_features(
         velocity = ragged.slope(position, settings.slope_s)
         speed = length_of(list(velocity.T))
         rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(position, settings.start_s), ragged, settings))
-        rate_noise = rate_noise[ragged.episode]
+        rate_noise = rate_noise.take(ragged.episode)
         still = np.maximum(
             np.fmax(settings.still_speed, settings.still_share * fitted("hand_speed")),
             rate_noise * settings.noise_factor,
@@ -268,7 +268,7 @@ def compute_features(
         pose = joints
         speed = np.abs(ragged.slope(joints, settings.slope_s)).max(axis=1)
         rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(joints, settings.start_s), ragged, settings))
-        rate_noise = rate_noise[ragged.episode]
+        rate_noise = rate_noise.take(ragged.episode)
         still = np.maximum(
             np.fmax(settings.still_joint_speed, settings.still_share * fitted("joint_speed")),
             rate_noise * settings.noise_factor,
@@ -337,7 +337,7 @@ def _gripper(
     shut = np.fmin(shut, fitted("width_closed"))  # type: ignore[operator]
     # fingers close to nothing at zero unless the robot has shown otherwise
     shut = np.fmin(np.where(np.isnan(fitted("width_closed")), 0.0, shut), shut)  # type: ignore[operator]
-    noise = ragged.begun("width_noise", ragged.noise(width, settings.start_s))[ragged.episode]
+    noise = ragged.begun("width_noise", ragged.noise(width, settings.start_s)).take(ragged.episode)
     return width, rate, opened - shut, shut, noise
 
 
@@ -372,7 +372,7 @@ def _force(
         base = ragged.running(average, settings.start_s, largest=False, before=ragged.before("lightest"))
     over = now - base
     noise = np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))
-    noise = ragged.begun("contact_noise" if forgets else "grip_noise", noise)[ragged.episode]
+    noise = ragged.begun("contact_noise" if forgets else "grip_noise", noise).take(ragged.episode)
     floor = np.maximum(settings.force_floor, settings.noise_factor * noise)
     return over, over > floor, noise, floor
 
@@ -395,7 +395,7 @@ def _objects(
     if batch.object_position is None or batch.object_position.shape[1] == 0:
         return None, None, None, None, None, hand_shift, hand, None
     # one row of memory a coordinate: everything below runs along the frames
-    place = np.array(batch.object_position.transpose(1, 2, 0), np.float64, order="C")
+    place = _along_frames(batch.object_position)
     slots = len(place)
     seen, shift = np.empty((slots, batch.frames), np.bool_), np.empty((slots, batch.frames))
     noise = np.empty((len(batch), slots))
@@ -429,6 +429,18 @@ def _objects(
         hand,
         noise,
     )
+
+
+BLOCK: Final = 2048
+"""Frames that are turned at once: so many stay in the cache."""
+
+
+def _along_frames(values: NDArray[Any]) -> Doubles:
+    """Frames last, each coordinate in one piece: shape (T, K, d) to (K, d, T)."""
+    out = np.empty((*values.shape[1:], len(values)))
+    for start in range(0, len(values), BLOCK):
+        out[..., start : start + BLOCK] = values[start : start + BLOCK].transpose(1, 2, 0)
+    return out
 
 
 def length_of(components: Sequence[Doubles]) -> Doubles:

@@ -236,7 +236,7 @@ def _until_rest(features: Features, states: States, label: Ints, settings: Label
     stirs = np.zeros(len(label), np.bool_)
     if speed is not None:
         stirs[at] = speed > settings.stirs_share * features.still_below[at]
-    span = ragged.frames(settings.rest_s)[ragged.episode]
+    span = ragged.frames(settings.rest_s).take(ragged.episode)
     waits = (label == 0) & (states.code == State.STILL)
     start, stop = runs_of(placed | ((stirs | waits) & (since >= 0) & (here - since <= span)), ragged)
     until = per_run(np.maximum, np.where(placed | stirs, here, -1), start)
@@ -295,7 +295,7 @@ def _to_and_fro(features: Features, t: _Table, pulled: Bools, settings: LabelSet
     low = per_run(np.minimum, features.position, start)
     high = per_run(np.maximum, features.position, start)
     span = np.sqrt(((high - low) ** 2).sum(axis=1))
-    way = features.speed * features.moving * features.ragged.period[features.ragged.episode]
+    way = features.speed * features.moving * features.ragged.period.take(features.ragged.episode)
     path = per_run(np.add, way, start)
     strokes = (span > settings.strokes_m) & (path > settings.strokes_turn * span)
     return np.repeat(strokes, stop - start)[t.start]

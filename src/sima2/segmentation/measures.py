@@ -78,7 +78,7 @@ def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) 
     blank = np.full(len(start), np.nan)
     step = np.diff(ragged.time, append=ragged.time[-1:])
     step[ragged.offset[1:][np.diff(ragged.offset) > 0] - 1] = 0.0
-    step = np.where(step > 0, step, ragged.period[ragged.episode])
+    step = np.where(step > 0, step, ragged.period.take(ragged.episode))
     # every second reduction is of what lies between two spans
     cuts = np.stack([start, stop], axis=1).ravel()
     cuts = cuts[:-1] if len(cuts) and cuts[-1] == len(step) else cuts

@@ -110,7 +110,7 @@ def label_motion(
     ragged = features.ragged
     acts = np.zeros(len(ragged.offset) - 1, np.bool_)
     acts[ragged.episode[~np.isin(label, (UNKNOWN, IDLE))]] = True
-    free = ~acts[ragged.episode] & ~features.missing
+    free = ~acts.take(ragged.episode) & ~features.missing
     if not free.any():
         return label, np.zeros(len(label), np.bool_)
     found = part(features, settings)

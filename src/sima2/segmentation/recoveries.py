@@ -176,7 +176,7 @@ def _takes_hold_again(features: Features, states: States, label: Ints, settings:
     rest = np.repeat(again, stop - start)
     ahead = next_where(rest, ragged.last)
     behind = last_where(label == CODE["slip"], ragged.first)
-    reach = ragged.frames(settings.soon_s)[ragged.episode]
+    reach = ragged.frames(settings.soon_s).take(ragged.episode)
     slowing = (behind >= 0) & (ahead >= 0) & (here > behind) & (ahead - behind <= reach)
     carried = among(label, [CODE[name] for name in ("lift", "transport", "place", "pull")])
     return np.where((rest | slowing) & carried & (label != CODE["slip"]), CODE["recovery_maneuver"], label)

@@ -69,7 +69,7 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
                 columns = _columns(channels, ragged)
                 robots = np.array(sub.episodes.robot, object)
                 for robot in dict.fromkeys(sub.episodes.robot):
-                    rows = (robots == robot)[ragged.episode]
+                    rows = (robots == robot).take(ragged.episode)
                     store = parts.setdefault((robot, arm), {})
                     for name, values in columns.items():
                         kept = values[rows]

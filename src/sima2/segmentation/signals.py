@@ -85,7 +85,7 @@ class Ragged:
     def around(self, seconds: float) -> tuple[Ints, Ints]:
         """First and last frame of the window ± ``seconds`` about each frame, cut at the episode's ends, shape (T,)."""
         if seconds not in self.windows:
-            half = self.frames(seconds)[self.episode]
+            half = self.frames(seconds).take(self.episode)
             here = np.arange(len(self.time), dtype=np.int64)
             self.windows[seconds] = (np.maximum(here - half, self.first), np.minimum(here + half, self.last))
         return self.windows[seconds]
@@ -129,7 +129,7 @@ class Ragged:
         _, ahead = self.around(seconds)
         out: Doubles = (best.take(ahead) - above) * (sign / FIXED_POINT)
         if before is not None:
-            out = (np.fmax if largest else np.fmin)(out, before[self.episode])
+            out = (np.fmax if largest else np.fmin)(out, before.take(self.episode))
         return out
 
     def recent_least(self, x: Doubles, seconds: float, ahead: float) -> Doubles:
@@ -139,14 +139,14 @@ class Ragged:
         width = self.frames(seconds) + self.frames(ahead) + 1
         _, end = self.around(ahead)
         age = np.arange(len(x), dtype=np.int64) - self.first
-        full = age.take(end) >= (width - 1)[self.episode]
+        full = age.take(end) >= (width - 1).take(self.episode)
         longest = min(int(width.max()), int(np.diff(self.offset).max()))
         best, least, size = np.empty(len(x)), x.copy(), 1
         while True:
             # least of the 2^k frames up to each
             level = (width >= size) & (width < 2 * size)
             if level.any():
-                mine = np.flatnonzero(full & level[self.episode])
+                mine = np.flatnonzero(full & level.take(self.episode))
                 last = end[mine]
                 best[mine] = np.minimum(least[last], least[last - width[self.episode[mine]] + size])
             if size >= longest:
@@ -255,10 +255,14 @@ def fill_gaps(components: Doubles, ragged: Ragged) -> Bools:
     gap = np.flatnonzero(~seen)
     if not len(gap):
         return seen
-    source = last_where(seen, ragged.first)[gap]
-    early = source < 0
-    if early.any():
-        source[early] = next_where(seen, ragged.last)[gap[early]]
+    # the k-th gap, at frame g, has g - k seen frames before it; -1 stands for none before the first, after the last
+    known = np.concatenate([[-1], np.flatnonzero(seen), [-1]])
+    before = gap - np.arange(len(gap))
+    source = known.take(before)
+    source[source < ragged.first[gap]] = -1
+    early = np.flatnonzero(source < 0)
+    later = known.take(before[early] + 1)
+    source[early] = np.where(later <= ragged.last[gap[early]], later, -1)
     none = source < 0
     for each in components:
         value = each.take(source)
@@ -342,9 +346,9 @@ def _running_max(x: Ints) -> Ints:
 
 def last_where(mask: Bools, first: Ints) -> Ints:
     """Latest place at or before each where the mask holds, no earlier than ``first``; else -1, shape (T,)."""
-    at = np.concatenate([[-1], np.flatnonzero(mask)])
-    found = np.repeat(at, np.diff(at, append=len(mask)))[1:]
-    found[found < first] = -1
+    at = np.concatenate([[-1], np.flatnonzero(mask), [len(mask)]])
+    found = np.repeat(at[:-1], at[1:] - at[:-1])[1:]
+    np.copyto(found, -1, where=found < first)
     return found
 
 
@@ -352,9 +356,9 @@ def next_where(mask: Bools, last: Ints) -> Ints:
     """Earliest place at or after each where the mask holds, no later than ``last``; else -1, shape (T,)."""
     if not len(mask):
         return last
-    at = np.append(np.flatnonzero(mask), len(mask))
-    found = np.repeat(at, np.diff(at, prepend=-1))[:-1]
-    found[found > last] = -1
+    at = np.concatenate([[-1], np.flatnonzero(mask), [len(mask)]])
+    found = np.repeat(at[1:], at[1:] - at[:-1])[:-1]
+    np.copyto(found, -1, where=found > last)
     return found
 
 

@@ -164,7 +164,7 @@ class States:
 
     def take(self, rows: Ints) -> States:
         """Some of the frames."""
-        return States(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
+        return States(**{each.name: getattr(self, each.name).take(rows) for each in fields(self)})
 
 
 def compute_states(features: Features, settings: StateSettings) -> States:
@@ -229,8 +229,8 @@ def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]
     nothing = np.zeros(len(ragged.time), np.bool_)
     if features.width is None or features.width_rate is None:
         return nothing, nothing
-    half = ragged.frames(0.1)[ragged.episode]
-    rate_noise = features.width_noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period[ragged.episode])
+    half = ragged.frames(0.1).take(ragged.episode)
+    rate_noise = features.width_noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period.take(ragged.episode))
     fast = np.maximum(settings.finger_share_per_s * features.width_range, 5.0 * rate_noise)
     able = features.width_range > (settings.able_m if features.metric_width else settings.able_share)
     found: list[Bools] = []
@@ -371,7 +371,7 @@ def _until_opening(
     here = np.arange(len(held), dtype=np.int64)
     last = last_where(held, ragged.first)
     opens = next_where(opening, ragged.last)
-    span = ragged.frames(settings.fade_s)[ragged.episode]
+    span = ragged.frames(settings.fade_s).take(ragged.episode)
     if features.speed is not None:
         # unless the hand was on its way when it faded
         at = np.maximum(last, 0)
@@ -408,7 +408,7 @@ def _travels_alone(features: Features, shut: Bools, accompanied: Bools) -> Bools
     ragged = features.ragged
     start, stop = runs_of(shut, ragged)
     speed = features.speed if features.speed is not None else np.zeros(len(shut))
-    step = speed * ragged.period[ragged.episode]
+    step = speed * ragged.period.take(ragged.episode)
     travel = per_run(np.add, step, start)
     company = per_run(np.add, accompanied.astype(np.int64), start)
     alone = shut[start] & (travel > 0.05) & (company * ragged.period[ragged.episode[start]] < 0.1)
@@ -522,7 +522,7 @@ def _ungripped(features: Features, loaded: Bools, shut: Bools, opening: Bools, s
     slack &= ~features.grip_faint | (features.grip < settings.slack_newtons)
     opens = next_where(opening, ragged.last)
     here = np.arange(len(loaded))
-    fades = (opens >= 0) & (opens - here <= 2 * ragged.frames(settings.fade_s)[ragged.episode])
+    fades = (opens >= 0) & (opens - here <= 2 * ragged.frames(settings.fade_s).take(ragged.episode))
     still = features.speed is None
     out = slack & ~fades & ((features.speed > features.still_below) if features.speed is not None else still)
     return without_short(out, ragged, gap=0.1, run=0.2)
@@ -565,7 +565,7 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
     dropped[start[drops]] = True
     since = last_where(dropped, ragged.first)
     slot = np.maximum(load[np.maximum(since, 0)], 0)
-    falling = (since >= 0) & (here - since < 2 * ragged.frames(settings.falls_s)[ragged.episode])
+    falling = (since >= 0) & (here - since < 2 * ragged.frames(settings.falls_s).take(ragged.episode))
     moves = falling & (features.objects_moving[here, slot] | (here == since))
     run_start, run_stop = runs_of(moves, ragged)
     return np.repeat(moves[run_start] & (since[run_start] == run_start), run_stop - run_start)
@@ -598,7 +598,7 @@ def _eased_grip(features: Features, loaded: Bools, opening: Bools, settings: Sta
     if features.grip is None or features.grip_noise is None or not len(loaded):
         return None
     here = np.arange(len(loaded), dtype=np.int64)
-    reach = ragged.frames(settings.eased_s)[ragged.episode]
+    reach = ragged.frames(settings.eased_s).take(ragged.episode)
     start, stop = runs_of(loaded, ragged)
     begin, end = np.repeat(start, stop - start), np.repeat(stop - 1, stop - start)
     before = features.grip[np.maximum(here - reach, begin)]
@@ -651,13 +651,13 @@ def _contacts(
         out: Doubles = per_run(np.add, mask.astype(np.int64), start) / np.maximum(length, 1)
         return out
 
-    path = per_run(np.add, features.speed * features.moving * ragged.period[ragged.episode], start)
+    path = per_run(np.add, features.speed * features.moving * ragged.period.take(ragged.episode), start)
     together = features.together
     company = share(features.company) if features.company is not None else np.zeros(len(start))
     end = stop - 1
     opens = next_where(opening, ragged.last)[start]
     # where the fingers open before the hand has gone anywhere, the load was being set down
-    way = features.speed * features.moving * ragged.period[ragged.episode]
+    way = features.speed * features.moving * ragged.period.take(ragged.episode)
     until = np.where(opens >= 0, opens, end)
     far = ragged.mean(way, start, until) * (until - start + 1)
     set_down = (opens >= 0) & (far < settings.set_down_m)
@@ -729,7 +729,7 @@ def _strokes(features: Features, other: Bools, settings: StateSettings) -> Bools
     low = per_run(np.minimum, features.position, start)
     high = per_run(np.maximum, features.position, start)
     span = np.hypot(*(high - low)[:, :2].T)
-    path = per_run(np.add, aside * features.moving * ragged.period[ragged.episode], start)
+    path = per_run(np.add, aside * features.moving * ragged.period.take(ragged.episode), start)
     flat = (high - low)[:, 2] < settings.flown_m
     touched, turns_back = np.ones(len(start), np.bool_), settings.turns_back
     if features.touching is not None:
@@ -836,7 +836,7 @@ def _unyielding(features: Features, pulling: Bools, dragging: Bools, settings: S
     kind = (held_fast.astype(np.int64) * (1 + motion))[start]
     step = features.position[stop - 1] - features.position[start]
     net = np.sqrt((step * step).sum(axis=1))
-    path = per_run(np.add, features.speed * ragged.period[ragged.episode], start)
+    path = per_run(np.add, features.speed * ragged.period.take(ragged.episode), start)
     seconds = (stop - start) * ragged.period[ragged.episode[start]]
     low = per_run(np.minimum, features.position, start)
     high = per_run(np.maximum, features.position, start)

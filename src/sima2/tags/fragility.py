@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Final
 
 import numpy as np
@@ -41,14 +42,17 @@ class ActionRate:
     @property
     def lower(self) -> float:
         """Lower 95 % bound of the failure rate (Clopper–Pearson, one-sided)."""
-        from scipy.special import betaincinv
-
-        if not self.failures:
-            return 0.0
-        return float(betaincinv(self.failures, self.trials - self.failures + 1, 0.05))
+        return _lower(self.failures, self.trials)
 
 
-@dataclass(frozen=True, slots=True)
+@cache
+def _lower(failures: int, trials: int) -> float:
+    from scipy.special import betaincinv
+
+    return float(betaincinv(failures, trials - failures + 1, 0.05)) if failures else 0.0
+
+
+@dataclass(frozen=True)
 class FailureRates:
     """Failure rates of the episodes of other folds."""
 
@@ -63,14 +67,18 @@ class FailureRates:
 
     def most_fragile(self, name: str) -> ActionRate | None:
         """The usual action on an object class whose failure rate is surest to be high, None for an unseen class."""
-        usual = [each for each in self.actions if each.object == name and each.usual]
-        return max(usual, key=lambda each: (each.lower, each.rate, each.action)) if usual else None
+        return self._most_fragile.get(name)
+
+    @cached_property
+    def _most_fragile(self) -> dict[str, ActionRate]:
+        usual = [each for each in self.actions if each.usual]
+        return {each.object: each for each in sorted(usual, key=lambda each: (each.lower, each.rate, each.action))}
 
 
 def fit_failure_rates(rows: SegmentObservations) -> FailureRates:
     """Count attempts and failures by object class and action, from whole episodes."""
     rows = rows.take(~rows.cut & rows.label.isin(*ACTIONS) & ~rows.object.isin(""))
-    names = sorted({object_class(name) for name in rows.object.tolist()})
+    names = sorted({object_class(rows.object.names[code]) for code in np.unique(rows.object.codes).tolist()})
     place = {name: k for k, name in enumerate(names)}
     to_class = np.array([place.get(object_class(name), -1) for name in rows.object.names] or [0], np.int64)
     thing, action = to_class[rows.object.codes], rows.label.recode(ACTIONS)
@@ -98,10 +106,10 @@ def fragility_rows(risk: RiskObservations, rates: FailureRates) -> TagRows:
         rates: from episodes of other folds.
     """
     rows = blank_rows(risk.episode_id, "FragilityTag", "predictive", end=risk.landmark, available=risk.landmark)
-    per_name = [_verdict(name, rates) for name in risk.object.names]
-    for code, (level, source, details) in enumerate(per_name):
-        mine = (risk.object.codes == code) & (risk.landmark > 0)
-        rows.fill(mine, level=level, source=source, details=details)
+    landed = risk.landmark > 0
+    for code in np.unique(risk.object.codes[landed]).tolist():
+        level, source, details = _verdict(risk.object.names[code], rates)
+        rows.fill((risk.object.codes == code) & landed, level=level, source=source, details=details)
     return rows
 
 
@@ -119,5 +127,6 @@ def _verdict(name: str, rates: FailureRates) -> tuple[float, str, str]:
 
 def _distinct(cell: NDArray[np.int64], episode_id: Text, cells: int) -> NDArray[np.int64]:
     """Number of distinct episodes in each cell."""
-    pair = np.unique(np.stack([cell, episode_id.codes.astype(np.int64)]), axis=1)
-    return np.bincount(pair[0], minlength=cells) if cells else np.zeros(0, np.int64)
+    episodes = len(episode_id.names)
+    pair = np.unique(cell * episodes + episode_id.codes)
+    return np.bincount(pair // max(episodes, 1), minlength=cells) if cells else np.zeros(0, np.int64)

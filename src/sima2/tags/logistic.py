@@ -32,18 +32,24 @@ def fit_ridge_logistic(
     """
     start = np.zeros(x.shape[1]) if prior is None else prior
     weight = start.copy()
-    loss = _loss(x, y, weight, penalty, start)
+    logit = x @ weight
+    loss = _loss(logit, y, weight, penalty, start)
     for _ in range(_ITERATIONS):
-        p = _sigmoid(x @ weight)
+        p = _sigmoid(logit)
         gradient = x.T @ (p - y) + penalty * (weight - start)
         hessian = (x * (p * (1.0 - p))[:, None]).T @ x + np.diag(penalty + 1e-9)
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
-        while (better := _loss(x, y, weight - size * step, penalty, start)) > loss and size > 1e-6:
+        while True:
+            trial = weight - size * step
+            logit = x @ trial
+            better = _loss(logit, y, trial, penalty, start)
+            if not better > loss or size <= 1e-6:
+                break
             size *= 0.5
         if better > loss:
             break
-        weight = weight - size * step
+        weight = trial
         if loss - better <= _TOLERANCE * (1.0 + abs(loss)):
             break
         loss = better
@@ -61,8 +67,7 @@ def losses_of(x: NDArray[np.float64], y: Vector, weight: Vector) -> Vector:
     return np.asarray(np.logaddexp(0.0, logit) - y * logit)
 
 
-def _loss(x: NDArray[np.float64], y: Vector, weight: Vector, penalty: Vector, prior: Vector) -> float:
-    logit = x @ weight
+def _loss(logit: Vector, y: Vector, weight: Vector, penalty: Vector, prior: Vector) -> float:
     return float(np.sum(np.logaddexp(0.0, logit) - y * logit) + 0.5 * np.sum(penalty * (weight - prior) ** 2))
 
 

@@ -94,9 +94,9 @@ class Nominal:
         """
         g = self.group(rows)
         x = kinematics(rows)
-        z = (_bent(x, self.unit) - self.location[g]) / self.scale[g]
+        z = self._deviations(x, g)
         out = np.full((len(rows), len(SCORES)), np.nan)
-        out[:, 0] = _deviation(self.cosine_distance(rows), self.visual[g])
+        out[:, 0] = self._look(rows, g)
         out[:, 1] = _together(z[:, : len(MOTION)], self.weight)
         out[:, 2:4] = z[:, len(MOTION) :]
         out[:, 5] = -_deviation(rows.log_duration, self.duration[g])
@@ -108,14 +108,31 @@ class Nominal:
         out[rows.label.isin("recovery_maneuver")] = np.nan
         return out
 
+    def novelty(self, rows: SegmentObservations) -> Array:
+        """The first two scores alone, look and motion, shape (n, 2)."""
+        g = self.group(rows)
+        motion = self._deviations(kinematics(rows), g)[:, : len(MOTION)]
+        out = np.stack([self._look(rows, g), _together(motion, self.weight)], axis=1)
+        out[rows.label.isin("recovery_maneuver")] = np.nan
+        return out
+
+    def _deviations(self, x: Array, g: NDArray[np.int64]) -> Array:
+        return np.asarray((_bent(x, self.unit) - self.location[g]) / self.scale[g])
+
+    def _look(self, rows: SegmentObservations, g: NDArray[np.int64]) -> Array:
+        return _deviation(_cosine_distance(rows.embedding, self.centroid, g), self.visual[g])
+
 
 def kinematics(rows: SegmentObservations) -> Array:
     """The kinematic columns side by side, shape (n, k)."""
     return np.stack([getattr(rows, name) for name in KINEMATICS], axis=1)
 
 
-def fit_nominal(rows: SegmentObservations) -> Nominal:
-    """References from the segments of nominal episodes (recovery maneuvers left out), at least one."""
+def fit_nominal(rows: SegmentObservations, *, scores_only: bool = False) -> Nominal:
+    """References from the segments of nominal episodes (recovery maneuvers left out), at least one.
+
+    ``scores_only`` leaves out ``highest`` and ``mean_duration`` (NaN), which are told to people and score nothing.
+    """
     rows = rows.take(~rows.label.isin("recovery_maneuver"))
     everything = np.arange(len(rows))
     members: dict[tuple[str, str], NDArray[np.int64]] = {_POOLED: everything}
@@ -150,8 +167,10 @@ def fit_nominal(rows: SegmentObservations) -> Nominal:
         location=location,
         scale=scale,
         duration=np.stack(_centres(rows.log_duration, tree, _FLOOR), axis=1),
-        highest=np.stack([_own(x[:, j], tree, _percentile) for j in range(len(unit))], axis=1),
-        mean_duration=_own(np.exp(rows.log_duration), tree, _mean),
+        highest=np.full(location.shape, np.nan)
+        if scores_only
+        else np.stack([_own(x[:, j], tree, _percentile) for j in range(len(unit))], axis=1),
+        mean_duration=np.full(len(tree), np.nan) if scores_only else _own(np.exp(rows.log_duration), tree, _mean),
     )
 
 

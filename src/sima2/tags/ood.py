@@ -11,7 +11,7 @@ from sima2.records.tags import TagTable
 from sima2.records.vocabulary import ANOMALIES
 from sima2.tags.conformal import conformal_p
 from sima2.tags.nominal import MOTION, SCORES, SOURCE, Nominal
-from sima2.tags.observations import KINEMATICS, RiskObservations, SegmentObservations, episode_places
+from sima2.tags.observations import KINEMATICS, RiskObservations, SegmentObservations
 from sima2.tags.rows import UNCALIBRATED, TagRows, blank_rows
 from sima2.tags.strangeness import Strangeness, in_scope
 
@@ -74,8 +74,8 @@ def ood_rows(
             details=f"{calibrated_on} nominal rollouts to calibrate on, at least 59 are needed",
         )
         return calm.frozen()
-    rows = rows.take(in_scope(rows, risk))
-    place = episode_places(rows.episode_id, risk.episode_id)
+    scope, place = in_scope(rows, risk)
+    rows = rows.take(scope)
     tails = test.log_tails(test.nominal.scores(rows))
     statistic = np.asarray(np.fmin.reduce(tails, axis=1))
     smallest = np.zeros(len(risk))

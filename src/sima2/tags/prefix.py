@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.rollout import Floats, Manipulator, RolloutBatch
+from sima2.records.rollout import Floats, Manipulator, RolloutBatch, spans
 from sima2.records.segments import SegmentTable
 from sima2.tags.reductions import head, row_median, span_max, span_mean, span_min, span_sum
 
@@ -156,12 +156,18 @@ def _joints(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
     found: dict[str, Column] = {}
     for name, channel in (("joint_speed_max", arm.joint_velocity), ("joint_torque_max", arm.joint_torque)):
         if channel is not None:
-            found[name] = span_max(np.fmax.reduce(np.abs(channel), axis=1), start, stop)
+            found[name] = span_max(_largest(channel), start, stop)
     if arm.joint_velocity is None and arm.joint_position is not None:
         found["joint_speed_max"] = span_max(_joint_speed(arm.joint_position, prefix), start, stop)
     if arm.effort_proxy is not None:
-        found["effort_mean"] = span_mean(np.fmax.reduce(np.abs(arm.effort_proxy), axis=1), start, stop)
+        found["effort_mean"] = span_mean(_largest(arm.effort_proxy), start, stop)
     return found
+
+
+def _largest(channel: Floats) -> Floats:
+    """Largest known size among the columns of each frame, shape (T,)."""
+    size = np.abs(channel.T)
+    return np.asarray(np.fmax.reduce(size, axis=0))
 
 
 def _joint_speed(position: Floats, prefix: RolloutBatch) -> Column:
@@ -178,13 +184,17 @@ def _distances(prefix: RolloutBatch, arm: Manipulator) -> NDArray[np.float64] | 
     """From the hand to every object slot, shape (T, K), or None where either is unknown."""
     if arm.ee_position is None or prefix.object_position is None:
         return None
-    gap = prefix.object_position.astype(np.float64) - arm.ee_position[:, None, :]
-    return np.asarray(np.sqrt(np.sum(gap**2, axis=2)))
+    return _apart(prefix.object_position, arm.ee_position)
 
 
-def _nearest(distance: NDArray[np.float64], prefix: RolloutBatch) -> NDArray[np.int64]:
-    """Slot nearest to the hand at the last frame, -1 where no object is seen there, shape (n,)."""
-    last = _at(distance, prefix.offset[1:] - 1, prefix)
+def _apart(objects: Floats, hand: Floats) -> NDArray[np.float64]:
+    """Distances of the objects from the hand, shapes (t, K, 3) and (t, 3); shape (t, K)."""
+    x, y, z = (np.square(objects[:, :, k].astype(np.float64) - hand[:, k, None]) for k in range(3))
+    return np.asarray(np.sqrt(x + y + z))
+
+
+def _nearest(last: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Slot nearest to the hand by the distances at the last frame, -1 where no object is seen there, shape (n,)."""
     seen = ~np.isnan(last)
     slot = np.argmin(np.where(seen, last, np.inf), axis=1) if last.shape[1] else np.zeros(len(last), np.int64)
     return np.where(seen.any(axis=1), slot, -1)
@@ -195,12 +205,13 @@ def _objects(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
     if distance is None or prefix.object_position is None or arm.ee_position is None or not distance.shape[1]:
         return {}
     start, stop = prefix.offset[:-1], prefix.offset[1:]
-    slot = _nearest(distance, prefix)
+    last = _at(distance, stop - 1, prefix)
+    slot = _nearest(last)
     seen = slot >= 0
     pick = np.maximum(slot, 0)
     row = np.arange(len(prefix))
     near_frame = np.repeat(pick, prefix.length)
-    others = distance.copy()
+    others = distance
     others[np.arange(prefix.frames), near_frame] = np.nan
     target = prefix.object_position[np.arange(prefix.frames), near_frame]
     hand, thing = _at(arm.ee_position, stop - 1, prefix), _at(target, stop - 1, prefix)
@@ -209,7 +220,7 @@ def _objects(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
     # where the object stood, averaged over the last moments before contact: a single pose is too noisy for millimetres
     stood = span_mean(target, np.maximum(stop - 1 - _STOOD_FRAMES, start), np.maximum(stop - 1, start + 1))
     found = {
-        "object_distance": _at(distance, stop - 1, prefix)[row, pick],
+        "object_distance": last[row, pick],
         "object_lateral": _across(thing - hand, hand - before),
         "object_offset": np.sqrt(np.sum((hand - stood)[:, :2] ** 2, axis=1)),
         "object_drift": np.sqrt(np.sum(drift**2, axis=1)),
@@ -232,7 +243,9 @@ def _way(prefix: RolloutBatch, pick: NDArray[np.int64]) -> dict[str, Column]:
     start, stop = prefix.offset[:-1], prefix.offset[1:]
     assert prefix.object_position is not None
     row = np.arange(len(prefix))
-    place = span_mean(prefix.object_position, start, np.minimum(start + _STOOD_FRAMES, stop))[:, :, :2]
+    length = np.minimum(prefix.length, _STOOD_FRAMES)
+    first = np.cumsum(length) - length
+    place = span_mean(prefix.object_position[spans(start, length), :, :2], first, first + length)
     aim = _target_slots(prefix)
     has = aim >= 0
     end = np.where(has & (aim != pick), aim, pick)
@@ -320,9 +333,12 @@ def _pieces(n: int, cut: SegmentTable, place: NDArray[np.int64]) -> dict[str, Co
 def nearest_names(prefix: RolloutBatch) -> list[str]:
     """Name of the object nearest to the first hand that has a pose, at the last frame; empty where none is seen."""
     for arm in prefix.manipulators.values():
-        distance = _distances(prefix, arm)
-        if distance is not None:
-            slots = _nearest(distance, prefix).tolist()
+        if arm.ee_position is not None and prefix.object_position is not None:
+            some = prefix.length > 0
+            at = prefix.offset[1:][some] - 1
+            last = np.full((len(prefix), prefix.object_position.shape[1]), np.nan)
+            last[some] = _apart(prefix.object_position[at], arm.ee_position[at])
+            slots = _nearest(last).tolist()
             return [
                 names[slot] if 0 <= slot < len(names) else "" for names, slot in zip(prefix.objects, slots, strict=True)
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,16 +90,13 @@ class SemanticTagPropagator:
         observed = segment_observations.take(whose >= 0)
         segments = segments.take(episode_places(segments.episode_id, episodes.episode_id) >= 0)
         fold = references.fold(episodes.episode_id)
-        tables = [_by_fold(references, fold, observed, risk, episodes, judge) for judge in (_ahead, _strange)]
+        tables = _by_fold(references, fold, observed, risk, episodes)
         doubtful = _ambiguous(segments, primitives)
         recovery = recovery_rows(segments, doubtful, episodes.episode_id, episodes.frames, self.assumed_watts)
-        level = _level(tables[0], "RiskTag", episodes.episode_id)
-        recovered = _level(recovery, "RecoveryTag", episodes.episode_id) > THRESHOLDS["RecoveryTag"]
+        level = _level(tables, "RiskTag", episodes.episode_id)
+        recovered = _level([recovery], "RecoveryTag", episodes.episode_id) > THRESHOLDS["RecoveryTag"]
         luck = luck_rows(episodes.episode_id, episodes.frames, level, episodes.inferred_success, recovered)
         return _ordered(TagTable.concat([*tables, recovery, luck.frozen()]), episodes.episode_id)
-
-
-Judge = Callable[[Fold, SegmentObservations, RiskObservations, TaggedEpisodes], TagTable]
 
 
 def _by_fold(
@@ -108,40 +105,33 @@ def _by_fold(
     observed: SegmentObservations,
     risk: RiskObservations,
     episodes: TaggedEpisodes,
-    judge: Judge,
-) -> TagTable:
+) -> list[TagTable]:
     """Let each episode be judged by the references that were fitted without it."""
     whose = fold[episode_places(observed.episode_id, episodes.episode_id)]
-    parts = []
+    tables: list[TagTable] = []
     for k, references_of_fold in enumerate(references.folds):
         mine = np.flatnonzero(fold == k)
         if len(mine):
-            few = TaggedEpisodes(
-                episode_id=episodes.episode_id[mine],
-                frames=episodes.frames[mine],
-                family=episodes.family[mine],
-                debug_mode=episodes.debug_mode[mine],
-                inferred_success=episodes.inferred_success[mine],
-            )
-            parts.append(judge(references_of_fold, observed.take(whose == k), risk.take(mine), few))
-    return TagTable.concat(parts)
+            segments, few = observed.take(whose == k), risk.take(mine)
+            tables += _ahead(references_of_fold, segments, few)
+            strangeness, debug = references_of_fold.strangeness, episodes.debug_mode[mine]
+            tables.append(ood_rows(segments, few, debug, episodes.frames[mine], strangeness))
+    return tables
 
 
-def _ahead(fold: Fold, observed: SegmentObservations, risk: RiskObservations, episodes: TaggedEpisodes) -> TagTable:
+def _ahead(fold: Fold, observed: SegmentObservations, risk: RiskObservations) -> list[TagTable]:
     """The tags that look no further than the landmark: only cut material is handed on."""
     novelty = prefix_novelty(fold.strangeness, observed.take(observed.cut), risk.episode_id)
-    return TagTable.concat([risk_rows(risk, novelty, fold.risk).frozen(), fragility_rows(risk, fold.rates).frozen()])
+    return [risk_rows(risk, novelty, fold.risk).frozen(), fragility_rows(risk, fold.rates).frozen()]
 
 
-def _strange(fold: Fold, observed: SegmentObservations, risk: RiskObservations, episodes: TaggedEpisodes) -> TagTable:
-    return ood_rows(observed, risk, episodes.debug_mode, episodes.frames, fold.strangeness)
-
-
-def _level(tags: TagTable, name: str, episode_id: Text) -> NDArray[np.float64]:
+def _level(tables: Sequence[TagTable], name: str, episode_id: Text) -> NDArray[np.float64]:
     """Highest level of a tag in each episode, NaN where it was not assessed, shape (n,)."""
-    rows = tags.take(tags.tag.isin(name))
     level = np.full(len(episode_id), np.nan)
-    np.fmax.at(level, episode_places(rows.episode_id, episode_id), rows.level)
+    for tags in tables:
+        mine = np.flatnonzero(tags.tag.isin(name))
+        if len(mine):
+            np.fmax.at(level, episode_places(tags.episode_id[mine], episode_id), tags.level[mine])
     return level
 
 

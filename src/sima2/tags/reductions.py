@@ -19,9 +19,11 @@ def _reduce(ufunc: np.ufunc, values: Array, start: Array, stop: Array, empty: fl
     some = np.flatnonzero(stop > start)
     if not len(some):
         return out
-    padded = np.concatenate([values, np.zeros((1, *values.shape[1:]), values.dtype)])
+    # one row of memory a column, so that every span lies in one piece
+    padded = np.zeros((*values.shape[1:], len(values) + 1))
+    padded[..., :-1] = np.moveaxis(values, 0, -1)
     cuts = np.stack([start[some], stop[some]], axis=1).ravel()
-    out[some] = ufunc.reduceat(padded, cuts, axis=0)[::2]
+    out[some] = np.moveaxis(ufunc.reduceat(padded, cuts, axis=-1)[..., ::2], -1, 0)
     return out
 
 
@@ -31,18 +33,18 @@ def span_max(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
     >>> span_max(np.array([1.0, np.nan, 3.0]), np.array([0, 1]), np.array([1, 3])).tolist()
     [1.0, 3.0]
     """
-    return _reduce(np.fmax, np.asarray(values, np.float64), start, stop, np.nan)
+    return _reduce(np.fmax, values, start, stop, np.nan)
 
 
 def span_min(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
     """Smallest known value of each span, NaN where none is known, shape (n, ...)."""
-    return _reduce(np.fmin, np.asarray(values, np.float64), start, stop, np.nan)
+    return _reduce(np.fmin, values, start, stop, np.nan)
 
 
 def span_sum(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
     """Sum of the known values of each span, 0 where none is known, shape (n, ...)."""
-    values = np.asarray(values, np.float64)
-    return _reduce(np.add, np.where(np.isnan(values), 0.0, values), start, stop, 0.0)
+    unknown = np.isnan(values)
+    return _reduce(np.add, np.where(unknown, 0, values) if unknown.any() else values, start, stop, 0.0)
 
 
 def span_mean(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
@@ -51,9 +53,14 @@ def span_mean(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
     >>> span_mean(np.array([1.0, np.nan, 3.0]), np.array([0, 1]), np.array([3, 2])).tolist()
     [2.0, nan]
     """
-    values = np.asarray(values, np.float64)
-    known = span_sum((~np.isnan(values)).astype(np.float64), start, stop)
-    total = span_sum(values, start, stop)
+    unknown = np.isnan(values)
+    if unknown.any():
+        known = _reduce(np.add, ~unknown, start, stop, 0.0)
+        total = _reduce(np.add, np.where(unknown, 0, values), start, stop, 0.0)
+    else:
+        total = _reduce(np.add, values, start, stop, 0.0)
+        known = np.empty_like(total)
+        known.T[...] = np.maximum(stop - start, 0)
     mean: NDArray[np.float64] = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
     return mean
 

@@ -116,13 +116,11 @@ def fit_risk(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) 
     x, y = draft.design(risk, novelty), failed.astype(np.float64)
     held_out = np.array([fold_of(f"penalty for {name}", 3) == 0 for name in risk.episode_id.tolist()], np.bool_)
     slopes = _slopes(draft)
-    losses = [
-        losses_of(x[held_out], y[held_out], fit_ridge_logistic(x[~held_out], y[~held_out], _penalty(slopes, strength)))
-        for strength in _PENALTIES
-    ]
-    strength = _PENALTIES[_tightest(losses)]
-    pooled = fit_ridge_logistic(x, y, _penalty(slopes, strength))
-    of_family = _family_weights(draft, risk.family, x, y, held_out, strength, pooled)
+    train = x[~held_out], y[~held_out]
+    drafts = [fit_ridge_logistic(*train, _penalty(slopes, strength)) for strength in _PENALTIES]
+    best = _tightest([losses_of(x[held_out], y[held_out], weight) for weight in drafts])
+    pooled = fit_ridge_logistic(x, y, _penalty(slopes, _PENALTIES[best]))
+    of_family = _family_weights(draft, risk.family, x, y, held_out, drafts[best], pooled)
     return replace(draft, weight=pooled, family_weight=of_family)
 
 
@@ -144,24 +142,24 @@ def _family_weights(
     x: Array,
     y: Array,
     held_out: NDArray[np.bool_],
-    strength: float,
+    pooled_then: Array,
     pooled: Array,
 ) -> Array:
-    """Weights of each family, shrunk towards the pooled ones as far as held-out episodes advise."""
+    """Weights of each family, shrunk towards the pooled ones as far as held-out episodes advise.
+
+    ``pooled_then`` are the pooled weights that were fitted without the held-out episodes.
+    """
     weights = np.tile(pooled, (len(draft.families), 1))
-    slopes = _slopes(draft)
-    pooled_then = fit_ridge_logistic(x[~held_out], y[~held_out], _penalty(slopes, strength))
     masks = [family.isin(name) for name in draft.families]
     able = [k for k, mine in enumerate(masks) if int(mine.sum()) >= _LEAST_OF_A_FAMILY]
+    parts = [(masks[k] & ~held_out, masks[k] & held_out) for k in able]
+    parted = [(x[a], y[a], x[b], y[b]) for a, b in parts if a.any() and b.any()]
 
     def loss(penalty: Array) -> float:
         total = 0.0
-        for k in able:
-            train, test = masks[k] & ~held_out, masks[k] & held_out
-            if train.any() and test.any():
-                total += int(test.sum()) * log_loss(
-                    x[test], y[test], fit_ridge_logistic(x[train], y[train], penalty, pooled_then)
-                )
+        for x_train, y_train, x_test, y_test in parted:
+            weight = fit_ridge_logistic(x_train, y_train, penalty, pooled_then)
+            total += len(y_test) * log_loss(x_test, y_test, weight)
         return total
 
     stay = sum(
@@ -195,8 +193,10 @@ def _scales(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) -
     mean, deviation = (np.stack(each) for each in zip(pooled, *of_family, strict=True))
     absent = np.isnan(raw)
     share = absent.mean(axis=0)
-    _, first = np.unique(absent, axis=1, return_index=True)
-    some = [j for j in sorted(first.tolist()) if 0.0 < share[j] < 1.0]
+    alike: dict[bytes, int] = {}
+    for j in range(absent.shape[1]):
+        alike.setdefault(absent[:, j].tobytes(), j)
+    some = [j for j in alike.values() if 0.0 < share[j] < 1.0]
     view_mean, view = _principal_views(risk.embedding)
     blank = np.zeros(0)
     return RiskModel(

@@ -20,7 +20,7 @@ class TagRows:
     """Columns of a :class:`TagTable` for one tag, filled by masks; only the function that made them writes them."""
 
     tag: str
-    episode: NDArray[np.object_]
+    episode: Text
     kind: NDArray[np.object_]
     value: NDArray[np.float64]
     level: NDArray[np.float64]
@@ -39,7 +39,7 @@ class TagRows:
     def frozen(self) -> TagTable:
         """The finished rows."""
         return TagTable(
-            episode_id=Text.of(self.episode.tolist()),
+            episode_id=self.episode,
             tag=Text.full(len(self.episode), self.tag),
             kind=Text.of(self.kind.tolist()),
             value=self.value,
@@ -69,7 +69,7 @@ def blank_rows(
 
     return TagRows(
         tag=tag,
-        episode=episode_id.decode(),
+        episode=episode_id,
         kind=words(kind),
         value=nothing(),
         level=nothing(),

@@ -76,15 +76,17 @@ class Strangeness:
         return np.asarray(np.fmin.reduce(self.log_tails(scores), axis=1))
 
 
-def in_scope(rows: SegmentObservations, risk: RiskObservations) -> NDArray[np.int64]:
-    """Rows to be tested: those of the cut episode, and those of the whole one that outlast its landmark.
+def in_scope(rows: SegmentObservations, risk: RiskObservations) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to be tested, and the episode of each: those of the cut episode, and those of the whole one that outlast
+    its landmark.
 
     So each stretch of an episode is judged as it was first known, and what fires before the landmark owes
     nothing to later frames.
     """
     place = episode_places(rows.episode_id, risk.episode_id)
     later = rows.end_frame > np.append(risk.landmark, 0)[place]
-    return np.flatnonzero((place >= 0) & (rows.cut | later))
+    scope = np.flatnonzero((place >= 0) & (rows.cut | later))
+    return scope, place[scope]
 
 
 def rollout_scores(scores: Array, place: NDArray[np.int64], n: int) -> Array:
@@ -108,8 +110,8 @@ def fit_strangeness(
         The test, or None where a part is empty.
     """
     calibrating = _calibrating(risk.episode_id, nominal)
-    rows = rows.take(in_scope(rows, risk))
-    place = episode_places(rows.episode_id, risk.episode_id)
+    scope, place = in_scope(rows, risk)
+    rows = rows.take(scope)
     fits, calibrates = nominal & ~calibrating, nominal & calibrating
     of_fit = fits[place]
     if not (of_fit & ~rows.label.isin("recovery_maneuver")).any() or not calibrates.any():
@@ -161,7 +163,8 @@ def _left_out_scores(rows: SegmentObservations, episode_id: Text) -> Array:
         others = rows.take(part != k)
         if (~others.label.isin("recovery_maneuver")).any():
             mine = part == k
-            found = rollout_scores(fit_nominal(others).scores(rows.take(mine)), place[mine], len(episode_id))
+            draft = fit_nominal(others, scores_only=True)
+            found = rollout_scores(draft.scores(rows.take(mine)), place[mine], len(episode_id))
             out = np.fmax(out, found)
     return out
 
@@ -171,6 +174,7 @@ def prefix_novelty(test: Strangeness | None, rows: SegmentObservations, episode_
     if test is None:
         return np.full((len(episode_id), 2), np.nan)
     place = episode_places(rows.episode_id, episode_id)
-    rows = rows.take(rows.cut & (place >= 0))
-    place = episode_places(rows.episode_id, episode_id)
-    return rollout_scores(test.nominal.scores(rows)[:, :2], place, len(episode_id))
+    cut = rows.cut & (place >= 0)
+    if not cut.all():
+        rows, place = rows.take(cut), place[cut]
+    return rollout_scores(test.nominal.novelty(rows), place, len(episode_id))
