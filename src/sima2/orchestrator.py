@@ -17,8 +17,18 @@ from sima2.client import SOURCES, Sima2Client, Source
 from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError, masked
 from sima2.execution.containment import Losses, contained
 from sima2.execution.engines import ENGINES, open_executor
-from sima2.execution.executor import Executor, one_thread
-from sima2.execution.shards import LOST, FirstPassWork, TagTask, calibrated, tagged, warnings_of
+from sima2.execution.executor import Executor, begun, one_thread
+from sima2.execution.shards import (
+    LOST,
+    FirstPassWork,
+    Stored,
+    TagTask,
+    calibrated,
+    judged_defects,
+    known_texts,
+    tagged,
+    warnings_of,
+)
 from sima2.incremental import SKIPPED, Known, joined
 from sima2.pipeline import (
     MAIN_MIX,
@@ -34,8 +44,8 @@ from sima2.pipeline import (
     defect_counts,
     finalize,
     freeze,
-    judged,
     proposal_counts,
+    with_defects,
 )
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
@@ -106,14 +116,17 @@ def run_source(
         if run.finished and (store.path / SUMMARY).is_file():
             return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
         losses = _first(store, run, source, settings, executor, tell, watch)
+        judging = _begin_judging(store, executor)
         with watch("freeze"):
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
                 raise DataError(_nothing_usable(store, source))
             frozen = freeze(episodes, *_observed(store))
         _second(store, frozen, len(episodes), executor, tell, watch)
+        defects, seconds = judging()
+        watch.add({"defects": seconds})
         with watch("finalize"):
-            values = _finish(store, run, source, frozen, settings, losses, watch)
+            values = _finish(store, run, source, frozen, defects, settings, losses, executor, watch)
     return RunSummary(settings.out, values)
 
 
@@ -252,10 +265,17 @@ def _observed(store: Store) -> tuple[Any, Any]:
     )
 
 
+def _begin_judging(store: Store, executor: Executor) -> Callable[[], tuple[DefectTable, float]]:
+    """Judge defects beside what follows: they need no tag, and no tag needs them."""
+    shards = sorted(store.committed(FIRST))
+    kinds: tuple[tuple[type[Table], str], ...] = ((DefectTable, "defect_shards"), (EpisodeVitals, "vitals"))
+    tables = [Stored.of(executor, cls, [store.shard_file(kind, k) for k in shards]) for cls, kind in kinds]
+    return begun(executor, partial(judged_defects, clock=time.process_time), (tables[0], tables[1]))
+
+
 def _second(
     store: Store, frozen: Frozen, total: int, executor: Executor, tell: Callable[[Progress], None], watch: _Seconds
 ) -> None:
-    from sima2.io.arrow import read_table
     from sima2.tags.observations import RiskObservations, SegmentObservations
 
     kinds: tuple[tuple[type[Table], str], ...] = (
@@ -272,10 +292,8 @@ def _second(
     done = store.committed(SECOND)
 
     def task(shard: int) -> TagTask:
-        files = tuple((cls, store.shard_file(kind, shard)) for cls, kind in kinds)
-        if executor.one_machine:
-            return TagTask(few, shard, (), files)
-        return TagTask(few, shard, tuple(read_table(cls, file) for cls, file in files))
+        tables = [Stored.of(executor, cls, [store.shard_file(kind, shard)]) for cls, kind in kinds]
+        return TagTask(few, shard, tuple(tables))
 
     left = sorted(store.committed(FIRST) - done)
     finished = 0
@@ -288,7 +306,15 @@ def _second(
 
 
 def _finish(
-    store: Store, run: Run, source: Source, frozen: Frozen, settings: RunSettings, losses: Losses, watch: _Seconds
+    store: Store,
+    run: Run,
+    source: Source,
+    frozen: Frozen,
+    defects: DefectTable,
+    settings: RunSettings,
+    losses: Losses,
+    executor: Executor,
+    watch: _Seconds,
 ) -> dict[str, Any]:
     """Aggregate over shards, decide, and write the single files."""
     from sima2.analytics.gate import next_look
@@ -298,14 +324,9 @@ def _finish(
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
     counted = merged.trust.digest()
     look = next_look([(digest, look) for look, digest, _ in store.calibrations], counted)
-    # the auditor looks at defects, so these come first
-    defects, episodes = judged(
-        frozen.episodes,
-        DefectTable.concat(list(store.read(DefectTable, "defect_shards"))),
-        EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
-    )
     results = finalize(
-        replace(frozen, episodes=episodes),
+        # the auditor looks at defects
+        replace(frozen, episodes=with_defects(frozen.episodes, defects)),
         merged,
         tags,
         EconTable.concat(list(store.read(EconTable, "econ"))),
@@ -316,6 +337,7 @@ def _finish(
     history = [Decision.from_json(text) for text in store.decisions]
     proposals = orchestrator.decide(results.proposals, results.trust, history)
     actions = orchestrator.react(tags, results.trust)
+    knowing = begun(executor, partial(known_texts, clock=time.process_time), (merged, proposals))
     quarantined = len(results.quarantine)
     skipped = sum(len(part) for part in store.read(SkippedTable, SKIPPED))
     came = sum(each.episodes for each in store.runs)
@@ -332,7 +354,6 @@ def _finish(
     store.write_table("quarantine", results.quarantine)
     store.write_table("weights", results.plan)
     store.write_table("audit", results.audit)
-    _write_knowledge(store, merged, proposals)
     store.write_text("trust_matrix.json", results.trust.to_json())
     store.record_calibration(look, counted, _json(_calibration_told(run, results)))
     store.write_text("references.json", frozen.references.to_json())
@@ -343,6 +364,10 @@ def _finish(
     places = chosen_episodes(own, _fired(tags)) - run.first_episode
     shown = [signals_of(_read_named(source, run, own, int(i)), own) for i in places]
     store.write_text("signals.json", _json([each for each in shown if each is not None]))
+    texts, seconds = knowing()
+    watch.add({"knowledge": seconds})
+    for name, text in texts.items():
+        store.write_text(name, text)
     described = source.describe()
     if described.get("column_map"):
         store.write_text("column_map.toml", str(described["column_map"]))
@@ -367,14 +392,6 @@ def _finish(
     store.write_text("report.html", render(load_report(store.path)))
     store.finish()
     return values
-
-
-def _write_knowledge(store: Store, merged: Aggregates, proposals: ProposalTable) -> None:
-    """What is known with what is applied."""
-    store.write_text("ontology.json", merged.ontology(proposals))
-    if (turtle := merged.ontology_turtle(proposals)) is not None:
-        store.write_text("ontology.ttl", turtle)
-    store.write_text("task_graph.json", merged.task_graph(proposals))
 
 
 def redecide(out: Path, *, undo: str = "", restore: str = "", because: str = "") -> ProposalTable:
@@ -405,7 +422,8 @@ def redecide(out: Path, *, undo: str = "", restore: str = "", because: str = "")
         decided = orchestrator.decide(merged.proposals(), read_trust(out), history)
         store.record_decisions([made.to_json()])
         store.write_table("proposals", decided)
-        _write_knowledge(store, merged, decided)
+        for name, text in merged.texts(decided).items():
+            store.write_text(name, text)
         values |= {"proposals": proposal_counts(decided), "digest": store.digest()}
         store.write_text(SUMMARY, _json(values))
         store.write_text("report.html", render(load_report(out)))

@@ -454,6 +454,12 @@ class Aggregates:
             batches=batches,
         )
 
+    def texts(self, proposals: ProposalTable) -> dict[str, str]:
+        """The files that tell what is known with what is applied, by name."""
+        told = {"ontology.json": self.ontology(proposals), "task_graph.json": self.task_graph(proposals)}
+        turtle = self.ontology_turtle(proposals)
+        return told if turtle is None else {**told, "ontology.ttl": turtle}
+
     def proposals(self) -> ProposalTable:
         """All that is proposed, by priority; nothing is decided on those that rest on a tag."""
         from sima2.knowledge.ontology import OntologyUpdateEngine
@@ -579,13 +585,19 @@ def finalize(
     )
 
 
-def judged(episodes: EpisodeTable, defects: DefectTable, vitals: EpisodeVitals) -> tuple[DefectTable, EpisodeTable]:
-    """All defects, the worst first, and the episodes with what they have of them."""
-    from sima2.defects.judge import DefectJudge, by_episode
+def judged(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
+    """All defects, the worst first: those of single episodes, and those that the others show."""
+    from sima2.defects.judge import DefectJudge
 
-    found = DefectJudge().judge(defects, vitals)
+    return DefectJudge().judge(defects, vitals)
+
+
+def with_defects(episodes: EpisodeTable, found: DefectTable) -> EpisodeTable:
+    """The episodes with what they have of the defects."""
+    from sima2.defects.judge import by_episode
+
     count, worst, severity = by_episode(found, episodes.episode_index)
-    return found, replace(episodes, defects=count, worst_defect=worst, defect_severity=severity)
+    return replace(episodes, defects=count, worst_defect=worst, defect_severity=severity)
 
 
 def defect_counts(defects: DefectTable) -> dict[str, dict[str, int]]:

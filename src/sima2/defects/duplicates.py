@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from sima2.defects.findings import Finding
 from sima2.defects.settings import DefectSettings
@@ -147,6 +146,8 @@ def _neighbours(motions: Motions, k: int) -> tuple[Rows, Doubles]:
     if width > DIMENSIONS:
         _, axes = np.linalg.eigh(centred.T @ centred)
         centred = centred @ axes[:, -DIMENSIONS:]
+    from scipy.spatial import cKDTree
+
     _, place = cKDTree(centred).query(centred, min(2 * k + 1, m))
     place = np.asarray(place, np.intp).reshape(m, -1)
     distance = np.empty(place.shape)

@@ -6,12 +6,13 @@ import copyreg
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
 
-from sima2.errors import Sima2Error
+from sima2.errors import Sima2Error, WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -53,8 +54,10 @@ class Fault:
 class Executor(Protocol):
     """Runs tasks. Workers are started when first needed, and gone when the context ends, however it ends."""
 
+    apart: ClassVar[bool]
+    """Workers are other processes."""
     one_machine: ClassVar[bool]
-    """Workers see the files of this machine."""
+    """They see the files of this machine."""
 
     def __enter__(self) -> Self: ...
 
@@ -110,6 +113,29 @@ def in_order(submit: Callable[[Task], Handle], tasks: Iterable[Task], *, ahead: 
     finally:
         for handle in waiting:
             handle.cancel()
+
+
+def begun(executor: Executor, work: Callable[[Task], Result], task: Task) -> Callable[[], Result]:
+    """Begin a task beside what this process does; what is returned waits for its result.
+
+    Raises:
+        WorkerError: when asked for the result of a task that brought its worker down twice.
+    """
+
+    def done() -> Result:
+        outcome = next(executor.run(work, [task]))
+        if isinstance(outcome, Fault) and outcome.reason == CRASHED:
+            outcome = next(executor.run(work, [task], fresh=True))
+        if isinstance(outcome, Fault):
+            raise WorkerError(f"a worker failed: {outcome.message}")
+        return outcome
+
+    if not executor.apart:
+        return done
+    thread = ThreadPoolExecutor(1)
+    waiting = thread.submit(done)
+    thread.shutdown(wait=False)
+    return waiting.result
 
 
 def raised(outcome: Any) -> Any:

@@ -39,6 +39,7 @@ _REAPING = threading.Lock()
 class InProcess:
     """This process: one task at a time, when its result is asked for. It cannot outlive a crash."""
 
+    apart: ClassVar[bool] = False
     one_machine: ClassVar[bool] = True
 
     def __enter__(self) -> Self:
@@ -57,6 +58,7 @@ class InProcess:
 class Processes:
     """``jobs`` processes, each driven by a thread of its own, so that it is known which task a process died of."""
 
+    apart: ClassVar[bool] = True
     one_machine: ClassVar[bool] = True
 
     def __init__(self, jobs: int) -> None:

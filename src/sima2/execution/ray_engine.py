@@ -33,6 +33,7 @@ class RayTasks:
         MissingExtraError: if Ray is not installed.
     """
 
+    apart: ClassVar[bool] = True
     one_machine: ClassVar[bool] = False
 
     def __init__(self, jobs: int) -> None:

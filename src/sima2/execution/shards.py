@@ -15,17 +15,20 @@ from sima2.client import Source
 from sima2.execution.containment import Losses, contained
 from sima2.execution.executor import CRASHED, FAILED, Executor, Fault
 from sima2.pipeline import (
+    Aggregates,
     Calibration,
     FirstPass,
     Frozen,
-    SecondPass,
     ShardTask,
     calibrate,
     calibration_spans,
     first_pass,
+    judged,
     second_pass,
 )
+from sima2.records.defects import DefectTable
 from sima2.records.intake import QuarantineTable
+from sima2.records.knowledge import ProposalTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
 
@@ -108,15 +111,36 @@ def calibrated(executor: Executor, source: Source, clock: Callable[[], float]) -
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """A table for a worker: where it lies, or itself where the worker cannot see it."""
+
+    cls: type[Table]
+    files: tuple[Path, ...]
+    table: Table | None = None
+
+    @classmethod
+    def of(cls, executor: Executor, kind: type[Table], files: Sequence[Path]) -> Stored:
+        """The table in some files, for the workers of an executor."""
+        stored = cls(kind, tuple(files))
+        return stored if executor.one_machine else replace(stored, files=(), table=stored.read())
+
+    def read(self) -> Any:
+        """The table."""
+        from sima2.io.arrow import read_table
+
+        if self.table is not None:
+            return self.table
+        return self.cls.concat([read_table(self.cls, file) for file in self.files])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TagTask:
     """A shard to take through pass 2."""
 
     frozen: Frozen
     shard: int
-    tables: tuple[Table, ...]
-    """As ``second_pass`` takes them; none where the worker can read them."""
-    files: tuple[tuple[type[Table], Path], ...] = ()
-    """Where it reads them."""
+    tables: tuple[Stored, ...]
+    """As ``second_pass`` takes them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,13 +179,24 @@ def tagged(executor: Executor, tasks: Iterable[TagTask], clock: Callable[[], flo
 
 
 def _tagged(clock: Callable[[], float], task: TagTask) -> Tagged:
-    from sima2.io.arrow import read_table
-
     begin = clock()
-    tables = task.tables or tuple(read_table(cls, path) for cls, path in task.files)
-    made: SecondPass = second_pass(task.frozen, *tables)  # type: ignore[arg-type]
+    tables = [each.read() for each in task.tables]
+    made = second_pass(task.frozen, *tables)
     aggregates = made.aggregates()
     return Tagged(task.shard, len(tables[0]), made.tags, aggregates, clock() - begin)
+
+
+def judged_defects(tables: tuple[Stored, Stored], clock: Callable[[], float]) -> tuple[DefectTable, float]:
+    """Defects and vitals of all episodes, judged together; and the CPU seconds it took."""
+    begin = clock()
+    found = judged(*(each.read() for each in tables))
+    return found, clock() - begin
+
+
+def known_texts(known: tuple[Aggregates, ProposalTable], clock: Callable[[], float]) -> tuple[dict[str, str], float]:
+    """The files of what is known with what is applied, by name; and the CPU seconds it took."""
+    begin = clock()
+    return known[0].texts(known[1]), clock() - begin
 
 
 def _timed(work: Callable[[Any], Any], clock: Callable[[], float], task: Any) -> tuple[Any, float]:
