@@ -14,6 +14,9 @@ from sima2.errors import GateError, UnknownNameError, UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+NUMBER = 20
+"""Characters that a number takes at most."""
+
 
 def command(
     name: Annotated[
@@ -69,4 +72,6 @@ def command(
 def _shown(rows: list[tuple[str, str, str]]) -> RenderableType:
     from sima2.report.terminal import grid, plain
 
-    return grid(("figure", "result", "target"), [tuple(map(plain, row)) for row in rows], numeric=(1,))
+    # results in words may wrap, so that the figure's name has room in a narrow window
+    short = all(len(result) <= NUMBER for _, result, _ in rows)
+    return grid(("figure", "result", "target"), [tuple(map(plain, row)) for row in rows], numeric=(1,) if short else ())
