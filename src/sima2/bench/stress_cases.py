@@ -135,11 +135,10 @@ def storm(template: str, count: int, seed: int) -> dict[str, Any]:
     causes = [
         (node.get("object"), node.get("action"), node.get("reason"))
         for node in graph["nodes"].values()
-        if node.get("type") == "fragility_node"
+        if node.get("type") == "fragility"
     ]
     return {
         "episodes": values["episodes"]["ok"],
-        "frames_per_cpu_s": values["frames"] / spent,
         "rollouts_per_cpu_s": values["episodes"]["ok"] / spent,
         "fragility_nodes": len(causes),
         "causes_twice": len(causes) - len(set(causes)),
@@ -160,18 +159,36 @@ def tag_explosion(tags: int, episodes: int, seed: int) -> dict[str, Any]:
     return {"tags": len(matrix), "trusted": sum(row.trust_level > 0.5 for row in matrix.values())}
 
 
-def every_tag_everywhere(kinds: int, episodes: int) -> dict[str, Any]:
-    """Every episode has every one of so many kinds of tag: counts of them all, merged."""
-    from sima2.analytics.counts import TrustCounts, count, merge
+def every_tag_everywhere(primitives: int, per_episode: int = 10) -> dict[str, Any]:
+    """Every primitive emits every tag: as rows, to indicators and counts of trust, and to levels for sampling."""
+    from sima2.analytics.counts import count
     from sima2.analytics.settings import COST_FIELDS
+    from sima2.analytics.trust_inputs import tag_indicators
+    from sima2.records.table import Text
+    from sima2.records.tags import TagTable
+    from sima2.sampling.pool import given_levels
+    from sima2.tags.specs import TAGS, THRESHOLDS
 
-    rng = np.random.default_rng(0)
-    counts = TrustCounts()
-    for start in range(0, kinds, 1000):
-        given = {f"tag{k:06d}": np.ones(episodes, np.bool_) for k in range(start, min(start + 1000, kinds))}
-        part = count(given, rng.lognormal(0, 1, episodes), np.zeros(episodes, int), COST_FIELDS["damage"])
-        counts = merge(counts, part)
-    return {"kinds": sum(len(panel.tags) for panel in counts.panels.values())}
+    n, kinds = primitives // per_episode, len(TAGS)
+    ids = Text(np.arange(n), [f"e{k:07d}" for k in range(n)])
+    rows = primitives * kinds
+    tags = TagTable(
+        episode_id=Text(np.repeat(np.arange(n), per_episode * kinds), ids.names),
+        tag=Text(np.tile(np.arange(kinds), primitives), list(TAGS)),
+        kind=Text.full(rows, "predictive"),
+        value=np.ones(rows),
+        level=np.ones(rows),
+        severity=np.ones(rows),
+        source=Text.full(rows, "everything"),
+        start_frame=np.zeros(rows, np.int64),
+        end_frame=np.ones(rows, np.int64),
+        details=Text.full(rows, "everywhere"),
+        available_at_frame=np.zeros(rows, np.int64),
+    )
+    given = tag_indicators(tags, ids, TAGS, THRESHOLDS)
+    count(given, np.arange(n, dtype=np.float64), np.zeros(n, int), COST_FIELDS["damage"])
+    levels = given_levels(tags, ids, THRESHOLDS)
+    return {"rows": rows, "tagged": int(sum((level > 0).sum() for level in levels.values()))}
 
 
 def deep_graph(levels: int, nodes: int) -> dict[str, Any]:
