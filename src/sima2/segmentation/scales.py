@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.segmentation.signals import Ragged, hold_last
@@ -57,7 +58,8 @@ FEWEST_WIPES: Final = 5
 def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
     """Scales from unlabelled rollouts; the order of batches and episodes does not matter.
 
-    Quantiles over all frames of a robot, so a few strange episodes do not set its range.
+    Quantiles over all frames of a robot, so a few strange episodes do not set its range; what is noise and no motion
+    has no part in it.
     """
     parts: dict[tuple[str, str], dict[str, list[np.ndarray]]] = {}
     for batch in batches:
@@ -67,7 +69,7 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
             ragged = Ragged(sub.offset, sub.time)
             for arm, channels in sub.manipulators.items():
                 columns = _columns(channels, ragged)
-                robots = np.array(sub.episodes.robot, object)
+                robots = np.where(_moving(channels, sub.offset), np.array(sub.episodes.robot, object), None)
                 for robot in dict.fromkeys(sub.episodes.robot):
                     rows = (robots == robot).take(ragged.episode)
                     store = parts.setdefault((robot, arm), {})
@@ -75,6 +77,26 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
                         kept = values[rows]
                         store.setdefault(name, []).append(kept[np.isfinite(kept)])
     return Scales(tuple((*key, _scale(store)) for key, store in sorted(parts.items())))
+
+
+def _moving(channels: Manipulator, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Episodes in which the arm moves, or stands still, as a body does, shape (n,).
+
+    Of values without any order in time, successive ones differ by twice their variance (von Neumann 1941); of a motion
+    that was sampled often enough, by a small part of it. Half of the variance lies between, and an arm that only
+    trembles tells nothing of its range either.
+    """
+    track = channels.ee_position if channels.ee_position is not None else channels.joint_position
+    out = np.ones(len(offset) - 1, np.bool_)
+    if track is None:
+        return out
+    for i, (a, b) in enumerate(zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)):
+        part = track[a:b].astype(np.float64)
+        part = part[np.isfinite(part).all(axis=1)]
+        if len(part) > 2:
+            spread, step = part.var(axis=0).sum(), np.square(np.diff(part, axis=0)).mean(axis=0).sum()
+            out[i] = step <= 0.5 * spread or spread == 0.0
+    return out
 
 
 def _columns(channels: Manipulator, ragged: Ragged) -> dict[str, np.ndarray]:
