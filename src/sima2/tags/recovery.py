@@ -26,6 +26,7 @@ BY_OTHER_MEANS: Final = {"pull": ("lift", "transport"), "slip": ("lift", "transp
 """What else shows that a step was made good: what would not come has come, what had been lost is carried again."""
 MOVED_ALONG: Final = ("pull", "push", "wipe")
 """Actions that name what they move, by what the hand holds of it."""
+PAUSES: Final = ("idle", "unknown")
 UNSEEN: Final = "timeout"
 """Reason of a look at which nothing was seen: whose name a segment bears is then no one's."""
 VALUE_ADD: Final = {"high": 1.0, "medium": 2 / 3, "low": 1 / 3}
@@ -124,10 +125,32 @@ def _mended(track: _Track, failed: int) -> int | None:
             # a look that shows nothing is not over when the hand settles: what counts is the look after the next view
             if reason == UNSEEN and "recovery_maneuver" not in track.label[failed + 1 : row]:
                 continue
+            # a motion that pauses on its way is one motion: what counts is how its last part ends
+            after = _after(track, row)
+            if name == label and after > row + 1 and _same(track, after, row):
+                continue
+            # that a hand got there is shown by the contact it then makes: one that fails shows nothing
+            if name == label == "approach" and after < track.end[row] and track.failed[after]:
+                return None
             return row
         if lost and name in SETTLES:
             return row if track.won[row] and not _troubled(track, row) else None
     return None
+
+
+def _after(track: _Track, row: int) -> int:
+    """Row of what is done after a segment and a pause; the end of the episode where nothing is."""
+    after = row + 1
+    while after < track.end[row] and track.label[after] in PAUSES:
+        after += 1
+    return after
+
+
+def _same(track: _Track, after: int, row: int) -> bool:
+    """Whether the same is done at the same object again."""
+    if after >= track.end[row]:
+        return False
+    return track.label[after] == track.label[row] and track.object[after] == track.object[row]
 
 
 def _troubled(track: _Track, row: int) -> bool:
