@@ -69,9 +69,9 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
             ragged = Ragged(sub.offset, sub.time)
             for arm, channels in sub.manipulators.items():
                 columns = _columns(channels, ragged)
-                robots = np.where(_moving(channels, sub.offset), np.array(sub.episodes.robot, object), None)
+                robots, moving = np.array(sub.episodes.robot, object), _moving(channels, sub.offset)
                 for robot in dict.fromkeys(sub.episodes.robot):
-                    rows = (robots == robot).take(ragged.episode)
+                    rows = (moving & (robots == robot)).take(ragged.episode)
                     store = parts.setdefault((robot, arm), {})
                     for name, values in columns.items():
                         kept = values[rows]
