@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from sima2.orchestrator import run_pipeline
 from sima2.pipeline import Progress, RunSettings
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import PumpRequest, SamplePlan
+from sima2.records.table import Text
 from sima2.records.tags import TagTable
 
 
@@ -64,12 +65,24 @@ def run_loop(
             given = replace(settings, request=_evenly(settings, per_round))
         else:
             given = replace(settings, seed=settings.seed + number - 1, request=asked.cells(), fresh=False)
-        values = run_pipeline(given, progress=progress).values
-        turn = _told(number, asked, values, settings.out, usual)
+        run_pipeline(given, progress=progress)
+        turn = _told(number, asked, settings.out, usual)
         usual = turn.got["recovered"] if asked is None else usual
         yield turn
         if number < rounds:
-            asked = next_request(settings.out, per_round)
+            asked = _asked_before(settings.out, number) or next_request(settings.out, per_round)
+
+
+def _asked_before(out: Path, number: int) -> PumpRequest | None:
+    """What the round after this one asked for, where the loop has been here before."""
+    from sima2.io.store import Store
+
+    with Store.read_only(out) as store:
+        later = store.runs[number : number + 1]
+    if not later or not later[0].settings.get("request"):
+        return None
+    family, template, count = zip(*later[0].settings["request"], strict=True)
+    return PumpRequest(family=Text.of(family), template=Text.of(template), count=np.array(count, np.int64))
 
 
 def next_request(out: Path, n: int) -> PumpRequest:
@@ -99,7 +112,7 @@ def _evenly(settings: RunSettings, n: int) -> tuple[tuple[str, str, int], ...]:
     return tuple((family, "", count) for family, count in zip(families, parts, strict=True) if count)
 
 
-def _told(number: int, asked: PumpRequest | None, values: Mapping[str, Any], out: Path, usual: float) -> Round:
+def _told(number: int, asked: PumpRequest | None, out: Path, usual: float) -> Round:
     from sima2.io.store import Store
     from sima2.sampling.pool import given_levels
     from sima2.tags.specs import THRESHOLDS
@@ -107,8 +120,12 @@ def _told(number: int, asked: PumpRequest | None, values: Mapping[str, Any], out
     with Store.read_only(out) as store:
         episodes = store.read_table(EpisodeTable, "episodes")
         tags = TagTable.concat(list(store.read(TagTable, "tags")))
-        run, look = store.runs[-1], store.calibrations[-1][0]
-    own = episodes.take(np.flatnonzero(episodes.episode_index >= run.first_episode))
+        run = store.runs[number - 1]
+        # the last look that this run was the newest of; a round that brought nothing new has that of the one before
+        looks = [(look, json.loads(value)) for look, _, value in store.calibrations]
+    look, then = [each for each in looks if each[1]["run"] <= run.number][-1]
+    index = episodes.episode_index - run.first_episode
+    own = episodes.take(np.flatnonzero((index >= 0) & (index < run.episodes)))
     recovered = given_levels(tags, own.episode_id, THRESHOLDS)["RecoveryTag"] > 0
     return Round(
         number=number,
@@ -117,10 +134,10 @@ def _told(number: int, asked: PumpRequest | None, values: Mapping[str, Any], out
             **{family: float(own.family.isin(family).mean()) for family in sorted(set(own.family))},
             "recovered": float(recovered.mean()) if len(own) else float("nan"),
         },
-        episodes=len(episodes),
-        trust={tag: float(row["trust_level"]) for tag, row in values["trust"].items()},
+        episodes=then["episodes"],
+        trust={tag: float(level) for tag, level in then["trust"].items()},
         look=look,
-        effective=values["weights"]["effective_sample_size"] / max(len(episodes), 1),
+        effective=float(then["effective"]),
     )
 
 

@@ -113,7 +113,8 @@ def run_source(
         run = store.find(inputs)
         if run is None:
             raise Sima2Error(f"{settings.out}: the run was not recorded; this is a defect")
-        if run.finished and (store.path / SUMMARY).is_file():
+        mended = store.mend(store.runs[-1], (SECOND,))
+        if run.finished and not mended and (store.path / SUMMARY).is_file():
             return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
         losses = _first(store, run, source, settings, executor, tell, watch)
         judging = _begin_judging(store, executor)
@@ -453,6 +454,7 @@ def _calibration_told(run: Run, results: Results) -> dict[str, Any]:
     return {
         "run": run.number,
         "episodes": len(results.episodes),
+        "effective": results.drawn["effective_sample_size"] / max(len(results.episodes), 1),
         "trust": {tag: row.trust_level for tag, row in results.trust.items()},
     }
 

@@ -16,7 +16,7 @@ from sima2.io.store import LEDGER, Store
 from sima2.orchestrator import rebuild_ledger, redecide
 from sima2.pipeline import RunSettings
 from sima2.records.knowledge import ProposalTable
-from sima2.report.inputs import load_report
+from sima2.report.inputs import load_report, read_trust
 
 SETTINGS = RunSettings(families=("drawer_open", "dish_place"), episodes=30)
 
@@ -94,6 +94,26 @@ def test_a_ledger_is_made_again_from_the_shards(finished, out, how) -> None:
     assert not noticed(out)
     assert sum(kind["undone"] for kind in values["proposals"].values()) == 1
     redecide(out, restore=row["proposal_id"])
+    before, now = (json.loads((folder / "summary.json").read_text())["digest"] for folder in (finished, out))
+    assert now == before
+
+
+@pytest.mark.parametrize(
+    "kind", ["tags", "segments", "weights.parquet", "trust_matrix.json", "report.html", "summary.json"]
+)
+@pytest.mark.parametrize("how", ["changed", "gone"])
+def test_the_same_command_makes_what_is_damaged_again(finished, out, kind, how) -> None:
+    file = out / kind if "." in kind else out / kind / "shard-000000.parquet"
+    if how == "gone":
+        file.unlink()
+    else:
+        flip(file, np.random.default_rng(3))
+    assert noticed(out)
+    if kind == "trust_matrix.json":
+        with pytest.raises(Sima2Error):
+            read_trust(out)
+    assert "nothing_new" not in run_pipeline(SETTINGS, out=out).values
+    assert not noticed(out)
     before, now = (json.loads((folder / "summary.json").read_text())["digest"] for folder in (finished, out))
     assert now == before
 

@@ -40,6 +40,14 @@ def test_trust_follows_the_data(turns) -> None:
     assert min(turn.effective for turn in rounds) >= 0.3
 
 
+def test_the_same_loop_again_makes_nothing_and_tells_the_same(turns) -> None:
+    settings, rounds = turns
+    again = list(run_loop(settings, rounds=3, per_round=600))
+    assert [turn.episodes for turn in again] == [600, 1200, 1800]
+    assert [turn.trust for turn in again] == [turn.trust for turn in rounds]
+    assert [turn.asked for turn in again] == [turn.asked for turn in rounds]
+
+
 def test_the_next_request_is_shared_out_whole_and_reaches_every_family(turns) -> None:
     settings, _ = turns
     asked = next_request(settings.out, 100)

@@ -114,7 +114,7 @@ class EconCorrelator:
         self,
         indicators: Mapping[str, Any],
         outcome: Any,
-        strata: Any,
+        strata: Any = None,
         *,
         groups: Any = None,
         declarations: Mapping[str, TagSpec] | None = None,
@@ -125,7 +125,7 @@ class EconCorrelator:
         Args:
             indicators: by tag, bool of shape (n,).
             outcome: cost of each episode; NaN and infinite ones are left out, shape (n,).
-            strata: what kind of episode it is, shape (n,).
+            strata: what kind of episode it is, shape (n,); one kind if not given.
             groups: what else episodes share (a collection session), crossed with the strata, shape (n,).
             declarations: what the tags declare; without it a tag's leakage is ``unchecked``.
             look: as in :meth:`correlate`.
@@ -137,11 +137,13 @@ class EconCorrelator:
         >>> EconCorrelator().calibrate({"RiskTag": x}, np.arange(400.0) + 80 * x, np.zeros(400, int))["RiskTag"].tier
         'provisional'
         """
+        if not isinstance(indicators, Mapping):
+            raise UsageError(f"indicators must be a mapping of tag to array, not {type(indicators).__name__}")
         y = _costs(outcome)
         if y.ndim != 1:
             raise UsageError(f"outcome has shape {y.shape}, expected (n,)")
         given = {tag: as_indicator(tag, indicators[tag], len(y)) for tag in sorted(indicators)}
-        stratum = _crossed(strata, groups, len(y))
+        stratum = _crossed(np.zeros(len(y), np.int64) if strata is None else strata, groups, len(y))
         declared = declarations or {}
         tests = [
             Test(tag, declared[tag].direction, leakage_of(declared[tag])) if tag in declared else Test(tag, 1)

@@ -106,8 +106,8 @@ def _statistic(wanted: _Wanted, panel: Panel, *, inferred: bool) -> Statistic:
     total = panel.mass[t].sum(axis=1) * panel.grain
     resampled = _resampled(panel, t)
     form = _FORMS[wanted.form]
-    raw, stratified = (float(form(arms(n, total[None]))[0]) for arms in (_raw, _stratified))
-    raw_interval, stratified_interval = (_interval(form(arms(n, resampled))) for arms in (_raw, _stratified))
+    raw, stratified = (float(form(arms(n[None], total[None]))[0]) for arms in (_raw, _stratified))
+    raw_interval, stratified_interval = (_interval(form(arms(*resampled))) for arms in (_raw, _stratified))
     words = [wanted.bias] if wanted.bias else []
     if inferred:
         words.append("the outcome was inferred")
@@ -131,33 +131,41 @@ def _statistic(wanted: _Wanted, panel: Panel, *, inferred: bool) -> Statistic:
     )
 
 
-def _resampled(panel: Panel, t: int) -> Array:
-    """Total costs of bootstrap samples of each stratum and arm, shape (draws, s, 2)."""
+def _resampled(panel: Panel, t: int) -> tuple[Array, Array]:
+    """Episodes and total costs of bootstrap samples of each arm, by stratum, each of shape (draws, s, 2).
+
+    An arm is drawn from as a whole: drawn stratum by stratum, those with a single episode would never vary.
+    """
     rng = np.random.default_rng(int(panel.digest(panel.tags[t]), 16))
     cells, mass = panel.cells[t], panel.mass[t]
-    out = np.zeros((DRAWS, len(panel.strata), 2))
-    for s, arm in np.argwhere(cells.any(axis=1)).tolist():
-        bins = np.flatnonzero(cells[s, :, arm])
-        number = cells[s, bins, arm]
-        value = mass[s, bins, arm] * panel.grain / number
-        out[:, s, arm] = rng.multinomial(number.sum(), number / number.sum(), size=DRAWS) @ value
-    return out
+    number = np.zeros((DRAWS, len(panel.strata), 2))
+    total = np.zeros_like(number)
+    for arm in range(2):
+        s, b = np.nonzero(cells[..., arm])
+        if not len(s):
+            continue
+        here = cells[s, b, arm]
+        value = mass[s, b, arm] * panel.grain / here
+        drawn = rng.multinomial(here.sum(), here / here.sum(), size=DRAWS).astype(np.float64)
+        order = np.flatnonzero(np.append(True, np.diff(s) != 0))
+        number[:, s[order], arm] = np.add.reduceat(drawn, order, axis=1)
+        total[:, s[order], arm] = np.add.reduceat(drawn * value, order, axis=1)
+    return number, total
 
 
 def _raw(n: Array, total: Array) -> Array:
     """Mean of each arm over all episodes, shape (draws, 2)."""
-    number = n.sum(axis=0)
-    mean: Array = np.divide(total.sum(axis=1), number, out=np.full((len(total), 2), np.nan), where=number > 0)
+    number = n.sum(axis=1)
+    mean: Array = np.divide(total.sum(axis=1), number, out=np.full(number.shape, np.nan), where=number > 0)
     return mean
 
 
 def _stratified(n: Array, total: Array) -> Array:
     """Mean of each arm over strata that have both, shape (draws, 2)."""
-    weight = n[:, 0] * n[:, 1] / np.maximum(n.sum(axis=1), 1.0)
-    if not weight.sum() > 0:
-        return np.full((len(total), 2), np.nan)
-    mean = total / np.maximum(n, 1.0)
-    return np.asarray(np.einsum("s,dsa->da", weight / weight.sum(), mean))
+    weight = n[..., 0] * n[..., 1] / np.maximum(n.sum(axis=2), 1.0)
+    sum_ = weight.sum(axis=1, keepdims=True)
+    share = np.divide(weight, sum_, out=np.full(weight.shape, np.nan), where=sum_ > 0)
+    return np.asarray(np.einsum("ds,dsa->da", share, total / np.maximum(n, 1.0)))
 
 
 def _ratio(mean: Array) -> Array:

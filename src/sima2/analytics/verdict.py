@@ -159,7 +159,7 @@ def _note(case: Case, reason: str, low: float, premium: float) -> str:
         "constant_outcome": f"{field} is the same for all episodes of every stratum with both arms, {over}",
         "too_few": f"{over} the smaller arms hold {case.smaller_arm} episodes in all, too few to tell",
         "not_significant": f"{claim} is not shown beyond chance: {seen}",
-        "wrong_direction": f"declared {claim}, the data show the opposite: {seen}",
+        "wrong_direction": f"{claim} was expected, the data show the opposite: {seen}",
         "suspect_leak": f"too good to be a prediction ({seen}): check what the tag is computed from",
         "self_referential": f"{claim}: {seen}; but the outcome was inferred from the same segments",
         "ok": f"{claim}: {seen}",

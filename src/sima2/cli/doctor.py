@@ -42,7 +42,7 @@ def command(
     values = examined(out)
     answer(values, as_json=as_json, shown=lambda: _shown(values))
     if values["problems"]:
-        raise StoreError(f"{out}: {len(values['problems'])} found; the command that made it makes missing parts again")
+        raise StoreError(f"{out}: {len(values['problems'])} found; the command that made it makes those parts again")
 
 
 def examined(out: Path) -> dict[str, Any]:

@@ -33,7 +33,12 @@ Families = Annotated[
 ]
 Episodes = Annotated[
     int | None,
-    typer.Option("--episodes", metavar="N", min=0, help="How many: of each family in hardening, else in all."),
+    typer.Option(
+        "--episodes",
+        metavar="N",
+        min=0,
+        help="How many: of each family (hardening) or kind (edge_cases_v1), else in all.",
+    ),
 ]
 Seed = Annotated[
     int, typer.Option("--seed", metavar="S", help="Seed of everything random; the same seed, the same bytes.")

@@ -8,7 +8,7 @@ import typer
 
 from sima2.cli import options
 from sima2.cli.answer import answer
-from sima2.errors import UsageError
+from sima2.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -47,7 +47,12 @@ def command(
         redecide(out, undo=undo, restore=restore, because=because)
     with Store.read_only(out) as store:
         history = store.decisions
-    rows = [row for row in read_single(out, ProposalTable, "proposals").rows() if kind in ("", row["kind"])]
+    table = read_single(out, ProposalTable, "proposals")
+    if kind and kind not in table.kind.tolist():
+        raise UnknownNameError("kind of proposal", kind, sorted(set(table.kind)))
+    # after a decision, what it changed is what one wants to see
+    chosen = undo or restore
+    rows = [row for row in table.rows() if kind in ("", row["kind"]) and chosen in ("", row["proposal_id"])]
     values = {"proposals": rows, "decisions": history}
     answer(values, as_json=as_json, shown=lambda: _shown(rows))
 

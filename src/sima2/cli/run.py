@@ -27,7 +27,8 @@ def command(
     engine: Annotated[str, typer.Option(metavar="E", help="Who runs the shards: local, or ray.")] = "local",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")] = Path("results"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Only go on where an interrupted run stopped, never add to others.")
+        bool,
+        typer.Option("--resume", help="Go on with this run, or begin where nothing is; never add to other runs."),
     ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Drop the results that DIR holds instead of adding to them.")

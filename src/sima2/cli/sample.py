@@ -88,6 +88,8 @@ def command(
     if frames_file is not None:
         told["frames"] = {"file": str(frames_file), **write_frames(out, plan, frames_file, per=per, path=path, run=run)}
     if draws_file is not None:
+        if not n:
+            raise UsageError("--draws writes draws: say how many with --n")
         _write(draws_file, drawn)
         told["draws"] = {"file": str(draws_file), "rows": len(drawn)}
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ import typer
 
 from sima2.cli import options
 from sima2.cli.answer import answer
-from sima2.errors import GateError
+from sima2.errors import GateError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,6 +31,10 @@ def command(
         Path | None,
         typer.Option(metavar="OTHER", help="An earlier calibration to compare with, a folder or trust_matrix.json."),
     ] = None,
+    least: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG=LEVEL", help="Exit with 5 unless this tag has at least that trust; may be repeated."),
+    ] = None,
     strata: Annotated[bool, typer.Option("--strata", help="List the effect in each kind of episode.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -43,6 +47,7 @@ def command(
       sima2 trust results
       sima2 trust results --strata
       sima2 trust results --diff results_last_week
+      sima2 trust results --least RecoveryTag=0.8
     """
     from sima2.report import terminal
     from sima2.report.inputs import read_trust
@@ -51,6 +56,7 @@ def command(
     if diff is None:
         values: dict[str, Any] = {tag: asdict(row) for tag, row in rows.items()}
         answer(values, as_json=as_json, shown=lambda: _shown(rows, _told(out), strata=strata))
+        _gate(rows, least or [])
         return
     changes = compared(rows, read_trust(diff).rows)
     lost = [tag for tag, change in changes.items() if change["lost"]]
@@ -68,6 +74,24 @@ def command(
     )
     if lost:
         raise GateError(f"lost a tier since {diff}: {', '.join(lost)}")
+    _gate(rows, least or [])
+
+
+def _gate(rows: Mapping[str, TrustRow], least: Sequence[str]) -> None:
+    """Every tag that is asked for has the trust that is asked for."""
+    short = []
+    for given in least:
+        tag, _, level = given.partition("=")
+        try:
+            wanted = float(level)
+        except ValueError:
+            raise UsageError(f"--least {given}: give a tag and a level, as RecoveryTag=0.8") from None
+        if tag not in rows:
+            raise UnknownNameError("tag", tag, rows)
+        if not rows[tag].trust_level >= wanted:
+            short.append(f"{tag} has trust {rows[tag].trust_level:.2f}, less than {wanted:g}")
+    if short:
+        raise GateError("; ".join(short))
 
 
 def compared(now: Mapping[str, TrustRow], before: Mapping[str, TrustRow]) -> dict[str, dict[str, Any]]:

@@ -373,6 +373,42 @@ class Store:
             if name in names and file.is_file() and (file.is_symlink() or sha256_of(file) != sha256):
                 raise StoreError(f"{file}: differs from what was committed; run again with --resume")
 
+    def mend(self, last: Run, redone: Sequence[str]) -> list[str]:
+        """Drop what is damaged or missing, so that the last run makes it again; the names of what was dropped.
+
+        Args:
+            last: the run that goes on.
+            redone: phases that it makes anew of all runs.
+
+        Raises:
+            StoreError: if a shard of an earlier run is damaged: its source may be gone.
+        """
+        wrong = [
+            (kind, shard, phase)
+            for kind, shard, phase, sha256 in self._all("SELECT kind, shard, phase, sha256 FROM files")
+            if not _sound(_shard_path(self.path, kind, shard), sha256)
+        ]
+        lost = [
+            name
+            for name, sha256 in self._all("SELECT name, sha256 FROM singles")
+            if not _sound(self.path / _checked(name), sha256)
+        ]
+        for kind, shard, phase in wrong:
+            if phase not in redone and shard < last.first_shard:
+                raise StoreError(
+                    f"{self.path}: {kind} shard {shard} is damaged and of an earlier run; --fresh drops what is there"
+                )
+        if not wrong and not lost:
+            return []
+        with _transaction(self._ledger, self.path):
+            for _, shard, phase in wrong:
+                for table in ("shards", "files", "aggregates"):
+                    self._ledger.execute(f"DELETE FROM {table} WHERE phase = ? AND shard = ?", (phase, shard))
+            self._ledger.executemany("DELETE FROM singles WHERE name = ?", [(name,) for name in lost])
+            self._ledger.execute("UPDATE runs SET finished = 0 WHERE run = ?", (last.number,))
+        self._sweep()
+        return [*sorted({f"{kind} shard {shard}" for kind, shard, _ in wrong}), *lost]
+
     def close(self) -> None:
         """Fold the journal into the ledger, seal it, and let other writers in."""
         with _told(self.path), ExitStack() as undo:
@@ -480,6 +516,10 @@ def _described(file: Path) -> tuple[int, str, str]:
     return content.num_rows, sha256_of(file), digest.hexdigest()
 
 
+def _sound(file: Path, sha256: str) -> bool:
+    return file.is_file() and not file.is_symlink() and sha256_of(file) == sha256
+
+
 def _refuse_foreign(path: Path) -> None:
     """Nothing that is not recognisably ours is ever written into."""
     if path.exists() and not path.is_dir():
@@ -545,9 +585,6 @@ def _continue(path: Path) -> sqlite3.Connection:
         expected = {
             _shard_path(path, kind, shard) for kind, shard in ledger.execute("SELECT kind, shard FROM files").fetchall()
         }
-        missing = sorted(str(file.relative_to(path)) for file in expected if not file.is_file())
-        if missing:
-            raise StoreError(f"{path}: committed files are missing ({missing[0]}); --fresh drops what is there")
         for orphan in _orphans(path, expected):
             orphan.unlink()
         undo.pop_all()

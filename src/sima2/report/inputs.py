@@ -79,6 +79,7 @@ def read_trust(out: Path) -> TrustMatrix:
         StoreError: if it is absent or malformed.
     """
     path = out if out.is_file() else out / "trust_matrix.json"
+    _check(path.parent, path.name)
     rows = read_json(path)
     for row in rows.values() if isinstance(rows, dict) else ():
         if isinstance(row, dict) and row.get("tier") not in ("untrusted", "provisional", "trusted"):
@@ -125,7 +126,17 @@ def read_single(out: Path, cls: type[T], name: str) -> T:
     from sima2.io.arrow import read_table
 
     path = out / f"{name}.parquet"
+    _check(out, path.name)
     return read_table(cls, path) if path.exists() else cls.empty()
+
+
+def _check(out: Path, name: str) -> None:
+    """A file of a run's folder must be as it was committed."""
+    from sima2.io.store import LEDGER, Store
+
+    if (out / LEDGER).is_file():
+        with Store.read_only(out) as store:
+            store.check(name)
 
 
 def of_episodes(table: T, episodes: Sequence[str]) -> T:

@@ -235,8 +235,10 @@ def test_damage_is_found(tmp_path) -> None:
     assert "summary.json: differs" in problems
     assert "shard-000001.parquet: missing" in problems
     assert "shard-000007.parquet: orphan" in problems
-    with pytest.raises(StoreError, match="committed files are missing"):
-        Store.open(tmp_path, settings=SETTINGS, resume=True)
+    with Store.open(tmp_path, settings=SETTINGS, resume=True) as store:
+        assert store.mend(store.runs[-1], ()) == ["econ shard 1", "summary.json"]
+        assert store.committed("one") == {0, 2}
+        assert store.mend(store.runs[-1], ()) == []
 
 
 def test_a_shard_is_committed_once_and_by_one_phase(tmp_path) -> None:
