@@ -32,7 +32,11 @@ def whole_run(out: str, mix: str, episodes: int, seed: int, jobs: int = 1, batch
     )
     values = run_pipeline(settings, progress=look).values
     late = np.array([each for each in seen if each[0] >= seen[-1][0] / 2], np.float64)
-    slope = float(np.polyfit(late[:, 0], late[:, 1], 1)[0]) if len(late) > 2 else float("nan")
+    # the median of all slopes (Theil 1950, Sen 1968): memory is handed out in steps
+    i, j = np.triu_indices(len(late), 1)
+    step = late[j] - late[i]
+    step = step[step[:, 0] > 0]
+    slope = float(np.median(step[:, 1] / step[:, 0])) if len(step) else float("nan")
     return {
         "digest": values["digest"],
         "episodes": values["episodes"],
