@@ -122,6 +122,7 @@ def _row(case: Case, p: float, q: float, standard: Standard) -> TrustRow:
         digest=case.digest,
         needs_recalibration=False,
         leakage=case.test.leakage if case.leaks or case.test.leakage == UNCHECKED else NONE,
+        n_late=_late(case),
         by_stratum=case.by_stratum,
     )
 
@@ -170,13 +171,17 @@ def _note(case: Case, reason: str, low: float, premium: float) -> str:
         words += f"; costs at least {premium:.2f} times as much"
     if case.dropped:
         words += f"; {case.dropped} episodes left out (not assessed, or cost unknown)"
-    later = case.whole.n_tagged - case.n_tagged if case.whole else 0
-    if later > 0:
+    if later := _late(case):
         words += (
             f"; given to {case.n_tagged + later:,} in all, but to {later:,} of them too late to predict: "
             "those count as untagged"
         )
     return words
+
+
+def _late(case: Case) -> int:
+    """Episodes given a predictive tag too late to predict."""
+    return max(0, case.whole.n_tagged - case.n_tagged) if case.whole else 0
 
 
 def _missing(field: str) -> str:

@@ -95,6 +95,7 @@ def read_parquet(path: Path) -> pa.Table:
     Raises:
         StoreError: if the file is missing or damaged.
     """
+    path = Path(path)
     if path.is_symlink() or not path.is_file():  # we write neither links nor pipes
         raise StoreError(
             f"{path}: cannot be read: {'is no file' if path.is_symlink() or path.exists() else 'is missing'}"

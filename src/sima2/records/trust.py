@@ -60,6 +60,8 @@ class TrustRow:
     needs_recalibration: bool
     leakage: str = "unchecked"
     """``unchecked`` without declared inputs, else ``none`` or what was found."""
+    n_late: int = 0
+    """Episodes that were given the tag too late to predict; they count as untagged."""
     by_stratum: tuple[StratumEffect, ...] = ()
     """Strata in which both tagged and untagged episodes are known, the largest first; at most 50 of a tag and 20,000 of
     a matrix are kept."""

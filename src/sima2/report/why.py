@@ -146,7 +146,8 @@ def _episodes(row: TrustRow) -> str:
     if row.cost_field == AFTER_FAILURE:
         return f"{number(row.n_tagged)} of {number(row.n)} failures met by an attempt to mend them"
     group = _GROUPS.get(row.tag, "tagged")
-    return f"{number(row.n_tagged)} {group} of {count(row.n, 'episode')}"
+    late = f" ({number(row.n_late)} more only once it was too late to predict)" if row.n_late else ""
+    return f"{number(row.n_tagged)} {group} of {count(row.n, 'episode')}{late}"
 
 
 def _compared(row: TrustRow, bound: str = "at least") -> str:
