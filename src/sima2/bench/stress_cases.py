@@ -49,7 +49,7 @@ def whole_run(out: str, mix: str, episodes: int, seed: int, jobs: int = 1, batch
 def again(out: str, mix: str, episodes: int, seed: int) -> dict[str, Any]:
     """The run that is there already."""
     values = run_pipeline(RunSettings(mix=mix, episodes=episodes, seed=seed, out=Path(out))).values
-    assert values["nothing_new"]
+    assert values.get("nothing_new"), "the run was not there"
     return {"episodes": values["episodes"]}
 
 

@@ -80,6 +80,11 @@ def write_table(path: Path, table: Table | pa.Table) -> None:
         pq.write_table(data, sink, **{**SHARD_WRITER, "use_dictionary": words})
 
 
+def release() -> None:
+    """Give what Arrow holds and no table uses back to the system; it keeps it otherwise, more with every shard."""
+    pa.default_memory_pool().release_unused()
+
+
 def read_table(cls: type[T], path: Path) -> T:
     """Read a table written by :func:`write_table`.
 

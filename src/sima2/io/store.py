@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from sima2.errors import StoreError
-from sima2.io.arrow import LogicalDigest, logical_digest, read_parquet, read_table, to_arrow, write_table
+from sima2.io.arrow import LogicalDigest, logical_digest, read_parquet, read_table, release, to_arrow, write_table
 from sima2.io.durable import TEMPORARY, make_folder, replace_file, sha256_of, sync_folder, write_bytes
 from sima2.io.lock import FolderLock
 from sima2.records.table import Table
@@ -282,6 +282,7 @@ class Store:
                 "INSERT INTO aggregates VALUES (?, ?, ?, ?)",
                 [(phase, name, shard, value) for name, value in aggregates.items()],
             )
+        release()
 
     def aggregates(self, phase: str, name: str) -> Iterator[tuple[int, str]]:
         """What each committed shard added to an aggregate (JSON), in shard order."""
