@@ -12,7 +12,7 @@ run: $(VENV)/.core
 	$(BIN)/sima2 run --out results
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
