@@ -179,7 +179,6 @@ class Store:
         """All runs are finished: their results are whole."""
         with _transaction(self._ledger, self.path):
             self._ledger.execute("UPDATE runs SET finished = 1")
-        self._keep_history()
 
     @property
     def calibrations(self) -> list[tuple[int, str, str]]:
@@ -204,7 +203,10 @@ class Store:
         self._keep_history()
 
     def _keep_history(self) -> None:
-        tables = {name: self._all(f"SELECT * FROM {name} ORDER BY 1") for name in _HISTORIC}
+        # whether a run is finished is for the ledger to say: its last step must leave nothing to be written after it
+        runs = "SELECT run, settings, episodes, first_shard, first_episode, 1 FROM runs ORDER BY run"
+        queries = {name: runs if name == "runs" else f"SELECT * FROM {name} ORDER BY 1" for name in _HISTORIC}
+        tables = {name: self._all(query) for name, query in queries.items()}
         text = json.dumps({"layout": LAYOUT, **tables}, indent=1)
         replace_file(self.path / HISTORY, partial(write_bytes, data=text.encode()))
 
