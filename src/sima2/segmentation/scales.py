@@ -62,6 +62,7 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
     has no part in it.
     """
     parts: dict[tuple[str, str], dict[str, list[np.ndarray]]] = {}
+    rest: dict[tuple[str, str], dict[str, list[np.ndarray]]] = {}
     for batch in batches:
         for _, sub in batch.by_layout():
             if not sub.frames:
@@ -71,12 +72,17 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
                 columns = _columns(channels, ragged)
                 robots, moving = np.array(sub.episodes.robot, object), _moving(channels, sub.offset)
                 for robot in dict.fromkeys(sub.episodes.robot):
-                    rows = (moving & (robots == robot)).take(ragged.episode)
-                    store = parts.setdefault((robot, arm), {})
-                    for name, values in columns.items():
-                        kept = values[rows]
-                        store.setdefault(name, []).append(kept[np.isfinite(kept)])
-    return Scales(tuple((*key, _scale(store)) for key, store in sorted(parts.items())))
+                    for chosen, among in ((moving, parts), (~moving, rest)):
+                        rows = (chosen & (robots == robot)).take(ragged.episode)
+                        store = among.setdefault((robot, arm), {})
+                        for name, values in columns.items():
+                            kept = values[rows]
+                            store.setdefault(name, []).append(kept[np.isfinite(kept)])
+    # where nothing moves there is nothing better to go by
+    told = {
+        key: store if any(len(x) for xs in store.values() for x in xs) else rest[key] for key, store in parts.items()
+    }
+    return Scales(tuple((*key, _scale(store)) for key, store in sorted(told.items())))
 
 
 def _moving(channels: Manipulator, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
