@@ -113,7 +113,7 @@ def run_source(
         run = store.find(inputs)
         if run is None:
             raise Sima2Error(f"{settings.out}: the run was not recorded; this is a defect")
-        mended = store.mend(store.runs[-1], (SECOND,))
+        mended = store.mend(run, (SECOND,))
         if run.finished and not mended and (store.path / SUMMARY).is_file():
             return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
         losses = _first(store, run, source, settings, executor, tell, watch)

@@ -158,3 +158,17 @@ def test_what_is_taken_back_leaves_the_graphs_and_stays_away_in_later_runs(twice
     redecide(out, restore=name)
     assert name in (out / "ontology.json").read_text()
     assert bytes_of(out)["proposals.parquet"] == bytes_of(twice[0])["proposals.parquet"]
+
+
+def test_a_damaged_shard_is_made_again_by_its_own_run_and_by_no_other(twice, tmp_path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(twice[0], out)
+    (out / "segments" / "shard-000003.parquet").write_bytes(b"PAR1")
+    with pytest.raises(StoreError, match=r"segments shard 3 is damaged and of another run"):
+        run(out, seed=0)
+    run(out, seed=1)
+    (out / "segments" / "shard-000000.parquet").unlink()
+    run(out, seed=0)
+    with Store.read_only(out) as store:
+        assert store.verify() == []
+        assert store.digest() == twice[3].values["digest"]

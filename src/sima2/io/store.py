@@ -376,15 +376,15 @@ class Store:
             if name in names and file.is_file() and (file.is_symlink() or sha256_of(file) != sha256):
                 raise StoreError(f"{file}: differs from what was committed; run again with --resume")
 
-    def mend(self, last: Run, redone: Sequence[str]) -> list[str]:
-        """Drop what is damaged or missing, so that the last run makes it again; the names of what was dropped.
+    def mend(self, run: Run, redone: Sequence[str]) -> list[str]:
+        """Drop what is damaged or missing, so that a run makes it again; the names of what was dropped.
 
         Args:
-            last: the run that goes on.
+            run: the run that goes on.
             redone: phases that it makes anew of all runs.
 
         Raises:
-            StoreError: if a shard of an earlier run is damaged: its source may be gone.
+            StoreError: if a shard of another run is damaged: this one has not its source.
         """
         wrong = [
             (kind, shard, phase)
@@ -396,10 +396,12 @@ class Store:
             for name, sha256 in self._all("SELECT name, sha256 FROM singles")
             if not _sound(self.path / _checked(name), sha256)
         ]
+        begins = [each.first_shard for each in self.runs if each.first_shard > run.first_shard]
         for kind, shard, phase in wrong:
-            if phase not in redone and shard < last.first_shard:
+            if phase not in redone and not run.first_shard <= shard < min(begins, default=shard + 1):
                 raise StoreError(
-                    f"{self.path}: {kind} shard {shard} is damaged and of an earlier run; --fresh drops what is there"
+                    f"{self.path}: {kind} shard {shard} is damaged and of another run; give that one's command, or "
+                    "--fresh to drop what is there"
                 )
         if not wrong and not lost:
             return []
@@ -408,7 +410,7 @@ class Store:
                 for table in ("shards", "files", "aggregates"):
                     self._ledger.execute(f"DELETE FROM {table} WHERE phase = ? AND shard = ?", (phase, shard))
             self._ledger.executemany("DELETE FROM singles WHERE name = ?", [(name,) for name in lost])
-            self._ledger.execute("UPDATE runs SET finished = 0 WHERE run = ?", (last.number,))
+            self._ledger.execute("UPDATE runs SET finished = 0 WHERE run = ?", (run.number,))
         self._sweep()
         return [*sorted({f"{kind} shard {shard}" for kind, shard, _ in wrong}), *lost]
 
