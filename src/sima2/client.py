@@ -95,11 +95,14 @@ class SyntheticSource:
 
     def read(self, start: int, stop: int) -> Intake:
         """Generate a span of the plan."""
-        from sima2.io.intake import RawEpisode, admit
+        from sima2.io.intake import RawEpisode, admit, sift
         from sima2.tasks.synthetic import generate
 
         made = generate(self.plan.take(np.arange(start, min(stop, len(self.plan)))), self.settings)
         batch, outcome, truth = made.batch, made.outcome, made.truth
+        sound, spoilt = sift(batch, "synthetic")
+        if len(spoilt):
+            batch, outcome, truth = batch.take(sound), outcome.take(sound), truth.take(sound)
         strange = admit([RawEpisode(m.episode_index, m.episode_id, "synthetic", m.values) for m in made.malformed])
         if len(strange.batch):
             # garbage that could be read after all takes its place among the others
@@ -110,7 +113,9 @@ class SyntheticSource:
             noise = Truth.of_noise(strange.batch.episodes.episode_id, strange.batch.offset)
             truth = Truth.concat([truth, noise]).take(order)
             outcome = Outcome.concat([outcome, strange.outcome]).take(order)
-        return Intake(_in_session(batch, self.session), outcome, strange.quarantine, truth)
+        aside = QuarantineTable.concat([strange.quarantine, spoilt])
+        aside = aside.take(np.argsort(aside.episode_index, kind="stable"))
+        return Intake(_in_session(batch, self.session), outcome, aside, truth)
 
     def describe(self) -> Mapping[str, Any]:
         """Nothing to warn of."""

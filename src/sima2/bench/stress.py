@@ -46,6 +46,7 @@ LIMITS: Final = (
     Limit("risk_share_high", "episodes of high risk", "< 0.30", "below", 0.30),
     Limit("recovery_precision", "precision of RecoveryTag", "> 0.90", "above", 0.95),
     Limit("ood_nominal_flagged", "nominal episodes that OODTag flags", "< 0.05", "at most", 0.05),
+    Limit("garbage_named", "garbage neither put aside nor labelled unknown", "", "at most", 0.0),
     Limit("lost", "episodes unaccounted for", "", "at most", 0.0),
     Limit("storm_slowdown", "failure storm: time a rollout, over nominal", "", "at most", 1.2),
     Limit("storm_fragilities", "failure storm: fragility nodes", "", "at least", 1.0),
@@ -157,6 +158,7 @@ def _meaning(settings: Settings, progress: Callable[[str], None]) -> dict[str, A
 
 _TOLD: Final = (
     "write_amplification", "orphans", "acceptance", "risk_share_high", "recovery_precision", "ood_nominal_flagged",
+    "garbage_named",
 )  # fmt: skip
 
 

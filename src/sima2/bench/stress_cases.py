@@ -7,7 +7,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from sima2.client import Intake, Sima2Client
 from sima2.orchestrator import run_pipeline, run_source
 from sima2.pipeline import Progress, RunSettings
 from sima2.records.intake import QuarantineTable
+
+if TYPE_CHECKING:
+    from sima2.bench.semantic_chain import Chained
 
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
 
@@ -73,12 +76,19 @@ def meaning(mix: str, episodes: int, seed: int) -> dict[str, Any]:
 
     with one_thread():
         run = chained(Sima2Client(seed=seed).source(mix=mix, episodes=episodes))
-    told = {**recoveries(run), **risk(run), **strangeness(run), **proposals(run)}
+    told = {**recoveries(run), **risk(run), **strangeness(run), **proposals(run), "garbage_named": _garbage_named(run)}
     wanted = (
         "recovery_precision", "recovery_recall", "risk_share_high", "ood_nominal_flagged", "acceptance", "orphans",
-        "write_amplification",
+        "write_amplification", "garbage_named",
     )  # fmt: skip
     return {name: told[name] for name in wanted}
+
+
+def _garbage_named(run: Chained) -> int:
+    """Episodes of garbage that were neither put aside nor labelled ``unknown`` throughout."""
+    named = run.segments.take(~run.segments.label.isin("unknown")).episode_id
+    garbage = run.episodes.episode_id[np.flatnonzero(run.truth.noise)]
+    return len(set(named.tolist()) & set(garbage.tolist()))
 
 
 def online(seed: int, frames: int) -> dict[str, Any]:

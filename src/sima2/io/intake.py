@@ -32,7 +32,8 @@ QUARANTINE_REASONS: Final[Mapping[str, str]] = {
     "time_not_increasing": "time repeats or goes back",
     "mixed_dimensions": "a channel whose shape does not fit the others or its definition",
     "no_signal": "no arm or object channel holds a number",
-    "mostly_missing": "in more than half of the frames no motion was recorded",
+    "mostly_missing": "of every channel of motion more than half of the samples are missing",
+    "frozen": "no channel ever changes, not even a force or a speed that is not zero: the recorder had stopped",
     "too_long": "more frames than fit into memory",
     "too_wide": "a channel or a number of objects far wider than any robot's",
     "unreadable": "the episode's file is missing, damaged or lies outside the data set",
@@ -51,11 +52,13 @@ MAX_OBJECTS: Final = 512
 MAX_NAME: Final = 4096
 """Characters of a name or an instruction; the rest is cut."""
 MISSING_SHARE: Final = 0.5
-"""Share of frames without motion above which an episode is not judged."""
+"""Share of missing samples of motion above which an episode is not judged."""
 JUMP_PERIODS: Final = 20.0
 """A step of the clock longer than so many median periods is reported as a jump (a buffer or a network that stalled)."""
 
 _MOTION: Final = ("joint_position", "joint_velocity", "ee_position")
+_ALIVE: Final = ("joint_velocity", "joint_torque", "grip_force", "contact_force")
+"""Rates and forces: an arm at rest may show the same angles for ever, but no sensor the same force, other than none."""
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -267,32 +270,75 @@ def _descriptions(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**words, "provenance": words_of, "goal": goal, "debug_mode": bool(values.get("debug_mode", False))}
 
 
+def sift(batch: RolloutBatch, source: str) -> tuple[NDArray[np.intp], QuarantineTable]:
+    """Places of the episodes of a batch that hold enough of a signal, and a record of the others.
+
+    :func:`admit` does this for episodes one by one; a made batch comes whole.
+    """
+    keep = np.ones(len(batch), np.bool_)
+    bad = []
+    for row in np.flatnonzero(_doubtful(batch)).tolist():
+        rollout, index = batch[row], int(batch.episodes.episode_index[row])
+        try:
+            _check_signal(rollout)
+        except RolloutError as error:
+            keep[row] = False
+            bad.append((RawEpisode(index, rollout.episode_id, source, {}), error))
+    return np.flatnonzero(keep), quarantine(bad)
+
+
+def _doubtful(batch: RolloutBatch) -> NDArray[np.bool_]:
+    """Episodes of which no hand is seen to move in half of the frames or more, shape (n,): worth a closer look."""
+    sound = np.zeros(len(batch), np.bool_)
+    start = batch.offset[:-1]
+    some = batch.length > 1
+    for arm in batch.manipulators.values():
+        if arm.ee_position is None or not some.any():
+            continue
+        x = arm.ee_position[:, 0]
+        seen = np.add.reduceat(np.isfinite(x), start[some], dtype=np.int64)
+        low, high = np.fmin.reduceat(x, start[some]), np.fmax.reduceat(x, start[some])
+        sound[some] |= (seen >= (1 - MISSING_SHARE) * batch.length[some]) & (high > low)
+    return ~sound
+
+
 def _check_signal(rollout: Rollout) -> None:
-    """Something must have been recorded, and in at least half of the frames."""
-    arms = [(name, value) for m in rollout.manipulators.values() for name, value in m.channels().items()]
+    """Something must have been recorded: of one channel of motion at least half of the samples, and not one value."""
+    name, frames = rollout.episode_id, len(rollout)
+    arms = [(key, value) for m in rollout.manipulators.values() for key, value in m.channels().items()]
     signals = [*arms, *(("object_position", value) for value in rollout.object_position.values())]
-    seen = [(name, _seen(value)) for name, value in signals]
-    seen = [(name, frames) for name, frames in seen if frames.any()]
+    seen: dict[str, NDArray[np.bool_]] = {}
+    for key, value in signals:
+        seen[key] = seen.get(key, np.zeros(frames, np.bool_)) | _seen(value)
+    seen = {key: where for key, where in seen.items() if where.any()}
     if not seen:
         raise RolloutError(
-            rollout.episode_id,
-            "channels",
-            "no arm or object channel holds a number",
-            reason="no_signal",
-            end_frame=len(rollout),
+            name, "channels", "no arm or object channel holds a number", reason="no_signal", end_frame=frames
         )
-    motion = [frames for name, frames in seen if name in _MOTION] or [frames for _, frames in seen]
-    missing = ~np.logical_or.reduce(motion)
+    motion = {key: where for key, where in seen.items() if key in _MOTION} or seen
+    best = max(motion, key=lambda key: int(motion[key].sum()))
+    missing = ~motion[best]
     if missing.mean() > MISSING_SHARE:
-        where = np.flatnonzero(missing)
+        lost = np.flatnonzero(missing)
         raise RolloutError(
-            rollout.episode_id,
+            name,
             "channels",
-            f"no motion was recorded in {missing.mean():.0%} of the frames",
+            f"{missing.mean():.0%} of the samples of {best} are missing, and of any other motion no less",
             reason="mostly_missing",
-            start_frame=int(where[0]),
-            end_frame=int(where[-1]) + 1,
+            start_frame=int(lost[0]),
+            end_frame=int(lost[-1]) + 1,
         )
+    alive = [key for key, value in arms if key in _ALIVE and np.nan_to_num(value).any()]
+    scene = [value for value in (rollout.embedding, rollout.action) if value is not None]
+    if alive and not any(_changes(value) for value in (*(value for _, value in signals), *scene)):
+        raise RolloutError(
+            name, "channels", f"no channel ever changes, not even {alive[0]}", reason="frozen", end_frame=frames
+        )
+
+
+def _changes(values: NDArray[np.float32]) -> bool:
+    rows = values.reshape(len(values), -1)
+    return bool((np.fmax.reduce(rows) > np.fmin.reduce(rows)).any())
 
 
 def _seen(values: NDArray[np.float32]) -> NDArray[np.bool_]:

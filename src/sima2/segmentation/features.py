@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.segmentation.memory import Memory
 from sima2.segmentation.scales import Scales
-from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, fill_gaps, hold_last
+from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, fill_gaps, hold_last, orderless
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,9 @@ class FeatureSettings:
     """rad/s; the same for a joint (0.012 m/s at 0.6 m)."""
     still_share: float = 0.04
     """Of a robot's own 95th-percentile speed, where fitted."""
+    fast: float = 0.5
+    """m/s of a hand or rad/s of a joint at least, or the 95th-percentile speed where fitted: noise that would hide even
+    that hides everything."""
     force_floor: float = 0.8
     """N; drift and resolution of common wrist and finger sensors."""
     faint_newtons: float = 0.2
@@ -163,7 +166,7 @@ class Features:
     """Half window of the displacements, s."""
     hand_step: _HandStep | None
     missing: Bools
-    """No motion channel was recorded at this frame."""
+    """No motion channel was recorded at this frame, or nothing but noise."""
 
     def take(self, episodes: Ints, rows: Ints) -> Features:
         """Those of some episodes, which hold these frames, without what only states are made of."""
@@ -263,6 +266,7 @@ def compute_features(
             np.fmax(settings.still_speed, settings.still_share * fitted("hand_speed")),
             rate_noise * settings.noise_factor,
         )
+        seen &= ~_drowned(position, rate_noise, fitted("hand_speed"), ragged, settings)
     elif channels.joint_position is not None:
         joints, seen = hold_last(channels.joint_position, ragged)
         pose = joints
@@ -273,6 +277,7 @@ def compute_features(
             np.fmax(settings.still_joint_speed, settings.still_share * fitted("joint_speed")),
             rate_noise * settings.noise_factor,
         )
+        seen &= ~_drowned(joints, rate_noise, fitted("joint_speed"), ragged, settings)
     width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
     grip, gripping, grip_noise, _ = _force(channels.grip_force, ragged, settings, forgets=False)
     faint = None if grip is None else grip > np.maximum(settings.faint_newtons, settings.faint_factor * grip_noise)
@@ -319,6 +324,18 @@ def _rate_noise(noise: Doubles, ragged: Ragged, settings: FeatureSettings) -> Do
     """Standard deviation of a slope of white noise, of each episode."""
     half = ragged.frames(settings.slope_s)
     return noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period)
+
+
+def _drowned(
+    track: Doubles, rate_noise: Doubles, top_speed: Doubles, ragged: Ragged, settings: FeatureSettings
+) -> Bools:
+    """Frames of episodes of which noise hides all motion: whether the arm moves or rests is not known, shape (T,)."""
+    loud = rate_noise * settings.noise_factor > np.fmax(settings.fast, top_speed)
+    out = np.zeros(len(loud), np.bool_)
+    for i in np.unique(ragged.episode[loud]).tolist():
+        mine = slice(int(ragged.offset[i]), int(ragged.offset[i + 1]))
+        out[mine] = orderless(track[mine])
+    return out
 
 
 def _gripper(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.rollout import Manipulator, RolloutBatch
-from sima2.segmentation.signals import Ragged, hold_last
+from sima2.segmentation.signals import Ragged, hold_last, orderless
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +86,13 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
 
 
 def _moving(channels: Manipulator, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Episodes in which the arm moves, or stands still, as a body does, shape (n,).
-
-    Of values without any order in time, successive ones differ by twice their variance (von Neumann 1941); of a motion
-    that was sampled often enough, by a small part of it. Half of the variance lies between, and an arm that only
-    trembles tells nothing of its range either.
-    """
+    """Episodes in which the arm moves, or stands still, as a body does, shape (n,); one that only trembles tells
+    nothing of its range."""
     track = channels.ee_position if channels.ee_position is not None else channels.joint_position
-    out = np.ones(len(offset) - 1, np.bool_)
     if track is None:
-        return out
-    for i, (a, b) in enumerate(zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)):
-        part = track[a:b].astype(np.float64)
-        part = part[np.isfinite(part).all(axis=1)]
-        if len(part) > 2:
-            spread, step = part.var(axis=0).sum(), np.square(np.diff(part, axis=0)).mean(axis=0).sum()
-            out[i] = step <= 0.5 * spread or spread == 0.0
-    return out
+        return np.ones(len(offset) - 1, np.bool_)
+    ends = zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)
+    return np.array([not orderless(track[a:b]) for a, b in ends], np.bool_)
 
 
 def _columns(channels: Manipulator, ragged: Ragged) -> dict[str, np.ndarray]:

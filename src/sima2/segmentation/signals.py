@@ -271,6 +271,20 @@ def fill_gaps(components: Doubles, ragged: Ragged) -> Bools:
     return seen
 
 
+def orderless(track: NDArray[Any]) -> bool:
+    """Whether a track, shape (t, d), jumps about as no body does; what never changes does not.
+
+    Of values without any order in time, successive ones differ by twice their variance (von Neumann 1941); of a motion
+    that was sampled often enough, by a small part of it. Half of the variance lies between.
+    """
+    part = track.astype(np.float64)
+    part = part[np.isfinite(part).all(axis=1)]
+    if len(part) <= 2:
+        return False
+    spread, step = part.var(axis=0).sum(), np.square(np.diff(part, axis=0)).mean(axis=0).sum()
+    return bool(step > 0.5 * spread > 0.0)
+
+
 def runs_of(code: NDArray[Any], ragged: Ragged, edge: Bools | None = None) -> tuple[Ints, Ints]:
     """Half-open spans of equal code within episodes, begun anew at each ``edge``: starts and stops, shape (r,)."""
     if not len(code):

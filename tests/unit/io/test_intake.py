@@ -37,6 +37,7 @@ BAD = {
     "mixed_dimensions": {"ee_position": np.zeros((T, 2))},
     "no_signal": {"ee_position": np.full((T, 3), np.nan), "gripper_width": None},
     "mostly_missing": {"ee_position": nan_rows},
+    "frozen": {"contact_force": np.full(T, 0.3)},
     "too_wide": {"action": np.zeros((T, 10_000))},
     "unknown_field": {"reward": np.zeros(T)},
 }
@@ -64,6 +65,17 @@ MORE = {
     "a strange channel of an arm": (
         {"ee_position": None, "gripper_width": None, "manipulators": {"left": {"mood": np.zeros(T)}}},
         "unknown_field",
+    ),
+    "each channel of motion mostly missing, though some in every frame": (
+        {"ee_position": nan_rows, "joint_position": nan_rows[::-1]},
+        "mostly_missing",
+    ),
+    "one channel of motion that is whole": ({"ee_position": nan_rows, "joint_position": np.zeros((T, 7))}, "fine"),
+    "an arm at rest": ({"contact_force": np.zeros(T), "joint_position": np.ones((T, 7))}, "fine"),
+    "an arm at rest that feels something": ({"contact_force": 0.3 + 0.01 * np.arange(T)}, "fine"),
+    "an arm that does not follow what it is told": (
+        {"contact_force": np.full(T, 0.3), "action": np.arange(T)[:, None]},
+        "fine",
     ),
     "too many objects": ({"object_position": {str(k): np.zeros((T, 3)) for k in range(600)}}, "too_wide"),
 }
