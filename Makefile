@@ -27,7 +27,8 @@ test-extras: $(VENV)/.extras
 	$(BIN)/python -m pytest -m extras
 
 stress: $(VENV)/.dev
-	$(BIN)/python -m pytest -m stress
+	$(BIN)/python -m pytest -m stress -n auto --ignore tests/stress/test_scale.py
+	$(BIN)/python -m pytest -m stress tests/stress/test_scale.py
 
 clean:
 	rm -rf $(VENV) results

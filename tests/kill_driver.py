@@ -85,7 +85,7 @@ def content(out: Path) -> dict[str, bytes]:
 
 
 def main(folder: Path, first: int, stride: int, second: bool) -> None:
-    pipeline.SHARD_EPISODES = orchestrator.SHARD_EPISODES = SHARD
+    pipeline.SHARD_EPISODES = SHARD
     settings = SETTINGS
     before = folder / "before"
     if second:

@@ -32,7 +32,6 @@ from sima2.execution.shards import (
 from sima2.incremental import SKIPPED, Known, joined
 from sima2.pipeline import (
     MAIN_MIX,
-    SHARD_EPISODES,
     Aggregates,
     FirstPass,
     Frozen,
@@ -45,6 +44,7 @@ from sima2.pipeline import (
     finalize,
     freeze,
     proposal_counts,
+    shard_spans,
     with_defects,
 )
 from sima2.records.defects import DefectTable, EpisodeVitals
@@ -216,9 +216,7 @@ def _first(
     watch: _Seconds,
 ) -> Losses:
     total = source.episodes
-    spans = [
-        (run.first_shard + k, s, min(s + SHARD_EPISODES, total)) for k, s in enumerate(range(0, total, SHARD_EPISODES))
-    ]
+    spans = [(run.first_shard + k, *span) for k, span in enumerate(shard_spans(total))]
     done = store.committed(FIRST)
     left = [span for span in spans if span[0] not in done]
     finished = total - sum(stop - start for _, start, stop in left)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 MAIN_MIX: Final = "hardening"
 SHARD_EPISODES: Final = 250
-"""Episodes of a shard: a few MB of Parquet, and a small part of any run worth resuming."""
+"""Episodes of a shard at least: a few MB of Parquet, and a small part of any run worth resuming."""
 CALIBRATION_SPANS: Final = 8
 CALIBRATION_EPISODES: Final = 160
 """Scales come from so many episodes, in spans spread evenly over the source: enough for a quantile, cheap to read."""
@@ -176,6 +176,16 @@ class FirstPass:
     def tables(self) -> dict[str, Table]:
         """The tables by the kind they are stored as."""
         return {kind: getattr(self, name) for kind, name in self.KINDS.items()}
+
+
+def shard_spans(total: int) -> list[tuple[int, int]]:
+    """Spans of a source of so many episodes that are shards: larger ones where there are many, up to four times.
+
+    >>> shard_spans(600), len(shard_spans(10_000)), len(shard_spans(40_000))
+    ([(0, 250), (250, 500), (500, 600)], 20, 40)
+    """
+    size = SHARD_EPISODES * max(1, min(total // (20 * SHARD_EPISODES), 4))
+    return [(start, min(start + size, total)) for start in range(0, total, size)]
 
 
 def calibrate(source: Source, without: frozenset[int] = frozenset()) -> Calibration:

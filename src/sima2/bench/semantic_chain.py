@@ -22,6 +22,7 @@ from sima2.pipeline import (
     first_pass,
     freeze,
     second_pass,
+    shard_spans,
 )
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
@@ -117,15 +118,11 @@ def chained(source: Source) -> Chained:
     calibration = calibrate(source)
     kept: dict[int, tuple[TruthEpisodes, TruthSegments]] = {}
     watched = _Kept(source, kept)
-    starts = range(0, source.episodes, SHARD_EPISODES)
-    parts = tuple(
-        first_pass(
-            ShardTask(
-                watched, calibration, k, start, min(start + SHARD_EPISODES, source.episodes), batch_size=SHARD_EPISODES
-            )
-        )
-        for k, start in enumerate(starts)
-    )
+    tasks = [
+        ShardTask(watched, calibration, k, start, stop, batch_size=SHARD_EPISODES)
+        for k, (start, stop) in enumerate(shard_spans(source.episodes))
+    ]
+    parts = tuple(map(first_pass, tasks))
     episodes = EpisodeTable.concat([part.episodes for part in parts])
     frozen = freeze(
         episodes, pool([part.observations for part in parts]), pool_risk([part.landmarks for part in parts])
@@ -133,7 +130,7 @@ def chained(source: Source) -> Chained:
     seconds = [_second(frozen, part) for part in parts]
     aggregates = [each.aggregates() for each in seconds]
     tags = TagTable.concat([each.tags for each in seconds])
-    truth = TruthEpisodes.concat([kept[start][0] for start in starts])
+    truth = TruthEpisodes.concat([kept[start][0] for start in sorted(kept)])
     return Chained(
         parts=parts,
         frozen=frozen,
@@ -146,7 +143,7 @@ def chained(source: Source) -> Chained:
             QuarantineTable.concat([part.quarantine for part in parts]),
         ),
         truth=truth.take(episode_places(episodes.episode_id, truth.episode_id)),
-        true_segments=TruthSegments.concat([kept[start][1] for start in starts]),
+        true_segments=TruthSegments.concat([kept[start][1] for start in sorted(kept)]),
     )
 
 

@@ -58,6 +58,7 @@ LIMITS: Final = (
     Limit("deep_levels", "levels of a task graph, 10,000 tasks wide", "50", "at least", 50.0),
     Limit("edge_lost", "edge cases unaccounted for", "", "at most", 0.0),
     Limit("edge_memory_mb", "edge cases, one of them 1,000,000 frames, MB resident", "< 2000", "below", 2000.0),
+    Limit("marathon_mb", "one rollout of 1,000,000 frames with all channels, MB resident", "< 2000", "below", 2000.0),
     Limit("digests", "digests over all ways of running", "", "at most", 1.0),
     Limit("configurations", "ways of running", "", "at least", 24.0),
 )
@@ -177,6 +178,7 @@ def _worst_cases(settings: Settings, folder: Path, progress: Callable[[str], Non
     progress("deep and wide graphs, edge cases")
     deep = measured(f"{CASES}:deep_graph", levels=50, nodes=10_000)
     edge = measured(f"{CASES}:whole_run", out=str(folder / "edge"), mix="edge_cases_v1", episodes=1, seed=settings.seed)
+    marathon = measured(f"{CASES}:marathon", frames=1_000_000, seed=settings.seed)
     came = edge["episodes"]
     return {
         "storm_slowdown": float(np.median(slower)),
@@ -189,6 +191,7 @@ def _worst_cases(settings: Settings, folder: Path, progress: Callable[[str], Non
         "deep_levels": deep["depth"],
         "edge_lost": came["in"] - came["ok"] - came["quarantined"] - came["skipped"],
         "edge_quarantined": came["quarantined"],
+        "marathon_mb": marathon["memory_mb"],
         "edge_memory_mb": edge["memory_mb"],
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from sima2.client import Intake, Sima2Client
 from sima2.orchestrator import run_pipeline, run_source
 from sima2.pipeline import Progress, RunSettings
 from sima2.records.intake import QuarantineTable
+from sima2.records.rollout import OBJECT_CHANNELS, SCENE_CHANNELS, RolloutBatch
 
 if TYPE_CHECKING:
     from sima2.bench.semantic_chain import Chained
@@ -158,6 +160,47 @@ def storm(template: str, count: int, seed: int) -> dict[str, Any]:
         "causes_twice": len(causes) - len(set(causes)),
         "warnings": len(values["warnings"]),
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marathon:
+    """A single episode of so many frames with all channels: one rollout over and over."""
+
+    frames: int
+    seed: int
+
+    @property
+    def episodes(self) -> int:
+        """One."""
+        return 1
+
+    def read(self, start: int, stop: int) -> Intake:
+        """It."""
+        made, outcome, _ = Sima2Client(seed=self.seed).rollouts(family="dish_place", template="success", count=1)
+        one = made[0]
+        turn = np.arange(self.frames) % len(one)
+
+        def all_of(channels: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value[turn] for name, value in channels.items()}
+
+        period = float(np.median(np.diff(one.time)))
+        arm = all_of(one.manipulators["arm"].channels())
+        scene = {name: all_of(getattr(one, name)) for name in OBJECT_CHANNELS}
+        rest = all_of({name: getattr(one, name) for name in SCENE_CHANNELS if getattr(one, name) is not None})
+        time = np.arange(self.frames) * period
+        long = one.with_(time=time, **arm, **scene, **rest)
+        return Intake(RolloutBatch.from_rollouts([long]), outcome, QuarantineTable.empty())
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing to warn of."""
+        return {"warnings": [], "not_assessed": [], "column_map": None}
+
+
+def marathon(frames: int, seed: int) -> dict[str, Any]:
+    """A rollout of so many frames through the whole chain."""
+    with tempfile.TemporaryDirectory() as folder:
+        values = run_source(Marathon(frames, seed), RunSettings(out=Path(folder) / "out")).values
+    return {"frames": values["frames"], "segments": values["segments"], "episodes": values["episodes"]}
 
 
 def tag_explosion(tags: int, episodes: int, seed: int) -> dict[str, Any]:

@@ -183,7 +183,10 @@ def _rollout(name: str, values: Mapping[str, Any]) -> Rollout:
         given[channel] = _by_clean_name(objects, partial(_object, name, channel))
     given |= _descriptions(values)
     rollout = Rollout(**given)
-    _check_signal(rollout)
+    signals = [(key, value) for m in rollout.manipulators.values() for key, value in m.channels().items()]
+    signals += [("object_position", value) for value in rollout.object_position.values()]
+    scene = [value for value in (rollout.embedding, rollout.action) if value is not None]
+    _check_signal(name, len(rollout), signals, scene)
     return rollout
 
 
@@ -277,13 +280,23 @@ def sift(batch: RolloutBatch, source: str) -> tuple[NDArray[np.intp], Quarantine
     """
     keep = np.ones(len(batch), np.bool_)
     bad = []
+    scene = [value for value in (batch.embedding, batch.action) if value is not None]
+    signals = [(name, value) for m in batch.manipulators.values() for name, value in m.channels().items()]
+    if batch.object_position is not None:
+        signals.append(("object_position", batch.object_position))
     for row in np.flatnonzero(_doubtful(batch)).tolist():
-        rollout, index = batch[row], int(batch.episodes.episode_index[row])
+        name, index = batch.episodes.episode_id[row], int(batch.episodes.episode_index[row])
+        mine = slice(int(batch.offset[row]), int(batch.offset[row + 1]))
         try:
-            _check_signal(rollout)
+            _check_signal(
+                name,
+                int(batch.length[row]),
+                [(key, value[mine]) for key, value in signals],
+                [value[mine] for value in scene],
+            )
         except RolloutError as error:
             keep[row] = False
-            bad.append((RawEpisode(index, rollout.episode_id, source, {}), error))
+            bad.append((RawEpisode(index, name, source, {}), error))
     return np.flatnonzero(keep), quarantine(bad)
 
 
@@ -302,11 +315,20 @@ def _doubtful(batch: RolloutBatch) -> NDArray[np.bool_]:
     return ~sound
 
 
-def _check_signal(rollout: Rollout) -> None:
-    """Something must have been recorded: of one channel of motion at least half of the samples, and not one value."""
-    name, frames = rollout.episode_id, len(rollout)
-    arms = [(key, value) for m in rollout.manipulators.values() for key, value in m.channels().items()]
-    signals = [*arms, *(("object_position", value) for value in rollout.object_position.values())]
+def _check_signal(
+    name: str,
+    frames: int,
+    signals: Sequence[tuple[str, NDArray[np.float32]]],
+    scene: Sequence[NDArray[np.float32]],
+) -> None:
+    """Something must have been recorded: of one channel of motion at least half of the samples, and not one value.
+
+    Args:
+        name: of the episode.
+        frames: how long it is.
+        signals: channels of arms, and objects' positions; several may share a name.
+        scene: what else was recorded.
+    """
     seen: dict[str, NDArray[np.bool_]] = {}
     for key, value in signals:
         seen[key] = seen.get(key, np.zeros(frames, np.bool_)) | _seen(value)
@@ -328,8 +350,7 @@ def _check_signal(rollout: Rollout) -> None:
             start_frame=int(lost[0]),
             end_frame=int(lost[-1]) + 1,
         )
-    alive = [key for key, value in arms if key in _ALIVE and np.nan_to_num(value).any()]
-    scene = [value for value in (rollout.embedding, rollout.action) if value is not None]
+    alive = [key for key, value in signals if key in _ALIVE and np.nan_to_num(value).any()]
     if alive and not any(_changes(value) for value in (*(value for _, value in signals), *scene)):
         raise RolloutError(
             name, "channels", f"no channel ever changes, not even {alive[0]}", reason="frozen", end_frame=frames

@@ -104,6 +104,10 @@ def load_outcomes(path: Path) -> OutcomeFile:
     columns: dict[str, None] = {}
     failed_references = []
     for where, row in reader(path):
+        if "episode_index" not in row:
+            raise DatasetError(
+                path, f"{where}: has no episode_index; it has {', '.join(map(_near, list(row)[:SHOWN]))}"
+            )
         index = _index(path, where, row.get("episode_index"))
         if index in endings:
             raise DatasetError(path, f"{where}: episode_index {index} occurs twice")
@@ -132,7 +136,7 @@ def beyond_the_end(ending: Ending, duration_s: float, period_s: float) -> bool:
 
 def _near(name: str) -> str:
     near = difflib.get_close_matches(name.lower(), ("episode_index", *COLUMNS), n=1)
-    return f"column {shown(name)}" + (f" (did you mean {near[0]}?)" if near else "")
+    return f"column {shown(name)}" + (f" (did you mean {near[0]}?)" if near and near[0] != name else "")
 
 
 def _more(found: Sequence[str]) -> str:

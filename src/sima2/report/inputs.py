@@ -61,7 +61,10 @@ def read_json(path: Path) -> Any:
     try:
         return parse_json(read_document(path.parent, path.name), path)
     except DatasetError as error:
-        raise StoreError(f"{error}; not valid JSON: run again with --resume") from None
+        from sima2.io.store import LEDGER
+
+        advice = "; the command that made the folder makes it again" if (path.parent / LEDGER).exists() else ""
+        raise StoreError(f"{error}{advice}") from None
 
 
 def read_summary(out: Path) -> dict[str, Any]:

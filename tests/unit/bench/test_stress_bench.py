@@ -23,6 +23,13 @@ def test_many_tags_of_noise_are_all_told_and_none_is_trusted() -> None:
     assert stress_cases.every_tag_everywhere(primitives=200) == {"rows": 1000, "tagged": 100}
 
 
+def test_a_long_rollout_of_all_channels_goes_through_the_whole_chain() -> None:
+    short, long = (stress_cases.marathon(frames=n, seed=0) for n in (2_000, 20_000))
+    assert long["frames"] == 20_000
+    assert long["episodes"]["ok"] == 1
+    assert long["segments"] > 9 * short["segments"]
+
+
 def test_deep_and_wide_task_graphs_need_no_recursion() -> None:
     assert stress_cases.deep_graph(levels=3000, nodes=10_000) == {"nodes": 13_001, "depth": 3000}
 

@@ -18,7 +18,7 @@ from sima2.errors import MissingExtraError
 from sima2.execution.containment import Losses, contained
 from sima2.execution.executor import Fault
 from sima2.execution.ray_engine import RayTasks
-from sima2.orchestrator import run_source
+from sima2.orchestrator import run_pipeline, run_source
 from sima2.pipeline import Progress, RunSettings
 
 pytestmark = pytest.mark.extras
@@ -84,7 +84,7 @@ def test_a_ray_that_is_there_is_used_and_left(executor: RayTasks) -> None:
 def test_a_run_on_ray_gives_the_local_digest_also_when_a_worker_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sima2.orchestrator.SHARD_EPISODES", 10)
+    monkeypatch.setattr("sima2.pipeline.SHARD_EPISODES", 10)
     source = Sima2Client(seed=3).source(families=("drawer_open",), episodes=60)
     killed: list[int] = []
 
@@ -102,6 +102,14 @@ def test_a_run_on_ray_gives_the_local_digest_also_when_a_worker_is_killed(
     assert killed
     assert any("taken again" in line for line in told["warnings"])
     assert told["digest"] == values("local", "local")["digest"]
+
+
+def test_the_stress_mix_has_one_digest_on_ray_and_off_it(tmp_path: Path) -> None:
+    def digest(**changes: Any) -> str:
+        out = tmp_path / "-".join(map(str, changes.values()))
+        return str(run_pipeline(mix="stress_mix_v1", episodes=600, seed=2, out=out, **changes).values["digest"])
+
+    assert digest(engine="ray", jobs=2) == digest(engine="ray", jobs=1, batch_size=64) == digest(jobs=1, batch_size=500)
 
 
 def busy() -> list[int]:

@@ -60,7 +60,7 @@ def test_a_row_that_says_nothing_is_unknown(tmp_path: Path) -> None:
         ("o.csv", "episode_index,success\n1,1,7\n", "line 2: has more fields than the header"),
         ("o.csv", 'episode_index,success\n1,"1\n', "after line 1: unexpected end"),
         ("o.csv", "episode_index,won\n1,1\n", "has none of the columns success"),
-        ("o.csv", "success\n1\n", "line 2: episode_index None"),
+        ("o.csv", "success\n1\n", "line 2: has no episode_index"),
         ("o.csv", "episode_index,damage\n1,-3\n", "cannot be negative"),
         ("o.csv", "episode_index,damage\n1,inf\n", "damage is infinite"),
         ("o.csv", "", "is empty"),
@@ -106,6 +106,8 @@ def test_frames_tell_success_where_they_can() -> None:
         ("o.json", '{"1": {"success": 1}, "1": {"success": 0}}', "occurs twice in one object"),
         ("o.csv", "episode_index,nominal\n1,7\n", "nominal 7.0 is neither 0 nor 1"),
         ("o.csv", "episode_index,success\n1_0,1\n", "is not a whole number"),
+        ("o.csv", "episode,success\n0,1\n", "has no episode_index; it has column .episode. "),
+        ("o.json", '[{"success": 1}]', "has no episode_index; it has column 'success'"),
     ],
 )
 def test_what_can_be_taken_two_ways_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
