@@ -25,8 +25,8 @@ from sima2.execution.shards import (
     TagTask,
     calibrated,
     judged_defects,
-    known_texts,
     tagged,
+    turtle,
     warnings_of,
 )
 from sima2.incremental import SKIPPED, Known, joined
@@ -336,7 +336,7 @@ def _finish(
     history = [Decision.from_json(text) for text in store.decisions]
     proposals = orchestrator.decide(results.proposals, results.trust, history)
     actions = orchestrator.react(tags, results.trust)
-    knowing = begun(executor, partial(known_texts, clock=time.process_time), (merged, proposals))
+    ontology = begun(executor, turtle, (merged, proposals))
     quarantined = len(results.quarantine)
     skipped = sum(len(part) for part in store.read(SkippedTable, SKIPPED))
     came = sum(each.episodes for each in store.runs)
@@ -363,9 +363,7 @@ def _finish(
     places = chosen_episodes(own, _fired(tags)) - run.first_episode
     shown = [signals_of(_read_named(source, run, own, int(i)), own) for i in places]
     store.write_text("signals.json", _json([each for each in shown if each is not None]))
-    texts, seconds = knowing()
-    watch.add({"knowledge": seconds})
-    for name, text in texts.items():
+    for name, text in merged.texts(proposals).items():
         store.write_text(name, text)
     described = source.describe()
     if described.get("column_map"):
@@ -389,6 +387,7 @@ def _finish(
     from sima2.report.inputs import load_report
 
     store.write_text("report.html", render(load_report(store.path)))
+    _write_turtle(store, ontology())
     store.finish()
     return values
 
@@ -423,10 +422,16 @@ def redecide(out: Path, *, undo: str = "", restore: str = "", because: str = "")
         store.write_table("proposals", decided)
         for name, text in merged.texts(decided).items():
             store.write_text(name, text)
+        _write_turtle(store, merged.ontology_turtle(decided))
         values |= {"proposals": proposal_counts(decided), "digest": store.digest()}
         store.write_text(SUMMARY, _json(values))
         store.write_text("report.html", render(load_report(out)))
     return decided
+
+
+def _write_turtle(store: Store, text: str | None) -> None:
+    if text is not None:
+        store.write_text("ontology.ttl", text)
 
 
 def rebuild_ledger(out: Path) -> int:

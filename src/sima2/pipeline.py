@@ -179,12 +179,12 @@ class FirstPass:
 
 
 def shard_spans(total: int) -> list[tuple[int, int]]:
-    """Spans of a source of so many episodes that are shards: larger ones where there are many, up to four times.
+    """Spans of a source of so many episodes that are shards: twice as large where there are many.
 
-    >>> shard_spans(600), len(shard_spans(10_000)), len(shard_spans(40_000))
-    ([(0, 250), (250, 500), (500, 600)], 20, 40)
+    >>> shard_spans(600), len(shard_spans(9_999)), len(shard_spans(10_000))
+    ([(0, 250), (250, 500), (500, 600)], 40, 20)
     """
-    size = SHARD_EPISODES * max(1, min(total // (20 * SHARD_EPISODES), 4))
+    size = SHARD_EPISODES * (2 if total >= 40 * SHARD_EPISODES else 1)
     return [(start, min(start + size, total)) for start in range(0, total, size)]
 
 
@@ -466,9 +466,7 @@ class Aggregates:
 
     def texts(self, proposals: ProposalTable) -> dict[str, str]:
         """The files that tell what is known with what is applied, by name."""
-        told = {"ontology.json": self.ontology(proposals), "task_graph.json": self.task_graph(proposals)}
-        turtle = self.ontology_turtle(proposals)
-        return told if turtle is None else {**told, "ontology.ttl": turtle}
+        return {"ontology.json": self.ontology(proposals), "task_graph.json": self.task_graph(proposals)}
 
     def proposals(self) -> ProposalTable:
         """All that is proposed, by priority; nothing is decided on those that rest on a tag."""

@@ -104,6 +104,7 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         met = "met" if values["targets"][row.name]["met"] else "MISSED"
         before = f"was {row.original}; " if row.original else ""
         out.append((row.words, f"{values[row.name]:,.4g}", f"{before}{row.sense} {row.target:g}: {met}"))
+    out.append(("CPU-s of a fixed piece of arithmetic, by which machines compare", f"{values['yardstick_s']:.2f}", ""))
     out += [(f"CPU-s of {name}, a thousand rollouts", f"{spent:.3f}", "") for name, spent in values["stages"].items()]
     return out
 
@@ -120,6 +121,7 @@ def _whole(settings: Settings, folder: Path, progress: Callable[[str], None]) ->
         progress(f"{episodes} rollouts, {jobs} at a time")
         return measured(f"{CASES}:whole_run", out=str(folder / name), mix=mix, episodes=episodes, seed=seed, jobs=jobs)
 
+    rods = [measured(f"{CASES}:yardstick") for _ in range(ROUNDS)]
     many = [once("many", n, settings.jobs) for _ in range(ROUNDS)]
     single = [once("single", n, 1) for _ in range(ROUNDS)]
     few, more = once("few", max(n // 3, 1), 1), once("more", 3 * n, 1)
@@ -129,7 +131,9 @@ def _whole(settings: Settings, folder: Path, progress: Callable[[str], None]) ->
     cpu = float(np.median([each["cpu_s"] for each in single]))
     last = single[-1]
     counts = [each["episodes"] for each in (*many, *single, few, more)]
+    rods += [measured(f"{CASES}:yardstick") for _ in range(ROUNDS)]
     return {
+        "yardstick_s": float(np.median([each["yardstick_s"] for each in rods])),
         "rollouts_per_wall_s": n / float(np.median([each["wall_s"] for each in many])),
         "rollouts_per_cpu_s": n / cpu,
         "wall_s": float(np.median([each["wall_s"] for each in many])),

@@ -70,6 +70,16 @@ def first_segment() -> dict[str, Any]:
     return {"segments": len(SegmentationEngine().segment(batch))}
 
 
+def yardstick() -> dict[str, float]:
+    """CPU seconds of a fixed piece of arithmetic, half of it numpy's: by it runs on different machines compare."""
+    begin = time.process_time()
+    values = np.random.default_rng(0).standard_normal((2000, 2000), np.float32)
+    for _ in range(8):
+        values = np.sort(np.sqrt(np.abs(values) + 1.0), axis=1)[:, ::-1].copy()
+    sum(k * k for k in range(6_000_000))
+    return {"yardstick_s": time.process_time() - begin}
+
+
 def meaning(mix: str, episodes: int, seed: int) -> dict[str, Any]:
     """Tags and proposals against truth."""
     from sima2.bench.semantic_chain import chained

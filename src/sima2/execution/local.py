@@ -68,6 +68,7 @@ class Processes:
         self._workers: set[_Worker] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self._begun = False
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +86,11 @@ class Processes:
         self, work: Callable[[Task], Result], tasks: Iterable[Task], *, fresh: bool = False
     ) -> Iterator[Result | Fault]:
         """Apply ``work`` to each task."""
+        if not self._begun:
+            # the first task is often alone: meanwhile the others get ready
+            self._begun = True
+            for _ in range(self._jobs - 1):
+                self._threads.submit(self._own_worker)
 
         def submit(task: Task) -> Future[Any]:
             return self._threads.submit(self._do, work, task, fresh)
@@ -93,12 +99,16 @@ class Processes:
 
     def _do(self, work: Callable[[Any], Any], task: Any, fresh: bool) -> Any:
         """In a thread: have its process do a task."""
+        return self._own_worker(fresh).do(work, task)
+
+    def _own_worker(self, fresh: bool = False) -> _Worker:
+        """In a thread: its process."""
         worker: _Worker | None = getattr(self._own, "worker", None)
         if worker is None or worker.dead or fresh:
             if worker is not None:
                 self._dismiss(worker)
             worker = self._own.worker = self._hire()
-        return worker.do(work, task)
+        return worker
 
     def _hire(self) -> _Worker:
         told = ""

@@ -193,10 +193,9 @@ def judged_defects(tables: tuple[Stored, Stored], clock: Callable[[], float]) ->
     return found, clock() - begin
 
 
-def known_texts(known: tuple[Aggregates, ProposalTable], clock: Callable[[], float]) -> tuple[dict[str, str], float]:
-    """The files of what is known with what is applied, by name; and the CPU seconds it took."""
-    begin = clock()
-    return known[0].texts(known[1]), clock() - begin
+def turtle(known: tuple[Aggregates, ProposalTable]) -> str | None:
+    """The ontology with what is applied, as Turtle; None without the extra ``[rdf]``."""
+    return known[0].ontology_turtle(known[1])
 
 
 def _timed(work: Callable[[Any], Any], clock: Callable[[], float], task: Any) -> tuple[Any, float]:

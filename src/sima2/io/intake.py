@@ -117,7 +117,7 @@ def admit(raws: Iterable[RawEpisode], outcome: Outcome | None = None) -> Intake:
                 raise raw.trouble
             rollout = _rollout(name, raw.values)
         except RolloutError as error:
-            bad.append((replace(raw, episode_id=name), error))
+            bad.append((replace(raw, episode_id=name), error.with_traceback(None)))
             continue
         taken.add(name)
         rollouts.append(rollout)
@@ -296,7 +296,8 @@ def sift(batch: RolloutBatch, source: str) -> tuple[NDArray[np.intp], Quarantine
             )
         except RolloutError as error:
             keep[row] = False
-            bad.append((RawEpisode(index, name, source, {}), error))
+            # a traceback would keep this frame, and with it the whole batch
+            bad.append((RawEpisode(index, name, source, {}), error.with_traceback(None)))
     return np.flatnonzero(keep), quarantine(bad)
 
 

@@ -55,11 +55,11 @@ def test_a_child_that_fails_is_an_error_and_only_benches_are_run() -> None:
 
 
 def test_every_limit_is_judged_and_every_row_shown() -> None:
-    values = {row.name: row.target for row in stress.LIMITS} | {"stages": {"tag": 0.1}}
+    values = {row.name: row.target for row in stress.LIMITS} | {"stages": {"tag": 0.1}, "yardstick_s": 1.0}
     values["targets"] = {row.name: {"met": stress._met(row.target, row.sense, row.target)} for row in stress.LIMITS}
     strict = {row.name for row in stress.LIMITS if row.sense in ("above", "below")}
     assert {name for name, each in values["targets"].items() if not each["met"]} == strict
-    assert len(stress.rows(values)) == len(stress.LIMITS) + 1
+    assert len(stress.rows(values)) == len(stress.LIMITS) + 2
     assert len({row.name for row in stress.LIMITS}) == len(stress.LIMITS)
 
 

@@ -1,10 +1,13 @@
 """The door: nothing good is lost because of something bad."""
 
+import gc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sima2 import Sima2Client
 from sima2.errors import RolloutError
 from sima2.io import intake
 from sima2.io.intake import QUARANTINE_REASONS, RawEpisode, admit, clean
@@ -47,6 +50,18 @@ BAD = {
 def test_every_kind_of_bad_episode_has_its_reason(reason: str) -> None:
     assert verdict(**BAD[reason]) == reason
     assert reason in QUARANTINE_REASONS
+
+
+def test_what_was_put_aside_keeps_no_batch_alive() -> None:
+    source = Sima2Client(seed=1).source(mix="stress_mix_v1", episodes=200)
+    source.read(0, 200)
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(source.read(0, 200).quarantine) > 10
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 MORE = {
