@@ -330,15 +330,11 @@ def _check_signal(
         signals: channels of arms, and objects' positions; several may share a name.
         scene: what else was recorded.
     """
-    seen: dict[str, NDArray[np.bool_]] = {}
-    for key, value in signals:
-        seen[key] = seen.get(key, np.zeros(frames, np.bool_)) | _seen(value)
-    seen = {key: where for key, where in seen.items() if where.any()}
-    if not seen:
+    motion = _sight([each for each in signals if each[0] in _MOTION], frames) or _sight(signals, frames)
+    if not motion:
         raise RolloutError(
             name, "channels", "no arm or object channel holds a number", reason="no_signal", end_frame=frames
         )
-    motion = {key: where for key, where in seen.items() if key in _MOTION} or seen
     best = max(motion, key=lambda key: int(motion[key].sum()))
     missing = ~motion[best]
     if missing.mean() > MISSING_SHARE:
@@ -351,11 +347,21 @@ def _check_signal(
             start_frame=int(lost[0]),
             end_frame=int(lost[-1]) + 1,
         )
+    if any(_changes(value) for value in (*(value for _, value in signals), *scene)):
+        return
     alive = [key for key, value in signals if key in _ALIVE and np.nan_to_num(value).any()]
-    if alive and not any(_changes(value) for value in (*(value for _, value in signals), *scene)):
+    if alive:
         raise RolloutError(
             name, "channels", f"no channel ever changes, not even {alive[0]}", reason="frozen", end_frame=frames
         )
+
+
+def _sight(signals: Sequence[tuple[str, NDArray[np.float32]]], frames: int) -> dict[str, NDArray[np.bool_]]:
+    """Frames in which each channel that ever holds a number holds one, by name, shape (t,)."""
+    seen: dict[str, NDArray[np.bool_]] = {}
+    for key, value in signals:
+        seen[key] = seen.get(key, np.zeros(frames, np.bool_)) | _seen(value)
+    return {key: where for key, where in seen.items() if where.any()}
 
 
 def _changes(values: NDArray[np.float32]) -> bool:

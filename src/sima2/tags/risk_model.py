@@ -117,9 +117,11 @@ def fit_risk(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) 
     held_out = np.array([fold_of(f"penalty for {name}", 3) == 0 for name in risk.episode_id.tolist()], np.bool_)
     slopes = _slopes(draft)
     train = x[~held_out], y[~held_out]
-    drafts = [fit_ridge_logistic(*train, _penalty(slopes, strength)) for strength in _PENALTIES]
+    drafts: list[Array] = []
+    for strength in _PENALTIES:
+        drafts.append(fit_ridge_logistic(*train, _penalty(slopes, strength), start=drafts[-1] if drafts else None))
     best = _tightest([losses_of(x[held_out], y[held_out], weight) for weight in drafts])
-    pooled = fit_ridge_logistic(x, y, _penalty(slopes, _PENALTIES[best]))
+    pooled = fit_ridge_logistic(x, y, _penalty(slopes, _PENALTIES[best]), start=drafts[best])
     of_family = _family_weights(draft, risk.family, x, y, held_out, drafts[best], pooled)
     return replace(draft, weight=pooled, family_weight=of_family)
 
@@ -154,12 +156,13 @@ def _family_weights(
     able = [k for k, mine in enumerate(masks) if int(mine.sum()) >= _LEAST_OF_A_FAMILY]
     parts = [(masks[k] & ~held_out, masks[k] & held_out) for k in able]
     parted = [(x[a], y[a], x[b], y[b]) for a, b in parts if a.any() and b.any()]
+    latest = [pooled_then] * len(parted)
 
     def loss(penalty: Array) -> float:
         total = 0.0
-        for x_train, y_train, x_test, y_test in parted:
-            weight = fit_ridge_logistic(x_train, y_train, penalty, pooled_then)
-            total += len(y_test) * log_loss(x_test, y_test, weight)
+        for k, (x_train, y_train, x_test, y_test) in enumerate(parted):
+            latest[k] = fit_ridge_logistic(x_train, y_train, penalty, pooled_then, start=latest[k])
+            total += len(y_test) * log_loss(x_test, y_test, latest[k])
         return total
 
     stay = sum(
