@@ -98,11 +98,14 @@ class SyntheticSource:
         from sima2.io.intake import RawEpisode, admit, sift
         from sima2.tasks.synthetic import generate
 
-        made = generate(self.plan.take(np.arange(start, min(stop, len(self.plan)))), self.settings)
+        rows = np.arange(start, min(stop, len(self.plan)))
+        # what will be put aside comes last, so that the others need not be copied
+        rows = rows[np.argsort(self.plan.garbage[rows].isin("frozen", "nan_bursts"), kind="stable")]
+        made = generate(self.plan.take(rows), self.settings)
         batch, outcome, truth = made.batch, made.outcome, made.truth
         sound, spoilt = sift(batch, "synthetic")
-        if len(spoilt):
-            batch, outcome, truth = batch.take(sound), outcome.take(sound), truth.take(sound)
+        sound = sound[np.argsort(batch.episodes.episode_index[sound], kind="stable")]
+        batch, outcome, truth = batch.take(sound), outcome.take(sound), truth.take(sound)
         strange = admit([RawEpisode(m.episode_index, m.episode_id, "synthetic", m.values) for m in made.malformed])
         if len(strange.batch):
             # garbage that could be read after all takes its place among the others

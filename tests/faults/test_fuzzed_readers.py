@@ -25,6 +25,15 @@ def test_a_damaged_input_is_read_or_refused_in_words(reader: str, record_propert
 
 
 @pytest.mark.parametrize(
+    ("reader", "seed"),
+    [("lerobot v3.0, ours", 5462), ("column map", 15383), ("store", 4815), ("store", 11663)],
+)
+def test_what_once_broke_a_reader_breaks_it_no_more(reader: str, seed: int) -> None:
+    tally = fuzz(reader, range(seed, seed + 1))
+    assert not tally.faults, tally.told()
+
+
+@pytest.mark.parametrize(
     ("kind", "told"),
     [
         ("crash", "SIGABRT"),

@@ -66,8 +66,10 @@ def from_arrow(cls: type[T], data: pa.Table) -> T:
         raise StoreError(f"{cls.__name__}: no column {', '.join(missing)}")
     columns = {name: _column(cls, name, data[name], dtype) for name, dtype in cls.columns().items()}
     try:
-        return cls(**columns)
-    except (RecordError, TypeError) as error:
+        # a number too large for its column is damage, not infinity
+        with np.errstate(over="raise"):
+            return cls(**columns)
+    except (RecordError, TypeError, FloatingPointError) as error:
         raise StoreError(f"{cls.__name__}: {error}") from error
 
 
@@ -109,7 +111,7 @@ def read_parquet(path: Path) -> pa.Table:
         # a shard is too small for threads and read-ahead to pay
         with pa.OSFile(str(path), "rb") as source, pq.ParquetFile(source, pre_buffer=False) as file:
             data = file.read(use_threads=False)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: cannot be read: {_first_line(error)}") from error
     if len(set(data.column_names)) < data.num_columns:
         raise StoreError(f"{path}: cannot be read: has two columns of one name")

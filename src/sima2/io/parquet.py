@@ -166,10 +166,18 @@ def footer(path: Path) -> list[list[Chunk]]:
         file.seek(-8 - length, os.SEEK_END)
         metadata = _Compact(file.read(length)).struct()
     groups: list[list[Chunk]] = []
-    for group in metadata.get(4) or ():
-        columns = [column.get(3) for column in group.get(1) or ()]
+    for group in _structs(metadata.get(4)):
+        columns = [column.get(3) for column in _structs(group.get(1))]
         groups.append([_chunk(each) for each in columns if isinstance(each, dict)])
     return groups
+
+
+def _structs(value: Any) -> list[dict[int, Any]]:
+    """A list of structs, which a damaged file may not hold where it should."""
+    found = value or []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ValueError("its end is damaged")
+    return found
 
 
 def _chunk(told: dict[int, Any]) -> Chunk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sima2.errors import DatasetError
 
@@ -29,9 +29,17 @@ def numbers(source: object, at: str, key: str, value: Any) -> tuple[float, ...]:
     return tuple(float(each) for each in value)
 
 
+LARGEST: Final = 1 << 31
+"""No place is so large."""
+
+
 def places(source: object, at: str, key: str, value: Any, *, least: int = 0) -> tuple[int, ...]:
-    """A list of whole numbers, none below ``least``."""
-    if not isinstance(value, list) or not value or any(type(each) is not int or each < least for each in value):
+    """A list of whole numbers, none below ``least``, nor larger than any column or lag."""
+    if (
+        not isinstance(value, list)
+        or not value
+        or any(type(each) is not int or not least <= each < LARGEST for each in value)
+    ):
         raise DatasetError(source, f"[{at}]: {key} is not a list of column numbers from 0")
     return tuple(value)
 

@@ -510,10 +510,12 @@ class RolloutBatch:
                 yield where, _strip(self.take(where), layout)
 
     def take(self, index: NDArray[Any] | Sequence[int]) -> RolloutBatch:
-        """Whole episodes by index or mask, in that order."""
+        """Whole episodes by index or mask, in that order; the first ones are a view and no copy."""
         where = np.asarray(index)
         where = np.flatnonzero(where) if where.dtype == np.bool_ else where.astype(np.intp)
         length = self.length[where]
+        if np.array_equal(where, np.arange(len(where))):
+            return self._pick(where, slice(0, int(length.sum())), length)
         return self._pick(where, spans(self.offset[:-1][where], length), length)
 
     def prefix(self, frames: NDArray[np.int64]) -> RolloutBatch:
@@ -521,16 +523,21 @@ class RolloutBatch:
         length = np.clip(frames, 0, self.length)
         return self._pick(np.arange(len(self)), spans(self.offset[:-1], length), length)
 
-    def _pick(self, where: NDArray[np.intp], rows: NDArray[np.int64], length: NDArray[np.int64]) -> RolloutBatch:
+    def _pick(
+        self, where: NDArray[np.intp], rows: NDArray[np.int64] | slice, length: NDArray[np.int64]
+    ) -> RolloutBatch:
+        def some(value: NDArray[Any]) -> NDArray[Any]:
+            return value[rows] if isinstance(rows, slice) else value.take(rows, axis=0)
+
         def cut(value: Floats | None) -> Floats | None:
-            return None if value is None else value.take(rows, axis=0)
+            return None if value is None else some(value)
 
         return RolloutBatch(
             episodes=self.episodes.take(where),
             offset=np.concatenate([[0], np.cumsum(length)]).astype(np.int64),
-            time=self.time.take(rows),
+            time=some(self.time),
             manipulators={
-                arm: Manipulator(**{name: value.take(rows, axis=0) for name, value in m.channels().items()})
+                arm: Manipulator(**{name: some(value) for name, value in m.channels().items()})
                 for arm, m in self.manipulators.items()
             },
             objects=tuple(self.objects[i] for i in where.tolist()),
