@@ -138,7 +138,8 @@ def quarantine(bad: Sequence[tuple[RawEpisode, RolloutError]]) -> QuarantineTabl
         source=[clean(raw.source) for raw, _ in bad],  # type: ignore[arg-type]
         start_frame=np.array([error.start_frame for _, error in bad], np.int64),
         end_frame=np.array([error.end_frame for _, error in bad], np.int64),
-        message=[clean(str(error)) for _, error in bad],  # type: ignore[arg-type]
+        # which episode and which file stand beside it
+        message=[clean(f"{error.field}: {error.problem}") for _, error in bad],  # type: ignore[arg-type]
     )
 
 

@@ -170,7 +170,7 @@ def test_what_could_not_be_read_is_put_aside_with_why() -> None:
         "source": "f.parquet",
         "start_frame": 0,
         "end_frame": 0,
-        "message": "rollout e3, data: is damaged",
+        "message": "data: is damaged",
     }
 
 
