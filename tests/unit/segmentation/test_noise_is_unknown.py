@@ -36,7 +36,7 @@ def test_a_fast_hand_is_no_noise() -> None:
     ])).label.tolist()) > 1  # fmt: skip
 
 
-def test_noise_after_a_while_is_unknown_from_its_window_on_in_a_stream_as_in_a_batch() -> None:
+def test_noise_at_the_start_of_a_long_episode_is_unknown_in_a_stream_as_in_a_batch() -> None:
     rng = np.random.default_rng(1)
     position = np.concatenate([rng.standard_normal((2000, 3)), np.full((2000, 3), 0.4)])
     time = np.arange(4000) * 0.05
