@@ -60,7 +60,6 @@ from sima2.semantic_orchestrator import Decision, SemanticOrchestrator
 
 if TYPE_CHECKING:
     from sima2.io.store import Run, Store
-    from sima2.records.rollout import RolloutBatch
 
 T = TypeVar("T", bound=Table)
 FIRST, SECOND = "pass 1", "pass 2"
@@ -336,6 +335,9 @@ def _finish(
     history = [Decision.from_json(text) for text in store.decisions]
     proposals = orchestrator.decide(results.proposals, results.trust, history)
     actions = orchestrator.react(tags, results.trust)
+    # of earlier runs the source may be gone: the page shows episodes of this one
+    own = results.episodes.take(np.flatnonzero(results.episodes.episode_index >= run.first_episode))
+    signals = begun(executor, partial(_signals, source, run.first_episode, own), _fired(tags))
     ontology = begun(executor, turtle, (merged, proposals))
     quarantined = len(results.quarantine)
     skipped = sum(len(part) for part in store.read(SkippedTable, SKIPPED))
@@ -356,13 +358,7 @@ def _finish(
     store.write_text("trust_matrix.json", results.trust.to_json())
     store.record_calibration(look, counted, _json(_calibration_told(run, results)))
     store.write_text("references.json", frozen.references.to_json())
-    from sima2.report.signals import chosen_episodes, signals_of
-
-    # of earlier runs the source may be gone: the page shows episodes of this one
-    own = results.episodes.take(np.flatnonzero(results.episodes.episode_index >= run.first_episode))
-    places = chosen_episodes(own, _fired(tags)) - run.first_episode
-    shown = [signals_of(_read_named(source, run, own, int(i)), own) for i in places]
-    store.write_text("signals.json", _json([each for each in shown if each is not None]))
+    store.write_text("signals.json", _json(signals()))
     for name, text in merged.texts(proposals).items():
         store.write_text(name, text)
     described = source.describe()
@@ -469,12 +465,20 @@ def _run_told(each: Run) -> dict[str, Any]:
     return {"run": each.number, "episodes": each.episodes, "inputs": inputs}
 
 
-def _read_named(source: Source, run: Run, own: EpisodeTable, i: int) -> RolloutBatch:
-    """One episode of the run, under the name it has among all."""
-    batch = source.read(i, i + 1).batch
-    row = np.flatnonzero(own.episode_index == i + run.first_episode)
-    names = tuple(own.episode_id[int(k)] for k in row)
-    return replace(batch, episodes=replace(batch.episodes, episode_id=names)) if len(batch) else batch
+def _signals(
+    source: Source, first_episode: int, own: EpisodeTable, fired: Mapping[str, set[str]]
+) -> list[dict[str, Any]]:
+    """What the page shows of a run's episodes, each under the name that it has among all runs."""
+    from sima2.report.signals import chosen_episodes, signals_of
+
+    shown = []
+    for index in chosen_episodes(own, fired).tolist():
+        batch = source.read(index - first_episode, index - first_episode + 1).batch
+        names = tuple(own.episode_id[int(k)] for k in np.flatnonzero(own.episode_index == index))
+        if len(batch):
+            named = replace(batch, episodes=replace(batch.episodes, episode_id=names))
+            shown.append(signals_of(named, own))
+    return [each for each in shown if each is not None]
 
 
 def _fired(tags: TagTable) -> Mapping[str, set[str]]:

@@ -90,12 +90,18 @@ class Processes:
             # the first task is often alone: meanwhile the others get ready
             self._begun = True
             for _ in range(self._jobs - 1):
-                self._threads.submit(self._own_worker)
+                self._threads.submit(self._prepare)
 
         def submit(task: Task) -> Future[Any]:
             return self._threads.submit(self._do, work, task, fresh)
 
         return in_order(submit, tasks, ahead=AHEAD * self._jobs)
+
+    def _prepare(self) -> None:
+        """In a thread: start its process and have it import what it will need."""
+        from sima2.pipeline import load_stages
+
+        self._own_worker().do(load_stages, _READY)
 
     def _do(self, work: Callable[[Any], Any], task: Any, fresh: bool) -> Any:
         """In a thread: have its process do a task."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -33,23 +33,13 @@ class ActionRate:
     """Episodes that tried it."""
     usual: bool
     """At least half of the episodes with such an object tried it."""
+    lower: float
+    """Lower 95 % bound of the failure rate (Clopper–Pearson, one-sided)."""
 
     @property
     def rate(self) -> float:
         """Posterior mean of the failure rate under Jeffreys' prior."""
         return (self.failures + 0.5) / (self.trials + 1.0)
-
-    @property
-    def lower(self) -> float:
-        """Lower 95 % bound of the failure rate (Clopper–Pearson, one-sided)."""
-        return _lower(self.failures, self.trials)
-
-
-@cache
-def _lower(failures: int, trials: int) -> float:
-    from scipy.special import betaincinv
-
-    return float(betaincinv(failures, trials - failures + 1, 0.05)) if failures else 0.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +67,8 @@ class FailureRates:
 
 def fit_failure_rates(rows: SegmentObservations) -> FailureRates:
     """Count attempts and failures by object class and action, from whole episodes."""
+    from scipy.special import betaincinv
+
     rows = rows.take(~rows.cut & rows.label.isin(*ACTIONS) & ~rows.object.isin(""))
     names = sorted({object_class(rows.object.names[code]) for code in np.unique(rows.object.codes).tolist()})
     place = {name: k for k, name in enumerate(names)}
@@ -88,11 +80,15 @@ def fit_failure_rates(rows: SegmentObservations) -> FailureRates:
     failures = np.bincount(cell[rows.failed], minlength=cells)
     episodes = _distinct(cell, rows.episode_id, cells)
     touching = _distinct(thing, rows.episode_id, len(names))
+    lower = np.zeros(cells)
+    some = failures > 0
+    lower[some] = betaincinv(failures[some], trials[some] - failures[some] + 1, 0.05)
     found = []
     for k in np.flatnonzero(trials).tolist():
         t, a = divmod(k, len(ACTIONS))
         usual = bool(episodes[k] >= _USUAL * touching[t])
-        found.append(ActionRate(names[t], ACTIONS[a], int(trials[k]), int(failures[k]), int(episodes[k]), usual))
+        count = int(trials[k]), int(failures[k]), int(episodes[k])
+        found.append(ActionRate(names[t], ACTIONS[a], *count, usual, float(lower[k])))
     return FailureRates(tuple(found), int(trials.sum()), int(failures.sum()))
 
 
