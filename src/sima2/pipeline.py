@@ -237,6 +237,7 @@ def load_stages(answer: str) -> str:
     import sima2.analytics.trust_inputs
     import sima2.defects.inspector
     import sima2.io.arrow
+    import sima2.primitives.extractor
     import sima2.primitives.outcome_inference
     import sima2.tags.propagator  # noqa: F401
 
