@@ -232,13 +232,16 @@ def _duration(time: Any, offset: Any, i: int) -> float:
 
 
 def load_stages(answer: str) -> str:
-    """Import what both passes use, as a worker does while it has nothing else to do; and say so."""
+    """Import what the passes use whatever the source, as a worker does while it waits; and say so."""
     import sima2.analytics.econ
     import sima2.analytics.trust_inputs
+    import sima2.client
     import sima2.defects.inspector
     import sima2.io.arrow
+    import sima2.io.intake
     import sima2.primitives.extractor
     import sima2.primitives.outcome_inference
+    import sima2.segmentation_engine
     import sima2.tags.propagator  # noqa: F401
 
     return answer
