@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -28,11 +29,10 @@ def online_latency(batch: RolloutBatch, *, frames: int = 10_000) -> dict[str, An
     if not batch.frames or frames < 1:
         raise UsageError("online latency is measured on frames, and there are none")
     first = next(rollout for rollout in batch if len(rollout))
-    pushes = single_frames(first, frames)
     stream = SegmentationEngine().stream(first.episode_id, robot=first.robot)
-    spent = np.empty(len(pushes))
+    spent = np.empty(frames)
     bytes_held = 0
-    for k, frame in enumerate(pushes):
+    for k, frame in enumerate(single_frames(first, frames)):
         begin = time.process_time_ns()
         given = stream.push(frame)
         spent[k] = time.process_time_ns() - begin
@@ -54,14 +54,13 @@ def online_latency(batch: RolloutBatch, *, frames: int = 10_000) -> dict[str, An
     }
 
 
-def single_frames(rollout: Rollout, frames: int) -> list[dict[str, Any]]:
-    """Single frames of a rollout over and over, its time going on."""
+def single_frames(rollout: Rollout, frames: int) -> Iterator[dict[str, Any]]:
+    """Single frames of a rollout over and over, its time going on; one by one, as a stream holds them."""
     n = len(rollout)
     step = (rollout.time[-1] - rollout.time[0]) / max(n - 1, 1) or 0.05
     span = rollout.time[-1] - rollout.time[0] + step
     arms = {arm: m.channels() for arm, m in rollout.manipulators.items()}
     sole = len(arms) == 1 and next(iter(arms)) == "arm"
-    out = []
     for k in range(frames):
         turn, i = divmod(k, n)
         frame: dict[str, Any] = {"time": float(rollout.time[i] + turn * span)}
@@ -69,5 +68,4 @@ def single_frames(rollout: Rollout, frames: int) -> list[dict[str, Any]]:
         frame |= shown["arm"] if sole else {"manipulators": shown}
         if rollout.object_position:
             frame["object_position"] = {name: x[i] for name, x in rollout.object_position.items()}
-        out.append(frame)
-    return out
+        yield frame

@@ -103,22 +103,37 @@ def _garbage_named(run: Chained) -> int:
     return len(set(named.tolist()) & set(garbage.tolist()))
 
 
-def online(seed: int, frames: int) -> dict[str, Any]:
-    """Work a segment in online form: pushes since the one before, its primitive, shared among those given at once."""
+def online(seed: int, frames: int, passes: int = 3) -> dict[str, Any]:
+    """Work a segment in online form: the push that gives it and its primitive, shared among those given at once.
+
+    The same frames are pushed in several passes, and a segment's work is the median over them: what a machine does
+    beside it (interrupts, neighbours) falls on other segments each time. ``p99_of_each_ms`` is that of single passes.
+    """
     from sima2 import SegmentationEngine, SemanticPrimitiveExtractor
     from sima2.bench.online_latency import single_frames
 
     batch, _, _ = Sima2Client(seed=seed).rollouts(family="dish_place", count=50)
-    stream = SegmentationEngine().stream("stream", robot=batch[0].robot)
     extractor = SemanticPrimitiveExtractor()
-    spent: list[float] = []
-    for frame in single_frames(batch[0], frames):
-        begin = time.process_time_ns()
-        given = stream.push(frame)
-        if len(given):
-            extractor.extract(given)
-            spent += [(time.process_time_ns() - begin) / 1e6 / len(given)] * len(given)
-    return {"segments": len(spent), "p50_ms": float(np.median(spent)), "p99_ms": float(np.quantile(spent, 0.99))}
+
+    def spent() -> list[float]:
+        stream = SegmentationEngine().stream("stream", robot=batch[0].robot)
+        found: list[float] = []
+        for frame in single_frames(batch[0], frames):
+            begin = time.process_time_ns()
+            given = stream.push(frame)
+            if len(given):
+                extractor.extract(given)
+                found += [(time.process_time_ns() - begin) / 1e6 / len(given)] * len(given)
+        return found
+
+    each = np.array([spent() for _ in range(passes)])
+    usual = np.median(each, axis=0)
+    return {
+        "segments": len(usual),
+        "p50_ms": float(np.median(usual)),
+        "p99_ms": float(np.quantile(usual, 0.99)),
+        "p99_of_each_ms": np.quantile(each, 0.99, axis=1).tolist(),
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -150,26 +150,29 @@ def _neighbours(motions: Motions, k: int) -> tuple[Rows, Doubles]:
 
     _, place = cKDTree(centred).query(centred, min(2 * k + 1, m))
     place = np.asarray(place, np.intp).reshape(m, -1)
+    slopes = np.asarray(np.gradient(values.reshape(m, -1, POINTS), axis=2)).reshape(m, -1)
     distance = np.empty(place.shape)
     for start in range(0, m, TOGETHER):
         some = slice(start, start + TOGETHER)
         for c in range(place.shape[1]):
-            distance[some, c] = _aligned(values[some], values[place[some, c]])
+            other = place[some, c]
+            distance[some, c] = _aligned(values[some] - values[other], 0.5 * (slopes[some] + slopes[other]))
     distance[place == np.arange(m)[:, None]] = np.inf
     order = np.argsort(distance, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(place, order, axis=1), np.take_along_axis(distance, order, axis=1)
 
 
-def _aligned(a: Doubles, b: Doubles) -> Doubles:
-    """Distance row by row after a small shift and stretch in time are taken out, shape (m,)."""
-    m = len(a)
-    gap = a - b
-    slopes = np.asarray(np.gradient((0.5 * (a + b)).reshape(m, -1, POINTS), axis=2))
-    slope = slopes.reshape(m, -1)
-    stretch = (slopes * np.linspace(-1.0, 1.0, POINTS)).reshape(m, -1)
+def _aligned(gap: Doubles, slope: Doubles) -> Doubles:
+    """Length of gaps, row by row, after a small shift and stretch in time are taken out, shape (m,).
+
+    Args:
+        gap: one motion less another, shape (m, d).
+        slope: mean of their slopes, a place, shape (m, d).
+    """
+    stretch = slope * np.tile(np.linspace(-1.0, 1.0, POINTS), slope.shape[1] // POINTS)
     # least squares over the two trends, by their normal equations
-    ss, st, tt = (np.sum(p * q, axis=1) for p, q in ((slope, slope), (slope, stretch), (stretch, stretch)))
-    gs, gt = np.sum(gap * slope, axis=1), np.sum(gap * stretch, axis=1)
+    ss, st, tt = _products(slope, slope), _products(slope, stretch), _products(stretch, stretch)
+    gs, gt = _products(gap, slope), _products(gap, stretch)
     det = ss * tt - st * st
     good = det > 1e-9 * np.maximum(ss * tt, 1e-30)
     safe = np.where(good, det, 1.0)
@@ -178,7 +181,12 @@ def _aligned(a: Doubles, b: Doubles) -> Doubles:
     # beyond one place it is another motion, not the same a little later
     shift, pace = np.clip(shift, -1.0, 1.0), np.clip(pace, -1.0, 1.0)
     rest = gap - shift[:, None] * slope - pace[:, None] * stretch
-    return np.asarray(np.sqrt(np.mean(rest * rest, axis=1)))
+    return np.asarray(np.sqrt(_products(rest, rest) / rest.shape[1]))
+
+
+def _products(a: Doubles, b: Doubles) -> Doubles:
+    """Inner products row by row, shape (m,)."""
+    return np.asarray(np.einsum("ij,ij->i", a, b))
 
 
 def _references(k: int) -> list[int]:

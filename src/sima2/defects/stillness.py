@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.defects.findings import Finding, graded
 from sima2.defects.settings import DefectSettings
@@ -115,17 +114,26 @@ def _loaded(tracks: Tracks, arm: str, still: Bools, torque: Floats, settings: De
 
 def _ignored(tracks: Tracks, action: Floats, settings: DefectSettings) -> list[Finding]:
     """Commands that go far while nothing of the robot moves; the last moments may not have arrived yet."""
+    held = _held(tracks, ~tracks.anything_moves, settings.stall_s + 2 * settings.command_lag_s)
+    if not held:
+        return []
+    episode, start, stop = np.array(held, np.int64).T
+    lag = tracks.frames(settings.command_lag_s)[episode]
+    span = _ranges(action, tracks.offset[episode], tracks.offset[episode + 1])
+    crossed = _ranges(action, start + lag, stop - lag)
+    share = np.nan_to_num(np.divide(crossed, span, out=np.zeros_like(span), where=span > 0))
+    most = share.argmax(axis=1)
     found = []
-    ranges: dict[int, NDArray[np.float32]] = {}
-    with np.errstate(invalid="ignore"):
-        for i, a, b in _held(tracks, ~tracks.anything_moves, settings.stall_s + 2 * settings.command_lag_s):
-            lag = int(tracks.frames(settings.command_lag_s)[i])
-            if i not in ranges:
-                ranges[i] = np.ptp(action[tracks.offset[i] : tracks.offset[i + 1]], axis=0)
-            span, crossed = ranges[i], np.ptp(action[a + lag : b - lag], axis=0)
-            share = np.nan_to_num(np.where(span > 0, crossed / np.where(span > 0, span, 1), 0.0))
-            j = int(np.argmax(share))
-            if share[j] >= settings.stall_command:
-                words = f"nothing moves while command {j} crosses {100 * share[j]:.0f} % of its range,"
-                found.append(_stall(tracks, i, "", a, b, float(share[j]), "of the command's range", words))
+    for k in np.flatnonzero(share.max(axis=1) >= settings.stall_command).tolist():
+        (i, a, b), j, part = held[k], int(most[k]), float(share[k, most[k]])
+        words = f"nothing moves while command {j} crosses {100 * part:.0f} % of its range,"
+        found.append(_stall(tracks, i, "", a, b, part, "of the command's range", words))
     return found
+
+
+def _ranges(x: Floats, start: Ints, stop: Ints) -> Floats:
+    """Range of each column in each stretch, none of them empty, shape (r, d); NaN where one is among them."""
+    places = np.stack([start, stop], axis=1).reshape(-1)
+    # a stretch may end with the frames: the place after them is that of one more
+    more = np.concatenate([x, x[-1:]])
+    return np.asarray(np.maximum.reduceat(more, places)[::2] - np.minimum.reduceat(more, places)[::2])

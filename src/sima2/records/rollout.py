@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -104,6 +104,7 @@ class Manipulator:
         return {name: value for name, value in found.items() if value is not None}
 
 
+@lru_cache(maxsize=1 << 17)
 def fold_of(episode_id: str, folds: int) -> int:
     """Fold of an episode, from its id alone.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field, fields
 from functools import cache
-from typing import Any, ClassVar, Self, TypeVar, overload
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -141,9 +141,18 @@ def text() -> Any:
     return field(metadata={"dtype": None})
 
 
-@cache
-def _columns(table: Any) -> dict[str, np.dtype[Any] | None]:
-    return {each.name: each.metadata["dtype"] for each in fields(table)}
+class _Column(NamedTuple):
+    name: str
+    dtype: np.dtype[Any] | None
+    """None is text."""
+    ndim: int
+
+
+def _declared(table: Any) -> tuple[_Column, ...]:
+    return tuple(_Column(each.name, each.metadata["dtype"], each.metadata.get("ndim", 1)) for each in fields(table))
+
+
+_columns: Callable[[Any], tuple[_Column, ...]] = cache(_declared)
 
 
 class Table:
@@ -156,9 +165,8 @@ class Table:
 
     def __post_init__(self) -> None:
         lengths = {}
-        for each in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, each.name)
-            dtype = each.metadata["dtype"]
+        for name, dtype, ndim in _columns(type(self)):
+            value = getattr(self, name)
             if dtype is None:
                 if not isinstance(value, Text):
                     value = Text.of(value)
@@ -166,27 +174,28 @@ class Table:
                 value = np.asarray(value)
                 if value.dtype != dtype:
                     value = value.astype(dtype, casting="same_kind" if value.size else "unsafe")
-                if value.ndim != each.metadata.get("ndim", 1):
-                    raise RecordError(f"{type(self).__name__}.{each.name} has shape {value.shape}")
+                if value.ndim != ndim:
+                    raise RecordError(f"{type(self).__name__}.{name} has shape {value.shape}")
                 value = read_only(value)
-            object.__setattr__(self, each.name, value)
-            lengths[each.name] = len(value)
+            object.__setattr__(self, name, value)
+            lengths[name] = len(value)
         if len(set(lengths.values())) > 1:
             raise RecordError(f"{type(self).__name__}: columns of unequal length: {lengths}")
 
     @classmethod
     def columns(cls) -> dict[str, np.dtype[Any] | None]:
         """Column names in order with their dtypes; None is text."""
-        return dict(_columns(cls))  # type: ignore[arg-type]
+        return {name: dtype for name, dtype, _ in _columns(cls)}
 
     @classmethod
     def empty(cls) -> Self:
         """A table with no rows."""
-        blank: dict[str, Any] = {}
-        for each in fields(cls):  # type: ignore[arg-type]
-            dtype, ndim = each.metadata["dtype"], each.metadata.get("ndim", 1)
-            blank[each.name] = Text.of(()) if dtype is None else np.zeros((0,) * ndim, dtype)
-        return cls(**blank)
+        return cls(
+            **{
+                name: Text.of(()) if dtype is None else np.zeros((0,) * ndim, dtype)
+                for name, dtype, ndim in _columns(cls)
+            }
+        )
 
     @classmethod
     def concat(cls, tables: Sequence[Self]) -> Self:
@@ -197,17 +206,17 @@ class Table:
         if not tables:
             return cls.empty()
         parts: dict[str, Any] = {}
-        for name, dtype in cls.columns().items():
+        for name, dtype, _ in _columns(cls):
             values = [getattr(table, name) for table in tables]
             parts[name] = Text.concat(values) if dtype is None else np.concatenate(values)
         return cls(**parts)
 
     def __len__(self) -> int:
-        return len(getattr(self, next(iter(self.columns()))))
+        return len(getattr(self, _columns(type(self))[0].name))
 
     def take(self, index: NDArray[Any]) -> Self:
         """Rows by index or mask, in that order."""
-        return type(self)(**{name: getattr(self, name)[index] for name in self.columns()})
+        return type(self)(**{name: getattr(self, name)[index] for name, *_ in _columns(type(self))})
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows as dictionaries of plain values: for people and reports, not for stages."""

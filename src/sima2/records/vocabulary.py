@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 LABELS: Final = (
@@ -60,6 +61,7 @@ UNKNOWN: Final = "unknown"
 _INSTANCE: Final = re.compile(r"(?:_(?:[A-Za-z]|[0-9]+))+$")
 
 
+@lru_cache(maxsize=4096)
 def object_class(name: str) -> str:
     """Class of an object: its name without the suffixes that number an instance (``_<letter>``, ``_<digits>``).
 

@@ -260,8 +260,7 @@ def compute_features(
         pose = position
         velocity = ragged.slope(position, settings.slope_s)
         speed = length_of(list(velocity.T))
-        rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(position, settings.start_s), ragged, settings))
-        rate_noise = rate_noise.take(ragged.episode)
+        rate_noise = _rate_noise(position, ragged, settings)
         still = np.maximum(
             np.fmax(settings.still_speed, settings.still_share * fitted("hand_speed")),
             rate_noise * settings.noise_factor,
@@ -271,8 +270,7 @@ def compute_features(
         joints, seen = hold_last(channels.joint_position, ragged)
         pose = joints
         speed = np.abs(ragged.slope(joints, settings.slope_s)).max(axis=1)
-        rate_noise = ragged.begun("rate_noise", _rate_noise(ragged.noise(joints, settings.start_s), ragged, settings))
-        rate_noise = rate_noise.take(ragged.episode)
+        rate_noise = _rate_noise(joints, ragged, settings)
         still = np.maximum(
             np.fmax(settings.still_joint_speed, settings.still_share * fitted("joint_speed")),
             rate_noise * settings.noise_factor,
@@ -320,10 +318,14 @@ def compute_features(
     )
 
 
-def _rate_noise(noise: Doubles, ragged: Ragged, settings: FeatureSettings) -> Doubles:
-    """Standard deviation of a slope of white noise, of each episode."""
+def _rate_noise(track: Doubles, ragged: Ragged, settings: FeatureSettings) -> Doubles:
+    """Standard deviation of the slope of an episode's white noise, shape (T,)."""
     half = ragged.frames(settings.slope_s)
-    return noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period)
+
+    def measured() -> Doubles:
+        return ragged.noise(track, settings.start_s) * np.sqrt(2.0 / (half + 1)) / (half * ragged.period)
+
+    return ragged.begun("rate_noise", measured).take(ragged.episode)
 
 
 def _drowned(
@@ -354,7 +356,7 @@ def _gripper(
     shut = np.fmin(shut, fitted("width_closed"))  # type: ignore[operator]
     # fingers close to nothing at zero unless the robot has shown otherwise
     shut = np.fmin(np.where(np.isnan(fitted("width_closed")), 0.0, shut), shut)  # type: ignore[operator]
-    noise = ragged.begun("width_noise", ragged.noise(width, settings.start_s)).take(ragged.episode)
+    noise = ragged.begun("width_noise", lambda: ragged.noise(width, settings.start_s)).take(ragged.episode)
     return width, rate, opened - shut, shut, noise
 
 
@@ -388,8 +390,11 @@ def _force(
     else:
         base = ragged.running(average, settings.start_s, largest=False, before=ragged.before("lightest"))
     over = now - base
-    noise = np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))
-    noise = ragged.begun("contact_noise" if forgets else "grip_noise", noise).take(ragged.episode)
+
+    def measured() -> Doubles:
+        return np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))
+
+    noise = ragged.begun("contact_noise" if forgets else "grip_noise", measured).take(ragged.episode)
     floor = np.maximum(settings.force_floor, settings.noise_factor * noise)
     return over, over > floor, noise, floor
 
@@ -415,14 +420,14 @@ def _objects(
     place = _along_frames(batch.object_position)
     slots = len(place)
     seen, shift = np.empty((slots, batch.frames), np.bool_), np.empty((slots, batch.frames))
-    noise = np.empty((len(batch), slots))
     for slot in range(slots):
         saw = fill_gaps(place[slot], ragged)
-        noise[:, slot] = ragged.noise(place[slot].T, settings.start_s)
         # an object seen only for a part of the window has not been seen to move
         seen[slot] = saw if saw.all() else saw.take(lo) & saw.take(hi) & saw
         shift[slot] = length_of([x.take(hi) - x.take(lo) for x in place[slot]])
-    noise = ragged.begun("object_noise", noise)
+    noise = ragged.begun(
+        "object_noise", lambda: np.stack([ragged.noise(each.T, settings.start_s) for each in place], axis=1)
+    )
     moving = shift > np.maximum(settings.moves_m, 5.0 * noise.T).take(ragged.episode, axis=1)
     moving &= seen
     together = np.zeros_like(moving)

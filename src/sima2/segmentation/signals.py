@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -43,6 +44,7 @@ class Ragged:
         put(self, "episode", np.repeat(np.arange(len(length), dtype=np.int64), length))
         put(self, "first", np.repeat(self.offset[:-1], length))
         put(self, "last", np.repeat(self.offset[1:] - 1, length))
+        put(self, "heads", self.offset[:-1][length > 0])
         put(self, "period", _period(self.offset, self.time) if self.memory is None else self.memory.start.period)
 
     episode: Ints = None  # type: ignore[assignment]
@@ -51,11 +53,15 @@ class Ragged:
     """First frame of each frame's episode, shape (T,)."""
     last: Ints = None  # type: ignore[assignment]
     """Last frame of each frame's episode, shape (T,)."""
+    heads: Ints = None  # type: ignore[assignment]
+    """First frame of each episode that has any, shape (m,)."""
     period: Doubles = None  # type: ignore[assignment]
     """s between frames, of each episode, shape (n,); measured at its start or remembered from it."""
 
     windows: dict[float, tuple[Ints, Ints]] = field(default_factory=dict, init=False, repr=False)
     """Windows made so far: several features share them."""
+    counts: dict[float, Ints] = field(default_factory=dict, init=False, repr=False)
+    """Frames of the spans of time asked for so far."""
 
     def take(self, episodes: Ints) -> Ragged:
         """Some of the episodes, their period known."""
@@ -66,14 +72,17 @@ class Ragged:
 
     def frames(self, seconds: float) -> Ints:
         """Frames in a span of time, at least one, of each episode, shape (n,)."""
-        return np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
+        if seconds not in self.counts:
+            self.counts[seconds] = np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
+        return self.counts[seconds]
 
-    def begun(self, name: str, here: Doubles) -> Doubles:
-        """What each episode's first second told (a field of ``Start``), or ``here`` where its frames begin here."""
+    def begun(self, name: str, measure: Callable[[], Doubles]) -> Doubles:
+        """What each episode's first second told (a field of ``Start``), measured where its frames begin here."""
         if self.memory is None:
-            return here
+            return measure()
         remembered: Doubles = getattr(self.memory.start, name)
-        return np.where(np.isnan(remembered), here, remembered)
+        untold = np.isnan(remembered)
+        return np.where(untold, measure(), remembered) if untold.any() else remembered
 
     def before(self, name: str) -> Doubles | None:
         """Extreme of what came before each first frame (a field of ``Past``), shape (n,)."""
@@ -170,8 +179,8 @@ class Ragged:
             rows = np.flatnonzero(reach == frames)
             at = self.offset[:-1][rows][:, None] + np.arange(frames + 3)
             columns = np.atleast_2d(np.asarray(x, np.float64).T)
-            third = np.concatenate([np.abs(np.diff(each.take(at), n=3)) for each in columns], axis=1)
-            out[rows] = np.median(third, axis=1) * (1.4826 / np.sqrt(20.0))
+            third = np.concatenate([_third_differences(each.take(at)) for each in columns], axis=1)
+            out[rows] = _medians(np.abs(third, out=third)) * (1.4826 / np.sqrt(20.0))
         return out
 
     def spread(self, x: NDArray[Any], seconds: float) -> Doubles:
@@ -182,9 +191,24 @@ class Ragged:
         for frames in np.unique(reach[reach > 0]).tolist():
             rows = np.flatnonzero(reach == frames)
             block = np.asarray(x, np.float64)[self.offset[:-1][rows][:, None] + np.arange(frames)]
-            middle = np.median(block, axis=1, keepdims=True)
-            out[rows] = 1.4826 * np.median(np.abs(block - middle), axis=1)
+            out[rows] = 1.4826 * _medians(np.abs(block - _medians(block)[:, None]))
         return out
+
+
+def _third_differences(x: Doubles) -> Doubles:
+    """Along the second axis, shape (n, t - 3)."""
+    for _ in range(3):
+        x = x[:, 1:] - x[:, :-1]
+    return x
+
+
+def _medians(x: Doubles) -> Doubles:
+    """Median of each row, shape (n,); NaN where one is: as numpy's, which spends longer on few rows."""
+    half, odd = divmod(x.shape[1], 2)
+    parted = np.partition(x, half if odd else (half - 1, half), axis=1)
+    middle = parted[:, half] if odd else (parted[:, half - 1] + parted[:, half]) / 2
+    # what partition leaves last is NaN where anything is
+    return np.where(np.isnan(parted[:, half:].max(axis=1)), np.nan, middle)
 
 
 def _period(offset: Ints, time: Doubles) -> Doubles:
@@ -195,7 +219,7 @@ def _period(offset: Ints, time: Doubles) -> Doubles:
     for count in np.unique(steps[steps > 0]).tolist():
         rows = np.flatnonzero(steps == count)
         block = time[offset[:-1][rows][:, None] + np.arange(count + 1)]
-        out[rows] = np.median(np.diff(block, axis=1), axis=1)
+        out[rows] = _medians(block[:, 1:] - block[:, :-1])
     floor: Doubles = np.maximum(out, 1e-6)
     return floor
 
@@ -293,11 +317,13 @@ def runs_of(code: NDArray[Any], ragged: Ragged, edge: Bools | None = None) -> tu
     begins = np.empty(len(code), np.bool_)
     begins[0] = True
     np.not_equal(code[1:], code[:-1], out=begins[1:])
-    begins[ragged.offset[:-1][np.diff(ragged.offset) > 0]] = True
+    begins[ragged.heads] = True
     if edge is not None:
         begins |= edge
-    start = np.flatnonzero(begins)
-    return start, np.append(start[1:], len(code))
+    start = begins.nonzero()[0]
+    stop = np.empty_like(start)
+    stop[:-1], stop[-1] = start[1:], len(code)
+    return start, stop
 
 
 def without_short(mask: Bools, ragged: Ragged, *, gap: float, run: float) -> Bools:
@@ -334,7 +360,9 @@ def running_max_in(group: Ints, x: Doubles) -> Doubles:
     part = rank >> 18
     above = (rank & ((1 << 18) - 1)) << 44
     coded = _fixed(x) + above
-    best = np.concatenate([_running_max(each) for each in np.split(coded, np.flatnonzero(np.diff(part)) + 1)])
+    edges = np.flatnonzero(part[1:] != part[:-1]) + 1
+    parts = np.split(coded, edges) if len(edges) else [coded]
+    best = np.concatenate([_running_max(each) for each in parts])
     out: Doubles = (best - above) / FIXED_POINT
     return out
 
@@ -345,8 +373,8 @@ STRIDE: Final = 32
 
 def _running_max(x: Ints) -> Ints:
     """Largest so far, shape (T,); most strides hold no new one, and need not be gone through frame by frame."""
-    if not len(x):
-        return x
+    if len(x) < 64 * STRIDE:
+        return np.maximum.accumulate(x)
     top = np.maximum.reduceat(x, np.arange(0, len(x), STRIDE))
     best = np.maximum.accumulate(top)
     before = np.append(np.iinfo(np.int64).min, best[:-1])
@@ -360,8 +388,8 @@ def _running_max(x: Ints) -> Ints:
 
 def last_where(mask: Bools, first: Ints) -> Ints:
     """Latest place at or before each where the mask holds, no earlier than ``first``; else -1, shape (T,)."""
-    at = np.concatenate([[-1], np.flatnonzero(mask), [len(mask)]])
-    found = np.repeat(at[:-1], at[1:] - at[:-1])[1:]
+    at = _enclosed(mask)
+    found = at[:-1].repeat(at[1:] - at[:-1])[1:]
     np.copyto(found, -1, where=found < first)
     return found
 
@@ -370,15 +398,28 @@ def next_where(mask: Bools, last: Ints) -> Ints:
     """Earliest place at or after each where the mask holds, no later than ``last``; else -1, shape (T,)."""
     if not len(mask):
         return last
-    at = np.concatenate([[-1], np.flatnonzero(mask), [len(mask)]])
-    found = np.repeat(at[1:], at[1:] - at[:-1])[:-1]
+    at = _enclosed(mask)
+    found = at[1:].repeat(at[1:] - at[:-1])[:-1]
     np.copyto(found, -1, where=found > last)
     return found
 
 
+def _enclosed(mask: Bools) -> Ints:
+    """Where the mask holds, between -1 and its length."""
+    at = mask.nonzero()[0]
+    out = np.empty(len(at) + 2, np.int64)
+    out[0], out[1:-1], out[-1] = -1, at, len(mask)
+    return out
+
+
 def among(code: Ints, kinds: Sequence[int]) -> Bools:
     """Where small codes are one of some kinds; -1 is none of them."""
+    out: Bools = _table_of(tuple(kinds)).take(code)
+    return out
+
+
+@cache
+def _table_of(kinds: tuple[int, ...]) -> Bools:
     table = np.zeros(64, np.bool_)
     table[list(kinds)] = True
-    out: Bools = table.take(code)
-    return out
+    return table

@@ -201,9 +201,14 @@ def failed_later(segments: SegmentObservations, risk: RiskObservations) -> NDArr
 
 def episode_places(episode_id: Text, among: Text) -> NDArray[np.int64]:
     """Row of each episode id in a table with one row an episode, -1 where it is not there, shape (n,)."""
-    row = {name: k for k, name in enumerate(among)}
-    place = np.array([row.get(name, -1) for name in episode_id.names], np.int64)
-    return place[episode_id.codes] if len(place) else np.zeros(len(episode_id), np.int64)
+    if not len(episode_id):
+        return np.zeros(0, np.int64)
+    row = np.full(len(among.names), -1, np.int64)
+    row[among.codes] = np.arange(len(among))
+    if episode_id.names != among.names:
+        by_name = dict(zip(among.names, row.tolist(), strict=True))
+        row = np.array([by_name.get(name, -1) for name in episode_id.names], np.int64)
+    return row[episode_id.codes]
 
 
 def _places(batch: RolloutBatch, segments: SegmentTable | SegmentObservations) -> NDArray[np.int64]:

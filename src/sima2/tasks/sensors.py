@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ Plane = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
+_HALVES: Final = (0, 1) if sys.byteorder == "little" else (1, 0)
 HALF: Final = 35
 """Normal draws of a frame come in two blocks of this width: joints, hand, vision; gripper, forces, clock, objects."""
 
@@ -30,14 +32,15 @@ def draw_noise(
     for generator, size in zip(generators, length.tolist(), strict=True):
         words[at : at + size] = generator.bit_generator.random_raw(size * HALF).reshape(size, HALF)
         at += size
-    angle = (words >> np.uint64(32)).astype(np.float32)
+    # the halves of a word, the low one first wherever the bytes of a machine begin
+    low, high = (words.view(np.uint32).reshape(frames, HALF, 2)[..., k] for k in _HALVES)
+    angle = high.astype(np.float32)
     angle *= np.float32(2 * np.pi / 2**32)
-    radius = (words & np.uint64(0xFFFFFFFF)).astype(np.float32)
+    radius = low.astype(np.float32)
     radius += np.float32(1)
     radius *= np.float32(2.0**-32)
     np.log(radius, out=radius)
     radius *= np.float32(-2)
-    np.maximum(radius, 0, out=radius)
     np.sqrt(radius, out=radius)
     radius *= np.repeat((factor * settings.noise.scale).astype(np.float32), length)[:, None]
     one = np.cos(angle)

@@ -6,8 +6,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
-from sima2.segmentation.signals import Ragged, hold_last, running_max_in, runs_of, without_short
+from sima2.segmentation.signals import (
+    STRIDE,
+    Ragged,
+    _medians,
+    _running_max,
+    hold_last,
+    running_max_in,
+    runs_of,
+    without_short,
+)
 
 lengths = st.lists(st.integers(0, 12), min_size=1, max_size=5)
 
@@ -106,6 +116,18 @@ def test_noise_is_measured_under_smooth_motion() -> None:
     noise = ragged.noise(smooth + rng.normal(0, 0.002, len(smooth)), 1.0)
     assert abs(np.median(noise) - 0.002) < 0.0003
     assert np.all((noise > 0.001) & (noise < 0.004))  # one second is 50 frames: a factor of two
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.floats(-1e6, 1e6) | st.just(np.nan))
+)
+def test_medians_of_rows_are_those_of_numpy(x: NDArray[np.float64]) -> None:
+    np.testing.assert_array_equal(_medians(x), np.median(x, axis=1))
+
+
+@given(arrays(np.int64, st.integers(0, 5 * STRIDE) | st.integers(64 * STRIDE - 1, 66 * STRIDE)))
+def test_a_running_maximum_is_the_same_in_strides(x: NDArray[np.int64]) -> None:
+    np.testing.assert_array_equal(_running_max(x), np.maximum.accumulate(x))
 
 
 def test_the_running_maximum_starts_anew_in_each_group() -> None:
