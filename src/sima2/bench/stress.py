@@ -104,7 +104,9 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         met = "met" if values["targets"][row.name]["met"] else "MISSED"
         before = f"was {row.original}; " if row.original else ""
         out.append((row.words, f"{values[row.name]:,.4g}", f"{before}{row.sense} {row.target:g}: {met}"))
-    out.append(("CPU-s of a fixed piece of arithmetic, by which machines compare", f"{values['yardstick_s']:.2f}", ""))
+    rod = float(values["yardstick_s"])
+    out.append(("CPU-s of a fixed piece of arithmetic, by which machines and hours compare", f"{rod:.2f}", ""))
+    out.append(("rollouts in as much CPU time, one process", f"{rod * values['rollouts_per_cpu_s']:.0f}", ""))
     out += [(f"CPU-s of {name}, a thousand rollouts", f"{spent:.3f}", "") for name, spent in values["stages"].items()]
     return out
 

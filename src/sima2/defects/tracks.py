@@ -250,10 +250,9 @@ def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Fl
         slow = max(moved.shape[1] // 3, min(8, moved.shape[1]))
         if slow < moved.shape[1]:
             bend = bend[row, np.argpartition(moved, slow, axis=1)[:, :slow]]
-        middle = bend.shape[1] // 2
-        noise[:, i] = np.partition(bend, middle, axis=1)[:, middle] / np.float32(NORMAL_MEDIAN * 6**0.5)
-        place = int(0.95 * (moved.shape[1] - 1))
-        fast[:, i] = np.partition(moved, place, axis=1)[:, place]
+        # so few are sorted sooner than parted
+        noise[:, i] = np.sort(bend, axis=1)[:, bend.shape[1] // 2] / np.float32(NORMAL_MEDIAN * 6**0.5)
+        fast[:, i] = np.sort(moved, axis=1)[:, int(0.95 * (moved.shape[1] - 1))]
     return noise, fast
 
 

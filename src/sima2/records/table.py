@@ -43,7 +43,8 @@ class Text:
         codes = np.ascontiguousarray(codes, dtype=np.int32)
         if codes.ndim != 1:
             raise RecordError(f"text codes have shape {codes.shape}, not (n,)")
-        if codes.size and not (int(codes.min()) >= 0 and int(codes.max()) < len(names)):
+        # one that is negative is a large one without a sign
+        if codes.size and int(codes.view(np.uint32).max()) >= len(names):
             raise RecordError(f"text codes {codes.min()}..{codes.max()} leave the {len(names)} names")
         self.codes = read_only(codes)
         self.names = tuple(names)

@@ -246,10 +246,12 @@ def compute_features(
     ragged = Ragged(batch.offset, batch.time, memory)
     channels = batch.manipulators[arm]
     frames = batch.frames
-    known = [scales.of(robot, arm) for robot in batch.episodes.robot]
+    robots = {robot: k for k, robot in enumerate(dict.fromkeys(batch.episodes.robot))}
+    known = [scales.of(robot, arm) for robot in robots]
+    robot = np.array([robots[each] for each in batch.episodes.robot], np.int64).take(ragged.episode)
 
     def fitted(name: str) -> Doubles:
-        return np.array([getattr(scale, name) for scale in known], np.float64).take(ragged.episode)
+        return np.array([getattr(scale, name) for scale in known], np.float64).take(robot)
 
     position = velocity = speed = pose = None
     seen = np.zeros(frames, np.bool_)
@@ -425,9 +427,7 @@ def _objects(
         # an object seen only for a part of the window has not been seen to move
         seen[slot] = saw if saw.all() else saw.take(lo) & saw.take(hi) & saw
         shift[slot] = length_of([x.take(hi) - x.take(lo) for x in place[slot]])
-    noise = ragged.begun(
-        "object_noise", lambda: np.stack([ragged.noise(each.T, settings.start_s) for each in place], axis=1)
-    )
+    noise = ragged.begun("object_noise", lambda: ragged.noises(place, settings.start_s).T)
     moving = shift > np.maximum(settings.moves_m, 5.0 * noise.T).take(ragged.episode, axis=1)
     moving &= seen
     together = np.zeros_like(moving)

@@ -172,15 +172,22 @@ class Ragged:
 
         Third differences cancel smooth motion; their spread is √20 times that of white noise.
         """
+        found: Doubles = self.noises(np.atleast_2d(np.asarray(x, np.float64).T)[None], seconds)[0]
+        return found
+
+    def noises(self, components: Doubles, seconds: float) -> Doubles:
+        """The same of several things at once, their components along the frames: shape (k, d, T) to (k, n)."""
+        things, d, _ = components.shape
         n = len(self.offset) - 1
         reach = np.minimum(self.frames(seconds), np.diff(self.offset) - 3)
-        out = np.zeros(n)
+        out = np.zeros((things, n))
         for frames in np.unique(reach[reach > 0]).tolist():
             rows = np.flatnonzero(reach == frames)
-            at = self.offset[:-1][rows][:, None] + np.arange(frames + 3)
-            columns = np.atleast_2d(np.asarray(x, np.float64).T)
-            third = np.concatenate([_third_differences(each.take(at)) for each in columns], axis=1)
-            out[rows] = _medians(np.abs(third, out=third)) * (1.4826 / np.sqrt(20.0))
+            third = components.take(self.offset[:-1][rows][:, None] + np.arange(frames + 3), axis=2)
+            for _ in range(3):
+                third = third[..., 1:] - third[..., :-1]
+            each = np.abs(third, out=third).swapaxes(1, 2).reshape(things, len(rows), d * frames)
+            out[:, rows] = _medians(each) * (1.4826 / np.sqrt(20.0))
         return out
 
     def spread(self, x: NDArray[Any], seconds: float) -> Doubles:
@@ -195,20 +202,12 @@ class Ragged:
         return out
 
 
-def _third_differences(x: Doubles) -> Doubles:
-    """Along the second axis, shape (n, t - 3)."""
-    for _ in range(3):
-        x = x[:, 1:] - x[:, :-1]
-    return x
-
-
 def _medians(x: Doubles) -> Doubles:
-    """Median of each row, shape (n,); NaN where one is: as numpy's, which spends longer on few rows."""
-    half, odd = divmod(x.shape[1], 2)
-    parted = np.partition(x, half if odd else (half - 1, half), axis=1)
-    middle = parted[:, half] if odd else (parted[:, half - 1] + parted[:, half]) / 2
-    # what partition leaves last is NaN where anything is
-    return np.where(np.isnan(parted[:, half:].max(axis=1)), np.nan, middle)
+    """Medians along the last axis, NaN where one value is, as numpy's; short rows are sorted sooner than parted."""
+    ordered = np.sort(x, axis=-1)
+    half, odd = divmod(x.shape[-1], 2)
+    middle = ordered[..., half] if odd else (ordered[..., half - 1] + ordered[..., half]) / 2
+    return np.where(np.isnan(ordered[..., -1]), np.nan, middle)
 
 
 def _period(offset: Ints, time: Doubles) -> Doubles:

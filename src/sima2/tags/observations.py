@@ -105,7 +105,7 @@ def observe(
     """
     marks = landmarks(batch, nominal_s, settings)
     prefix = batch.prefix(marks.frames)
-    cut = segment(prefix.take(prefix.length > 0))
+    cut = segment(prefix)
     rows = pool([_observe_segments(batch, segments, cut=False), _observe_segments(prefix, cut, cut=True)])
     # episode by episode, so that the order of rows does not tell how episodes fell into batches
     order = np.lexsort((rows.cut, _places(batch, rows)))
