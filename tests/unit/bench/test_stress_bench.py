@@ -59,7 +59,10 @@ def test_every_limit_is_judged_and_every_row_shown() -> None:
     values["targets"] = {row.name: {"met": stress._met(row.target, row.sense, row.target)} for row in stress.LIMITS}
     strict = {row.name for row in stress.LIMITS if row.sense in ("above", "below")}
     assert {name for name, each in values["targets"].items() if not each["met"]} == strict
-    assert len(stress.rows(values)) == len(stress.LIMITS) + 2
+    shown = [(words, told) for words, told, _ in stress.rows(values)]
+    assert [words for words, _ in shown[: len(stress.LIMITS)]] == [row.words for row in stress.LIMITS]
+    # and beside the limits the yardstick, what is done in as much time, and the one stage
+    assert [told for _, told in shown[len(stress.LIMITS) :]] == ["1.00", "600", "0.100"]
     assert len({row.name for row in stress.LIMITS}) == len(stress.LIMITS)
 
 
