@@ -114,13 +114,15 @@ def _loaded(tracks: Tracks, arm: str, still: Bools, torque: Floats, settings: De
 
 def _ignored(tracks: Tracks, action: Floats, settings: DefectSettings) -> list[Finding]:
     """Commands that go far while nothing of the robot moves; the last moments may not have arrived yet."""
-    held = _held(tracks, ~tracks.anything_moves, settings.stall_s + 2 * settings.command_lag_s)
-    if not held:
-        return []
-    episode, start, stop = np.array(held, np.int64).T
-    lag = tracks.frames(settings.command_lag_s)[episode]
+    lags = tracks.frames(settings.command_lag_s)
+    held = [
+        (i, a, b)
+        for i, a, b in _held(tracks, ~tracks.anything_moves, settings.stall_s + 2 * settings.command_lag_s)
+        if b - a > 2 * lags[i]
+    ]
+    episode, start, stop = np.array(held, np.int64).reshape(-1, 3).T
     span = _ranges(action, tracks.offset[episode], tracks.offset[episode + 1])
-    crossed = _ranges(action, start + lag, stop - lag)
+    crossed = _ranges(action, start + lags[episode], stop - lags[episode])
     share = np.nan_to_num(np.divide(crossed, span, out=np.zeros_like(span), where=span > 0))
     most = share.argmax(axis=1)
     found = []

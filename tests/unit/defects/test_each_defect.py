@@ -157,6 +157,14 @@ def test_a_stall_is_claimed_only_where_command_or_load_tell_it() -> None:
         assert 118 <= row["end_frame"] <= 132
 
 
+@pytest.mark.parametrize("pause", range(1, 6))
+def test_a_slow_recording_has_pauses_in_which_a_command_cannot_have_arrived(pause: int) -> None:
+    q = np.concatenate([moving()[:40:4], np.repeat(moving()[40:41], pause, axis=0), moving()[44:90:4]])
+    for ends in (len(q), 10 + pause):
+        part = Rollout("made", time=np.arange(ends) * 1.0, joint_position=q[:ends], action=q[:ends])
+        assert "stalled" not in kinds(alone(part))
+
+
 def gripper(*closed: tuple[int, int]) -> np.ndarray:
     width = np.full(200, 0.08)
     for a, b in closed:
