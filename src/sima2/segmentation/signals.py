@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.rollout import spans
+from sima2.records.table import read_only
 from sima2.segmentation.memory import Memory, Past, Start
 
 Bools = NDArray[np.bool_]
@@ -73,7 +74,7 @@ class Ragged:
     def frames(self, seconds: float) -> Ints:
         """Frames in a span of time, at least one, of each episode, shape (n,)."""
         if seconds not in self.counts:
-            self.counts[seconds] = np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
+            self.counts[seconds] = read_only(np.maximum(1, np.rint(seconds / self.period)).astype(np.int64))
         return self.counts[seconds]
 
     def begun(self, name: str, measure: Callable[[], Doubles]) -> Doubles:
@@ -421,4 +422,4 @@ def among(code: Ints, kinds: Sequence[int]) -> Bools:
 def _table_of(kinds: tuple[int, ...]) -> Bools:
     table = np.zeros(64, np.bool_)
     table[list(kinds)] = True
-    return table
+    return read_only(table)
