@@ -1,19 +1,39 @@
-"""Guess a column map from the names of columns and a sample of frames; every assumption is said in a note."""
+"""Guess a column map from the names of columns and a sample of frames.
+
+What a guess rests on is said in a note; what of it decides the meaning of the data and may be wrong, in a warning.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.io.column_map import ColumnMap, Columns
-from sima2.io.column_words import AXES, QUATERNION, SIDES, TURNS, kind_of, side_of, tokens
+from sima2.io.column_behaviour import STOP, gripper_places, unit_quaternions
+from sima2.io.column_map import UNITS, ColumnMap, Columns
+from sima2.io.column_units import TURN, Unit, extent, joint_units, speed_unit
+from sima2.io.column_words import (
+    AXES,
+    SIDES,
+    STRANGER,
+    TURNS,
+    UNKNOWN,
+    kind_of,
+    names_a_part,
+    quaternion_axis,
+    says_nothing,
+    side_of,
+    slides,
+    tokens,
+    unit_of,
+)
 from sima2.io.command_lag import Commands
-from sima2.io.gripper_ends import Blocked, blocked, moves, open_end
+from sima2.io.gripper_ends import Blocked, Opening, blocked, is_bit, moves, open_end
+from sima2.io.robots import robot_rows
 from sima2.io.sample import Sample as Sample
 from sima2.records.rollout import SOLE_ARM
 
@@ -41,76 +61,173 @@ SEPARATE_FEATURES: Final[Mapping[str, str]] = {
 }
 """Names in use for a channel that has a feature of its own, read only where the state does not hold it."""
 
-TURN: Final = 2.0 * np.pi * 1.05
-"""Largest angle in radians that a joint of one turn shows, with a margin for offsets."""
-FULL_CIRCLE_DEG: Final = 360.0 * 1.05
 REACH_M: Final = 5.0
 """No arm reaches farther from its base, in m; a larger position is in another unit."""
+REACH_CM: Final = 150.0
+"""An arm's reach in cm; a larger position is in mm."""
 USED_SHARE: Final = 0.25
 """Least part of a nominal 0–1 range that must be used for values within it to be taken as shares of it."""
 MOVING_SHARE: Final = 0.2
 """A finger whose range is below this share of the widest one's says nothing about the opening."""
+FEWEST_JOINTS: Final = 3
+"""Columns whose names are not understood may be joints if there are so many, and none whose name is."""
+SURE: Final = 0.95
+"""A guess that sure needs no warning."""
 
+_PARTS: Final = ("observation.state.", "observation.states.", "state.", "states.")
+"""How the names of features begin that hold a part of the state each."""
 _SO100: Final = frozenset({"shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll"})
 _NOT_CLOSING: Final = frozenset({"rotation", "rot", "abduction", "spread", "yaw", "side"})
-_SAYS_NOTHING: Final = frozenset(
-    {"motor", "motors", "state", "dim", "obs", "observation", "feature", "value", "channel"}
-)
 _OF_ARMS: Final = frozenset({"joint_position", "joint_velocity", "joint_torque", "finger", "gripper", "ee_position"})
 
 
 @dataclass(slots=True)
 class _Guess:
+    sample: Sample
+    robot: str
     commands: Commands | None = None
+    fps: float = 0.0
+    halves: bool = False
+    """Features hold the left arm in their first half and the right arm in the other."""
     arms: dict[str, dict[str, Columns]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def add(self, arm: str, channel: str, columns: Columns) -> None:
         self.arms.setdefault(arm, {}).setdefault(channel, columns)
 
+    def warn(self, text: str, confidence: float, edit: str) -> None:
+        """Say what decides the meaning of the data, how sure it is, and what to edit in the map."""
+        told = text if len(text) < 400 else text[:400] + " …"
+        self.warnings.append(f"{told} (confidence {confidence:.2g}; to change it, edit {edit} in column_map.toml)")
+
+    @property
+    def has_gripper(self) -> bool:
+        """Whether any arm has one."""
+        return any({"gripper_opening", "gripper_width"} & set(arm) for arm in self.arms.values())
+
+
+def is_state(feature: str) -> bool:
+    """Whether a feature may hold a part of the robot's state."""
+    return feature in STATE_FEATURES or bool(_channel(feature)) or feature.startswith(_PARTS)
+
+
+def action_of(features: Iterable[str]) -> str | None:
+    """The feature that holds the commands; None where there is none."""
+    given = list(features)
+    whole = next((name for name in ACTION_FEATURES if name in given), None)
+    parts = [name for name in given if name.startswith(("action.", "actions.", "observation.actions"))]
+    joints = [name for name in parts if "joint" in name]
+    return whole or next(iter([*joints, *parts]), None)
+
 
 def guess(
-    names: Mapping[str, Sequence[str]], sample: Sample, *, robot: str = "", commands: Commands | None = None
+    names: Mapping[str, Sequence[str]],
+    sample: Sample,
+    *,
+    robot: str = "",
+    commands: Commands | None = None,
+    fps: float | None = None,
 ) -> ColumnMap:
-    """A column map from names, with units from the size of the values.
+    """A column map from names, with units and grippers from the values.
 
     Args:
         names: numeric features with the names of their columns, empty where they have none.
         sample: frames of them.
         robot: the robot's type as the data set states it.
         commands: how columns follow their commands, which tells the closing end of a gripper; none where not known.
+        fps: Hz, where known: it tells the unit of velocities.
 
     Source: the naming habits of published LeRobot sets (Unitree, SO-100/101, ALOHA, DROID, Bridge).
     """
-    made = _Guess(commands)
+    made = _Guess(sample, robot, commands, fps or 0.0)
     state = next((name for name in STATE_FEATURES if name in names), None)
     if state is not None:
-        _read_state(made, state, names[state], sample, robot)
-    for feature, channel in SEPARATE_FEATURES.items():
-        if feature in names:
-            _read_separate(made, feature, channel, names[feature], sample, robot)
-    action = next((name for name in ACTION_FEATURES if name in names), None)
+        _read_state(made, state, names[state])
+    made.halves = _in_halves(names, sample)
+    if made.halves:
+        text = "of joints and grippers without names the first half is taken as the left arm, the other as the right"
+        made.warn(text, 0.7, "[arms.left…] and [arms.right…]")
+    for feature in names:
+        channel = _channel(feature) if feature not in STATE_FEATURES else ""
+        kinds = {kind_of(tokens(name)) for name in names[feature]}
+        more = kinds & {"gripper", "finger", "ee_position", "rpy", "quat"}
+        if (channel.startswith("joint") and more) or (not channel and feature.startswith(_PARTS) and names[feature]):
+            _read_state(made, feature, names[feature])
+        elif channel:
+            _read_separate(made, feature, channel, names[feature])
+    action = action_of(names)
     scene = {} if action is None else {"action": Columns(action)}
+    if made.arms and not made.has_gripper:
+        _without_gripper(made, state or "the state", action, names.get(action or "", ()))
     if not made.arms:
         made.notes.append(f"no state was recognised among {', '.join(names) or 'no numeric features'}")
-    return ColumnMap(arms=_in_order(made.arms), scene=scene, notes=tuple(made.notes))
+        unread = f"no column of {', '.join(names) or 'any feature'} was recognised as a joint, a gripper or a pose"
+        made.warn(unread, 0.5, "[arms.arm.joint_position]")
+    return ColumnMap(
+        arms=_in_order(made.arms), scene=scene, notes=tuple(made.notes), warnings=tuple(dict.fromkeys(made.warnings))
+    )
 
 
-def _read_state(made: _Guess, feature: str, names: Sequence[str], sample: Sample, robot: str) -> None:
-    width = sample.values[feature].shape[1] if feature in sample.values else len(names)
-    if not names:
-        made.notes.append(f"{feature} names no columns: all {width} are taken as joints of one arm, none as a gripper")
-        _add_joints(made, SOLE_ARM, "joint_position", feature, tuple(range(width)), sample, so100=False)
+def _in_halves(names: Mapping[str, Sequence[str]], sample: Sample) -> bool:
+    """Whether features without names hold two arms side by side: twice as many joints, and two grippers."""
+    widths: dict[str, int] = {}
+    for feature, columns in names.items():
+        values = sample.values.get(feature)
+        if values is not None and feature not in STATE_FEATURES and not any(side_of(tokens(name)) for name in columns):
+            widths.setdefault(_channel(feature), values.shape[1])
+    return widths.get("gripper") == 2 and widths.get("joint_position", 1) in (12, 14)
+
+
+def _channel(feature: str) -> str:
+    """What a feature of its own holds, by its name; empty where it holds no part of the state.
+
+    >>> [_channel(f"observation.{name}") for name in ("right_arm.joint_pos", "gripper_state", "images.top", "eef_pose")]
+    ['joint_position', 'gripper', '', 'ee_pose']
+    """
+    if feature in SEPARATE_FEATURES:
+        return SEPARATE_FEATURES[feature]
+    words = [word for word in tokens(feature) if word not in ("observation", "observations", "obs", "state", "states")]
+    if not feature.startswith("obs") or not words or set(words) & {"image", "images", "depth", "environment", "env"}:
+        return ""
+    have = set(words)
+    kind = kind_of(words)
+    if kind == STRANGER or kind == "body":
+        return ""
+    if kind == "gripper":
+        return "gripper_width" if "width" in have else "gripper"
+    if have & {"ee", "eef", "tcp", "cartesian", "endpose"} and have & {"pose", "position", "pos", "cartesian"}:
+        return "ee_pose"
+    if kind in ("joint_velocity", "joint_torque"):
+        return kind if have & {"joint", "joints", "qvel", "arm"} else ""
+    return "joint_position" if have & {"joint", "joints", "qpos", "arm"} and kind == "joint_position" else ""
+
+
+def _read_state(made: _Guess, feature: str, names: Sequence[str]) -> None:
+    values = made.sample.values.get(feature)
+    width = values.shape[1] if values is not None else len(names)
+    words: list[tuple[str, ...]] = [tokens(name) for name in names[:width]]
+    words += [()] * (width - len(words))
+    if any("rw" in each for each in words):  # an orientation r w, r x, … and no turns about x, y, z
+        words = [
+            tuple({"rw": "qw", "rx": "qx", "ry": "qy", "rz": "qz"}.get(word, word) for word in each) for each in words
+        ]
+    kinds = [kind_of(each) if each else UNKNOWN for each in words]
+    if all(says_nothing(each) for each in words):
+        _read_unnamed(made, feature, words, named=any(set(each) & {"joint", "j", "q"} for each in words))
         return
-    words = [tokens(name) for name in names[:width]]
-    if all(set(each) <= _SAYS_NOTHING or all(word.isdigit() for word in set(each) - _SAYS_NOTHING) for each in words):
-        made.notes.append(f"{feature}: the names say nothing; all columns are taken as joints, none as a gripper")
+    if not {"joint_position", "finger", "gripper", "ee_position", "joint_velocity"} & set(kinds):
+        places = [place for place, kind in enumerate(kinds) if kind == UNKNOWN]
+        if len(places) >= FEWEST_JOINTS and values is not None:
+            _read_unnamed(made, feature, words, places=places)
+            return
+    if values is not None:
+        kinds = _by_behaviour(made, feature, values, words, kinds)
     sides = [side_of(each) for each in words]
-    split = {"left", "right"} <= {side for side, each in zip(sides, words, strict=True) if kind_of(each) in _OF_ARMS}
+    split = _two_arms(sides, kinds)
     groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for place, (side, each) in enumerate(zip(sides, words, strict=True)):
+    for place, (side, kind) in enumerate(zip(sides, kinds, strict=True)):
         # of a robot with two arms, what has no side is its body; the waist of a single arm is a joint of it
-        kind = kind_of(each)
         belongs = not split or bool(side)
         groups[side if split else ""]["joint_position" if kind == "torso" and belongs else kind].append(place)
     arms = {"left": "left", "right": "right"} if split else {"": SOLE_ARM}
@@ -119,97 +236,294 @@ def _read_state(made: _Guess, feature: str, names: Sequence[str], sample: Sample
     } >= _SO100
     mechanisms = _mechanisms(words, groups)
     for side, arm in arms.items():
-        kinds = groups[side]
+        found = groups[side]
         for channel in ("joint_position", "joint_velocity", "joint_torque"):
-            if kinds[channel]:
-                _add_joints(made, arm, channel, feature, tuple(kinds[channel]), sample, so100=so100)
-        _add_pose(made, arm, feature, words, kinds, sample)
-        fingers = kinds["finger"] or kinds["gripper"]
+            if found[channel]:
+                _add_joints(made, arm, channel, feature, found[channel], words, so100=so100)
+        _add_pose(made, arm, feature, words, found)
+        fingers = found["finger"] or found["gripper"]
         if fingers:
-            _add_gripper(made, arm, feature, words, fingers, mechanisms, sample, robot=robot, percent=so100)
+            _add_gripper(made, arm, feature, words, fingers, mechanisms, percent=so100)
 
 
-def _read_separate(made: _Guess, feature: str, channel: str, names: Sequence[str], sample: Sample, robot: str) -> None:
+def _two_arms(sides: Sequence[str], kinds: Sequence[str]) -> bool:
+    """Whether the columns are of two arms; a left and a right finger are of one, where nothing else has a side."""
+    sided: dict[bool, set[str]] = {True: set(), False: set()}
+    for side, kind in zip(sides, kinds, strict=True):
+        if kind in _OF_ARMS:
+            sided[kind in ("finger", "gripper")].add(side)
+    moved = sided[False] or sided[True]
+    return {"left", "right"} <= moved
+
+
+def _odd_ones(words: Sequence[Sequence[str]], kinds: Sequence[str]) -> list[int]:
+    """Joints outside of the series of most (joint_1, joint_2, …) that are not named after a part of an arm either."""
+    stems = [tuple(word for word in each if not word.isdigit() and word not in SIDES) for each in words]
+    joints = [place for place, kind in enumerate(kinds) if kind == "joint_position"]
+    series = Counter(stems[place] for place in joints).most_common(1)
+    if not series or series[0][1] < FEWEST_JOINTS:
+        return []
+    return [place for place in joints if stems[place] != series[0][0] and not names_a_part(words[place])]
+
+
+def _by_behaviour(
+    made: _Guess, feature: str, values: Floats, words: Sequence[tuple[str, ...]], kinds: list[str]
+) -> list[str]:
+    """The kinds, with what behaves like a gripper or an orientation though no name says so."""
+    kinds = list(kinds)
+    unknown = [place for place, kind in enumerate(kinds) if kind == UNKNOWN]
+    sided = {side_of(each) for each in words} >= {"left", "right"}
+    if "quat" not in kinds and not sided:
+        for group in unit_quaternions(values, unknown)[:1]:
+            for place in group:
+                kinds[place] = "norm"
+            made.add(SOLE_ARM, "ee_orientation", Columns(feature, group, "quat_xyzw"))
+            told = f"columns {group[0]} to {group[-1]} of {feature} have norm 1 and are taken as an orientation x y z w"
+            made.warn(told, 0.7, "[arms.arm.ee_orientation]")
+    if not {"gripper", "finger"} & set(kinds):
+        odd = _odd_ones(words, kinds)
+        asked = [
+            place
+            for place, each in enumerate(words)
+            if kinds[place] == UNKNOWN or place in odd or (kinds[place] == "joint_position" and says_nothing(each))
+        ]
+        likely = gripper_places(values, asked, made.sample, _sent(made, values))
+        for place in _one_a_side(likely, words):
+            kinds[place] = "gripper"
+            made.warn(
+                f"column {place} of {feature} ({' '.join(words[place])}) rests at two levels with quick moves between "
+                "them, unlike the others, and is taken as a gripper",
+                0.8,
+                f"index = [{place}] of the gripper",
+            )
+    return kinds
+
+
+def _sent(made: _Guess, values: Floats) -> Floats | None:
+    """The commands of a state's columns, where the action has as many."""
+    sent = None if made.commands is None else made.sample.values.get(made.commands.action)
+    return sent if sent is not None and sent.shape == values.shape else None
+
+
+def _one_a_side(places: Sequence[int], words: Sequence[Sequence[str]]) -> list[int]:
+    """The first of each side's."""
+    first: dict[str, int] = {}
+    for place in places:
+        first.setdefault(side_of(words[place]), place)
+    return list(first.values())
+
+
+def _read_unnamed(
+    made: _Guess,
+    feature: str,
+    words: Sequence[tuple[str, ...]],
+    *,
+    places: Sequence[int] | None = None,
+    named: bool = False,
+) -> None:
+    """A state whose columns have no names that say anything: by the robot's layout, else by what they do."""
+    values = made.sample.values.get(feature)
+    width = len(words) if values is None else values.shape[1]
+    picked = list(range(width)) if places is None else list(places)
+    if len(picked) < FEWEST_JOINTS:
+        made.notes.append(f"{feature}: {len(picked)} columns without names are no arm: not used")
+        return
+    if named:
+        what = "numbers its columns"
+    else:
+        what = "names its columns in words not understood" if any(words) else "names no columns"
+    row = next((row for row in robot_rows(made.robot) if row.arms and sum(map(sum, row.arms)) == len(picked)), None)
+    grippers: list[int] = []
+    confidence, why = 0.8, "rest at two levels with quick moves between them"
+    if row is not None:
+        at = 0
+        for joints, fingers in row.arms:
+            grippers += picked[at + joints : at + joints + fingers]
+            at += joints + fingers
+        arms, confidence, why = len(row.arms), 0.9, f"are where {row.words[0]} has its grippers"
+    elif values is not None:
+        for group in unit_quaternions(values, picked):
+            picked = [place for place in picked if place not in group]
+        likely = gripper_places(values, picked, made.sample, _sent(made, values))
+        half = len(picked) // 2
+        pairs = [[place, place + half] for place in likely if place + half in likely and len(picked) == 2 * half]
+        arms = 2 if pairs and half >= FEWEST_JOINTS else 1
+        grippers = pairs[0] if arms == 2 else likely[:1]
+    else:
+        arms = 1
+    joints_of = [place for place in picked if place not in grippers]
+    if not grippers:
+        told = f"{feature} {what}: all {len(joints_of)} are taken as joints of one arm, none as a gripper"
+        made.notes.append(told)
+        if not named:
+            made.warn(told, 0.6, "[arms.arm.joint_position]")
+    else:
+        told = (
+            f"{feature} {what}: of {len(picked)}, {', '.join(map(str, grippers))} {why} and are taken as the "
+            f"gripper{'s of two arms' if arms == 2 else ''}, the others as joints"
+        )
+        made.notes.append(told)
+        made.warn(told, confidence, "index of [arms….gripper_opening] and [arms….joint_position]")
+    middle = picked[len(picked) // 2] if picked else 0
+    for arm in ("left", "right") if arms == 2 else (SOLE_ARM,):
+        mine = [place for place in joints_of if arms == 1 or (place < middle) == (arm == "left")]
+        ends = [place for place in grippers if arms == 1 or (place < middle) == (arm == "left")]
+        _add_joints(made, arm, "joint_position", feature, mine, words, so100=False)
+        if ends:
+            _add_gripper(made, arm, feature, words, ends, {}, percent=False)
+
+
+def _without_gripper(made: _Guess, state: str, action: str | None, names: Sequence[str]) -> None:
+    """No column of the state is a gripper: its command may tell when it was to close; else that is said."""
+    values = made.sample.values.get(action or "")
+    if action is not None and values is not None and len(made.arms) == 1:
+        words: list[tuple[str, ...]] = [tokens(name) for name in names[: values.shape[1]]]
+        words += [()] * (values.shape[1] - len(words))
+        called = [place for place, each in enumerate(words) if each and kind_of(each) == "gripper"]
+        last = [values.shape[1] - 1] if not any(words) else []
+        found = called or gripper_places(values, last, made.sample)
+        arm = next(iter(made.arms))
+        if len(found) == 1:
+            _add_gripper(made, arm, action, words, found, {}, percent=False, command=True)
+        if made.has_gripper:
+            told = f"{state} holds no gripper; column {found[0]} of {action} tells when it was told to close"
+            made.warn(told + ", not whether anything was held", 0.8, f"[arms.{arm}.gripper_opening]")
+            return
+    made.warn(f"no gripper was found in {state}: grasp and release are not seen", 0.6, "[arms….gripper_opening]")
+
+
+def _read_separate(made: _Guess, feature: str, channel: str, names: Sequence[str]) -> None:
     """A channel with a feature of its own: split by side where names tell, else of the sole arm."""
     words = [tokens(name) for name in names]
-    width = sample.values[feature].shape[1] if feature in sample.values else len(words)
+    values = made.sample.values.get(feature)
+    width = values.shape[1] if values is not None else len(words)
     sides = [side_of(each) if each else "" for each in words[:width]]
+    if made.halves and width % 2 == 0 and not any(sides):
+        sides = ["left"] * (width // 2) + ["right"] * (width // 2)
     split = {"left", "right"} <= set(sides)
-    for arm in ("left", "right") if split else (SOLE_ARM,):
+    own = side_of(tokens(feature))
+    padded = [*words[:width], *[()] * (width - len(words))]
+    for arm in ("left", "right") if split else (own or SOLE_ARM,):
         places = [place for place in range(width) if not split or sides[place] == arm]
-        if set(made.arms) - {arm} and arm not in made.arms:
+        held = set(made.arms.get(arm, {}))
+        if set(made.arms) - {arm} and arm not in made.arms and not own:
             made.notes.append(f"{feature} does not tell which arm it belongs to: not used")
-        elif channel in made.arms.get(arm, {}) or (
-            channel == "gripper" and {"gripper_width", "gripper_opening"} & set(made.arms.get(arm, {}))
-        ):
+        elif channel in held or (channel.startswith("gripper") and {"gripper_width", "gripper_opening"} & held):
             continue
         elif channel.startswith("joint"):
-            _add_joints(made, arm, channel, feature, tuple(places), sample, so100=False)
-        elif channel == "ee_position" and len(places) == 3:
-            _add_position(made, arm, feature, tuple(places), sample)
-        elif channel == "gripper_width" and len(places) == 1 and _largest(sample, feature, places) < 1.0:
+            _add_joints(made, arm, channel, feature, places, padded, so100=False)
+        elif channel in ("ee_position", "ee_pose"):
+            _add_whole_pose(made, arm, feature, places)
+        elif channel == "gripper_width" and len(places) == 1 and _largest(made.sample, feature, places) < 1.0:
             made.add(arm, channel, Columns(feature, tuple(places), "m"))
         elif channel.startswith("gripper"):
-            padded = [*words, *[()] * (width - len(words))]
-            _add_gripper(made, arm, feature, padded, places, {}, sample, robot=robot, percent=False)
+            _add_gripper(made, arm, feature, padded, places, {}, percent=False)
 
 
 def _add_joints(
-    made: _Guess, arm: str, channel: str, feature: str, index: tuple[int, ...], sample: Sample, *, so100: bool
+    made: _Guess,
+    arm: str,
+    channel: str,
+    feature: str,
+    places: Sequence[int],
+    words: Sequence[Sequence[str]],
+    *,
+    so100: bool,
 ) -> None:
-    if not index:
+    values = made.sample.values.get(feature)
+    places = [place for place in places if values is None or place < values.shape[1]]
+    if not places:
         return
-    largest = _largest(sample, feature, index)
     if channel == "joint_torque":
         made.notes.append(f"{arm}.{channel}: taken as N*m")
-        made.add(arm, channel, Columns(feature, index, "N*m"))
+        made.add(arm, channel, Columns(feature, tuple(places), "N*m"))
         return
-    suffix = "/s" if channel == "joint_velocity" else ""
-    if so100 and largest > TURN:
-        made.notes.append(
-            f"{arm}.{channel}: taken as degrees; such sets also hold -100..100 % of the range, which looks the same"
-        )
-        unit = "deg"
-    elif largest <= (TURN * 10 if suffix else TURN):
-        made.notes.append(f"{arm}.{channel}: taken as rad{suffix}, the largest value is {largest:.3g}")
-        unit = "rad"
-    elif largest <= (FULL_CIRCLE_DEG * 10 if suffix else FULL_CIRCLE_DEG):
-        made.notes.append(f"{arm}.{channel}: taken as deg{suffix}, the largest value is {largest:.3g}")
-        unit = "deg"
+    columns = np.zeros((0, len(places))) if values is None else values[:, list(places)]
+    if channel == "joint_velocity":
+        found = _speeds(made, arm, columns)
     else:
-        made.notes.append(
-            f"{arm}.{channel}: not used, the largest value {largest:.3g} is neither radians nor degrees; "
-            "give its size by a column map with scale"
+        found = joint_units(
+            columns, [unit_of(words[place]) for place in places], [slides(words[place]) for place in places]
         )
+    kept = [(place, unit) for place, unit in zip(places, found.units, strict=True) if unit != "raw"]
+    lost = [place for place, unit in zip(places, found.units, strict=True) if unit == "raw"]
+    if lost:
+        size = _largest(made.sample, feature, lost)
+        told = (
+            f"{arm}.{channel}: {'not used' if not kept else f'columns {lost} are not used'}, the largest value "
+            f"{size:.3g} is neither radians nor degrees"
+        )
+        made.notes.append(f"{told}; give its size by a column map with scale")
+        made.warn(told, 0.9, f"scale of [arms.{arm}.{channel}]")
+    if not kept:
         return
-    made.add(arm, channel, Columns(feature, index, unit + suffix))
+    index, units = zip(*kept, strict=True)
+    note = f"{arm}.{channel}: {found.why}"
+    if so100 and units[0] == "deg":
+        note = f"{arm}.{channel}: taken as degrees; such sets also hold -100..100 % of the range, which looks the same"
+    made.notes.append(note)
+    if found.doubt:
+        made.warn(f"{arm}.{channel}: {found.why}; {found.doubt}", found.confidence, f"unit of [arms.{arm}.{channel}]")
+    mixed = len(set(units)) > 1
+    made.add(arm, channel, Columns(feature, index, units[0], units=units if mixed else ()))
+
+
+def _speeds(made: _Guess, arm: str, columns: Floats) -> Unit:
+    """The unit of velocities beside the positions of the same arm."""
+    joints = made.arms.get(arm, {}).get("joint_position")
+    positions = None if joints is None else made.sample.values.get(joints.feature)
+    if joints is None or positions is None or joints.index is None or len(positions) != len(columns):
+        return speed_unit(columns, None, None, made.sample, made.fps)
+    units = joints.units or (joints.unit,) * len(joints.index)
+    factors = np.array([UNITS[unit][1] for unit in units])
+    return speed_unit(columns, positions[:, list(joints.index)], factors, made.sample, made.fps)
 
 
 def _add_pose(
-    made: _Guess, arm: str, feature: str, words: list[tuple[str, ...]], kinds: Mapping[str, list[int]], sample: Sample
+    made: _Guess, arm: str, feature: str, words: list[tuple[str, ...]], kinds: Mapping[str, list[int]]
 ) -> None:
     position = _by_axis(words, kinds.get("ee_position", []), AXES)
     if position:
-        _add_position(made, arm, feature, position, sample)
-    quaternion = _by_axis(words, kinds.get("quat", []), QUATERNION)
-    turns = _by_axis(words, kinds.get("rpy", []), TURNS)
+        _add_position(made, arm, feature, position)
+    quaternion = _in_turn(words, kinds.get("quat", []))
+    turns = _by_axis(words, kinds.get("rpy", []), TURNS) or _by_axis(words, kinds.get("rpy", []), AXES)
     if quaternion:
         made.add(arm, "ee_orientation", Columns(feature, quaternion, "quat_wxyz"))
     elif turns:
-        unit = "rpy_rad" if _largest(sample, feature, turns) <= TURN else "rpy_deg"
-        made.notes.append(f"{arm}.ee_orientation: roll, pitch, yaw taken as turns about fixed axes in {unit[4:]}")
-        made.add(arm, "ee_orientation", Columns(feature, turns, unit))
+        _add_turns(made, arm, feature, turns)
 
 
-def _add_position(made: _Guess, arm: str, feature: str, index: tuple[int, ...], sample: Sample) -> None:
-    largest = _largest(sample, feature, index)
+def _add_turns(made: _Guess, arm: str, feature: str, index: tuple[int, ...]) -> None:
+    unit = "rpy_rad" if _largest(made.sample, feature, index) <= TURN else "rpy_deg"
+    made.notes.append(f"{arm}.ee_orientation: roll, pitch, yaw taken as turns about fixed axes in {unit[4:]}")
+    made.add(arm, "ee_orientation", Columns(feature, index, unit))
+
+
+def _add_whole_pose(made: _Guess, arm: str, feature: str, places: Sequence[int]) -> None:
+    """Position, with roll, pitch, yaw after it where there are six numbers, or an orientation where there are seven."""
+    if len(places) not in (3, 6, 7):
+        return
+    _add_position(made, arm, feature, tuple(places[:3]))
+    if len(places) == 6:
+        _add_turns(made, arm, feature, tuple(places[3:]))
+    values = made.sample.values.get(feature)
+    if len(places) == 7 and values is not None and unit_quaternions(values, list(places[3:])):
+        made.add(arm, "ee_orientation", Columns(feature, tuple(places[3:]), "quat_xyzw"))
+        made.warn(f"{arm}.ee_orientation: taken as x y z w", 0.7, f"unit of [arms.{arm}.ee_orientation]")
+
+
+def _add_position(made: _Guess, arm: str, feature: str, index: tuple[int, ...]) -> None:
+    largest = _largest(made.sample, feature, index)
     if largest > REACH_M * 1000.0:
         made.notes.append(f"{arm}.ee_position: not used, {largest:.3g} is neither m nor mm")
+        made.warn(f"{arm}.ee_position: not used, {largest:.3g} is no unit known", 0.9, f"[arms.{arm}.ee_position]")
         return
-    unit = "m" if largest <= REACH_M else "mm"
+    unit = "m" if largest <= REACH_M else "cm" if largest <= REACH_CM else "mm"
     made.notes.append(
         f"{arm}.ee_position: taken as {unit} in the robot's base frame, the largest value is {largest:.3g}"
     )
+    if unit == "cm":
+        made.warn(f"{arm}.ee_position: taken as cm, mm is possible", 0.6, f"unit of [arms.{arm}.ee_position]")
     made.add(arm, "ee_position", Columns(feature, index, unit))
 
 
@@ -217,6 +531,12 @@ def _by_axis(words: list[tuple[str, ...]], places: Sequence[int], axes: Mapping[
     """Places in the order of the axes; none unless each axis occurs once."""
     found = {axes[word]: place for place in places for word in words[place] if word in axes}
     return tuple(found[axis] for axis in range(len(axes))) if len(found) == len(places) == len(axes) else ()
+
+
+def _in_turn(words: list[tuple[str, ...]], places: Sequence[int]) -> tuple[int, ...]:
+    """Places of an orientation in the order w x y z; none unless each occurs once."""
+    found = {axis: place for place in places if (axis := quaternion_axis(words[place])) is not None}
+    return tuple(found[axis] for axis in range(4)) if len(found) == len(places) == 4 else ()
 
 
 Mechanisms = Mapping[tuple[str, ...], list[int]]
@@ -238,14 +558,16 @@ def _add_gripper(
     words: Sequence[tuple[str, ...]],
     places: Sequence[int],
     mechanisms: Mechanisms,
-    sample: Sample,
     *,
-    robot: str,
     percent: bool,
+    command: bool = False,
 ) -> None:
-    """The opening as a median over fingers; which end is open is told by convention, else by the episodes' starts."""
+    """The opening as a median over fingers, with which end is open and what the closed end tells."""
+    sample = made.sample
     values = sample.values.get(feature)
     if values is None or not len(values):
+        return
+    if _slides(made, arm, feature, words, places, values):
         return
     closing = [place for place in places if not set(words[place]) & _NOT_CLOSING] or list(places)
     alike = [
@@ -274,26 +596,83 @@ def _add_gripper(
     places_kept = tuple(place for place, keep in zip(closing, kept, strict=True) if keep)
     first, last = np.where(flipped, high, low)[kept], np.where(flipped, low, high)[kept]
     groups = [group for group, keep in zip(alike, kept, strict=True) if keep]
-    found = _blocked(made.commands, feature, places_kept, groups, flipped[kept])
-    open_is_last, why = open_end(
+    found = Blocked(0, 0, 0) if command else _blocked(made.commands, feature, places_kept, groups, flipped[kept])
+    opening = open_end(
         np.median((values[:, list(places_kept)] - first) / (last - first), axis=1),
         sample,
         [words[place] for place in places_kept],
-        robot,
+        made.robot,
         found,
         nominal=ends is not None,
         one_way=not flipped[kept].any(),
+        natural=bool((np.abs(first) <= STOP * np.abs(last - first)).all()),
+        arm=_joints_of(made, arm),
+        bit=len(places_kept) == 1 and is_bit(values[:, places_kept[0]]),
     )
-    closed, open_ = (first, last) if open_is_last else (last, first)
+    closed, open_ = (first, last) if opening.upper else (last, first)
+    closed = closed + opening.closed * (open_ - closed)
     made.notes.append(
         f"{arm}.gripper_opening: median of {len(places_kept)} column{'s' if len(places_kept) > 1 else ''}, from "
-        f"{'the nominal range' if ends else 'the 1st to the 99th percentile'}; {why}"
+        f"{'the nominal range' if ends else 'the 1st to the 99th percentile'}; {opening.why}"
     )
+    kind = "command" if command else opening.kind
+    _doubt_gripper(made, arm, opening, kind)
     made.add(
         arm,
         "gripper_opening",
-        Columns(feature, places_kept, unit, closed=tuple(map(float, closed)), open=tuple(map(float, open_))),
+        Columns(
+            feature,
+            places_kept,
+            unit,
+            closed=tuple(map(float, closed)),
+            open=tuple(map(float, open_)),
+            kind=kind,
+            polarity=opening.polarity,
+        ),
     )
+
+
+def _doubt_gripper(made: _Guess, arm: str, opening: Opening, kind: str) -> None:
+    at = f"[arms.{arm}.gripper_opening]"
+    for doubt in opening.doubts:
+        made.warn(f"{arm}.gripper_opening: {doubt}", opening.confidence, f"closed, open and polarity of {at}")
+    if kind == "bit":
+        told = "takes two values only, so whether anything is held is not known"
+        made.warn(f"{arm}.gripper_opening: {told}", 0.95, f"kind of {at}")
+    elif kind == "closed_unknown":
+        told = "whether fingers at their most closed hold something is not known, for nothing tells their closed end"
+        made.warn(f"{arm}.gripper_opening: {told}", 0.8, f"closed and kind of {at}")
+
+
+def _joints_of(made: _Guess, arm: str) -> Floats | None:
+    """The joints (or the hand's place) of an arm in the sample, shape (n, j)."""
+    channels = made.arms.get(arm, {})
+    columns = channels.get("joint_position") or channels.get("ee_position")
+    values = None if columns is None else made.sample.values.get(columns.feature)
+    if columns is None or values is None:
+        return None
+    return values if columns.index is None else values[:, list(columns.index)]
+
+
+def _slides(
+    made: _Guess, arm: str, feature: str, words: Sequence[Sequence[str]], places: Sequence[int], values: Floats
+) -> bool:
+    """Fingers whose distance is recorded in a unit of length, as their names or their robot say: a width in m."""
+    named = {unit_of(words[place]) for place in places}
+    unit, why = "", ""
+    if len(named) == 1 and named <= {"mm", "cm"}:
+        unit, why = named.pop(), "as the column's name says"
+    for row in robot_rows(made.robot):
+        sizes = np.array([extent(values[:, place])[1] for place in places])
+        low = np.array([float(np.nanmin(values[:, place], initial=np.inf)) for place in places])
+        within = (sizes <= 1.1 * row.finger_reach * (2 if len(places) == 1 else 1)) & (low > -0.05 * row.finger_reach)
+        if row.finger_unit and within.all() and (sizes > 0.1 * row.finger_reach).all():
+            unit, why = row.finger_unit, row.source
+    if not unit:
+        return False
+    made.notes.append(f"{arm}.gripper_width: taken as {unit}: {why}")
+    made.add(arm, "gripper_width", Columns(feature, tuple(places), unit))
+    return True
 
 
 def _same_way(values: Floats, place: int, twins: Sequence[int]) -> list[int]:
@@ -350,12 +729,12 @@ def _opposite(leader: Floats, other: Floats) -> bool:
 
 
 def _largest(sample: Sample, feature: str, index: Sequence[int]) -> float:
+    """Largest size of some columns, a few wild samples left out."""
     values = sample.values.get(feature)
     if values is None or not len(values):
         return 0.0
-    picked = np.abs(values[:, [place for place in index if place < values.shape[1]]])
-    picked = picked[np.isfinite(picked)]
-    return float(picked.max()) if picked.size else 0.0
+    sizes = (extent(values[:, place])[1] for place in index if place < values.shape[1])
+    return max(sizes, default=0.0)
 
 
 def _in_order(arms: Mapping[str, Mapping[str, Columns]]) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -64,6 +64,7 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
         "ee_orientation": "orientation",
         "gripper_width": "length",
         "gripper_opening": "share",
+        "gripper_closed": "anything",
         "grip_force": "force",
         "contact_force": "force",
         "effort_proxy": "anything",
@@ -76,6 +77,20 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What each channel measures."""
+
+SLIDES: Final = "length"
+"""What a joint that slides instead of turning is measured in."""
+KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "share": "0 is where the fingers meet with nothing between them, 1 is open",
+        "closed_unknown": "0 is the most closed that was seen, with or without something between the fingers",
+        "bit": "only open or closed is told, so it never says whether anything is held",
+        "command": "what the fingers were told, not where they are, so it never says whether anything is held",
+    }
+)
+"""Kinds of a gripper's column, and what its numbers mean."""
+POLARITIES: Final = ("set", "each")
+"""Which end is open is the same in all episodes, or judged in each by itself (sets merged from several)."""
 
 MAX_MAP: Final = 1024 * 1024
 """Bytes of a column map; one of a whole humanoid takes about 10 kB, and TOML's dotted keys take time squared."""
@@ -108,6 +123,12 @@ class Columns:
     """Of ``gripper_opening``: the value of each column where the gripper is closed."""
     open: tuple[float, ...] = ()
     """… and where it is open."""
+    kind: str = "share"
+    """Of a gripper: one of ``KINDS``."""
+    polarity: str = "set"
+    """Of a gripper: one of ``POLARITIES``."""
+    units: tuple[str, ...] = ()
+    """One of ``UNITS`` for each column, where they differ; ``unit`` is then that of the first."""
 
     def read(self, name: str, features: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """The channel ``name`` of one episode, out of its features, each of shape (t, w).
@@ -122,16 +143,22 @@ class Columns:
                 raise RolloutError("", name, problem, reason="mixed_dimensions")
             whole = self.index == tuple(range(values.shape[1]))
             values = values if whole else values[:, list(self.index)]
-        if name == "gripper_opening" and self.open:
-            if values.shape[1] != len(self.open):
-                problem = f"has {values.shape[1]} columns, the column map gives the ends of {len(self.open)}"
+        for each, what in ((self.open if name == "gripper_opening" else (), "ends"), (self.units, "units")):
+            if each and values.shape[1] != len(each):
+                problem = f"has {values.shape[1]} columns, the column map gives the {what} of {len(each)}"
                 raise RolloutError("", name, problem, reason="mixed_dimensions")
+        if name == "gripper_opening" and self.open:
             return _opening(values, self.closed, self.open)
         if self.unit.startswith(("quat", "rpy")):
             return _quaternion(name, values, self.unit)
-        factor = UNITS[self.unit][1] if self.scale is None else self.scale
+        factor: float | NDArray[np.float64] = UNITS[self.unit][1] if self.scale is None else self.scale
+        if self.units:
+            factor = np.array([UNITS[unit][1] for unit in self.units])
         # a factor of 1 must keep every bit
-        scaled = values if factor == 1.0 else values.astype(np.float64) * factor
+        same = not self.units and factor == 1.0
+        scaled = values if same else np.asarray(values.astype(np.float64) * factor)
+        if name == "gripper_width" and scaled.shape[1] > 1:
+            return np.asarray(scaled.sum(axis=1))  # fingers that slide, each from the middle
         return scaled[:, 0] if is_scalar(name) and scaled.shape[1] == 1 else scaled
 
 
@@ -198,6 +225,8 @@ class ColumnMap:
     """Facts about the robot, such as ``name``."""
     notes: tuple[str, ...] = ()
     """What a guess rests on."""
+    warnings: tuple[str, ...] = ()
+    """What of a guess decides the meaning of the data and may be wrong, with a confidence and the line to edit."""
     poses: Mapping[str, PoseSource] = field(default_factory=dict)
     """Name of the arm, and how its hand's pose follows from its joints."""
     residuals: Mapping[str, Mapping[str, CommandResidual]] = field(default_factory=dict)
@@ -299,41 +328,62 @@ def _columns(source: object, where: str, name: str, value: Any, allowed: Any) ->
     table = toml.table(source, at, value)
     if name not in allowed:
         raise DatasetError(source, f"[{at}]: unknown channel {shown(name)}", f"one of {', '.join(allowed)}")
-    stray = sorted(set(table) - {"feature", "index", "unit", "scale", "closed", "open"})
+    keys = ("feature", "index", "unit", "scale", "closed", "open", "kind", "polarity")
+    stray = sorted(set(table) - set(keys))
     if stray:
-        raise DatasetError(
-            source, f"[{at}]: unknown key {shown(stray[0])}", "use feature, index, unit, scale, closed, open"
-        )
+        raise DatasetError(source, f"[{at}]: unknown key {shown(stray[0])}", f"use {', '.join(keys)}")
     feature = table.get("feature")
     if not isinstance(feature, str) or not feature:
         raise DatasetError(source, f"[{at}]: feature is missing", 'feature = "observation.state", say')
     measure = MEASURES[name]
     unit = table.get("unit", _SI[measure])
-    fitting = [each for each, (what, _) in UNITS.items() if what == measure or measure == "anything"]
+    measures = {measure, SLIDES} if name == "joint_position" else {measure}
+    fitting = [each for each, (what, _) in UNITS.items() if what in measures or measure == "anything"]
     scale = toml.numbers(source, at, "scale", [table["scale"]])[0] if "scale" in table else None
     closed, open_ = (toml.numbers(source, at, key, table.get(key, [])) for key in ("closed", "open"))
     free = scale is not None or (name == "gripper_opening" and open_)
-    if not isinstance(unit, str) or unit not in (UNITS if free else fitting):
-        raise DatasetError(
-            source, f"[{at}]: unit {shown(unit)} does not measure {measure}", f"one of {', '.join(fitting)}"
-        )
+    units = unit if isinstance(unit, list) else [unit]
+    for each in units or [""]:
+        if not isinstance(each, str) or each not in (UNITS if free else fitting):
+            raise DatasetError(
+                source, f"[{at}]: unit {shown(each)} does not measure {measure}", f"one of {', '.join(fitting)}"
+            )
     index = table.get("index")
     if index is not None:
         index = toml.places(source, at, "index", index)
+    each_own = units if isinstance(unit, list) else []
+    if each_own and (index is None or len(each_own) != len(index) or scale is not None or measure == "orientation"):
+        raise DatasetError(source, f"[{at}]: a list of units needs one for each place of index, and no scale")
+    kind, polarity = (_word(source, at, table, *each) for each in (("kind", KINDS), ("polarity", POLARITIES)))
+    if not name.startswith("gripper") and {"kind", "polarity"} & set(table):
+        raise DatasetError(source, f"[{at}]: kind and polarity are said of grippers alone")
     if len(closed) != len(open_) or (open_ and index is not None and len(open_) != len(index)):
         raise DatasetError(source, f"[{at}]: closed and open need one number for each column")
     if any(a == b for a, b in zip(closed, open_, strict=True)):
         raise DatasetError(source, f"[{at}]: closed and open are the same")
-    return Columns(feature, index, unit, scale, closed, open_)
+    return Columns(feature, index, units[0], scale, closed, open_, kind, polarity, tuple(each_own))
+
+
+def _word(source: object, at: str, table: Mapping[str, Any], key: str, known: Collection[str]) -> str:
+    """One of some words; the first where none is given."""
+    value = table.get(key, next(iter(known)))
+    if not isinstance(value, str) or value not in known:
+        raise DatasetError(source, f"[{at}]: {key} {shown(value)} is not known", f"one of {', '.join(known)}")
+    return value
 
 
 def _entry(columns: Columns) -> list[str]:
     lines = [f"feature = {toml.string(columns.feature)}"]
     if columns.index is not None:
         lines.append(f"index = {toml.array(columns.index)}")
-    lines.append(f"unit = {toml.string(columns.unit)}")
+    lines.append(f"unit = {toml.array(columns.units) if columns.units else toml.string(columns.unit)}")
     if columns.scale is not None:
         lines.append(f"scale = {columns.scale!r}")
     if columns.open:
         lines += [f"closed = {toml.array(columns.closed)}", f"open = {toml.array(columns.open)}"]
+    lines += [
+        f"{key} = {toml.string(value)}"
+        for key, value, usual in (("kind", columns.kind, "share"), ("polarity", columns.polarity, "set"))
+        if value != usual
+    ]
     return lines

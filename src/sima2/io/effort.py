@@ -22,6 +22,11 @@ SIGMA: Final = 1.4826
 OPEN_FRAMES: Final = 30
 """Frames with an open gripper that are enough to tell what is usual of it."""
 
+STAYS_BEHIND: Final = 20.0
+"""Usual spreads by which fingers stay behind their command when something is between them, as segmentation has it."""
+BESIDE: Final = 0.05
+"""Share of the range within which fingers are at its closed end."""
+
 _GRIPPERS: Final = ("gripper_opening", "gripper_width")
 
 
@@ -94,13 +99,17 @@ def _residual(
     # a larger number may be more closed; what has no ends is a width or an opening
     closing = [b < a for a, b in zip(columns.closed, columns.open, strict=True)] or [False] * len(keys)
     rows = []
-    for key, falls in zip(keys, closing, strict=True):
+    ends: list[tuple[float, ...]] = list(zip(columns.closed, columns.open, strict=True)) or [()] * len(keys)
+    for key, falls, end in zip(keys, closing, ends, strict=True):
         if key in refused:
             rows.append((-1, 0, 0.0, 1.0))
             continue
         fit = commands.fits[key]
         lag = fit.lag if fit.sharp >= SHARP or shared is None else shared
         usual, spread = _usual(commands, key, lag, gripper=gripper, falls=falls)
+        if gripper and end and _stops_short(commands, key, lag, usual, spread, *end):
+            rows.append((-1, 0, 0.0, 1.0))
+            continue
         rows.append((fit.command, lag, usual, -spread if falls else spread))
     index, lags, usuals, spreads = zip(*rows, strict=True)
     return CommandResidual(
@@ -127,6 +136,23 @@ def _usual(commands: Commands, key: Key, lag: int, *, gripper: bool, falls: bool
     usual = float(np.median(residual[known]))
     spread = SIGMA * float(np.median(np.abs(residual[known] - usual)))
     return usual, max(spread, LEAST_SPREAD * commands.fits[key].span)
+
+
+def _stops_short(
+    commands: Commands, key: Key, lag: int, usual: float, spread: float, closed: float, open_: float
+) -> bool:
+    """Whether fingers stay behind their command at the closed end as they do on things that keep them from it.
+
+    Then their command goes beyond where they meet, and that they stay behind it does not tell that they hold.
+    """
+    sent, now = commands.command(key, lag), commands.state(key)
+    opening = (now - closed) / (open_ - closed)
+    behind = np.abs(sent - now - usual) > STAYS_BEHIND * spread
+    told_to_close = commands.held(key) & ((sent - closed) / (open_ - closed) < BESIDE)
+    at_end = told_to_close & (opening <= BESIDE)
+    before_it = told_to_close & (opening > 2.0 * BESIDE)
+    few = min(np.count_nonzero(at_end), np.count_nonzero(before_it)) < OPEN_FRAMES
+    return not few and float(behind[at_end].mean()) > 0.5
 
 
 def _told(

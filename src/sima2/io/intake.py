@@ -56,6 +56,11 @@ MISSING_SHARE: Final = 0.5
 JUMP_PERIODS: Final = 20.0
 """A step of the clock longer than so many median periods is reported as a jump (a buffer or a network that stalled)."""
 
+WILD_RAD: Final = 4.0 * np.pi
+"""A joint whose samples span less in an episode has none that is out of the question."""
+WILD: Final = 10.0
+"""A sample so many times as far from the median as 99 % of the others is wild."""
+
 _MOTION: Final = ("joint_position", "joint_velocity", "ee_position")
 _ALIVE: Final = ("joint_velocity", "joint_torque", "grip_force", "contact_force")
 """Rates and forces: an arm at rest may show the same angles for ever, but no sensor the same force, other than none."""
@@ -379,6 +384,26 @@ def _seen(values: NDArray[np.float32]) -> NDArray[np.bool_]:
 def _oddities(rollout: Rollout) -> list[str]:
     step = np.diff(rollout.time)
     longest = int(np.argmax(step))
+    told = []
     if step[longest] > JUMP_PERIODS * float(np.median(step)):
-        return [f"the clock jumps by {step[longest]:.3g} s at frame {longest + 1}"]
-    return []
+        told.append(f"the clock jumps by {step[longest]:.3g} s at frame {longest + 1}")
+    for arm, channels in rollout.manipulators.items():
+        if channels.joint_position is not None:
+            told += [f"{arm}.joint_position: {each}" for each in _wild(channels.joint_position)]
+    return told
+
+
+def _wild(values: NDArray[np.float32]) -> list[str]:
+    """Columns with single samples that lie far outside of all the others, shape (t, j)."""
+    low, high = np.nanmin(values, axis=0, initial=np.inf), np.nanmax(values, axis=0, initial=-np.inf)
+    far = high - low > WILD_RAD
+    told = []
+    for place in np.flatnonzero(far).tolist():
+        column = values[:, place].astype(np.float64)
+        middle = float(np.nanmedian(column))
+        usual = float(np.nanpercentile(np.abs(column - middle), 99.0))
+        outside = np.flatnonzero(np.abs(column - middle) > WILD * max(usual, 1e-6))
+        if len(outside):
+            at = int(outside[0])
+            told.append(f"column {place} is {column[at]:.4g} at frame {at}, far outside of the rest: a wild sample")
+    return told

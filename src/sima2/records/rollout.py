@@ -33,6 +33,7 @@ ARM_CHANNELS: Final[Mapping[str, tuple[int | str | None, str]]] = MappingProxyTy
         "ee_orientation": (4, "unit quaternion w x y z"),
         "gripper_width": (None, "m"),
         "gripper_opening": (None, "0 closed to 1 open"),
+        "gripper_closed": (None, "as the gripper"),
         "grip_force": (None, "N"),
         "contact_force": (None, "N"),
         "effort_proxy": ("j", "dimensionless"),
@@ -86,6 +87,9 @@ class Manipulator:
     """m between the fingers, shape (t,)."""
     gripper_opening: Floats | None = None
     """0 closed to 1 open, shape (t,); where metres are unknown."""
+    gripper_closed: Floats | None = None
+    """Width or opening at which the fingers meet with nothing between them, shape (t,). Absent means that it is 0; NaN
+    that it is not known: the least that was seen may be a thing's, and whether one is held is not told by it."""
     grip_force: Floats | None = None
     """N, normal force of the fingers on what is between them, shape (t,)."""
     contact_force: Floats | None = None
@@ -170,6 +174,7 @@ class Rollout:
     ee_orientation: Floats | None = None
     gripper_width: Floats | None = None
     gripper_opening: Floats | None = None
+    gripper_closed: Floats | None = None
     grip_force: Floats | None = None
     contact_force: Floats | None = None
     effort_proxy: Floats | None = None

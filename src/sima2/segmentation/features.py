@@ -128,6 +128,9 @@ class Features:
     """Closed end as known so far, shape (T,)."""
     width_noise: Doubles
     """shape (T,)."""
+    closed_known: Bools | None
+    """The closed end was reached with nothing between the fingers; otherwise it is the least that was seen, which may
+    be a thing's, shape (T,). None where it is known of all frames."""
     blocked: Bools | None
     """Fingers stay behind what they are told, towards closing: there is something between them, shape (T,)."""
     grip: Doubles | None
@@ -296,6 +299,7 @@ def compute_features(
         width_range=span,
         width_closed=closed,
         width_noise=width_noise,
+        closed_known=None if channels.gripper_closed is None else np.isfinite(channels.gripper_closed),
         blocked=_blocked(channels, settings),
         grip=grip,
         gripping=gripping,
@@ -358,6 +362,9 @@ def _gripper(
     shut = np.fmin(shut, fitted("width_closed"))  # type: ignore[operator]
     # fingers close to nothing at zero unless the robot has shown otherwise
     shut = np.fmin(np.where(np.isnan(fitted("width_closed")), 0.0, shut), shut)  # type: ignore[operator]
+    if channels.gripper_closed is not None:
+        told = channels.gripper_closed.astype(np.float64)
+        shut = np.where(np.isnan(told), shut, told)
     noise = ragged.begun("width_noise", lambda: ragged.noise(width, settings.start_s)).take(ragged.episode)
     return width, rate, opened - shut, shut, noise
 

@@ -233,6 +233,10 @@ def _outcomes(
     open_ended = _is(kind, "recovery_maneuver") & (following < 0)
     open_ended |= _is(kind, "approach") & (following < 0) & (slot < 0)
     open_ended |= _is(kind, "transport") & (later < 0)
+    # what was closed on by assumption alone
+    unsure = states.unsure[np.minimum(stop, len(states.unsure) - 1)] & (here < last)
+    unsure |= states.unsure[stop - 1]
+    open_ended |= _is(kind, "grasp", "pull") & unsure
     if fingers_alone:
         # fingers that closed and with which nothing was done after may have closed on nothing
         empty = np.ones(n, np.bool_)

@@ -159,6 +159,8 @@ class States:
     """Slot of the object in the hand, or last in it; -1 where none is known."""
     flown: Bools
     """The load has been lifted since it was grasped."""
+    unsure: Bools
+    """Loaded by assumption: the fingers are closed, and nothing tells whether something is between them."""
     moved_with: Ints
     """Another slot that moves with the load (the body of a handle), -1 where none."""
 
@@ -220,7 +222,8 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         gone = without_short(features.missing, ragged, gap=0.0, run=0.25)
         code[gone] = State.UNKNOWN
     code = _steady(code, features, settings) if frames else code
-    return States(code=code, loaded=loaded, load=load, flown=flown, moved_with=moved_with)
+    unsure = loaded & _unsure(features, settings)
+    return States(code=code, loaded=loaded, load=load, flown=flown, unsure=unsure, moved_with=moved_with)
 
 
 def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]:
@@ -279,9 +282,8 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
     gap: Any = None
     held: Any
     if features.width is not None:
-        gap = features.width > features.width_closed + np.maximum(
-            settings.load_gap * features.width_range, 4.0 * features.width_noise
-        )
+        # where nothing tells, the fingers are taken to have closed on something, and the outcome is left open
+        gap = _gap(features, settings) | _unsure(features, settings)
     if features.gripping is not None and features.grip_faint is not None:
         # a grip begins clearly and goes on faintly; what travels with closed fingers is held however faintly
         start, stop = runs_of(features.grip_faint & ~busy, ragged)
@@ -317,6 +319,29 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         start, stop = runs_of(felt, ragged)
         held = held | np.repeat(felt[start] & (start == ragged.first[start]), stop - start)
     return _until_opening(features, held, shut, closing, opening, settings)
+
+
+def _gap(features: Features, settings: StateSettings) -> Bools:
+    """The fingers stop before the most closed that is known of them, shape (T,)."""
+    if features.width is None:
+        return np.zeros(len(features.ragged.time), np.bool_)
+    least = np.maximum(settings.load_gap * features.width_range, 4.0 * features.width_noise)
+    return np.asarray(features.width > features.width_closed + least)
+
+
+def _unsure(features: Features, settings: StateSettings) -> Bools:
+    """Fingers alone do not tell whether something is between them, shape (T,).
+
+    Their closed end is not known, they stop at the most closed that was seen, and neither command, grip force nor
+    company speaks for a load.
+    """
+    unknown = np.zeros(len(features.ragged.time), np.bool_)
+    if features.width is None or features.closed_known is None or features.gripping is not None:
+        return unknown
+    if features.object_position is not None:
+        return unknown
+    unknown = ~features.closed_known & ~_gap(features, settings)
+    return unknown if features.blocked is None else unknown & ~features.blocked
 
 
 def _thin(features: Features, gripped: Bools, settings: StateSettings) -> Bools:

@@ -30,6 +30,7 @@ READ: Final = (
     "ee_position",
     "gripper_width",
     "gripper_opening",
+    "gripper_closed",
     "grip_force",
     "contact_force",
     "effort_proxy",

@@ -235,7 +235,7 @@ def test_a_map_can_hold_everything(tmp_path: Path) -> None:
         ("[arms.a.joint_angle]\nfeature = 'f'", "unknown channel 'joint_angle'"),
         ("[arms.a.joint_position]", "feature is missing"),
         ("[arms.a.joint_position]\nfeature = 'f'\nunits = 'rad'", "unknown key 'units'"),
-        ("[arms.a.joint_position]\nfeature = 'f'\nunit = 'mm'", "'mm' does not measure angle"),
+        ("[arms.a.joint_position]\nfeature = 'f'\nunit = 'N'", "'N' does not measure angle"),
         ("[arms.a.joint_position]\nfeature = 'f'\nindex = [-1]", "index is not a list of column numbers"),
         ("[arms.a.joint_position]\nfeature = 'f'\nindex = []", "index is not a list of column numbers"),
         ("[arms.a.joint_position]\nfeature = 'f'\nscale = nan", "scale is not made of numbers"),

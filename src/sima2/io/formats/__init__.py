@@ -11,9 +11,9 @@ from sima2.errors import DatasetError
 from sima2.io.documents import reason
 from sima2.io.formats.dataset import Dataset as Dataset
 from sima2.io.formats.dataset import DatasetReport as DatasetReport
-from sima2.io.formats.lerobot import INFO, open_lerobot
-
-Opener = Callable[[Path, Path | None, Path | None], Dataset]
+from sima2.io.formats.frame_source import FrameSource
+from sima2.io.formats.lerobot import INFO, LeRobotFrames
+from sima2.io.formats.mapped import MappedDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class Format:
     name: str
     mark: str
     """File by which a data set of this format is recognised, relative to its folder."""
-    open: Opener
+    open: Callable[[Path], FrameSource]
 
 
-FORMATS: Final = (Format("lerobot", INFO, open_lerobot),)
+FORMATS: Final = (Format("lerobot", INFO, LeRobotFrames.open),)
 
 
 def open_dataset(path: Path, *, column_map: Path | None = None, outcomes: Path | None = None) -> Dataset:
@@ -34,7 +34,7 @@ def open_dataset(path: Path, *, column_map: Path | None = None, outcomes: Path |
 
     Args:
         path: its folder.
-        column_map: TOML that says which columns are what; guessed from names where not given.
+        column_map: TOML that says which columns are what; guessed from names and values where not given.
         outcomes: csv, json, jsonl or parquet keyed by ``episode_index``.
 
     Raises:
@@ -48,7 +48,7 @@ def open_dataset(path: Path, *, column_map: Path | None = None, outcomes: Path |
         for each in FORMATS:
             mark = path / each.mark
             if mark.is_symlink() or mark.exists():
-                return each.open(path, column_map, outcomes)
+                return MappedDataset.open(each.open(path), column_map, outcomes)
     except OSError as error:  # a folder that may not be entered
         raise DatasetError(path, f"cannot be read: {reason(error)}") from None
     marks = ", ".join(f"{each.mark} ({each.name})" for each in FORMATS)

@@ -32,6 +32,24 @@ class Frames:
     """``episode_index`` of each row, shape (n,)."""
     rows: int
 
+    @classmethod
+    def concat(cls, parts: Sequence[Frames]) -> Frames:
+        """Rows of several files end to end; a feature that one of them lacks, or has in another width, is left out."""
+        shared = [
+            name
+            for name in parts[0].features
+            if all(name in part.features and name not in part.widths for part in parts)
+            and len({part.features[name].shape[1] for part in parts}) == 1
+        ]
+        told = [part.episode for part in parts if part.episode is not None]
+        return cls(
+            {name: np.concatenate([part.features[name] for part in parts]) for name in shared},
+            {},
+            {name: why for part in parts for name, why in part.unusable.items()},
+            np.concatenate(told) if len(told) == len(parts) else None,
+            sum(part.rows for part in parts),
+        )
+
 
 def read_frames(path: Path, features: Sequence[str], wanted: Collection[int] | None) -> Frames:
     """Features of a file, of the row groups that hold any of the ``wanted`` episodes, or of all.
@@ -92,12 +110,12 @@ def whole_numbers(table: pa.Table, name: str) -> list[int | None] | None:
     return list(table.column(name).to_pylist())
 
 
-def text_column(table: pa.Table, name: str) -> list[str] | None:
-    """A column of text, or of lists of text joined; None where it is missing or something else."""
+def texts_column(table: pa.Table, name: str) -> list[tuple[str, ...]] | None:
+    """A column of text, or of lists of text; None where it is missing."""
     if name not in table.column_names:
         return None
     rows = plain_rows(table.column(name))
-    return ["; ".join(map(str, row)) if isinstance(row, list) else str(row or "") for row in rows]
+    return [tuple(each for each in (row if isinstance(row, list) else [row]) if isinstance(each, str)) for row in rows]
 
 
 def _need_index(path: Path, file: pq.ParquetFile) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pyarrow as pa
 
 from sima2.errors import DatasetError
 from sima2.io.documents import FETCH, inside, is_file, is_lfs_pointer, read_json, read_json_lines, shown
-from sima2.io.formats.lerobot_files import MAX_WIDTH, episodes_in, text_column, whole_numbers
+from sima2.io.formats.frame_source import NUMERIC, Entry, Feature
+from sima2.io.formats.lerobot_files import MAX_WIDTH, episodes_in, texts_column, whole_numbers
+from sima2.io.formats.lerobot_tasks import with_tasks
 from sima2.io.intake import clean
 from sima2.io.parquet import read_whole
 
@@ -21,39 +25,15 @@ INFO: Final = "meta/info.json"
 VERSIONS: Final = ("v2.0", "v2.1", "v3.0")
 OWN: Final = "sima2/"
 """Prefix of the columns that ``sima2 generate`` adds to the episodes file."""
-NUMERIC: Final = frozenset(
-    {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"}
-)
 DEFAULTS: Final = ("timestamp", "frame_index", "episode_index", "index", "task_index", "next.done", "next.truncated")
 V2_DATA: Final = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
 V3_DATA: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+FOOTER: Final = 4096
+"""Bytes at the end of a data file that tell its content apart: Parquet keeps counts and statistics there."""
 MAX_FPS: Final = 1e6
 """No control loop is faster than so many Hz."""
 
 _FIELD: Final = re.compile(r"\{(\w+)(?::0?(\d{1,2})d)?\}")
-
-
-class Feature(NamedTuple):
-    """A declared feature."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    names: tuple[str, ...]
-    """Of its columns; empty where it has none."""
-
-
-class Entry(NamedTuple):
-    """An episode as the metadata know it."""
-
-    episode: int
-    """``episode_index``."""
-    length: int | None
-    """Frames, where stated."""
-    file: str
-    """Relative to the data set."""
-    task: str
-    row: int
-    """Row in the extras, -1 where it has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +54,21 @@ class Index:
     def shared_files(self) -> bool:
         """Whether a file holds many episodes."""
         return self.version == "v3.0"
+
+    def fingerprint(self) -> str:
+        """What tells two contents apart without reading all of them: the same for a copy, in hex digits."""
+        hashed = hashlib.sha256((self.root / INFO).read_bytes())
+        for name in sorted({entry.file for entry in self.episodes}):
+            hashed.update(f"{name}\0".encode(errors="replace"))
+            try:
+                with inside(self.root, name).open("rb") as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(max(size - FOOTER, 0))
+                    hashed.update(f"{size}\0".encode())
+                    hashed.update(file.read())
+            except (OSError, DatasetError):
+                continue  # put aside when it is read
+        return hashed.hexdigest()
 
 
 def load_index(root: Path) -> Index:
@@ -163,6 +158,8 @@ def _fps(value: Any, warnings: list[str]) -> float | None:
 def _template(root: Path, info: Mapping[str, Any], default: str) -> str:
     """The path of data files; only whole numbers are ever filled in."""
     template = info.get("data_path") or default
+    # written on Windows
+    template = template.replace("\\", "/") if isinstance(template, str) else template
     if not isinstance(template, str) or not template.isprintable() or len(template) > 1000:
         raise DatasetError(root / INFO, "data_path is no path")
     plain = _FIELD.sub("0", template)
@@ -170,7 +167,7 @@ def _template(root: Path, info: Mapping[str, Any], default: str) -> str:
     if "{" in plain or "}" in plain or not {match[1] for match in _FIELD.finditer(template)} <= known:
         problem = f"data_path {shown(template)} has a field that is not understood"
         raise DatasetError(root / INFO, problem, f"known: {', '.join(sorted(known))}")
-    parts = plain.replace("\\", "/").split("/")
+    parts = plain.split("/")
     if parts[0] in ("", "~") or ".." in parts or ":" in parts[0]:
         raise DatasetError(root / INFO, f"data_path {shown(template)} leads out of the data set", "it must be relative")
     return template
@@ -206,6 +203,7 @@ def _episodes_v2(root: Path, info: Mapping[str, Any], warnings: list[str]) -> li
         problems = [str(error)]
         warnings.append(f"{error}; episodes are taken from the files there are")
     found: dict[int, Entry] = {}
+    told: dict[int, tuple[str, ...]] = {}
     for number, row in rows:
         index = row.get("episode_index")
         if type(index) is not int or not 0 <= index < 2**62:
@@ -216,7 +214,8 @@ def _episodes_v2(root: Path, info: Mapping[str, Any], warnings: list[str]) -> li
         elif index in found:
             warnings.append(f"meta/episodes.jsonl line {number}: episode {index} occurs twice; the first counts")
         else:
-            found[index] = Entry(index, _length(row.get("length")), path(index), _task(row.get("tasks")), -1)
+            found[index] = Entry(index, _length(row.get("length")), path(index), "", -1)
+            told[index] = _tasks(row.get("tasks"))
     if problems or not found or info.get("total_episodes") != len(found):
         listed = len(found)
         for index in _indices_of_files(root):
@@ -224,7 +223,7 @@ def _episodes_v2(root: Path, info: Mapping[str, Any], warnings: list[str]) -> li
                 found[index] = Entry(index, None, path(index), "", -1)
         if len(found) > listed:
             warnings.append(f"{len(found) - listed} episodes have files but are not listed; they are read")
-    return [found[index] for index in sorted(found)]
+    return with_tasks(root, [found[index] for index in sorted(found)], told, warnings, shared_files=False)
 
 
 def _indices_of_files(root: Path) -> list[int]:
@@ -235,6 +234,7 @@ def _indices_of_files(root: Path) -> list[int]:
 def _episodes_v3(root: Path, info: Mapping[str, Any], warnings: list[str]) -> tuple[list[Entry], pa.Table | None]:
     template = _template(root, info, V3_DATA)
     found: dict[int, Entry] = {}
+    told: dict[int, tuple[str, ...]] = {}
     extras: list[pa.Table] = []
     rows = 0
     damaged = False
@@ -259,6 +259,7 @@ def _episodes_v3(root: Path, info: Mapping[str, Any], warnings: list[str]) -> tu
             if entry.episode in found:
                 warnings.append(f"{name}: episode {entry.episode} occurs twice; the first counts")
             found.setdefault(entry.episode, entry)
+        told = {**_tasks_v3(table), **told}
     if damaged or not found or info.get("total_episodes") != len(found):
         listed = len(found)
         for file in sorted((root / "data").glob("*/*.parquet")):
@@ -273,7 +274,8 @@ def _episodes_v3(root: Path, info: Mapping[str, Any], warnings: list[str]) -> tu
     together = _together(extras, rows)
     if together is None:
         found = {index: entry._replace(row=-1) for index, entry in found.items()}
-    return [found[index] for index in sorted(found)], together
+    entries = [found[index] for index in sorted(found)]
+    return with_tasks(root, entries, told, warnings, shared_files=True), together
 
 
 def _together(extras: list[pa.Table], rows: int) -> pa.Table | None:
@@ -293,7 +295,6 @@ def _entries_v3(root: Path, template: str, table: pa.Table, first_row: int) -> t
     if index is None or chunks is None or files is None:
         raise DatasetError(root / "meta/episodes", "episode_index, data/chunk_index or data/file_index is missing")
     lengths = columns["length"] or [None] * len(table)
-    tasks = text_column(table, "tasks")
     entries: list[Entry] = []
     bad: list[int] = []
     for row, (each, chunk, file, length) in enumerate(zip(index, chunks, files, lengths, strict=True)):
@@ -301,7 +302,7 @@ def _entries_v3(root: Path, template: str, table: pa.Table, first_row: int) -> t
             bad.append(row)
             continue
         path = fill(template, {"chunk_index": chunk, "file_index": file})
-        entries.append(Entry(each, _length(length), path, clean(tasks[row]) if tasks else "", first_row + row))
+        entries.append(Entry(each, _length(length), path, "", first_row + row))
     return entries, bad
 
 
@@ -309,10 +310,17 @@ def _length(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < 2**62 else None
 
 
-def _task(value: Any) -> str:
-    if isinstance(value, list):
-        return clean("; ".join(each for each in value if isinstance(each, str)))
-    return clean(value) if isinstance(value, str) else ""
+def _tasks(value: Any) -> tuple[str, ...]:
+    """What an episode is said to be about."""
+    values = value if isinstance(value, list) else [value]
+    return tuple(clean(each) for each in values if isinstance(each, str) and each)
+
+
+def _tasks_v3(table: pa.Table) -> dict[int, tuple[str, ...]]:
+    index, texts = whole_numbers(table, "episode_index"), texts_column(table, "tasks")
+    if index is None or texts is None:
+        return {}
+    return {each: _tasks(list(text)) for each, text in zip(index, texts, strict=True) if each is not None}
 
 
 def _refuse_pointers(root: Path, episodes: list[Entry]) -> None:

@@ -14,7 +14,8 @@ import pyarrow as pa
 from sima2.errors import DatasetError, UnknownNameError
 from sima2.io.arrow import plain_rows
 from sima2.io.documents import parse_json
-from sima2.io.formats.lerobot_index import OWN, Entry
+from sima2.io.formats.frame_source import Entry
+from sima2.io.formats.lerobot_index import OWN
 from sima2.io.intake import clean
 from sima2.io.outcomes import Ending
 from sima2.records.outcome import Outcome

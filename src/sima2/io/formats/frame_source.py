@@ -1,0 +1,143 @@
+"""What a format has to give of a data set; all that is shared between formats is made of it by ``mapped``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from sima2.errors import RolloutError
+from sima2.io.column_map import ColumnMap
+from sima2.io.outcomes import Ending
+
+TIMESTAMP: Final = "timestamp"
+"""Feature that holds the time of a frame, in a unit that the values tell; need not be there."""
+FRAME: Final = "frame_index"
+"""Feature that numbers the frames of an episode; need not be there."""
+
+NUMERIC: Final = frozenset(
+    {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"}
+)
+"""Types of features that hold numbers."""
+
+Features = Mapping[str, NDArray[Any]]
+"""Name to the numbers of one episode's frames, shape (t, w)."""
+
+
+class Feature(NamedTuple):
+    """A declared feature."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    names: tuple[str, ...]
+    """Of its columns; empty where it has none."""
+
+
+class Entry(NamedTuple):
+    """An episode as the metadata know it."""
+
+    episode: int
+    """The source's own number (``episode_index``); never a place."""
+    length: int | None
+    """Frames, where stated."""
+    file: str
+    """Relative to the data set."""
+    task: str
+    """What it is about, in words; empty where nothing tells."""
+    row: int
+    """Row in what a source keeps of its own, -1 where it has none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """One episode as it was read."""
+
+    entry: Entry
+    features: Features
+    """Empty where it could not be read."""
+    trouble: RolloutError | None = None
+    """Why it could not be read."""
+    warnings: tuple[str, ...] = field(default=())
+
+
+class FrameSource(Protocol):
+    """A recorded data set of some format: episodes, and their frames by feature."""
+
+    @property
+    def format(self) -> str:
+        """Its name, as in the registry."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Of the format."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """Its folder: nothing outside of it is read."""
+        ...
+
+    @property
+    def robot(self) -> str:
+        """The robot's type as the data set states it, or ``unknown``."""
+        ...
+
+    @property
+    def fps(self) -> float | None:
+        """Hz, where declared."""
+        ...
+
+    @property
+    def features(self) -> Mapping[str, Feature]:
+        """What it declares, by name."""
+        ...
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Its episodes in order of their numbers."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about it."""
+        ...
+
+    @property
+    def source_id(self) -> str:
+        """Six hex digits of a fingerprint of its content; the same wherever it lies."""
+        ...
+
+    @property
+    def own_map(self) -> ColumnMap | None:
+        """The map that a data set written by this program brings along."""
+        ...
+
+    @property
+    def bookkeeping(self) -> Collection[str]:
+        """Features that number and time the frames, and hold no signal."""
+        ...
+
+    def read(self, entries: Sequence[Entry], features: Sequence[str]) -> Iterator[Recorded]:
+        """The frames of some episodes, in the order given; those features that are there."""
+        ...
+
+    def name(self, entry: Entry) -> str:
+        """Id of an episode, unique over all sources."""
+        ...
+
+    def restore(self, entry: Entry, values: dict[str, Any]) -> dict[str, Any]:
+        """The values of an episode (keywords of ``Rollout``) with what the source itself says of it."""
+        ...
+
+    def ending(self, entry: Entry, features: Features) -> Ending:
+        """How an episode ended, as the source itself tells."""
+        ...
+
+    @property
+    def outcome_features(self) -> Sequence[str]:
+        """Features that :meth:`ending` needs."""
+        ...

@@ -1,0 +1,394 @@
+"""A recorded data set of any format as rollouts: column map, units, time, kinematics, effort, outcomes, the door."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.errors import DatasetError, RolloutError
+from sima2.io.column_guess import ACTION_FEATURES, action_of, guess, is_state
+from sima2.io.column_map import ColumnMap, load_column_map
+from sima2.io.command_lag import Commands, fit_commands
+from sima2.io.derived import effort
+from sima2.io.effort import with_effort
+from sima2.io.formats.dataset import DatasetReport, lacking
+from sima2.io.formats.frame_source import (
+    FRAME,
+    NUMERIC,
+    TIMESTAMP,
+    Entry,
+    Feature,
+    Features,
+    FrameSource,
+    Recorded,
+)
+from sima2.io.gripper_ends import judged_alone
+from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
+from sima2.io.intake import Intake, RawEpisode, admit, clean
+from sima2.io.map_check import check_indices, doubts
+from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_end, load_outcomes, to_outcome
+from sima2.io.sample import Sample
+from sima2.io.task_kinds import task_kinds
+from sima2.io.timestamps import clock_doubt, seconds
+from sima2.io.turns import unwrapped, unwrapped_columns
+
+SAMPLE_EPISODES: Final = 32
+"""Episodes, evenly spread, whose frames a guess of units looks at."""
+SAMPLE_FRAMES: Final = 200_000
+"""Frames after which the sample ends."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MappedDataset:
+    """A source of frames, and how its columns are read."""
+
+    source: FrameSource
+    column_map: ColumnMap
+    mapping: str
+    """``given``, ``guessed`` or ``own``."""
+    outcomes: OutcomeFile | None
+    doubts: tuple[str, ...] = ()
+    """What looks wrong with a given map, or is a guess that decides what the data mean."""
+    hands: Mapping[str, HandPose] = field(default_factory=dict)
+    """By arm: kinematics that the map names."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """Kind of episode by task; see ``task_kinds``."""
+
+    @classmethod
+    def open(cls, source: FrameSource, column_map: Path | None = None, outcomes: Path | None = None) -> MappedDataset:
+        """Read a data set by a given map, by its own, or by a guess.
+
+        Args:
+            source: the data set.
+            column_map: TOML that says which columns are what; guessed from names and values where not given.
+            outcomes: csv, json, jsonl or parquet keyed by ``episode_index``.
+
+        Raises:
+            DatasetError: if a file is missing or wrong.
+        """
+        strange: tuple[str, ...] = ()
+        hands: dict[str, HandPose] = {}
+        own = source.own_map
+        if column_map is not None:
+            mapping = "given"
+            columns, hands, strange = _given(source, column_map)
+        elif own is not None:
+            mapping, columns = "own", own
+        else:
+            mapping = "guessed"
+            columns, strange = _guessed(source)
+        ending = load_outcomes(outcomes) if outcomes else None
+        kinds = task_kinds([entry.task for entry in source.entries])
+        return cls(source, columns, mapping, ending, strange, hands, kinds)
+
+    @property
+    def episodes(self) -> int:
+        """How many the metadata or the files tell of."""
+        return len(self.source.entries)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The source's own number of the episode at each place, strictly increasing, shape (n,)."""
+        return np.array([entry.episode for entry in self.source.entries], np.int64)
+
+    @property
+    def source_id(self) -> str:
+        """Of the data set's content; the same wherever it lies."""
+        return self.source.source_id
+
+    def describe(self) -> DatasetReport:
+        """What it is, what it lacks and what was assumed."""
+        channels = {name for arm in self.column_map.arms.values() for name in arm}
+        channels |= {name for group in self.column_map.objects.values() for name in group}
+        channels |= {"ee_position" for hand in self.hands.values() if hand.chain is not None}
+        if self.outcomes is not None or self.mapping == "own" or set(OUTCOME_FEATURES) & set(self.source.features):
+            channels.add("outcome")
+        absent, not_assessed = lacking(channels)
+        return DatasetReport(
+            format=self.source.format,
+            version=self.source.version,
+            episodes=self.episodes,
+            robot=clean(self.column_map.robot.get("name", self.source.robot)),
+            fps=self.source.fps,
+            mapping=self.mapping,
+            column_map=self.column_map.to_toml(),
+            assumptions=self.column_map.notes,
+            unmapped=self._unmapped(),
+            absent=absent,
+            not_assessed=not_assessed,
+            warnings=(*self.source.warnings, *map(clean, self._doubtful_outcomes()), *map(clean, self.doubts)),
+        )
+
+    def read(self, start: int, stop: int) -> Intake:
+        """Episodes start .. stop by place in order of their numbers; what cannot be read is quarantined."""
+        entries = self.source.entries[max(start, 0) : max(stop, 0)]
+        raws: list[RawEpisode] = []
+        endings: list[Ending] = []
+        warnings: list[str] = []
+        for recorded in self.source.read(entries, self._wanted()):
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is judged at the door
+                raw, ending = self._raw(recorded, warnings)
+            raws.append(raw)
+            endings.append(ending)
+        taken = admit(raws, to_outcome(endings))
+        return Intake(taken.batch, taken.outcome, taken.quarantine, (*warnings, *taken.warnings))
+
+    def _wanted(self) -> list[str]:
+        return [*self.column_map.features(), *self.source.outcome_features]
+
+    def _raw(self, recorded: Recorded, warnings: list[str]) -> tuple[RawEpisode, Ending]:
+        """One episode, ready for the door."""
+        entry, trouble = recorded.entry, recorded.trouble
+        name = self.source.name(entry)
+        warnings += recorded.warnings
+        values: dict[str, Any] = {}
+        ending = Ending()
+        if trouble is None:
+            try:
+                values = self._values(name, entry, recorded.features, warnings)
+                ending = self._ending(entry, recorded.features, values["time"])
+            except RolloutError as error:
+                values = {}
+                trouble = RolloutError(
+                    name,
+                    error.field,
+                    error.problem,
+                    reason=error.reason,
+                    start_frame=error.start_frame,
+                    end_frame=error.end_frame,
+                )
+        return RawEpisode(entry.episode, name, entry.file, values, trouble), ending
+
+    def _values(self, name: str, entry: Entry, recorded: Features, warnings: list[str]) -> dict[str, Any]:
+        """Keyword arguments of the rollout."""
+        read = self.column_map
+        features = unwrapped(read, recorded)
+        arms = {
+            arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
+            for arm, group in read.arms.items()
+        }
+        for arm, channels in arms.items():
+            told = judged_alone(arm, read.arms[arm], channels, features)
+            warnings += [f"{name}: {each}" for each in told]
+        for arm in dict.fromkeys([*self.hands, *read.residuals]):
+            self._derive(arm, arms.setdefault(arm, {}), features)
+        values: dict[str, Any] = {
+            "time": self._time(name, entry, features),
+            "manipulators": {arm: channels for arm, channels in arms.items() if channels},
+            "robot": read.robot.get("name", self.source.robot),
+            "instruction": entry.task,
+            "family": self.kinds.get(entry.task),
+            "provenance": {"source": f"{self.source.format} {self.source.version}", "file": entry.file},
+        }
+        for channel in ("object_position", "object_orientation", "object_confidence"):
+            values[channel] = {
+                key: group[channel].read(channel, features)
+                for key, group in read.objects.items()
+                if channel in group and group[channel].feature in features
+            }
+        for channel in ("action", "embedding"):
+            if channel in read.scene and read.scene[channel].feature in features:
+                values[channel] = read.scene[channel].read(channel, recorded)
+        return self.source.restore(entry, values)
+
+    def _derive(self, arm: str, channels: dict[str, Any], features: Features) -> None:
+        """Add the channels of an arm that no column holds."""
+        joints = channels.get("joint_position")
+        hand = self.hands.get(arm)
+        if hand is not None and hand.chain is not None and joints is not None:
+            position, orientation = hand.chain.pose(joints)
+            channels["ee_position"] = position
+            channels.setdefault("ee_orientation", orientation)
+        parts = self.column_map.residuals.get(arm)
+        if parts:
+            proxy = effort(parts, features, 0 if joints is None else joints.shape[1])
+            if proxy is not None:
+                channels["effort_proxy"] = proxy
+
+    def _time(self, name: str, entry: Entry, features: Features) -> NDArray[np.float64]:
+        """s: the mapped column, else timestamps, else frame numbers over the frame rate."""
+        mapped = self.column_map.scene.get("time")
+        if mapped is not None and mapped.feature in features:
+            return np.asarray(mapped.read("time", features), np.float64)
+        fps = self.source.fps
+        frame = features.get(FRAME)
+        stamps = features.get(TIMESTAMP)
+        ticks = None if fps is None or frame is None or frame.shape[1] != 1 else frame[:, 0].astype(np.float64) / fps
+        if stamps is None or stamps.shape[1] != 1:
+            if ticks is not None:
+                return ticks
+            if fps is None:
+                raise RolloutError(name, "time", "has neither timestamps nor a frame rate", reason="no_time")
+            frames = len(next(iter(features.values()))) if features else entry.length or 0
+            return np.arange(frames, dtype=np.float64) / fps
+        return seconds(stamps[:, 0].astype(np.float64), ticks, fps)
+
+    def _ending(self, entry: Entry, features: Features, time: NDArray[np.float64]) -> Ending:
+        if self.outcomes is not None and entry.episode in self.outcomes:
+            return _within(self.outcomes[entry.episode], time)
+        return self.source.ending(entry, features)
+
+    def _unmapped(self) -> tuple[str, ...]:
+        """Columns that nothing reads."""
+        used: dict[str, set[int] | None] = {}
+        for columns in self.column_map.entries().values():
+            before = used.get(columns.feature, set())
+            whole = columns.index is None or before is None
+            used[columns.feature] = None if whole else {*(before or ()), *(columns.index or ())}
+        unmapped = []
+        for name, feature in self.source.features.items():
+            if name in self.source.bookkeeping or name in OUTCOME_FEATURES or feature.dtype == "video":
+                continue
+            taken = used.get(name, set())
+            if taken is None:
+                continue
+            if not taken:
+                unmapped.append(name)
+            else:
+                labels = feature.names or tuple(map(str, range(math.prod(feature.shape))))
+                unmapped += [f"{name}.{label}" for place, label in enumerate(labels) if place not in taken]
+        return tuple(unmapped)
+
+    def _doubtful_outcomes(self) -> list[str]:
+        """What does not fit between the given outcomes and the episodes there are."""
+        if self.outcomes is None:
+            return []
+        found = list(self.outcomes.warnings)
+        known = {entry.episode: entry for entry in self.source.entries}
+        stray = sorted(set(self.outcomes.endings) - set(known))
+        if stray:
+            found.append(f"outcomes are given for {len(stray)} episodes that are not here, {stray[0]} first")
+        silent = [episode for episode in known if episode not in self.outcomes]
+        if silent:
+            found.append(
+                f"outcomes are not given for {len(silent)} episodes, {silent[0]} first; their own columns tell"
+            )
+        fps = self.source.fps
+        late = [
+            episode
+            for episode, entry in known.items()
+            if episode in self.outcomes and fps is not None and entry.length is not None
+            if beyond_the_end(self.outcomes[episode], entry.length / fps, 1.0 / fps)
+        ]
+        if late:
+            at = self.outcomes[late[0]].failed_at_s
+            found.append(
+                f"failed_at_s lies beyond the end of {len(late)} episodes ({late[0]} first, at {at:.6g} s), "
+                "so when they failed is not known; is it in s since the start of the episode?"
+            )
+        return found
+
+
+def _within(ending: Ending, time: NDArray[np.float64]) -> Ending:
+    """An ending without a time of failure that lies beyond the last frame, ``time`` in s, shape (t,)."""
+    if len(time) > 1 and beyond_the_end(ending, float(time[-1] - time[0]), float(np.median(np.diff(time)))):
+        return ending._replace(failed_at_s=math.nan)
+    return ending
+
+
+def _given(source: FrameSource, file: Path) -> tuple[ColumnMap, dict[str, HandPose], tuple[str, ...]]:
+    """A map as it was given, with what follows from it, and what looks wrong with it."""
+    columns = load_column_map(file)
+    missing = [name for name in columns.features() if name not in source.features]
+    if missing:
+        raise DatasetError(file, f"names the feature {missing[0]!r}", f"there are {', '.join(source.features)}")
+    labels = {name: _labels(source.features[name]) for name in columns.features()}
+    check_indices(file, columns, {name: len(held) for name, held in labels.items()})
+    action = columns.scene["action"].feature if "action" in columns.scene else None
+    commands = {*ACTION_FEATURES, *([action] if action else [])}
+    hands = hand_poses(columns, file, source.root, labels, commands)
+    sample = _sample(source, columns.features())
+    strange = (*doubts(columns, sample.values), *_limits(columns, hands, sample), *clock_doubt(sample, source.fps))
+    states = {each.feature for channels in columns.arms.values() for each in channels.values()}
+    noted = replace(columns, notes=tuple(note for hand in hands.values() for note in hand.notes))
+    return with_effort(noted, _fit(source, sample, labels, action, states), labels), hands, strange
+
+
+def _guessed(source: FrameSource) -> tuple[ColumnMap, tuple[str, ...]]:
+    """A map from the names and a sample of the values, and what of it decides the meaning of the data."""
+    features = _readable(source)
+    sample = _sample(source, list(features))
+    labels = {name: _labels(source.features[name]) for name in features}
+    action = action_of(features)
+    states = {name for name in features if is_state(name)}
+    commands = _fit(source, sample, labels, action, states)
+    made = guess(features, sample, robot=source.robot, commands=commands, fps=source.fps)
+    return with_effort(made, commands, labels), (*made.warnings, *clock_doubt(sample, source.fps))
+
+
+def _labels(feature: Feature) -> tuple[str, ...]:
+    """A name for each column of a feature, empty where it has none."""
+    width = math.prod(feature.shape)
+    return (*feature.names[:width], *[""] * (width - len(feature.names)))
+
+
+def _fit(
+    source: FrameSource,
+    sample: Sample,
+    labels: Mapping[str, tuple[str, ...]],
+    action: str | None,
+    states: Collection[str],
+) -> Commands:
+    """How the columns of the state follow their commands."""
+    return fit_commands(sample, labels, action or "", [name for name in labels if name in states], source.fps)
+
+
+def _limits(columns: ColumnMap, hands: Mapping[str, HandPose], sample: Sample) -> list[str]:
+    """Joints that pass the limits of their robot's description."""
+    found = []
+    for arm, hand in hands.items():
+        joints = columns.arms[arm]["joint_position"]
+        if hand.chain is not None and len(sample.values.get(joints.feature, ())):
+            found += beyond_limits(arm, hand.chain, joints.read("joint_position", sample.values))
+    return found
+
+
+def _readable(source: FrameSource) -> dict[str, tuple[str, ...]]:
+    """Names of the columns of features that hold one vector of numbers a frame."""
+    return {
+        name: feature.names
+        for name, feature in source.features.items()
+        if name not in source.bookkeeping and feature.dtype in NUMERIC and len(feature.shape) <= 1
+    }
+
+
+def _sample(source: FrameSource, features: list[str]) -> Sample:
+    """Frames of episodes spread evenly over the data set: the same in every run."""
+    count = len(source.entries)
+    most = min(SAMPLE_EPISODES, count)
+    places = sorted({round(k * (count - 1) / max(most - 1, 1)) for k in range(most)})
+    entries = [source.entries[place] for place in places]
+    found = [each for each in source.read(entries, features) if any(map(len, each.features.values()))]
+    alike = _alike(found)
+    parts: list[Recorded] = []
+    lengths: list[int] = []
+    for recorded in found:
+        if set(alike) <= set(recorded.features) and sum(lengths) < SAMPLE_FRAMES:
+            parts.append(recorded)
+            lengths.append(min(len(recorded.features[alike[0]]), SAMPLE_FRAMES - sum(lengths)))
+    values = {}
+    for name in alike:
+        arrays = [part.features[name][:length] for part, length in zip(parts, lengths, strict=True)]
+        if len({array.shape[1] for array in arrays}) == 1:
+            with np.errstate(invalid="ignore"):
+                stacked = np.concatenate(arrays).astype(np.float64)
+            # numbers without meaning must not decide on a unit
+            values[name] = stacked if name == TIMESTAMP else np.where(np.abs(stacked) < 1e9, stacked, np.nan)
+    numbers = np.array([part.entry.episode for part in parts], np.int64)
+    taken = Sample(values, np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64), numbers)
+    rows = taken.spans()
+    turned = {name: each if name == TIMESTAMP else unwrapped_columns(each, rows) for name, each in values.items()}
+    return replace(taken, values=turned)
+
+
+def _alike(found: Sequence[Recorded]) -> list[str]:
+    """Features that at least half of some episodes have; those that lack one tell nothing of the set."""
+    counts = Counter(name for each in found for name, values in each.features.items() if len(values))
+    return [name for name, count in counts.items() if 2 * count >= len(found) and name != FRAME]

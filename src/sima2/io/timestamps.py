@@ -1,0 +1,100 @@
+"""Times of frames: which unit they are in, and whether they are the frame's number over the frame rate."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.io.column_map import UNITS
+from sima2.io.formats.frame_source import TIMESTAMP
+from sima2.io.sample import Sample
+
+Floats = NDArray[np.float64]
+
+TICK_TOLERANCE_S: Final = 1e-4
+"""How far a timestamp may be from k / fps; LeRobot's own tolerance."""
+FASTEST_HZ, SLOWEST_HZ = 2_000.0, 1.0
+"""No arm is recorded faster than its torque loop, nor so slowly that its motion is lost."""
+USUAL_HZ: Final = 30.0
+"""What an unknown rate is held against: the most common one of recordings."""
+OTHER_RATE: Final = 1.2
+"""Factor between the rate of the timestamps and the declared one that is said."""
+_TIMES: Final = ("s", "ms", "us", "ns")
+
+
+def time_unit(step: float, fps: float | None) -> str:
+    """The unit in which a median step between frames is a rate that a robot is recorded at.
+
+    Seconds, where these are possible; else the unit whose rate is nearest to the declared one.
+
+    Args:
+        step: in the unit asked for.
+        fps: declared rate in Hz, which may be wrong.
+
+    >>> time_unit(1 / 30, 30.0), time_unit(100.0, 30.0), time_unit(1e8, 30.0), time_unit(16.7, None)
+    ('s', 'ms', 'ns', 'ms')
+    """
+    if not np.isfinite(step) or step <= 0.0:
+        return "s"
+    rates = {name: 1.0 / (step * UNITS[name][1]) for name in _TIMES}
+    declared = fps or USUAL_HZ
+    possible = {name: rate for name, rate in rates.items() if SLOWEST_HZ <= rate <= FASTEST_HZ}
+    if "s" in possible or not possible or (fps is not None and 0.5 < rates["s"] / fps < 2.0):
+        return "s"
+    return min(possible, key=lambda name: abs(float(np.log(possible[name] / declared))))
+
+
+def seconds(stamps: Floats, ticks: Floats | None, fps: float | None) -> Floats:
+    """Timestamps in s; where they are the frame's number over the rate but for rounding, that exactly.
+
+    A single-precision timestamp is 4 ms off after ten hours, which would look like jitter of the clock.
+
+    Args:
+        stamps: as recorded, shape (t,).
+        ticks: frame numbers over the frame rate, s, shape (t,), where both are known.
+        fps: declared rate in Hz.
+    """
+    if len(stamps) > 1 and np.isfinite(stamps).all():
+        unit = time_unit(float(np.median(np.diff(stamps))), fps)
+        stamps = stamps if unit == "s" else stamps * UNITS[unit][1]
+    if ticks is None or not np.isfinite(stamps).all():
+        return stamps
+    step = np.diff(stamps)
+    if (step == 0.0).any() and (step >= 0.0).all() and _same_way(stamps, ticks):
+        return ticks  # a clock that ticks more slowly than the frames come
+    spacing = float(np.spacing(np.float32(np.abs(stamps).max(initial=0.0))))
+    if (stamps == stamps.astype(np.float32)).all() and fps is not None and spacing * fps > 0.1:
+        return ticks  # single precision cannot tell these frames apart, but their numbers can
+    rounding = np.spacing(np.abs(np.clip(stamps, -1e30, 1e30)).astype(np.float32)).astype(np.float64)
+    return ticks if (np.abs(stamps - ticks) <= TICK_TOLERANCE_S + rounding).all() else stamps
+
+
+def _same_way(stamps: Floats, ticks: Floats) -> bool:
+    """Whether both clocks show about the same time between the first and the last frame."""
+    a, b = float(stamps[-1] - stamps[0]), float(ticks[-1] - ticks[0])
+    return b > 0.0 and 1.0 / OTHER_RATE <= a / b <= OTHER_RATE
+
+
+def clock_doubt(sample: Sample, fps: float | None) -> tuple[str, ...]:
+    """What a sample of timestamps says against seconds at the declared rate."""
+    stamps = sample.values.get(TIMESTAMP)
+    if stamps is None or stamps.shape[1] != 1:
+        return ()
+    steps = [np.diff(stamps[rows, 0]) for rows in sample.spans()]
+    known = np.concatenate(steps) if steps else np.zeros(0)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return ()
+    repeated = float(np.mean(known == 0.0))
+    step = float(np.mean(known) if repeated else np.median(known))
+    unit = time_unit(step, fps)
+    rate = 1.0 / (step * UNITS[unit][1]) if step > 0.0 else np.nan
+    other = fps is not None and not 1.0 / OTHER_RATE <= rate / fps <= OTHER_RATE
+    if unit == "s" and not other and not repeated:
+        return ()
+    if repeated and not other:
+        return (f"timestamps repeat in {repeated:.0%} of the steps: frame numbers over the frame rate are taken",)
+    declared = f"; {fps:g} Hz are declared" if other and fps is not None else ""
+    return (f"timestamps are taken as {unit}, which makes {rate:.3g} Hz{declared}",)
