@@ -84,10 +84,12 @@ def _hand_pose(
     picked = list(held) if joints.index is None else [held[place] for place in joints.index]
     recorded, how = _match(map_file, at, pose, description, moving, picked)
     chain = compile_chain(description, path, recorded)
-    sliding = [step.name for step in chain.steps if step.moves == "slides"]
-    if sliding and joints.scale is None and UNITS[joints.unit][1] != 1.0:
-        problem = f"{at}: joint {sliding[0]!r} slides, its column cannot be in {joints.unit}"
-        raise DatasetError(map_file, problem, "give rad, or a scale")
+    units = joints.units or (joints.unit,) * len(picked)
+    for step in chain.steps:
+        unit = units[recorded[step.name]] if step.moves == "slides" and step.name in recorded else "m"
+        if joints.scale is None and UNITS[unit][0] == "angle" and UNITS[unit][1] != 1.0:
+            problem = f"{at}: joint {step.name!r} slides, its column cannot be in {unit}"
+            raise DatasetError(map_file, problem, "give m, cm or mm in a list of units, or a scale")
     told = f"{arm}.ee_position: forward kinematics of {pose.urdf} from {path[0].parent} to {path[-1].child}"
     notes = [f"{told}, {len(moving)} joints matched {how}"]
     if not is_file(root / pose.urdf):

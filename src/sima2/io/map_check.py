@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DatasetError
-from sima2.io.column_map import ColumnMap
+from sima2.io.column_map import ColumnMap, Columns
+from sima2.io.column_units import extent
 
 FULL_TURN_DEG: Final = 2.0 * math.pi * 1.05
 """Joints said to be in degrees whose largest value is no more than a turn in radians are most likely in radians."""
@@ -55,14 +56,24 @@ def doubts(columns: ColumnMap, sample: Mapping[str, NDArray[np.float64]]) -> lis
             continue
         values = values if each.index is None else values[:, list(each.index)]
         channel = name.rpartition(".")[2]
-        largest = float(np.nanmax(np.abs(values), initial=0.0))
-        if channel == "joint_position" and each.unit == "deg" and largest < FULL_TURN_DEG:
-            found.append(f"{name} is said to be in deg, but never leaves ±{largest:.3g}: is it in rad?")
-        if channel == "joint_position" and each.unit == "rad" and largest > TURNS_RAD:
-            found.append(f"{name} is said to be in rad, but reaches {largest:.3g}: is it in deg?")
+        if channel == "joint_position":
+            found += _angles(name, each, values)
         if channel == "gripper_opening":
             with np.errstate(invalid="ignore", divide="ignore"):
                 opening = each.read(channel, sample)
             if float(np.nanmax(opening, initial=-1.0) - np.nanmin(opening, initial=2.0)) < STANDS_STILL:
                 found.append(f"{name} never changes as it is mapped: are its ends, closed and open, right?")
+    return found
+
+
+def _angles(name: str, columns: Columns, values: NDArray[np.float64]) -> list[str]:
+    """What the sizes of joints, shape (t, j), say against their units; a wild sample or a wheel says nothing."""
+    units = np.array(columns.units or (columns.unit,) * values.shape[1])
+    spans, sizes = np.array([extent(column) for column in values.T]).reshape(-1, 2).T
+    degrees, radians = units == "deg", units == "rad"
+    found = []
+    if degrees.any() and sizes[degrees].max() < FULL_TURN_DEG:
+        found.append(f"{name} is said to be in deg, but never leaves ±{sizes[degrees].max():.3g}: is it in rad?")
+    if 2 * np.count_nonzero(spans[radians] > TURNS_RAD) > np.count_nonzero(radians):
+        found.append(f"{name} is said to be in rad, but reaches {sizes[radians].max():.3g}: is it in deg?")
     return found
