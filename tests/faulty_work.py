@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from sima2.execution.executor import Fault
 from sima2.records.intake import QuarantineTable
 
 Span = tuple[int, int]
+EMPTY: Final = (None, False, 0, 0.0, "", (), b"", "ready")
+"""Results that may be taken for none at all."""
 
 
 def process_of(_: int) -> int:
@@ -35,6 +37,16 @@ def sleep_for(seconds: float) -> float:
     """Busy with nothing."""
     time.sleep(seconds)
     return seconds
+
+
+def itself(task: Any) -> Any:
+    """The task."""
+    return task
+
+
+def unsendable(_: int) -> Any:
+    """What no process can be sent."""
+    return lambda: None
 
 
 def do(task: str) -> str:

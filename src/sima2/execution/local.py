@@ -32,6 +32,8 @@ def local(jobs: int) -> Executor:
     return InProcess() if jobs <= 1 else Processes(jobs)
 
 
+_GONE: Final = (EOFError, OSError)
+"""What a line raises whose other end is gone: that nothing came is no value, for a message may be any."""
 _REAPING = threading.Lock()
 """Starting a process asks after all others: two threads that ask at once may leave one without an exit code."""
 
@@ -159,16 +161,19 @@ class _Worker:
 
     def ready(self) -> str:
         """Wait until it can take a task; how it ended, if it did."""
-        return "" if self._told() == _READY else self.end()
+        try:
+            self._told()
+        except _GONE:
+            return self.end()
+        return ""
 
     def do(self, work: Callable[[Any], Any], task: Any) -> Any:
         """What came of a task."""
         try:
             self._line.send((work, task))
-        except OSError:  # it is gone; what is told of its end is the same
+            return self._told()
+        except _GONE:
             return Fault(CRASHED, self.end())
-        outcome = self._told()
-        return Fault(CRASHED, self.end()) if outcome is None else outcome
 
     def kill(self) -> None:
         """End it now: a worker holds nothing that is not also elsewhere."""
@@ -185,12 +190,15 @@ class _Worker:
         return ending(self._process.exitcode)
 
     def _told(self) -> Any:
-        """The next message; None if the process ended before it was whole."""
+        """The next message, which may be any value.
+
+        Raises:
+            EOFError, OSError: if the process ended before it was whole.
+        """
         wait([self._line, self._process.sentinel])
-        try:
-            return self._line.recv() if self._line.poll() else None
-        except (EOFError, OSError):
-            return None
+        if not self._line.poll():
+            raise EOFError
+        return self._line.recv()
 
 
 def ending(exitcode: int | None) -> str:
@@ -227,5 +235,8 @@ def _serve(line: Connection, parent: int) -> None:
             outcome: Any = Fault.of(error)
         else:
             outcome = attempt(work, task)
-        line.send(outcome)
+        try:
+            line.send(outcome)
+        except Exception as error:  # noqa: BLE001 - a result that cannot be sent; no part of it was
+            line.send(Fault.of(error))
         del outcome  # not kept while the next one is worked on

@@ -17,7 +17,7 @@ import pytest
 import faulty_work
 from sima2.errors import MissingExtraError, RolloutError, UnknownNameError, WorkerError
 from sima2.execution.engines import ENGINES, open_executor
-from sima2.execution.executor import Fault
+from sima2.execution.executor import Fault, begun
 from sima2.execution.local import Processes, local
 
 JOBS = (1, 2)
@@ -27,6 +27,29 @@ JOBS = (1, 2)
 def test_results_come_in_the_order_of_the_tasks(jobs: int) -> None:
     with local(jobs) as executor:
         assert list(executor.run(faulty_work.slower_the_earlier, range(8))) == list(range(8))
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+@pytest.mark.parametrize("fresh", [False, True], ids=["", "fresh"])
+def test_a_result_may_be_any_value_also_one_that_looks_like_none(jobs: int, fresh: bool) -> None:
+    with local(jobs) as executor:
+        told = list(executor.run(faulty_work.itself, faulty_work.EMPTY, fresh=fresh))
+        beside = begun(executor, faulty_work.itself, None)()
+    assert list(map(repr, told)) == list(map(repr, faulty_work.EMPTY))
+    assert beside is None
+
+
+def test_a_result_that_cannot_be_sent_is_an_error_and_no_crash() -> None:
+    with Processes(1) as executor:
+        worker, fault, after = (
+            *executor.run(faulty_work.process_of, [0]),
+            *executor.run(faulty_work.unsendable, [0]),
+            *executor.run(faulty_work.process_of, [0]),
+        )
+    assert isinstance(fault, Fault)
+    assert fault.reason == "worker_error"
+    assert "pickle" in fault.message
+    assert worker == after
 
 
 @pytest.mark.parametrize("jobs", JOBS)

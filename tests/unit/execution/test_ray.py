@@ -39,6 +39,9 @@ def executor(_importable: None) -> Iterator[RayTasks]:
 
 def test_order_faults_and_errors_are_those_of_the_local_engine(executor: RayTasks) -> None:
     assert list(executor.run(faulty_work.slower_the_earlier, range(8))) == list(range(8))
+    for fresh in (False, True):
+        told = list(executor.run(faulty_work.itself, faulty_work.EMPTY, fresh=fresh))
+        assert list(map(repr, told)) == list(map(repr, faulty_work.EMPTY))
     told = list(executor.run(faulty_work.do, ["a", "raise", "exit", "b"]))
     assert [told[0], told[3]] == ["a", "b"]
     faults = [each for each in told if isinstance(each, Fault)]
