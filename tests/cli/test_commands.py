@@ -44,7 +44,7 @@ COMMANDS = (
     "bench",
 )
 ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor")
-HEAVY = ("numpy", "pyarrow", "duckdb", "networkx", "scipy", "rich", "mujoco", "sqlite3", "torch")
+HEAVY = ("numpy", "pyarrow", "scipy", "rich", "mujoco", "sqlite3", "torch")
 
 
 def call(*arguments: object, **environment: str) -> tuple[int, str, str]:

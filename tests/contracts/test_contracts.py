@@ -16,7 +16,7 @@ def test_floors_hold_truth_is_sealed_and_outcomes_stay_where_they_may() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    heavy = ("numpy", "pyarrow", "duckdb", "networkx", "scipy", "rich", "mujoco")
+    heavy = ("numpy", "pyarrow", "scipy", "rich", "mujoco")
     code = f"import sys, sima2; print([m for m in {heavy!r} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

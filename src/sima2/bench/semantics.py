@@ -12,6 +12,7 @@ import numpy as np
 
 from sima2.bench import semantic_scores as scores
 from sima2.bench.semantic_chain import Altered, Chained, Renamed, chained, retagged
+from sima2.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from sima2.client import Source
@@ -76,7 +77,7 @@ def run(
     values: dict[str, Any] = {"episodes": episodes, "seed": seed, "sources": {}}
     for name in backends:
         if name == "mujoco" and find_spec("mujoco") is None:
-            values["sources"][name] = {"available": False}
+            values["sources"][name] = {"available": False, "why": str(MissingExtraError("mujoco", "sim"))}
             continue
         progress(f"{name}: tags and knowledge")
         begin = time.process_time()
@@ -102,7 +103,7 @@ def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
     out = []
     for source, found in values["sources"].items():
         if not found["available"]:
-            out.append((source, "not installed", ""))
+            out.append((source, "not available", found["why"]))
             continue
         for name, value in found.items():
             told = values["targets"].get(f"{source} {name}")

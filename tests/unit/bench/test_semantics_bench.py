@@ -91,3 +91,9 @@ def test_the_bench_tells_every_figure_with_its_target(values: dict[str, Any]) ->
     assert any("write amplification" in name for name, _, _ in told)
     assert {"met", "MISSED"} >= {limit.rpartition(" ")[2] for _, _, limit in told if limit}
     assert all(set(each) == {"limit", "sense", "met"} for each in values["targets"].values())
+
+
+def test_without_the_simulator_the_bench_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sima2.bench.semantics.find_spec", lambda _: None)
+    (told,) = rows(run(backends=("mujoco",)))
+    assert told == ("mujoco", "not available", "mujoco is not installed: pip install 'sima2[sim]'")
