@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # One version, so that a build without CUDA is taken where the index has it (about 0.8 GB installed, several GB with CUDA)
 TORCH := 2.13.0
 
-.PHONY: run test lint bench test-extras stress clean
+.PHONY: run test lint bench bare test-extras stress clean
 
 run: $(VENV)/.core
 	$(BIN)/sima2 run --out results
@@ -23,8 +23,12 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.core
 	$(BIN)/sima2 bench throughput
 
+bare:
+	$(PYTHON) scripts/try_wheel.py
+
 test-extras: $(VENV)/.extras
 	$(BIN)/python -m pytest -m extras
+	$(PYTHON) scripts/try_wheel.py --extras --pin torch==$(TORCH)
 
 stress: $(VENV)/.dev
 	$(BIN)/python -m pytest -m stress -n auto --ignore tests/stress/test_scale.py
