@@ -4,6 +4,7 @@ A step is a sync, a rename, a removal or a transaction. Each kill is a SIGKILL o
 step; then the same command goes on to its end, once more killed on the way in every fifth case. Prints one JSON object.
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -48,8 +49,8 @@ def watch(step: Steps) -> None:
     store.sqlite3.connect = watched
 
 
-def in_child(out: Path, settings: RunSettings, last: int | None) -> tuple[int, int]:
-    """Run in a child; how it ended (a signal is negative) and how many steps it made."""
+def in_child(out: Path, settings: RunSettings, last: int | None) -> tuple[int, int, list[str]]:
+    """Run in a child; how it ended (a signal is negative), how many steps it made, and which modules it had loaded."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -58,16 +59,18 @@ def in_child(out: Path, settings: RunSettings, last: int | None) -> tuple[int, i
             step = Steps(last)
             watch(step)
             orchestrator.run_pipeline(settings, out=out)
-            os.write(write, str(step.seen).encode())
+            loaded = [name for name, module in sys.modules.items() if getattr(module, "__spec__", None)]
+            with os.fdopen(write, "w") as told:
+                json.dump([step.seen, loaded], told)
             code = 0
         except Exception:  # noqa: BLE001 - the parent judges by the exit code
             traceback.print_exc()
         os._exit(code)
     os.close(write)
-    _, status = os.waitpid(child, 0)
     with os.fdopen(read) as told:
-        seen = told.read()
-    return os.waitstatus_to_exitcode(status), int(seen or 0)
+        seen, loaded = json.loads(told.read() or "[0, []]")
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), seen, loaded
 
 
 def content(out: Path) -> dict[str, bytes]:
@@ -98,8 +101,10 @@ def main(folder: Path, first: int, stride: int, second: bool) -> None:
             shutil.copytree(before, out)
         return out
 
-    code, steps = in_child(begin("whole"), settings, None)
+    code, steps, loaded = in_child(begin("whole"), settings, None)
     assert code == 0
+    for module in loaded:  # once, instead of in every child
+        importlib.import_module(module)
     whole = content(folder / "whole")
     told = {"steps": steps, "kills": 0, "differing": []}
     for k, last in enumerate(range(first, steps, stride)):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sima2.bench import BENCHES, segmentation
+from sima2.bench import BENCHES, segment_rivals, segmentation
 from sima2.bench.annotations import Piece, Track, tracks
 from sima2.bench.mocap import boundaries_of_people, speed_minima
 from sima2.bench.raw_signals import signals, windows
@@ -103,6 +103,13 @@ def test_a_source_that_cannot_be_opened_is_reported_and_no_error(monkeypatch: py
     assert ("simulated", "not available", found["sources"]["simulated"]["why"]) in rows(found)
 
 
+@pytest.fixture
+def _coarse_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An oracle that learns in a second: what is asked of it here does not depend on how fine it is."""
+    monkeypatch.setattr(segment_rivals, "ORACLE_TREES", {**segment_rivals.ORACLE_TREES, "max_iter": 10, "max_bins": 24})
+
+
+@pytest.mark.usefixtures("_coarse_trees")
 def test_what_learned_elsewhere_is_judged_beside_the_oracle_of_the_same_generator(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -228,6 +235,7 @@ def test_rivals_cover_every_frame_once_and_ignore_the_batch_they_came_in() -> No
     assert np.isfinite(windows(batch, "arm")).any(axis=0).all()
 
 
+@pytest.mark.usefixtures("_coarse_trees")
 def test_an_oracle_beats_controls_only_with_the_labels_of_its_own_episodes() -> None:
     pytest.importorskip("sklearn")
     (batch, truth), (other, labelled) = (_pick_and_place(seed) for seed in (1, 2))
