@@ -102,7 +102,7 @@ class Listing:
 
 
 @dataclass(frozen=True, eq=False)
-class FaultySource:
+class FaultySource(Source):
     """Some episodes of a source bring down who reads them."""
 
     inner: Source
@@ -114,6 +114,10 @@ class FaultySource:
     @property
     def episodes(self) -> int:
         return self.inner.episodes
+
+    @property
+    def source_id(self) -> str:
+        return self.inner.source_id
 
     def read(self, start: int, stop: int) -> Intake:
         time.sleep(self.slow)
@@ -128,7 +132,7 @@ class FaultySource:
 
 
 @dataclass(frozen=True, eq=False)
-class SortedSource:
+class SortedSource(Source):
     """The same source with those episodes put in quarantine as they are read: what a run over it should come to."""
 
     inner: Source
@@ -138,6 +142,10 @@ class SortedSource:
     @property
     def episodes(self) -> int:
         return self.inner.episodes
+
+    @property
+    def source_id(self) -> str:
+        return self.inner.source_id
 
     def read(self, start: int, stop: int) -> Intake:
         got = self.inner.read(start, stop)

@@ -364,4 +364,5 @@ def episodes_of(ids: list[str]) -> EpisodeTable:
         worst_defect=Text.full(n, ""),
         defect_severity=np.zeros(n),
         source=word,
+        source_index=np.arange(n),
     )

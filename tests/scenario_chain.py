@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sima2.client import Intake, Pumped
+from sima2.client import Intake, Pumped, Source
 from sima2.io.store import Store
 from sima2.orchestrator import run_source
 from sima2.pipeline import RunSettings
@@ -25,7 +25,7 @@ from sima2.records.tags import TagTable
 
 
 @dataclass(frozen=True)
-class Joined:
+class Joined(Source):
     """Batches one after another as one source; an episode is called after its batch and its place in it."""
 
     parts: Mapping[str, Pumped]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sima2.errors import MissingExtraError, UnknownNameError, UsageError
 from sima2.records.intake import QuarantineTable
@@ -63,15 +64,34 @@ class Intake:
 
 
 class Source(Protocol):
-    """Episodes by index; any span can be read, in any order, with the same result."""
+    """Episodes by place; any span can be read, in any order, with the same result.
+
+    An episode's number is its source's own name for it, and its place is where it lies among those that are there: the
+    two differ as soon as somebody has removed an episode. What derives from this class is numbered by place unless it
+    says otherwise.
+    """
 
     @property
     def episodes(self) -> int:
         """How many there are."""
         ...
 
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The source's own number of the episode at each place, strictly increasing, shape (n,)."""
+        return np.arange(self.episodes)
+
+    @property
+    def source_id(self) -> str:
+        """What tells it from other sources."""
+        return "made"
+
+    def name(self, place: int) -> str:
+        """Id of the episode at a place, also where it cannot be read."""
+        return f"episode_{int(self.numbers[place]):06d}"
+
     def read(self, start: int, stop: int) -> Intake:
-        """Episodes start .. stop."""
+        """Episodes at places start .. stop, in that order, each under its own number as ``episode_index``."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
@@ -80,18 +100,23 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SyntheticSource:
+class SyntheticSource(Source):
     """The built-in task library."""
 
     plan: EpisodePlan
     settings: PhysicsSettings
     session: str = ""
     """Ends the name of every session: what was asked for is a collection of its own."""
+    source_id: str = "made"
 
     @property
     def episodes(self) -> int:
         """How many were planned."""
         return len(self.plan)
+
+    def name(self, place: int) -> str:
+        """Its name in the plan."""
+        return self.plan.episode_id[place]
 
     def read(self, start: int, stop: int) -> Intake:
         """Generate a span of the plan."""
@@ -133,18 +158,23 @@ def _in_session(batch: RolloutBatch, suffix: str) -> RolloutBatch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SimulatedSource:
+class SimulatedSource(Source):
     """The physics simulator."""
 
     plan: EpisodePlan
     settings: SimulatorSettings
     session: str = ""
     """As in :class:`SyntheticSource`."""
+    source_id: str = "made"
 
     @property
     def episodes(self) -> int:
         """How many were planned."""
         return len(self.plan)
+
+    def name(self, place: int) -> str:
+        """Its name in the plan."""
+        return self.plan.episode_id[place]
 
     def read(self, start: int, stop: int) -> Intake:
         """Simulate a span of the plan."""
@@ -159,7 +189,7 @@ class SimulatedSource:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RecordedSource:
+class RecordedSource(Source):
     """A recorded data set."""
 
     dataset: Dataset
@@ -170,6 +200,20 @@ class RecordedSource:
     def episodes(self) -> int:
         """How many its metadata names, or as many as were asked for."""
         return self.dataset.episodes if self.most is None else min(self.dataset.episodes, self.most)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """``episode_index`` of the data set."""
+        return self.dataset.numbers[: self.episodes]
+
+    @property
+    def source_id(self) -> str:
+        """Of its content."""
+        return self.dataset.source_id
+
+    def name(self, place: int) -> str:
+        """Its name in the data set."""
+        return self.dataset.name(place)
 
     def read(self, start: int, stop: int) -> Intake:
         """Read a span."""
@@ -288,19 +332,23 @@ class Sima2Client:
             column_map, outcomes = (None if p is None else Path(p) for p in (self.column_map, self.outcomes))
             dataset = open_dataset(Path(str(self.path)), column_map=column_map, outcomes=outcomes)
             return RecordedSource(dataset, episodes)
+        from sima2.io.source_id import id_of
         from sima2.tasks.plan import mix_plan, requested_plan
 
+        asked = (mix, families, episodes, tuple(request), self.seed, self.rate_hz)
+        source_id = id_of(self.backend, *map(str, asked))
         if request:
             plan, session = requested_plan(request, seed=self.seed), f" asked {self.seed}"
             if self.backend == "mujoco":
-                return SimulatedSource(plan, self._cell(), session)
-            return SyntheticSource(plan, self._physics(), session)
+                return SimulatedSource(plan, self._cell(), session, source_id)
+            return SyntheticSource(plan, self._physics(), session, source_id)
         if self.backend == "mujoco":
             from sima2.tasks.simulator import SIMULATED
 
             plan = mix_plan(mix, families=families or SIMULATED, episodes=episodes, seed=self.seed)
-            return SimulatedSource(plan, self._cell())
-        return SyntheticSource(mix_plan(mix, families=families, episodes=episodes, seed=self.seed), self._physics())
+            return SimulatedSource(plan, self._cell(), source_id=source_id)
+        plan = mix_plan(mix, families=families, episodes=episodes, seed=self.seed)
+        return SyntheticSource(plan, self._physics(), source_id=source_id)
 
     def batches(
         self,

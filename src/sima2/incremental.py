@@ -48,7 +48,7 @@ def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode
     """A shard's tables as they join those of earlier runs, and a table of the episodes that were there already.
 
     A recording that is there already is left out: its motion is the same bit by bit. (Episodes in which nothing moves
-    cannot be known again.) Episodes are numbered from ``first_episode`` on; a name that is taken gets ``#run``.
+    cannot be known again.) The source's numbers are shifted by ``first_episode``; a name that is taken gets ``#run``.
 
     >>> from sima2.records.episodes import GoalTable
     >>> goals = GoalTable(*(Text.of([name]) for name in ("pick-0", "cup", "", "in", "")))

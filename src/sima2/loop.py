@@ -124,8 +124,7 @@ def _told(number: int, asked: PumpRequest | None, out: Path, usual: float) -> Ro
         # the last look that this run was the newest of; a round that brought nothing new has that of the one before
         looks = [(look, json.loads(value)) for look, _, value in store.calibrations]
     look, then = [each for each in looks if each[1]["run"] <= run.number][-1]
-    index = episodes.episode_index - run.first_episode
-    own = episodes.take(np.flatnonzero((index >= 0) & (index < run.episodes)))
+    own = episodes.take(np.flatnonzero(run.holds(episodes.episode_index)))
     recovered = given_levels(tags, own.episode_id, THRESHOLDS)["RecoveryTag"] > 0
     return Round(
         number=number,

@@ -103,6 +103,7 @@ def run_source(
         settings.out,
         settings=inputs,
         episodes=source.episodes,
+        numbers_end=int(source.numbers[-1]) + 1 if source.episodes else 0,
         redone=(SECOND,),
         agrees=partial(_agrees, inputs, out=settings.out),
         resume=settings.resume,
@@ -242,7 +243,7 @@ def _first(
 def _lost_before(store: Store, run: Run) -> int:
     """Episodes that brought a worker down before this run was interrupted."""
     before = QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards")))
-    return int((before.reason.isin(*LOST) & (before.episode_index >= run.first_episode)).sum())
+    return int((before.reason.isin(*LOST) & run.holds(before.episode_index)).sum())
 
 
 def _known(store: Store, run: Run) -> Known:
@@ -336,8 +337,8 @@ def _finish(
     proposals = orchestrator.decide(results.proposals, results.trust, history)
     actions = orchestrator.react(tags, results.trust)
     # of earlier runs the source may be gone: the page shows episodes of this one
-    own = results.episodes.take(np.flatnonzero(results.episodes.episode_index >= run.first_episode))
-    signals = begun(executor, partial(_signals, source, run.first_episode, own), _fired(tags))
+    own = results.episodes.take(np.flatnonzero(run.holds(results.episodes.episode_index)))
+    signals = begun(executor, partial(_signals, source, own), _fired(tags))
     ontology = begun(executor, turtle, (merged, proposals))
     quarantined = len(results.quarantine)
     skipped = sum(len(part) for part in store.read(SkippedTable, SKIPPED))
@@ -465,18 +466,16 @@ def _run_told(each: Run) -> dict[str, Any]:
     return {"run": each.number, "episodes": each.episodes, "inputs": inputs}
 
 
-def _signals(
-    source: Source, first_episode: int, own: EpisodeTable, fired: Mapping[str, set[str]]
-) -> list[dict[str, Any]]:
+def _signals(source: Source, own: EpisodeTable, fired: Mapping[str, set[str]]) -> list[dict[str, Any]]:
     """What the page shows of a run's episodes, each under the name that it has among all runs."""
     from sima2.report.signals import chosen_episodes, signals_of
 
     shown = []
-    for index in chosen_episodes(own, fired).tolist():
-        batch = source.read(index - first_episode, index - first_episode + 1).batch
-        names = tuple(own.episode_id[int(k)] for k in np.flatnonzero(own.episode_index == index))
+    for row in chosen_episodes(own, fired).tolist():
+        place = int(np.searchsorted(source.numbers, own.source_index[row]))
+        batch = source.read(place, place + 1).batch
         if len(batch):
-            named = replace(batch, episodes=replace(batch.episodes, episode_id=names))
+            named = replace(batch, episodes=replace(batch.episodes, episode_id=(own.episode_id[row],)))
             shown.append(signals_of(named, own))
     return [each for each in shown if each is not None]
 

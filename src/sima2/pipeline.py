@@ -282,7 +282,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     watch.lap("defects")
     return FirstPass(
         shard=task.shard,
-        episodes=_episode_table(intake, outcome, inferred, segments),
+        episodes=_episode_table(intake, outcome, inferred, segments, task.source.source_id),
         segments=segments,
         primitives=primitives,
         econ=econ,
@@ -304,7 +304,7 @@ def _goals(episodes: Episodes) -> GoalTable:
     return GoalTable(*(Text.of(column) for column in columns))
 
 
-def _episode_table(intake: Intake, outcome: Any, inferred: Any, segments: SegmentTable) -> EpisodeTable:
+def _episode_table(intake: Intake, outcome: Any, inferred: Any, segments: SegmentTable, source_id: str) -> EpisodeTable:
     batch = intake.batch
     each = batch.episodes
     n = len(batch)
@@ -330,7 +330,8 @@ def _episode_table(intake: Intake, outcome: Any, inferred: Any, segments: Segmen
         defects=np.zeros(n, np.int64),
         worst_defect=Text.full(n, ""),
         defect_severity=np.zeros(n),
-        source=Text.of(p.get("source", "") for p in each.provenance),
+        source=Text.full(n, source_id),
+        source_index=each.episode_index,
     )
 
 

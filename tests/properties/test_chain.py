@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sima2 import Sima2Client, run_pipeline
-from sima2.client import Intake
+from sima2.client import Intake, Source
 from sima2.io.store import Store
 from sima2.orchestrator import run_source
 from sima2.pipeline import RunSettings
@@ -103,7 +103,7 @@ def test_episodes_know_their_defects(once: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Disguised:
+class Disguised(Source):
     """A source whose episodes come in another order, under other names, with provenance blank and truth shuffled."""
 
     inner: Any

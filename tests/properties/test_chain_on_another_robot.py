@@ -12,7 +12,7 @@ import pytest
 import other_robot
 from sima2 import RolloutBatch, SegmentationEngine
 from sima2.bench.segment_measures import Counts, count
-from sima2.client import Intake
+from sima2.client import Intake, Source
 from sima2.io.store import Store
 from sima2.orchestrator import run_source
 from sima2.pipeline import RunSettings
@@ -24,7 +24,7 @@ MADE = other_robot.make(120, seed=21)
 
 
 @dataclass(frozen=True)
-class OtherRobot:
+class OtherRobot(Source):
     """A source without recorded outcomes."""
 
     @property

@@ -93,7 +93,7 @@ class Chained:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
+class _Kept(Source):
     """A source that keeps the truth of what was read."""
 
     inner: Source
@@ -148,7 +148,7 @@ def chained(source: Source) -> Chained:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Altered:
+class Altered(Source):
     """A source in which every ``every``-th ordinary success has forces several times as large, which is unusual."""
 
     inner: Source
@@ -191,7 +191,7 @@ def _pressed(arm: Manipulator, frames: Mask, factor: float) -> Manipulator:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Renamed:
+class Renamed(Source):
     """A source in which families and objects have other names; with ``alien_every``, every so many-th episode's object
     acted on is only *called* something never seen, and nothing else is changed."""
 

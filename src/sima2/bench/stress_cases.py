@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sima2.client import Intake, Sima2Client
+from sima2.client import Intake, Sima2Client, Source
 from sima2.orchestrator import run_pipeline, run_source
 from sima2.pipeline import Progress, RunSettings
 from sima2.records.intake import QuarantineTable
@@ -137,7 +137,7 @@ def online(seed: int, frames: int, passes: int = 3) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Storm:
+class Storm(Source):
     """So many episodes of one family, all of one template."""
 
     template: str
@@ -188,7 +188,7 @@ def storm(template: str, count: int, seed: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Marathon:
+class Marathon(Source):
     """A single episode of so many frames with all channels: one rollout over and over."""
 
     frames: int

@@ -36,7 +36,7 @@ from sima2.analytics.settings import cost_field
 from sima2.analytics.statistics import describe
 from sima2.analytics.trust_inputs import strata_of, tag_indicators
 from sima2.analytics.verdict import PROVISIONAL, TRUSTED
-from sima2.client import Intake, SyntheticSource
+from sima2.client import Intake, Source, SyntheticSource
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.segments import SegmentTable
@@ -198,7 +198,7 @@ def judged(plan: EpisodePlan, physics: PhysicsSettings, seed: int) -> dict[str, 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Witness:
+class _Witness(Source):
     """A source that keeps the truth of what was read, and how novel each episode was; no stage sees it."""
 
     inner: SyntheticSource

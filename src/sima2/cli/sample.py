@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sima2.io.store import Run
+    from sima2.records.episodes import EpisodeTable
     from sima2.records.plan import DrawTable, SamplePlan
     from sima2.records.table import Table
     from sima2.sampling.pool import Pool
@@ -57,7 +58,7 @@ def command(
     ] = "episode",
     path: Annotated[
         Path | None,
-        typer.Option("--path", metavar="P", help="For --frames: the LeRobot data set that tells lost lengths."),
+        typer.Option("--path", metavar="P", help="For --frames: the LeRobot data set, if it was moved."),
     ] = None,
     run: Annotated[
         int | None, typer.Option(metavar="R", min=1, help="For --frames: whose source, if DIR holds several runs.")
@@ -161,7 +162,7 @@ def drawn_from(plan: SamplePlan, n: int, *, epoch: int, seed: int, rank: int = 0
 def write_frames(
     out: Path, plan: SamplePlan, file: Path, *, per: str, path: Path | None = None, run: int | None = None
 ) -> dict[str, Any]:
-    """Write ``index, weight`` of every frame of the source; how many, and how many of no weight.
+    """Write ``index, weight`` of every frame of a source; how many, how many of no weight, and how they are numbered.
 
     Args:
         out: folder of the run.
@@ -172,7 +173,7 @@ def write_frames(
         run: whose source, from 1; needed where the folder holds several.
 
     Raises:
-        UsageError: if the lengths of episodes that were put aside are needed and not known.
+        UsageError: if frames cannot be numbered without the data set, or it is another one.
     """
     from dataclasses import replace
 
@@ -182,50 +183,61 @@ def write_frames(
     from sima2.records.episodes import EpisodeTable
     from sima2.records.intake import QuarantineTable, SkippedTable
     from sima2.report.inputs import read_single
-    from sima2.sampling.frames import frame_weights, source_frames
+    from sima2.sampling.frames import frame_weights
 
     with Store.read_only(out) as store:
         runs = store.runs
-        skipped = SkippedTable.concat(list(store.read(SkippedTable, "skipped"))).episode_index
+        skipped = SkippedTable.concat(list(store.read(SkippedTable, "skipped")))
     if run is None and len(runs) > 1:
         raise UsageError(f"{out} holds {len(runs)} runs, and frames are numbered within a source: say which with --run")
     chosen = next((each for each in runs if each.number == (run or 1)), None)
     if chosen is None:
         raise UsageError(f"{out} holds no run {run}; there are {len(runs)}")
     episodes = _of_run(read_single(out, EpisodeTable, "episodes"), chosen)
-    aside = _of_run(read_single(out, QuarantineTable, "quarantine"), chosen).episode_index
-    mine = (skipped >= chosen.first_episode) & (skipped < chosen.first_episode + chosen.episodes)
-    aside = np.concatenate([aside, skipped[mine] - chosen.first_episode])
+    aside = [_of_run(each, chosen).episode_index for each in (read_single(out, QuarantineTable, "quarantine"), skipped)]
     plan = _of_run(plan, chosen)
     plan = replace(plan, p=plan.p / plan.p.sum()) if len(plan) else plan
-    if len(aside) and path is None:
+    if path is None:
         told = chosen.settings.get("path")
         path = Path(told) if told and (Path(told) / "meta").is_dir() else None
-    known = {} if path is None else _lengths(path, episodes)
-    table = frame_weights(plan, source_frames(episodes, aside, known), per=per)
+    episode, index, numbered = _frames(path, episodes, np.concatenate(aside))
+    table = frame_weights(plan, episode, index, per=per)
     _write(file, table)
-    return {"rows": len(table), "without_weight": int((table.weight == 0).sum()), "per": per}
+    without = int((table.weight == 0).sum())
+    return {"rows": len(table), "without_weight": without, "per": per, "numbered": numbered}
 
 
 def _of_run(table: T, run: Run) -> T:
-    """The rows of one run, its episodes numbered from 0."""
+    """The rows of one run, its episodes under their source's own numbers."""
     from dataclasses import replace
 
-    index = vars(table)["episode_index"] - run.first_episode
-    kept = (index >= 0) & (index < run.episodes)
-    return replace(table, episode_index=index).take(kept.nonzero()[0])  # type: ignore[type-var]
+    index = vars(table)["episode_index"]
+    own = replace(table, episode_index=index - run.first_episode)  # type: ignore[type-var]
+    return own.take(run.holds(index).nonzero()[0])
 
 
-def _lengths(path: Path, episodes: Any) -> dict[int, int]:
-    """Frames of each episode as the metadata of a LeRobot data set state them."""
-    from sima2.io.formats.lerobot_index import load_index
+def _frames(path: Path | None, episodes: EpisodeTable, aside: Any) -> tuple[Any, Any, str]:
+    """Episode and index of each frame of a source, shape (n,) each, and how they are numbered, in words."""
+    import numpy as np
 
-    known = {entry.episode: entry.length for entry in load_index(path).episodes if entry.length is not None}
-    for index, frames in zip(episodes.episode_index.tolist(), episodes.frames.tolist(), strict=True):
-        if known.get(index, frames) != frames:
-            stated = f"{path} states {known[index]} frames for episode {index}"
-            raise UsageError(f"{stated}, the run read {frames}: is it another data set?")
-    return known
+    from sima2.sampling.frames import counted_frames
+
+    stated: dict[int, int] = {}
+    if path is not None:
+        from sima2.io.frame_rows import frame_rows
+
+        rows = frame_rows(path)
+        held = dict(zip(*(each.tolist() for each in np.unique(rows.episode, return_counts=True)), strict=True))
+        stated = {**rows.stated, **held}
+        for number, frames in zip(episodes.episode_index.tolist(), episodes.frames.tolist(), strict=True):
+            if stated.get(number, frames) != frames:
+                problem = f"{path} states {stated[number]} frames for episode {number}, the run read {frames}"
+                raise UsageError(f"{problem}: is it another data set?")
+        if len(rows.episode):
+            lost = f"; {len(rows.unread)} episodes cannot be read and have none" if rows.unread else ""
+            return rows.episode, rows.index, f"by {rows.numbered}{lost}"
+    episode = counted_frames(episodes, aside, stated)
+    return episode, np.arange(len(episode)), "by counting through all episodes"
 
 
 def _write(file: Path, table: Any) -> None:
@@ -268,7 +280,9 @@ def _shown(told: Mapping[str, Any]) -> RenderableType:
     }
     for name in ("draws", "frames"):
         if name in told:
+            numbered = told[name].get("numbered")
             head[name] = f"{number(told[name]['rows'])} rows in {told[name]['file']}"
+            head[name] += f", numbered {numbered}" if numbered else ""
     rows = [("failed episodes", values["failed"]), *values["families"].items()]
     rows += [(f"with {tag}", row) for tag, row in values["tags"].items()]
     body = [(terminal.plain(name), percent(row["share"]), percent(row["even"])) for name, row in rows]

@@ -57,12 +57,12 @@ class FirstPassWork:
         return FirstPass.concat(task.shard, results)
 
     def lost(self, task: ShardTask, fault: Fault) -> FirstPass:
-        """The one episode in quarantine."""
+        """The one episode in quarantine, under its own number."""
         return replace(
             FirstPass.empty(task.shard),
             quarantine=QuarantineTable(
-                episode_index=np.array([task.start], np.int64),
-                episode_id=Text.of([f"episode_{task.start:06d}"]),
+                episode_index=task.source.numbers[[task.start]],
+                episode_id=Text.of([task.source.name(task.start)]),
                 reason=Text.of([fault.reason]),
                 source=Text.of([self.origin]),
                 start_frame=np.zeros(1, np.int64),

@@ -72,7 +72,7 @@ class RawEpisode:
     """An episode as it was found, unchecked."""
 
     episode_index: int
-    """Place in the source."""
+    """The source's own number."""
     episode_id: str | bytes
     source: str
     """File or generator, relative to the data set."""

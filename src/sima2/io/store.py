@@ -17,6 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sima2.errors import StoreError
 from sima2.io.arrow import LogicalDigest, logical_digest, read_parquet, read_table, release, to_arrow, write_table
 from sima2.io.durable import TEMPORARY, make_folder, replace_file, sha256_of, sync_folder, write_bytes
@@ -32,7 +35,7 @@ HISTORY: Final = "history.json"
 """Runs, calibrations and decisions again, apart from the ledger: what shards cannot tell."""
 SUMMARY: Final = "summary.json"
 """There while all results are whole."""
-LAYOUT: Final = "2"
+LAYOUT: Final = "3"
 _APPLICATION: Final = 0x53494D32  # "SIM2": how a ledger is told from other SQLite files
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _SHARD: Final = re.compile(r"shard-\d{6,}\.parquet\Z")
@@ -45,11 +48,15 @@ CREATE TABLE aggregates (phase TEXT, name TEXT, shard INTEGER, value TEXT NOT NU
                          PRIMARY KEY (phase, name, shard)) WITHOUT ROWID;
 CREATE TABLE singles (name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, digest TEXT) WITHOUT ROWID;
 CREATE TABLE runs (run INTEGER PRIMARY KEY, settings TEXT NOT NULL, episodes INTEGER NOT NULL,
-                   first_shard INTEGER NOT NULL, first_episode INTEGER NOT NULL, finished INTEGER NOT NULL);
+                   first_shard INTEGER NOT NULL, first_episode INTEGER NOT NULL, end_episode INTEGER NOT NULL,
+                   finished INTEGER NOT NULL);
 CREATE TABLE calibrations (look INTEGER PRIMARY KEY, digest TEXT NOT NULL, value TEXT NOT NULL);
 CREATE TABLE decisions (number INTEGER PRIMARY KEY, value TEXT NOT NULL);
 """
 _HISTORIC: Final = ("runs", "calibrations", "decisions")
+_RUN: Final = "run, settings, episodes, first_shard, first_episode, end_episode"
+_MOST_NUMBERS: Final = 2**62
+"""Numbers of all sources together: twice as many are still whole numbers of 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,14 @@ class Run:
     """That came in, used or not."""
     first_shard: int
     first_episode: int
-    """Episodes of the runs before it: its own are numbered from here."""
+    """One past the largest number of the runs before it: what is added to its source's own numbers."""
+    end_episode: int
+    """One past the largest number of its own."""
     finished: bool
+
+    def holds(self, episode_index: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which numbers are of its episodes, shape (n,)."""
+        return (episode_index >= self.first_episode) & (episode_index < self.end_episode)
 
 
 class Store:
@@ -89,6 +102,7 @@ class Store:
         *,
         settings: Mapping[str, Any],
         episodes: int = 0,
+        numbers_end: int | None = None,
         redone: Sequence[str] = (),
         agrees: Callable[[Mapping[str, Any]], None] = lambda _: None,
         resume: bool = False,
@@ -102,6 +116,8 @@ class Store:
             path: created where it is missing.
             settings: what the run's results depend on, as plain JSON values.
             episodes: that the run takes in.
+            numbers_end: one past the largest number that its source gives one of them; as many as there are, if not
+                given.
             redone: phases that rest on all runs: what earlier ones committed of them is dropped when one is added.
             agrees: asked with the settings of each run that is there; raises where this one must not be added to it.
             resume: there must be nothing in the folder, or a run of the same settings.
@@ -125,7 +141,7 @@ class Store:
             store = cls(path, ledger, lock)
             for run in store.runs:
                 agrees(run.settings)
-            store._begin(settings, episodes, redone, resume=resume)
+            store._begin(settings, episodes, episodes if numbers_end is None else numbers_end, redone, resume=resume)
             undo.pop_all()
         return store
 
@@ -161,11 +177,11 @@ class Store:
     @property
     def runs(self) -> list[Run]:
         """The runs of the folder in the order in which they were begun."""
-        rows = self._all("SELECT run, settings, episodes, first_shard, first_episode, finished FROM runs ORDER BY run")
+        rows = self._all(f"SELECT {_RUN}, finished FROM runs ORDER BY run")
         try:
             return [
-                Run(int(run), dict(json.loads(text)), int(n), int(shard), int(first), bool(done))
-                for run, text, n, shard, first, done in rows
+                Run(int(run), dict(json.loads(text)), int(n), int(shard), int(first), int(end), bool(done))
+                for run, text, n, shard, first, end, done in rows
             ]
         except (ValueError, TypeError, RecursionError) as error:
             raise StoreError(f"{self.path / LEDGER}: its runs cannot be read ({error})") from error
@@ -204,13 +220,15 @@ class Store:
 
     def _keep_history(self) -> None:
         # whether a run is finished is for the ledger to say: its last step must leave nothing to be written after it
-        runs = "SELECT run, settings, episodes, first_shard, first_episode, 1 FROM runs ORDER BY run"
+        runs = f"SELECT {_RUN}, 1 FROM runs ORDER BY run"
         queries = {name: runs if name == "runs" else f"SELECT * FROM {name} ORDER BY 1" for name in _HISTORIC}
         tables = {name: self._all(query) for name, query in queries.items()}
         text = json.dumps({"layout": LAYOUT, **tables}, indent=1)
         replace_file(self.path / HISTORY, partial(write_bytes, data=text.encode()))
 
-    def _begin(self, settings: Mapping[str, Any], episodes: int, redone: Sequence[str], *, resume: bool) -> None:
+    def _begin(
+        self, settings: Mapping[str, Any], episodes: int, numbers_end: int, redone: Sequence[str], *, resume: bool
+    ) -> None:
         """Add a run, unless one of these settings is there."""
         runs = self.runs
         if self.find(settings) is not None and (runs[-1].finished or self.find(settings) == runs[-1]):
@@ -225,7 +243,10 @@ class Store:
                 f"{self.path}: holds {kind} with other settings ({changed}); {way}, or --fresh to drop what is there"
             )
         first_shard = int(self._all("SELECT coalesce(max(shard) + 1, 0) FROM shards")[0][0])
-        first_episode = sum(run.episodes for run in runs)
+        first_episode = runs[-1].end_episode if runs else 0
+        end_episode = first_episode + numbers_end
+        if end_episode > _MOST_NUMBERS:
+            raise StoreError(f"{self.path}: episodes numbered up to {numbers_end - 1} find no room beside those there")
         # what is read from now on would be half of the old and half of the new
         (self.path / SUMMARY).unlink(missing_ok=True)
         with _transaction(self._ledger, self.path):
@@ -234,8 +255,8 @@ class Store:
                 for table in ("shards", "files", "aggregates"):
                     self._ledger.execute(f"DELETE FROM {table} WHERE phase = ?", (phase,))
             self._ledger.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, 0)",
-                (len(runs) + 1, _canonical(settings), episodes, first_shard, first_episode),
+                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 0)",
+                (len(runs) + 1, _canonical(settings), episodes, first_shard, first_episode, end_episode),
             )
         self._keep_history()
         self._sweep()

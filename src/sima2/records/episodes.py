@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,12 @@ from sima2.records.table import Table, Text, column, text
 
 @dataclass(frozen=True, eq=False)
 class EpisodeTable(Table):
-    """The episodes of a run in the order of their source; those in quarantine are not here."""
+    """The episodes of a folder in the order of their sources; those in quarantine are not here."""
+
+    schema_version: ClassVar[int] = 2
 
     episode_index: NDArray[np.int64] = column(np.int64)
+    """Number among all episodes of the folder: the source's own of the first source, of later ones shifted."""
     episode_id: Text = text()
     family: Text = text()
     robot: Text = text()
@@ -42,7 +46,9 @@ class EpisodeTable(Table):
     defect_severity: NDArray[np.float64] = column(np.float64)
     """Of that one, 0 to 1."""
     source: Text = text()
-    """Where it came from, of its provenance."""
+    """Id of the source it came from."""
+    source_index: NDArray[np.int64] = column(np.int64)
+    """The source's own number, never shifted."""
 
 
 @dataclass(frozen=True, eq=False)

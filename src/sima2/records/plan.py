@@ -16,6 +16,7 @@ class SamplePlan(Table):
     """Sampling probabilities over the pool of episodes."""
 
     episode_index: NDArray[np.int64] = column(np.int64)
+    """As in ``EpisodeTable``: a number, which may have gaps, and no place."""
     episode_id: Text = text()
     p: NDArray[np.float64] = column(np.float64)
     """Probability of each draw; sums to 1."""
@@ -45,7 +46,7 @@ class FrameWeights(Table):
     """
 
     index: NDArray[np.int64] = column(np.int64)
-    """Frames of all episodes before, and within the episode; in order, without gaps."""
+    """In order; with gaps where frames of the source were removed."""
     weight: NDArray[np.float64] = column(np.float64)
     """Mean 1 over all rows; 0 in episodes that are not in the plan."""
 

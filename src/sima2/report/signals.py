@@ -18,7 +18,7 @@ POINTS: Final = 320
 
 
 def chosen_episodes(episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> NDArray[np.int64]:
-    """Indices of the episodes to show: of each interesting kind the first ones, of different families if possible.
+    """Rows of the episodes to show: of each interesting kind the first ones, of different families if possible.
 
     Args:
         episodes: of the run.
@@ -47,7 +47,7 @@ def chosen_episodes(episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> ND
             families.clear()
         if len(chosen) == before:
             break
-    return episodes.episode_index[np.array(chosen, np.int64)]
+    return np.array(chosen, np.int64)
 
 
 def signals_of(batch: RolloutBatch, episodes: EpisodeTable) -> dict[str, Any] | None:

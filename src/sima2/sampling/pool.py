@@ -22,7 +22,7 @@ class Pool:
     """Episodes to draw from (n of them), with their tags and the trust in these."""
 
     episode_index: NDArray[np.int64]
-    """Place in the source, shape (n,)."""
+    """As in ``EpisodeTable``, shape (n,)."""
     episode_id: Text
     family: Text
     success: NDArray[np.float64]

@@ -37,6 +37,7 @@ class TrustSampler(Sampler or object):  # type: ignore[misc]
         weights: SamplePlan | FrameWeights,
         n: int | None = None,
         *,
+        order: Any = None,
         seed: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
@@ -44,15 +45,18 @@ class TrustSampler(Sampler or object):  # type: ignore[misc]
         """A sampler at the start of epoch 0.
 
         Args:
-            weights: a plan, to draw episode indices; or weights of frames, to draw frame indices of the source.
+            weights: a plan, to draw episodes; or weights of frames, to draw frames of the source.
             n: draws of all ranks in an epoch, rounded up so that every rank has as many; as many as places can be
                 drawn, if not given.
+            order: ``episode_index`` (for frames, ``index``) of each item of the data set that is drawn from, in its
+                order, shape (m,). Without it numbers must be places: 0, 1, 2, … without gaps.
             seed: not negative.
             rank, world_size: those of ``torch.distributed`` where it is initialised, else 0 of 1.
 
         Raises:
             MissingExtraError: without torch.
-            UsageError: if an argument is out of range or nothing can be drawn.
+            UsageError: if an argument is out of range, nothing can be drawn, or numbers have gaps and no ``order``
+                tells where each lies.
         """
         if Sampler is None:
             raise MissingExtraError("torch", "torch")
@@ -61,7 +65,8 @@ class TrustSampler(Sampler or object):  # type: ignore[misc]
         self.world_size = all_of_them if world_size is None else world_size
         if not 0 <= self.rank < self.world_size:
             raise UsageError(f"rank {self.rank} is not in 0 to {self.world_size - 1}")
-        self._places, weight = _weighed(weights)
+        numbers, weight = _weighed(weights)
+        self._places = _places(numbers, order)
         total = float(weight.sum())
         if not (np.isfinite(weight).all() and (weight >= 0).all() and total > 0):
             raise UsageError("weights must be finite, not negative, and not all zero")
@@ -133,6 +138,27 @@ def _weighed(weights: SamplePlan | FrameWeights) -> tuple[NDArray[np.int64], NDA
     if isinstance(weights, FrameWeights):
         return weights.index, weights.weight
     return weights.episode_index, weights.p
+
+
+def _places(numbers: NDArray[np.int64], order: Any) -> NDArray[np.int64]:
+    """Where in the data set each number lies, shape (n,)."""
+    if order is None:
+        gap = np.flatnonzero(np.sort(numbers) != np.arange(len(numbers)))
+        if len(gap):
+            raise UsageError(
+                f"numbers have gaps (there is no {gap[0]}), so none of them is a place in a data set: give the numbers "
+                "of its items in their order (order=), as in order=[episode_index of item 0, of item 1, …]"
+            )
+        return numbers
+    held = np.asarray(order)
+    if held.ndim != 1 or held.dtype.kind not in "iu" or len(np.unique(held)) < len(held):
+        raise UsageError("order must hold the number of each item of the data set, each once")
+    by_number = np.argsort(held, kind="stable")
+    place = np.minimum(np.searchsorted(held[by_number], numbers), max(len(held) - 1, 0))
+    absent = np.flatnonzero(held[by_number[place]] != numbers) if len(held) else np.arange(len(numbers))
+    if len(absent):
+        raise UsageError(f"{len(absent)} numbers are not in the data set ({numbers[absent[0]]} first): is it another?")
+    return np.asarray(by_number[place], np.int64)
 
 
 def _distributed() -> tuple[int, int]:

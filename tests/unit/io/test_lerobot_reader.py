@@ -432,8 +432,10 @@ def test_numbers_of_episodes_may_have_gaps(tmp_path: Path) -> None:
         episode_file(root, k).unlink()
     got = read_all(root)
     assert got.batch.episodes.episode_index.tolist() == [0, 2]
-    source = open_dataset(root).source_id
-    assert got.batch.episodes.episode_id == (f"{source}-000000", f"{source}-000002")
+    data_set = open_dataset(root)
+    assert data_set.numbers.tolist() == [0, 2]
+    assert got.batch.episodes.episode_id == (data_set.name(0), data_set.name(1))
+    assert data_set.name(1) == f"{data_set.source_id}-000002"
 
 
 def test_a_file_that_claims_too_much_is_not_unpacked(tmp_path: Path, monkeypatch) -> None:

@@ -136,7 +136,7 @@ def test_other_settings_add_a_run_once_the_one_before_is_finished(tmp_path) -> N
     with Store.open(tmp_path, settings={**SETTINGS, "seed": 2}, episodes=5, redone=("two",)) as store:
         first, second = store.runs
         assert (first.finished, second.finished) == (True, False)
-        assert (second.first_shard, second.first_episode) == (2, 7)
+        assert (second.first_shard, second.first_episode, second.end_episode) == (2, 7, 12)
         assert store.committed("one") == {0, 1}
         assert store.committed("two") == set()
         assert not list(store.aggregates("two", "trust"))
@@ -148,6 +148,15 @@ def test_other_settings_add_a_run_once_the_one_before_is_finished(tmp_path) -> N
         store.finish()
     with Store.open(tmp_path, settings=SETTINGS, resume=True) as store:
         assert len(store.runs) == 2
+
+
+def test_numbers_of_a_run_begin_behind_the_largest_of_the_one_before(tmp_path) -> None:
+    with Store.open(tmp_path, settings=SETTINGS, episodes=7, numbers_end=106) as store:
+        store.finish()
+    with Store.open(tmp_path, settings={"seed": 2}, episodes=5) as store:
+        first, second = store.runs
+    assert (first.first_episode, first.end_episode, second.first_episode, second.end_episode) == (0, 106, 106, 111)
+    assert first.holds(np.array([0, 105, 106])).tolist() == [True, True, False]
 
 
 def test_calibrations_and_decisions_are_kept_in_order(tmp_path) -> None:

@@ -12,7 +12,7 @@ from sima2.sampling.sampler import DataPackRLSampler
 
 def plan_of(p):
     n = len(p)
-    return SamplePlan(np.arange(n) * 3, Text.of(map(str, range(n))), np.array(p), np.ones(n), Text.full(n, ""))
+    return SamplePlan(np.arange(n), Text.of(map(str, range(n))), np.array(p), np.ones(n), Text.full(n, ""))
 
 
 PLAN = plan_of(np.random.default_rng(0).dirichlet(np.ones(20)))
@@ -83,6 +83,22 @@ def test_a_loader_hands_out_the_draws_in_order(workers):
     for epoch in range(2):
         drawing.set_epoch(epoch)
         assert loaded(drawing, workers) == DataPackRLSampler(PLAN, seed=1).sample(50, epoch).tolist()
+
+
+@pytest.mark.extras
+def test_numbers_with_gaps_need_the_order_of_the_data_set():
+    gapped = SamplePlan(np.arange(20) * 3, PLAN.episode_id, PLAN.p, PLAN.is_weight, PLAN.reasons)
+    with pytest.raises(UsageError, match=r"gaps \(there is no 1\).*order="):
+        sampler(gapped)
+    with pytest.raises(UsageError, match="order="):
+        sampler(FrameWeights(np.arange(1, 4), np.ones(3)))
+    held = np.random.default_rng(3).permutation(60)
+    drawn = list(sampler(gapped, n=200, order=held))
+    assert held[drawn].tolist() == DataPackRLSampler(gapped).sample(200).tolist()
+    with pytest.raises(UsageError, match=r"1 numbers are not in the data set \(57 first\)"):
+        sampler(gapped, order=[k for k in range(60) if k != 57])
+    with pytest.raises(UsageError, match="each once"):
+        sampler(gapped, order=[0, 0, 3])
 
 
 @pytest.mark.extras

@@ -6,6 +6,9 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sima2.io.intake import Intake
 
 NEEDS: Final[tuple[tuple[str, frozenset[str], str], ...]] = (
@@ -53,6 +56,20 @@ class Dataset(Protocol):
     @property
     def episodes(self) -> int:
         """How many there are, readable or not."""
+        ...
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """``episode_index`` of the episode at each place, strictly increasing, shape (n,)."""
+        ...
+
+    @property
+    def source_id(self) -> str:
+        """Tells its content from that of every other data set: six hexadecimal digits."""
+        ...
+
+    def name(self, place: int) -> str:
+        """Id of the episode at a place: unique over all data sets."""
         ...
 
     def describe(self) -> DatasetReport:

@@ -22,6 +22,7 @@ from sima2.io.formats.lerobot_index import INFO as INFO
 from sima2.io.formats.lerobot_own import OWN_MAP, OwnEpisodes
 from sima2.io.formats.mapped import MappedDataset
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, from_columns
+from sima2.io.source_id import content_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ class LeRobotFrames:
     @cached_property
     def source_id(self) -> str:
         """Of ``info.json`` and every data file's name, size and end (where Parquet keeps its statistics)."""
-        return self.index.fingerprint()[:6]
+        return content_id(self.root, INFO, "data/**/*.parquet")
 
     @property
     def own_map(self) -> ColumnMap | None:
@@ -106,7 +107,8 @@ class LeRobotFrames:
 
     def name(self, entry: Entry) -> str:
         """The id given when it was written, else the source's id and its number."""
-        return f"{self.source_id}-{entry.episode:06d}" if self.own is None else self.own.name(entry)
+        own = self.own if entry.row >= 0 else None
+        return f"{self.source_id}-{entry.episode:06d}" if own is None else own.name(entry)
 
     def restore(self, entry: Entry, values: dict[str, Any]) -> dict[str, Any]:
         """What ``sima2 generate`` wrote, as it was."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,8 +26,6 @@ OWN: Final = "sima2/"
 DEFAULTS: Final = ("timestamp", "frame_index", "episode_index", "index", "task_index", "next.done", "next.truncated")
 V2_DATA: Final = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
 V3_DATA: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-FOOTER: Final = 4096
-"""Bytes at the end of a data file that tell its content apart: Parquet keeps counts and statistics there."""
 MAX_FPS: Final = 1e6
 """No control loop is faster than so many Hz."""
 
@@ -54,21 +50,6 @@ class Index:
     def shared_files(self) -> bool:
         """Whether a file holds many episodes."""
         return self.version == "v3.0"
-
-    def fingerprint(self) -> str:
-        """What tells two contents apart without reading all of them: the same for a copy, in hex digits."""
-        hashed = hashlib.sha256((self.root / INFO).read_bytes())
-        for name in sorted({entry.file for entry in self.episodes}):
-            hashed.update(f"{name}\0".encode(errors="replace"))
-            try:
-                with inside(self.root, name).open("rb") as file:
-                    size = file.seek(0, os.SEEK_END)
-                    file.seek(max(size - FOOTER, 0))
-                    hashed.update(f"{size}\0".encode())
-                    hashed.update(file.read())
-            except (OSError, DatasetError):
-                continue  # put aside when it is read
-        return hashed.hexdigest()
 
 
 def load_index(root: Path) -> Index:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -35,6 +36,7 @@ from sima2.io.intake import Intake, RawEpisode, admit, clean
 from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_end, load_outcomes, to_outcome
 from sima2.io.sample import Sample
+from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
 from sima2.io.timestamps import clock_doubt, seconds
 from sima2.io.turns import unwrapped, unwrapped_columns
@@ -102,6 +104,21 @@ class MappedDataset:
     def source_id(self) -> str:
         """Of the data set's content; the same wherever it lies."""
         return self.source.source_id
+
+    @property
+    def collection(self) -> str:
+        """Format, robot type and a digest of the declared numeric features with their shapes and names."""
+        recorded = {
+            name: [each.shape, each.names]
+            for name, each in self.source.features.items()
+            if each.dtype in NUMERIC and name not in self.source.bookkeeping
+        }
+        digest = id_of(json.dumps(recorded, sort_keys=True))
+        return f"{self.source.format} {self.source.robot.replace('|', '/')} {digest}"
+
+    def name(self, place: int) -> str:
+        """Id of the episode at a place."""
+        return self.source.name(self.source.entries[place])
 
     def describe(self) -> DatasetReport:
         """What it is, what it lacks and what was assumed."""

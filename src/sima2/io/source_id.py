@@ -1,0 +1,54 @@
+"""What tells a source from every other: its content, not its folder's name or times."""
+
+from __future__ import annotations
+
+import hashlib
+from os import SEEK_END
+from pathlib import Path
+from typing import Final
+
+from sima2.errors import DatasetError
+from sima2.io.documents import inside, is_file
+
+DIGITS: Final = 6
+"""Of an id, in hexadecimal: that two of a hundred sources agree by chance happens once in 3,000 times."""
+TAIL: Final = 4096
+"""Bytes read of the end of each file: the footer of a Parquet file, whose statistics tell its content."""
+
+
+def id_of(*parts: str) -> str:
+    """An id of words.
+
+    >>> id_of("synthetic", "seed 1") == id_of("synthetic", "seed 1") != id_of("synthetic", "seed 2")
+    True
+    """
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:DIGITS]
+
+
+def content_id(root: Path, document: str, data: str) -> str:
+    """The id of a data set in files.
+
+    Args:
+        root: its folder.
+        document: the file that describes it, taken whole; relative.
+        data: pattern of its data files, of which names, sizes and ends are taken; relative.
+    """
+    hashed = hashlib.sha256((root / document).read_bytes())
+    names = sorted(file.relative_to(root).as_posix() for file in root.glob(data))
+    for name in names:
+        hashed.update(f"\0{name}\0".encode(errors="replace"))
+        try:
+            hashed.update(_end(inside(root, name)))
+        except (DatasetError, OSError):  # a link that leads out of it, or what may not be read: its name must do
+            continue
+    return hashed.hexdigest()[:DIGITS]
+
+
+def _end(file: Path) -> bytes:
+    """Size and last bytes of a file; of what is none, nothing is ever read."""
+    if not is_file(file):
+        return b""
+    with file.open("rb") as opened:
+        size = opened.seek(0, SEEK_END)
+        opened.seek(max(0, size - TAIL))
+        return f"{size}\0".encode() + opened.read(TAIL)
