@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,18 +9,19 @@ import typer
 
 from sima2.cli import options
 from sima2.cli.answer import answer
-from sima2.errors import UsageError
+from sima2.cli.named import meant
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sima2.records.plan import SamplePlan
-    from sima2.records.table import Table
 
 
 def command(
     out: options.Out,
-    episode: Annotated[str, typer.Argument(metavar="EPISODE", help="Its id, or its index.", show_default=False)],
+    episode: Annotated[
+        str, typer.Argument(metavar="EPISODE", help="Its id, or a number that only it has.", show_default=False)
+    ],
     as_json: options.Json = False,
 ) -> None:
     """Explain why an episode got its tags and its weight.
@@ -41,7 +41,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
     """All that a run knows of one episode, as plain values.
 
     Raises:
-        UsageError: if the run has no such episode, with the nearest name.
+        UsageError: if the folder has no such episode, or several.
     """
     from sima2.io.store import Store
     from sima2.records.defects import DefectTable
@@ -58,13 +58,10 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
     with Store.read_only(out) as store:
         episodes = read_single(out, EpisodeTable, "episodes")
         set_aside = read_single(out, QuarantineTable, "quarantine")
-        place = _find(episodes, episode)
-        if place is None:
-            lost = _find(set_aside, episode)
-            if lost is None:
-                raise UsageError(_unknown(episode, [*episodes.episode_id, *set_aside.episode_id]))
-            return {"quarantined": True, **_row(set_aside, lost)}
-        name = episodes.episode_id[place]
+        name = meant(episode, episodes, set_aside, store.runs)
+        found = _rows(episodes, name)
+        if not found:
+            return {"quarantined": True, **_rows(set_aside, name)[0]}
         tables = {
             kind: [row for part in store.read(cls, kind) for row in _rows(part, name)]
             for kind, cls in (("segments", SegmentTable), ("primitives", PrimitiveTable), ("tags", TagTable))
@@ -80,7 +77,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         row["trust_reason"] = None if verdict is None else verdict.reason
     return {
         "quarantined": False,
-        **_row(episodes, place),
+        **found[0],
         "findings": _rows(read_single(out, DefectTable, "defects"), name),
         "tags": tables["tags"],
         "costs": costs[0] if costs else {},
@@ -88,30 +85,6 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         "segments": tables["segments"],
         "primitives": tables["primitives"],
     }
-
-
-def _find(table: Any, episode: str) -> int | None:
-    """Row of an episode by id, else by index."""
-    import numpy as np
-
-    where = np.flatnonzero(table.episode_id.isin(episode))
-    if not len(where) and episode.isascii() and episode.isdigit():
-        where = np.flatnonzero(table.episode_index == int(episode))
-    return int(where[0]) if len(where) else None
-
-
-def _unknown(episode: str, known: list[str]) -> str:
-    """There may be a million names, so the nearest stand for all."""
-    near = difflib.get_close_matches(episode, known, n=3, cutoff=0.5) or known[:3]
-    return (
-        f"unknown episode {episode!r}: the run has {len(known)}, such as {', '.join(near)}" if known else "no episodes"
-    )
-
-
-def _row(table: Table, place: int) -> dict[str, Any]:
-    import numpy as np
-
-    return next(table.take(np.array([place])).rows())
 
 
 def _rows(table: Any, name: str) -> list[dict[str, Any]]:
