@@ -24,8 +24,30 @@ if TYPE_CHECKING:
     from sima2.tasks.simulator import SimulatorSettings
 
 BACKENDS = ("synthetic", "dataset", "mujoco")
+AUTO = "auto"
+"""The source that what is given tells: a data set by its format, made rollouts where there is none."""
 SOURCES = {"synthetic": "synthetic", "lerobot": "dataset", "mujoco": "mujoco"}
 """Names of ``--source`` and the backend behind each."""
+MADE = "made"
+"""Collection of all rollouts that are made."""
+
+
+def source_named(name: str, path: Path | None) -> str:
+    """The name of a source, where ``auto`` leaves it to what is given.
+
+    Raises:
+        DatasetError: if there is no data set of a known format at the path.
+
+    >>> source_named("auto", None), source_named("mujoco", None)
+    ('synthetic', 'mujoco')
+    """
+    if name != AUTO:
+        return name
+    if path is None:
+        return "synthetic"
+    from sima2.io.formats import format_of
+
+    return format_of(path)
 
 
 def made_families(source: str) -> tuple[str, ...]:
@@ -84,7 +106,12 @@ class Source(Protocol):
     @property
     def source_id(self) -> str:
         """What tells it from other sources."""
-        return "made"
+        return MADE
+
+    @property
+    def collection(self) -> str:
+        """What it may be judged together with unasked: sources of the same name."""
+        return MADE
 
     def name(self, place: int) -> str:
         """Id of the episode at a place, also where it cannot be read."""
@@ -107,7 +134,7 @@ class SyntheticSource(Source):
     settings: PhysicsSettings
     session: str = ""
     """Ends the name of every session: what was asked for is a collection of its own."""
-    source_id: str = "made"
+    source_id: str = MADE
 
     @property
     def episodes(self) -> int:
@@ -165,7 +192,7 @@ class SimulatedSource(Source):
     settings: SimulatorSettings
     session: str = ""
     """As in :class:`SyntheticSource`."""
-    source_id: str = "made"
+    source_id: str = MADE
 
     @property
     def episodes(self) -> int:
@@ -210,6 +237,11 @@ class RecordedSource(Source):
     def source_id(self) -> str:
         """Of its content."""
         return self.dataset.source_id
+
+    @property
+    def collection(self) -> str:
+        """Format, robot and recorded features."""
+        return self.dataset.collection
 
     def name(self, place: int) -> str:
         """Its name in the data set."""

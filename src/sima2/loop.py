@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sima2.client import SOURCES
 from sima2.errors import UsageError
-from sima2.orchestrator import run_pipeline
+from sima2.orchestrator import named, run_pipeline
 from sima2.pipeline import Progress, RunSettings
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import PumpRequest, SamplePlan
@@ -54,7 +55,8 @@ def run_loop(
     Raises:
         UsageError: if a number is not positive, or the source cannot be asked.
     """
-    if settings.source == "lerobot":
+    settings = named(settings)
+    if SOURCES.get(settings.source) == "dataset":
         raise UsageError("a recorded data set makes no rollouts on request: the loop needs a source that does")
     if rounds < 1 or per_round < 1:
         raise UsageError(f"{rounds} rounds of {per_round} rollouts are none")

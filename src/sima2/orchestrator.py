@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from sima2 import __version__
-from sima2.client import SOURCES, Sima2Client, Source
+from sima2.client import AUTO, SOURCES, Sima2Client, Source, source_named
 from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError, masked
 from sima2.execution.containment import Losses, contained
 from sima2.execution.engines import ENGINES, open_executor
@@ -59,15 +60,44 @@ from sima2.records.tags import TagTable
 from sima2.semantic_orchestrator import Decision, SemanticOrchestrator
 
 if TYPE_CHECKING:
-    from sima2.io.store import Run, Store
+    from sima2.io.store import Coming, Run, Store
 
 T = TypeVar("T", bound=Table)
 FIRST, SECOND = "pass 1", "pass 2"
 
 
+class Given(NamedTuple):
+    """A source and how it was asked for."""
+
+    source: Source
+    settings: RunSettings
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the results of its run depend on, as plain JSON."""
+        return {**identity(self.settings), "episodes_in": self.source.episodes}
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What it is, as people call it, and what it may be judged together with unasked, as plain JSON."""
+        settings, collection = self.settings, self.source.collection
+        path = None if settings.path is None else masked(str(settings.path))
+        words = f"made rollouts ({settings.source})" if path is None else f"{path} ({collection})"
+        return {"source_id": self.source.source_id, "collection": collection, "words": words}
+
+
+class Taken(NamedTuple):
+    """A source whose episodes went through pass 1."""
+
+    source: Source
+    run: Run
+    losses: Losses
+
+
 def run_pipeline(
     settings: RunSettings | None = None,
     *,
+    also: Sequence[RunSettings] = (),
     progress: Callable[[Progress], None] | None = None,
     **changes: Any,
 ) -> RunSummary:
@@ -75,6 +105,8 @@ def run_pipeline(
 
     Args:
         settings: what to run; the default is the main job.
+        also: further sources, judged together with the first: what they are is taken of these settings, how and where
+            to run of the first.
         progress: told how far the run has come.
         **changes: fields of ``RunSettings`` to set otherwise.
 
@@ -82,70 +114,120 @@ def run_pipeline(
         UsageError: for a setting that makes no sense, naming the valid ones.
         DataError: if nothing of the source could be used.
     """
-    settings = replace(settings or RunSettings(), **changes)
-    return run_source(open_source(settings), settings, progress=progress)
+    every = [named(each) for each in (replace(settings or RunSettings(), **changes), *also)]
+    return run_sources([Given(open_source(each), each) for each in every], progress=progress)
 
 
 def run_source(
     source: Source, settings: RunSettings, *, progress: Callable[[Progress], None] | None = None
 ) -> RunSummary:
-    """The same over any source of episodes; ``settings`` say how and where to.
+    """The same over any source of episodes; ``settings`` say how and where to."""
+    return run_sources([Given(source, named(settings))], progress=progress)
+
+
+def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] | None = None) -> RunSummary:
+    """The same over several sources, each a run of its own, with one judgement at the end; the first says how.
 
     A folder that holds other runs is added to: references, tags and trust are made anew of all episodes.
-    """
-    from sima2.io.store import SUMMARY, Store
 
-    tell = progress or (lambda _: None)
+    Raises:
+        UsageError: if the folder holds episodes of another collection and nobody asked to judge them together.
+    """
+    from sima2.io.store import SUMMARY, Coming, Store
+
+    settings = given[0].settings
     watch = _Seconds()
     executor = open_executor(settings.engine, settings.jobs)
-    inputs = {**identity(settings), "episodes_in": source.episodes}
+    inputs = [each.inputs for each in given]
+    if len({json.dumps(each, sort_keys=True) for each in inputs}) < len(inputs):
+        raise UsageError("the same source is given twice")
+    coming = [
+        Coming(
+            settings=known,
+            origin=each.origin,
+            episodes=each.source.episodes,
+            numbers_end=int(each.source.numbers[-1]) + 1 if each.source.episodes else 0,
+            shards=len(shard_spans(each.source.episodes)),
+        )
+        for known, each in zip(inputs, given, strict=True)
+    ]
     opened = Store.open(
         settings.out,
-        settings=inputs,
-        episodes=source.episodes,
-        numbers_end=int(source.numbers[-1]) + 1 if source.episodes else 0,
+        coming,
         redone=(SECOND,),
-        agrees=partial(_agrees, inputs, out=settings.out),
+        agrees=partial(_agrees, coming, out=settings.out, pool=settings.pool),
         resume=settings.resume,
         fresh=settings.fresh,
     )
     with one_thread(), opened as store, executor:
-        run = store.find(inputs)
-        if run is None:
-            raise Sima2Error(f"{settings.out}: the run was not recorded; this is a defect")
-        mended = store.mend(run, (SECOND,))
-        if run.finished and not mended and (store.path / SUMMARY).is_file():
+        runs = [_run_of(store, each) for each in inputs]
+        mended = store.mend(runs, (SECOND,))
+        if all(run.finished for run in runs) and not mended and (store.path / SUMMARY).is_file():
             return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
-        losses = _first(store, run, source, settings, executor, tell, watch)
+        tell = _Told(progress, sum(source.episodes for source, _ in given))
+        taken = [
+            Taken(each.source, run, _first(store, run, each, settings, executor, tell, watch))
+            for each, run in zip(given, runs, strict=True)
+        ]
         judging = _begin_judging(store, executor)
         with watch("freeze"):
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
-                raise DataError(_nothing_usable(store, source))
+                raise DataError(_nothing_usable(store, sum(source.episodes for source, _ in given)))
             frozen = freeze(episodes, *_observed(store))
         _second(store, frozen, len(episodes), executor, tell, watch)
         defects, seconds = judging()
         watch.add({"defects": seconds})
         with watch("finalize"):
-            values = _finish(store, run, source, frozen, defects, settings, losses, executor, watch)
+            values = _finish(store, taken, frozen, defects, settings, executor, watch)
     return RunSummary(settings.out, values)
 
 
-def _agrees(inputs: Mapping[str, Any], before: Mapping[str, Any], out: Path) -> None:
-    """The same episodes must not be there twice, once with and once without what is known of them."""
-    if before.get("sima2_version") != inputs["sima2_version"]:
-        raise StoreError(
-            f"{out}: holds results of version {before.get('sima2_version')}; choose another folder, or --fresh to drop "
-            "them"
-        )
-    if inputs["path"] is None or any(before.get(name) != inputs[name] for name in ("source", "path")):
+def _run_of(store: Store, inputs: Mapping[str, Any]) -> Run:
+    run = store.find(inputs)
+    if run is None:
+        raise Sima2Error(f"{store.path}: the run was not recorded; this is a defect")
+    return run
+
+
+def _agrees(coming: Sequence[Coming], runs: Sequence[Run], out: Path, *, pool: bool) -> None:
+    """What is there and what is coming may be judged together, and no episode would be there twice.
+
+    Twice it would be once with and once without what is known of it. What was recorded otherwise is another source: it
+    is judged together with what is there only where that was asked for, by ``pool`` or by giving both in one command.
+    """
+    for run in runs:
+        before = run.settings.get("sima2_version")
+        if before != __version__:
+            raise StoreError(
+                f"{out}: holds results of version {before}; choose another folder, or --fresh to drop them"
+            )
+        for each in coming:
+            _agree(run, each, out)
+    there, here = ({each.origin["collection"]: each.origin["words"] for each in some} for some in (runs, coming))
+    if pool or here.keys() <= there.keys() or there.keys() <= here.keys():
         return
-    changed = [name for name in ("column_map", "outcomes") if before.get(name) != inputs[name]]
+    old = next(words for name, words in there.items() if name not in here)
+    new = next(words for name, words in here.items() if name not in there)
+    raise UsageError(
+        f"{out}: holds {old}, and this is {new}: give another folder (--out), or --pool to judge them together"
+    )
+
+
+def _agree(run: Run, coming: Coming, out: Path) -> None:
+    if coming.settings["path"] is None or run.origin["source_id"] != coming.origin["source_id"]:
+        return
+    changed = [name for name in ("column_map", "outcomes") if run.settings.get(name) != coming.settings[name]]
     if changed:
         words = " and ".join(name.replace("_", " ") for name in changed)
         raise StoreError(
             f"{out}: holds a run of the same data with other {words}; choose another folder, or --fresh to drop it"
         )
+
+
+def named(settings: RunSettings) -> RunSettings:
+    """The settings with the source that ``auto`` stands for."""
+    return replace(settings, source=source_named(settings.source, settings.path))
 
 
 def open_source(settings: RunSettings) -> Source:
@@ -154,8 +236,9 @@ def open_source(settings: RunSettings) -> Source:
     Raises:
         UsageError: for an unknown source, engine or number.
     """
+    settings = named(settings)
     if settings.source not in SOURCES:
-        raise UnknownNameError("source", settings.source, SOURCES)
+        raise UnknownNameError("source", settings.source, (AUTO, *SOURCES))
     if settings.engine not in ENGINES:
         raise UnknownNameError("engine", settings.engine, ENGINES)
     if settings.jobs < 1 or settings.batch_size < 1:
@@ -169,7 +252,8 @@ def open_source(settings: RunSettings) -> Source:
         for option in ("path", "column_map", "outcomes"):
             if getattr(settings, option) is not None:
                 name = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes"}[option]
-                raise UsageError(f"{name} belongs to a recorded source: add --source lerobot")
+                way = "add --path" if settings.path is None else "leave --source away"
+                raise UsageError(f"{name} belongs to a recorded source: {way}")
     if settings.families and SOURCES[settings.source] == "dataset":
         raise UsageError("families choose among made rollouts; a recorded data set is taken as it is")
     client = Sima2Client(
@@ -190,7 +274,7 @@ def identity(settings: RunSettings) -> dict[str, Any]:
     from sima2.io.durable import fingerprint
 
     plain = asdict(settings)
-    for name in ("jobs", "engine", "batch_size", "out", "resume", "fresh"):
+    for name in ("jobs", "engine", "batch_size", "out", "resume", "fresh", "pool"):
         del plain[name]
     if settings.path is not None:
         plain["data"] = fingerprint(settings.path)
@@ -209,34 +293,32 @@ def identity(settings: RunSettings) -> dict[str, Any]:
 def _first(
     store: Store,
     run: Run,
-    source: Source,
+    given: Given,
     settings: RunSettings,
     executor: Executor,
-    tell: Callable[[Progress], None],
+    tell: _Told,
     watch: _Seconds,
 ) -> Losses:
-    total = source.episodes
-    spans = [(run.first_shard + k, *span) for k, span in enumerate(shard_spans(total))]
+    source = given.source
+    spans = [(run.first_shard + k, *span) for k, span in enumerate(shard_spans(source.episodes))]
     done = store.committed(FIRST)
     left = [span for span in spans if span[0] not in done]
-    finished = total - sum(stop - start for _, start, stop in left)
-    tell(Progress(FIRST, finished, total))
-    losses = Losses(total, _lost_before(store, run))
+    tell(FIRST, source.episodes - sum(stop - start for _, start, stop in left))
+    losses = Losses(source.episodes, _lost_before(store, run))
     if not left:
         return losses
     known = _known(store, run)
     calibration, seconds = calibrated(executor, source, time.process_time)
     watch.add({"calibrate": seconds})
     tasks = (ShardTask(source, calibration, shard, start, stop, settings.batch_size) for shard, start, stop in left)
-    for part in contained(executor, FirstPassWork(settings.source, time.process_time), tasks, losses):
+    for part in contained(executor, FirstPassWork(given.settings.source, time.process_time), tasks, losses):
         watch.add(part.seconds)
         with watch("store"):
             tables = part.tables()
             if run.number > 1:
                 tables = joined(tables, known, run=run.number, first_episode=run.first_episode)
             store.commit(FIRST, part.shard, tables, {})
-        finished += len(part.episodes) + len(part.quarantine)
-        tell(Progress(FIRST, finished, total))
+        tell(FIRST, len(part.episodes) + len(part.quarantine))
     return losses
 
 
@@ -272,9 +354,7 @@ def _begin_judging(store: Store, executor: Executor) -> Callable[[], tuple[Defec
     return begun(executor, partial(judged_defects, clock=time.process_time), (tables[0], tables[1]))
 
 
-def _second(
-    store: Store, frozen: Frozen, total: int, executor: Executor, tell: Callable[[Progress], None], watch: _Seconds
-) -> None:
+def _second(store: Store, frozen: Frozen, total: int, executor: Executor, tell: _Told, watch: _Seconds) -> None:
     from sima2.tags.observations import RiskObservations, SegmentObservations
 
     kinds: tuple[tuple[type[Table], str], ...] = (
@@ -295,23 +375,20 @@ def _second(
         return TagTask(few, shard, tuple(tables))
 
     left = sorted(store.committed(FIRST) - done)
-    finished = 0
+    tell.total = total
     for part in tagged(executor, map(task, left), time.process_time):
         watch.add({"tag": part.seconds})
         with watch("store"):
             store.commit(SECOND, part.shard, {"tags": part.tags}, part.aggregates)
-        finished += part.episodes
-        tell(Progress(SECOND, total if part.shard == left[-1] else finished, total))
+        tell(SECOND, total if part.shard == left[-1] else part.episodes)
 
 
 def _finish(
     store: Store,
-    run: Run,
-    source: Source,
+    taken: Sequence[Taken],
     frozen: Frozen,
     defects: DefectTable,
     settings: RunSettings,
-    losses: Losses,
     executor: Executor,
     watch: _Seconds,
 ) -> dict[str, Any]:
@@ -331,14 +408,14 @@ def _finish(
         EconTable.concat(list(store.read(EconTable, "econ"))),
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
         look=look,
+        sources={each.origin["source_id"]: each.origin["collection"] for each in store.runs},
     )
     orchestrator = SemanticOrchestrator()
     history = [Decision.from_json(text) for text in store.decisions]
     proposals = orchestrator.decide(results.proposals, results.trust, history)
-    actions = orchestrator.react(tags, results.trust)
-    # of earlier runs the source may be gone: the page shows episodes of this one
-    own = results.episodes.take(np.flatnonzero(run.holds(results.episodes.episode_index)))
-    signals = begun(executor, partial(_signals, source, own), _fired(tags))
+    source_of = dict(zip(results.episodes.episode_id, results.episodes.source, strict=True))
+    actions = orchestrator.react_apart(tags, results.trust, source_of)
+    signals = begun(executor, partial(_signals, taken, results.episodes), _fired(tags))
     ontology = begun(executor, turtle, (merged, proposals))
     quarantined = len(results.quarantine)
     skipped = sum(len(part) for part in store.read(SkippedTable, SKIPPED))
@@ -357,22 +434,30 @@ def _finish(
     store.write_table("weights", results.plan)
     store.write_table("audit", results.audit)
     store.write_text("trust_matrix.json", results.trust.to_json())
-    store.record_calibration(look, counted, _json(_calibration_told(run, results)))
+    if results.trust.by_collection:
+        store.write_text("trust_by_collection.json", results.trust.collections_json())
+    newest = max(each.run.number for each in taken)
+    store.record_calibration(look, counted, _json(_calibration_told(newest, results)))
     store.write_text("references.json", frozen.references.to_json())
     store.write_text("signals.json", _json(signals()))
     for name, text in merged.texts(proposals).items():
         store.write_text(name, text)
-    described = source.describe()
-    if described.get("column_map"):
-        store.write_text("column_map.toml", str(described["column_map"]))
+    described = [each.source.describe() for each in taken]
+    for each, told in zip(taken, described, strict=True):
+        if told.get("column_map"):
+            suffix = f"-{each.source.source_id}" if len(taken) > 1 else ""
+            store.write_text(f"column_map{suffix}.toml", str(told["column_map"]))
+    together = _together([(each.run.origin["words"], told) for each, told in zip(taken, described, strict=True)])
+    mended = Losses(came, mended=[fault for each in taken for fault in each.losses.mended])
     values = {
-        **described,
-        "warnings": [*described.get("warnings", ()), *warnings_of(results.quarantine, losses)],
+        **together,
+        "warnings": [*together.get("warnings", ()), *warnings_of(results.quarantine, mended)],
         "sima2_version": __version__,
         "source": settings.source,
         "seed": settings.seed,
         "episodes": {"in": came, "ok": len(results.episodes), "quarantined": quarantined, "skipped": skipped},
         "runs": [_run_told(each) for each in store.runs],
+        "sources": _sources_told(store.runs, results.episodes),
         **results.summary(proposals),
         "defects": defect_counts(defects),
         "alarms": {name: int(actions.action.isin(name).sum()) for name in ("safety_stop", "warning")},
@@ -444,15 +529,45 @@ def rebuild_ledger(out: Path) -> int:
 
 
 def _merged(store: Store) -> Aggregates:
-    return Aggregates.merged(
-        {name: [text for _, text in store.aggregates(SECOND, name)] for name in ("trust", "evidence", "tasks", "tally")}
-    )
+    parts = {name: list(store.aggregates(SECOND, name)) for name in ("trust", "evidence", "tasks", "tally")}
+    begins = [run.first_shard for run in store.runs]
+    collections = [str(run.origin["collection"]) for run in store.runs]
+    of_shard = [collections[max(bisect_right(begins, shard) - 1, 0)] for shard, _ in parts["trust"]]
+    return Aggregates.merged({name: [text for _, text in rows] for name, rows in parts.items()}, of_shard)
 
 
-def _calibration_told(run: Run, results: Results) -> dict[str, Any]:
+def _together(described: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """What several sources are and lack, each line under the name of its source."""
+    if len(described) == 1:
+        return dict(described[0][1])
+    told: dict[str, Any] = {}
+    for name, each in described:
+        for key, value in each.items():
+            if isinstance(value, list):
+                told[key] = [*told.get(key, ()), *(f"{name}: {line}" for line in value)]
+    maps = [f"# {name}\n{each['column_map']}" for name, each in described if each.get("column_map")]
+    mappings = {str(each["mapping"]) for _, each in described if each.get("mapping")}
+    return {**told, "column_map": "\n".join(maps) or None, "mapping": " and ".join(sorted(mappings)) or None}
+
+
+def _sources_told(runs: Sequence[Run], episodes: EpisodeTable) -> list[dict[str, Any]]:
+    """The sources in the order in which they came, with how many of the episodes used are of each."""
+    told = {}
+    for run in runs:
+        name = str(run.origin["source_id"])
+        told[name] = {
+            "source": name,
+            "collection": run.origin["collection"],
+            "is": run.origin["words"],
+            "episodes": int(episodes.source.isin(name).sum()),
+        }
+    return list(told.values())
+
+
+def _calibration_told(run: int, results: Results) -> dict[str, Any]:
     """What the history keeps of a calibration."""
     return {
-        "run": run.number,
+        "run": run,
         "episodes": len(results.episodes),
         "effective": results.drawn["effective_sample_size"] / max(len(results.episodes), 1),
         "trust": {tag: row.trust_level for tag, row in results.trust.items()},
@@ -466,17 +581,23 @@ def _run_told(each: Run) -> dict[str, Any]:
     return {"run": each.number, "episodes": each.episodes, "inputs": inputs}
 
 
-def _signals(source: Source, own: EpisodeTable, fired: Mapping[str, set[str]]) -> list[dict[str, Any]]:
-    """What the page shows of a run's episodes, each under the name that it has among all runs."""
+def _signals(taken: Sequence[Taken], episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> list[dict[str, Any]]:
+    """What the page shows: episodes whose source is at hand, which those of earlier runs may not be."""
     from sima2.report.signals import chosen_episodes, signals_of
 
+    owner = np.full(len(episodes), -1)
+    for k, each in enumerate(taken):
+        owner[each.run.holds(episodes.episode_index)] = k
+    rows = np.flatnonzero(owner >= 0)
     shown = []
-    for row in chosen_episodes(own, fired).tolist():
-        place = int(np.searchsorted(source.numbers, own.source_index[row]))
+    for row in rows[chosen_episodes(episodes.take(rows), fired)].tolist():
+        source = taken[owner[row]].source
+        place = int(np.searchsorted(source.numbers, episodes.source_index[row]))
         batch = source.read(place, place + 1).batch
         if len(batch):
-            named = replace(batch, episodes=replace(batch.episodes, episode_id=(own.episode_id[row],)))
-            shown.append(signals_of(named, own))
+            # under the name that it has among all runs
+            named = replace(batch, episodes=replace(batch.episodes, episode_id=(episodes.episode_id[row],)))
+            shown.append(signals_of(named, episodes))
     return [each for each in shown if each is not None]
 
 
@@ -490,13 +611,13 @@ def _fired(tags: TagTable) -> Mapping[str, set[str]]:
     }
 
 
-def _nothing_usable(store: Store, source: Source) -> str:
+def _nothing_usable(store: Store, came: int) -> str:
     reasons: dict[str, int] = {}
     for part in store.read(QuarantineTable, "quarantine_shards"):
         for reason in part.reason:
             reasons[reason] = reasons.get(reason, 0) + 1
     told = ", ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items())) or "it holds none"
-    return f"no usable episode among {source.episodes}: {told}"
+    return f"no usable episode among {came}: {told}"
 
 
 def _json(value: Any) -> str:
@@ -516,6 +637,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [_plain(each) for each in value]
     return value
+
+
+class _Told:
+    """Tells how far the phases have come."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None, total: int) -> None:
+        self.total = total
+        """Episodes of the phase."""
+        self._progress = progress
+        self._done: dict[str, int] = {}
+
+    def __call__(self, phase: str, episodes: int) -> None:
+        """So many more are done."""
+        self._done[phase] = min(self._done.get(phase, 0) + episodes, self.total)
+        if self._progress:
+            self._progress(Progress(phase, self._done[phase], self.total))
 
 
 class _Seconds:

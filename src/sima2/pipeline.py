@@ -52,7 +52,8 @@ CALIBRATION_EPISODES: Final = 160
 class RunSettings:
     """What a run's results depend on, and where they go."""
 
-    source: str = "synthetic"
+    source: str = "auto"
+    """``auto`` is the format of the data set at ``path``, else the built-in task library."""
     path: Path | None = None
     column_map: Path | None = None
     outcomes: Path | None = None
@@ -70,6 +71,8 @@ class RunSettings:
     """Only go on with what is there; never add to it."""
     fresh: bool = False
     """Drop the results that are there instead of adding to them."""
+    pool: bool = False
+    """Add to results of another collection too: all are judged together."""
     request: tuple[tuple[str, str, int], ...] = ()
     """Made rollouts by family, template and count, in place of ``mix``, ``families`` and ``episodes``."""
 
@@ -460,10 +463,12 @@ class Aggregates:
     tally: Mapping[str, Mapping[str, int]]
     batches: Sequence[TrustCounts] = ()
     """Trust counts of each shard, in the order in which they came."""
+    apart: Mapping[str, Sequence[TrustCounts]] = field(default_factory=dict)
+    """The same of each collection, where there are several."""
 
     @classmethod
-    def merged(cls, parts: Mapping[str, Sequence[str]]) -> Aggregates:
-        """Of the JSON texts that :meth:`SecondPass.aggregates` wrote, by name."""
+    def merged(cls, parts: Mapping[str, Sequence[str]], collections: Sequence[str] = ()) -> Aggregates:
+        """Of the JSON texts that :meth:`SecondPass.aggregates` wrote, by name, and the collection of each shard."""
         from sima2.analytics import counts
         from sima2.knowledge import evidence, task_evidence
 
@@ -473,12 +478,18 @@ class Aggregates:
                 for key, count in column.items():
                     tally.setdefault(name, {})[key] = tally.get(name, {}).get(key, 0) + count
         batches = [counts.TrustCounts.from_json(part) for part in parts["trust"]]
+        apart: dict[str, list[counts.TrustCounts]] = {}
+        if len(set(collections)) > 1:
+            for name, batch in zip(collections, batches, strict=True):
+                apart.setdefault(name, []).append(batch)
+            batches = [counts.of_collection(batch, name) for name, batch in zip(collections, batches, strict=True)]
         return cls(
             trust=reduce(counts.merge, batches, counts.TrustCounts()),
             evidence=evidence.merge([evidence.Evidence.from_json(part) for part in parts["evidence"]]),
             tasks=task_evidence.merge([task_evidence.TaskEvidence.from_json(part) for part in parts["tasks"]]),
             tally=tally,
             batches=batches,
+            apart=apart,
         )
 
     def texts(self, proposals: ProposalTable) -> dict[str, str]:
@@ -550,11 +561,21 @@ class Results:
                 tag: {"trust_level": row.trust_level, "tier": row.tier, "reason": row.reason}
                 for tag, row in self.trust.items()
             },
+            **({"trust_by_collection": self._by_collection()} if self.trust.by_collection else {}),
             "shadow": asdict(self.trust.shadow) if self.trust.shadow else None,
             "alerts": [{"tag": a.tag, "kind": a.kind, "message": a.message} for a in self.trust.alerts],
             "proposals": proposal_counts(proposals),
             "audit": _tally(self.audit.status),
             "weights": self.drawn,
+        }
+
+    def _by_collection(self) -> dict[str, dict[str, Any]]:
+        return {
+            name: {
+                tag: {"trust_level": row.trust_level, "tier": row.tier, "reason": row.reason}
+                for tag, row in rows.items()
+            }
+            for name, rows in self.trust.by_collection.items()
         }
 
 
@@ -566,17 +587,26 @@ def finalize(
     quarantine: QuarantineTable,
     *,
     look: int = 1,
+    sources: Mapping[str, str] | None = None,
 ) -> Results:
-    """Trust, proposals, audit and weights from what both passes left; ``look`` counts the calibrations so far."""
-    from sima2.analytics.econ_correlator import EconCorrelator
+    """Trust, proposals, audit and weights from what both passes left.
+
+    Args:
+        frozen: what was fitted, with all episodes.
+        aggregates: of all shards.
+        tags: of all episodes.
+        econ: the same.
+        quarantine: what was put aside.
+        look: counts the calibrations so far.
+        sources: collection of each source by its id; needed where there are several collections.
+    """
     from sima2.analytics.statistics import describe
-    from sima2.sampling.auditor import DatapackAuditor
     from sima2.sampling.effective import effective
     from sima2.sampling.pool import Pool
     from sima2.sampling.weights import plan_weights
-    from sima2.tags.specs import TAGS, THRESHOLDS
+    from sima2.tags.specs import THRESHOLDS
 
-    trust = EconCorrelator().correlate(aggregates.trust, specs=TAGS, look=look, batches=aggregates.batches)
+    trust = _tested(aggregates, look, sources or {})
     episodes = frozen.episodes
     pool = Pool.of(episodes, tags, trust, THRESHOLDS)
     plan = plan_weights(pool)
@@ -586,7 +616,7 @@ def finalize(
         trust=trust,
         proposals=aggregates.proposals(),
         plan=plan,
-        audit=DatapackAuditor().audit(episodes, tags, trust, THRESHOLDS, quarantine),
+        audit=_audited(episodes, tags, trust, quarantine),
         quarantine=quarantine,
         drawn=effective(pool, plan.p),
         values={
@@ -608,6 +638,42 @@ def finalize(
             "statistics": [_told(each) for each in describe(aggregates.trust).values()],
         },
     )
+
+
+def _tested(aggregates: Aggregates, look: int, sources: Mapping[str, str]) -> TrustMatrix:
+    """The verdict on every tag: on all episodes, and on those of each collection by themselves if there are several."""
+    from sima2.analytics import counts
+    from sima2.analytics.econ_correlator import EconCorrelator
+    from sima2.tags.specs import TAGS
+
+    def matrix(whole: TrustCounts, batches: Sequence[TrustCounts]) -> TrustMatrix:
+        return EconCorrelator().correlate(whole, specs=TAGS, look=look, batches=batches)
+
+    apart = {
+        name: matrix(reduce(counts.merge, batches, counts.TrustCounts()), batches)
+        for name, batches in sorted(aggregates.apart.items())
+    }
+    found = matrix(aggregates.trust, aggregates.batches)
+    return replace(found, by_collection=apart, sources=dict(sorted(sources.items()))) if apart else found
+
+
+def _audited(episodes: EpisodeTable, tags: TagTable, trust: TrustMatrix, quarantine: QuarantineTable) -> AuditTable:
+    """Every datapack audited by what was tested on its own collection."""
+    from sima2.sampling.auditor import DatapackAuditor
+    from sima2.sampling.pool import tested_apart
+    from sima2.tags.specs import THRESHOLDS
+
+    auditor = DatapackAuditor()
+    if not trust.by_collection:
+        return auditor.audit(episodes, tags, trust, THRESHOLDS, quarantine)
+    parts = [
+        (np.flatnonzero(member), auditor.audit(episodes.take(member), tags, rows, THRESHOLDS))
+        for member, rows in tested_apart(episodes, trust)
+    ]
+    whole = AuditTable.concat([audit for _, audit in parts])
+    order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
+    aside = auditor.audit(EpisodeTable.empty(), TagTable.empty(), trust, THRESHOLDS, quarantine)
+    return AuditTable.concat([whole.take(order), aside])
 
 
 def judged(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:

@@ -138,6 +138,22 @@ class SemanticOrchestrator:
             trust=np.array([trust[tag].trust_level for tag in tags.tag[rows]], np.float64),
         )
 
+    def react_apart(self, tags: TagTable, trust: TrustMatrix, source: Mapping[str, str]) -> ActionTable:
+        """:meth:`react` to each episode by what was tested on its own collection.
+
+        Args:
+            tags: of all episodes.
+            trust: of each collection too, where there are several.
+            source: id of the source of each episode, by its id.
+        """
+        if not trust.by_collection:
+            return self.react(tags, trust)
+        of = np.array([trust.sources[source[name]] for name in tags.episode_id.names], object)[tags.episode_id.codes]
+        parts = [self.react(tags.take(of == name), rows) for name, rows in trust.by_collection.items()]
+        place = {name: k for k, name in enumerate(source)}
+        whole = ActionTable.concat(parts)
+        return whole.take(np.argsort([place[name] for name in whole.episode_id], kind="stable"))
+
 
 def _last(history: Sequence[Decision], actions: Sequence[str] | None = None) -> Mapping[str, tuple[str, str]]:
     """The last decision on each proposal, of some kinds only: action and reason."""

@@ -104,7 +104,7 @@ def test_an_interrupted_run_resumes_to_the_same_digest(tmp_path: Path) -> None:
     "words",
     [
         ("--seed", "99999999999999999999"),
-        ("--path", "somewhere"),
+        ("--source", "mujoco", "--path", "somewhere"),
         ("--map", "map.toml"),
         ("--source", "lerobot", "--path", "x", "--mix", "stress_mix_v1"),
         ("--source", "lerobot", "--path", "x", "--families", "drawer_open"),

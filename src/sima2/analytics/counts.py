@@ -258,6 +258,21 @@ def merge(a: TrustCounts, b: TrustCounts) -> TrustCounts:
     return TrustCounts(MappingProxyType(dict(sorted(panels.items()))))
 
 
+def of_collection(counts: TrustCounts, collection: str) -> TrustCounts:
+    """The same counts with strata that are of one collection and of no other: its name stands last."""
+    panels = {}
+    for name, panel in counts.panels.items():
+        strata = [f"{stratum}|{collection}" for stratum in panel.strata]
+        order = sorted(range(len(strata)), key=strata.__getitem__)
+        panels[name] = replace(
+            panel,
+            strata=tuple(strata[k] for k in order),
+            cells=panel.cells[:, order],
+            mass=panel.mass[:, order],
+        )
+    return TrustCounts(MappingProxyType(panels))
+
+
 def _merged(name: str, a: Panel, b: Panel) -> Panel:
     if not np.array_equal(a.edges, b.edges) or (a.grain, a.price) != (b.grain, b.price):
         raise RecordError(f"counts of {name} were made with other bins: count again with the same settings")

@@ -67,7 +67,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
             for kind, cls in (("segments", SegmentTable), ("primitives", PrimitiveTable), ("tags", TagTable))
         }
         costs = [row for part in store.read(EconTable, "econ") for row in _rows(part, name)]
-    trust = read_trust(out).rows if (out / "trust_matrix.json").exists() else {}
+    trust = read_trust(out).of_source(found[0]["source"]) if (out / "trust_matrix.json").exists() else {}
     for row in tables["tags"]:
         # a level that is not known is neither
         row["given"] = row["level"] > THRESHOLDS[row["tag"]] if row["level"] == row["level"] else None

@@ -26,7 +26,7 @@ TRUTH_TABLES = ("frames", "episodes", "segments", "events")
 
 def command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the new data set; must be empty or new.")],
-    source: options.Source = "synthetic",
+    source: options.Source = "auto",
     path: options.DataSet = None,
     column_map: options.ColumnMap = None,
     outcomes: options.Outcomes = None,
@@ -46,22 +46,24 @@ def command(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty; choose a new folder for --out")
-    from sima2.orchestrator import open_source
+    from sima2.orchestrator import named, open_source
     from sima2.pipeline import RunSettings
 
-    settings = RunSettings(
-        source=source,
-        path=path,
-        column_map=column_map,
-        outcomes=outcomes,
-        mix=mix,
-        families=options.names(families),
-        episodes=episodes,
-        seed=seed,
+    settings = named(
+        RunSettings(
+            source=source,
+            path=path,
+            column_map=column_map,
+            outcomes=outcomes,
+            mix=mix,
+            families=options.names(families),
+            episodes=episodes,
+            seed=seed,
+        )
     )
     chosen = open_source(settings)
     with watched() as told:
-        values = written(chosen, out, fps=settings.rate_hz, robot=source, told=told)
+        values = written(chosen, out, fps=settings.rate_hz, robot=settings.source, told=told)
     answer({"out": str(out), "seed": seed, **values}, as_json=as_json, shown=lambda: _shown(out, values))
     if values["episodes"]["quarantined"]:
         raise typer.Exit(QUARANTINED)

@@ -9,7 +9,11 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", show_default=False)]
-DataSet = Annotated[Path | None, typer.Option("--path", metavar="P", help="Data set to read, for --source lerobot.")]
+DataSet = Annotated[Path | None, typer.Option("--path", metavar="P", help="Recorded data set to read.")]
+DataSets = Annotated[
+    list[Path] | None,
+    typer.Option("--path", metavar="P", help="Recorded data set to read; several are judged together."),
+]
 ColumnMap = Annotated[
     Path | None,
     typer.Option(
@@ -22,8 +26,25 @@ Outcomes = Annotated[
         "--outcomes", metavar="FILE", help="How episodes ended, by episode_index (csv, json, jsonl or parquet)."
     ),
 ]
+ColumnMaps = Annotated[
+    list[Path] | None,
+    typer.Option("--map", metavar="FILE", help="TOML file that says which columns are what; once for each --path."),
+]
+OutcomeFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--outcomes",
+        metavar="FILE",
+        help="How episodes ended, by episode_index (csv, json, jsonl or parquet); once for each --path.",
+    ),
+]
 Source = Annotated[
-    str, typer.Option("--source", metavar="S", help="Where rollouts come from: synthetic, mujoco or lerobot.")
+    str,
+    typer.Option(
+        "--source",
+        metavar="S",
+        help="Where rollouts come from: auto (--path, else synthetic), synthetic, mujoco, lerobot.",
+    ),
 ]
 Mix = Annotated[
     str, typer.Option("--mix", metavar="M", help="Mix of made episodes: hardening, stress_mix_v1 or edge_cases_v1.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,23 +10,27 @@ import typer
 
 from sima2.cli import options
 from sima2.cli.answer import answer, watched
+from sima2.errors import UsageError
 
 QUARANTINED = 4
 """Exit code of a run that finished but had to put episodes aside."""
 
 
 def command(
-    source: options.Source = "synthetic",
-    path: options.DataSet = None,
-    column_map: options.ColumnMap = None,
-    outcomes: options.Outcomes = None,
+    source: options.Source = "auto",
+    path: options.DataSets = None,
+    column_map: options.ColumnMaps = None,
+    outcomes: options.OutcomeFiles = None,
     mix: options.Mix = "hardening",
     families: options.Families = "",
     episodes: options.Episodes = None,
     seed: options.Seed = 0,
     jobs: Annotated[int, typer.Option(metavar="J", min=1, help="Processes; changes no result.")] = 1,
     engine: Annotated[str, typer.Option(metavar="E", help="Who runs the shards: local, or ray.")] = "local",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")] = Path("results"),
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where results go: results-<name of P>, or results, if not given."),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with this run, or begin where nothing is; never add to other runs."),
@@ -33,38 +38,57 @@ def command(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Drop the results that DIR holds instead of adding to them.")
     ] = False,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="Add to a DIR that holds another source: all are judged together.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Take rollouts to segments, tags, costs, trust and weights.
 
     Without options: made rollouts, a hardening batch of every task family, results in results/. A folder that holds
-    results of other rollouts is added to: all are judged together, and recordings that are there already are skipped.
+    more of the same (made rollouts; recordings of the same robot and columns) is added to: all are judged together, and
+    recordings that are there already are skipped. What was recorded otherwise is added only where you say so, by --pool
+    or by several --path in one command; a tag then acts only on episodes of the collection that it was tested in.
 
     \b
     Examples:
       sima2 run --out results
-      sima2 run --source lerobot --path my_dataset --outcomes outcomes.csv --jobs 4 --out results
+      sima2 run --path my_dataset --outcomes outcomes.csv --jobs 4
+      sima2 run --path monday --path tuesday --out week
     """
     from sima2.orchestrator import run_pipeline
     from sima2.pipeline import RunSettings
 
-    settings = RunSettings(
-        source=source,
-        path=path,
-        column_map=column_map,
-        outcomes=outcomes,
-        mix=mix,
-        families=options.names(families),
-        episodes=episodes,
-        seed=seed,
-        jobs=jobs,
-        engine=engine,
-        out=out,
-        resume=resume,
-        fresh=fresh,
+    paths: list[Path | None] = [*path] if path else [None]
+    out = out or default_out(paths[0])
+    first, *also = (
+        RunSettings(
+            source=source,
+            path=each,
+            column_map=mapped,
+            outcomes=ended,
+            mix=mix,
+            families=options.names(families),
+            episodes=episodes,
+            seed=seed,
+            jobs=jobs,
+            engine=engine,
+            out=out,
+            resume=resume,
+            fresh=fresh,
+            pool=pool,
+        )
+        for each, mapped, ended in zip(
+            paths,
+            _for_each(paths, "--map", column_map),
+            _for_each(paths, "--outcomes", outcomes),
+            strict=True,
+        )
     )
     with watched() as told:
-        summary = run_pipeline(settings, progress=None if told is None else lambda p: told(p.phase, p.done, p.total))
+        summary = run_pipeline(
+            first, also=also, progress=None if told is None else lambda p: told(p.phase, p.done, p.total)
+        )
 
     from sima2.report import terminal
     from sima2.report.inputs import read_trust
@@ -78,3 +102,23 @@ def command(
     )
     if summary.values["episodes"]["quarantined"]:
         raise typer.Exit(QUARANTINED)
+
+
+def default_out(path: Path | None) -> Path:
+    """Where results go unless it is said: each data set has a folder of its own.
+
+    >>> default_out(None).name, default_out(Path("data/monday/")).name
+    ('results', 'results-monday')
+    """
+    name = "" if path is None else path.absolute().resolve().name
+    return Path(f"results-{name}" if name else "results")
+
+
+def _for_each(paths: Sequence[Path | None], option: str, files: Sequence[Path] | None) -> list[Path | None]:
+    """One file a data set, or none at all."""
+    if files and len(files) != len(paths):
+        raise UsageError(
+            f"{option} is given {len(files)} times for {len(paths)} data sets: give it once for each --path, in the "
+            "same order, or not at all"
+        )
+    return [*files] if files else [None] * len(paths)

@@ -124,7 +124,7 @@ def pool_of(out: Path, *, only_successes: bool = False) -> Pool:
     from sima2.sampling.pool import Pool
     from sima2.tags.specs import THRESHOLDS
 
-    trust = read_trust(out).rows
+    trust = read_trust(out)
     with Store.read_only(out) as store:
         tags = TagTable.concat(list(store.read(TagTable, "tags")))
     pool = Pool.of(read_single(out, EpisodeTable, "episodes"), tags, trust, THRESHOLDS)

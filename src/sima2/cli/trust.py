@@ -140,4 +140,5 @@ def _shown(rows: Mapping[str, TrustRow], values: Mapping[str, Any], *, strata: b
 
     from sima2.report import terminal
 
-    return Group(terminal.forest(rows, values), *(terminal.by_kind(rows) if strata else ()))
+    apart = terminal.by_collection(values)
+    return Group(terminal.forest(rows, values), *apart, *(terminal.by_kind(rows) if strata else ()))

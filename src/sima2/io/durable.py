@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,14 @@ def replace_file(target: Path, write: Callable[[Path], Any]) -> str:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file, for :func:`replace_file`."""
     path.write_bytes(data)
+
+
+def link_or_copy(file: Path, target: Path) -> None:
+    """The same content under another name, which stays as it is when the first name is given to another file."""
+    try:
+        os.link(file, target)
+    except OSError:  # a file system without links
+        shutil.copy2(file, target)
 
 
 def make_folder(folder: Path) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from sima2.errors import StoreError
 from sima2.io.arrow import LogicalDigest, logical_digest, read_parquet, read_table, release, to_arrow, write_table
-from sima2.io.durable import TEMPORARY, make_folder, replace_file, sha256_of, sync_folder, write_bytes
+from sima2.io.durable import TEMPORARY, link_or_copy, make_folder, replace_file, sha256_of, sync_folder, write_bytes
 from sima2.io.lock import FolderLock
 from sima2.records.table import Table
 
@@ -35,6 +36,8 @@ HISTORY: Final = "history.json"
 """Runs, calibrations and decisions again, apart from the ledger: what shards cannot tell."""
 SUMMARY: Final = "summary.json"
 """There while all results are whole."""
+BEFORE: Final = ".before"
+"""Folder that holds finished results while runs are added to them, so that an error leaves them as they were."""
 LAYOUT: Final = "3"
 _APPLICATION: Final = 0x53494D32  # "SIM2": how a ledger is told from other SQLite files
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
@@ -47,16 +50,32 @@ CREATE TABLE files (kind TEXT, shard INTEGER, phase TEXT NOT NULL, rows INTEGER 
 CREATE TABLE aggregates (phase TEXT, name TEXT, shard INTEGER, value TEXT NOT NULL,
                          PRIMARY KEY (phase, name, shard)) WITHOUT ROWID;
 CREATE TABLE singles (name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, digest TEXT) WITHOUT ROWID;
-CREATE TABLE runs (run INTEGER PRIMARY KEY, settings TEXT NOT NULL, episodes INTEGER NOT NULL,
+CREATE TABLE runs (run INTEGER PRIMARY KEY, settings TEXT NOT NULL, origin TEXT NOT NULL, episodes INTEGER NOT NULL,
                    first_shard INTEGER NOT NULL, first_episode INTEGER NOT NULL, end_episode INTEGER NOT NULL,
                    finished INTEGER NOT NULL);
 CREATE TABLE calibrations (look INTEGER PRIMARY KEY, digest TEXT NOT NULL, value TEXT NOT NULL);
 CREATE TABLE decisions (number INTEGER PRIMARY KEY, value TEXT NOT NULL);
 """
 _HISTORIC: Final = ("runs", "calibrations", "decisions")
-_RUN: Final = "run, settings, episodes, first_shard, first_episode, end_episode"
+_RUN: Final = "run, settings, origin, episodes, first_shard, first_episode, end_episode"
 _MOST_NUMBERS: Final = 2**62
 """Numbers of all sources together: twice as many are still whole numbers of 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A run that a folder is opened for."""
+
+    settings: Mapping[str, Any]
+    """What its results depend on, as plain JSON values."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """What its source is, as plain JSON values."""
+    episodes: int = 0
+    """That it takes in."""
+    numbers_end: int = 0
+    """One past the largest number that its source gives one of them."""
+    shards: int = 0
+    """That it will have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +86,8 @@ class Run:
     """From 1."""
     settings: Mapping[str, Any]
     """What its results depend on."""
+    origin: Mapping[str, Any]
+    """What its source is."""
     episodes: int
     """That came in, used or not."""
     first_shard: int
@@ -99,27 +120,26 @@ class Store:
     def open(
         cls,
         path: Path | str,
+        coming: Sequence[Coming] = (),
         *,
-        settings: Mapping[str, Any],
+        settings: Mapping[str, Any] | None = None,
         episodes: int = 0,
-        numbers_end: int | None = None,
         redone: Sequence[str] = (),
-        agrees: Callable[[Mapping[str, Any]], None] = lambda _: None,
+        agrees: Callable[[Sequence[Run]], None] = lambda _: None,
         resume: bool = False,
         fresh: bool = False,
     ) -> Self:
         """Open a folder to write a run.
 
-        A run of the same settings that was interrupted goes on; other settings add a run to those that are there.
+        A run of the same settings that was interrupted goes on; other settings add a run to those that are there. If an
+        exception then leaves the context, what was added is taken back, and finished results are as they were.
 
         Args:
             path: created where it is missing.
-            settings: what the run's results depend on, as plain JSON values.
-            episodes: that the run takes in.
-            numbers_end: one past the largest number that its source gives one of them; as many as there are, if not
-                given.
+            coming: the runs of one command.
+            settings, episodes: those of a single run whose episodes are numbered as they lie, in their place.
             redone: phases that rest on all runs: what earlier ones committed of them is dropped when one is added.
-            agrees: asked with the settings of each run that is there; raises where this one must not be added to it.
+            agrees: asked with the runs that are there; raises where these must not be added to them.
             resume: there must be nothing in the folder, or a run of the same settings.
             fresh: drop the results that are there; nothing else in the folder is touched.
 
@@ -137,11 +157,11 @@ class Store:
             if fresh and (path / LEDGER).exists():
                 _remove_results(path)
             ledger = _continue(path) if (path / LEDGER).exists() else _create(path)
-            undo.callback(ledger.close)
             store = cls(path, ledger, lock)
-            for run in store.runs:
-                agrees(run.settings)
-            store._begin(settings, episodes, episodes if numbers_end is None else numbers_end, redone, resume=resume)
+            undo.pop_all()
+            undo.callback(store.close)
+            agrees(store.runs)
+            store._begin(coming or (Coming(settings or {}, {}, episodes, episodes),), redone, resume=resume)
             undo.pop_all()
         return store
 
@@ -180,8 +200,17 @@ class Store:
         rows = self._all(f"SELECT {_RUN}, finished FROM runs ORDER BY run")
         try:
             return [
-                Run(int(run), dict(json.loads(text)), int(n), int(shard), int(first), int(end), bool(done))
-                for run, text, n, shard, first, end, done in rows
+                Run(
+                    int(run),
+                    dict(json.loads(text)),
+                    dict(json.loads(what)),
+                    int(n),
+                    int(shard),
+                    int(a),
+                    int(b),
+                    bool(done),
+                )
+                for run, text, what, n, shard, a, b, done in rows
             ]
         except (ValueError, TypeError, RecursionError) as error:
             raise StoreError(f"{self.path / LEDGER}: its runs cannot be read ({error})") from error
@@ -191,10 +220,15 @@ class Store:
         wanted = json.loads(_canonical(settings))
         return next((run for run in self.runs if run.settings == wanted), None)
 
+    def run_of(self, shard: int) -> Run:
+        """The run that a shard is of."""
+        return [run for run in self.runs if run.first_shard <= shard or run.number == 1][-1]
+
     def finish(self) -> None:
         """All runs are finished: their results are whole."""
         with _transaction(self._ledger, self.path):
             self._ledger.execute("UPDATE runs SET finished = 1")
+        self._forget_before()
 
     @property
     def calibrations(self) -> list[tuple[int, str, str]]:
@@ -226,27 +260,30 @@ class Store:
         text = json.dumps({"layout": LAYOUT, **tables}, indent=1)
         replace_file(self.path / HISTORY, partial(write_bytes, data=text.encode()))
 
-    def _begin(
-        self, settings: Mapping[str, Any], episodes: int, numbers_end: int, redone: Sequence[str], *, resume: bool
-    ) -> None:
-        """Add a run, unless one of these settings is there."""
-        runs = self.runs
-        if self.find(settings) is not None and (runs[-1].finished or self.find(settings) == runs[-1]):
+    def _begin(self, coming: Sequence[Coming], redone: Sequence[str], *, resume: bool) -> None:
+        """Add runs, unless some of these settings are there."""
+        runs, known = self.runs, [self.find(each.settings) for each in coming]
+        interrupted = [run for run in runs if not run.finished]
+        if not interrupted:
+            self._forget_before()
+        new = [each for each, run in zip(coming, known, strict=True) if run is None]
+        stranger = next((run for run in interrupted if run not in known), None)
+        if stranger is None and not new:
             return
-        if runs and (resume or not runs[-1].finished):
-            now = json.loads(_canonical(settings))
-            before = runs[-1].settings
-            changed = ", ".join(sorted(key for key in {*before, *now} if before.get(key) != now.get(key)))
-            kind = "a run" if runs[-1].finished else "an interrupted run"
-            way = "leave --resume away to add to it" if runs[-1].finished else "use those to finish it"
+        if runs and (resume or interrupted):
+            before = stranger or runs[-1]
+            now = json.loads(_canonical((new or coming)[0].settings))
+            changed = ", ".join(
+                sorted(key for key in {*before.settings, *now} if before.settings.get(key) != now.get(key))
+            )
+            kind = "a run" if before.finished else "an interrupted run"
+            way = "leave --resume away to add to it" if before.finished else "use those to finish it"
             raise StoreError(
                 f"{self.path}: holds {kind} with other settings ({changed}); {way}, or --fresh to drop what is there"
             )
-        first_shard = int(self._all("SELECT coalesce(max(shard) + 1, 0) FROM shards")[0][0])
-        first_episode = runs[-1].end_episode if runs else 0
-        end_episode = first_episode + numbers_end
-        if end_episode > _MOST_NUMBERS:
-            raise StoreError(f"{self.path}: episodes numbered up to {numbers_end - 1} find no room beside those there")
+        rows = self._rows_of(new)
+        if runs:
+            self._keep_before()
         # what is read from now on would be half of the old and half of the new
         (self.path / SUMMARY).unlink(missing_ok=True)
         with _transaction(self._ledger, self.path):
@@ -254,12 +291,71 @@ class Store:
             for phase in redone:
                 for table in ("shards", "files", "aggregates"):
                     self._ledger.execute(f"DELETE FROM {table} WHERE phase = ?", (phase,))
-            self._ledger.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 0)",
-                (len(runs) + 1, _canonical(settings), episodes, first_shard, first_episode, end_episode),
-            )
+            self._ledger.executemany("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, 0)", rows)
         self._keep_history()
         self._sweep()
+
+    def _rows_of(self, new: Sequence[Coming]) -> list[tuple[int, str, str, int, int, int, int]]:
+        """Rows of the ledger for runs that are added one behind the other."""
+        runs = self.runs
+        shard = int(self._all("SELECT coalesce(max(shard) + 1, 0) FROM shards")[0][0])
+        begin = runs[-1].end_episode if runs else 0
+        rows = []
+        for number, each in enumerate(new, len(runs) + 1):
+            end = begin + each.numbers_end
+            if end > _MOST_NUMBERS:
+                raise StoreError(
+                    f"{self.path}: episodes numbered up to {each.numbers_end - 1} find no room beside those there"
+                )
+            about = _canonical(each.settings), _canonical(each.origin)
+            rows.append((number, *about, each.episodes, shard, begin, end))
+            shard, begin = shard + each.shards, end
+        return rows
+
+    def _results(self) -> list[str]:
+        """Files of the results by the ledger, relative."""
+        shards = self._all("SELECT kind, shard FROM files")
+        files = [_shard_path(self.path, kind, shard).relative_to(self.path).as_posix() for kind, shard in shards]
+        return [*files, *(_checked(name) for (name,) in self._all("SELECT name FROM singles")), HISTORY]
+
+    def _keep_before(self) -> None:
+        """Keep the finished results beside what is going to be written: links, which cost nothing."""
+        making = self.path / f"{TEMPORARY}before"
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir()
+        for name in self._results():
+            if (self.path / name).is_file():
+                (making / name).parent.mkdir(exist_ok=True)
+                link_or_copy(self.path / name, making / name)
+        with _told(self.path), closing(sqlite3.connect(making / LEDGER)) as copy:
+            self._ledger.backup(copy)
+        making.rename(self.path / BEFORE)
+        sync_folder(self.path)
+
+    def _forget_before(self) -> None:
+        for name in (BEFORE, f"{TEMPORARY}before"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def _back_to_before(self) -> None:
+        """Put the finished results back in the place of what was written since."""
+        kept = self.path / BEFORE
+        if not kept.is_dir() or all(run.finished for run in self.runs):
+            return
+        now = self._results()
+        self._ledger.close()
+        for name in now:
+            if not (kept / name).exists():
+                (self.path / name).unlink(missing_ok=True)
+        for file in sorted(kept.rglob("*")):
+            if file.is_file() and file.name != LEDGER:
+                (self.path / file.relative_to(kept)).parent.mkdir(exist_ok=True)
+                file.replace(self.path / file.relative_to(kept))
+        for suffix in ("-wal", "-shm"):
+            (self.path / f"{LEDGER}{suffix}").unlink(missing_ok=True)
+        (kept / LEDGER).replace(self.path / LEDGER)
+        sync_folder(self.path)
+        self._forget_before()
+        self._ledger = _continue(self.path)
 
     def _sweep(self) -> None:
         rows = self._all("SELECT kind, shard FROM files")
@@ -397,15 +493,15 @@ class Store:
             if name in names and file.is_file() and (file.is_symlink() or sha256_of(file) != sha256):
                 raise StoreError(f"{file}: differs from what was committed; run again with --resume")
 
-    def mend(self, run: Run, redone: Sequence[str]) -> list[str]:
-        """Drop what is damaged or missing, so that a run makes it again; the names of what was dropped.
+    def mend(self, runs: Sequence[Run], redone: Sequence[str]) -> list[str]:
+        """Drop what is damaged or missing, so that runs make it again; the names of what was dropped.
 
         Args:
-            run: the run that goes on.
-            redone: phases that it makes anew of all runs.
+            runs: those that go on.
+            redone: phases that they make anew of all runs.
 
         Raises:
-            StoreError: if a shard of another run is damaged: this one has not its source.
+            StoreError: if a shard of another run is damaged: these have not its source.
         """
         wrong = [
             (kind, shard, phase)
@@ -417,9 +513,9 @@ class Store:
             for name, sha256 in self._all("SELECT name, sha256 FROM singles")
             if not _sound(self.path / _checked(name), sha256)
         ]
-        begins = [each.first_shard for each in self.runs if each.first_shard > run.first_shard]
+        own = {run.number for run in runs}
         for kind, shard, phase in wrong:
-            if phase not in redone and not run.first_shard <= shard < min(begins, default=shard + 1):
+            if phase not in redone and self.run_of(shard).number not in own:
                 raise StoreError(
                     f"{self.path}: {kind} shard {shard} is damaged and of another run; give that one's command, or "
                     "--fresh to drop what is there"
@@ -431,7 +527,7 @@ class Store:
                 for table in ("shards", "files", "aggregates"):
                     self._ledger.execute(f"DELETE FROM {table} WHERE phase = ? AND shard = ?", (phase, shard))
             self._ledger.executemany("DELETE FROM singles WHERE name = ?", [(name,) for name in lost])
-            self._ledger.execute("UPDATE runs SET finished = 0 WHERE run = ?", (run.number,))
+            self._ledger.executemany("UPDATE runs SET finished = 0 WHERE run = ?", [(number,) for number in own])
         self._sweep()
         return [*sorted({f"{kind} shard {shard}" for kind, shard, _ in wrong}), *lost]
 
@@ -454,6 +550,9 @@ class Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        # an interruption is no error: what was written is gone on with
+        if kind is not None and issubclass(kind, Exception) and self._lock is not None:
+            self._back_to_before()
         self.close()
 
     def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -647,6 +746,7 @@ def _remove_results(path: Path) -> None:
             known |= {path / _checked(name) for (name,) in ledger.execute("SELECT name FROM singles")}
     for file in [*_orphans(path, ()), *known]:
         file.unlink(missing_ok=True)
+    shutil.rmtree(path / BEFORE, ignore_errors=True)
     for folder in {file.parent for file in known} - {path}:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

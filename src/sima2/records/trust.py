@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ class StratumEffect:
     """What one kind of episode says of a tag."""
 
     stratum: str
-    """``family|robot|policy|session``."""
+    """``family|robot|policy|session``, and ``|collection`` where a folder holds several."""
     effect: float
     """δ within the stratum, in the declared direction."""
     interval: tuple[float, float]
@@ -98,6 +98,14 @@ class TrustMatrix(Mapping[str, TrustRow]):
     digest: str = ""
     look: int = 1
     shadow: ShadowTags | None = None
+    by_collection: Mapping[str, TrustMatrix] = field(default_factory=dict)
+    """Of each collection by itself, where a folder holds several."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Collection of each source by its id, where there are several."""
+
+    def of_source(self, source: str) -> TrustMatrix:
+        """What was tested on episodes like those of a source: by this alone tags act on them."""
+        return self.by_collection[self.sources[source]] if source in self.sources else self
 
     def __getitem__(self, tag: str) -> TrustRow:
         try:
@@ -117,6 +125,31 @@ class TrustMatrix(Mapping[str, TrustRow]):
 
     def __contains__(self, tag: object) -> bool:
         return tag in self.rows
+
+    def collections_json(self) -> str:
+        """The verdicts of each collection with the ids of its sources: an object keyed by collection."""
+        told = {
+            name: {
+                "sources": [each for each, of in self.sources.items() if of == name],
+                "tags": json.loads(rows.to_json()),
+            }
+            for name, rows in self.by_collection.items()
+        }
+        return json.dumps(told, indent=2, sort_keys=True)
+
+    def with_collections(self, text: str) -> TrustMatrix:
+        """The matrix with what :meth:`collections_json` wrote.
+
+        Raises:
+            RecordError: if the text is something else.
+        """
+        try:
+            told = json.loads(text)
+            apart = {str(name): TrustMatrix.from_json(json.dumps(each["tags"])) for name, each in told.items()}
+            sources = {str(source): str(name) for name, each in told.items() for source in each["sources"]}
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise RecordError(f"not the JSON text of trust by collection: {error!r}") from error
+        return replace(self, by_collection=apart, sources=sources)
 
     def to_json(self) -> str:
         """An object keyed by tag, NaN as null. Alerts, look and shadow tags are of the calibration, not of a tag."""

@@ -78,6 +78,8 @@ def read_summary(out: Path) -> dict[str, Any]:
 def read_trust(out: Path) -> TrustMatrix:
     """The trust matrix of an output folder, or of a ``trust_matrix.json`` itself; null becomes NaN again.
 
+    Where the folder holds several collections, with that of each.
+
     Raises:
         StoreError: if it is absent or malformed.
     """
@@ -87,8 +89,12 @@ def read_trust(out: Path) -> TrustMatrix:
     for row in rows.values() if isinstance(rows, dict) else ():
         if isinstance(row, dict) and row.get("tier") not in ("untrusted", "provisional", "trusted"):
             raise StoreError(f"{path}: not a trust matrix of this version (tier {row.get('tier')!r})")
+    beside = path.with_name("trust_by_collection.json")
+    _check(beside.parent, beside.name)
     try:
-        return TrustMatrix.from_json(json.dumps(rows))
+        matrix = TrustMatrix.from_json(json.dumps(rows))
+        apart = path.name == "trust_matrix.json" and beside.is_file()
+        return matrix.with_collections(json.dumps(read_json(beside))) if apart else matrix
     except RecordError as error:
         raise StoreError(f"{path}: not a trust matrix of this version ({error})") from None
 

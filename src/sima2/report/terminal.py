@@ -48,6 +48,7 @@ def summary(
     parts += titled("Sampling", _sampling(values))
     parts += titled("Bear in mind", bullets(_caveats(values, trust or {})))
     parts += titled("Trust: which tags predict cost here", verdicts(trust, values) if trust else None)
+    parts += by_collection(values)
     if report:
         parts += [Text(), plain(f"report: {report}")]
     return Group(*parts)
@@ -175,6 +176,24 @@ def axis(effect: float, interval: tuple[float, float]) -> str:
     if effect in place:
         marks[place[effect]] = "●"
     return "".join(marks)
+
+
+def by_collection(values: Mapping[str, Any]) -> list[RenderableType]:
+    """Trust in each collection by itself, where a folder holds several: by this a tag acts on an episode."""
+    apart = section(values, "trust_by_collection")
+    tags = sorted({str(tag) for rows in apart.values() for tag in rows})
+    body: list[Sequence[RenderableType]] = [
+        (plain(tag), *(number(rows[tag]["trust_level"], 2) if tag in rows else "" for rows in apart.values()))
+        for tag in tags
+    ]
+    if not body:
+        return []
+    note = "A tag acts on the weight of an episode by its trust in that episode's own collection."
+    head = ("tag", *(visible(name) for name in apart))
+    return titled(
+        "Trust in each collection by itself",
+        Group(grid(head, body, numeric=tuple(range(1, len(head)))), plain(note)),
+    )
 
 
 def by_kind(rows: Mapping[str, TrustRow]) -> list[RenderableType]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from sima2.report.text import as_number, count, number, percent
+from sima2.report.text import as_number, count, number, percent, visible
 
 TAG_MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -39,6 +39,7 @@ def headline(summary: Mapping[str, Any]) -> str:
     came = count(episodes.get("in"), "episode")
     set_aside = episodes.get("quarantined") or 0
     sentences = [f"{came} in, {number(episodes.get('ok'))} used, {number(set_aside)} set aside."]
+    sentences += filter(None, [sources_sentence(summary.get("sources") or ())])
     if as_number(summary.get("segments")) is not None:
         sentences.append(
             f"{count(summary.get('frames'), 'frame')} became {count(summary['segments'], 'segment')} "
@@ -47,6 +48,25 @@ def headline(summary: Mapping[str, Any]) -> str:
     sentences.append(outcome_sentence(section(summary, "episode_outcomes")))
     sentences.append(trust_headline(section(summary, "trust")))
     return " ".join(sentences)
+
+
+def sources_sentence(sources: Sequence[Mapping[str, Any]]) -> str:
+    """How many sources and of what, the collections in the order in which they came.
+
+    >>> arm = {"collection": "lerobot arm3 9f2c01", "is": "monday (lerobot arm3 9f2c01)"}
+    >>> sources_sentence([arm, {"collection": "made", "is": "made rollouts (synthetic)"}])
+    'Of 2 sources: monday (lerobot arm3 9f2c01), and made rollouts (synthetic).'
+    """
+    kinds: dict[str, list[str]] = {}
+    for each in sources:
+        kinds.setdefault(str(each.get("collection")), []).append(str(each.get("is")))
+    if not kinds:
+        return ""
+    told = [
+        names[0] if len(names) == 1 else f"{names[0]} and {number(len(names) - 1)} more of the same collection"
+        for names in kinds.values()
+    ]
+    return f"Of {count(len(sources), 'source')}: {', and '.join(visible(each) for each in told)}."
 
 
 def outcome_sentence(outcomes: Mapping[str, Any]) -> str:

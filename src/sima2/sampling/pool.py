@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,15 @@ from sima2.errors import UsageError
 from sima2.records.episodes import EpisodeTable
 from sima2.records.table import Text, read_only
 from sima2.records.tags import TagTable
-from sima2.records.trust import TrustRow
+from sima2.records.trust import TrustMatrix, TrustRow
+
+
+class Tested(NamedTuple):
+    """Episodes on which tags act by one and the same trust: that of their collection."""
+
+    member: NDArray[np.bool_]
+    """Shape (n,)."""
+    trust: Mapping[str, TrustRow]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +38,8 @@ class Pool:
     levels: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: MappingProxyType({}))
     """Tag to its level in each episode, 0 where it is not given, shape (n,)."""
     trust: Mapping[str, TrustRow] = field(default_factory=lambda: MappingProxyType({}))
+    apart: tuple[Tested, ...] = ()
+    """Where there are several collections, the trust of each in the place of ``trust``."""
 
     def __post_init__(self) -> None:
         n = len(self.episode_id)
@@ -47,6 +57,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self.episode_id)
 
+    @property
+    def tested(self) -> tuple[Tested, ...]:
+        """By what trust tags act on which episodes."""
+        return self.apart or (Tested(np.ones(len(self), np.bool_), self.trust),)
+
     def take(self, index: NDArray[Any]) -> Pool:
         """Episodes by index or mask, in that order."""
         return Pool(
@@ -56,6 +71,7 @@ class Pool:
             success=self.success[index],
             levels={tag: level[index] for tag, level in self.levels.items()},
             trust=self.trust,
+            apart=tuple(Tested(each.member[index], each.trust) for each in self.apart),
         )
 
     @classmethod
@@ -66,7 +82,7 @@ class Pool:
         trust: Mapping[str, TrustRow],
         thresholds: Mapping[str, float],
     ) -> Pool:
-        """The pool of a run's tables; a tag is given where its level is above its threshold."""
+        """The pool of a folder's tables; a tag is given where its level is above its threshold."""
         return cls(
             episode_index=episodes.episode_index,
             episode_id=episodes.episode_id,
@@ -74,7 +90,16 @@ class Pool:
             success=episodes.success,
             levels=given_levels(tags, episodes.episode_id, thresholds),
             trust=trust,
+            apart=tested_apart(episodes, trust) if isinstance(trust, TrustMatrix) else (),
         )
+
+
+def tested_apart(episodes: EpisodeTable, trust: TrustMatrix) -> tuple[Tested, ...]:
+    """Episodes of each collection, with what was tested on them."""
+    return tuple(
+        Tested(episodes.source.isin(*(each for each, of in trust.sources.items() if of == name)), rows)
+        for name, rows in trust.by_collection.items()
+    )
 
 
 def given_levels(tags: TagTable, episode_id: Text, thresholds: Mapping[str, float]) -> dict[str, NDArray[np.float64]]:

@@ -84,8 +84,10 @@ def _drawn(
     """Share of each cell of what is drawn; None where the plan tells nothing of any."""
     if not len(p) or p.min() == p.max():
         return None
-    earned = RECOVERY in pool.trust and pool.trust[RECOVERY].trust_level > PROVISIONAL
-    recovered = pool.levels[RECOVERY] > 0 if earned and RECOVERY in pool.levels else np.zeros(len(pool), np.bool_)
+    recovered = np.zeros(len(pool), np.bool_)
+    for member, trust in pool.tested if RECOVERY in pool.levels else ():
+        if RECOVERY in trust and trust[RECOVERY].trust_level > PROVISIONAL:
+            recovered |= member & (pool.levels[RECOVERY] > 0)
     share = np.zeros(len(cells))
     for k, (family, template) in enumerate(cells):
         mine = pool.family.isin(family) & (recovered == (template == RECOVERED))

@@ -124,10 +124,11 @@ def _pulls(pool: Pool, row: Strategy, goal: Objective, settings: SamplingSetting
         sign = wanted if row.by_objective else row.directions.get(tag, 0)
         if sign > 0 >= wanted:
             continue
-        gain = sign * gain_of(pool.trust[tag], settings) if sign and tag in pool.trust else 0.0
-        if gain:
-            given = np.where(may_gain, level, 0.0) if gain > 0 else level
-            pulls.append(Pull(tag, gain, given, f" (trust {pool.trust[tag].trust_level:.2f})"))
+        for member, trust in pool.tested:
+            gain = sign * gain_of(trust[tag], settings) if sign and tag in trust else 0.0
+            if gain:
+                given = np.where(member & may_gain if gain > 0 else member, level, 0.0)
+                pulls.append(Pull(tag, gain, given, f" (trust {trust[tag].trust_level:.2f})"))
     if SUCCESS in row.directions:
         pulls.append(Pull(SUCCESS, settings.trusted_gain, np.where(pool.success == 1, 1.0, 0.0), ""))
     return pulls

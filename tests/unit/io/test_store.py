@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sima2.errors import StoreError
-from sima2.io.store import LEDGER, Store
+from sima2.io.store import LEDGER, Coming, Store
 from sima2.records.intake import QuarantineTable
 from sima2.records.outcome import Outcome
 from sima2.records.table import Text
@@ -151,7 +151,7 @@ def test_other_settings_add_a_run_once_the_one_before_is_finished(tmp_path) -> N
 
 
 def test_numbers_of_a_run_begin_behind_the_largest_of_the_one_before(tmp_path) -> None:
-    with Store.open(tmp_path, settings=SETTINGS, episodes=7, numbers_end=106) as store:
+    with Store.open(tmp_path, [Coming(SETTINGS, episodes=7, numbers_end=106)]) as store:
         store.finish()
     with Store.open(tmp_path, settings={"seed": 2}, episodes=5) as store:
         first, second = store.runs
@@ -245,9 +245,9 @@ def test_damage_is_found(tmp_path) -> None:
     assert "shard-000001.parquet: missing" in problems
     assert "shard-000007.parquet: orphan" in problems
     with Store.open(tmp_path, settings=SETTINGS, resume=True) as store:
-        assert store.mend(store.runs[-1], ()) == ["econ shard 1", "summary.json"]
+        assert store.mend(store.runs, ()) == ["econ shard 1", "summary.json"]
         assert store.committed("one") == {0, 2}
-        assert store.mend(store.runs[-1], ()) == []
+        assert store.mend(store.runs, ()) == []
 
 
 def test_a_shard_is_committed_once_and_by_one_phase(tmp_path) -> None:

@@ -29,6 +29,15 @@ class Format:
 FORMATS: Final = (Format("lerobot", INFO, LeRobotFrames.open),)
 
 
+def format_of(path: Path) -> str:
+    """The name of the format of a recorded data set.
+
+    Raises:
+        DatasetError: if it is none of a known format.
+    """
+    return _row(path).name
+
+
 def open_dataset(path: Path, *, column_map: Path | None = None, outcomes: Path | None = None) -> Dataset:
     """Open a recorded data set of any known format.
 
@@ -40,6 +49,15 @@ def open_dataset(path: Path, *, column_map: Path | None = None, outcomes: Path |
     Raises:
         DatasetError: if it is no data set of a known format, or malformed as a whole.
     """
+    row = _row(path)
+    try:
+        return MappedDataset.open(row.open(path), column_map, outcomes)
+    except OSError as error:
+        raise DatasetError(path, f"cannot be read: {reason(error)}") from None
+
+
+def _row(path: Path) -> Format:
+    """The row of the registry that a data set is of."""
     try:
         if not path.exists():
             raise DatasetError(path, "is missing")
@@ -48,7 +66,7 @@ def open_dataset(path: Path, *, column_map: Path | None = None, outcomes: Path |
         for each in FORMATS:
             mark = path / each.mark
             if mark.is_symlink() or mark.exists():
-                return MappedDataset.open(each.open(path), column_map, outcomes)
+                return each
     except OSError as error:  # a folder that may not be entered
         raise DatasetError(path, f"cannot be read: {reason(error)}") from None
     marks = ", ".join(f"{each.mark} ({each.name})" for each in FORMATS)

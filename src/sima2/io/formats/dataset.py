@@ -68,6 +68,11 @@ class Dataset(Protocol):
         """Tells its content from that of every other data set: six hexadecimal digits."""
         ...
 
+    @property
+    def collection(self) -> str:
+        """Format, robot type and declared numeric features: what is recorded alike may be judged together."""
+        ...
+
     def name(self, place: int) -> str:
         """Id of the episode at a place: unique over all data sets."""
         ...
