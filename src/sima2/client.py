@@ -352,22 +352,24 @@ class Sima2Client:
         mix: str = "hardening",
         families: tuple[str, ...] = (),
         episodes: int | None = None,
+        total: int | None = None,
         request: Sequence[tuple[str, str, int]] = (),
     ) -> Source:
         """The source behind this client, whole: ``mix`` and ``families`` choose among made rollouts.
 
-        A ``request`` (family, template, count; ``PumpRequest.cells``) stands in their place.
+        A ``request`` (family, template, count; ``PumpRequest.cells``) stands in their place. ``episodes`` are those of
+        each family or kind as the mix has it, ``total`` those in all.
         """
         if self.backend == "dataset":
             from sima2.io.formats import open_dataset
 
             column_map, outcomes = (None if p is None else Path(p) for p in (self.column_map, self.outcomes))
             dataset = open_dataset(Path(str(self.path)), column_map=column_map, outcomes=outcomes)
-            return RecordedSource(dataset, episodes)
+            return RecordedSource(dataset, episodes if total is None else total)
         from sima2.io.source_id import id_of
         from sima2.tasks.plan import mix_plan, requested_plan
 
-        asked = (mix, families, episodes, tuple(request), self.seed, self.rate_hz)
+        asked = (mix, families, episodes, total, tuple(request), self.seed, self.rate_hz)
         source_id = id_of(self.backend, *map(str, asked))
         if request:
             plan, session = requested_plan(request, seed=self.seed), f" asked {self.seed}"
@@ -377,9 +379,9 @@ class Sima2Client:
         if self.backend == "mujoco":
             from sima2.tasks.simulator import SIMULATED
 
-            plan = mix_plan(mix, families=families or SIMULATED, episodes=episodes, seed=self.seed)
+            plan = mix_plan(mix, families=families or SIMULATED, episodes=episodes, total=total, seed=self.seed)
             return SimulatedSource(plan, self._cell(), source_id=source_id)
-        plan = mix_plan(mix, families=families, episodes=episodes, seed=self.seed)
+        plan = mix_plan(mix, families=families, episodes=episodes, total=total, seed=self.seed)
         return SyntheticSource(plan, self._physics(), source_id=source_id)
 
     def batches(

@@ -243,8 +243,9 @@ def open_source(settings: RunSettings) -> Source:
         raise UnknownNameError("engine", settings.engine, ENGINES)
     if settings.jobs < 1 or settings.batch_size < 1:
         raise UsageError(f"jobs ({settings.jobs}) and batch size ({settings.batch_size}) must be at least 1")
-    if settings.episodes is not None and settings.episodes < 1:
-        raise UsageError(f"{settings.episodes} episodes are none")
+    wanted = settings.episodes if settings.total is None else settings.total
+    if wanted is not None and wanted < 1:
+        raise UsageError(f"{wanted} episodes are none")
     if SOURCES[settings.source] == "dataset":
         if settings.mix != MAIN_MIX:
             raise UsageError("a mix is of made rollouts; a recorded data set is taken as it is")
@@ -265,7 +266,11 @@ def open_source(settings: RunSettings) -> Source:
         rate_hz=settings.rate_hz,
     )
     return client.source(
-        mix=settings.mix, families=settings.families, episodes=settings.episodes, request=settings.request
+        mix=settings.mix,
+        families=settings.families,
+        episodes=settings.episodes,
+        total=settings.total,
+        request=settings.request,
     )
 
 
@@ -407,6 +412,7 @@ def _finish(
         tags,
         EconTable.concat(list(store.read(EconTable, "econ"))),
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
+        defects=defects,
         look=look,
         sources={each.origin["source_id"]: each.origin["collection"] for each in store.runs},
     )

@@ -60,6 +60,9 @@ class RunSettings:
     mix: str = MAIN_MIX
     families: tuple[str, ...] = ()
     episodes: int | None = None
+    """Of each family (``hardening``) or kind (``edge_cases_v1``), else in all."""
+    total: int | None = None
+    """In all, whatever the mix; in the place of ``episodes``."""
     seed: int = 0
     rate_hz: float = 20.0
     jobs: int = 1
@@ -586,6 +589,7 @@ def finalize(
     econ: EconTable,
     quarantine: QuarantineTable,
     *,
+    defects: DefectTable | None = None,
     look: int = 1,
     sources: Mapping[str, str] | None = None,
 ) -> Results:
@@ -597,6 +601,7 @@ def finalize(
         tags: of all episodes.
         econ: the same.
         quarantine: what was put aside.
+        defects: what is wrong with the data of all episodes.
         look: counts the calibrations so far.
         sources: collection of each source by its id; needed where there are several collections.
     """
@@ -616,7 +621,7 @@ def finalize(
         trust=trust,
         proposals=aggregates.proposals(),
         plan=plan,
-        audit=_audited(episodes, tags, trust, quarantine),
+        audit=_audited(episodes, tags, trust, quarantine, defects),
         quarantine=quarantine,
         drawn=effective(pool, plan.p),
         values={
@@ -630,7 +635,7 @@ def finalize(
                 "success": int((episodes.success == 1).sum()),
                 "failure": int((episodes.success == 0).sum()),
                 "unknown": int(np.isnan(episodes.success).sum()),
-                "source": _in_words(_tally(episodes.outcome_source)),
+                "source": _in_words(_tally(episodes.outcome_source[~np.isnan(episodes.success)])),
             },
             "nominal": {"episodes": int(episodes.nominal.sum()), "rule": frozen.nominal_rule},
             "tags": _tag_counts(tags, THRESHOLDS),
@@ -657,7 +662,13 @@ def _tested(aggregates: Aggregates, look: int, sources: Mapping[str, str]) -> Tr
     return replace(found, by_collection=apart, sources=dict(sorted(sources.items()))) if apart else found
 
 
-def _audited(episodes: EpisodeTable, tags: TagTable, trust: TrustMatrix, quarantine: QuarantineTable) -> AuditTable:
+def _audited(
+    episodes: EpisodeTable,
+    tags: TagTable,
+    trust: TrustMatrix,
+    quarantine: QuarantineTable,
+    defects: DefectTable | None,
+) -> AuditTable:
     """Every datapack audited by what was tested on its own collection."""
     from sima2.sampling.auditor import DatapackAuditor
     from sima2.sampling.pool import tested_apart
@@ -665,9 +676,9 @@ def _audited(episodes: EpisodeTable, tags: TagTable, trust: TrustMatrix, quarant
 
     auditor = DatapackAuditor()
     if not trust.by_collection:
-        return auditor.audit(episodes, tags, trust, THRESHOLDS, quarantine)
+        return auditor.audit(episodes, tags, trust, THRESHOLDS, quarantine, defects)
     parts = [
-        (np.flatnonzero(member), auditor.audit(episodes.take(member), tags, rows, THRESHOLDS))
+        (np.flatnonzero(member), auditor.audit(episodes.take(member), tags, rows, THRESHOLDS, defects=defects))
         for member, rows in tested_apart(episodes, trust)
     ]
     whole = AuditTable.concat([audit for _, audit in parts])

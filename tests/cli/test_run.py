@@ -82,7 +82,7 @@ def test_a_wrong_name_lists_the_valid_ones(tmp_path: Path, option: str, value: s
 
 
 def test_an_interrupted_run_resumes_to_the_same_digest(tmp_path: Path) -> None:
-    words = ["--episodes", "160", "--seed", "5"]
+    words = ["--episodes", "1280", "--seed", "5"]
     whole = json.loads(run(*words, "--out", str(tmp_path / "whole"), "--json")[1])
     out = tmp_path / "cut"
     child = subprocess.Popen(

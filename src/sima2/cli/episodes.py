@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 SHOWN = 50
 """Episodes listed for people; ``--json`` lists all."""
+NO_OUTCOME = (
+    "of no episode it is known how it ended, so none is known to have failed: give the outcomes (run --outcomes FILE "
+    "--fresh), or record next.success or next.reward"
+)
 
 
 def command(
@@ -36,7 +40,18 @@ def command(
       sima2 episodes results --tag OODTag
     """
     rows = listed(out, failed=failed, tag=tag, family=family)
-    answer({"episodes": rows}, as_json=as_json, shown=lambda: _shown(rows))
+    note = "" if rows or not failed or _any_outcome(out) else NO_OUTCOME
+    answer({"episodes": rows, **({"note": note} if note else {})}, as_json=as_json, shown=lambda: _shown(rows, note))
+
+
+def _any_outcome(out: Path) -> bool:
+    """Whether it is known of any episode how it ended."""
+    import numpy as np
+
+    from sima2.records.episodes import EpisodeTable
+    from sima2.report.inputs import read_single
+
+    return bool(np.isfinite(read_single(out, EpisodeTable, "episodes").success).any())
 
 
 def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") -> list[dict[str, Any]]:
@@ -92,14 +107,14 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
     return sorted(rows, key=lambda row: -row["tags"][tag]) if tag else rows
 
 
-def _shown(rows: Sequence[dict[str, Any]]) -> RenderableType:
+def _shown(rows: Sequence[dict[str, Any]], note: str) -> RenderableType:
     from rich.console import Group
 
     from sima2.report.terminal import grid, plain
     from sima2.report.text import number
 
     if not rows:
-        return plain("no such episode")
+        return plain(note or "no such episode")
     body = [
         (
             plain(row["episode_id"]),

@@ -57,7 +57,7 @@ def command(
             outcomes=outcomes,
             mix=mix,
             families=options.names(families),
-            episodes=episodes,
+            total=episodes,
             seed=seed,
         )
     )

@@ -58,7 +58,7 @@ Episodes = Annotated[
         "--episodes",
         metavar="N",
         min=0,
-        help="How many: of each family (hardening) or kind (edge_cases_v1), else in all.",
+        help="How many in all, shared out evenly over families and data sets.",
     ),
 ]
 Seed = Annotated[

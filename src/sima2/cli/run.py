@@ -69,7 +69,7 @@ def command(
             outcomes=ended,
             mix=mix,
             families=options.names(families),
-            episodes=episodes,
+            total=wanted,
             seed=seed,
             jobs=jobs,
             engine=engine,
@@ -78,8 +78,9 @@ def command(
             fresh=fresh,
             pool=pool,
         )
-        for each, mapped, ended in zip(
+        for each, wanted, mapped, ended in zip(
             paths,
+            _shared(episodes, len(paths)),
             _for_each(paths, "--map", column_map),
             _for_each(paths, "--outcomes", outcomes),
             strict=True,
@@ -112,6 +113,15 @@ def default_out(path: Path | None) -> Path:
     """
     name = "" if path is None else path.absolute().resolve().name
     return Path(f"results-{name}" if name else "results")
+
+
+def _shared(episodes: int | None, n: int) -> list[int | None]:
+    """A number of episodes shared out evenly, the first ones one more where it does not divide.
+
+    >>> _shared(5, 2), _shared(None, 2)
+    ([3, 2], [None, None])
+    """
+    return [None if episodes is None else episodes // n + (k < episodes % n) for k in range(n)]
 
 
 def _for_each(paths: Sequence[Path | None], option: str, files: Sequence[Path] | None) -> list[Path | None]:

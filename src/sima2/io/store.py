@@ -733,7 +733,10 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _nothing_here(path: Path) -> str:
-    return f"{path}: no results here (no {LEDGER}); run `sima2 run --out {path}` first"
+    """What to do where no results are: never to run into what holds something else."""
+    free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+    way = f"run `sima2 run --out {path}` first" if free else "name a folder that `sima2 run` has written"
+    return f"{path}: no results here (no {LEDGER}); {way}"
 
 
 def _remove_results(path: Path) -> None:

@@ -84,7 +84,7 @@ def _head(report: ReportInput) -> Markup:
     figures = {
         "episodes used": number(episodes.get("ok")),
         "set aside": number(episodes.get("quarantined")),
-        "succeeded": percent(won / (won + lost)) if won + lost else NOT_ASSESSED,
+        "succeeded": _succeeded(won, lost, as_number(ends.get("unknown")) or 0),
         "segments": number(summary.get("segments")),
         "tags trusted": f"{sum(row.tier == 'trusted' for row in report.trust.values())} of {len(report.trust)}",
         "effective sample size": number(weights.get("effective_sample_size")),
@@ -99,6 +99,13 @@ def _head(report: ReportInput) -> Markup:
             class_="figures",
         ),
     )
+
+
+def _succeeded(won: float, lost: float, unknown: float) -> str:
+    """A share of all episodes, or, where some ended nobody knows how, a number of those that are known."""
+    if not won + lost:
+        return NOT_ASSESSED
+    return f"{number(int(won))} of {number(int(won + lost))} known" if unknown else percent(won / (won + lost))
 
 
 def _caveats(report: ReportInput) -> Markup | None:

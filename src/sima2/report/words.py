@@ -77,8 +77,10 @@ def outcome_sentence(outcomes: Mapping[str, Any]) -> str:
     source = str(outcomes.get("source", ""))
     known = OUTCOME_SOURCES.get(source, source or "source not stated")
     open_ = as_number(outcomes.get("unknown")) or 0
-    rest = f", {number(int(open_))} not known" if open_ else ""
-    return f"{percent(won / (won + lost))} succeeded ({known}){rest}."
+    if open_:  # a share of those that are known is none of all
+        told, total = number(int(won + lost)), number(int(won + lost + open_))
+        return f"How they ended: {told} of {total} known ({known}): {number(int(won))} succeeded."
+    return f"{percent(won / (won + lost))} succeeded ({known})."
 
 
 def trust_headline(trust: Mapping[str, Any]) -> str:

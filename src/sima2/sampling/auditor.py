@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.plan import AuditTable
@@ -33,12 +34,13 @@ class DatapackAuditor:
         trust: Mapping[str, TrustRow],
         thresholds: Mapping[str, float],
         quarantine: QuarantineTable | None = None,
+        defects: DefectTable | None = None,
     ) -> AuditTable:
         """One row an episode, in order; those in quarantine follow, rejected.
 
         * ``rejected``: its schema is not valid.
-        * ``requires_review``: it has a provisional tag, a severe OODTag that is trusted, a severe defect in its data,
-          or little quality.
+        * ``requires_review``: it has a provisional tag, a severe OODTag that is trusted, a defect in its data that is
+          severe or that no trainer can take, or little quality.
         * ``passed``: anything else.
 
         Args:
@@ -47,6 +49,7 @@ class DatapackAuditor:
             trust: by tag; one that is missing is untrusted.
             thresholds: level above which a tag is given.
             quarantine: episodes that were put aside.
+            defects: what is wrong with the data of these episodes, and of any others.
         """
         limits = self.settings
         notes = _Notes(len(episodes))
@@ -72,7 +75,7 @@ class DatapackAuditor:
             strange = self._severe(tags, episodes.episode_id, thresholds["OODTag"])
             review |= strange
             notes.add(strange, "severe_ood", "very strange, by a trusted tag")
-        review |= self._defective(episodes, notes)
+        review |= self._defective(episodes, defects or DefectTable.empty(), notes)
         quality = np.clip(np.where(broken, 0.0, quality), 0.0, 1.0)
         poor = ~broken & (quality < limits.least_quality)
         notes.add(poor, "low_quality", f"quality below {limits.least_quality}")
@@ -108,13 +111,17 @@ class DatapackAuditor:
             notes.add(wrong, short_code, words)
         return np.asarray(blank | twice | short | still | bare)
 
-    def _defective(self, episodes: EpisodeTable, notes: _Notes) -> Mask:
-        """Episodes whose raw data have a severe defect."""
+    def _defective(self, episodes: EpisodeTable, defects: DefectTable, notes: _Notes) -> Mask:
+        """Episodes whose raw data have a severe defect, or one that spoils them for any trainer."""
         severe = np.asarray(episodes.defect_severity >= self.settings.severe_defect)
-        for kind in sorted(set(episodes.worst_defect[severe])):
-            words = f"severe defect in its data: {kind.replace('_', ' ')}"
-            notes.add(severe & episodes.worst_defect.isin(kind), f"severe_defect:{kind}", words)
-        return severe
+        having = {kind: severe & episodes.worst_defect.isin(kind) for kind in set(episodes.worst_defect[severe])}
+        for kind in self.settings.spoiling:
+            mine = defects.take(defects.defect.isin(kind))
+            spoilt = _frames_of(mine, episodes.episode_id) >= self.settings.spoilt_frames
+            having[kind] = spoilt | having.get(kind, np.zeros(len(episodes), np.bool_))
+        for kind, where in sorted(having.items()):
+            notes.add(where, f"severe_defect:{kind}", f"severe defect in its data: {kind.replace('_', ' ')}")
+        return _any(having, len(episodes))
 
     def _severe(self, tags: TagTable, episode_id: Text, threshold: float) -> Mask:
         hit = tags.tag.isin("OODTag") & (np.nan_to_num(tags.severity) > self.settings.severe)
@@ -142,6 +149,14 @@ class _Notes:
             names = ", ".join(tag for tag, has in zip(given, column.tolist(), strict=True) if has)
             if names:
                 self.add(mine == k, code, f"{words}: {names}")
+
+
+def _frames_of(defects: DefectTable, episode_id: Text) -> NDArray[np.int64]:
+    """Frames of each episode that the defects are about, each stretch counted once, shape (n,)."""
+    place = defects.episode_id.recode(list(episode_id))
+    spans = np.stack([place, defects.start_frame, defects.end_frame], axis=1)[place >= 0]
+    owner, start, end = np.unique(spans, axis=0).T
+    return np.bincount(owner, weights=end - start, minlength=len(episode_id)).astype(np.int64)
 
 
 def _any(given: Mapping[str, Mask], n: int) -> Mask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from sima2.records.plan import SamplePlan
 from sima2.sampling.pool import Pool
 from sima2.sampling.settings import SamplingSettings, strategy
 from sima2.sampling.weights import plan_weights, strategy_weights
+
+MOST_DRAWS: Final = 10_000_000
+"""Draws of an epoch: so many episodes are more than any data set holds, and take a gigabyte to draw and list."""
 
 __all__ = ["DataPackRLSampler", "draw", "plan_weights", "systematic"]
 
@@ -69,6 +73,10 @@ class DataPackRLSampler:
         """
         if n < 0 or epoch < 0:
             raise UsageError(f"n is {n} and epoch {epoch}, neither may be negative")
+        if n > MOST_DRAWS:
+            raise UsageError(
+                f"n is {n}; at most {MOST_DRAWS} draws are made at once: give more epochs instead (--epoch)"
+            )
         if not 0 <= rank < world_size:
             raise UsageError(f"rank {rank} is not in 0 to {world_size - 1}")
         if n and not len(self.plan):

@@ -140,6 +140,12 @@ class AuditSettings:
     severe_defect: float = 0.75
     """Severity of a defect in the data from which a person should look. By the scale of severities that is three times
     the measure that is half bad, or an outlier as far beyond its cut as the cut is from the median."""
+    spoiling: tuple[str, ...] = ("missing_samples", "teleport")
+    """Defects that no trainer can take as they are, however little of an episode: one value that is no number makes
+    a whole batch useless, and a leap is learnt as a motion."""
+    spoilt_frames: int = 2
+    """Frames of such a defect from which a person should look: a single lost sample is commonly filled by whoever reads
+    it, and a leap is from one frame to the next."""
     least_quality: float = 0.5
     """Below it a person should look."""
 

@@ -57,6 +57,7 @@ def mix_plan(
     *,
     families: Sequence[str] = (),
     episodes: int | None = None,
+    total: int | None = None,
     seed: int = 0,
     settings: MixSettings = DEFAULT_MIXES,
 ) -> EpisodePlan:
@@ -66,31 +67,41 @@ def mix_plan(
         mix: one of :data:`MIXES` or its ``dataset_`` alias.
         families: which families; empty means those of the mix.
         episodes: per family for ``hardening``, in all for ``stress_mix_v1``, of each kind for ``edge_cases_v1``.
+        total: in all, whatever the mix; in the place of ``episodes``.
         seed: >= 0.
 
     Raises:
         UnknownNameError: if a name is not known.
         UsageError: if a number is negative.
 
+    >>> len(mix_plan("hardening", total=100)), len(mix_plan("edge_cases_v1", total=100))
+    (100, 100)
     >>> plan = mix_plan("hardening", families=["drawer_open"], episodes=20, seed=1)
     >>> [plan.template.isin(name).sum().item() for name in TEMPLATES]
     [12, 4, 3, 1]
     """
     mix = mix_name(mix)
     chosen = [check_family(name) for name in dict.fromkeys(families)]
-    if (episodes is not None and episodes < 0) or seed < 0:
-        raise UsageError(f"episodes {episodes} and seed {seed} must not be negative")
+    if min(episodes or 0, total or 0, seed) < 0:
+        raise UsageError(f"episodes {episodes if total is None else total} and seed {seed} must not be negative")
     if mix == "hardening":
-        per_family = settings.hardening_episodes if episodes is None else episodes
+        families_ = chosen or list(ALL_FAMILIES.values())
+        each = [settings.hardening_episodes if episodes is None else episodes] * len(families_)
+        each = each if total is None else quotas(total, [1.0] * len(families_)).tolist()
         parts = [
-            Design(family, per_family, seed, settings.hardening, settings.hardening_ood, settings)
-            for family in chosen or ALL_FAMILIES.values()
+            Design(family, count, seed, settings.hardening, settings.hardening_ood, settings)
+            for family, count in zip(families_, each, strict=True)
         ]
     elif mix == "stress_mix_v1":
-        parts = _stress(chosen, settings.stress_episodes if episodes is None else episodes, seed, settings)
+        wanted = episodes if total is None else total
+        parts = _stress(chosen, settings.stress_episodes if wanted is None else wanted, seed, settings)
     else:
         parts = _edge_cases(chosen, 1 if episodes is None else episodes, seed, settings)
-    return _interleave(parts, seed)
+        while total is not None and sum(part.count + part.noise for part in parts) < total:
+            episodes = 2 * (episodes or 1)
+            parts = _edge_cases(chosen, episodes, seed, settings)
+    plan = _interleave(parts, seed)
+    return plan if total is None else plan.take(np.arange(min(total, len(plan))))
 
 
 def rollouts_plan(

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.table import Text
@@ -171,3 +172,43 @@ def test_quarantined_episodes_are_rejected_with_their_reason():
 
 def test_auditing_nothing_finds_nothing():
     assert len(DatapackAuditor().audit(EpisodeTable.empty(), tags(), {}, THRESHOLDS)) == 0
+
+
+def found(*rows):
+    """Defects: episode, kind, severity, first frame, one past the last."""
+    episode, kind, severity, start, end = zip(*rows, strict=True)
+    return filled(
+        DefectTable,
+        len(rows),
+        episode_id=Text.of(episode),
+        defect=Text.of(kind),
+        severity=np.array(severity),
+        start_frame=np.array(start, np.int64),
+        end_frame=np.array(end, np.int64),
+    )
+
+
+def test_what_no_trainer_can_take_is_looked_at_however_little_of_an_episode_it_is():
+    table = episodes(
+        5, worst_defect=Text.of(["missing_samples", "teleport", "idle", "idle", "missing_samples"]),
+        defect_severity=np.array([0.2, 0.5, 0.6, 0.6, 0.03]),
+    )  # fmt: skip
+    defects = found(
+        ("e0", "missing_samples", 0.2, 10, 14), ("e0", "missing_samples", 0.2, 10, 14), ("e1", "teleport", 0.5, 30, 32),
+        ("e2", "idle", 0.6, 0, 60), ("e2", "teleport", 0.5, 70, 72), ("e3", "idle", 0.6, 0, 60),
+        ("e4", "missing_samples", 0.03, 5, 6), ("gone", "teleport", 0.9, 0, 2),
+    )  # fmt: skip
+    verdicts = list(DatapackAuditor().audit(table, tags(), {}, THRESHOLDS, defects=defects).rows())
+    assert [row["status"] for row in verdicts] == ["requires_review"] * 3 + ["passed"] * 2
+    assert [row["codes"] for row in verdicts] == [
+        "severe_defect:missing_samples", "severe_defect:teleport", "severe_defect:teleport", "", "",
+    ]  # fmt: skip
+    assert verdicts[2]["reasons"] == "severe defect in its data: teleport"
+
+
+def test_a_defect_that_is_severe_and_spoils_is_told_once():
+    table = episodes(1, worst_defect=Text.of(["teleport"]), defect_severity=np.array([0.9]))
+    (verdict,) = (
+        DatapackAuditor().audit(table, tags(), {}, THRESHOLDS, defects=found(("e0", "teleport", 0.9, 3, 5))).rows()
+    )
+    assert verdict["codes"] == "severe_defect:teleport"
