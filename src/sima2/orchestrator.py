@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -173,7 +174,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         with watch("freeze"):
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
-                raise DataError(_nothing_usable(store, sum(source.episodes for source, _ in given)))
+                raise DataError(_nothing_usable(store, [source for source, _ in given]))
             frozen = freeze(episodes, *_observed(store))
         _second(store, frozen, len(episodes), executor, tell, watch)
         defects, seconds = judging()
@@ -451,8 +452,7 @@ def _finish(
     described = [each.source.describe() for each in taken]
     for each, told in zip(taken, described, strict=True):
         if told.get("column_map"):
-            suffix = f"-{each.source.source_id}" if len(taken) > 1 else ""
-            store.write_text(f"column_map{suffix}.toml", str(told["column_map"]))
+            store.write_text(_map_name(each.source, alone=len(taken) == 1), str(told["column_map"]))
     together = _together([(each.run.origin["words"], told) for each, told in zip(taken, described, strict=True)])
     mended = Losses(came, mended=[fault for each in taken for fault in each.losses.mended])
     values = {
@@ -617,13 +617,31 @@ def _fired(tags: TagTable) -> Mapping[str, set[str]]:
     }
 
 
-def _nothing_usable(store: Store, came: int) -> str:
-    reasons: dict[str, int] = {}
-    for part in store.read(QuarantineTable, "quarantine_shards"):
-        for reason in part.reason:
-            reasons[reason] = reasons.get(reason, 0) + 1
+def _map_name(source: Source, *, alone: bool) -> str:
+    """File of a source's column map in the folder of results."""
+    from sima2.io.store import MAPS
+
+    return f"{MAPS}.toml" if alone else f"{MAPS}-{source.source_id}.toml"
+
+
+def _nothing_usable(store: Store, sources: Sequence[Source]) -> str:
+    """What was put aside and why, what could not be decided, and the way on; the folder keeps both for a look."""
+    aside = QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards")))
+    store.write_table("quarantine", aside)
+    reasons = Counter(aside.reason.tolist())
     told = ", ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items())) or "it holds none"
-    return f"no usable episode among {came}: {told}"
+    lines = [f"no usable episode among {sum(source.episodes for source in sources)}: {told}"]
+    for source in sources:
+        described = source.describe()
+        lines += [f"  {each}" for each in described.get("warnings", ())]
+        if described.get("unmapped"):
+            lines.append(f"  not read: {', '.join(map(str, described['unmapped']))}")
+        if described.get("column_map"):
+            name = _map_name(source, alone=len(sources) == 1)
+            store.write_text(name, str(described["column_map"]))
+            ways = f"say in {store.path / name} which columns are what and give it back by --map, with --fresh"
+            lines.append(f"  sima2 quarantine {store.path} lists them; {ways}")
+    return "\n".join(lines)
 
 
 def _json(value: Any) -> str:

@@ -23,10 +23,12 @@ def command(out: options.Out, as_json: options.Json = False) -> None:
     Example:
       sima2 quarantine results
     """
+    from sima2.io.store import Store
     from sima2.records.intake import QuarantineTable
-    from sima2.report.inputs import read_single, read_summary
+    from sima2.report.inputs import read_single
 
-    read_summary(out)
+    Store.read_only(out).close()  # also the folder of a run that found nothing of use
+
     rows = list(read_single(out, QuarantineTable, "quarantine").rows())
     reasons = dict(Counter(row["reason"] for row in rows).most_common())
     answer(

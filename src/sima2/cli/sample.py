@@ -199,8 +199,8 @@ def write_frames(
     plan = _of_run(plan, chosen)
     plan = replace(plan, p=plan.p / plan.p.sum()) if len(plan) else plan
     if path is None:
-        told = chosen.settings.get("path")
-        path = Path(told) if told and (Path(told) / "meta").is_dir() else None
+        given = chosen.settings.get("path")
+        path = Path(given) if given and (Path(given) / "meta").is_dir() else None
     episode, index, numbered = _frames(path, episodes, np.concatenate(aside))
     table = frame_weights(plan, episode, index, per=per)
     _write(file, table)

@@ -38,6 +38,8 @@ SUMMARY: Final = "summary.json"
 """There while all results are whole."""
 BEFORE: Final = ".before"
 """Folder that holds finished results while runs are added to them, so that an error leaves them as they were."""
+MAPS: Final = "column_map"
+"""How the names of the column maps begin that were used: to be edited and given back."""
 LAYOUT: Final = "3"
 _APPLICATION: Final = 0x53494D32  # "SIM2": how a ledger is told from other SQLite files
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
@@ -740,13 +742,17 @@ def _nothing_here(path: Path) -> str:
 
 
 def _remove_results(path: Path) -> None:
-    """Remove an earlier run's files, by its ledger; whatever else lies in the folder stays."""
+    """Remove an earlier run's files, by its ledger; whatever else lies in the folder stays, and so does a column map
+    that a person has edited there."""
     with closing(_connect(path)) as ledger:
         known: set[Path] = set()
         if ledger.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION:
             rows = ledger.execute("SELECT kind, shard FROM files").fetchall()
             known = {_shard_path(path, kind, shard) for kind, shard in rows}
-            known |= {path / _checked(name) for (name,) in ledger.execute("SELECT name FROM singles")}
+            singles = ledger.execute("SELECT name, sha256 FROM singles").fetchall()
+            known |= {
+                path / _checked(name) for name, sha in singles if not name.startswith(MAPS) or _sound(path / name, sha)
+            }
     for file in [*_orphans(path, ()), *known]:
         file.unlink(missing_ok=True)
     shutil.rmtree(path / BEFORE, ignore_errors=True)
