@@ -34,21 +34,22 @@ SHARD_WRITER: Final[dict[str, Any]] = {**WRITER, "compression": "snappy", "compr
 def to_arrow(table: Table) -> pa.Table:
     """A table as Arrow: text as utf8, vectors as lists of one width, the schema version in the metadata.
 
-    Text is not written as an Arrow dictionary: its vocabulary, used or not, would become part of the bytes.
+    Every field tells its ``unit`` and ``description`` in metadata of its own, on which no digest depends. Text is not
+    written as an Arrow dictionary: its vocabulary, used or not, would become part of the bytes.
 
     >>> from sima2.records.intake import QuarantineTable
-    >>> to_arrow(QuarantineTable.empty()).schema.metadata[b"table"]
-    b'QuarantineTable'
+    >>> schema = to_arrow(QuarantineTable.empty()).schema
+    >>> schema.metadata[b"table"], schema.field("start_frame").metadata[b"unit"]
+    (b'QuarantineTable', b'frame')
     """
-    arrays = [_array(getattr(table, name)) for name in table.columns()]
+    told = table.declared()
+    arrays = [_array(getattr(table, each.name)) for each in told]
+    fields = [
+        pa.field(each.name, array.type, nullable=False, metadata={"unit": each.unit, "description": each.meaning})
+        for each, array in zip(told, arrays, strict=True)
+    ]
     metadata = {"table": type(table).__name__, "schema_version": str(table.schema_version)}
-    return pa.Table.from_arrays(
-        arrays,
-        schema=pa.schema(
-            [pa.field(name, each.type, nullable=False) for name, each in zip(table.columns(), arrays, strict=True)],
-            metadata=metadata,
-        ),
-    )
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
 
 
 def from_arrow(cls: type[T], data: pa.Table) -> T:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sima2.knowledge.packing import packed, unpacked
 from sima2.records.episodes import GoalTable
+from sima2.records.meanings import EPISODE_ID, OBJECT_CLASS
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text, column, text
@@ -30,22 +31,19 @@ _ENDS: Final = ("success", "failure", UNKNOWN)
 class Evidence(Table):
     """Counts of an episode, one row for each combination that occurred, sorted by the text columns."""
 
-    episode_id: Text = text()
-    object: Text = text()
-    """Object class."""
-    action: Text = text()
-    """A step; a role that the object played (``roles``); empty for ``present``."""
-    outcome: Text = text()
-    """``success``, ``failure`` (a retry is a failed attempt), ``unknown``, ``recovered`` or ``present``."""
-    reason: Text = text()
-    """Failure reason, empty where nothing failed."""
-    correction: Text = text()
-    """What made a failure good: ``recovery_maneuver`` or ``retry``; empty but for ``recovered``."""
-    count: NDArray[np.int64] = column(np.int64)
-    start_frame: NDArray[np.int64] = column(np.int64)
-    """First frame of the first occurrence; -1 where only the goal named it, or frames were not given."""
-    end_frame: NDArray[np.int64] = column(np.int64)
-    """One past its last frame."""
+    episode_id: Text = text(EPISODE_ID)
+    object: Text = text(OBJECT_CLASS)
+    action: Text = text("A step; a role that the object played; empty for `present`.")
+    outcome: Text = text("`success`, `failure` (a retry is a failed attempt), `unknown`, `recovered` or `present`.")
+    reason: Text = text("Failure reason; empty where nothing failed.")
+    correction: Text = text("What made a failure good: `recovery_maneuver` or `retry`; empty but for `recovered`.")
+    count: NDArray[np.int64] = column(np.int64, "How often it occurred.", unit="occurrences")
+    start_frame: NDArray[np.int64] = column(
+        np.int64,
+        "First frame of the first occurrence; -1 where only the goal named it, or frames were not given.",
+        unit="frame",
+    )
+    end_frame: NDArray[np.int64] = column(np.int64, "One past its last frame; -1 likewise.", unit="frame")
 
     def to_json(self) -> str:
         """Columns over their vocabularies, compressed."""

@@ -15,6 +15,7 @@ from sima2.knowledge.evidence import STEPS
 from sima2.knowledge.keys import distinct
 from sima2.knowledge.packing import packed, unpacked
 from sima2.knowledge.support import SAMPLE, sample
+from sima2.records.meanings import FAMILY, OBJECT_CLASS
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text, column, matrix, text
 from sima2.records.tags import TagTable
@@ -47,25 +48,29 @@ _KEYS: Final = ("fact", "family", "object", "source", "target")
 class TaskEvidence(Table):
     """Facts about a family's tasks, one row each, sorted by all its keys."""
 
-    fact: Text = text()
-    """``step``, ``transition``, ``failed``, ``retried``, ``recovered``, ``repeated``, ``part``, ``part_transition``,
-    ``way``, ``assessed_risk``, ``lucky``, ``assessed_ood``, ``critical_ood``, ``visual_ood``."""
-    family: Text = text()
-    object: Text = text()
-    """Object class where the fact concerns one."""
-    source: Text = text()
-    """Step (or the first of a transition); all steps of a ``way``; for ``retried`` and ``recovered`` the path of the
-    correction; the reason for ``repeated``; for ``part`` whether the episode had ``one`` or ``several``."""
-    target: Text = text()
-    """Second step of a transition; the step that was mended or repeated; the object class of a part."""
-    count: NDArray[np.int64] = column(np.int64)
-    """Occurrences; episodes for ``repeated``, ``part`` and for tags."""
-    duration_us: NDArray[np.int64] = column(np.int64)
-    """Microseconds in all, for ``step``: an integer, so that sums are exact in any order."""
-    durations: NDArray[np.int64] = matrix(np.int64)
-    """Of ``step``: occurrences by duration in :data:`BINS` half octaves (``bin_edges_s``), shape (n, BINS)."""
-    episodes: Text = text()
-    """JSON list of the smallest ids behind it."""
+    fact: Text = text(
+        "`step`, `transition`, `failed`, `retried`, `recovered`, `repeated`, `part`, `part_transition`, `way`, "
+        "`assessed_risk`, `lucky`, `assessed_ood`, `critical_ood` or `visual_ood`."
+    )
+    family: Text = text(FAMILY)
+    object: Text = text(OBJECT_CLASS)
+    source: Text = text(
+        "Step (or the first of a transition); all steps of a `way`; for `retried` and `recovered` the path of the "
+        "correction; the reason for `repeated`; for `part` whether the episode had `one` or `several`."
+    )
+    target: Text = text(
+        "Second step of a transition; the step that was mended or repeated; the object class of a part."
+    )
+    count: NDArray[np.int64] = column(
+        np.int64, "How often it occurred; in how many episodes for `repeated`, `part` and tags.", unit="occurrences"
+    )
+    duration_us: NDArray[np.int64] = column(
+        np.int64, "Time in all, for `step`: an integer, so that sums are exact in any order.", unit="µs"
+    )
+    durations: NDArray[np.int64] = matrix(
+        np.int64, f"Of `step`: occurrences by duration in {BINS} half octaves (`bin_edges_s`).", unit="occurrences"
+    )
+    episodes: Text = text("JSON list of the smallest ids behind it.")
 
     def to_json(self) -> str:
         """Rows as lists, compressed."""

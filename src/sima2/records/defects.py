@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import END_FRAME, EPISODE_ID, EPISODE_INDEX, FAMILY, MANIPULATOR, ROBOT, START_FRAME, one_of
 from sima2.records.table import Table, Text, column, matrix, text
 
 DEFECTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -38,28 +39,25 @@ SLOTS: Final = 24
 """Position columns of a manipulator that vitals keep: joints (at most 20), hand (3), gripper (1)."""
 POINTS: Final = 12
 """Places along an episode's motion at which its signature is taken."""
+_SLOT_UNITS: Final = "rad; m of the hand; m or share of the gripper"
 
 
 @dataclass(frozen=True, eq=False)
 class DefectTable(Table):
     """Findings; in ``defects.parquet`` ranked by severity, then by episode."""
 
-    episode_index: NDArray[np.int64] = column(np.int64)
-    episode_id: Text = text()
-    manipulator: Text = text()
-    """Empty where it concerns the whole robot."""
-    defect: Text = text()
-    """One of ``DEFECTS``."""
-    severity: NDArray[np.float64] = column(np.float64)
-    """0 to 1: how much of the episode, or how far beyond the ordinary."""
-    start_frame: NDArray[np.int64] = column(np.int64)
-    end_frame: NDArray[np.int64] = column(np.int64)
-    """One past the last frame."""
-    value: NDArray[np.float64] = column(np.float64)
-    """The measure that decided, in ``unit``."""
-    unit: Text = text()
-    details: Text = text()
-    """The evidence in words."""
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    manipulator: Text = text("Name of the arm; empty where it concerns the whole robot.")
+    defect: Text = text(f"Kind of defect: {one_of(DEFECTS)}.")
+    severity: NDArray[np.float64] = column(
+        np.float64, "0 to 1: how much of the episode it takes, or how far it is beyond the ordinary.", unit="1"
+    )
+    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
+    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
+    value: NDArray[np.float64] = column(np.float64, "The measure that decided.", unit="that of column `unit`")
+    unit: Text = text("Unit of `value`, in words.")
+    details: Text = text("The evidence in words.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,32 +69,54 @@ class EpisodeVitals(Table):
 
     schema_version: ClassVar[int] = 1
 
-    episode_index: NDArray[np.int64] = column(np.int64)
-    episode_id: Text = text()
-    manipulator: Text = text()
-    family: Text = text()
-    robot: Text = text()
-    frames: NDArray[np.int64] = column(np.int64)
-    duration_s: NDArray[np.float64] = column(np.float64)
-    period_s: NDArray[np.float64] = column(np.float64)
-    """Median time between frames; NaN for one frame."""
-    jerk: NDArray[np.float64] = column(np.float64)
-    """Mean size of the third derivative, over joints (else the hand's axes), rad/s³ (m/s³); NaN of few frames."""
-    tracking: NDArray[np.float64] = column(np.float64)
-    """Largest residual of a joint behind its command that lasted, in usual spreads; NaN without commands."""
-    tracking_slot: NDArray[np.int64] = column(np.int64)
-    tracking_start: NDArray[np.int64] = column(np.int64)
-    tracking_end: NDArray[np.int64] = column(np.int64)
-    moving_start: NDArray[np.int64] = column(np.int64)
-    moving_end: NDArray[np.int64] = column(np.int64)
-    """Frames between which the robot moves."""
-    layout: Text = text()
-    """How many joints, hand and gripper columns there are."""
-    content: NDArray[np.int64] = column(np.int64)
-    """Digest of the positions, bit for bit; 0 where nothing moves."""
-    span: NDArray[np.float32] = matrix(np.float32)
-    """Greatest minus least value of each slot, shape (n, SLOTS); NaN where it is empty or without a number."""
-    noise: NDArray[np.float32] = matrix(np.float32)
-    """Standard deviation of the noise of each slot, shape (n, SLOTS)."""
-    signature: NDArray[np.float32] = matrix(np.float32)
-    """Positions at ``POINTS`` places evenly over the motion, slot by slot, shape (n, SLOTS × POINTS)."""
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    manipulator: Text = text(MANIPULATOR)
+    family: Text = text(FAMILY)
+    robot: Text = text(ROBOT)
+    frames: NDArray[np.int64] = column(np.int64, "Length of the episode.", unit="frames")
+    duration_s: NDArray[np.float64] = column(np.float64, "Time from the first frame to the last.", unit="s")
+    period_s: NDArray[np.float64] = column(np.float64, "Median time between frames; NaN for one frame.", unit="s")
+    jerk: NDArray[np.float64] = column(
+        np.float64,
+        "Mean size of the third derivative, summed over joints (over the hand's axes where no joints were recorded); "
+        "NaN where there is neither, or too few frames.",
+        unit="rad/s³ (hand: m/s³)",
+    )
+    tracking: NDArray[np.float64] = column(
+        np.float64,
+        "Largest residual of a joint behind its command that lasted, in usual spreads of it; NaN without commands.",
+        unit="1",
+    )
+    tracking_slot: NDArray[np.int64] = column(np.int64, "Joint of that residual; 0 where `tracking` is NaN.")
+    tracking_start: NDArray[np.int64] = column(
+        np.int64, "First frame of that residual; 0 where `tracking` is NaN.", unit="frame"
+    )
+    tracking_end: NDArray[np.int64] = column(
+        np.int64, "One past its last frame; 0 where `tracking` is NaN.", unit="frame"
+    )
+    moving_start: NDArray[np.int64] = column(
+        np.int64, "First frame in which the robot moves; 0 where nothing moves.", unit="frame"
+    )
+    moving_end: NDArray[np.int64] = column(
+        np.int64, "One past the last frame in which it moves; the length where nothing moves.", unit="frame"
+    )
+    layout: Text = text("How many joint, hand and gripper columns were recorded, in words.")
+    content: NDArray[np.int64] = column(
+        np.int64, "Digest of the recorded positions, bit for bit; 0 where nothing moves or there are too few frames."
+    )
+    span: NDArray[np.float32] = matrix(
+        np.float32,
+        f"Greatest minus least value of each of the {SLOTS} slots; NaN where a slot is empty or without a number.",
+        unit=_SLOT_UNITS,
+    )
+    noise: NDArray[np.float32] = matrix(
+        np.float32,
+        f"Standard deviation of the noise of each of the {SLOTS} slots; NaN where a slot is empty.",
+        unit=_SLOT_UNITS,
+    )
+    signature: NDArray[np.float32] = matrix(
+        np.float32,
+        f"Positions at {POINTS} places evenly over the motion, slot by slot; NaN where a slot is empty.",
+        unit=_SLOT_UNITS,
+    )

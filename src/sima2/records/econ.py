@@ -7,27 +7,44 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import EPISODE_ID, SUCCESS, one_of
 from sima2.records.table import Table, Text, column, text
+from sima2.records.vocabulary import OUTCOME_SOURCES
 
 
 @dataclass(frozen=True, eq=False)
 class EconTable(Table):
     """One row an episode; NaN where a channel or the outcome it needs is absent."""
 
-    episode_id: Text = text()
-    success: NDArray[np.float64] = column(np.float64)
-    """1, 0 or NaN."""
-    duration_s: NDArray[np.float64] = column(np.float64)
-    """s."""
-    mpl: NDArray[np.float64] = column(np.float64)
-    """Marginal product of labour: successful task units per hour."""
-    energy_wh: NDArray[np.float64] = column(np.float64)
-    """Wh: mechanical, resistive and idle."""
-    damage: NDArray[np.float64] = column(np.float64)
-    """Currency: impulse times fragility of what was hit or dropped."""
-    wage_parity: NDArray[np.float64] = column(np.float64)
-    """Implied robot wage over human wage."""
-    resilience: NDArray[np.float64] = column(np.float64)
-    """Value kept after the first failure event as a share of a clean episode's; NaN where nothing failed."""
-    outcome_source: Text = text()
-    """One of ``vocabulary.OUTCOME_SOURCES``."""
+    episode_id: Text = text(EPISODE_ID)
+    success: NDArray[np.float64] = column(np.float64, SUCCESS, unit="1")
+    duration_s: NDArray[np.float64] = column(np.float64, "Time from the first frame to the last.", unit="s")
+    mpl: NDArray[np.float64] = column(
+        np.float64,
+        "Marginal product of labour: successful task units an hour; NaN where success is not known or no time passed.",
+        unit="units/h",
+    )
+    energy_wh: NDArray[np.float64] = column(
+        np.float64,
+        "Electrical energy of all arms: mechanical, resistive and idle; NaN where torque or velocity of an arm is "
+        "absent or mostly missing.",
+        unit="Wh",
+    )
+    damage: NDArray[np.float64] = column(
+        np.float64,
+        "Harm done, as the source states it, else impulse times fragility times price of what was hit or dropped; NaN "
+        "where neither contact force nor object poses are known.",
+        unit="US dollars of 2024 (the source's currency where it states damage)",
+    )
+    wage_parity: NDArray[np.float64] = column(
+        np.float64,
+        "Wage that the robot's work implies, over a human's; NaN where `mpl`, `energy_wh` or `damage` is.",
+        unit="1",
+    )
+    resilience: NDArray[np.float64] = column(
+        np.float64,
+        "Of an episode that failed at some time, units an hour it still brought as a share of a clean episode's, 0 to "
+        "1; NaN where nothing failed or success is not known.",
+        unit="1",
+    )
+    outcome_source: Text = text(f"Where `success` comes from: {one_of(OUTCOME_SOURCES)}.")

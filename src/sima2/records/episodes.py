@@ -8,7 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import DEBUG_MODE, EPISODE_ID, EPISODE_INDEX, FAMILY, INSTRUCTION, ROBOT, SUCCESS, one_of
 from sima2.records.table import Table, Text, column, text
+from sima2.records.vocabulary import OUTCOME_SOURCES, REASONS, RELATIONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,48 +19,48 @@ class EpisodeTable(Table):
 
     schema_version: ClassVar[int] = 2
 
-    episode_index: NDArray[np.int64] = column(np.int64)
-    """Number among all episodes of the folder: the source's own of the first source, of later ones shifted."""
-    episode_id: Text = text()
-    family: Text = text()
-    robot: Text = text()
-    policy: Text = text()
-    session: Text = text()
-    instruction: Text = text()
-    debug_mode: NDArray[np.bool_] = column(np.bool_)
-    frames: NDArray[np.int64] = column(np.int64)
-    duration_s: NDArray[np.float64] = column(np.float64)
-    success: NDArray[np.float64] = column(np.float64)
-    """1, 0 or NaN."""
-    outcome_source: Text = text()
-    inferred_success: NDArray[np.float64] = column(np.float64)
-    """What the segments alone suggest: 1, 0 or NaN."""
-    inferred_confidence: NDArray[np.float32] = column(np.float32)
-    failure_reason: Text = text()
-    """Reason of the last failed segment, empty where none failed."""
-    nominal: NDArray[np.bool_] = column(np.bool_)
-    """A reference episode: designated, else by the rule that the summary states."""
-    segments: NDArray[np.int64] = column(np.int64)
-    defects: NDArray[np.int64] = column(np.int64)
-    """How many rows of ``defects.parquet`` are about it; 0 until all episodes are judged."""
-    worst_defect: Text = text()
-    """Kind of its most severe defect, empty where it has none."""
-    defect_severity: NDArray[np.float64] = column(np.float64)
-    """Of that one, 0 to 1."""
-    source: Text = text()
-    """Id of the source it came from."""
-    source_index: NDArray[np.int64] = column(np.int64)
-    """The source's own number, never shifted."""
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    family: Text = text(FAMILY)
+    robot: Text = text(ROBOT)
+    policy: Text = text("What steered the robot; `unknown` where the source does not tell.")
+    session: Text = text("Recording session; `unknown` where the source does not tell.")
+    instruction: Text = text(INSTRUCTION)
+    debug_mode: NDArray[np.bool_] = column(np.bool_, DEBUG_MODE)
+    frames: NDArray[np.int64] = column(np.int64, "Length of the episode.", unit="frames")
+    duration_s: NDArray[np.float64] = column(np.float64, "Time from the first frame to the last.", unit="s")
+    success: NDArray[np.float64] = column(np.float64, SUCCESS, unit="1")
+    outcome_source: Text = text(f"Where `success` comes from: {one_of(OUTCOME_SOURCES)}.")
+    inferred_success: NDArray[np.float64] = column(
+        np.float64, "What the segments alone suggest: 1 success, 0 failure, NaN not known.", unit="1"
+    )
+    inferred_confidence: NDArray[np.float32] = column(
+        np.float32, "Confidence of the segment that decided it, 0 to 1; 0 where `inferred_success` is NaN.", unit="1"
+    )
+    failure_reason: Text = text(f"Reason of the last failed segment, {one_of(REASONS)}; empty where none is known.")
+    nominal: NDArray[np.bool_] = column(
+        np.bool_,
+        "A reference episode: designated by the source, else (in `episodes.parquet` alone) by the rule that "
+        "`summary.json` states.",
+    )
+    segments: NDArray[np.int64] = column(np.int64, "Segments of all arms.", unit="segments")
+    defects: NDArray[np.int64] = column(
+        np.int64, "Rows of `defects.parquet` about it; 0 until all episodes are judged.", unit="defects"
+    )
+    worst_defect: Text = text("Kind of its most severe defect; empty where it has none.")
+    defect_severity: NDArray[np.float64] = column(
+        np.float64, "Severity of that one, 0 to 1; 0 where it has none.", unit="1"
+    )
+    source: Text = text("Id of the source that it came from.")
+    source_index: NDArray[np.int64] = column(np.int64, "The source's own number of the episode, never shifted.")
 
 
 @dataclass(frozen=True, eq=False)
 class GoalTable(Table):
     """What episodes were asked for: the intent, never the result. One row an episode that has a goal."""
 
-    episode_id: Text = text()
-    object: Text = text()
-    target: Text = text()
-    """Empty where the goal names none."""
-    relation: Text = text()
-    """One of ``vocabulary.RELATIONS``."""
-    instruction: Text = text()
+    episode_id: Text = text(EPISODE_ID)
+    object: Text = text("Name of the object that is to be acted on.")
+    target: Text = text("Name of what it is to be brought to; empty where the goal names none.")
+    relation: Text = text(f"What is asked of the object: {one_of(RELATIONS)}.")
+    instruction: Text = text(INSTRUCTION)

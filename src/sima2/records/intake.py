@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import EPISODE_INDEX
 from sima2.records.table import Table, Text, column, text
 
 
@@ -14,22 +15,25 @@ from sima2.records.table import Table, Text, column, text
 class QuarantineTable(Table):
     """Episodes that were put aside, each with why."""
 
-    episode_index: NDArray[np.int64] = column(np.int64)
-    episode_id: Text = text()
-    reason: Text = text()
-    """Stable code: ``empty``, ``one_frame``, ``not_finite``, ``time_not_increasing``, ``mixed_dimensions``,
-    ``unreadable``, ``length_mismatch``, …"""
-    source: Text = text()
-    """File or generator it came from, relative to the data set."""
-    start_frame: NDArray[np.int64] = column(np.int64)
-    end_frame: NDArray[np.int64] = column(np.int64)
-    message: Text = text()
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text("Name of the episode as the source gives it; need not be unique, and may be empty.")
+    reason: Text = text(
+        "Stable code of what is wrong: `empty`, `one_frame`, `not_finite`, `not_numeric`, `time_not_increasing`, "
+        "`mixed_dimensions`, `length_mismatch`, `unreadable`, `worker_crashed`, …"
+    )
+    source: Text = text("File or generator it came from, relative to the data set.")
+    start_frame: NDArray[np.int64] = column(
+        np.int64, "First frame at fault, counted from the episode's start.", unit="frame"
+    )
+    end_frame: NDArray[np.int64] = column(
+        np.int64, "One past the last frame at fault; 0 where it concerns no frame or the whole episode.", unit="frame"
+    )
+    message: Text = text("What is wrong, in words, and with which channel.")
 
 
 @dataclass(frozen=True, eq=False)
 class SkippedTable(Table):
     """Episodes of a later run that an earlier one had brought already."""
 
-    episode_index: NDArray[np.int64] = column(np.int64)
-    episode_id: Text = text()
-    """Under the name that this run's source gives it."""
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text("Name of the episode as this run's source gives it.")

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import SUCCESS, one_of
 from sima2.records.table import Table, Text, column, text
 from sima2.records.vocabulary import OUTCOME_SOURCES
 
@@ -20,16 +21,17 @@ class Outcome(Table):
     [nan, nan]
     """
 
-    success: NDArray[np.float64] = column(np.float64)
-    """1 success, 0 failure, NaN unknown, shape (n,)."""
-    failed_at_s: NDArray[np.float64] = column(np.float64)
-    """s since the start at which it had failed, NaN unknown or never, shape (n,)."""
-    damage: NDArray[np.float64] = column(np.float64)
-    """Damage where the source states it, in currency, NaN unknown, shape (n,)."""
-    nominal: NDArray[np.bool_] = column(np.bool_)
-    """A designated reference episode, shape (n,)."""
-    source: Text = text()
-    """One of ``vocabulary.OUTCOME_SOURCES``, shape (n,)."""
+    success: NDArray[np.float64] = column(np.float64, SUCCESS, unit="1")
+    failed_at_s: NDArray[np.float64] = column(
+        np.float64,
+        "Time since the start at which it had failed; NaN where it never did or that is not known.",
+        unit="s",
+    )
+    damage: NDArray[np.float64] = column(
+        np.float64, "Damage where the source states it; NaN where it does not.", unit="the source's currency"
+    )
+    nominal: NDArray[np.bool_] = column(np.bool_, "A designated reference episode.")
+    source: Text = text(f"Where it is known from: {one_of(OUTCOME_SOURCES)}.")
 
     @classmethod
     def unknown(cls, n: int) -> Self:

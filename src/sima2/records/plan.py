@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import DRAW_P, DRAW_WEIGHT, EPISODE_ID, EPISODE_INDEX
 from sima2.records.table import Table, Text, column, text
 
 
@@ -15,27 +16,21 @@ from sima2.records.table import Table, Text, column, text
 class SamplePlan(Table):
     """Sampling probabilities over the pool of episodes."""
 
-    episode_index: NDArray[np.int64] = column(np.int64)
-    """As in ``EpisodeTable``: a number, which may have gaps, and no place."""
-    episode_id: Text = text()
-    p: NDArray[np.float64] = column(np.float64)
-    """Probability of each draw; sums to 1."""
-    is_weight: NDArray[np.float64] = column(np.float64)
-    """Importance weight 1 / (n p) over the largest such weight, for unbiased losses."""
-    reasons: Text = text()
-    """Which trusted tags raised or lowered it, in words."""
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    p: NDArray[np.float64] = column(np.float64, DRAW_P, unit="1")
+    is_weight: NDArray[np.float64] = column(np.float64, DRAW_WEIGHT, unit="1")
+    reasons: Text = text("Which trusted tags raised or lowered it and by how much; empty where none did.")
 
 
 @dataclass(frozen=True, eq=False)
 class DrawTable(Table):
     """Episodes in the order in which they were drawn."""
 
-    episode_index: NDArray[np.int64] = column(np.int64)
-    episode_id: Text = text()
-    p: NDArray[np.float64] = column(np.float64)
-    """Probability of each draw of it."""
-    is_weight: NDArray[np.float64] = column(np.float64)
-    """Importance weight, as in ``SamplePlan``."""
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    p: NDArray[np.float64] = column(np.float64, DRAW_P, unit="1")
+    is_weight: NDArray[np.float64] = column(np.float64, DRAW_WEIGHT, unit="1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,21 +40,25 @@ class FrameWeights(Table):
     Columns as in the per-sample files of LeRobot: ``index`` is that of its data files, by which each batch is joined.
     """
 
-    index: NDArray[np.int64] = column(np.int64)
-    """In order; with gaps where frames of the source were removed."""
-    weight: NDArray[np.float64] = column(np.float64)
-    """Mean 1 over all rows; 0 in episodes that are not in the plan."""
+    index: NDArray[np.int64] = column(
+        np.int64,
+        "The source's own number of the frame (`index` of a LeRobot set); in order, with gaps where frames were removed.",
+        unit="frame",
+    )
+    weight: NDArray[np.float64] = column(
+        np.float64,
+        "Weight of the frame: 1 in the mean over all rows, 0 in episodes that are not in the plan.",
+        unit="1",
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class PumpRequest(Table):
     """What to make next: how many rollouts of each kind."""
 
-    family: Text = text()
-    template: Text = text()
-    """A template of the family, or empty for its standard mix."""
-    count: NDArray[np.int64] = column(np.int64)
-    """At least 1."""
+    family: Text = text("Family of tasks.")
+    template: Text = text("A template of the family; empty for its standard mix.")
+    count: NDArray[np.int64] = column(np.int64, "How many, at least 1.", unit="rollouts")
 
     def cells(self) -> tuple[tuple[str, str, int], ...]:
         """The rows as plain values."""
@@ -72,12 +71,10 @@ class AuditTable(Table):
 
     schema_version: ClassVar[int] = 2
 
-    episode_id: Text = text()
-    status: Text = text()
-    """``passed``, ``requires_review`` or ``rejected``."""
-    quality: NDArray[np.float64] = column(np.float64)
-    """0–1."""
-    reasons: Text = text()
-    """In words."""
-    codes: Text = text()
-    """The same as stable codes, comma-separated, some with a kind after a colon: ``failed,severe_defect:teleport``."""
+    episode_id: Text = text("Name of the episode; of one in quarantine, as the source gives it.")
+    status: Text = text("`passed`, `requires_review` or `rejected`.")
+    quality: NDArray[np.float64] = column(np.float64, "0 to 1, by outcome and tags; 0 where it is rejected.", unit="1")
+    reasons: Text = text("What was found, in words; empty where nothing was.")
+    codes: Text = text(
+        "The same as stable codes, comma-separated, some with a kind after a colon: `failed,severe_defect:teleport`."
+    )

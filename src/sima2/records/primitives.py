@@ -7,6 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import (
+    CONFIDENCE,
+    EPISODE_ID,
+    FAILURE_REASON,
+    OBJECT,
+    SEGMENT_OUTCOME,
+    SUCCESS,
+)
 from sima2.records.table import Table, Text, column, text
 
 
@@ -14,32 +22,33 @@ from sima2.records.table import Table, Text, column, text
 class PrimitiveTable(Table):
     """One row a segment that is an action, ordered as the segments are."""
 
-    primitive_id: NDArray[np.int64] = column(np.int64)
-    """Unique within the episode, from 0."""
-    episode_id: Text = text()
-    segment_id: NDArray[np.int64] = column(np.int64)
-    action: Text = text()
-    """The segment's label."""
-    object: Text = text()
-    outcome: Text = text()
-    failure_reason: Text = text()
-    duration_s: NDArray[np.float64] = column(np.float64)
-    energy_wh: NDArray[np.float64] = column(np.float64)
-    """NaN where power is not known."""
-    confidence: NDArray[np.float32] = column(np.float32)
-    ambiguous: NDArray[np.bool_] = column(np.bool_)
-    """Confidence below the extractor's threshold."""
+    primitive_id: NDArray[np.int64] = column(np.int64, "Number of the primitive, unique within the episode, from 0.")
+    episode_id: Text = text(EPISODE_ID)
+    segment_id: NDArray[np.int64] = column(np.int64, "Segment of the same episode that it is.")
+    action: Text = text("What is done: the label of the segment.")
+    object: Text = text(OBJECT)
+    outcome: Text = text(SEGMENT_OUTCOME)
+    failure_reason: Text = text(FAILURE_REASON)
+    duration_s: NDArray[np.float64] = column(np.float64, "How long it took.", unit="s")
+    energy_wh: NDArray[np.float64] = column(
+        np.float64, "Mechanical work of the joints; NaN where torque or velocity is absent.", unit="Wh"
+    )
+    confidence: NDArray[np.float32] = column(np.float32, CONFIDENCE, unit="1")
+    ambiguous: NDArray[np.bool_] = column(
+        np.bool_, "Its confidence is so low that the label is more likely wrong than right: no evidence rests on it."
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class InferredOutcome(Table):
     """How each episode seems to have ended, from its segments and goal alone; one row an episode."""
 
-    episode_id: Text = text()
-    success: NDArray[np.float64] = column(np.float64)
-    """1 success, 0 failure, NaN unknown."""
-    confidence: NDArray[np.float32] = column(np.float32)
-    failed_at_s: NDArray[np.float64] = column(np.float64)
-    """End of the last failed segment, NaN where none failed."""
-    reason: Text = text()
-    """Failure reason of the last failed segment, empty where none failed."""
+    episode_id: Text = text(EPISODE_ID)
+    success: NDArray[np.float64] = column(np.float64, SUCCESS, unit="1")
+    confidence: NDArray[np.float32] = column(
+        np.float32, "Confidence of the segment that decided it, 0 to 1; 0 where success is not known.", unit="1"
+    )
+    failed_at_s: NDArray[np.float64] = column(
+        np.float64, "End of the last failed segment; NaN where none failed.", unit="s"
+    )
+    reason: Text = text("Failure reason of the last failed segment; empty where none failed.")

@@ -8,6 +8,18 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import (
+    CONFIDENCE,
+    END_FRAME,
+    EPISODE_ID,
+    FAILURE_REASON,
+    MANIPULATOR,
+    OBJECT,
+    SEGMENT_ID,
+    SEGMENT_LABEL,
+    SEGMENT_OUTCOME,
+    START_FRAME,
+)
 from sima2.records.table import Table, Text, column, text
 from sima2.records.vocabulary import TELLS_OF_THINGS
 
@@ -43,46 +55,54 @@ class SegmentTable(Table):
     Iterating yields :class:`Segment`.
     """
 
-    episode_id: Text = text()
-    manipulator: Text = text()
-    segment_id: NDArray[np.int64] = column(np.int64)
-    """Unique within the episode, from 0."""
-    label: Text = text()
-    """One of ``vocabulary.LABELS``."""
-    object: Text = text()
-    """The object concerned, empty where there is none or it is not known."""
-    start_frame: NDArray[np.int64] = column(np.int64)
-    end_frame: NDArray[np.int64] = column(np.int64)
-    """One past the last frame."""
-    start_t: NDArray[np.float64] = column(np.float64)
-    end_t: NDArray[np.float64] = column(np.float64)
-    """s; the time of ``end_frame``, or of the last frame plus one median period."""
-    outcome: Text = text()
-    """One of ``vocabulary.OUTCOMES``."""
-    failure_reason: Text = text()
-    """One of ``vocabulary.REASONS``."""
-    confidence: NDArray[np.float32] = column(np.float32)
-    """Calibrated probability that the label is right, in [0, 1]."""
-    channels_used: Text = text()
-    """The kinds of channel the label rests on, joined by ``+``."""
-    max_speed: NDArray[np.float32] = column(np.float32)
-    """m/s of the hand (rad/s of the fastest joint where no pose was recorded); NaN where neither was."""
-    distance: NDArray[np.float32] = column(np.float32)
-    """m, path length of the hand; NaN where no pose was recorded."""
-    peak_force: NDArray[np.float32] = column(np.float32)
-    """N, largest external force; NaN without it."""
-    impulse: NDArray[np.float32] = column(np.float32)
-    """N·s, external force over time; NaN without it."""
-    grip_force: NDArray[np.float32] = column(np.float32)
-    """N, mean grip force; NaN without it."""
-    width_change: NDArray[np.float32] = column(np.float32)
-    """m (or share of the opening), last minus first gripper width; NaN without it."""
-    max_joint_speed: NDArray[np.float32] = column(np.float32)
-    """rad/s; NaN without it."""
-    max_joint_torque: NDArray[np.float32] = column(np.float32)
-    """N·m; NaN without it."""
-    energy_wh: NDArray[np.float32] = column(np.float32)
-    """Wh, mechanical work of the joints; NaN where torque or velocity is absent."""
+    episode_id: Text = text(EPISODE_ID)
+    manipulator: Text = text(MANIPULATOR)
+    segment_id: NDArray[np.int64] = column(np.int64, SEGMENT_ID)
+    label: Text = text(SEGMENT_LABEL)
+    object: Text = text(OBJECT)
+    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
+    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
+    start_t: NDArray[np.float64] = column(np.float64, "Time of the first frame since the rollout's start.", unit="s")
+    end_t: NDArray[np.float64] = column(
+        np.float64, "Time of `end_frame`; at the episode's end that of the last frame plus one median period.", unit="s"
+    )
+    outcome: Text = text(SEGMENT_OUTCOME)
+    failure_reason: Text = text(FAILURE_REASON)
+    confidence: NDArray[np.float32] = column(np.float32, CONFIDENCE, unit="1")
+    channels_used: Text = text(
+        "The kinds of channel that the label rests on, joined by `+`: `motion`, `gripper`, `grip_force`, "
+        "`contact_force`, `effort_proxy`, `objects`."
+    )
+    max_speed: NDArray[np.float32] = column(
+        np.float32,
+        "Greatest speed of the hand (of the fastest joint where no pose was recorded); NaN where neither was.",
+        unit="m/s (joint: rad/s)",
+    )
+    distance: NDArray[np.float32] = column(
+        np.float32, "Length of the hand's path; NaN where no pose was recorded.", unit="m"
+    )
+    peak_force: NDArray[np.float32] = column(
+        np.float32, "Greatest external force; NaN where it was not recorded.", unit="N"
+    )
+    impulse: NDArray[np.float32] = column(
+        np.float32, "External force summed over time; NaN where it was not recorded.", unit="N·s"
+    )
+    grip_force: NDArray[np.float32] = column(np.float32, "Mean grip force; NaN where it was not recorded.", unit="N")
+    width_change: NDArray[np.float32] = column(
+        np.float32,
+        "Gripper width of the last frame minus that of the first (opening, where metres are not known); NaN where "
+        "neither was recorded.",
+        unit="m (opening: 1)",
+    )
+    max_joint_speed: NDArray[np.float32] = column(
+        np.float32, "Greatest speed of a joint; NaN where it was not recorded.", unit="rad/s"
+    )
+    max_joint_torque: NDArray[np.float32] = column(
+        np.float32, "Greatest torque of a joint, without its sign; NaN where it was not recorded.", unit="N·m"
+    )
+    energy_wh: NDArray[np.float32] = column(
+        np.float32, "Mechanical work of the joints; NaN where torque or velocity is absent.", unit="Wh"
+    )
 
     @property
     def tells_of_things(self) -> NDArray[np.bool_]:

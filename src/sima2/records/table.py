@@ -127,46 +127,65 @@ class Text:
         return remap[self.codes] if len(self.names) else np.zeros(0, np.int32)
 
 
-def column(dtype: DTypeLike) -> Any:
-    """A numeric column of fixed dtype."""
-    return field(metadata={"dtype": np.dtype(dtype)})
+def column(dtype: DTypeLike, meaning: str, *, unit: str = "") -> Any:
+    """A numeric column of fixed dtype.
+
+    Args:
+        dtype: of numpy.
+        meaning: what a value says, and what NaN says where it may occur; it goes into every file and the dictionary.
+        unit: as in ``Column``.
+    """
+    return _declaration(np.dtype(dtype), 1, meaning, unit)
 
 
-def matrix(dtype: DTypeLike) -> Any:
-    """A column of vectors of one width, shape (n, d)."""
-    return field(metadata={"dtype": np.dtype(dtype), "ndim": 2})
+def matrix(dtype: DTypeLike, meaning: str, *, unit: str) -> Any:
+    """A column of vectors of one width, shape (n, d); arguments as for :func:`column`."""
+    return _declaration(np.dtype(dtype), 2, meaning, unit)
 
 
-def text() -> Any:
-    """A text column."""
-    return field(metadata={"dtype": None})
+def text(meaning: str) -> Any:
+    """A text column; the meaning says what an empty text stands for, where it may occur."""
+    return _declaration(None, 1, meaning, "")
 
 
-class _Column(NamedTuple):
+def _declaration(dtype: np.dtype[Any] | None, ndim: int, meaning: str, unit: str) -> Any:
+    return field(metadata={"dtype": dtype, "ndim": ndim, "meaning": meaning, "unit": unit})
+
+
+class Column(NamedTuple):
+    """A column as its table declares it."""
+
     name: str
     dtype: np.dtype[Any] | None
     """None is text."""
     ndim: int
+    """2 where a value is a vector."""
+    meaning: str
+    """What a value says, in a sentence or two."""
+    unit: str
+    """Of a measure its unit (``1`` for a pure number), of a count what is counted; empty for names, for numbers that
+    only tell one thing from another, and for truth values."""
 
 
-def _declared(table: Any) -> tuple[_Column, ...]:
-    return tuple(_Column(each.name, each.metadata["dtype"], each.metadata.get("ndim", 1)) for each in fields(table))
+def _declared(table: Any) -> tuple[Column, ...]:
+    return tuple(Column(each.name, **each.metadata) for each in fields(table))
 
 
-_columns: Callable[[Any], tuple[_Column, ...]] = cache(_declared)
+_columns: Callable[[Any], tuple[Column, ...]] = cache(_declared)
 
 
 class Table:
     """Parallel read-only columns of one length.
 
-    A subclass is ``@dataclass(frozen=True, eq=False)``; its fields are made by :func:`column` and :func:`text`.
+    A subclass is ``@dataclass(frozen=True, eq=False)``; its fields are made by :func:`column`, :func:`matrix` and
+    :func:`text`.
     """
 
     schema_version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         lengths = {}
-        for name, dtype, ndim in _columns(type(self)):
+        for name, dtype, ndim, *_ in _columns(type(self)):
             value = getattr(self, name)
             if dtype is None:
                 if not isinstance(value, Text):
@@ -184,9 +203,14 @@ class Table:
             raise RecordError(f"{type(self).__name__}: columns of unequal length: {lengths}")
 
     @classmethod
+    def declared(cls) -> tuple[Column, ...]:
+        """The columns in order, with what each means."""
+        return _columns(cls)
+
+    @classmethod
     def columns(cls) -> dict[str, np.dtype[Any] | None]:
         """Column names in order with their dtypes; None is text."""
-        return {name: dtype for name, dtype, _ in _columns(cls)}
+        return {each.name: each.dtype for each in _columns(cls)}
 
     @classmethod
     def empty(cls) -> Self:
@@ -194,7 +218,7 @@ class Table:
         return cls(
             **{
                 name: Text.of(()) if dtype is None else np.zeros((0,) * ndim, dtype)
-                for name, dtype, ndim in _columns(cls)
+                for name, dtype, ndim, *_ in _columns(cls)
             }
         )
 
@@ -207,7 +231,7 @@ class Table:
         if not tables:
             return cls.empty()
         parts: dict[str, Any] = {}
-        for name, dtype, _ in _columns(cls):
+        for name, dtype, *_ in _columns(cls):
             values = [getattr(table, name) for table in tables]
             parts[name] = Text.concat(values) if dtype is None else np.concatenate(values)
         return cls(**parts)
@@ -217,7 +241,7 @@ class Table:
 
     def take(self, index: NDArray[Any]) -> Self:
         """Rows by index or mask, in that order."""
-        return type(self)(**{name: getattr(self, name)[index] for name, *_ in _columns(type(self))})
+        return type(self)(**{name: getattr(self, name)[index] for name in self.columns()})
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows as dictionaries of plain values: for people and reports, not for stages."""

@@ -10,89 +10,100 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RecordError
+from sima2.records.meanings import (
+    DEBUG_MODE,
+    END_FRAME,
+    EPISODE_ID,
+    FAILURE_REASON,
+    MANIPULATOR,
+    OBJECT,
+    SEGMENT_LABEL,
+    SEGMENT_OUTCOME,
+    START_FRAME,
+)
 from sima2.records.rollout import spans
 from sima2.records.table import Table, Text, column, read_only, text
+from sima2.records.vocabulary import LABELS, OUTCOMES
 
 
 @dataclass(frozen=True, eq=False)
 class TruthFrames(Table):
     """Truth of every frame of a batch (T of them)."""
 
-    risk: NDArray[np.float32] = column(np.float32)
-    """P(a first failure event in (t, end] | parameters and state at t, none so far); NaN after the event."""
-    fragility: NDArray[np.float32] = column(np.float32)
-    """Rise of ``risk`` when friction and grip force fall by 10 %; NaN after the event."""
-    recovery: NDArray[np.bool_] = column(np.bool_)
-    """A correction is under way."""
-    novelty: NDArray[np.float32] = column(np.float32)
-    """Mahalanobis distance of the scene's parameters from the nominal law."""
-    ood: NDArray[np.bool_] = column(np.bool_)
-    """The scene or its motion is outside the nominal law."""
-    label: NDArray[np.int8] = column(np.int8)
-    """Index into ``vocabulary.LABELS``."""
-    outcome: NDArray[np.int8] = column(np.int8)
-    """Outcome of the true segment the frame lies in, index into ``vocabulary.OUTCOMES``."""
+    risk: NDArray[np.float32] = column(
+        np.float32,
+        "Probability of a first failure event in (t, end], given parameters and state at t and none so far; NaN from "
+        "the event on, and where it is not known.",
+        unit="1",
+    )
+    fragility: NDArray[np.float32] = column(
+        np.float32, "Rise of `risk` when friction and grip force fall by 10 %; NaN where `risk` is.", unit="1"
+    )
+    recovery: NDArray[np.bool_] = column(np.bool_, "A correction is under way.")
+    novelty: NDArray[np.float32] = column(
+        np.float32, "Mahalanobis distance of the scene's parameters from the nominal law.", unit="1"
+    )
+    ood: NDArray[np.bool_] = column(np.bool_, "The scene or its motion is outside the nominal law.")
+    label: NDArray[np.int8] = column(np.int8, f"What is done, by its place from 0 in: {', '.join(LABELS)}.")
+    outcome: NDArray[np.int8] = column(
+        np.int8,
+        f"Outcome of the true segment that the frame lies in, by its place from 0 in: {', '.join(OUTCOMES)}.",
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class TruthEpisodes(Table):
     """Truth of every episode of a batch (n of them)."""
 
-    episode_id: Text = text()
-    template: Text = text()
-    failure_mode: Text = text()
-    """Empty where none occurred."""
-    recovery_strategy: Text = text()
-    """Empty where none was tried."""
-    recovery_attempts: NDArray[np.int32] = column(np.int32)
-    success: NDArray[np.bool_] = column(np.bool_)
-    geometry: Text = text()
-    friction: Text = text()
-    """low, medium or high."""
-    mass: Text = text()
-    """light or heavy."""
-    initial_risk: NDArray[np.float64] = column(np.float64)
-    """``risk`` at the first frame."""
-    event_frame: NDArray[np.int64] = column(np.int64)
-    """Frame of the first failure event, -1 where none occurred."""
-    ood_source: Text = text()
-    """visual, kinematic, temporal or empty."""
-    debug_mode: NDArray[np.bool_] = column(np.bool_)
-    noise: NDArray[np.bool_] = column(np.bool_)
-    """Garbage on purpose, of a stress mix."""
-    seed: NDArray[np.int64] = column(np.int64)
-    spec: Text = text()
-    """The full plan of the episode as JSON."""
+    episode_id: Text = text(EPISODE_ID)
+    template: Text = text("How the episode was meant to go.")
+    failure_mode: Text = text("What went wrong; empty where nothing did.")
+    recovery_strategy: Text = text("How it was to be put right; empty where that was not tried.")
+    recovery_attempts: NDArray[np.int32] = column(np.int32, "Attempts to put it right.", unit="attempts")
+    success: NDArray[np.bool_] = column(np.bool_, "The task was done.")
+    geometry: Text = text("Shape of the family's first object.")
+    friction: Text = text("Friction of the scene: `low`, `medium` or `high`.")
+    mass: Text = text("Mass of the object: `light` or `heavy`.")
+    initial_risk: NDArray[np.float64] = column(
+        np.float64, "Risk at the first frame, 0 to 1; NaN where it is not known.", unit="1"
+    )
+    event_frame: NDArray[np.int64] = column(
+        np.int64, "Frame of the first failure event; -1 where none occurred.", unit="frame"
+    )
+    ood_source: Text = text("What is unusual: `visual`, `kinematic` or `temporal`; empty where nothing is.")
+    debug_mode: NDArray[np.bool_] = column(np.bool_, DEBUG_MODE)
+    noise: NDArray[np.bool_] = column(np.bool_, "Garbage on purpose, of a stress mix.")
+    seed: NDArray[np.int64] = column(np.int64, "Seed of the run that made it.")
+    spec: Text = text("The full plan of the episode as JSON.")
 
 
 @dataclass(frozen=True, eq=False)
 class TruthSegments(Table):
     """True segments by the annotation convention, ordered by episode, manipulator and start."""
 
-    episode_id: Text = text()
-    manipulator: Text = text()
-    label: Text = text()
-    object: Text = text()
-    start_frame: NDArray[np.int64] = column(np.int64)
-    end_frame: NDArray[np.int64] = column(np.int64)
-    outcome: Text = text()
-    failure_reason: Text = text()
+    episode_id: Text = text(EPISODE_ID)
+    manipulator: Text = text(MANIPULATOR)
+    label: Text = text(SEGMENT_LABEL)
+    object: Text = text(OBJECT)
+    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
+    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
+    outcome: Text = text(SEGMENT_OUTCOME)
+    failure_reason: Text = text(FAILURE_REASON)
 
 
 @dataclass(frozen=True, eq=False)
 class TruthEvents(Table):
     """Point events: failures, impacts, injected faults."""
 
-    episode_id: Text = text()
-    kind: Text = text()
-    """``failure``, ``impact``, ``recovery_start``, ``recovery_end``."""
-    reason: Text = text()
-    object: Text = text()
-    frame: NDArray[np.int64] = column(np.int64)
-    impulse: NDArray[np.float64] = column(np.float64)
-    """N·s of an impact, 0 otherwise."""
-    damage: NDArray[np.float64] = column(np.float64)
-    """Damage it did, in currency."""
+    episode_id: Text = text(EPISODE_ID)
+    kind: Text = text("`failure`, `impact`, `recovery_start` or `recovery_end`.")
+    reason: Text = text("Failure reason of a failure or an impact; empty otherwise.")
+    object: Text = text(OBJECT)
+    frame: NDArray[np.int64] = column(np.int64, "When, counted from the episode's start.", unit="frame")
+    impulse: NDArray[np.float64] = column(np.float64, "Impulse of an impact; 0 of other events.", unit="N·s")
+    damage: NDArray[np.float64] = column(
+        np.float64, "Damage that an impact did; 0 of other events.", unit="currency of its prices"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

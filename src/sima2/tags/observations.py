@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import (
+    CONFIDENCE,
+    END_FRAME,
+    EPISODE_ID,
+    FAMILY,
+    OBJECT,
+    SEGMENT_ID,
+    SEGMENT_LABEL,
+    START_FRAME,
+)
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text, column, matrix, text
@@ -30,53 +40,73 @@ KINEMATICS: Final = (
 """Kinematic columns of a segment: those of ``SegmentTable`` with its units, and accelerations in m/s² and rad/s²."""
 
 
+def _measured(name: str) -> Any:
+    """A measure of ``SegmentTable``, with more digits."""
+    told = {each.name: each for each in SegmentTable.declared()}[name]
+    return column(np.float64, told.meaning, unit=told.unit)
+
+
 @dataclass(frozen=True, eq=False)
 class SegmentObservations(Table):
     """One row a segment, of whole episodes (``cut`` false) and of episodes cut at their landmark (``cut`` true)."""
 
-    episode_id: Text = text()
-    family: Text = text()
-    cut: NDArray[np.bool_] = column(np.bool_)
-    """Seen in the episode cut at its landmark, and segmented as cut."""
-    segment_id: NDArray[np.int64] = column(np.int64)
-    label: Text = text()
-    object: Text = text()
-    start_frame: NDArray[np.int64] = column(np.int64)
-    end_frame: NDArray[np.int64] = column(np.int64)
-    failed: NDArray[np.bool_] = column(np.bool_)
-    """It ended in failure or retry."""
-    confidence: NDArray[np.float64] = column(np.float64)
-    log_duration: NDArray[np.float64] = column(np.float64)
-    """Natural logarithm of s; NaN for the last segment of a cut episode, whose end is not known."""
-    max_speed: NDArray[np.float64] = column(np.float64)
-    max_acceleration: NDArray[np.float64] = column(np.float64)
-    max_joint_speed: NDArray[np.float64] = column(np.float64)
-    max_joint_acceleration: NDArray[np.float64] = column(np.float64)
-    max_joint_torque: NDArray[np.float64] = column(np.float64)
-    peak_force: NDArray[np.float64] = column(np.float64)
-    grip_force: NDArray[np.float64] = column(np.float64)
-    embedding: NDArray[np.float32] = matrix(np.float32)
-    """Mean vision embedding, shape (n, d); NaN where unseen, d = 0 where nobody recorded one."""
+    episode_id: Text = text(EPISODE_ID)
+    family: Text = text(FAMILY)
+    cut: NDArray[np.bool_] = column(np.bool_, "Seen in the episode cut at its landmark, and segmented as cut.")
+    segment_id: NDArray[np.int64] = column(np.int64, SEGMENT_ID)
+    label: Text = text(SEGMENT_LABEL)
+    object: Text = text(OBJECT)
+    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
+    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
+    failed: NDArray[np.bool_] = column(np.bool_, "It ended in failure or retry.")
+    confidence: NDArray[np.float64] = column(np.float64, CONFIDENCE, unit="1")
+    log_duration: NDArray[np.float64] = column(
+        np.float64,
+        "Natural logarithm of how long it took; NaN for the last segment of a cut episode, whose end is not known.",
+        unit="ln(s)",
+    )
+    max_speed: NDArray[np.float64] = _measured("max_speed")
+    max_acceleration: NDArray[np.float64] = column(
+        np.float64, "Greatest acceleration of the hand; NaN where no pose was recorded or it is too short.", unit="m/s²"
+    )
+    max_joint_speed: NDArray[np.float64] = _measured("max_joint_speed")
+    max_joint_acceleration: NDArray[np.float64] = column(
+        np.float64,
+        "Greatest acceleration of a joint; NaN where no joints were recorded or it is too short.",
+        unit="rad/s²",
+    )
+    max_joint_torque: NDArray[np.float64] = _measured("max_joint_torque")
+    peak_force: NDArray[np.float64] = _measured("peak_force")
+    grip_force: NDArray[np.float64] = _measured("grip_force")
+    embedding: NDArray[np.float32] = matrix(
+        np.float32, "Mean vision embedding; NaN where unseen, of no width where nobody recorded one.", unit="1"
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class RiskObservations(Table):
     """One row an episode: what was known at its landmark. All but the identity comes from the cut episode."""
 
-    episode_id: Text = text()
-    family: Text = text()
-    object: Text = text()
-    """Object about to be acted on, as far as known at the landmark."""
-    landmark: NDArray[np.int64] = column(np.int64)
-    """Frames up to and including the landmark, 0 where it has none."""
-    contact: NDArray[np.bool_] = column(np.bool_)
-    """The landmark is a contact, not a share of time."""
-    failed_before: NDArray[np.bool_] = column(np.bool_)
-    """A segment that ended before the landmark had failed: the episode has left the risk set."""
-    feature: NDArray[np.float64] = matrix(np.float64)
-    """Prefix features in the order of ``prefix.FEATURES``, NaN where a channel is missing, shape (n, k)."""
-    embedding: NDArray[np.float32] = matrix(np.float32)
-    """Mean vision embedding of the prefix, shape (n, d)."""
+    episode_id: Text = text(EPISODE_ID)
+    family: Text = text(FAMILY)
+    object: Text = text("Object about to be acted on, as far as known at the landmark; empty where none is known.")
+    landmark: NDArray[np.int64] = column(
+        np.int64, "Length up to and including the landmark; 0 where it has none.", unit="frames"
+    )
+    contact: NDArray[np.bool_] = column(np.bool_, "The landmark is a contact, not a share of time.")
+    failed_before: NDArray[np.bool_] = column(
+        np.bool_, "A segment that ended before the landmark had failed: the episode has left the risk set."
+    )
+    feature: NDArray[np.float64] = matrix(
+        np.float64,
+        f"Measures of the episode cut at its landmark; NaN where a channel is missing: {', '.join(FEATURES)}.",
+        unit="SI, each its own",
+    )
+    embedding: NDArray[np.float32] = matrix(
+        np.float32,
+        "Mean vision embedding up to the landmark; NaN where unseen, of no width where nobody recorded one.",
+        unit="1",
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.meanings import DEBUG_MODE
 from sima2.records.table import Table, Text, column, text
 from sima2.tasks.failure_modes import FAILURE_MODES
 from sima2.tasks.families import (
@@ -112,38 +113,34 @@ class MixSettings:
 class EpisodePlan(Table):
     """What each episode is to be; one row an episode. ``take`` picks rows."""
 
-    episode_index: NDArray[np.int64] = column(np.int64)
-    """Place in the whole plan."""
-    episode_id: Text = text()
-    family: Text = text()
-    family_index: NDArray[np.int64] = column(np.int64)
-    """Running index within the family: with seed and family the key of the episode's randomness."""
-    template: Text = text()
-    hazard: Text = text()
-    """Failure mode the episode is exposed to, whether it occurs or not."""
-    failure_mode: Text = text()
-    """The hazard where it occurs, else empty."""
-    recovery_strategy: Text = text()
-    attempts: NDArray[np.int32] = column(np.int32)
-    """Attempts to put it right."""
-    geometry: Text = text()
-    friction: Text = text()
-    mass: Text = text()
-    other: Text = text()
-    """Family whose objects are in the scene as well."""
-    ood_source: Text = text()
-    debug_mode: NDArray[np.bool_] = column(np.bool_)
-    event_share: NDArray[np.float64] = column(np.float64)
-    """Share of events in the law the episode comes from: the mean of its initial risk."""
-    tolerance: NDArray[np.float64] = column(np.float64)
-    """Tolerance as a share of the family's own."""
-    garbage: Text = text()
-    """Kind of garbage, empty for an honest episode."""
-    inject: Text = text()
-    inject_frame: NDArray[np.int64] = column(np.int64)
-    """-1 where the hazard chooses."""
-    inject_object: Text = text()
-    seed: NDArray[np.int64] = column(np.int64)
+    episode_index: NDArray[np.int64] = column(np.int64, "Place in the whole plan.")
+    episode_id: Text = text("Name of the episode.")
+    family: Text = text("Family of tasks.")
+    family_index: NDArray[np.int64] = column(
+        np.int64, "Running index within the family: with seed and family the key of the episode's randomness."
+    )
+    template: Text = text("How the episode is meant to go.")
+    hazard: Text = text("Failure mode the episode is exposed to, whether it occurs or not.")
+    failure_mode: Text = text("The hazard where it occurs; else empty.")
+    recovery_strategy: Text = text("How it is to be put right; empty where that is not tried.")
+    attempts: NDArray[np.int32] = column(np.int32, "Attempts to put it right.", unit="attempts")
+    geometry: Text = text("Shape of the family's first object.")
+    friction: Text = text("Friction of the scene: `low`, `medium` or `high`.")
+    mass: Text = text("Mass of the object: `light` or `heavy`.")
+    other: Text = text("Family whose objects are in the scene as well.")
+    ood_source: Text = text("What is unusual: `visual`, `kinematic` or `temporal`; empty where nothing is.")
+    debug_mode: NDArray[np.bool_] = column(np.bool_, DEBUG_MODE)
+    event_share: NDArray[np.float64] = column(
+        np.float64, "Share of events in the law the episode comes from: the mean of its initial risk.", unit="1"
+    )
+    tolerance: NDArray[np.float64] = column(np.float64, "Tolerance as a share of the family's own.", unit="1")
+    garbage: Text = text("Kind of garbage; empty for an honest episode.")
+    inject: Text = text("Fault that is forced on the episode; empty where none is.")
+    inject_frame: NDArray[np.int64] = column(
+        np.int64, "Frame of the forced fault; -1 where the hazard chooses.", unit="frame"
+    )
+    inject_object: Text = text("Object that is put in the place of the family's own; empty where none is.")
+    seed: NDArray[np.int64] = column(np.int64, "Seed of the run.")
 
 
 def quotas(total: int, shares: Sequence[float]) -> NDArray[np.int64]:

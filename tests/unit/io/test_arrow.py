@@ -21,11 +21,11 @@ from sima2.records.table import Table, Text, column, matrix, text
 class Thing(Table):
     """A table with every kind of column."""
 
-    name: Text = text()
-    count: NDArray[np.int64] = column(np.int64)
-    share: NDArray[np.float32] = column(np.float32)
-    good: NDArray[np.bool_] = column(np.bool_)
-    vector: NDArray[np.float64] = matrix(np.float64)
+    name: Text = text("Its name.")
+    count: NDArray[np.int64] = column(np.int64, "How many.", unit="things")
+    share: NDArray[np.float32] = column(np.float32, "How much of them.", unit="1")
+    good: NDArray[np.bool_] = column(np.bool_, "Whether it is any good.")
+    vector: NDArray[np.float64] = matrix(np.float64, "Whither.", unit="m/s²")
 
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -69,6 +69,25 @@ def test_the_bytes_of_a_file_do_not_depend_on_how_text_was_coded(tmp_path) -> No
     write_table(tmp_path / "a", plain)
     write_table(tmp_path / "b", coded)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_every_field_of_a_file_tells_its_unit_and_its_meaning(tmp_path) -> None:
+    for table in (Thing.empty(), Thing(["a"], [1], np.ones(1, "f4"), [True], np.ones((1, 2)))):
+        write_table(tmp_path / "a.parquet", table)
+        schema = pq.read_schema(tmp_path / "a.parquet")
+        told = {each.name: (each.metadata[b"unit"], each.metadata[b"description"]) for each in schema}
+        assert told == {each.name: (each.unit.encode(), each.meaning.encode()) for each in Thing.declared()}
+        assert schema.field("vector").metadata == {b"unit": "m/s²".encode(), b"description": b"Whither."}
+        assert schema.metadata == {b"table": b"Thing", b"schema_version": b"1"}
+
+
+@given(things())
+def test_a_file_whose_fields_tell_nothing_reads_the_same_and_has_the_same_digest(table: Thing) -> None:
+    told = to_arrow(table)
+    silent = pa.schema([each.remove_metadata() for each in told.schema], metadata=told.schema.metadata)
+    untold = pa.Table.from_arrays(told.columns, schema=silent)
+    assert same(from_arrow(Thing, untold), table)
+    assert logical_digest(untold) == logical_digest(told) == logical_digest(table)
 
 
 @given(things(), st.data())
