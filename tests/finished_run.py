@@ -51,6 +51,7 @@ def segments_of(episode: str, arms: tuple[str, ...] = ("arm",)) -> SegmentTable:
         end = np.round(end_t / DT).astype(int)
         parts.append(
             SegmentTable(
+                episode_index=[0] * n,
                 episode_id=[episode] * n,
                 manipulator=[arm] * n,
                 segment_id=np.arange(n) + k * n,
@@ -94,6 +95,7 @@ def tags_of(episode: str) -> TagTable:
     )
     n = len(rows)
     return TagTable(
+        episode_index=[0] * n,
         episode_id=[episode] * n,
         tag=[row[0] for row in rows],
         kind=[row[1] for row in rows],

@@ -429,6 +429,7 @@ def second_pass(
     from sima2.tags.specs import TAGS, THRESHOLDS
 
     tagged = TaggedEpisodes(
+        episode_index=episodes.episode_index,
         episode_id=episodes.episode_id,
         frames=episodes.frames,
         family=episodes.family,

@@ -13,7 +13,6 @@ from sima2.errors import UsageError
 from sima2.records.rollout import Episodes, Goal, RolloutBatch
 from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
-from sima2.records.table import Text
 from sima2.records.vocabulary import OUTCOMES, UNKNOWN
 from sima2.segmentation.confidence import confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
@@ -104,6 +103,7 @@ class SegmentationEngine:
         self,
         episode_id: str = "stream",
         *,
+        episode_index: int = 0,
         robot: str = UNKNOWN,
         goal: Goal | None = None,
         objects: Sequence[str] = (),
@@ -114,6 +114,7 @@ class SegmentationEngine:
 
         Args:
             episode_id: as the segments bear it.
+            episode_index: likewise, the source's own number of the episode.
             robot: by which the fitted scales are looked up.
             goal: of the episode; tells whether what is placed lies where it should.
             objects: names by slot of objects that may come later; others get their slot at first sight.
@@ -130,7 +131,7 @@ class SegmentationEngine:
             raise UsageError(f"objects holds {len(objects)} names: give each of at most {MOST_OBJECTS} once")
         episodes = Episodes(
             episode_id=(episode_id,),
-            episode_index=np.zeros(1, np.int64),
+            episode_index=np.array([episode_index], np.int64),
             family=(UNKNOWN,),
             robot=(robot,),
             policy=(UNKNOWN,),
@@ -156,9 +157,8 @@ class SegmentationEngine:
                 pieces = whole(judged, batch.manipulators[arm])
             else:
                 judged, pieces = self._windowed(batch, arm, period, grid, windows)
-            ids = Text(pieces.episode, batch.episodes.episode_id)
             used = channels_used(judged.features)
-            table = pieces.table(ids, arm, batch.objects, used, np.arange(len(pieces)))
+            table = pieces.table(batch.episodes, arm, batch.objects, used, np.arange(len(pieces)))
             yield table, pieces.episode, pieces.window
 
     def _windowed(

@@ -56,6 +56,7 @@ def table(cls: type[Table], rows: Sequence[dict[str, Any]], **defaults: Any) -> 
 
 def primitives_of(segments: SegmentTable, ambiguous: np.ndarray | None = None) -> PrimitiveTable:
     return PrimitiveTable(
+        episode_index=segments.episode_index,
         primitive_id=segments.segment_id,
         episode_id=segments.episode_id,
         segment_id=segments.segment_id,
@@ -117,6 +118,7 @@ def tagged(episodes: Sequence[tuple[Any, ...]], places: np.ndarray) -> tuple[Tag
         doubtful += [ambiguous] * len(mine)
     segments = segments_of(rows)
     whom = TaggedEpisodes(
+        episode_index=places,
         episode_id=Text.of(names),
         frames=np.full(len(names), 200),
         family=risk.family[places],

@@ -46,6 +46,7 @@ def tags(*rows):
     """(tag, kind, level, severity)"""
     n = len(rows)
     return TagTable(
+        episode_index=np.arange(n),
         episode_id=Text.of([f"e{k}" for k in range(n)]),
         tag=Text.of([row[0] for row in rows]),
         kind=Text.of([row[1] for row in rows]),

@@ -52,6 +52,7 @@ def _segment(each: Mapping[str, Any], row: str, number: int, piece: Mapping[str,
     """A piece as the timeline wants it, the rows in the place of manipulators."""
     rate = each["rate_hz"]
     return Segment(
+        episode_index=0,
         episode_id=each["episode_id"],
         manipulator=row,
         segment_id=number,

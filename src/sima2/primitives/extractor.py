@@ -25,8 +25,9 @@ class SemanticPrimitiveExtractor:
         episode = _runs_of_episode(kept.episode_id)
         first = np.searchsorted(episode, episode)
         return PrimitiveTable(
-            primitive_id=np.arange(len(kept)) - first,
+            episode_index=kept.episode_index,
             episode_id=kept.episode_id,
+            primitive_id=np.arange(len(kept)) - first,
             segment_id=kept.segment_id,
             action=kept.label,
             object=kept.object,

@@ -18,8 +18,8 @@ class QuarantineTable(Table):
     episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text("Name of the episode as the source gives it; need not be unique, and may be empty.")
     reason: Text = text(
-        "Stable code of what is wrong: `empty`, `one_frame`, `not_finite`, `not_numeric`, `time_not_increasing`, "
-        "`mixed_dimensions`, `length_mismatch`, `unreadable`, `worker_crashed`, …"
+        "Stable code of what is wrong, such as `empty`, `one_frame`, `not_finite`, `time_not_increasing`, "
+        "`mixed_dimensions`, `length_mismatch`, `unreadable` or `worker_crashed`."
     )
     source: Text = text("File or generator it came from, relative to the data set.")
     start_frame: NDArray[np.int64] = column(

@@ -37,7 +37,7 @@ DRAW_P: Final = "Probability of each draw; sums to 1 over the plan."
 DRAW_WEIGHT: Final = "Importance weight 1 / (n p) over the largest such weight, for unbiased losses; 0 where p is 0."
 SEGMENT_LABEL: Final = f"What the arm does: {one_of(LABELS)}."
 SEGMENT_OUTCOME: Final = (
-    f"How it ended: {one_of(OUTCOMES)}; `retry` is a failed attempt that is followed by another at the same object."
+    f"How it ended: {one_of(OUTCOMES)}; `retry` is a failed attempt followed by another at the same action and object."
 )
 FAILURE_REASON: Final = f"Why it failed: {one_of(REASONS)}; empty where it did not."
 CONFIDENCE: Final = "Calibrated probability that the label is right, 0 to 1."

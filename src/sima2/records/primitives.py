@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from sima2.records.meanings import (
     CONFIDENCE,
     EPISODE_ID,
+    EPISODE_INDEX,
     FAILURE_REASON,
     OBJECT,
     SEGMENT_OUTCOME,
@@ -22,8 +24,11 @@ from sima2.records.table import Table, Text, column, text
 class PrimitiveTable(Table):
     """One row a segment that is an action, ordered as the segments are."""
 
-    primitive_id: NDArray[np.int64] = column(np.int64, "Number of the primitive, unique within the episode, from 0.")
+    schema_version: ClassVar[int] = 2
+
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
+    primitive_id: NDArray[np.int64] = column(np.int64, "Number of the primitive, unique within the episode, from 0.")
     segment_id: NDArray[np.int64] = column(np.int64, "Segment of the same episode that it is.")
     action: Text = text("What is done: the label of the segment.")
     object: Text = text(OBJECT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from sima2.records.meanings import (
     CONFIDENCE,
     END_FRAME,
     EPISODE_ID,
+    EPISODE_INDEX,
     FAILURE_REASON,
     MANIPULATOR,
     OBJECT,
@@ -28,6 +30,7 @@ from sima2.records.vocabulary import TELLS_OF_THINGS
 class Segment:
     """One segment: half-open frames, times in s since the rollout's start."""
 
+    episode_index: int
     episode_id: str
     manipulator: str
     segment_id: int
@@ -50,11 +53,11 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class SegmentTable(Table):
-    """Segments ordered by episode, manipulator and start; per manipulator no gaps and no overlaps.
+    """Segments ordered by episode, manipulator and start; per manipulator no gaps and no overlaps."""
 
-    Iterating yields :class:`Segment`.
-    """
+    schema_version: ClassVar[int] = 2
 
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     manipulator: Text = text(MANIPULATOR)
     segment_id: NDArray[np.int64] = column(np.int64, SEGMENT_ID)
@@ -112,5 +115,6 @@ class SegmentTable(Table):
         return able[used.codes] if len(self) else np.zeros(0, np.bool_)
 
     def __iter__(self) -> Iterator[Segment]:
+        """The rows one by one."""
         lists = [getattr(self, each.name).tolist() for each in fields(Segment)]
         return (Segment(*row) for row in zip(*lists, strict=True))

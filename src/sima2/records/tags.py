@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.meanings import END_FRAME, EPISODE_ID, START_FRAME
+from sima2.records.meanings import END_FRAME, EPISODE_ID, EPISODE_INDEX, START_FRAME
 from sima2.records.table import Table, Text, column, text
 
 
@@ -32,6 +33,9 @@ class TagSpec:
 class TagTable(Table):
     """Tags ordered by episode, tag and start. A tag that was assessed and does not apply has a row with level 0."""
 
+    schema_version: ClassVar[int] = 2
+
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     tag: Text = text("Name of the tag: `RiskTag`, `FragilityTag`, `OODTag`, `RecoveryTag` or `LuckySuccessTag`.")
     kind: Text = text(

@@ -11,7 +11,6 @@ import numpy as np
 from sima2.errors import UsageError
 from sima2.records.rollout import Rollout, RolloutBatch
 from sima2.records.segments import SegmentTable
-from sima2.records.table import Text
 from sima2.segmentation.features import FeatureSettings
 from sima2.segmentation.frames import FrameBuffer
 from sima2.segmentation.memory import Memory, Past, Start
@@ -193,8 +192,7 @@ class SegmentStream:
             arms[name] = replace(arm, before=before, held=held)
             done = pieces.take(np.arange(final))
             number = self._given + sum(map(len, tables)) + np.arange(final)
-            ids = Text.full(final, batch.episodes.episode_id[0])
-            tables.append(done.table(ids, name, (buffer.objects,), channels_used(judged.features), number))
+            tables.append(done.table(batch.episodes, name, (buffer.objects,), channels_used(judged.features), number))
         return tables, arms
 
     def _begun(self, clock: _Clock, arm: str) -> _Arm:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.rollout import Manipulator
+from sima2.records.rollout import Episodes, Manipulator
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS, TELLS_OF_THINGS
@@ -92,9 +92,9 @@ class Pieces:
         return Pieces(**columns, measured=self.measured.joined(segment, len(first)))
 
     def table(
-        self, episode_id: Text, arm: str, objects: tuple[tuple[str, ...], ...], used: str, segment_id: Ints
+        self, episodes: Episodes, arm: str, objects: tuple[tuple[str, ...], ...], used: str, segment_id: Ints
     ) -> SegmentTable:
-        """The segments as a table; ``objects`` names the slots of each episode."""
+        """The segments as a table; ``objects`` names the slots of each of the episodes."""
         n = len(self)
         names: dict[str, int] = {"": 0}
         codes = np.zeros(n, np.int32)
@@ -102,7 +102,8 @@ class Pieces:
             name = objects[int(self.episode[i])][int(self.slot[i])]
             codes[i] = names.setdefault(name, len(names))
         return SegmentTable(
-            episode_id=episode_id,
+            episode_index=episodes.episode_index[self.episode],
+            episode_id=Text(self.episode, episodes.episode_id),
             manipulator=Text.full(n, arm),
             segment_id=segment_id,
             label=Text(self.label, LABELS),

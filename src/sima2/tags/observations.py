@@ -99,7 +99,7 @@ class RiskObservations(Table):
     )
     feature: NDArray[np.float64] = matrix(
         np.float64,
-        f"Measures of the episode cut at its landmark; NaN where a channel is missing: {', '.join(FEATURES)}.",
+        f"Measures up to the landmark, NaN where a channel is missing; in order: {', '.join(FEATURES)}.",
         unit="SI, each its own",
     )
     embedding: NDArray[np.float32] = matrix(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ from sima2.tags.strangeness import prefix_novelty
 class TaggedEpisodes:
     """The episodes to be tagged, in the order of the tags to come (n of them)."""
 
+    episode_index: NDArray[np.int64]
+    """The source's own number of each, shape (n,)."""
     episode_id: Text
     frames: NDArray[np.int64]
     """shape (n,)."""
@@ -39,7 +41,7 @@ class TaggedEpisodes:
 
     def __post_init__(self) -> None:
         n = len(self.episode_id)
-        for name in ("frames", "family", "debug_mode", "inferred_success"):
+        for name in ("episode_index", "frames", "family", "debug_mode", "inferred_success"):
             if len(getattr(self, name)) != n:
                 raise RecordError(f"TaggedEpisodes.{name} has {len(getattr(self, name))} entries for {n} episodes")
 
@@ -96,7 +98,7 @@ class SemanticTagPropagator:
         level = _level(tables, "RiskTag", episodes.episode_id)
         recovered = _level([recovery], "RecoveryTag", episodes.episode_id) > THRESHOLDS["RecoveryTag"]
         luck = luck_rows(episodes.episode_id, episodes.frames, level, episodes.inferred_success, recovered)
-        return _ordered(TagTable.concat([*tables, recovery, luck.frozen()]), episodes.episode_id)
+        return _ordered(TagTable.concat([*tables, recovery, luck.frozen()]), episodes)
 
 
 def _by_fold(
@@ -143,6 +145,8 @@ def _ambiguous(segments: SegmentTable, primitives: PrimitiveTable) -> NDArray[np
     return np.array([row in known for row in rows], np.bool_)
 
 
-def _ordered(tags: TagTable, episode_id: Text) -> TagTable:
-    place = episode_places(tags.episode_id, episode_id)
-    return tags.take(np.lexsort((tags.end_frame, tags.start_frame, tags.tag.recode(tuple(TAGS)), place)))
+def _ordered(tags: TagTable, episodes: TaggedEpisodes) -> TagTable:
+    """The rows in their order, each with the number of its episode."""
+    place = episode_places(tags.episode_id, episodes.episode_id)
+    numbered = replace(tags, episode_index=episodes.episode_index[place])
+    return numbered.take(np.lexsort((tags.end_frame, tags.start_frame, tags.tag.recode(tuple(TAGS)), place)))

@@ -13,6 +13,8 @@ from sima2.records.tags import TagTable
 
 NOT_ASSESSED: Final = "not_assessed"
 UNCALIBRATED: Final = "uncalibrated"
+UNNUMBERED: Final = -1
+"""Episode index of rows that go by the name of their episode, until all of them are put in order."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +41,7 @@ class TagRows:
     def frozen(self) -> TagTable:
         """The finished rows."""
         return TagTable(
+            episode_index=np.full(len(self.episode), UNNUMBERED),
             episode_id=self.episode,
             tag=Text.full(len(self.episode), self.tag),
             kind=Text.of(self.kind.tolist()),

@@ -32,6 +32,7 @@ def primitives(episodes: dict[str, str], *, thing: str = "drawer_a", ambiguous: 
     ids, eids, labels, outcomes, reasons = (list(column) for column in zip(*rows, strict=True))
     n = len(rows)
     return PrimitiveTable(
+        episode_index=np.zeros(n, int),
         primitive_id=np.array(ids),
         episode_id=Text.of(eids),
         segment_id=np.array(ids),
@@ -73,6 +74,7 @@ def acts(*rows: tuple[str, str, str, str, str]) -> PrimitiveTable:
     n = len(rows)
     eids, labels, things, outcomes, reasons = (list(each) for each in zip(*rows, strict=True))
     return PrimitiveTable(
+        episode_index=np.zeros(n, int),
         primitive_id=np.arange(n),
         episode_id=Text.of(eids),
         segment_id=np.arange(n),

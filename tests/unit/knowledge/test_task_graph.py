@@ -65,6 +65,7 @@ def learned(episodes: dict[str, str], family: str = "drawer_open") -> TaskEviden
 
 def tag(eid: str, name: str, **values) -> dict:
     return {
+        "episode_index": 0,
         "episode_id": eid,
         "tag": name,
         "kind": "predictive",

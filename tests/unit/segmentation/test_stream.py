@@ -235,6 +235,15 @@ def test_what_is_provisional_changes_nothing_and_covers_what_was_not_given() -> 
     assert rows_of(*given) == batch_of(poses)
 
 
+def test_segments_bear_the_number_of_their_episode_in_a_stream_as_in_a_batch() -> None:
+    rollout = pick()[0]
+    stream = ENGINE.stream(rollout.episode_id, episode_index=7, robot=rollout.robot, goal=rollout.goal)
+    streamed = [stream.push(rollout), stream.finish()]
+    whole = ENGINE.segment(RolloutBatch.from_rollouts([rollout], first_index=7))
+    assert {segment.episode_index for segment in whole} == {7}
+    assert rows_of(*streamed) == rows_of(whole)
+
+
 def test_a_goal_is_judged_by_the_stream_as_by_the_batch() -> None:
     rollout = pick()[0]
     assert rollout.goal is not None

@@ -61,6 +61,7 @@ def halves(batch: RolloutBatch) -> SegmentTable:
 
 
 DEFAULTS = {
+    "episode_index": 0,
     "manipulator": "arm",
     "object": "block_a",
     "outcome": "success",

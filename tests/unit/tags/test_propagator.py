@@ -27,6 +27,7 @@ def recovery(text, **changes):
 def primitives_of(segments, ambiguous=False):
     n = len(segments)
     return PrimitiveTable(
+        episode_index=segments.episode_index,
         primitive_id=segments.segment_id,
         episode_id=segments.episode_id,
         segment_id=segments.segment_id,
@@ -46,6 +47,7 @@ def propagated(n=400, seed=0, *, words="approach+ grasp+ pull+ retreat", ambiguo
     refs = fit_references(observations, risk, ~failed, failed)
     segments = segments_of([row for name in risk.episode_id for row in story(name, words)])
     episodes = TaggedEpisodes(
+        episode_index=np.arange(n),
         episode_id=risk.episode_id,
         frames=np.full(n, 80),
         family=risk.family,
@@ -311,7 +313,9 @@ def test_an_episode_that_had_failed_at_its_landmark_has_left_the_risk_set():
     risk = replace(risk, failed_before=np.arange(300) % 10 == 0, landmark=np.where(np.arange(300) % 10 == 1, 0, 20))
     refs = fit_references(observations, risk, ~failed, failed)
     segments = segments_of([row for name in risk.episode_id for row in story(name, "approach+ grasp+")])
-    episodes = TaggedEpisodes(risk.episode_id, np.full(300, 80), risk.family, np.zeros(300, bool), np.ones(300))
+    episodes = TaggedEpisodes(
+        np.arange(300), risk.episode_id, np.full(300, 80), risk.family, np.zeros(300, bool), np.ones(300)
+    )
     tags = SemanticTagPropagator().propagate(segments, primitives_of(segments), observations, risk, refs, episodes)
     rows = by_tag(tags, "RiskTag")
     assert (rows.source.isin("failed_before_landmark") == (np.arange(300) % 10 == 0)).all()
@@ -330,6 +334,7 @@ def test_tags_do_not_depend_on_how_episodes_fell_into_shards():
             return table.take(np.array([name in names for name in table.episode_id]))
 
         few = TaggedEpisodes(
+            episodes.episode_index[part],
             episodes.episode_id[part],
             episodes.frames[part],
             episodes.family[part],
@@ -339,6 +344,15 @@ def test_tags_do_not_depend_on_how_episodes_fell_into_shards():
         shard = SemanticTagPropagator().propagate(of(segments), of(primitives), of(observations), of(risk), refs, few)
         pieces += list(shard.rows())
     assert repr(pieces) == repr(whole)
+
+
+def test_every_tag_bears_the_number_of_its_episode():
+    _, args, episodes = propagated(n=40, seed=3, words="approach+ grasp- recovery_maneuver grasp+")
+    numbers = 7 + 3 * np.random.default_rng(0).permutation(40)
+    tags = SemanticTagPropagator().propagate(*args, replace(episodes, episode_index=numbers))
+    whose = dict(zip(episodes.episode_id, numbers.tolist(), strict=True))
+    assert {*tags.tag} == {*TAGS}
+    assert tags.episode_index.tolist() == [whose[name] for name in tags.episode_id]
 
 
 def test_an_episode_that_was_not_observed_is_an_error_that_names_it():
@@ -351,7 +365,9 @@ def test_an_episode_that_was_not_observed_is_an_error_that_names_it():
 
 def test_no_episodes_give_no_tags():
     _, (segments, primitives, observations, risk, refs), _ = propagated(n=30, seed=11)
-    nobody = TaggedEpisodes(Text.of([]), np.zeros(0, int), Text.of([]), np.zeros(0, bool), np.zeros(0))
+    nobody = TaggedEpisodes(
+        np.zeros(0, int), Text.of([]), np.zeros(0, int), Text.of([]), np.zeros(0, bool), np.zeros(0)
+    )
     assert len(SemanticTagPropagator().propagate(segments, primitives, observations, risk, refs, nobody)) == 0
 
 
