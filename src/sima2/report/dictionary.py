@@ -1,0 +1,97 @@
+"""The data dictionary: every table that a run leaves, and what each of its columns means."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.econ import EconTable
+from sima2.records.episodes import EpisodeTable, GoalTable
+from sima2.records.intake import QuarantineTable, SkippedTable
+from sima2.records.knowledge import ActionTable, ProposalTable
+from sima2.records.plan import AuditTable, DrawTable, FrameWeights, SamplePlan
+from sima2.records.primitives import PrimitiveTable
+from sima2.records.segments import SegmentTable
+from sima2.records.table import Column, Table
+from sima2.records.tags import TagTable
+from sima2.tags.observations import RiskObservations, SegmentObservations
+
+FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
+    {
+        "episodes.parquet": EpisodeTable,
+        "episode_shards/": EpisodeTable,
+        "segments/": SegmentTable,
+        "primitives/": PrimitiveTable,
+        "tags/": TagTable,
+        "econ/": EconTable,
+        "weights.parquet": SamplePlan,
+        "audit.parquet": AuditTable,
+        "defects.parquet": DefectTable,
+        "defect_shards/": DefectTable,
+        "quarantine.parquet": QuarantineTable,
+        "quarantine_shards/": QuarantineTable,
+        "skipped/": SkippedTable,
+        "proposals.parquet": ProposalTable,
+        "actions.parquet": ActionTable,
+        "goals/": GoalTable,
+        "observations/": SegmentObservations,
+        "landmarks/": RiskObservations,
+        "vitals/": EpisodeVitals,
+    }
+)
+"""Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""
+ASKED_FOR: Final[Mapping[str, type[Table]]] = MappingProxyType(
+    {"sima2 sample --frames F.parquet": FrameWeights, "sima2 sample --draws F.parquet": DrawTable}
+)
+"""Tables that a command writes where it is told to."""
+
+_INTRODUCTION: Final = """\
+# Columns of every table
+
+Written by `python scripts/write_columns.py`; what a column means is declared with it.
+
+A name that ends in `/` is a folder of shards (`shard-000000.parquet`, …): one table in parts, in the order of episodes.
+The files tell the same of themselves, each field its `unit` and `description`, and the schema its `schema_version`:
+
+```python
+import pyarrow.parquet as pq
+
+for field in pq.read_schema("results/episodes.parquet"):
+    print(field.name, field.type, field.metadata[b"unit"].decode(), field.metadata[b"description"].decode())
+```
+
+In every table:
+
+- There are no nulls. What is not known is NaN in a number and empty in a text.
+- Frames count from 0 at the episode's start. Spans are half-open: `end_frame` is one past the last frame.
+- Times count from the episode's start. Units are SI where nothing else is said.
+- The unit `1` is that of a pure number; counts name what is counted. Names, numbers that only tell one thing from
+  another, and truth values have none.
+- Tables are joined on `episode_id`, and with the source on `episode_index`.
+"""
+
+
+def dictionary() -> str:
+    """``docs/columns.md``."""
+    return "\n".join([_INTRODUCTION, *_chapters({**FILES, **ASKED_FOR})])
+
+
+def _chapters(files: Mapping[str, type[Table]]) -> Iterator[str]:
+    for table in dict.fromkeys(files.values()):
+        yield f"## {', '.join(f'`{name}`' for name, each in files.items() if each is table)}\n"
+        yield f"{inspect.cleandoc(table.__doc__ or '').replace('``', '`')}\n"
+        yield "| column | type | unit | meaning |\n|---|---|---|---|"
+        yield from map(_row, table.declared())
+        yield ""
+
+
+def _row(column: Column) -> str:
+    return f"| `{column.name}` | {_type(column)} | {column.unit} | {column.meaning} |"
+
+
+def _type(column: Column) -> str:
+    scalar = "string" if column.dtype is None else column.dtype.name
+    return f"list of {scalar}" if column.ndim > 1 else scalar
