@@ -750,9 +750,8 @@ def _remove_results(path: Path) -> None:
             rows = ledger.execute("SELECT kind, shard FROM files").fetchall()
             known = {_shard_path(path, kind, shard) for kind, shard in rows}
             singles = ledger.execute("SELECT name, sha256 FROM singles").fetchall()
-            known |= {
-                path / _checked(name) for name, sha in singles if not name.startswith(MAPS) or _sound(path / name, sha)
-            }
+            ours = [name for name, sha in singles if not name.startswith(MAPS) or _sound(path / name, sha)]
+            known |= {path / _checked(name) for name in ours}
     for file in [*_orphans(path, ()), *known]:
         file.unlink(missing_ok=True)
     shutil.rmtree(path / BEFORE, ignore_errors=True)

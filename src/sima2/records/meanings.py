@@ -18,10 +18,10 @@ def one_of(names: Iterable[str]) -> str:
 
 
 EPISODE_INDEX: Final = (
-    "The source's own number of the episode. Where a folder holds several runs, those of a later run go on after those "
-    "of the runs before it."
+    "Number of the episode, which may have gaps and is no place: the source's own where the folder holds one source; "
+    "those of a later source go on after those of the sources before it."
 )
-EPISODE_ID: Final = "Name of the episode, unique in the folder."
+EPISODE_ID: Final = "Name of the episode, unique over all sources: id of its source and its own number there."
 FAMILY: Final = "Kind of task; `unknown` where the source does not tell."
 ROBOT: Final = "Kind of robot; `unknown` where the source does not tell."
 INSTRUCTION: Final = "The task in words, as the source gives it; empty where it gives none."

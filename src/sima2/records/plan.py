@@ -42,7 +42,7 @@ class FrameWeights(Table):
 
     index: NDArray[np.int64] = column(
         np.int64,
-        "The source's own number of the frame (`index` of a LeRobot set); in order, with gaps where frames were removed.",
+        "The source's own number of the frame (`index` of LeRobot); in order, with gaps where frames were removed.",
         unit="frame",
     )
     weight: NDArray[np.float64] = column(
