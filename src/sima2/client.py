@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import MissingExtraError, UnknownNameError, UsageError
-from sima2.records.intake import QuarantineTable
+from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import RolloutBatch
 from sima2.records.truth import Truth
@@ -83,6 +83,8 @@ class Intake:
     outcome: Outcome
     quarantine: QuarantineTable
     truth: Truth | None = None
+    notes: NoteTable = field(default_factory=NoteTable.empty)
+    """What is odd about episodes that could be read."""
 
 
 class Source(Protocol):
@@ -250,7 +252,7 @@ class RecordedSource(Source):
     def read(self, start: int, stop: int) -> Intake:
         """Read a span."""
         got = self.dataset.read(start, stop)
-        return Intake(got.batch, got.outcome, got.quarantine, None)
+        return Intake(got.batch, got.outcome, got.quarantine, None, got.notes)
 
     def describe(self) -> Mapping[str, Any]:
         """Column map, what is absent, and warnings."""

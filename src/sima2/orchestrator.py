@@ -26,6 +26,7 @@ from sima2.execution.shards import (
     Stored,
     TagTask,
     calibrated,
+    in_groups,
     judged_defects,
     tagged,
     turtle,
@@ -52,7 +53,7 @@ from sima2.pipeline import (
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
-from sima2.records.intake import QuarantineTable, SkippedTable
+from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
@@ -438,6 +439,8 @@ def _finish(
     store.write_table("proposals", proposals)
     store.write_table("actions", actions)
     store.write_table("quarantine", results.quarantine)
+    notes = NoteTable.concat(list(store.read(NoteTable, "note_shards")))
+    store.write_table("notes", notes)
     store.write_table("weights", results.plan)
     store.write_table("audit", results.audit)
     store.write_text("trust_matrix.json", results.trust.to_json())
@@ -457,7 +460,7 @@ def _finish(
     mended = Losses(came, mended=[fault for each in taken for fault in each.losses.mended])
     values = {
         **together,
-        "warnings": [*together.get("warnings", ()), *warnings_of(results.quarantine, mended)],
+        "warnings": [*together.get("warnings", ()), *in_groups(notes), *warnings_of(results.quarantine, mended)],
         "sima2_version": __version__,
         "source": settings.source,
         "seed": settings.seed,

@@ -19,7 +19,7 @@ import numpy as np
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
-from sima2.records.intake import QuarantineTable
+from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.plan import AuditTable, SamplePlan
 from sima2.records.primitives import PrimitiveTable
@@ -131,6 +131,7 @@ class FirstPass:
     observations: SegmentObservations
     landmarks: RiskObservations
     quarantine: QuarantineTable
+    notes: NoteTable
     goals: GoalTable
     defects: DefectTable
     vitals: EpisodeVitals
@@ -144,6 +145,7 @@ class FirstPass:
         "observations": "observations",
         "landmarks": "landmarks",
         "quarantine_shards": "quarantine",
+        "note_shards": "notes",
         "goals": "goals",
         "defect_shards": "defects",
         "vitals": "vitals",
@@ -173,6 +175,7 @@ class FirstPass:
             observations=pool([part.observations for part in parts]),
             landmarks=pool_risk([part.landmarks for part in parts]),
             quarantine=QuarantineTable.concat([part.quarantine for part in parts]),
+            notes=NoteTable.concat([part.notes for part in parts]),
             goals=GoalTable.concat([part.goals for part in parts]),
             defects=DefectTable.concat([part.defects for part in parts]),
             vitals=EpisodeVitals.concat([part.vitals for part in parts]),
@@ -295,6 +298,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
         observations=observed.segments,
         landmarks=observed.risk,
         quarantine=intake.quarantine,
+        notes=intake.notes,
         goals=_goals(batch.episodes),
         defects=inspected.defects,
         vitals=inspected.vitals,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,11 +28,12 @@ from sima2.pipeline import (
     second_pass,
 )
 from sima2.records.defects import DefectTable
-from sima2.records.intake import QuarantineTable
+from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
 
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 LOST = (CRASHED, FAILED)
 """Reasons in the quarantine for what brought its worker down."""
 
@@ -206,6 +208,29 @@ def _timed(work: Callable[[Any], Any], clock: Callable[[], float], task: Any) ->
 def _halves(start: int, stop: int) -> list[tuple[int, int]]:
     middle = (start + stop) // 2
     return [(start, middle), (middle, stop)] if stop - start > 1 else []
+
+
+MOST_GROUPS = 8
+"""Kinds of notes of which a summary tells; the others are in the table."""
+
+
+def in_groups(notes: NoteTable) -> list[str]:
+    """Notes that differ in numbers alone in one line each, the most frequent first.
+
+    >>> in_groups(NoteTable.of([(3, "a-3", "jumps by 2 s"), (5, "a-5", "jumps by 7 s"), (6, "a-6", "is upside down")]))
+    ['2 episodes: jumps by 2 s (a-3; the others are in notes.parquet)', 'is upside down (a-6)']
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, message in zip(notes.episode_id, notes.message, strict=True):
+        groups.setdefault(_NUMBER.sub("#", message), []).append((name, message))
+    told = []
+    for group in sorted(groups.values(), key=len, reverse=True)[:MOST_GROUPS]:
+        name, message = group[0]
+        episodes = len({each for each, _ in group})
+        many = f"{episodes} episodes: {message} ({name}; the others are in notes.parquet)"
+        told.append(many if episodes > 1 else f"{message} ({name})")
+    left = len(groups) - len(told)
+    return told if left <= 0 else [*told, f"{left} other kinds of notes are in notes.parquet"]
 
 
 def warnings_of(quarantine: QuarantineTable, losses: Losses) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RolloutError, masked
-from sima2.records.intake import QuarantineTable
+from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import (
     ARM_CHANNELS,
@@ -80,6 +80,8 @@ class RawEpisode:
     """Keyword arguments of ``Rollout``; anything may be wrong with them. An ``episode_id`` here is passed over."""
     trouble: RolloutError | None = None
     """Why it could not even be read, where that is so."""
+    notes: tuple[str, ...] = ()
+    """What is odd about it, as it was read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,8 +92,13 @@ class Intake:
     outcome: Outcome
     """Rows as the episodes of ``batch``."""
     quarantine: QuarantineTable
-    warnings: tuple[str, ...] = ()
-    """Oddities of episodes that were let in."""
+    notes: NoteTable = field(default_factory=NoteTable.empty)
+    """What is odd about episodes that were let in."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes in a line each."""
+        return tuple(f"{name}: {told}" for name, told in zip(self.notes.episode_id, self.notes.message, strict=True))
 
 
 def admit(raws: Iterable[RawEpisode], outcome: Outcome | None = None) -> Intake:
@@ -113,7 +120,7 @@ def admit(raws: Iterable[RawEpisode], outcome: Outcome | None = None) -> Intake:
     rollouts: list[Rollout] = []
     kept: list[int] = []
     bad: list[tuple[RawEpisode, RolloutError]] = []
-    warnings: list[str] = []
+    notes: list[tuple[int, str, str]] = []
     taken: set[str] = set()
     for place, raw in enumerate(raws):
         name = _unique(clean(raw.episode_id) or f"episode_{raw.episode_index}", raw.episode_index, taken)
@@ -127,11 +134,11 @@ def admit(raws: Iterable[RawEpisode], outcome: Outcome | None = None) -> Intake:
         taken.add(name)
         rollouts.append(rollout)
         kept.append(place)
-        warnings += [f"{name}: {each}" for each in _oddities(rollout)]
+        notes += [(raw.episode_index, name, clean(each)) for each in (*raw.notes, *_oddities(rollout))]
     batch = RolloutBatch.from_rollouts(rollouts)
     index = np.array([raws[place].episode_index for place in kept], np.int64)
     batch = replace(batch, episodes=replace(batch.episodes, episode_index=index))
-    return Intake(batch, known.take(np.array(kept, np.intp)), quarantine(bad), tuple(warnings))
+    return Intake(batch, known.take(np.array(kept, np.intp)), quarantine(bad), NoteTable.of(notes))
 
 
 def quarantine(bad: Sequence[tuple[RawEpisode, RolloutError]]) -> QuarantineTable:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.meanings import EPISODE_INDEX
+from sima2.records.meanings import EPISODE_ID, EPISODE_INDEX
 from sima2.records.table import Table, Text, column, text
 
 
@@ -29,6 +30,21 @@ class QuarantineTable(Table):
         np.int64, "One past the last frame at fault; 0 where it concerns no frame or the whole episode.", unit="frame"
     )
     message: Text = text("What is wrong, in words, and with which channel.")
+
+
+@dataclass(frozen=True, eq=False)
+class NoteTable(Table):
+    """What is odd about episodes that were let in, as they were read."""
+
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    message: Text = text("What is odd, in words; an episode may have several.")
+
+    @classmethod
+    def of(cls, notes: Iterable[tuple[int, str, str]]) -> NoteTable:
+        """Of number, id and message of each."""
+        index, names, messages = zip(*notes, strict=True) if (notes := list(notes)) else ((), (), ())
+        return cls(np.array(index, np.int64), Text.of(names), Text.of(messages))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Final
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
-from sima2.records.intake import QuarantineTable, SkippedTable
+from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.knowledge import ActionTable, ProposalTable
 from sima2.records.plan import AuditTable, DrawTable, FrameWeights, SamplePlan
 from sima2.records.primitives import PrimitiveTable
@@ -33,6 +33,8 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "defect_shards/": DefectTable,
         "quarantine.parquet": QuarantineTable,
         "quarantine_shards/": QuarantineTable,
+        "notes.parquet": NoteTable,
+        "note_shards/": NoteTable,
         "skipped/": SkippedTable,
         "proposals.parquet": ProposalTable,
         "actions.parquet": ActionTable,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -60,7 +60,8 @@ class Recorded:
     """Empty where it could not be read."""
     trouble: RolloutError | None = None
     """Why it could not be read."""
-    warnings: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    """What is odd about it."""
 
 
 class FrameSource(Protocol):

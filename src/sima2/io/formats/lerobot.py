@@ -136,10 +136,10 @@ class LeRobotFrames:
         if frames is None:
             return Recorded(entry, {}, RolloutError(self.name(entry), "data", problem, reason="unreadable"))
         try:
-            features, warnings = self._cut(entry, frames)
+            features, notes = self._cut(entry, frames)
         except RolloutError as error:
             return Recorded(entry, {}, error.with_traceback(None))
-        return Recorded(entry, features, None, warnings)
+        return Recorded(entry, features, None, notes)
 
     def _elsewhere(self, entry: Entry, names: Sequence[str], found: Recorded) -> Recorded:
         """Where the file that the index names does not hold the episode: what the others hold of it."""
@@ -156,8 +156,8 @@ class LeRobotFrames:
         again = self._recorded(entry, Frames.concat(parts), "")
         if again.trouble is not None:
             return found
-        told = f"{self.name(entry)}: its rows are in {', '.join(files)}, not in {entry.file} as the index says"
-        return Recorded(entry, again.features, None, (told, *again.warnings))
+        told = f"its rows are in {', '.join(files)}, not in {entry.file} as the index says"
+        return Recorded(entry, again.features, None, (told, *again.notes))
 
     def _cut(self, entry: Entry, frames: Frames) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
         """The features over the frames of one episode, once they fit each other."""
@@ -180,16 +180,16 @@ class LeRobotFrames:
             raise RolloutError(
                 name, "data", problem, reason="length_mismatch", start_frame=found, end_frame=entry.length
             )
-        warnings: tuple[str, ...] = ()
+        notes: tuple[str, ...] = ()
         if entry.length is not None and found > entry.length:
-            warnings = (f"{name}: holds {found} frames, the index says {entry.length}; all are read",)
+            notes = (f"holds {found} frames, the index says {entry.length}; all are read",)
         cut = {feature: values[rows] for feature, values in frames.features.items()}
         for feature, widths in frames.widths.items():
             known = widths[rows][widths[rows] >= 0]
             if known.size and (known != known[0]).any():
                 raise RolloutError(name, feature, "rows differ in length", reason="mixed_dimensions", end_frame=found)
             cut[feature] = cut[feature][:, : known[0] if known.size else 0]
-        return {feature: values for feature, values in cut.items() if values.shape[1]}, warnings
+        return {feature: values for feature, values in cut.items() if values.shape[1]}, notes
 
 
 @lru_cache(maxsize=4)

@@ -148,28 +148,26 @@ class MappedDataset:
         entries = self.source.entries[max(start, 0) : max(stop, 0)]
         raws: list[RawEpisode] = []
         endings: list[Ending] = []
-        warnings: list[str] = []
         for recorded in self.source.read(entries, self._wanted()):
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is judged at the door
-                raw, ending = self._raw(recorded, warnings)
+                raw, ending = self._raw(recorded)
             raws.append(raw)
             endings.append(ending)
-        taken = admit(raws, to_outcome(endings))
-        return Intake(taken.batch, taken.outcome, taken.quarantine, (*warnings, *taken.warnings))
+        return admit(raws, to_outcome(endings))
 
     def _wanted(self) -> list[str]:
         return [*self.column_map.features(), *self.source.outcome_features]
 
-    def _raw(self, recorded: Recorded, warnings: list[str]) -> tuple[RawEpisode, Ending]:
+    def _raw(self, recorded: Recorded) -> tuple[RawEpisode, Ending]:
         """One episode, ready for the door."""
         entry, trouble = recorded.entry, recorded.trouble
         name = self.source.name(entry)
-        warnings += recorded.warnings
+        notes = list(recorded.notes)
         values: dict[str, Any] = {}
         ending = Ending()
         if trouble is None:
             try:
-                values = self._values(name, entry, recorded.features, warnings)
+                values = self._values(name, entry, recorded.features, notes)
                 ending = self._ending(entry, recorded.features, values["time"])
             except RolloutError as error:
                 values = {}
@@ -181,10 +179,10 @@ class MappedDataset:
                     start_frame=error.start_frame,
                     end_frame=error.end_frame,
                 )
-        return RawEpisode(entry.episode, name, entry.file, values, trouble), ending
+        return RawEpisode(entry.episode, name, entry.file, values, trouble, tuple(notes)), ending
 
-    def _values(self, name: str, entry: Entry, recorded: Features, warnings: list[str]) -> dict[str, Any]:
-        """Keyword arguments of the rollout."""
+    def _values(self, name: str, entry: Entry, recorded: Features, notes: list[str]) -> dict[str, Any]:
+        """Keyword arguments of the rollout; what is odd is added to ``notes``."""
         read = self.column_map
         features = unwrapped(read, recorded)
         arms = {
@@ -192,8 +190,7 @@ class MappedDataset:
             for arm, group in read.arms.items()
         }
         for arm, channels in arms.items():
-            told = judged_alone(arm, read.arms[arm], channels, features)
-            warnings += [f"{name}: {each}" for each in told]
+            notes += judged_alone(arm, read.arms[arm], channels, features)
         for arm in dict.fromkeys([*self.hands, *read.residuals]):
             self._derive(arm, arms.setdefault(arm, {}), features)
         values: dict[str, Any] = {
