@@ -18,7 +18,7 @@ from sima2.pipeline import RunSettings
 from sima2.records.knowledge import ProposalTable
 from sima2.report.inputs import load_report, read_trust
 
-SETTINGS = RunSettings(families=("drawer_open", "dish_place"), episodes=30)
+SETTINGS = RunSettings(families=("drawer_open", "dish_place"), total=60)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 from sima2.cli import app
-command = ["run", "--families", "drawer_open,dish_place", "--episodes", "30", "--out", sys.argv[1]]
+command = ["run", "--families", "drawer_open,dish_place", "--episodes", "60", "--out", sys.argv[1]]
 sys.exit(app(command, prog_name="sima2"))
 """
     for limit in (1000, 10_000, 30_000, 60_000, 120_000):

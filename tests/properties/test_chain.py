@@ -23,9 +23,11 @@ from sima2.records.intake import QuarantineTable
 from sima2.records.rollout import RolloutBatch, fold_of
 from sima2.records.tags import TagTable
 from sima2.tags.strangeness import CALIBRATION_PARTS
+from sima2.tasks.families import ALL_FAMILIES
 
 EPISODES = 40
 """A family; enough for two shards over all families."""
+EVERY = EPISODES * len(ALL_FAMILIES)
 
 
 def files(out: Path) -> dict[str, str]:
@@ -38,7 +40,7 @@ def files(out: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("once") / "out"
-    run_pipeline(RunSettings(episodes=EPISODES, out=out))
+    run_pipeline(RunSettings(total=EVERY, out=out))
     return out
 
 
@@ -46,7 +48,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_same_bytes_for_any_number_of_processes_and_any_batch(
     once: Path, tmp_path: Path, jobs: int, batch_size: int
 ) -> None:
-    summary = run_pipeline(RunSettings(episodes=EPISODES, out=tmp_path / "out", jobs=jobs, batch_size=batch_size))
+    summary = run_pipeline(RunSettings(total=EVERY, out=tmp_path / "out", jobs=jobs, batch_size=batch_size))
     assert files(tmp_path / "out") == files(once)
     assert summary.values["digest"] == json.loads((once / "summary.json").read_text())["digest"]
 
@@ -213,7 +215,7 @@ def test_ids_order_object_names_provenance_and_truth_change_nothing_but_names(tm
 def test_threads_hash_seed_and_time_zone_change_no_byte(
     once: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    command = [sys.executable, "-m", "sima2", "run", "--episodes", str(EPISODES), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "sima2", "run", "--episodes", str(EVERY), "--out", str(tmp_path / "out")]
     subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
     assert files(tmp_path / "out") == files(once)
 

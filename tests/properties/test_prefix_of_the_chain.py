@@ -24,7 +24,7 @@ CHANNELS = (
 POSES = ("object_position", "object_orientation", "object_confidence")
 
 
-class Altered:
+class Altered(Source):
     """A source in whose episodes every frame after a given one is another's, or none at all."""
 
     def __init__(self, inner: Source, keep: dict[str, int], change: str) -> None:

@@ -189,8 +189,10 @@ def write_frames(
         runs = store.runs
         skipped = SkippedTable.concat(list(store.read(SkippedTable, "skipped")))
     if run is None and len(runs) > 1:
-        told = "; ".join(f"{each.number}: {each.origin.get('words', 'unknown')}" for each in runs)
-        raise UsageError(f"{out} holds several runs, and frames are numbered within a source: say which --run ({told})")
+        sources = "; ".join(f"{each.number}: {each.origin.get('words', 'unknown')}" for each in runs)
+        raise UsageError(
+            f"{out} holds several runs, and frames are numbered within a source: say which --run ({sources})"
+        )
     chosen = next((each for each in runs if each.number == (run or 1)), None)
     if chosen is None:
         raise UsageError(f"{out} holds no run {run}; there are {len(runs)}")
