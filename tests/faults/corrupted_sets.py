@@ -47,7 +47,7 @@ WAYS: dict[str, tuple[Callable[[dict], dict] | None, int, str]] = {
     "infinite": (_state(lambda x: x.__setitem__((3, 0), np.inf)), FRAMES, "not_finite"),
     "time is no number": (_time(lambda t: t.__setitem__(3, np.nan)), FRAMES, "not_finite"),
     "time goes back": (_time(lambda t: t.__setitem__(slice(4, None), t[4:] - 1.0)), FRAMES, "time_not_increasing"),
-    "time repeats": (_time(lambda t: t.__setitem__(4, t[3])), FRAMES, "time_not_increasing"),
+    "time stands": (_time(lambda t: t.fill(t[3])), FRAMES, "time_not_increasing"),
     "mixed dimensions": (_mixed, FRAMES, "mixed_dimensions"),
     "truncated": (_rows(5), FRAMES, "length_mismatch"),
     "missing": (None, FRAMES, "unreadable"),
@@ -59,6 +59,7 @@ WAYS: dict[str, tuple[Callable[[dict], dict] | None, int, str]] = {
 ODD = {
     "in the future": _time(lambda t: t.__iadd__(4.1e6)),
     "negative": _time(lambda t: t.__isub__(3.0)),
+    "a tick too late": _time(lambda t: t.__setitem__(4, t[3])),
     "zero width": _state(lambda x: x.__setitem__((slice(None), 2), 0.0)),
 }
 """Odd, but no garbage: kept."""

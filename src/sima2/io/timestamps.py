@@ -82,7 +82,8 @@ def clock_doubt(sample: Sample, fps: float | None) -> tuple[str, ...]:
     stamps = sample.values.get(TIMESTAMP)
     if stamps is None or stamps.shape[1] != 1:
         return ()
-    steps = [np.diff(stamps[rows, 0]) for rows in sample.spans()]
+    known = np.where(np.abs(stamps[:, 0]) < 1e300, stamps[:, 0], np.nan)
+    steps = [np.diff(known[rows]) for rows in sample.spans()]
     known = np.concatenate(steps) if steps else np.zeros(0)
     known = known[np.isfinite(known)]
     if not len(known):

@@ -80,7 +80,7 @@ def read_frames(path: Path, features: Sequence[str], wanted: Collection[int] | N
         episode = None
         if told_apart:
             got = numbers_of(table.column("episode_index"))
-            episode = None if got is None or got[0].shape[1] != 1 else _whole(got[0][:, 0])
+            episode = None if got is None or got[0].shape[1] != 1 else whole(got[0][:, 0])
         return Frames(values, widths, unusable, episode, len(table))
 
 
@@ -97,7 +97,7 @@ def episodes_in(path: Path) -> list[tuple[int, int]]:
             got = numbers_of(read_groups(path, file, [group], ["episode_index"]).column("episode_index"))
             if got is None or got[0].shape[1] != 1:
                 raise DatasetError(path, "episode_index is not a number")
-            index, count = np.unique(_whole(got[0][:, 0]), return_counts=True)
+            index, count = np.unique(whole(got[0][:, 0]), return_counts=True)
             for each, rows in zip(index.tolist(), count.tolist(), strict=True):
                 seen[each] = seen.get(each, 0) + rows
         return sorted((index, rows) for index, rows in seen.items() if index >= 0)
@@ -135,7 +135,7 @@ def _groups(path: Path, file: pq.ParquetFile, wanted: Collection[int]) -> list[i
     found = []
     for group in range(file.num_row_groups):
         got = numbers_of(read_groups(path, file, [group], ["episode_index"]).column("episode_index"))
-        if got is not None and np.isin(_whole(got[0].reshape(-1)), places).any():
+        if got is not None and np.isin(whole(got[0].reshape(-1)), places).any():
             found.append(group)
     return found
 
@@ -214,7 +214,7 @@ def _plain(array: pa.Array) -> NDArray[Any]:
     return values
 
 
-def _whole(values: NDArray[Any]) -> NDArray[np.int64]:
+def whole(values: NDArray[Any]) -> NDArray[np.int64]:
     """Indices; what is not a whole number becomes -1, which no episode has."""
     if values.dtype.kind in "iu":
         return values.astype(np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 from sima2.errors import DatasetError
 from sima2.io.documents import inside, is_file, read_json_lines
 from sima2.io.formats.frame_source import Entry
-from sima2.io.formats.lerobot_files import read_frames, texts_column, whole_numbers
+from sima2.io.formats.lerobot_files import read_frames, texts_column, whole, whole_numbers
 from sima2.io.intake import clean
 from sima2.io.parquet import read_whole
 
@@ -99,8 +99,6 @@ def _frames_by_task(root: Path, entries: Sequence[Entry], *, shared_files: bool)
             continue
         for entry in together:
             rows = slice(None) if frames.episode is None or not shared_files else frames.episode == entry.episode
-            known = tasks[rows, 0]
-            known = known[np.isfinite(known)].astype(np.int64)
-            values, first, count = np.unique(known, return_index=True, return_counts=True)
+            values, first, count = np.unique(whole(tasks[rows, 0]), return_index=True, return_counts=True)
             found[entry.episode] = {int(values[k]): int(count[k]) for k in np.argsort(first)}
     return found
