@@ -107,18 +107,18 @@ EXTRAS: Final[Mapping[str, Sequence[Line]]] = {
     ),
     "rdf": (Line(f"{MADE} --out results", makes="results/ontology.ttl"),),
     "ray": (Line(f"{MADE} --engine ray --out results", makes="results/report.html"),),
-    "torch": (Line(f"{MADE} --out results"), Line("python sampler.py", says="120 drawn")),
+    "torch": (Line(f"{MADE} --out results"), Line("python sampler.py", says="60 drawn")),
 }
 """What each extra is for."""
 
 MAP: Final = """
 [arms.right]
 urdf = "robot.urdf"
-tip = "tool6"
+tip = "tool5"
 
 [arms.right.joint_position]
 feature = "observation.state"
-index = [0, 1, 2, 3, 4, 5]
+index = [0, 1, 2, 3, 4]
 unit = "rad"
 """
 LINK: Final = """

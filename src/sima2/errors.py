@@ -74,9 +74,13 @@ class MissingExtraError(UsageError):
 
 
 class DataError(Sima2Error):
-    """The data cannot be used at all."""
+    """The data cannot be used at all; ``lines`` say more of it."""
 
     exit_code = 3
+
+    def __init__(self, message: str, *lines: str) -> None:
+        super().__init__(message)
+        self.lines = lines
 
 
 class DatasetError(DataError):

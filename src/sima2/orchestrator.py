@@ -175,7 +175,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         with watch("freeze"):
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
-                raise DataError(_nothing_usable(store, [source for source, _ in given]))
+                raise _nothing_usable(store, [source for source, _ in given])
             frozen = freeze(episodes, *_observed(store))
         _second(store, frozen, len(episodes), executor, tell, watch)
         defects, seconds = judging()
@@ -627,24 +627,24 @@ def _map_name(source: Source, *, alone: bool) -> str:
     return f"{MAPS}.toml" if alone else f"{MAPS}-{source.source_id}.toml"
 
 
-def _nothing_usable(store: Store, sources: Sequence[Source]) -> str:
+def _nothing_usable(store: Store, sources: Sequence[Source]) -> DataError:
     """What was put aside and why, what could not be decided, and the way on; the folder keeps both for a look."""
     aside = QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards")))
     store.write_table("quarantine", aside)
     reasons = Counter(aside.reason.tolist())
     told = ", ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items())) or "it holds none"
-    lines = [f"no usable episode among {sum(source.episodes for source in sources)}: {told}"]
+    lines: list[str] = []
     for source in sources:
         described = source.describe()
-        lines += [f"  {each}" for each in described.get("warnings", ())]
+        lines += map(str, described.get("warnings", ()))
         if described.get("unmapped"):
-            lines.append(f"  not read: {', '.join(map(str, described['unmapped']))}")
+            lines.append(f"not read: {', '.join(map(str, described['unmapped']))}")
         if described.get("column_map"):
             name = _map_name(source, alone=len(sources) == 1)
             store.write_text(name, str(described["column_map"]))
             ways = f"say in {store.path / name} which columns are what and give it back by --map, with --fresh"
-            lines.append(f"  sima2 quarantine {store.path} lists them; {ways}")
-    return "\n".join(lines)
+            lines.append(f"sima2 quarantine {store.path} lists them; {ways}")
+    return DataError(f"no usable episode among {sum(source.episodes for source in sources)}: {told}", *lines)
 
 
 def _json(value: Any) -> str:

@@ -43,7 +43,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Sima2Error as error:
-            raise _failed(str(error), error.exit_code) from error
+            raise _failed(str(error), error.exit_code, *getattr(error, "lines", ())) from error
         except KeyboardInterrupt as error:
             kept = ": what was committed is kept, resume with --resume" if ctx.invoked_subcommand == "run" else ""
             typer.echo(f"interrupted{kept}", err=True)
@@ -54,8 +54,10 @@ class Commands(TyperGroup):
             raise _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1) from error
 
 
-def _failed(message: str, code: int) -> typer.Exit:
+def _failed(message: str, code: int, *lines: str) -> typer.Exit:
     typer.echo(f"error: {visible(message, longest=4000)}", err=True)
+    for line in lines:
+        typer.echo(f"  {visible(line, longest=4000)}", err=True)
     return typer.Exit(code)
 
 

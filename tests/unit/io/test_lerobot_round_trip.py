@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sima2 import Sima2Client
 from sima2.errors import DatasetError, RecordError
 from sima2.io.formats import open_dataset
 from sima2.io.formats.lerobot_write import write_lerobot
@@ -247,3 +248,15 @@ def test_ids_that_occur_twice_stay_apart_however_they_are_read(tmp_path: Path) -
     whole = dataset.read(0, 4).batch.episodes.episode_id
     assert whole == ("e0", "e1", "e0#2", "e1#3")
     assert tuple(dataset.read(k, k + 1).batch.episodes.episode_id[0] for k in range(4)) == whole
+
+
+def test_a_given_map_reads_a_set_of_our_own_as_any_other(tmp_path: Path) -> None:
+    batch, outcome, _ = Sima2Client(seed=3).rollouts(family="drawer_open", count=2)
+    write_lerobot(tmp_path / "set", [(batch, outcome)], fps=20, robot="r")
+    file = tmp_path / "map.toml"
+    file.write_text('[arms.right.joint_position]\nfeature = "observation.state"\nindex = [1, 0]\nunit = "rad"\n')
+    read = open_dataset(tmp_path / "set", column_map=file).read(0, 2).batch
+    assert list(read.manipulators) == ["right"]
+    np.testing.assert_array_equal(
+        read.manipulators["right"].joint_position, batch.manipulators["arm"].joint_position[:, [1, 0]]
+    )

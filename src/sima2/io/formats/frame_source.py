@@ -117,6 +117,10 @@ class FrameSource(Protocol):
         """The map that a data set written by this program brings along."""
         ...
 
+    def plain(self) -> FrameSource:
+        """The same without what this program wrote of it, to be read by another map."""
+        ...
+
     @property
     def bookkeeping(self) -> Collection[str]:
         """Features that number and time the frames, and hold no signal."""

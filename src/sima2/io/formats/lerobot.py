@@ -95,6 +95,10 @@ class LeRobotFrames:
         file = inside(self.root, OWN_MAP)
         return load_column_map(file) if is_file(file) and self.index.extras is not None else None
 
+    def plain(self) -> LeRobotFrames:
+        """As a data set of another program."""
+        return LeRobotFrames(self.index, None)
+
     @property
     def bookkeeping(self) -> Collection[str]:
         """Columns that the format itself adds."""

@@ -79,7 +79,7 @@ class MappedDataset:
         hands: dict[str, HandPose] = {}
         own = source.own_map
         if column_map is not None:
-            mapping = "given"
+            mapping, source = "given", source.plain()
             columns, hands, strange = _given(source, column_map)
         elif own is not None:
             mapping, columns = "own", own
