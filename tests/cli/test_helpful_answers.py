@@ -92,7 +92,7 @@ def test_without_any_outcome_nobody_is_known_to_have_failed(silent: Path) -> Non
     assert "it is known how it ended" in " ".join(told.split())
     assert "--outcomes" in told
     assert "outcomes" in json.loads(sima2("episodes", silent, "--failed", "--json")[1])["note"]
-    assert "no such episode" in sima2("episodes", silent, "--tag", "OODTag")[1]
+    assert "could be assessed in no episode" in sima2("episodes", silent, "--tag", "OODTag")[1]
 
 
 def test_nobody_is_advised_to_run_into_a_folder_that_holds_something_else(tmp_path: Path) -> None:

@@ -40,7 +40,11 @@ def command(
       sima2 episodes results --tag OODTag
     """
     rows = listed(out, failed=failed, tag=tag, family=family)
-    note = "" if rows or not failed or _any_outcome(out) else NO_OUTCOME
+    note = ""
+    if not rows and failed and not _any_outcome(out):
+        note = NO_OUTCOME
+    elif not rows and tag and not _assessed(out, tag):
+        note = f"{tag} could be assessed in no episode, so none is known to have it: sima2 trust {out} says why"
     answer({"episodes": rows, **({"note": note} if note else {})}, as_json=as_json, shown=lambda: _shown(rows, note))
 
 
@@ -52,6 +56,13 @@ def _any_outcome(out: Path) -> bool:
     from sima2.report.inputs import read_single
 
     return bool(np.isfinite(read_single(out, EpisodeTable, "episodes").success).any())
+
+
+def _assessed(out: Path, tag: str) -> bool:
+    """Whether a tag could be assessed in any episode."""
+    from sima2.report.inputs import read_summary
+
+    return bool(read_summary(out).get("tags", {}).get(tag, {}).get("assessed"))
 
 
 def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") -> list[dict[str, Any]]:

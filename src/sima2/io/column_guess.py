@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -71,8 +71,8 @@ MOVING_SHARE: Final = 0.2
 """A finger whose range is below this share of the widest one's says nothing about the opening."""
 FEWEST_JOINTS: Final = 3
 """Columns whose names are not understood may be joints if there are so many, and none whose name is."""
-SURE: Final = 0.95
-"""A guess that sure needs no warning."""
+PERCENT: Final = 101.0
+"""A share of the range from -100 to 100 is not larger, but for rounding."""
 
 _PARTS: Final = ("observation.state.", "observation.states.", "state.", "states.")
 """How the names of features begin that hold a part of the state each."""
@@ -87,6 +87,10 @@ class _Guess:
     robot: str
     commands: Commands | None = None
     fps: float = 0.0
+    joints: dict[str, dict[int, str]] = field(default_factory=dict)
+    """Unit of each joint of a feature, decided of all of them together, …"""
+    told: dict[str, Unit] = field(default_factory=dict)
+    """… and what that rests on."""
     halves: bool = False
     """Features hold the left arm in their first half and the right arm in the other."""
     arms: dict[str, dict[str, Columns]] = field(default_factory=dict)
@@ -213,7 +217,7 @@ def _read_state(made: _Guess, feature: str, names: Sequence[str]) -> None:
             tuple({"rw": "qw", "rx": "qx", "ry": "qy", "rz": "qz"}.get(word, word) for word in each) for each in words
         ]
     kinds = [kind_of(each) if each else UNKNOWN for each in words]
-    if all(says_nothing(each) for each in words):
+    if all(says_nothing(each) for each in words) and not {"left", "right"} <= set(map(side_of, words)):
         _read_unnamed(made, feature, words, named=any(set(each) & {"joint", "j", "q"} for each in words))
         return
     if not {"joint_position", "finger", "gripper", "ee_position", "joint_velocity"} & set(kinds):
@@ -235,6 +239,9 @@ def _read_state(made: _Guess, feature: str, names: Sequence[str]) -> None:
         "_".join(word for word in each if word not in ("pos", "main") and word not in SIDES) for each in words
     } >= _SO100
     mechanisms = _mechanisms(words, groups)
+    places = sorted(place for found in groups.values() for place in found["joint_position"])
+    if values is not None and places:
+        _decide_units(made, feature, places, words)
     for side, arm in arms.items():
         found = groups[side]
         for channel in ("joint_position", "joint_velocity", "joint_torque"):
@@ -442,9 +449,10 @@ def _add_joints(
     if channel == "joint_velocity":
         found = _speeds(made, arm, columns)
     else:
-        found = joint_units(
-            columns, [unit_of(words[place]) for place in places], [slides(words[place]) for place in places]
-        )
+        if not set(places) <= set(made.joints.get(feature, ())):
+            _decide_units(made, feature, places, words)
+        decided = made.joints[feature]
+        found = replace(made.told[feature], units=tuple(decided[place] for place in places))
     kept = [(place, unit) for place, unit in zip(places, found.units, strict=True) if unit != "raw"]
     lost = [place for place, unit in zip(places, found.units, strict=True) if unit == "raw"]
     if lost:
@@ -461,11 +469,24 @@ def _add_joints(
     note = f"{arm}.{channel}: {found.why}"
     if so100 and units[0] == "deg":
         note = f"{arm}.{channel}: taken as degrees; such sets also hold -100..100 % of the range, which looks the same"
+        if _largest(made.sample, feature, index) <= PERCENT:
+            made.warn(note, 0.6, f"unit, or scale, of [arms.{arm}.{channel}]")
     made.notes.append(note)
-    if found.doubt:
-        made.warn(f"{arm}.{channel}: {found.why}; {found.doubt}", found.confidence, f"unit of [arms.{arm}.{channel}]")
     mixed = len(set(units)) > 1
     made.add(arm, channel, Columns(feature, index, units[0], units=units if mixed else ()))
+
+
+def _decide_units(made: _Guess, feature: str, places: Sequence[int], words: Sequence[Sequence[str]]) -> None:
+    """The unit of each joint of a feature: of all arms together, for one that is parked tells nothing."""
+    values = made.sample.values.get(feature)
+    columns = np.zeros((0, len(places))) if values is None else values[:, list(places)]
+    named = [unit_of(words[place]) for place in places]
+    found = joint_units(columns, named, [slides(words[place]) for place in places])
+    made.joints[feature] = dict(zip(places, found.units, strict=True))
+    made.told[feature] = found
+    if found.doubt:
+        told = f"joints of {feature}: {found.why}; {found.doubt}"
+        made.warn(told, found.confidence, "unit of [arms….joint_position]")
 
 
 def _speeds(made: _Guess, arm: str, columns: Floats) -> Unit:

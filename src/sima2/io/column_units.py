@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 TURN: Final = math.tau * 1.05
 """Largest angle in radians that a joint of one turn shows, with a margin for offsets."""
 FULL_CIRCLE_DEG: Final = 360.0 * 1.05
+TURNS_ON: Final = 5.0 * math.tau
+"""A joint that turns on and on in radians has seldom gone farther."""
+MOVES_RAD: Final = 0.2
+"""A joint that is used moves by more, in radians."""
 SLIDE_M, SLIDE_CM = 3.0, 150.0
 """Lengths, in m and in cm, that slides of robots do not exceed."""
 OUTERMOST: Final = (0.5, 99.5)
@@ -54,6 +58,11 @@ def extent(values: Floats) -> tuple[float, float]:
     return float(high - low), float(max(abs(low), abs(high)))
 
 
+def _median(values: Floats) -> float:
+    known = values[values > 0.0]
+    return float(np.median(known)) if len(known) else 0.0
+
+
 def _length(size: float) -> str:
     """The unit of a slide by the largest number in it."""
     return "m" if size <= SLIDE_M else "cm" if size <= SLIDE_CM else "mm"
@@ -84,31 +93,15 @@ def joint_units(values: Floats, named: Sequence[str], sliding: Sequence[bool] = 
     """
     spans, sizes = np.array([extent(column) for column in values.T]).reshape(-1, 2).T
     if any(sliding):
-        told = [
-            _length(size) if each and not unit else unit for each, unit, size in zip(sliding, named, sizes, strict=True)
-        ]
-        lengths = [unit for each, unit in zip(sliding, told, strict=True) if each and unit != "m"]
-        rest = [place for place, each in enumerate(sliding) if not each]
-        found = joint_units(values[:, rest], [named[place] for place in rest]) if rest else Unit((), "")
-        units = list(told)
-        for place, unit in zip(rest, found.units, strict=True):
-            units[place] = unit
-        doubt = "; ".join(
-            part for part in (found.doubt, f"a slide is taken as in {lengths[0]}" if lengths else "") if part
-        )
-        return Unit(tuple(units), found.why or "slides", doubt, min(found.confidence, 0.7 if lengths else 1.0))
+        return _with_slides(values, named, sliding, sizes)
     if all(named):
         return Unit(tuple(named), "as the names of the columns say")
-    wide = (spans > TURN) & (sizes > TURN)
-    # a state that hardly moves but lies beyond a turn, in most of its columns, is in degrees
-    far = sizes > TURN
-    moving = spans > 0.0
-    most_wide = 2 * int(np.count_nonzero(wide & moving)) >= max(int(np.count_nonzero(moving)), 1)
-    degrees = bool(wide.any()) and most_wide
-    degrees |= not wide.any() and 2 * int(np.count_nonzero(far)) > len(far)
-    major = "deg" if degrees else "rad"
-    likely = (wide | far) if degrees else ~wide
     fine = np.array([resolution(column) for column in values.T])
+    moving = spans > 0.0
+    wide, tells_degrees = _wide(spans, sizes)
+    degrees = _in_degrees(spans, sizes, fine)
+    major = "deg" if degrees else "rad"
+    likely = (wide | (sizes > TURN)) if degrees else ~tells_degrees
     usual = fine[likely & moving & (fine > 0.0)]
     scale = float(np.median(usual)) if len(usual) else 0.0
     units = []
@@ -146,6 +139,44 @@ def joint_units(values: Floats, named: Sequence[str], sliding: Sequence[bool] = 
     elif degrees and (~likely & moving).any():
         why += "; " + f"{int((~likely & moving).sum())} hardly move"
     return Unit(tuple(units), why, doubt, confidence)
+
+
+def _wide(spans: Floats, sizes: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Columns that span more than a turn in radians, and those that tell of degrees: these, and what lies farther than
+    any joint turns on."""
+    wide = (spans > TURN) & (sizes > TURN)
+    return wide, wide | (sizes > TURNS_ON)
+
+
+def _in_degrees(spans: Floats, sizes: Floats, fine: Floats) -> bool:
+    """Whether most columns are in degrees.
+
+    What moves little, near 0, speaks for radians, unless its steps are as coarse as those of what is in degrees.
+    """
+    wide, tells_degrees = _wide(spans, sizes)
+    tells_radians = ~tells_degrees & (spans > MOVES_RAD)
+    votes, against = int(np.count_nonzero(tells_degrees)), int(np.count_nonzero(tells_radians))
+    if 1 < votes < against:
+        apart = _median(fine[tells_degrees]) / max(_median(fine[tells_radians]), 1e-12)
+        return 1.0 / FINER < apart < FINER
+    # a state that hardly moves but lies beyond a turn, in most of its columns, is in degrees
+    still_far = not wide.any() and 2 * int(np.count_nonzero(sizes > TURN)) > len(sizes)
+    return (votes > 0 and votes >= against) or still_far
+
+
+def _with_slides(values: Floats, named: Sequence[str], sliding: Sequence[bool], sizes: Floats) -> Unit:
+    """Units where some joints slide: those by their length, the others as ever."""
+    units = [
+        _length(size) if each and not unit else unit for each, unit, size in zip(sliding, named, sizes, strict=True)
+    ]
+    lengths = [unit for each, unit in zip(sliding, units, strict=True) if each and unit != "m"]
+    rest = [place for place, each in enumerate(sliding) if not each]
+    found = joint_units(values[:, rest], [named[place] for place in rest]) if rest else Unit((), "slides")
+    for place, unit in zip(rest, found.units, strict=True):
+        units[place] = unit
+    slide = f"a slide is taken as in {lengths[0]}" if lengths else ""
+    doubt = "; ".join(part for part in (found.doubt, slide) if part)
+    return Unit(tuple(units), found.why, doubt, min(found.confidence, 0.7 if lengths else 1.0))
 
 
 def speed_unit(speeds: Floats, positions: Floats | None, factors: Floats | None, sample: Sample, fps: float) -> Unit:

@@ -58,6 +58,8 @@ def doubts(columns: ColumnMap, sample: Mapping[str, NDArray[np.float64]]) -> lis
         channel = name.rpartition(".")[2]
         if channel == "joint_position":
             found += _angles(name, each, values)
+        if channel.startswith("gripper") and each.kind != "share":
+            found.append(f"{name} is mapped with kind {each.kind!r}: whether grasps hold is left open")
         if channel == "gripper_opening":
             with np.errstate(invalid="ignore", divide="ignore"):
                 opening = each.read(channel, sample)

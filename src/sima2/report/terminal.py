@@ -181,19 +181,14 @@ def axis(effect: float, interval: tuple[float, float]) -> str:
 def by_collection(values: Mapping[str, Any]) -> list[RenderableType]:
     """Trust in each collection by itself, where a folder holds several: by this a tag acts on an episode."""
     apart = section(values, "trust_by_collection")
-    tags = sorted({str(tag) for rows in apart.values() for tag in rows})
-    body: list[Sequence[RenderableType]] = [
-        (plain(tag), *(number(rows[tag]["trust_level"], 2) if tag in rows else "" for rows in apart.values()))
-        for tag in tags
-    ]
-    if not body:
+    if not any(apart.values()):
         return []
+    parts: list[RenderableType] = []
+    for name, rows in apart.items():
+        body = [(plain(str(tag)), number(row["trust_level"], 2)) for tag, row in sorted(rows.items())]
+        parts += [plain(visible(name)), grid(("tag", "trust"), body, numeric=(1,))]
     note = "A tag acts on the weight of an episode by its trust in that episode's own collection."
-    head = ("tag", *(visible(name) for name in apart))
-    return titled(
-        "Trust in each collection by itself",
-        Group(grid(head, body, numeric=tuple(range(1, len(head)))), plain(note)),
-    )
+    return titled("Trust in each collection by itself", Group(*parts, plain(note)))
 
 
 def by_kind(rows: Mapping[str, TrustRow]) -> list[RenderableType]:
@@ -411,5 +406,5 @@ def _columns(values: Mapping[str, Any]) -> list[str]:
     if mapping == "own":
         return []
     unmapped = list(map(str, values.get("unmapped") or ()))
-    told = [f"column map {mapping} (column_map.toml): {each}" for each in values.get("assumptions") or ()]
+    told = [f"column map {mapping}: {each}" for each in values.get("assumptions") or ()]
     return [*told, f"columns not used: {', '.join(unmapped)}"] if unmapped else told

@@ -38,7 +38,8 @@ def headline(summary: Mapping[str, Any]) -> str:
     episodes = section(summary, "episodes")
     came = count(episodes.get("in"), "episode")
     set_aside = episodes.get("quarantined") or 0
-    sentences = [f"{came} in, {number(episodes.get('ok'))} used, {number(set_aside)} set aside."]
+    again = f", {number(episodes['skipped'])} there already" if episodes.get("skipped") else ""
+    sentences = [f"{came} in, {number(episodes.get('ok'))} used, {number(set_aside)} set aside{again}."]
     sentences += filter(None, [sources_sentence(summary.get("sources") or ())])
     if as_number(summary.get("segments")) is not None:
         sentences.append(

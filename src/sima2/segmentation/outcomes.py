@@ -204,7 +204,12 @@ def _outcomes(
         outcome[carried & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
         flag &= _is(kind, "grasp", "pull")
     kept = states.loaded[stop - 1] | (states.loaded[np.minimum(stop, len(states.loaded) - 1)] & (here < last))
-    fail(_is(kind, "grasp") & flag & ~kept, "missed_grasp")
+    told = np.ones(n, np.bool_)
+    if fingers_alone and features.closed_known is not None:
+        # nothing tells where these fingers meet, so nothing tells that they met
+        told = features.closed_known[start]
+        outcome[_is(kind, "grasp") & flag & ~kept & ~told] = OUTCOME["unknown"]
+    fail(_is(kind, "grasp") & flag & ~kept & told, "missed_grasp")
     if not fingers_alone:
         # let go or lost before anything was done with it
         after = states.code[np.minimum(stop, len(states.code) - 1)]

@@ -99,9 +99,12 @@ def test_episodes_of_a_task_are_of_one_kind_where_there_are_enough() -> None:
     assert (kinds["Open  the box"], kinds["open the box"], kinds["wave"], kinds[""]) == (
         "open the box",
         "open the box",
-        "unknown",
+        "wave",
         "unknown",
     )
+    rare = task_kinds(["sweep"] * 5 + [f"words of its own {k}" for k in range(50)])
+    assert (rare["sweep"], rare["words of its own 3"]) == ("sweep", "unknown")
+    assert set(task_kinds(["alone"]).values()) == {"alone"}
     assert set(task_kinds([f"words of its own {k}" for k in range(500)]).values()) == {"unknown"}
 
 

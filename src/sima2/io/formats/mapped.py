@@ -281,9 +281,9 @@ class MappedDataset:
             found.append(f"outcomes are given for {len(stray)} episodes that are not here, {stray[0]} first")
         silent = [episode for episode in known if episode not in self.outcomes]
         if silent:
-            found.append(
-                f"outcomes are not given for {len(silent)} episodes, {silent[0]} first; their own columns tell"
-            )
+            own = set(self.source.outcome_features) & set(self.source.features)
+            rest = "their own columns tell" if own else "how they ended is not known"
+            found.append(f"outcomes are not given for {len(silent)} episodes, {silent[0]} first; {rest}")
         fps = self.source.fps
         late = [
             episode
