@@ -284,6 +284,7 @@ def identity(settings: RunSettings) -> dict[str, Any]:
     for name in ("jobs", "engine", "batch_size", "out", "resume", "fresh", "pool"):
         del plain[name]
     if settings.path is not None:
+        plain["path"] = settings.path.resolve()
         plain["data"] = fingerprint(settings.path)
     for name in ("column_map", "outcomes"):
         if plain[name] is not None:

@@ -32,6 +32,9 @@ def command(
       sima2 doctor results
       sima2 doctor results --rebuild
     """
+    if rebuild and _whole(out):
+        answer({"out": str(out), "shards": 0}, as_json=as_json, shown=lambda: "nothing to do: the folder is whole")
+        return
     if rebuild:
         from sima2.orchestrator import rebuild_ledger
 
@@ -43,6 +46,14 @@ def command(
     answer(values, as_json=as_json, shown=lambda: _shown(values))
     if values["problems"]:
         raise StoreError(f"{out}: {len(values['problems'])} found; the command that made it makes those parts again")
+
+
+def _whole(out: Path) -> bool:
+    """Whether nothing is wrong with a folder."""
+    try:
+        return not examined(out)["problems"]
+    except StoreError:
+        return False
 
 
 def examined(out: Path) -> dict[str, Any]:

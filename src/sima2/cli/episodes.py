@@ -75,11 +75,13 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
     from sima2.records.episodes import EpisodeTable
     from sima2.records.segments import SegmentTable
     from sima2.records.tags import TagTable
-    from sima2.report.inputs import read_single
+    from sima2.report.inputs import read_single, read_summary
     from sima2.tags.specs import TAGS, THRESHOLDS
 
     if tag and tag not in TAGS:
         raise UnknownNameError("tag", tag, TAGS)
+    Store.read_only(out).close()
+    read_summary(out)  # there once a run has finished
     episodes = read_single(out, EpisodeTable, "episodes")
     if family and family not in set(episodes.family):
         raise UnknownNameError("family", family, sorted(set(episodes.family)))

@@ -25,9 +25,11 @@ def command(out: options.Out, as_json: options.Json = False) -> None:
     """
     from sima2.io.store import Store
     from sima2.records.intake import QuarantineTable
-    from sima2.report.inputs import read_single
+    from sima2.report.inputs import read_single, read_summary
 
-    Store.read_only(out).close()  # also the folder of a run that found nothing of use
+    Store.read_only(out).close()
+    if not (out / "quarantine.parquet").exists():  # there also where a run found nothing of use
+        read_summary(out)
 
     rows = list(read_single(out, QuarantineTable, "quarantine").rows())
     reasons = dict(Counter(row["reason"] for row in rows).most_common())

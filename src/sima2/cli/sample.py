@@ -203,11 +203,28 @@ def write_frames(
     if path is None:
         given = chosen.settings.get("path")
         path = Path(given) if given and (Path(given) / "meta").is_dir() else None
+    if path is not None:
+        _refuse_other(path, episodes)
     episode, index, numbered = _frames(path, episodes, np.concatenate(aside))
     table = frame_weights(plan, episode, index, per=per)
     _write(file, table)
     without = int((table.weight == 0).sum())
     return {"rows": len(table), "without_weight": without, "per": per, "numbered": numbered}
+
+
+def _refuse_other(path: Path, episodes: EpisodeTable) -> None:
+    """The data must be those that the run read: another set of the same shape would get the weights of this one."""
+    from sima2.io.formats.lerobot_index import INFO
+    from sima2.io.source_id import content_id
+
+    if not (path / INFO).is_file() or next(path.glob("data/**/*.parquet"), None) is None:
+        return  # what is missing is said when it is read; metadata alone may still tell lengths
+    found, known = content_id(path, INFO, "data/**/*.parquet"), set(episodes.source)
+    if known and found not in known:
+        raise UsageError(
+            f"{path} holds the source {found}, the run read {', '.join(sorted(known))}: the data have changed since, "
+            "or are others; run again, with --fresh"
+        )
 
 
 def _of_run(table: T, run: Run) -> T:
@@ -286,6 +303,8 @@ def _shown(told: Mapping[str, Any]) -> RenderableType:
             numbered = told[name].get("numbered")
             head[name] = f"{number(told[name]['rows'])} rows in {told[name]['file']}"
             head[name] += f", numbered {numbered}" if numbered else ""
+            without = told[name].get("without_weight")
+            head[name] += f"; {number(without)} have no weight (set aside, or of another run)" if without else ""
     rows = [("failed episodes", values["failed"]), *values["families"].items()]
     rows += [(f"with {tag}", row) for tag, row in values["tags"].items()]
     body = [(terminal.plain(name), percent(row["share"]), percent(row["even"])) for name, row in rows]

@@ -53,9 +53,9 @@ def to_outcome(endings: Sequence[Ending]) -> Outcome:
 def from_columns(features: Mapping[str, NDArray[Any]]) -> Ending:
     """The ending that one episode's own columns tell.
 
-    ``next.success``: it succeeded if any frame says so. Else ``next.reward``: it succeeded if any reward is above 0,
-    which is right for sparse rewards, the usual ones of recorded sets; dense rewards that change sign or fall short
-    of 0 must be given by a file instead, so a reward with more than two distinct values tells nothing here.
+    ``next.success``: it succeeded if any frame says so. Else ``next.reward``: it succeeded if any reward is above 0, or
+    none of steps that cost. That is right for sparse rewards, the usual ones of recorded sets; dense rewards must be
+    given by a file instead, so a reward with more than two distinct values tells nothing here.
 
     >>> from_columns({"next.success": np.array([[0.0], [1.0]])}).success
     1.0
@@ -67,7 +67,9 @@ def from_columns(features: Mapping[str, NDArray[Any]]) -> Ending:
         known = values[np.isfinite(values)]
         if not known.size or (name == "next.reward" and len(np.unique(known)) > 2):
             continue
-        return Ending(success=float(known.max() > 0), source="recorded")
+        # a cost of -1 a step until the goal is reached, or a reward of 1 there
+        reached = known.max() >= 0 if known.min() < 0 else known.max() > 0
+        return Ending(success=float(reached), source="recorded")
     return Ending()
 
 

@@ -19,6 +19,8 @@ FASTEST_HZ, SLOWEST_HZ = 2_000.0, 1.0
 """No arm is recorded faster than its torque loop, nor so slowly that its motion is lost."""
 USUAL_HZ: Final = 30.0
 """What an unknown rate is held against: the most common one of recordings."""
+OTHER_UNIT: Final = 100.0
+"""Factor between the steps of two episodes of a set above which their units differ."""
 OTHER_RATE: Final = 1.2
 """Factor between the rate of the timestamps and the declared one that is said."""
 _TIMES: Final = ("s", "ms", "us", "ns")
@@ -46,7 +48,19 @@ def time_unit(step: float, fps: float | None) -> str:
     return min(possible, key=lambda name: abs(float(np.log(possible[name] / declared))))
 
 
-def seconds(stamps: Floats, ticks: Floats | None, fps: float | None) -> Floats:
+def set_step(sample: Sample) -> float | None:
+    """Median step between the timestamps of a sample, in their own unit; None where there are none."""
+    stamps = sample.values.get(TIMESTAMP)
+    if stamps is None or stamps.shape[1] != 1:
+        return None
+    known = np.where(np.abs(stamps[:, 0]) < 1e300, stamps[:, 0], np.nan)
+    steps = [np.diff(known[rows]) for rows in sample.spans()]
+    every = np.concatenate(steps) if steps else np.zeros(0)
+    every = every[np.isfinite(every)]
+    return float(np.median(every)) if len(every) else None
+
+
+def seconds(stamps: Floats, ticks: Floats | None, fps: float | None, usual: float | None = None) -> Floats:
     """Timestamps in s; where they are the frame's number over the rate but for rounding, that exactly.
 
     A single-precision timestamp is 4 ms off after ten hours, which would look like jitter of the clock.
@@ -55,9 +69,12 @@ def seconds(stamps: Floats, ticks: Floats | None, fps: float | None) -> Floats:
         stamps: as recorded, shape (t,).
         ticks: frame numbers over the frame rate, s, shape (t,), where both are known.
         fps: declared rate in Hz.
+        usual: median step of the set: its unit is that of each episode, unless the episode is a thousand times off.
     """
     if len(stamps) > 1 and np.isfinite(stamps).all():
-        unit = time_unit(float(np.median(np.diff(stamps))), fps)
+        own = float(np.median(np.diff(stamps)))
+        as_usual = usual is not None and usual > 0.0 and own > 0.0 and abs(np.log(own / usual)) < np.log(OTHER_UNIT)
+        unit = time_unit(usual if as_usual and usual is not None else own, fps)
         stamps = stamps if unit == "s" else stamps * UNITS[unit][1]
     if ticks is None or not np.isfinite(stamps).all():
         return stamps

@@ -123,3 +123,10 @@ def test_what_is_not_taken_is_said(tmp_path: Path) -> None:
     assert got[2].failed_at_s == 0.5, "a success that had failed before is a recovery"
     assert any("'sucess' (did you mean success?)" in each for each in got.warnings)
     assert any("line 2, episode 1" in each for each in got.warnings)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "success"), [([-1, -1, 0], 1.0), ([-1, -1, -1], 0.0), ([0, 0, 1], 1.0), ([0, 0], 0.0)]
+)
+def test_a_sparse_reward_may_be_a_cost_of_each_step(rewards: list[float], success: float) -> None:
+    assert from_columns({"next.reward": np.array(rewards, np.float64)[:, None]}).success == success

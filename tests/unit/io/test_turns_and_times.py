@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from recordings import HZ, NAMES, laid, recordings, write_set
 from sima2.io.formats import open_dataset
+from sima2.io.frame_rows import frame_rows
 from sima2.io.task_kinds import task_kinds
 from sima2.io.timestamps import seconds, time_unit
 from sima2.io.turns import unwrap
@@ -175,6 +176,51 @@ def test_rows_that_a_file_cut_in_two_are_joined(tmp_path: Path) -> None:
     np.testing.assert_allclose(batch[2].joint_position, MADE[2].joints, atol=1e-6)
 
 
+@pytest.mark.parametrize("told", ["no lengths", "no index"])
+def test_rows_cut_in_two_are_joined_where_no_length_is_stated(tmp_path: Path, told: str) -> None:
+    root = write_set(tmp_path / "set", laid(MADE), [*NAMES, "gripper"])
+    as_v30(root, ["move the thing"])
+    first, second = (root / f"data/chunk-000/file-{k}.parquet" for k in (999, 1000))
+    tables = [pq.read_table(root / f"data/chunk-000/file-00{k}.parquet") for k in (0, 1)]
+    for k in (0, 1):
+        (root / f"data/chunk-000/file-00{k}.parquet").unlink()
+    pq.write_table(tables[0].slice(0, len(tables[0]) - 10), first)
+    pq.write_table(pa.concat_tables([tables[0].slice(len(tables[0]) - 10), tables[1]]), second)
+    index = root / "meta/episodes/chunk-000/file-000.parquet"
+    table = pq.read_table(index)
+    files = pa.array([999, 999, 999, 1000, 1000, 1000])
+    table = table.set_column(table.column_names.index("data/file_index"), "data/file_index", files)
+    pq.write_table(table.drop_columns(["length"]), index)
+    if told == "no index":
+        index.unlink()
+    assert open_dataset(root).read(0, 6).batch.length.tolist() == [len(each) for each in MADE]
+    rows = frame_rows(root)
+    assert np.bincount(rows.episode).tolist() == [len(each) for each in MADE]
+    assert rows.index.tolist() == list(range(sum(len(each) for each in MADE)))
+
+
+def test_rows_after_an_episode_that_cannot_be_read_keep_their_places(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "set", laid(MADE), [*NAMES, "gripper"])
+    for file in root.glob("data/*/*"):
+        pq.write_table(pq.read_table(file).drop_columns(["index"]), file)
+    (root / "data/chunk-000/episode_000001.parquet").write_bytes(b"x")
+    rows = frame_rows(root)
+    first = len(MADE[0]) + len(MADE[1])
+    assert rows.index[rows.episode == 2].tolist() == list(range(first, first + len(MADE[2])))
+
+
+def test_one_odd_step_of_the_clock_does_not_change_its_unit(tmp_path: Path) -> None:
+    count = iter(range(6))
+    root = write_set(
+        tmp_path / "set",
+        laid(MADE),
+        [*NAMES, "gripper"],
+        stamps=lambda n: np.arange(n) * (1.25 if next(count) == 2 else 1 / HZ),
+    )
+    batch = open_dataset(root).read(0, 6).batch
+    assert batch[2].time[-1] == pytest.approx(1.25 * (len(MADE[2]) - 1))
+
+
 def test_a_path_written_with_backslashes_is_a_path(tmp_path: Path) -> None:
     path = "data\\chunk-{episode_chunk:03d}\\episode_{episode_index:06d}.parquet"
     root = write_set(tmp_path / "set", laid(MADE), [*NAMES, "gripper"], data_path=path)
@@ -189,4 +235,6 @@ def test_a_source_is_known_by_its_content_and_not_by_where_it_lies(tmp_path: Pat
     other = write_set(tmp_path / "other", states, [*NAMES, "gripper"])
     ids = [open_dataset(each).source_id for each in (one, copy, other)]
     assert ids[0] == ids[1] != ids[2]
+    (tmp_path / "link").symlink_to(one)
+    assert open_dataset(tmp_path / "link").source_id == ids[0]
     assert open_dataset(one).read(2, 3).batch.episodes.episode_id == (f"{ids[0]}-000002",)

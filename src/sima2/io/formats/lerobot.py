@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.documents import inside, is_file
 from sima2.io.formats.frame_source import FRAME, TIMESTAMP, Entry, Feature, Features, Recorded
-from sima2.io.formats.lerobot_files import Frames, episodes_in, read_frames
+from sima2.io.formats.lerobot_files import Frames, read_frames
 from sima2.io.formats.lerobot_index import DEFAULTS, Index, load_index
 from sima2.io.formats.lerobot_index import INFO as INFO
 from sima2.io.formats.lerobot_own import OWN_MAP, OwnEpisodes
+from sima2.io.formats.lerobot_rows import files_to_read, rows_by_file
 from sima2.io.formats.mapped import MappedDataset
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, from_columns
 from sima2.io.source_id import content_id
@@ -132,7 +133,8 @@ class LeRobotFrames:
                 wanted = {entry.episode for entry in together} if self.index.shared_files else None
                 frames = read_frames(inside(self.root, file), names, wanted)
             except DatasetError as error:
-                problem = str(error).removeprefix(f"{self.root}/")
+                # the same words however the path was spelled
+                problem = str(error).removeprefix(f"{self.root}/").removeprefix(f"{self.root.resolve()}/")
             for entry in together:
                 yield self._elsewhere(entry, names, self._recorded(entry, frames, problem))
 
@@ -147,11 +149,12 @@ class LeRobotFrames:
 
     def _elsewhere(self, entry: Entry, names: Sequence[str], found: Recorded) -> Recorded:
         """Where the file that the index names does not hold the episode: what the others hold of it."""
-        lost = found.trouble is not None and found.trouble.reason in ("unreadable", "length_mismatch")
+        lost = entry.length is None
+        lost |= found.trouble is not None and found.trouble.reason in ("unreadable", "length_mismatch")
         if not lost or not self.index.shared_files:
             return found
-        files = _files_of(self.root).get(entry.episode, ())
-        if not set(files) - {entry.file}:
+        files = files_to_read(entry, rows_by_file(self.root).get(entry.episode, {}))
+        if files == (entry.file,):
             return found
         try:
             parts = [read_frames(inside(self.root, name), names, {entry.episode}) for name in files]
@@ -194,21 +197,6 @@ class LeRobotFrames:
                 raise RolloutError(name, feature, "rows differ in length", reason="mixed_dimensions", end_frame=found)
             cut[feature] = cut[feature][:, : known[0] if known.size else 0]
         return {feature: values for feature, values in cut.items() if values.shape[1]}, notes
-
-
-@lru_cache(maxsize=4)
-def _files_of(root: Path) -> Mapping[int, tuple[str, ...]]:
-    """Files that hold rows of each episode, by looking into all of them."""
-    found: dict[int, tuple[str, ...]] = {}
-    for file in sorted((root / "data").glob("*/*.parquet")):
-        name = file.relative_to(root).as_posix()
-        try:
-            held = episodes_in(inside(root, name))
-        except DatasetError:
-            continue  # told when it is read
-        for episode, _ in held:
-            found[episode] = (*found.get(episode, ()), name)
-    return found
 
 
 def open_lerobot(path: Path, column_map: Path | None = None, outcomes: Path | None = None) -> MappedDataset:

@@ -15,6 +15,7 @@ from sima2.errors import DatasetError
 from sima2.io.documents import FETCH, inside, is_file, is_lfs_pointer, read_json, read_json_lines, shown
 from sima2.io.formats.frame_source import NUMERIC, Entry, Feature
 from sima2.io.formats.lerobot_files import MAX_WIDTH, episodes_in, texts_column, whole_numbers
+from sima2.io.formats.lerobot_rows import in_order
 from sima2.io.formats.lerobot_tasks import with_tasks
 from sima2.io.intake import clean
 from sima2.io.parquet import read_whole
@@ -243,13 +244,18 @@ def _episodes_v3(root: Path, info: Mapping[str, Any], warnings: list[str]) -> tu
         told = {**_tasks_v3(table), **told}
     if damaged or not found or info.get("total_episodes") != len(found):
         listed = len(found)
-        for file in sorted((root / "data").glob("*/*.parquet")):
-            name = file.relative_to(root).as_posix()
+        unlisted: dict[int, Entry] = {}
+        for name in in_order([file.relative_to(root).as_posix() for file in (root / "data").glob("*/*.parquet")]):
             try:
                 for index, length in episodes_in(inside(root, name)):
-                    found.setdefault(index, Entry(index, length, name, "", -1))
+                    before = unlisted.get(index)
+                    if index not in found or before is not None:
+                        # the rows of one episode may lie in several files
+                        more = length + (before.length or 0) if before is not None else length
+                        unlisted[index] = Entry(index, more, name if before is None else before.file, "", -1)
             except DatasetError as error:
                 warnings.append(str(error))
+        found |= unlisted
         if len(found) > listed:
             warnings.append(f"{len(found) - listed} episodes are in the data but not listed; they are read")
     together = _together(extras, rows)

@@ -38,7 +38,7 @@ from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_
 from sima2.io.sample import Sample
 from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
-from sima2.io.timestamps import clock_doubt, seconds
+from sima2.io.timestamps import clock_doubt, seconds, set_step
 from sima2.io.turns import unwrapped, unwrapped_columns
 
 SAMPLE_EPISODES: Final = 32
@@ -62,6 +62,8 @@ class MappedDataset:
     """By arm: kinematics that the map names."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """Kind of episode by task; see ``task_kinds``."""
+    step: float | None = None
+    """Median step between the timestamps of the set, in their own unit."""
 
     @classmethod
     def open(cls, source: FrameSource, column_map: Path | None = None, outcomes: Path | None = None) -> MappedDataset:
@@ -77,18 +79,19 @@ class MappedDataset:
         """
         strange: tuple[str, ...] = ()
         hands: dict[str, HandPose] = {}
+        step: float | None = None
         own = source.own_map
         if column_map is not None:
             mapping, source = "given", source.plain()
-            columns, hands, strange = _given(source, column_map)
+            columns, hands, strange, step = _given(source, column_map)
         elif own is not None:
             mapping, columns = "own", own
         else:
             mapping = "guessed"
-            columns, strange = _guessed(source)
+            columns, strange, step = _guessed(source)
         ending = load_outcomes(outcomes) if outcomes else None
         kinds = task_kinds([entry.task for entry in source.entries])
-        return cls(source, columns, mapping, ending, strange, hands, kinds)
+        return cls(source, columns, mapping, ending, strange, hands, kinds, step)
 
     @property
     def episodes(self) -> int:
@@ -242,7 +245,7 @@ class MappedDataset:
                 raise RolloutError(name, "time", "has neither timestamps nor a frame rate", reason="no_time")
             frames = len(next(iter(features.values()))) if features else entry.length or 0
             return np.arange(frames, dtype=np.float64) / fps
-        return seconds(stamps[:, 0].astype(np.float64), ticks, fps)
+        return seconds(stamps[:, 0].astype(np.float64), ticks, fps, self.step)
 
     def _ending(self, entry: Entry, features: Features, time: NDArray[np.float64]) -> Ending:
         if self.outcomes is not None and entry.episode in self.outcomes:
@@ -307,8 +310,8 @@ def _within(ending: Ending, time: NDArray[np.float64]) -> Ending:
     return ending
 
 
-def _given(source: FrameSource, file: Path) -> tuple[ColumnMap, dict[str, HandPose], tuple[str, ...]]:
-    """A map as it was given, with what follows from it, and what looks wrong with it."""
+def _given(source: FrameSource, file: Path) -> tuple[ColumnMap, dict[str, HandPose], tuple[str, ...], float | None]:
+    """A map as it was given, with what follows from it, what looks wrong with it, and the usual step of time."""
     columns = load_column_map(file)
     missing = [name for name in columns.features() if name not in source.features]
     if missing:
@@ -322,11 +325,11 @@ def _given(source: FrameSource, file: Path) -> tuple[ColumnMap, dict[str, HandPo
     strange = (*doubts(columns, sample.values), *_limits(columns, hands, sample), *clock_doubt(sample, source.fps))
     states = {each.feature for channels in columns.arms.values() for each in channels.values()}
     noted = replace(columns, notes=tuple(note for hand in hands.values() for note in hand.notes))
-    return with_effort(noted, _fit(source, sample, labels, action, states), labels), hands, strange
+    return with_effort(noted, _fit(source, sample, labels, action, states), labels), hands, strange, set_step(sample)
 
 
-def _guessed(source: FrameSource) -> tuple[ColumnMap, tuple[str, ...]]:
-    """A map from the names and a sample of the values, and what of it decides the meaning of the data."""
+def _guessed(source: FrameSource) -> tuple[ColumnMap, tuple[str, ...], float | None]:
+    """A map from the names and a sample of the values, what of it decides the meaning, and the usual step of time."""
     features = _readable(source)
     sample = _sample(source, list(features))
     labels = {name: _labels(source.features[name]) for name in features}
@@ -334,7 +337,8 @@ def _guessed(source: FrameSource) -> tuple[ColumnMap, tuple[str, ...]]:
     states = {name for name in features if is_state(name)}
     commands = _fit(source, sample, labels, action, states)
     made = guess(features, sample, robot=source.robot, commands=commands, fps=source.fps)
-    return with_effort(made, commands, labels), (*made.warnings, *clock_doubt(sample, source.fps))
+    doubt = (*made.warnings, *clock_doubt(sample, source.fps))
+    return with_effort(made, commands, labels), doubt, set_step(sample)
 
 
 def _labels(feature: Feature) -> tuple[str, ...]:
@@ -369,7 +373,10 @@ def _readable(source: FrameSource) -> dict[str, tuple[str, ...]]:
     return {
         name: feature.names
         for name, feature in source.features.items()
-        if name not in source.bookkeeping and feature.dtype in NUMERIC and len(feature.shape) <= 1
+        if name not in source.bookkeeping
+        and feature.dtype in NUMERIC
+        # a row or a column of numbers is a vector too
+        and math.prod(feature.shape) == max(feature.shape, default=1)
     }
 
 
