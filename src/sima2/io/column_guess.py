@@ -471,7 +471,8 @@ def _add_joints(
         note = f"{arm}.{channel}: taken as degrees; such sets also hold -100..100 % of the range, which looks the same"
         if _largest(made.sample, feature, index) <= PERCENT:
             made.warn(note, 0.6, f"unit, or scale, of [arms.{arm}.{channel}]")
-    made.notes.append(note)
+            note = ""
+    made.notes += [note] if note else []
     mixed = len(set(units)) > 1
     made.add(arm, channel, Columns(feature, index, units[0], units=units if mixed else ()))
 
