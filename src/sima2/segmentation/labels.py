@@ -58,6 +58,9 @@ class LabelSettings:
     """A load that moves sideways by more is not yet on its final way down."""
     sunk_m: float = 0.02
     """A load that comes down and goes up again by more was to be set down."""
+    along_s: float = 1.0
+    along_share: float = 0.3
+    """Something moves along with the hand if it does so for that share of that time."""
     reach_m: float = 0.15
     """Fingers that close farther from any object take hold of none."""
     sinks_m: float = 0.008
@@ -197,9 +200,11 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING)
     if features.gripping is None and features.object_position is None:
         opens_loaded &= seconds < 0.2
-    failed |= after_grasp_empty & ~(t.at(State.CLOSING) & (after_code == State.STILL))
+    # what then moves along with closed fingers is pushed by them, or held: no miss
+    along = _moves_along_after(features, t, settings)
+    failed |= after_grasp_empty & ~(t.at(State.CLOSING) & (after_code == State.STILL)) & ~along
     empty = grasp & t.at(State.STILL) & ~_pick(after, holding, False)
-    failed |= empty
+    failed |= empty & ~along
     failed |= opens_loaded
     lost = holding & states.loaded[t.start] & among(after_code, (State.FREE, State.STILL))
     failed |= lost
@@ -316,9 +321,22 @@ def _preshape(features: Features, states: States, t: _Table, settings: LabelSett
     fist = (touch > here) & ((other < 0) | (touch < other)) & ((empty < 0) | (touch < empty))
     # or close further later, without having opened
     goes_on = (other > here) & (t.code[np.maximum(other, 0)] == State.CLOSING)
-    out: Bools = ((open_still & (moving | goes_on | _out_of_reach(features, end, settings))) | fist) & ~states.loaded[
-        end
-    ]
+    far = _out_of_reach(features, end, settings)
+    if features.object_position is None:
+        # a hand that closes on its way, and on nothing, takes hold of none
+        far = far | moving
+    return np.asarray(((open_still & (moving | goes_on)) | fist | far) & ~states.loaded[end])
+
+
+def _moves_along_after(features: Features, t: _Table, settings: LabelSettings) -> Bools:
+    """Runs after which some object moves along with the hand, shape (r,)."""
+    if features.company is None:
+        return np.zeros(len(t.start), np.bool_)
+    ragged = features.ragged
+    end = np.minimum(t.stop, ragged.last[t.start])
+    later = np.minimum(end + ragged.frames(settings.along_s)[t.episode], ragged.last[t.start])
+    share = ragged.mean(features.company.astype(np.float64), end, later)
+    out: Bools = share > settings.along_share
     return out
 
 

@@ -116,6 +116,15 @@ class StateSettings:
     """Extent of a wiggle at least."""
     eases_s: float = 0.6
     """Force that comes back within so much belongs to the same struggle."""
+    recoil_s: float = 0.7
+    recoil_m: float = 0.01
+    """A hand that has run into something moves back by more than that, within so much at the first and again so much
+    (the reaction time of people and of stage controllers is a third to half a second)."""
+    elsewhere_s: float = 1.0
+    elsewhere_cosine: float = 0.5
+    """One that was stopped goes elsewhere within so much after the touch: at more than 60° from where it was going."""
+    came_m: float = 0.005
+    """Way just before a touch without which nothing is run into."""
     sudden_s: float = 0.15
     sudden_newtons: float = 1.0
     sudden_share: float = 8.0
@@ -704,19 +713,18 @@ def _contacts(
     stroke = path > settings.stroke_m
     before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     into = _runs_into(features, start, settings) & at_first & flown[np.minimum(start + 1, end)]
+    halts = _halts(features, start, settings)
+    unmeant = _recoils(features, start, stop, settings)
+    # what stops the hand for a moment, or turns it away, was not meant either
+    unmeant |= halts & (_turns_away(features, start, stop, settings) | ~long)
+    lost = at_first & ~loaded[np.minimum(stop, ragged.last[start])] & ~opening[np.minimum(stop, ragged.last[start])]
     # sensors drift: work presses clearly
     mean_force = per_run(np.add, np.maximum(features.contact, 0.0), start) / length
-    light, firm = mean_force < settings.hard_newtons, mean_force > settings.firm * features.contact_floor[start]
+    firm = mean_force > settings.firm * features.contact_floor[start]
     pull = on & with_load & ~in_air & long & ~into & firm
     wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~into
     still_open = share(closing) < 0.05
-    push = (
-        on
-        & ~with_load
-        & still_open
-        & long
-        & (((company > 0.4) & ~just_closed & light) | (stroke & firm & (seconds > 1.0)))
-    )
+    push = on & ~with_load & still_open & long & (((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)))
     explained = closes_soon | just_closed | just_opened | (at_first & set_down)
     explained |= (share(closing | opening) > 0.3) & ~into & still_open
     # a bump is sudden: the force rises well over what it was just before
@@ -724,10 +732,11 @@ def _contacts(
     sudden = rise > settings.sudden_share * np.maximum(features.contact_noise[start], 1e-9) + settings.sudden_newtons
     work = pull | wipe | push
     # or light, and yet the load is stopped by it
-    halted = at_first & flown[np.minimum(start + 1, end)] & _halts(features, start, settings)
-    bump = np.repeat(on & ~work & ~explained & (sudden | halted), length)
-    # an empty hand that is pushed back hard has run into something, whatever it was about to do
-    hard = touching & ~loaded & (features.contact > settings.hard_newtons) & ~np.repeat(work, length)
+    halted = at_first & flown[np.minimum(start + 1, end)] & halts
+    # a hand that moves on, or stays and presses, does what it means to do, however hard
+    bump = np.repeat(on & ~work & ~explained & (sudden | halted) & (unmeant | lost), length)
+    meant = np.repeat(work | explained | ~unmeant, length)
+    hard = touching & ~loaded & (features.contact > settings.hard_newtons) & ~meant
     bump |= touching & (last_where(hard, ragged.first) >= np.repeat(start, length))
     moved_along = company > 0.4
     if together is None:
@@ -812,6 +821,49 @@ def _halts(features: Features, start: Ints, settings: StateSettings) -> Bools:
     after = features.speed[np.minimum(start + half, ragged.last[start])]
     out: Bools = (before > settings.carrying_speed) & (after < settings.stopped_share * before)
     return out
+
+
+def _recoils(features: Features, start: Ints, stop: Ints, settings: StateSettings) -> Bools:
+    """Touches after which the hand moves back along the way by which it came, shape (r,)."""
+    ragged = features.ragged
+    if features.position is None:
+        return np.zeros(len(start), np.bool_)
+    came, size = _way_before(features, start, settings)
+    span = ragged.frames(settings.recoil_s)[ragged.episode[start]]
+    after = np.minimum(np.minimum(stop, start + span), ragged.last[start])
+    later = np.minimum(after + span, ragged.last[start])
+
+    def ahead(at: Ints) -> Doubles:
+        step = features.position[at] - features.position[start]  # type: ignore[index]
+        return np.asarray((step * came).sum(axis=1) / np.maximum(size, 1e-9))
+
+    out: Bools = (size > settings.came_m) & (np.maximum(ahead(after), 0.0) - ahead(later) > settings.recoil_m)
+    return out
+
+
+def _turns_away(features: Features, start: Ints, stop: Ints, settings: StateSettings) -> Bools:
+    """Touches after which the hand goes elsewhere than it was going, shape (r,)."""
+    ragged = features.ragged
+    if features.position is None:
+        return np.zeros(len(start), np.bool_)
+    came, size = _way_before(features, start, settings)
+    end = np.minimum(stop, ragged.last[start])
+    after = np.minimum(end, start + 2 * ragged.frames(settings.sudden_s)[ragged.episode[start]])
+    later = np.minimum(end + ragged.frames(settings.elsewhere_s)[ragged.episode[start]], ragged.last[start])
+    gone = features.position[later] - features.position[after]
+    far = np.sqrt((gone * gone).sum(axis=1))
+    onward = (came * gone).sum(axis=1) > settings.elsewhere_cosine * size * far
+    out: Bools = (size > settings.came_m) & (far > settings.recoil_m) & ~onward
+    return out
+
+
+def _way_before(features: Features, start: Ints, settings: StateSettings) -> tuple[Doubles, Doubles]:
+    """Way of the hand just before each touch, m, shape (r, 3), and its length, shape (r,)."""
+    ragged = features.ragged
+    position = features.position if features.position is not None else np.zeros((len(features.missing), 3))
+    before = np.maximum(start - 2 * ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
+    came = position[start] - position[before]
+    return came, np.sqrt((came * came).sum(axis=1))
 
 
 def _runs_into(features: Features, start: Ints, settings: StateSettings) -> Bools:
