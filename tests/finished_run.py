@@ -73,6 +73,7 @@ def segments_of(episode: str, arms: tuple[str, ...] = ("arm",)) -> SegmentTable:
                         "impulse",
                         "grip_force",
                         "width_change",
+                        "object_moved",
                         "max_joint_speed",
                         "max_joint_torque",
                         "energy_wh",

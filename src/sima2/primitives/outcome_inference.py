@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sima2.records.primitives import InferredOutcome
 from sima2.records.rollout import Goal
@@ -21,6 +22,7 @@ FINAL_ACTIONS = {
     "held": ("grasp", "lift", "transport"),
 }
 """Actions whose success fulfils a goal of that relation."""
+CARRIED = ("lift", "transport")
 ANY_FINAL = ("place", "release", "pull", "push", "wipe")
 
 
@@ -31,14 +33,23 @@ class OutcomeInference:
     least_confidence: float = 0.5
     """Below this the answer is unknown."""
 
+    moved_m: float = 0.05
+    """Carried over less than that, a thing is where it was."""
+
+    alone: float = 0.75
+    """Confidence in what the things alone tell, where the last action says nothing: on two simulators with policies of
+    their own, a thing that ended elsewhere told successes from failures at a balanced accuracy of that."""
+
     def infer(
         self, segments: SegmentTable, episode_ids: Sequence[str], goals: Sequence[Goal | None]
     ) -> InferredOutcome:
         """One row for each of ``episode_ids``, in that order.
 
-        An episode succeeded if the last attempt at the kind of action its goal asks for succeeded (any action that
-        ends a task, where no goal is known) and no load was lost after it; failed if that attempt failed; and is
-        unknown where no such attempt was seen or the channels could not have shown a failure.
+        An episode succeeded if the last attempt at the kind of action its goal asks for succeeded and no load was lost
+        after it; failed if that attempt failed; and is unknown where no such attempt was seen or the channels could not
+        have shown a failure. Where no goal is known, any action that ends a task counts, and carrying over some way;
+        and poses of things, where there are any, are a second witness: success needs one that moved, failure that none
+        did since it began, and where hand and things say different, the answer is unknown.
         """
         n = len(episode_ids)
         place = {eid: i for i, eid in enumerate(episode_ids)}
@@ -55,6 +66,7 @@ class OutcomeInference:
         reasons = segments.failure_reason.recode(REASONS)
         label = segments.label.decode()
         able = segments.tells_of_things
+        far = segments.distance > self.moved_m
         order = np.argsort(row, kind="stable")
         bounds = np.searchsorted(row[order], np.arange(n + 1))
         for i in range(n):
@@ -68,19 +80,26 @@ class OutcomeInference:
                 failed_at[i] = segments.end_t[bad[-1]]
                 reason[i] = max(int(reasons[bad[-1]]), 0)
             finals = [r for r in rows.tolist() if label[r] in wanted]
+            # without a goal, a recording may end with the thing in the hand, if nothing was done with it before
+            ends_held = goal is None and label[rows[-1]] in CARRIED and far[rows[-1]]
+            ends_held &= not any(label[r] in wanted for r in _since(rows, label, "grasp"))
+            finals += [int(rows[-1])] if ends_held else []
             if not able[rows].any():
                 continue
-            if not finals:
-                if len(bad):
-                    success[i], confidence[i] = 0.0, segments.confidence[bad[-1]]
-                continue
-            last = finals[-1]
-            sure = float(segments.confidence[last])
-            lost_later = any(r > last for r in bad.tolist())
-            if segments.outcome[last] == "unknown" or sure < self.least_confidence:
-                continue
-            success[i] = float(not failed[last] and not lost_later)
-            confidence[i] = sure
+            if finals:
+                last = finals[-1]
+                sure = float(segments.confidence[last])
+                lost_later = any(r > last for r in bad.tolist())
+                said = segments.outcome[last] != "unknown" or ends_held
+                if said and sure >= self.least_confidence:
+                    success[i], confidence[i] = float(not failed[last] and not lost_later), sure
+            elif len(bad):
+                success[i], confidence[i] = 0.0, segments.confidence[bad[-1]]
+            if goal is None:
+                grasped = bool((label[rows] == "grasp").any())
+                success[i], confidence[i] = self._with_things(
+                    success[i], confidence[i], segments.object_moved[rows], failed[rows], grasped
+                )
         return InferredOutcome(
             episode_id=Text.of(episode_ids),
             success=success,
@@ -88,3 +107,34 @@ class OutcomeInference:
             failed_at_s=failed_at,
             reason=Text(reason, REASONS),
         )
+
+    def _with_things(
+        self, success: float, confidence: float, moved: NDArray[np.float32], failed: NDArray[np.bool_], grasped: bool
+    ) -> tuple[float, float]:
+        """What the hand did last, and what became of the things, as one answer.
+
+        Args:
+            success: by the last action; 1, 0, or NaN where it says nothing.
+            confidence: in that.
+            moved: how far each segment moved a thing, m; NaN where none was seen.
+            failed: segments that failed.
+            grasped: the hand closed on something.
+        """
+        if np.isnan(moved).all():
+            return success, confidence
+        displaced = bool(np.nanmax(moved) > self.moved_m)
+        if np.isnan(success):
+            # a button that was pressed, a table that was wiped, are where they were: only a grasp must move something
+            return (float(displaced), self.alone) if displaced or grasped else (np.nan, 0.0)
+        if success == 1:
+            return (success, confidence) if displaced else (np.nan, 0.0)
+        # where the things went on moving, the last failure was not the end of it
+        last = len(failed) - 1 - int(np.argmax(failed[::-1]))
+        begin = last - int(np.argmin(np.append(failed[last::-1], False))) + 1
+        return (success, confidence) if np.nansum(moved[begin:]) <= self.moved_m else (np.nan, 0.0)
+
+
+def _since(rows: NDArray[np.int64], label: NDArray[np.object_], action: str) -> list[int]:
+    """Rows from the last one of an action on; none, where there is no such row."""
+    at = np.flatnonzero(label[rows] == action)
+    return [int(row) for row in rows[at[-1] :]] if len(at) else []

@@ -97,6 +97,12 @@ class SegmentTable(Table):
         "neither was recorded.",
         unit="m (opening: 1)",
     )
+    object_moved: NDArray[np.float32] = column(
+        np.float32,
+        "How far from its place at the first frame the object that moved most is at the last; NaN where no pose of one "
+        "was recorded.",
+        unit="m",
+    )
     max_joint_speed: NDArray[np.float32] = column(
         np.float32, "Greatest speed of a joint; NaN where it was not recorded.", unit="rad/s"
     )

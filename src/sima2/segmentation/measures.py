@@ -29,6 +29,9 @@ class Measured:
     """``grip_force`` is a sum over frames."""
     first_width: Doubles
     last_width: Doubles
+    first_place: Doubles
+    """Where each object was at the first frame, m, shape (p, K, 3); NaN for one never seen; no objects, K = 0."""
+    last_place: Doubles
 
     def joined(self, segment: Ints, n: int) -> Measured:
         """Of ``n`` segments, of which each piece belongs to one; ``segment`` never falls and leaves none out."""
@@ -42,6 +45,8 @@ class Measured:
             total={name: np.bincount(segment, x, n).astype(x.dtype) for name, x in self.total.items()},
             first_width=self.first_width[first],
             last_width=self.last_width[last],
+            first_place=self.first_place[first],
+            last_place=self.last_place[last],
         )
 
     def take(self, index: NDArray[np.int64]) -> Measured:
@@ -52,6 +57,8 @@ class Measured:
             total={name: x[index] for name, x in self.total.items()},
             first_width=self.first_width[index],
             last_width=self.last_width[index],
+            first_place=self.first_place[index],
+            last_place=self.last_place[index],
         )
 
     @classmethod
@@ -63,13 +70,25 @@ class Measured:
             total={name: np.concatenate([part.total[name] for part in parts]) for name in parts[0].total},
             first_width=np.concatenate([part.first_width for part in parts]),
             last_width=np.concatenate([part.last_width for part in parts]),
+            first_place=_stacked([part.first_place for part in parts]),
+            last_place=_stacked([part.last_place for part in parts]),
         )
 
     def columns(self) -> dict[str, NDArray[np.float32]]:
         """Feature columns of the segment table; NaN where a channel is absent."""
         out = {**self.largest, **self.total, "width_change": self.last_width - self.first_width}
+        shift = np.sqrt(((self.last_place - self.first_place) ** 2).sum(axis=2))
+        out["object_moved"] = np.fmax.reduce(shift, axis=1, initial=np.nan)
         out["grip_force"] = self.total["grip_force"] / np.maximum(self.frames, 1)
         return {name: x.astype(np.float32) for name, x in out.items()}
+
+
+def _stacked(places: Sequence[Doubles]) -> Doubles:
+    """Places of objects end to end; one that a part does not know yet has not been seen there."""
+    most = max(each.shape[1] for each in places)
+    return np.concatenate(
+        [np.pad(each, ((0, 0), (0, most - each.shape[1]), (0, 0)), constant_values=np.nan) for each in places]
+    )
 
 
 def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) -> Measured:
@@ -105,6 +124,13 @@ def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) 
         total["grip_force"] = reduced(np.add, features.grip)
     if features.width is not None:
         first_width, last_width = features.width[start], features.width[stop - 1]
+    where = rests = np.zeros((len(start), 0, 3))
+    if features.object_position is not None and features.object_seen is not None and len(start):
+        full = np.diff(ragged.offset) > 0
+        ever = np.zeros((len(full), features.object_seen.shape[1]), np.bool_)
+        ever[full] = np.logical_or.reduceat(features.object_seen, ragged.offset[:-1][full])
+        known = ever[ragged.episode[start]][:, :, None]
+        where, rests = (np.where(known, features.object_position[at], np.nan) for at in (start, stop - 1))
     velocity = torque = None
     if channels.joint_velocity is not None:
         velocity, _ = hold_last(channels.joint_velocity, ragged)
@@ -115,7 +141,7 @@ def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) 
     if velocity is not None and torque is not None and velocity.shape == torque.shape:
         power = _each(np.add, lambda v, t: np.abs(v * t), velocity, torque)
         total["energy_wh"] = reduced(np.add, power * step / SECONDS_PER_HOUR)
-    return Measured(stop - start, largest, total, first_width, last_width)
+    return Measured(stop - start, largest, total, first_width, last_width, where, rests)
 
 
 def _each(ufunc: np.ufunc, verb: Callable[..., Doubles], *columns: Doubles) -> Doubles:

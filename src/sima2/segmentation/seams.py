@@ -60,7 +60,8 @@ class Pieces:
     @property
     def nbytes(self) -> int:
         """Bytes of all columns."""
-        measured = (self.measured.frames, *self.measured.largest.values(), *self.measured.total.values())
+        found = self.measured
+        measured = (found.frames, *found.largest.values(), *found.total.values(), found.first_place, found.last_place)
         return sum(x.nbytes for x in (*(getattr(self, each.name) for each in fields(self)[:-1]), *measured))
 
     def take(self, index: NDArray[np.int64]) -> Pieces:

@@ -111,6 +111,7 @@ def test_measures_of_pieces_joined_are_those_of_the_whole() -> None:
         contact_force=rng.random(frames),
         joint_velocity=rng.normal(0, 1, (frames, 7)),
         joint_torque=rng.normal(0, 1, (frames, 7)),
+        object_position={"cup": rng.normal(0, 0.1, (frames, 3))},
     )
     batch = RolloutBatch.from_rollouts([rollout])
     features = compute_features(batch, "arm", Scales(), FeatureSettings())
@@ -136,3 +137,19 @@ def test_pieces_apart_measure_what_lies_in_them_alone() -> None:
         for a, b in ((2, 5), (10, 14))
     ]
     assert apart.tolist() == alone
+
+
+def test_how_far_a_thing_moved_is_told_of_the_one_that_moved_most_and_was_seen() -> None:
+    frames = 20
+    cup = np.zeros((frames, 3))
+    cup[:, 0] = np.linspace(0, 0.19, frames)
+    cup[4:7] = np.nan  # out of sight for a while
+    poses = {"still": np.ones((frames, 3)), "cup": cup, "unseen": np.full((frames, 3), np.nan)}
+    hand = np.zeros((frames, 3))
+    time = np.arange(frames) * 0.05
+    for objects, moved in ((poses, [0.09, 0.09]), ({"unseen": poses["unseen"]}, [np.nan, np.nan]), ({}, [np.nan] * 2)):
+        rollout = Rollout(episode_id="e", time=time, ee_position=hand, object_position=objects)
+        batch = RolloutBatch.from_rollouts([rollout])
+        features = compute_features(batch, "arm", Scales(), FeatureSettings())
+        found = measure(batch.arm, features, np.array([0, 10]), np.array([10, 20])).columns()["object_moved"]
+        assert found.tolist() == pytest.approx(moved, nan_ok=True)

@@ -74,6 +74,7 @@ DEFAULTS = {
     "impulse": 0.1,
     "grip_force": 1.0,
     "width_change": 0.0,
+    "object_moved": 0.0,
     "max_joint_speed": 1.0,
     "max_joint_torque": 5.0,
     "energy_wh": 0.01,
