@@ -67,7 +67,8 @@ class OutcomeInference:
         label = segments.label.decode()
         able = segments.tells_of_things
         far = segments.distance > self.moved_m
-        order = np.argsort(row, kind="stable")
+        # in order of time, whichever arm
+        order = np.lexsort((segments.start_frame, row))
         bounds = np.searchsorted(row[order], np.arange(n + 1))
         for i in range(n):
             rows = order[bounds[i] : bounds[i + 1]]
@@ -79,17 +80,17 @@ class OutcomeInference:
             if len(bad):
                 failed_at[i] = segments.end_t[bad[-1]]
                 reason[i] = max(int(reasons[bad[-1]]), 0)
-            finals = [r for r in rows.tolist() if label[r] in wanted]
+            finals = [k for k, r in enumerate(rows) if label[r] in wanted]
             # without a goal, a recording may end with the thing in the hand, if nothing was done with it before
             ends_held = goal is None and label[rows[-1]] in CARRIED and far[rows[-1]]
             ends_held &= not any(label[r] in wanted for r in _since(rows, label, "grasp"))
-            finals += [int(rows[-1])] if ends_held else []
+            finals += [len(rows) - 1] if ends_held else []
             if not able[rows].any():
                 continue
             if finals:
-                last = finals[-1]
+                last = rows[finals[-1]]
                 sure = float(segments.confidence[last])
-                lost_later = any(r > last for r in bad.tolist())
+                lost_later = bool(failed[rows[finals[-1] + 1 :]].any())
                 said = segments.outcome[last] != "unknown" or ends_held
                 if said and sure >= self.least_confidence:
                     success[i], confidence[i] = float(not failed[last] and not lost_later), sure

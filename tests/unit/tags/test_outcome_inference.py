@@ -59,3 +59,13 @@ def test_a_known_goal_says_which_action_counts() -> None:
 def test_an_action_of_low_confidence_says_nothing() -> None:
     rows = [{**row, "object_moved": NAN, "confidence": 0.3} for row in story("e", "grasp+ place+")]
     assert math.isnan(OutcomeInference().infer(segments_of(rows), ["e"], [None]).success[0])
+
+
+def test_what_any_arm_loses_later_counts_in_order_of_time() -> None:
+    left = [{**row, "manipulator": "left", "start_frame": 60, "end_frame": 80} for row in story("e", "transport-")]
+    right = [
+        {**row, "manipulator": "right", "start_frame": 20 * k, "end_frame": 20 * k + 20}
+        for k, row in enumerate(story("e", "grasp+ place+"))
+    ]
+    rows = [{**row, "object_moved": NAN} for row in [*left, *right]]
+    assert OutcomeInference().infer(segments_of(rows), ["e"], [None]).success.tolist() == [0.0]
