@@ -196,7 +196,8 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED) | (t.at(State.STUCK) & ~grasp)
 
     # a grasp after which nothing is held, and a load gone with no opening
-    after_grasp_empty = grasp & among(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
+    caught = _caught(features, t)
+    after_grasp_empty = grasp & ~caught & among(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
     opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING)
     if features.gripping is None and features.object_position is None:
         opens_loaded &= seconds < 0.2
@@ -321,11 +322,22 @@ def _preshape(features: Features, states: States, t: _Table, settings: LabelSett
     fist = (touch > here) & ((other < 0) | (touch < other)) & ((empty < 0) | (touch < empty))
     # or close further later, without having opened
     goes_on = (other > here) & (t.code[np.maximum(other, 0)] == State.CLOSING)
+    # fingers that open again have tried to take something, and are wide open for the next try
+    opens = (other == here + 1) & (t.code[np.maximum(other, 0)] == State.OPENING)
     far = _out_of_reach(features, end, settings)
     if features.object_position is None:
         # a hand that closes on its way, and on nothing, takes hold of none
         far = far | moving
-    return np.asarray(((open_still & (moving | goes_on)) | fist | far) & ~states.loaded[end])
+    return np.asarray(((open_still & ((moving & ~opens) | goes_on)) | fist | far) & ~states.loaded[end])
+
+
+def _caught(features: Features, t: _Table) -> Bools:
+    """Runs at the end of which the fingers grip something that goes along with the hand, shape (r,)."""
+    if features.gripping is None or features.company is None:
+        return np.zeros(len(t.start), np.bool_)
+    end = t.stop - 1
+    out: Bools = features.gripping[end] & features.company[end]
+    return out
 
 
 def _moves_along_after(features: Features, t: _Table, settings: LabelSettings) -> Bools:
@@ -335,6 +347,9 @@ def _moves_along_after(features: Features, t: _Table, settings: LabelSettings) -
     ragged = features.ragged
     end = np.minimum(t.stop, ragged.last[t.start])
     later = np.minimum(end + ragged.frames(settings.along_s)[t.episode], ragged.last[t.start])
+    # what they take hold of next is not what they took hold of here
+    again = t.next(t.at(State.CLOSING))
+    later = np.where(again >= 0, np.minimum(later, np.maximum(t.start[np.maximum(again, 0)] - 1, end)), later)
     share = ragged.mean(features.company.astype(np.float64), end, later)
     out: Bools = share > settings.along_share
     return out

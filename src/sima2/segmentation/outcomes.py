@@ -238,6 +238,8 @@ def _outcomes(
     open_ended = _is(kind, "recovery_maneuver") & (following < 0)
     open_ended |= _is(kind, "approach") & (following < 0) & (slot < 0)
     open_ended |= _is(kind, "transport") & (later < 0)
+    # let go above where it then fell to: into a bin, or lost
+    open_ended |= _is(kind, "release") & fell
     # what was closed on by assumption alone
     unsure = states.unsure[np.minimum(stop, len(states.unsure) - 1)] & (here < last)
     unsure |= states.unsure[stop - 1]

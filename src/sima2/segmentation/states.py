@@ -71,6 +71,8 @@ class StateSettings:
     """Fingers move when they would cross that share of their range in a second; the slowest grippers need 3 s."""
     finger_travel: float = 0.05
     """Share of the range that a closing or opening covers at least."""
+    begun_share: float = 0.005
+    """Fingers have begun to move where they are farther than that share of their range from where they were."""
     letting_go: float = 0.02
     """The same of an opening with which the grip force ends."""
     able_m: float = 0.004
@@ -142,6 +144,10 @@ class StateSettings:
     turns_back: float = 2.2
     turns_back_felt: float = 1.8
     """Path over span of a motion that turns back on itself; less is enough where it is felt."""
+    weighed_s: float = 0.5
+    """A load that has left the ground hangs as heavy as it is within so much."""
+    heavier_share: float = 0.5
+    """By that share of its weight a load is heavier while it is carried up or round: half g is a fast arm."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
     hard_newtons: float = 25.0
@@ -219,8 +225,8 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     code[closing] = State.CLOSING
     code[opening] = State.OPENING
     if features.gripping is not None or features.object_position is not None:
-        code[_collapsed(closing, loaded, ragged, settings)] = State.SLIP
-    code[slip | _let_fall(features, loaded, opening, load, settings)] = State.SLIP
+        code[_collapsed(closing, opening, loaded, ragged, settings)] = State.SLIP
+    code[slip | _let_fall(features, loaded & flown, opening, closing, load, settings)] = State.SLIP
     code[_ungripped(features, loaded, shut, opening, settings)] = State.SLIP
     code[bump] = State.BUMP
     if features.position is not None:
@@ -266,10 +272,34 @@ def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]
             pressed = features.gripping[np.maximum(start - reach, ragged.first[start])]
             freed = ~features.gripping[np.minimum(stop, ragged.last[start])]
             share[pressed & freed] = settings.letting_go
+            # and those that press on, however far they spread, yield to what they hold
+            if features.grip is not None:
+                end = np.minimum(stop, ragged.last[start])
+                share[~freed & (features.grip[end] > settings.eased_share * features.grip[start])] = np.inf
         enough = np.maximum(share * features.width_range[start], 5.0 * features.width_noise[start])
         keep = mask[start] & (travel > enough)
-        found.append(np.repeat(keep, stop - start))
+        found.append(_under_way(features, start, stop, keep, sign, settings))
     return found[0], found[1]
+
+
+def _under_way(
+    features: Features, start: Ints, stop: Ints, keep: Bools, sign: float, settings: StateSettings
+) -> Bools:
+    """Runs of moving fingers without what smoothing puts before them, nor yielding to a load, shape (T,).
+
+    Pads and links give way under a firm grip: fingers that spread, while what they grip still goes where the hand
+    goes, have not opened.
+    """
+    begun = np.maximum(settings.begun_share * features.width_range, 3.0 * features.width_noise)
+    span = stop - start
+    before = np.repeat(features.width[start], span) if features.width is not None else np.zeros(span.sum())
+    begins = sign * (features.width - before) > begun if features.width is not None else before > 0
+    if sign > 0 and features.gripping is not None and features.company is not None:
+        begins = begins & ~(features.gripping & features.company)
+    first = per_run(np.minimum, np.where(begins, np.arange(len(begins)), len(begins)), start)
+    # the frame before the first that has moved
+    first = np.maximum(first - 1, start)
+    return np.repeat(keep, span) & (np.arange(len(begins)) >= np.repeat(first, span))
 
 
 def _shut(features: Features, closing: Bools, opening: Bools) -> Bools:
@@ -319,7 +349,7 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
     if features.width is not None:
         # a load comes between the fingers when they close on it, or was there from the start
         untouched = (last_where(busy, ragged.first) < 0) & ~busy
-        gripped = untouched if features.gripping is not None else untouched & False
+        gripped = untouched & ~_wide_open(features, settings) if features.gripping is not None else untouched & False
         held = (held & (shut | gripped)) | _from_the_start(features, untouched, settings)
     felt = held & ~busy
     held = without_short(felt, ragged, gap=settings.unfelt_s, run=0.1) & ~busy
@@ -328,6 +358,14 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         start, stop = runs_of(felt, ragged)
         held = held | np.repeat(felt[start] & (start == ragged.first[start]), stop - start)
     return _until_opening(features, held, shut, closing, opening, settings)
+
+
+def _wide_open(features: Features, settings: StateSettings) -> Bools:
+    """The fingers are as far apart as is known of them: what presses on them is not between them, shape (T,)."""
+    if features.width is None:
+        return np.zeros(len(features.ragged.time), np.bool_)
+    open_end = features.width_closed + features.width_range
+    return np.asarray(features.width > open_end - settings.load_gap * features.width_range)
 
 
 def _gap(features: Features, settings: StateSettings) -> Bools:
@@ -562,7 +600,9 @@ def _ungripped(features: Features, loaded: Bools, shut: Bools, opening: Bools, s
     return without_short(out, ragged, gap=0.1, run=0.2)
 
 
-def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, settings: StateSettings) -> Bools:
+def _let_fall(
+    features: Features, flown: Bools, opening: Bools, closing: Bools, load: Ints, settings: StateSettings
+) -> Bools:
     """Fingers that open while the hand carries on, and from between which the load falls, until it rests."""
     ragged = features.ragged
     if (
@@ -570,9 +610,9 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
         or features.position is None
         or features.speed is None
         or features.objects_moving is None
-        or not len(loaded)
+        or not len(flown)
     ):
-        return np.zeros(len(loaded), np.bool_)
+        return np.zeros(len(flown), np.bool_)
     start, _ = runs_of(opening, ragged)
     before = np.maximum(start - 1, ragged.first[start])
     ahead = np.minimum(start + ragged.frames(settings.falls_s)[ragged.episode[start]], ragged.last[start])
@@ -592,10 +632,11 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
         # or it is left behind in the middle of a stroke
         earlier = np.maximum(before - ragged.frames(settings.press_s)[ragged.episode[start]], ragged.first[start])
         lost |= features.touching[before] & features.touching[earlier]
-    drops = opening[start] & loaded[before] & carrying & lost
+    drops = opening[start] & flown[before] & carrying & lost
+    drops &= _goes_on(features, start, settings) | _taken_again(features, start, own, closing, settings)
     # the fall ends where the load lies still
-    here = np.arange(len(loaded))
-    dropped = np.zeros(len(loaded), np.bool_)
+    here = np.arange(len(flown))
+    dropped = np.zeros(len(flown), np.bool_)
     dropped[start[drops]] = True
     since = last_where(dropped, ragged.first)
     slot = np.maximum(load[np.maximum(since, 0)], 0)
@@ -603,6 +644,40 @@ def _let_fall(features: Features, loaded: Bools, opening: Bools, load: Ints, set
     moves = falling & (features.objects_moving[here, slot] | (here == since))
     run_start, run_stop = runs_of(moves, ragged)
     return np.repeat(moves[run_start] & (since[run_start] == run_start), run_stop - run_start)
+
+
+def _goes_on(features: Features, start: Ints, settings: StateSettings) -> Bools:
+    """Openings after which the hand carries on as if nothing had happened, shape (r,).
+
+    One that slows down, or turns to something else, may have let go because it had arrived.
+    """
+    ragged = features.ragged
+    if features.velocity is None or features.speed is None:
+        return np.ones(len(start), np.bool_)
+    half = ragged.frames(settings.sudden_s)[ragged.episode[start]]
+    before = np.maximum(start - half, ragged.first[start])
+    after = np.minimum(start + 2 * half, ragged.last[start])
+    along = (features.velocity[before] * features.velocity[after]).sum(axis=1)
+    onward = along > settings.elsewhere_cosine * features.speed[before] * features.speed[after]
+    out: Bools = onward & (features.speed[after] > settings.stopped_share * features.speed[before])
+    return out
+
+
+def _taken_again(features: Features, start: Ints, slot: Ints, closing: Bools, settings: StateSettings) -> Bools:
+    """Openings after which the fingers next close at the very thing that they let go, shape (r,)."""
+    ragged = features.ragged
+    if features.object_position is None or features.position is None:
+        return np.zeros(len(start), np.bool_)
+    at = np.flatnonzero(closing)
+    apart = features.object_position[at] - features.position[at][:, None]
+    distance = np.sqrt((apart * apart).sum(axis=2))
+    # fingers that close far from everything make ready
+    near = distance.min(axis=1, initial=np.inf) < settings.reach_m / 2
+    grasping = np.full(len(closing), -1, np.int64)
+    grasping[at[near]] = distance[near].argmin(axis=1)
+    closes = next_where(grasping >= 0, ragged.last)[start]
+    out: Bools = (closes >= 0) & (grasping[np.maximum(closes, 0)] == slot)
+    return out
 
 
 def _stays(features: Features, mask: Bools, load: Ints, slack: Doubles, settings: StateSettings) -> Bools:
@@ -642,13 +717,16 @@ def _eased_grip(features: Features, loaded: Bools, opening: Bools, settings: Sta
     return without_short(loaded & low & ~opening, ragged, gap=0.1, run=0.06)
 
 
-def _collapsed(closing: Bools, loaded: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
+def _collapsed(
+    closing: Bools, opening: Bools, loaded: Bools, ragged: Ragged, settings: StateSettings
+) -> Bools:
     """Fingers that close from a load to none: it has slipped out from between them, shape (T,)."""
     start, stop = runs_of(closing, ragged)
     reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
     before = last_where(loaded, ragged.first)[start]
     after = next_where(loaded, ragged.last)[np.minimum(stop, ragged.last[start])]
-    held_before = (before >= 0) & (start - before <= reach)
+    let_go = last_where(opening, ragged.first)[start]
+    held_before = (before > let_go) & (start - before <= reach)
     held_after = (after >= 0) & (after - stop <= reach)
     return np.repeat(closing[start] & held_before & ~held_after, stop - start)
 
@@ -674,7 +752,7 @@ def _contacts(
         or not len(loaded)
     ):
         return nothing, nothing, nothing
-    touching = without_short(features.touching & _more_than_weight(features, flown), ragged, gap=0.12, run=0.05)
+    touching = without_short(features.touching & _more_than_weight(features, flown, settings), ragged, gap=0.12, run=0.05)
     # strokes rub over edges and turn: a touch that comes back soon has not been lifted
     touching |= flown & _rubs_on(features, touching, settings)
     start, stop = runs_of(touching, ragged)
@@ -710,7 +788,10 @@ def _contacts(
     just_opened = (last_open >= 0) & (start - last_open <= just)
     in_air = share(flown) > 0.5
     long = seconds >= settings.press_s
-    stroke = path > settings.stroke_m
+    # a hand that comes down and presses has not begun to rub: only its way along what it presses on counts
+    came, size = _way_before(features, start, settings)
+    along = per_run(np.add, features.sideways * features.moving * ragged.period.take(ragged.episode), start)
+    stroke = np.where(-came[:, 2] > 0.7 * size, along, path) > settings.stroke_m
     before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     into = _runs_into(features, start, settings) & at_first & flown[np.minimum(start + 1, end)]
     halts = _halts(features, start, settings)
@@ -789,8 +870,6 @@ def _pushes(features: Features, loaded: Bools, other: Bools, settings: StateSett
     ragged = features.ragged
     if features.company is None or features.hand_shift is None:
         return loaded & False
-    if features.contact is not None:
-        other = other | (features.contact > settings.hard_newtons)
     along = features.company & (features.hand_shift > settings.company_m / 2) & ~loaded & ~other
     return without_short(along, ragged, gap=0.12, run=settings.press_s)
 
@@ -884,17 +963,22 @@ def _runs_into(features: Features, start: Ints, settings: StateSettings) -> Bool
     return out
 
 
-def _more_than_weight(features: Features, flown: Bools) -> Bools:
+def _more_than_weight(features: Features, flown: Bools, settings: StateSettings) -> Bools:
     """External force over what the load in the air itself makes the sensor feel, shape (T,)."""
     ragged = features.ragged
     if features.contact is None or features.contact_floor is None:
         return np.ones(len(flown), np.bool_)
     start, stop = runs_of(flown, ragged)
-    run = np.repeat(np.arange(len(start), dtype=np.int64), stop - start)
-    lo, hi = ragged.around(0.15)
-    average = ragged.mean(features.contact, lo, hi)
-    weight = -running_max_in(run, -average)
-    return ~flown | (features.contact - weight > features.contact_floor)
+    length = stop - start
+    run = np.repeat(np.arange(len(start), dtype=np.int64), length)
+    begin, end = np.repeat(start, length), np.repeat(stop - 1, length)
+    lo, hi = ragged.around(settings.sudden_s)
+    average = ragged.mean(features.contact, np.maximum(lo, begin), np.minimum(hi, end))
+    lightest = -running_max_in(run, -average)
+    # at the beginning the hand still accelerates: its load weighs what it weighs a moment later
+    settled = np.minimum(begin + ragged.frames(settings.weighed_s).take(ragged.episode), end)
+    weight = np.maximum(lightest.take(np.maximum(settled, np.arange(len(flown), dtype=np.int64))), 0.0)
+    return ~flown | (features.contact > features.contact_floor + (1.0 + settings.heavier_share) * weight)
 
 
 def _unyielding(features: Features, pulling: Bools, dragging: Bools, settings: StateSettings) -> tuple[Bools, Bools]:
