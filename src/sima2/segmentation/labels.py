@@ -61,6 +61,8 @@ class LabelSettings:
     along_s: float = 1.0
     along_share: float = 0.3
     """Something moves along with the hand if it does so for that share of that time."""
+    passing_share: float = 0.5
+    """Fingers that close on the way, and at whose end the hand goes at more than that share of its speed, pass by."""
     reach_m: float = 0.15
     """Fingers that close farther from any object take hold of none."""
     sinks_m: float = 0.008
@@ -328,7 +330,20 @@ def _preshape(features: Features, states: States, t: _Table, settings: LabelSett
     if features.object_position is None:
         # a hand that closes on its way, and on nothing, takes hold of none
         far = far | moving
-    return np.asarray(((open_still & ((moving & ~opens) | goes_on)) | fist | far) & ~states.loaded[end])
+    past = _closed_in_passing(features, t, settings)
+    return np.asarray(((open_still & ((moving & ~opens) | goes_on)) | fist | far | past) & ~states.loaded[end])
+
+
+def _closed_in_passing(features: Features, t: _Table, settings: LabelSettings) -> Bools:
+    """Runs over which the hand goes a long way, and at whose end it is still fast: it took aim at nothing, shape (r,).
+
+    A hand that means to take something slows down to it, however fast it came.
+    """
+    if features.speed is None or features.position is None:
+        return np.zeros(len(t.start), np.bool_)
+    top = per_run(np.maximum, features.speed, t.start)
+    still_fast = features.speed[t.stop - 1] > settings.passing_share * top
+    return np.asarray(still_fast & (_travel(features, t) > settings.reach_m / 2))
 
 
 def _caught(features: Features, t: _Table) -> Bools:

@@ -125,6 +125,8 @@ class StateSettings:
     elsewhere_s: float = 1.0
     elsewhere_cosine: float = 0.5
     """One that was stopped goes elsewhere within so much after the touch: at more than 60° from where it was going."""
+    hand_kg: float = 0.2
+    """No hand, with the arm behind it, is lighter: a push that could not stop so much has not stopped it."""
     came_m: float = 0.005
     """Way just before a touch without which nothing is run into."""
     sudden_s: float = 0.15
@@ -797,7 +799,8 @@ def _contacts(
     halts = _halts(features, start, settings)
     unmeant = _recoils(features, start, stop, settings)
     # what stops the hand for a moment, or turns it away, was not meant either
-    unmeant |= halts & (_turns_away(features, start, stop, settings) | ~long)
+    unmeant |= halts & (size > settings.came_m) & (_turns_away(features, start, stop, settings) | ~long)
+    unmeant &= _could_stop(features, start, stop, settings)
     lost = at_first & ~loaded[np.minimum(stop, ragged.last[start])] & ~opening[np.minimum(stop, ragged.last[start])]
     # sensors drift: work presses clearly
     mean_force = per_run(np.add, np.maximum(features.contact, 0.0), start) / length
@@ -917,6 +920,17 @@ def _recoils(features: Features, start: Ints, stop: Ints, settings: StateSetting
         return np.asarray((step * came).sum(axis=1) / np.maximum(size, 1e-9))
 
     out: Bools = (size > settings.came_m) & (np.maximum(ahead(after), 0.0) - ahead(later) > settings.recoil_m)
+    return out
+
+
+def _could_stop(features: Features, start: Ints, stop: Ints, settings: StateSettings) -> Bools:
+    """Touches whose push could have stopped a hand that came as fast as this one, shape (r,)."""
+    ragged = features.ragged
+    if features.contact is None or features.speed is None:
+        return np.zeros(len(start), np.bool_)
+    before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
+    impulse = per_run(np.add, np.maximum(features.contact, 0.0), start) * ragged.period[ragged.episode[start]]
+    out: Bools = impulse > settings.hand_kg * features.speed[before]
     return out
 
 
