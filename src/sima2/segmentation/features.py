@@ -89,6 +89,7 @@ FOR_STATES: Final = (
     "width_rate",
     "grip",
     "grip_noise",
+    "usual_grip",
     "grip_faint",
     "touching",
     "contact_floor",
@@ -138,6 +139,8 @@ class Features:
     gripping: Bools | None
     grip_noise: Doubles | None
     """Spread of the grip force without a grip, N, shape (T,)."""
+    usual_grip: Doubles
+    """What the robot grips with as a rule, N, NaN where it is not known, shape (T,)."""
     grip_faint: Bools | None
     """Grip force that may still be one, where a stronger one was before."""
     contact: Doubles | None
@@ -304,6 +307,7 @@ def compute_features(
         grip=grip,
         gripping=gripping,
         grip_noise=grip_noise,
+        usual_grip=fitted("grip_force"),
         grip_faint=faint,
         contact=contact,
         touching=touching,

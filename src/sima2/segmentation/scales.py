@@ -25,6 +25,8 @@ class RobotScale:
     """rad/s, 95th percentile of the fastest joint."""
     hand_speed: float = np.nan
     """m/s, 95th percentile."""
+    grip_force: float = np.nan
+    """N, the median of what its fingers feel over their bias where they feel anything."""
     press_force: float = np.nan
     """N, what it wipes with as a rule."""
 
@@ -51,6 +53,8 @@ class Scales:
 NEARLY_SHUT: Final = 0.1
 """Share of the widest opening up to which the least width seen may be that of fingers that meet; widths and openings
 are 0 where they do (records.rollout), but for the thickness of the pads."""
+FELT: Final = 0.8
+"""N; drift and resolution of common finger sensors."""
 FEWEST_WIPES: Final = 5
 """Below that, a median is a single wipe's word."""
 
@@ -85,6 +89,14 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
     return Scales(tuple((*key, _scale(store)) for key, store in sorted(told.items())))
 
 
+def _usual_grip(force: NDArray[np.float64]) -> float:
+    if not len(force):
+        return np.nan
+    over = force - np.quantile(force, 0.05)
+    felt = over[over > FELT]
+    return float(np.median(felt)) if len(felt) else np.nan
+
+
 def _moving(channels: Manipulator, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Episodes in which the arm moves, or stands still, as a body does, shape (n,); one that only trembles tells
     nothing of its range."""
@@ -106,6 +118,8 @@ def _columns(channels: Manipulator, ragged: Ragged) -> dict[str, np.ndarray]:
     if channels.ee_position is not None:
         filled, _ = hold_last(channels.ee_position, ragged)
         columns["hand_speed"] = np.sqrt((ragged.slope(filled, 0.1) ** 2).sum(axis=1))
+    if channels.grip_force is not None:
+        columns["grip"] = channels.grip_force.astype(np.float64)
     return columns
 
 
@@ -121,4 +135,5 @@ def _scale(store: Mapping[str, list[np.ndarray]]) -> RobotScale:
         width_open=wide,
         joint_speed=quantile("joint_speed", 0.95),
         hand_speed=quantile("hand_speed", 0.95),
+        grip_force=_usual_grip(np.concatenate(store.get("grip", [np.zeros(0)]))),
     )

@@ -95,6 +95,8 @@ class StateSettings:
     """Share of the range between the fingers that tells a load from nothing."""
     pose_delay_s: float = 0.12
     """Object poses of camera trackers come late by up to so much."""
+    strained_factor: float = 3.0
+    """Grip force at so many times that of the grasp is not the gripper's."""
     eased_s: float = 0.3
     eased_share: float = 0.65
     """A grip has let up where it is below that share of what it is ``eased_s`` before and after."""
@@ -196,10 +198,12 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     load, moved_with = _load(features, loaded, settings)
     flown = _flown(features, loaded, closing, settings)
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
+    strained = _strained(features, loaded & ~flown, settings)
+    slip &= ~strained
     press, stroke, bump = _contacts(features, loaded, flown, closing, opening, slip, settings)
     level = _strokes(features, slip | closing | opening, settings)
     bump = bump & ~level
-    press = press | (level & loaded)
+    press = press | (level & loaded) | strained
     if features.touching is not None or features.object_position is not None:
         # an empty hand of which nothing but its way is known may as well be waving
         stroke = stroke | (level & ~loaded)
@@ -289,15 +293,16 @@ def _under_way(
 ) -> Bools:
     """Runs of moving fingers without what smoothing puts before them, nor yielding to a load, shape (T,).
 
-    Pads and links give way under a firm grip: fingers that spread, while what they grip still goes where the hand
-    goes, have not opened.
+    Pads and links give way under a firm grip: fingers that spread, while they grip as firmly as before or what they
+    grip still goes where the hand goes, have not opened.
     """
     begun = np.maximum(settings.begun_share * features.width_range, 3.0 * features.width_noise)
     span = stop - start
     before = np.repeat(features.width[start], span) if features.width is not None else np.zeros(span.sum())
     begins = sign * (features.width - before) > begun if features.width is not None else before > 0
-    if sign > 0 and features.gripping is not None and features.company is not None:
-        begins = begins & ~(features.gripping & features.company)
+    if sign > 0 and features.gripping is not None and features.grip is not None:
+        firm = features.grip > settings.eased_share * np.repeat(features.grip[start], span)
+        begins = begins & ~(features.gripping & (firm if features.company is None else firm | features.company))
     first = per_run(np.minimum, np.where(begins, np.arange(len(begins)), len(begins)), start)
     # the frame before the first that has moved
     first = np.maximum(first - 1, start)
@@ -582,6 +587,20 @@ def _slip(
     if eased is not None:
         slipped |= _stays(features, eased, load, slack - 0.004, settings)
     return slipped & ~opening & ~closing
+
+
+def _strained(features: Features, held: Bools, settings: StateSettings) -> Bools:
+    """Held spans from where the fingers are pressed far harder than they grip: the arm pulls on them, shape (T,).
+
+    A gripper keeps its force; what raises it is the load that does not come along.
+    """
+    ragged = features.ragged
+    if features.grip is None or features.gripping is None or not held.any():
+        return held & False
+    start, stop = runs_of(held, ragged)
+    settled = np.minimum(start + ragged.frames(settings.sudden_s)[ragged.episode[start]], stop - 1)
+    grip = np.repeat(ragged.mean(features.grip, start, settled), stop - start)
+    return held & features.gripping & (features.grip > settings.strained_factor * np.maximum(grip, features.usual_grip))
 
 
 def _ungripped(features: Features, loaded: Bools, shut: Bools, opening: Bools, settings: StateSettings) -> Bools:
