@@ -34,6 +34,8 @@ class FeatureSettings:
     """rad/s; the same for a joint (0.012 m/s at 0.6 m)."""
     still_share: float = 0.04
     """Of a robot's own 95th-percentile speed, where fitted."""
+    leads_s: float = 0.3
+    """Half window in which a motion leads somewhere: jitter is back within it."""
     fast: float = 0.5
     """m/s of a hand or rad/s of a joint at least, or the 95th-percentile speed where fitted: noise that would hide even
     that hides everything."""
@@ -170,6 +172,8 @@ class Features:
     """Hand position, or the joints where there is none, shape (T, d)."""
     together_s: float
     """Half window of the displacements, s."""
+    leads_s: float
+    """A motion leads somewhere within so much."""
     hand_step: _HandStep | None
     missing: Bools
     """No motion channel was recorded at this frame, or nothing but noise."""
@@ -198,7 +202,21 @@ class Features:
         """The arm is not at rest."""
         if self.speed is None:
             return np.zeros(len(self.missing), np.bool_)
-        return self.speed > self.still_below
+        return (self.speed > self.still_below) & self.gets_away
+
+    @cached_property
+    def gets_away(self) -> Bools:
+        """The arm was, or will be, elsewhere than where jitter takes an arm at rest, shape (T,)."""
+        if self.pose is None:
+            return np.ones(len(self.missing), np.bool_)
+        ragged = self.ragged
+        lo, hi = ragged.around(self.leads_s)
+        # of a hand the way, of joints the fastest
+        size = length_of if self.position is not None else _largest
+        here = list(self.pose.T)
+        come = size([x - x.take(lo) for x in here]) > self.still_below * (ragged.time - ragged.time.take(lo))
+        go = size([x.take(hi) - x for x in here]) > self.still_below * (ragged.time.take(hi) - ragged.time)
+        return np.asarray(come | go)
 
     @cached_property
     def sideways(self) -> Doubles:
@@ -323,6 +341,7 @@ def compute_features(
         object_noise=around[7],
         pose=pose,
         together_s=settings.together_s,
+        leads_s=settings.leads_s,
         hand_step=around[6],
         missing=~seen,
     )
@@ -474,6 +493,11 @@ def _along_frames(values: NDArray[Any]) -> Doubles:
     for start in range(0, len(values), BLOCK):
         out[..., start : start + BLOCK] = values[start : start + BLOCK].transpose(1, 2, 0)
     return out
+
+
+def _largest(components: Sequence[Doubles]) -> Doubles:
+    """Largest of the components, shape (T,)."""
+    return np.asarray(np.max(np.abs(np.array(components)), axis=0))
 
 
 def length_of(components: Sequence[Doubles]) -> Doubles:
