@@ -327,23 +327,22 @@ def _preshape(features: Features, states: States, t: _Table, settings: LabelSett
     # fingers that open again have tried to take something, and are wide open for the next try
     opens = (other == here + 1) & (t.code[np.maximum(other, 0)] == State.OPENING)
     far = _out_of_reach(features, end, settings)
-    if features.object_position is None:
-        # a hand that closes on its way, and on nothing, takes hold of none
-        far = far | moving
-    past = _closed_in_passing(features, t, settings)
+    past = _closed_in_passing(features, t, moving, settings)
     return np.asarray(((open_still & ((moving & ~opens) | goes_on)) | fist | far | past) & ~states.loaded[end])
 
 
-def _closed_in_passing(features: Features, t: _Table, settings: LabelSettings) -> Bools:
+def _closed_in_passing(features: Features, t: _Table, moving: Bools, settings: LabelSettings) -> Bools:
     """Runs over which the hand goes a long way, and at whose end it is still fast: it took aim at nothing, shape (r,).
 
     A hand that means to take something slows down to it, however fast it came.
     """
-    if features.speed is None or features.position is None:
+    if features.speed is None:
         return np.zeros(len(t.start), np.bool_)
     top = per_run(np.maximum, features.speed, t.start)
     still_fast = features.speed[t.stop - 1] > settings.passing_share * top
-    return np.asarray(still_fast & (_travel(features, t) > settings.reach_m / 2))
+    # where the hand is not tracked, joints that never rest
+    far = _travel(features, t) > settings.reach_m / 2 if features.position is not None else moving
+    return np.asarray(still_fast & far)
 
 
 def _caught(features: Features, t: _Table) -> Bools:

@@ -268,11 +268,7 @@ def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]
         start, stop = runs_of(mask, ragged)
         travel = np.abs(features.width[np.minimum(stop, ragged.last[start])] - features.width[start])
         share = np.full(len(start), settings.finger_travel)
-        if sign > 0 and features.gripping is None:
-            # fingers on a load widen when they let it go
-            closed_at = last_where(found[0], ragged.first)[start]
-            share[closed_at >= 0] = settings.letting_go
-        elif sign > 0 and features.gripping is not None:
+        if sign > 0 and features.gripping is not None:
             # fingers that were pressing and no longer are have let go, however little they opened
             reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
             pressed = features.gripping[np.maximum(start - reach, ragged.first[start])]
