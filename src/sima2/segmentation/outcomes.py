@@ -33,6 +33,8 @@ class OutcomeSettings:
     """Shared part of two wiped areas above which the second is done over the first."""
     settle_s: float = 1.0
     """A placed object is watched so long after it was let go."""
+    on_the_way: float = 0.7
+    """A hand that moves for more than that share of a closing closes on its way."""
     moved_m: float = 0.02
     """A placed object that wanders farther was not stable."""
 
@@ -209,6 +211,14 @@ def _outcomes(
         # nothing tells where these fingers meet, so nothing tells that they met
         told = features.closed_known[start]
         outcome[_is(kind, "grasp") & flag & ~kept & ~told] = OUTCOME["unknown"]
+    if features.object_position is None and n:
+        # nor whether a hand that closes on its way means to take anything, unless it tries again
+        way = per_run(np.add, features.moving.astype(np.int64), start) > settings.on_the_way * (stop - start)
+        again = next_where(np.append(_is(kind, "grasp")[1:], False), last - 1)
+        done = next_where(np.append(_is(kind, "grasp", "idle", "push", "pull", "place")[1:], False), last - 1)
+        passing = _is(kind, "grasp") & flag & ~kept & way & ~((again >= 0) & (again == done))
+        outcome[passing] = OUTCOME["unknown"]
+        told = told & ~passing
     fail(_is(kind, "grasp") & flag & ~kept & told, "missed_grasp")
     if not fingers_alone:
         # let go or lost before anything was done with it

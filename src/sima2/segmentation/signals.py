@@ -192,14 +192,18 @@ class Ragged:
         return out
 
     def spread(self, x: NDArray[Any], seconds: float) -> Doubles:
-        """Robust standard deviation over the first ``seconds`` of each episode, shape (n,)."""
+        """Robust standard deviation over the quieter half of the first ``seconds`` of each episode, shape (n,).
+
+        A hand may take hold within its first second: that is no noise.
+        """
         n = len(self.offset) - 1
         reach = np.minimum(self.frames(seconds), np.diff(self.offset))
         out = np.zeros(n)
         for frames in np.unique(reach[reach > 0]).tolist():
             rows = np.flatnonzero(reach == frames)
             block = np.asarray(x, np.float64)[self.offset[:-1][rows][:, None] + np.arange(frames)]
-            out[rows] = 1.4826 * _medians(np.abs(block - _medians(block)[:, None]))
+            halves = (block[:, : (frames + 1) // 2], block[:, frames // 2 :])
+            out[rows] = 1.4826 * np.minimum(*(_medians(np.abs(h - _medians(h)[:, None])) for h in halves))
         return out
 
 

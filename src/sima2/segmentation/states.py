@@ -230,8 +230,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         code[wiggle] = State.WIGGLE
     code[closing] = State.CLOSING
     code[opening] = State.OPENING
-    if features.gripping is not None or features.object_position is not None:
-        code[_collapsed(closing, opening, loaded, ragged, settings)] = State.SLIP
+    code[_collapsed(closing, opening, loaded, ragged, settings)] = State.SLIP
     code[slip | _let_fall(features, loaded & flown, opening, closing, load, settings)] = State.SLIP
     code[_ungripped(features, loaded, shut, opening, settings)] = State.SLIP
     code[bump] = State.BUMP
