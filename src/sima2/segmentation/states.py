@@ -794,6 +794,9 @@ def _contacts(
     # fingers that close where they have just touched: the touch is part of the grasp
     closes_soon = (closes[start] >= 0) & (closes[start] <= start + just)
     closes_soon |= (closes[start] >= 0) & (closes[start] > end) & (closes[start] <= end + just)
+    # and what is pressed on until they close on it was aimed at
+    held_after = next_where(loaded, ragged.last)[np.minimum(end + 1, ragged.last[start])]
+    closes_soon |= (closes[start] >= 0) & (closes[start] <= end) & (held_after >= 0) & (held_after <= end + just)
     last_close = last_where(closing, ragged.first)[start]
     just_closed = (last_close >= 0) & (start - last_close <= just)
 
