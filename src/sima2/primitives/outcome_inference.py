@@ -64,7 +64,7 @@ class OutcomeInference:
         failed_at = np.full(n, np.nan)
         reason = np.zeros(n, np.int32)
         reasons = segments.failure_reason.recode(REASONS)
-        lost = segments.failure_reason.isin("drop", "gripper_slip", "misplaced", "unstable")
+        knocked = segments.failure_reason.isin("collision", "obstructed")
         label = segments.label.decode()
         able = segments.tells_of_things
         far = segments.distance > self.moved_m
@@ -96,7 +96,8 @@ class OutcomeInference:
                 # what is only pushed, after an attempt at taking it failed, was not meant to end so
                 astray = goal is None and label[last] == "push" and bool(failed[rows[: finals[-1]]].any())
                 # and a hand that runs into something when all is done has not undone it
-                bumped = goal is None and not failed[last] and lost_later and not lost[rows[finals[-1] + 1 :]].any()
+                later = rows[finals[-1] + 1 :]
+                bumped = goal is None and not failed[last] and lost_later and bool((knocked | ~failed)[later].all())
                 if astray or bumped:
                     continue
                 if said and sure >= self.least_confidence:

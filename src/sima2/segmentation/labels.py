@@ -327,6 +327,10 @@ def _preshape(features: Features, states: States, t: _Table, settings: LabelSett
     # fingers that open again have tried to take something, and are wide open for the next try
     opens = (other == here + 1) & (t.code[np.maximum(other, 0)] == State.OPENING)
     far = _out_of_reach(features, end, settings)
+    if features.object_position is None:
+        # a hand that has put down what it had, and closes on its way and on nothing, goes home with a fist
+        put_down = t.at(State.OPENING) & states.loaded[np.maximum(t.start - 1, 0)] & (here > t.first)
+        far = far | (moving & (t.previous(put_down) >= 0) & (t.next(t.at(State.CLOSING)) < 0))
     past = _closed_in_passing(features, t, moving, settings)
     return np.asarray(((open_still & ((moving & ~opens) | goes_on)) | fist | far | past) & ~states.loaded[end])
 
