@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ FINAL_ACTIONS = {
 }
 """Actions whose success fulfils a goal of that relation."""
 CARRIED = ("lift", "transport")
+HELD = (*CARRIED, "place", "pull", "wipe")
+"""What is done with something between the fingers."""
+UNKNOWN = (math.nan, 0.0)
 ANY_FINAL = ("place", "release", "pull", "push", "wipe")
 
 
@@ -36,9 +40,13 @@ class OutcomeInference:
     moved_m: float = 0.05
     """Carried over less than that, a thing is where it was."""
 
+    held_s: float = 0.3
+    """Fingers that have not closed to the end have held something after so much of a way."""
+
     alone: float = 0.75
-    """Confidence in what the things alone tell, where the last action says nothing: on two simulators with policies of
-    their own, a thing that ended elsewhere told successes from failures at a balanced accuracy of that."""
+    """Confidence in what the things alone tell, where the last action says nothing, or in what the fingers alone do: on
+    two simulators with policies of their own, a thing that ended elsewhere told successes from failures at a balanced
+    accuracy of that."""
 
     def infer(
         self, segments: SegmentTable, episode_ids: Sequence[str], goals: Sequence[Goal | None]
@@ -46,10 +54,11 @@ class OutcomeInference:
         """One row for each of ``episode_ids``, in that order.
 
         An episode succeeded if the last attempt at the kind of action its goal asks for succeeded and no load was lost
-        after it; failed if that attempt failed; and is unknown where no such attempt was seen or the channels could not
-        have shown a failure. Where no goal is known, any action that ends a task counts, and carrying over some way;
-        and poses of things, where there are any, are a second witness: success needs one that moved, failure that none
-        did since it began, and where hand and things say different, the answer is unknown.
+        after it; failed if that attempt failed; and is unknown where no such attempt was seen. Where no goal is known,
+        any action that ends a task counts, and carrying over some way; and poses of things, where there are any, are a
+        second witness: success needs one that moved, failure that none did since it began, and where hand and things
+        say different, the answer is unknown. Where joints and fingers are all there is, the last attempt at taking
+        something counts: it succeeded if what was taken stayed between the fingers on the way.
         """
         n = len(episode_ids)
         place = {eid: i for i, eid in enumerate(episode_ids)}
@@ -58,16 +67,12 @@ class OutcomeInference:
             if len(segments)
             else np.zeros(0, np.int64)
         )
-        failed = segments.outcome.isin("failure", "retry")
         success = np.full(n, np.nan)
         confidence = np.zeros(n, np.float32)
         failed_at = np.full(n, np.nan)
         reason = np.zeros(n, np.int32)
         reasons = segments.failure_reason.recode(REASONS)
-        knocked = segments.failure_reason.isin("collision", "obstructed")
-        label = segments.label.decode()
-        able = segments.tells_of_things
-        far = segments.distance > self.moved_m
+        seen = _Seen.of(segments)
         # in order of time, whichever arm
         order = np.lexsort((segments.start_frame, row))
         bounds = np.searchsorted(row[order], np.arange(n + 1))
@@ -75,40 +80,12 @@ class OutcomeInference:
             rows = order[bounds[i] : bounds[i + 1]]
             if not len(rows):
                 continue
-            goal = goals[i]
-            wanted = FINAL_ACTIONS.get(goal.relation, ANY_FINAL) if goal is not None else ANY_FINAL
-            bad = rows[failed[rows]]
+            episode = seen.take(rows)
+            bad = rows[episode.failed]
             if len(bad):
                 failed_at[i] = segments.end_t[bad[-1]]
                 reason[i] = max(int(reasons[bad[-1]]), 0)
-            finals = [k for k, r in enumerate(rows) if label[r] in wanted]
-            # without a goal, a recording may end with the thing in the hand, if nothing was done with it before
-            ends_held = goal is None and label[rows[-1]] in CARRIED and far[rows[-1]]
-            ends_held &= not any(label[r] in wanted for r in _since(rows, label, "grasp"))
-            finals += [len(rows) - 1] if ends_held else []
-            if not able[rows].any():
-                continue
-            if finals:
-                last = rows[finals[-1]]
-                sure = float(segments.confidence[last])
-                lost_later = bool(failed[rows[finals[-1] + 1 :]].any())
-                said = segments.outcome[last] != "unknown" or ends_held
-                # what is only pushed, after an attempt at taking it failed, was not meant to end so
-                astray = goal is None and label[last] == "push" and bool(failed[rows[: finals[-1]]].any())
-                # and a hand that runs into something when all is done has not undone it
-                later = rows[finals[-1] + 1 :]
-                bumped = goal is None and not failed[last] and lost_later and bool((knocked | ~failed)[later].all())
-                if astray or bumped:
-                    continue
-                if said and sure >= self.least_confidence:
-                    success[i], confidence[i] = float(not failed[last] and not lost_later), sure
-            elif len(bad):
-                success[i], confidence[i] = 0.0, segments.confidence[bad[-1]]
-            if goal is None:
-                grasped = bool((label[rows] == "grasp").any())
-                success[i], confidence[i] = self._with_things(
-                    success[i], confidence[i], segments.object_moved[rows], failed[rows], grasped
-                )
+            success[i], confidence[i] = self._judged(episode, goals[i])
         return InferredOutcome(
             episode_id=Text.of(episode_ids),
             success=success,
@@ -117,33 +94,118 @@ class OutcomeInference:
             reason=Text(reason, REASONS),
         )
 
-    def _with_things(
-        self, success: float, confidence: float, moved: NDArray[np.float32], failed: NDArray[np.bool_], grasped: bool
-    ) -> tuple[float, float]:
+    def _judged(self, episode: _Seen, goal: Goal | None) -> tuple[float, float]:
+        """Success, NaN where unknown, and the confidence in it."""
+        if not episode.able.any():
+            return self._by_fingers(episode)
+        said = self._by_last_action(episode, goal)
+        if goal is not None:
+            return said
+        return UNKNOWN if _left_open(episode) else self._with_things(*said, episode)
+
+    def _by_last_action(self, episode: _Seen, goal: Goal | None) -> tuple[float, float]:
+        """By the last action that ends a task; of an episode that tells of things."""
+        label, failed = episode.label, episode.failed
+        wanted = FINAL_ACTIONS.get(goal.relation, ANY_FINAL) if goal is not None else ANY_FINAL
+        finals = [k for k, name in enumerate(label) if name in wanted]
+        # without a goal, a recording may end with the thing in the hand, if nothing was done with it before
+        ends_held = goal is None and label[-1] in CARRIED and episode.distance[-1] > self.moved_m
+        ends_held &= not any(label[k] in wanted for k in _since(label, "grasp"))
+        finals += [len(label) - 1] if ends_held else []
+        if not finals:
+            return (0.0, float(episode.sure[failed][-1])) if failed.any() else UNKNOWN
+        last = finals[-1]
+        later = failed[last + 1 :]
+        said = episode.told[last] or ends_held
+        if not said or episode.sure[last] < self.least_confidence:
+            return UNKNOWN
+        return float(not failed[last] and not later.any()), float(episode.sure[last])
+
+    def _with_things(self, success: float, confidence: float, episode: _Seen) -> tuple[float, float]:
         """What the hand did last, and what became of the things, as one answer.
 
         Args:
             success: by the last action; 1, 0, or NaN where it says nothing.
             confidence: in that.
-            moved: how far each segment moved a thing, m; NaN where none was seen.
-            failed: segments that failed.
-            grasped: the hand closed on something.
+            episode: what was seen.
         """
+        moved, failed = episode.moved, episode.failed
         if np.isnan(moved).all():
             return success, confidence
         displaced = bool(np.nanmax(moved) > self.moved_m)
         if np.isnan(success):
             # a button that was pressed, a table that was wiped, are where they were: only a grasp must move something
-            return (float(displaced), self.alone) if displaced or grasped else (np.nan, 0.0)
+            return (float(displaced), self.alone) if displaced or "grasp" in episode.label else UNKNOWN
         if success == 1:
-            return (success, confidence) if displaced else (np.nan, 0.0)
+            return (success, confidence) if displaced else UNKNOWN
         # where the things went on moving, the last failure was not the end of it
         last = len(failed) - 1 - int(np.argmax(failed[::-1]))
         begin = last - int(np.argmin(np.append(failed[last::-1], False))) + 1
-        return (success, confidence) if np.nansum(moved[begin:]) <= self.moved_m else (np.nan, 0.0)
+        return (success, confidence) if np.nansum(moved[begin:]) <= self.moved_m else UNKNOWN
+
+    def _by_fingers(self, episode: _Seen) -> tuple[float, float]:
+        """By the last attempt at taking something: whether it stayed between the fingers."""
+        attempt = _since(episode.label, "grasp")
+        if not attempt:
+            return UNKNOWN
+        if episode.failed[attempt].any():
+            return 0.0, self.alone
+        carried = [k for k in attempt if episode.label[k] in HELD]
+        return (1.0, self.alone) if episode.seconds[carried].sum() > self.held_s else UNKNOWN
 
 
-def _since(rows: NDArray[np.int64], label: NDArray[np.object_], action: str) -> list[int]:
-    """Rows from the last one of an action on; none, where there is no such row."""
-    at = np.flatnonzero(label[rows] == action)
-    return [int(row) for row in rows[at[-1] :]] if len(at) else []
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the segments of one episode, or of many, tell of its end; shape (s,) each, in order of time."""
+
+    label: NDArray[np.object_]
+    failed: NDArray[np.bool_]
+    told: NDArray[np.bool_]
+    """The outcome is known."""
+    knocked: NDArray[np.bool_]
+    """It failed because of what the hand ran into."""
+    able: NDArray[np.bool_]
+    """It rests on a channel that tells of things."""
+    sure: NDArray[np.float32]
+    seconds: NDArray[np.float64]
+    distance: NDArray[np.float32]
+    """That the hand went, m."""
+    moved: NDArray[np.float32]
+    """How far a thing was moved, m; NaN where none was seen."""
+
+    @classmethod
+    def of(cls, segments: SegmentTable) -> _Seen:
+        return cls(
+            label=np.asarray(segments.label.decode()),
+            failed=segments.outcome.isin("failure", "retry"),
+            told=~segments.outcome.isin("unknown"),
+            knocked=segments.failure_reason.isin("collision", "obstructed"),
+            able=segments.tells_of_things,
+            sure=segments.confidence,
+            seconds=segments.end_t - segments.start_t,
+            distance=segments.distance,
+            moved=segments.object_moved,
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> _Seen:
+        return _Seen(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
+
+
+def _left_open(episode: _Seen) -> bool:
+    """What was done last tells nothing of how an episode without a goal ended."""
+    finals = [k for k, name in enumerate(episode.label) if name in ANY_FINAL]
+    if not finals:
+        return False
+    last, failed = finals[-1], episode.failed
+    # what is only pushed, after an attempt at taking it failed, was not meant to end so
+    astray = episode.label[last] == "push" and bool(failed[:last].any())
+    # and a hand that runs into something when all is done has not undone it
+    later = failed[last + 1 :]
+    bumped = not failed[last] and later.any() and not (later & ~episode.knocked[last + 1 :]).any()
+    return bool(astray or bumped)
+
+
+def _since(label: NDArray[np.object_], action: str) -> list[int]:
+    """Places from the last one of an action on; none, where there is no such place."""
+    at = np.flatnonzero(label == action)
+    return list(range(int(at[-1]), len(label))) if len(at) else []

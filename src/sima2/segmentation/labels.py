@@ -199,7 +199,9 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
 
     # a grasp after which nothing is held, and a load gone with no opening
     caught = _caught(features, t)
-    after_grasp_empty = grasp & ~caught & among(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
+    after_grasp_empty = (
+        grasp & ~caught & among(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
+    )
     opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING)
     if features.gripping is None and features.object_position is None:
         opens_loaded &= seconds < 0.2

@@ -283,9 +283,7 @@ def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]
     return found[0], found[1]
 
 
-def _under_way(
-    features: Features, start: Ints, stop: Ints, keep: Bools, sign: float, settings: StateSettings
-) -> Bools:
+def _under_way(features: Features, start: Ints, stop: Ints, keep: Bools, sign: float, settings: StateSettings) -> Bools:
     """Runs of moving fingers without what smoothing puts before them, nor yielding to a load, shape (T,).
 
     Pads and links give way under a firm grip: fingers that spread, while they grip as firmly as before or what they
@@ -733,9 +731,7 @@ def _eased_grip(features: Features, loaded: Bools, opening: Bools, settings: Sta
     return without_short(loaded & low & ~opening, ragged, gap=0.1, run=0.06)
 
 
-def _collapsed(
-    closing: Bools, opening: Bools, loaded: Bools, ragged: Ragged, settings: StateSettings
-) -> Bools:
+def _collapsed(closing: Bools, opening: Bools, loaded: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
     """Fingers that close from a load to none: it has slipped out from between them, shape (T,)."""
     start, stop = runs_of(closing, ragged)
     reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
@@ -768,7 +764,9 @@ def _contacts(
         or not len(loaded)
     ):
         return nothing, nothing, nothing
-    touching = without_short(features.touching & _more_than_weight(features, flown, settings), ragged, gap=0.12, run=0.05)
+    touching = without_short(
+        features.touching & _more_than_weight(features, flown, settings), ragged, gap=0.12, run=0.05
+    )
     # strokes rub over edges and turn: a touch that comes back soon has not been lifted
     touching |= flown & _rubs_on(features, touching, settings)
     start, stop = runs_of(touching, ragged)
