@@ -150,6 +150,8 @@ class Features:
     touching: Bools | None
     contact_floor: Doubles | None
     """External force that stands out of the noise, N, shape (T,)."""
+    load_away: Doubles
+    """Distance between the tracked point of the hand and what it holds, as a rule, m, shape (T,); 0 where unknown."""
     press_force: Doubles
     """What the robot wipes with as a rule, N, NaN where it is not known, shape (T,)."""
     contact_noise: Doubles
@@ -330,6 +332,7 @@ def compute_features(
         contact=contact,
         touching=touching,
         contact_floor=contact_floor,
+        load_away=np.nan_to_num(fitted("load_away")),
         press_force=fitted("press_force"),
         contact_noise=contact_noise,
         object_position=around[0],

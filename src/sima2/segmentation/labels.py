@@ -64,7 +64,7 @@ class LabelSettings:
     passing_share: float = 0.5
     """Fingers that close on the way, and at whose end the hand goes at more than that share of its speed, pass by."""
     reach_m: float = 0.15
-    """Fingers that close farther from any object take hold of none."""
+    """Fingers that close so much farther from any object than what they hold as a rule take hold of none."""
     sinks_m: float = 0.008
     """A descent to less than that above where the fingers open is none."""
 
@@ -380,7 +380,8 @@ def _out_of_reach(features: Features, at: Ints, settings: LabelSettings) -> Bool
     if features.object_position is None or features.object_seen is None or features.position is None:
         return np.zeros(len(at), np.bool_)
     apart = features.object_position[at] - features.position[at][:, None]
-    near = (apart * apart).sum(axis=2) < settings.reach_m**2
+    reach = features.load_away[at] + settings.reach_m
+    near = (apart * apart).sum(axis=2) < (reach * reach)[:, None]
     known = np.column_stack([last_where(seen, features.ragged.first)[at] >= 0 for seen in features.object_seen.T])
     out: Bools = known.any(axis=1) & ~(near & known).any(axis=1)
     return out

@@ -35,6 +35,8 @@ class OutcomeSettings:
     """A placed object is watched so long after it was let go."""
     on_the_way: float = 0.7
     """A hand that moves for more than that share of a closing closes on its way."""
+    put_right_m: float = 0.1
+    """What is put down again closer than that has been put right."""
     moved_m: float = 0.02
     """A placed object that wanders farther was not stable."""
 
@@ -363,10 +365,29 @@ def _judge_places(
         target = position[settled[place], names.index(goal.target), :2]
         far = bool(np.hypot(*(position[settled[place], own[place], :2] - target)) > goal.tolerance)
         off[place] = far and not aside[place]
+    off |= _put_right(features, kind, slot, rows, stop, last, settings)
     for mask, why in ((unstable, "unstable"), (off, "misplaced")):
         fresh = rows[mask & (outcome[rows] == OUTCOME["success"])]
         outcome[fresh] = OUTCOME["failure"]
         reason[fresh] = REASON[why]
+
+
+def _put_right(
+    features: Features, kind: Ints, slot: Ints, rows: Ints, stop: Ints, last: Ints, settings: OutcomeSettings
+) -> Bools:
+    """Which put-downs are corrected: what was put down is taken up at once, and put down close by."""
+    acting = _is(kind, "grasp", "push", "pull", "wipe", "place", "release")
+    taken = next_where(acting, last)[np.minimum(rows + 1, last[rows])]
+    again = next_where(_is(kind, "place"), last)[np.minimum(np.maximum(taken, rows) + 1, last[rows])]
+    at = np.maximum(again, 0)
+    found = _is(kind, "place")[rows] & (taken > rows) & (again > taken) & (slot[at] == slot[rows])
+    found &= _is(kind, "grasp")[np.maximum(taken, 0)] & (slot[np.maximum(taken, 0)] == slot[rows])
+    # nothing else was done in between
+    position = features.object_position
+    if position is None:
+        return found & False
+    step = position[stop[at] - 1, slot[rows]] - position[stop[rows] - 1, slot[rows]]
+    return found & ((step * step).sum(axis=1) < settings.put_right_m**2)
 
 
 def _set_aside(kind: Ints, stopped: Bools, rows: Ints, first: Ints) -> Bools:

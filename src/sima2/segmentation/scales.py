@@ -27,6 +27,8 @@ class RobotScale:
     """m/s, 95th percentile."""
     grip_force: float = np.nan
     """N, the median of what its fingers feel over their bias where they feel anything."""
+    load_away: float = np.nan
+    """m, the median distance between the tracked point of the hand and what moves with it: a flange is far from it."""
     press_force: float = np.nan
     """N, what it wipes with as a rule."""
 
@@ -53,6 +55,10 @@ class Scales:
 NEARLY_SHUT: Final = 0.1
 """Share of the widest opening up to which the least width seen may be that of fingers that meet; widths and openings
 are 0 where they do (records.rollout), but for the thickness of the pads."""
+ALONG_S: Final = 0.15
+ALONG_M: Final = 0.02
+ALONG_SHARE: Final = 0.2
+"""A thing goes along with a hand that goes so far in that half window if it stays behind by less than that share."""
 FELT: Final = 0.8
 """N; drift and resolution of common finger sensors."""
 FEWEST_WIPES: Final = 5
@@ -74,6 +80,7 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
             ragged = Ragged(sub.offset, sub.time)
             for arm, channels in sub.manipulators.items():
                 columns = _columns(channels, ragged)
+                companions, distance = _companions(sub, channels, ragged)
                 robots, moving = np.array(sub.episodes.robot, object), _moving(channels, sub.offset)
                 for robot in dict.fromkeys(sub.episodes.robot):
                     for chosen, among in ((moving, parts), (~moving, rest)):
@@ -82,6 +89,7 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
                         for name, values in columns.items():
                             kept = values[rows]
                             store.setdefault(name, []).append(kept[np.isfinite(kept)])
+                        store.setdefault("load_away", []).append(distance[rows[companions]])
     # where nothing moves there is nothing better to go by
     told = {
         key: store if any(len(x) for xs in store.values() for x in xs) else rest[key] for key, store in parts.items()
@@ -123,6 +131,28 @@ def _columns(channels: Manipulator, ragged: Ragged) -> dict[str, np.ndarray]:
     return columns
 
 
+def _companions(
+    batch: RolloutBatch, channels: Manipulator, ragged: Ragged
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Frames at which a thing goes along with a hand that goes some way, and how far from the hand it is, m."""
+    nothing = np.zeros(0, np.int64), np.zeros(0)
+    if channels.ee_position is None or batch.object_position is None or not batch.object_position.shape[1]:
+        return nothing
+    lo, hi = ragged.around(ALONG_S)
+    hand = channels.ee_position.astype(np.float64)
+    step = hand.take(hi, axis=0) - hand.take(lo, axis=0)
+    way = np.sqrt((step * step).sum(axis=1))
+    far = np.flatnonzero(way > ALONG_M)
+    frames, distance = [], []
+    for slot in range(batch.object_position.shape[1]):
+        thing = batch.object_position[:, slot].astype(np.float64)
+        apart = thing[hi[far]] - thing[lo[far]] - step[far]
+        along = far[np.sqrt((apart * apart).sum(axis=1)) < ALONG_SHARE * way[far]]
+        frames.append(along)
+        distance.append(np.sqrt(((thing[along] - hand[along]) ** 2).sum(axis=1)))
+    return np.concatenate(frames), np.concatenate(distance)
+
+
 def _scale(store: Mapping[str, list[np.ndarray]]) -> RobotScale:
     def quantile(name: str, q: float) -> float:
         values = np.concatenate(store.get(name, [np.zeros(0)]))
@@ -135,5 +165,6 @@ def _scale(store: Mapping[str, list[np.ndarray]]) -> RobotScale:
         width_open=wide,
         joint_speed=quantile("joint_speed", 0.95),
         hand_speed=quantile("hand_speed", 0.95),
+        load_away=quantile("load_away", 0.5),
         grip_force=_usual_grip(np.concatenate(store.get("grip", [np.zeros(0)]))),
     )

@@ -88,7 +88,7 @@ class StateSettings:
     company_s: float = 0.3
     """What has travelled with the hand for so long was in it."""
     reach_m: float = 0.2
-    """What lies farther from the hand than that has not been grasped by it."""
+    """What lies so much farther from the hand than what it holds as a rule has not been grasped by it."""
     unfelt_s: float = 0.3
     """A load that is felt again within so much, with no finger moved, was never lost."""
     load_gap: float = 0.03
@@ -109,6 +109,8 @@ class StateSettings:
     """Grip that has come down to that share of what it was, and is so weak, holds nothing."""
     falls_s: float = 0.6
     """A load let go above a table has fallen for good by then (1.8 m at g)."""
+    at_once_s: float = 0.1
+    """Fingers that close as soon as they are open did not mean to open."""
     carrying_speed: float = 0.05
     """m/s; a hand that opens its fingers at more than that does not mean to put down."""
     fine_speed: float = 0.005
@@ -222,6 +224,9 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     else:
         carried = carries(features, loaded, opening, settings.motion)
         code[loaded & moving] = BY_CARRY[carried[loaded & moving]]
+    if features.velocity is not None:
+        # what comes up with the hand is lifted, however heavy
+        press = press & ~(loaded & moving & steep & (up > 0))
     code[press] = State.PRESS
     code[stroke] = State.STROKE
     if features.position is not None:
@@ -509,7 +514,7 @@ def _load(features: Features, loaded: Bools, settings: StateSettings) -> tuple[I
     late = np.minimum(stop - 1 + ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.last[start])
     known = [last_where(column, ragged.first)[late] >= 0 for column in features.object_seen.T]
     distance[~np.column_stack(known)] = np.inf
-    distance[distance > settings.reach_m] = np.inf
+    distance[distance > (features.load_away[start] + settings.reach_m)[:, None]] = np.inf
     # a few frames of noise are no company
     company[company < 0.15 * (stop - start)[:, None]] = 0
     best = company.max(axis=1)
@@ -647,7 +652,10 @@ def _let_fall(
         earlier = np.maximum(before - ragged.frames(settings.press_s)[ragged.episode[start]], ragged.first[start])
         lost |= features.touching[before] & features.touching[earlier]
     drops = opening[start] & flown[before] & carrying & lost
-    drops &= _goes_on(features, start, settings) | _taken_again(features, start, own, closing, settings)
+    again = next_where(closing, ragged.last)[start]
+    end = next_where(~opening, ragged.last)[start]
+    at_once = (again >= 0) & (end >= 0) & (again - end <= ragged.frames(settings.at_once_s)[ragged.episode[start]])
+    drops &= at_once | _goes_on(features, start, settings) | _taken_again(features, start, own, closing, settings)
     # the fall ends where the load lies still
     here = np.arange(len(flown))
     dropped = np.zeros(len(flown), np.bool_)
@@ -686,7 +694,7 @@ def _taken_again(features: Features, start: Ints, slot: Ints, closing: Bools, se
     apart = features.object_position[at] - features.position[at][:, None]
     distance = np.sqrt((apart * apart).sum(axis=2))
     # fingers that close far from everything make ready
-    near = distance.min(axis=1, initial=np.inf) < settings.reach_m / 2
+    near = distance.min(axis=1, initial=np.inf) < features.load_away[at] + settings.reach_m / 2
     grasping = np.full(len(closing), -1, np.int64)
     grasping[at[near]] = distance[near].argmin(axis=1)
     closes = next_where(grasping >= 0, ragged.last)[start]
