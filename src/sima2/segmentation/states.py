@@ -129,6 +129,8 @@ class StateSettings:
     elsewhere_s: float = 1.0
     elsewhere_cosine: float = 0.5
     """One that was stopped goes elsewhere within so much after the touch: at more than 60° from where it was going."""
+    stops_s: float = 0.1
+    """A hand that runs into something that does not give way has stopped within so much of its speed."""
     hand_kg: float = 0.2
     """No hand, with the arm behind it, is lighter: a push that could not stop so much has not stopped it."""
     came_m: float = 0.005
@@ -824,6 +826,9 @@ def _contacts(
     # what stops the hand for a moment, or turns it away, was not meant either
     unmeant |= halts & (size > settings.came_m) & (_turns_away(features, start, stop, settings) | ~long)
     unmeant &= _could_stop(features, start, stop, settings)
+    # what gives way under an empty hand is pushed
+    yields = _gives_way(features, start, stop, settings) & ~with_load
+    unmeant &= ~yields
     lost = at_first & ~loaded[np.minimum(stop, ragged.last[start])] & ~opening[np.minimum(stop, ragged.last[start])]
     # sensors drift: work presses clearly
     mean_force = per_run(np.add, np.maximum(features.contact, 0.0), start) / length
@@ -831,7 +836,8 @@ def _contacts(
     pull = on & with_load & ~in_air & long & ~into & firm
     wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~into
     still_open = share(closing) < 0.05
-    push = on & ~with_load & still_open & long & (((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)))
+    pushed = ((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)) | (yields & firm)
+    push = on & ~with_load & still_open & long & pushed
     explained = closes_soon | just_closed | just_opened | (at_first & set_down)
     explained |= (share(closing | opening) > 0.3) & ~into & still_open
     # a bump is sudden: the force rises well over what it was just before
@@ -845,7 +851,7 @@ def _contacts(
     meant = np.repeat(work | explained | ~unmeant, length)
     hard = touching & ~loaded & (features.contact > settings.hard_newtons) & ~meant
     bump |= touching & (last_where(hard, ragged.first) >= np.repeat(start, length))
-    moved_along = company > 0.4
+    moved_along = (company > 0.4) | yields
     if together is None:
         # with no poses: strokes turn back, a push does not
         ends = np.sqrt(((features.position[end] - features.position[start]) ** 2).sum(axis=1))
@@ -954,6 +960,21 @@ def _could_stop(features: Features, start: Ints, stop: Ints, settings: StateSett
     before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     impulse = per_run(np.add, np.maximum(features.contact, 0.0), start) * ragged.period[ragged.episode[start]]
     out: Bools = impulse > settings.hand_kg * features.speed[before]
+    return out
+
+
+def _gives_way(features: Features, start: Ints, stop: Ints, settings: StateSettings) -> Bools:
+    """Touches under which the hand goes on, farther than one that runs into something needs to stop, shape (r,)."""
+    ragged = features.ragged
+    if features.position is None or features.speed is None:
+        return np.zeros(len(start), np.bool_)
+    came, size = _way_before(features, start, settings)
+    length = stop - start
+    way = features.position - np.repeat(features.position[start], length, axis=0)
+    ahead = (way * np.repeat(came / np.maximum(size, 1e-9)[:, None], length, axis=0)).sum(axis=1)
+    before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
+    least = np.maximum(settings.recoil_m, settings.stops_s * features.speed[before])
+    out: Bools = (size > settings.came_m) & (per_run(np.maximum, ahead, start) > least)
     return out
 
 
