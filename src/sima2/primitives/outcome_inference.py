@@ -109,9 +109,12 @@ class OutcomeInference:
         wanted = FINAL_ACTIONS.get(goal.relation, ANY_FINAL) if goal is not None else ANY_FINAL
         finals = [k for k, name in enumerate(label) if name in wanted]
         # without a goal, a recording may end with the thing in the hand, if nothing was done with it before
-        ends_held = goal is None and label[-1] in CARRIED and episode.distance[-1] > self.moved_m
+        end = len(label) - 1
+        while end and label[end] == "idle":
+            end -= 1
+        ends_held = goal is None and label[end] in CARRIED and episode.distance[end] > self.moved_m
         ends_held &= not any(label[k] in wanted for k in _since(label, "grasp"))
-        finals += [len(label) - 1] if ends_held else []
+        finals += [end] if ends_held else []
         if not finals:
             return (0.0, float(episode.sure[failed][-1])) if failed.any() else UNKNOWN
         last = finals[-1]
@@ -199,10 +202,12 @@ def _left_open(episode: _Seen) -> bool:
     last, failed = finals[-1], episode.failed
     # what is only pushed, after an attempt at taking it failed, was not meant to end so
     astray = episode.label[last] == "push" and bool(failed[:last].any())
+    # what was let go above its place may lie where it should, or not
+    let_fall = episode.label[last] == "release" and not episode.told[last]
     # and a hand that runs into something when all is done has not undone it
     later = failed[last + 1 :]
     bumped = not failed[last] and later.any() and not (later & ~episode.knocked[last + 1 :]).any()
-    return bool(astray or bumped)
+    return bool(astray or let_fall or bumped)
 
 
 def _since(label: NDArray[np.object_], action: str) -> list[int]:
