@@ -22,6 +22,8 @@ SMOOTH: Final = 4.0
 """What is left of such a step is no larger than so many usual steps of the joint …"""
 SMOOTH_SHARE: Final = 0.05
 """… or that share of a turn."""
+OFTEN: Final = 0.125
+"""A joint that usually steps by more of a turn is not sampled often enough to tell a wrap from a step."""
 PERIODS: Final = (math.tau, 360.0)
 """A turn in the units that angles are recorded in."""
 
@@ -45,6 +47,8 @@ def unwrap(angle: NDArray[Any], turn: float) -> NDArray[Any]:
     if not wraps.any() or float(seen.max() - seen.min()) > WITHIN * turn:
         return angle
     usual = float(np.percentile(np.abs(step[~wraps]), 95.0)) if (~wraps).any() else 0.0
+    if usual > OFTEN * turn:
+        return angle
     left = np.abs(np.abs(step) - turn)
     wraps &= left <= max(SMOOTH * usual, SMOOTH_SHARE * turn)
     out = angle.astype(np.float64)

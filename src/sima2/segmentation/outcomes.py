@@ -216,9 +216,9 @@ def _outcomes(
     if features.object_position is None and n:
         # nor whether a hand that closes on its way means to take anything, unless it tries again
         way = per_run(np.add, features.moving.astype(np.int64), start) > settings.on_the_way * (stop - start)
-        again = next_where(np.append(_is(kind, "grasp")[1:], False), last - 1)
+        next_try = next_where(np.append(_is(kind, "grasp")[1:], False), last - 1)
         done = next_where(np.append(_is(kind, "grasp", "idle", "push", "pull", "place")[1:], False), last - 1)
-        passing = _is(kind, "grasp") & flag & ~kept & way & ~((again >= 0) & (again == done))
+        passing = _is(kind, "grasp") & flag & ~kept & way & ~((next_try >= 0) & (next_try == done))
         outcome[passing] = OUTCOME["unknown"]
         told = told & ~passing
     fail(_is(kind, "grasp") & flag & ~kept & told, "missed_grasp")
@@ -382,12 +382,12 @@ def _put_right(
     at = np.maximum(again, 0)
     found = _is(kind, "place")[rows] & (taken > rows) & (again > taken) & (slot[at] == slot[rows])
     found &= _is(kind, "grasp")[np.maximum(taken, 0)] & (slot[np.maximum(taken, 0)] == slot[rows])
-    # nothing else was done in between
     position = features.object_position
     if position is None:
-        return found & False
+        return np.zeros(len(rows), np.bool_)
     step = position[stop[at] - 1, slot[rows]] - position[stop[rows] - 1, slot[rows]]
-    return found & ((step * step).sum(axis=1) < settings.put_right_m**2)
+    out: Bools = found & ((step * step).sum(axis=1) < settings.put_right_m**2)
+    return out
 
 
 def _set_aside(kind: Ints, stopped: Bools, rows: Ints, first: Ints) -> Bools:

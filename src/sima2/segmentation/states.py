@@ -1036,7 +1036,8 @@ def _more_than_weight(features: Features, flown: Bools, settings: StateSettings)
     # at the beginning the hand still accelerates: its load weighs what it weighs a moment later
     settled = np.minimum(begin + ragged.frames(settings.weighed_s).take(ragged.episode), end)
     weight = np.maximum(lightest.take(np.maximum(settled, np.arange(len(flown), dtype=np.int64))), 0.0)
-    return ~flown | (features.contact > features.contact_floor + (1.0 + settings.heavier_share) * weight)
+    out: Bools = ~flown | (features.contact > features.contact_floor + (1.0 + settings.heavier_share) * weight)
+    return out
 
 
 def _unyielding(features: Features, pulling: Bools, dragging: Bools, settings: StateSettings) -> tuple[Bools, Bools]:

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.tags.covariance import robust_location_scale, shrunk_covariance
-from sima2.tags.observations import KINEMATICS, SegmentObservations
+from sima2.tags.observations import KINEMATICS, PLAIN, SegmentObservations
 
 Array = NDArray[np.float64]
 
 CHANNELS: Final = ("visual", "kinematic", "temporal", "unknown")
 """Reasons for which a segment may be strange."""
-SCORES: Final = ("look", "motion", "force", "grip", "long", "short", "doubt")
+SCORES: Final = ("look", "motion", "force", "grip", "long", "short", "doubt", "whole")
 """Columns of :meth:`Nominal.scores`: the look, all measures of motion together, external and grip force, a move
-drawn out (long, and slow), a short duration, and motion that no label fits."""
-SOURCE: Final = ("visual", "kinematic", "kinematic", "kinematic", "temporal", "temporal", "unknown")
+drawn out (long, and slow), a short duration, motion that no label fits, and all that a segment was like as a whole."""
+SOURCE: Final = ("visual", "kinematic", "kinematic", "kinematic", "temporal", "temporal", "unknown", "kinematic")
 """Channel of each score."""
 MOTION: Final = KINEMATICS[:5]
 """Columns that a hurried arm raises together."""
@@ -36,6 +36,8 @@ _SLOWNESS: Final = 0.4
 """A move that is drawn out is not only long but slow: so much its slowness counts beside its duration."""
 _FAR: Final = 6.0
 """Robust deviations beyond which one column of motion counts no more."""
+_FARTHEST: Final = 50.0
+"""Robust deviations beyond which a plain measure counts no more."""
 _POOLED: Final = ("", "")
 
 
@@ -59,6 +61,16 @@ class Nominal:
     """Its spread, shape (g, k)."""
     duration: Array
     """Centre and spread of the log duration, shape (g, 2)."""
+    plain_unit: Array
+    """Typical size of each plain measure that is a force or a way, 0 for one that is taken as it is, shape (p,)."""
+    plain_location: Array
+    """Centre of each plain measure, shape (g, p)."""
+    plain_scale: Array
+    """Its spread, shape (g, p)."""
+    whitening: Array
+    """Rows that make deviations of the plain measures independent and of unit size, shape (g, p, p)."""
+    whole: Array
+    """Centre and spread of their length, shape (g, 2)."""
     highest: Array
     """99th percentile of each kinematic column, in its own unit, shape (g, k)."""
     mean_duration: Array
@@ -88,7 +100,7 @@ class Nominal:
         return np.asarray(np.exp(rows.log_duration) / self.mean_duration[self.group(rows)])
 
     def scores(self, rows: SegmentObservations) -> Array:
-        """How strange each segment is in the sense of each of :data:`SCORES`, in robust deviations, shape (n, 7).
+        """How strange each segment is in the sense of each of :data:`SCORES`, in robust deviations, shape (n, 8).
 
         NaN where a channel is missing. A recovery maneuver is never strange: it is NaN throughout.
         """
@@ -105,8 +117,14 @@ class Nominal:
         doubt = np.where(rows.label.isin("unknown"), 1.0, 1.0 - np.nan_to_num(rows.confidence))
         speeds = [KINEMATICS.index(name) for name in ("max_speed", "max_joint_speed")]
         out[:, 6] = doubt * np.fmax(*(x[:, j] / self.unit[j] for j in speeds))
+        out[:, 7] = _deviation(_length(self.deviations(rows), self.whitening, g), self.whole[g])
         out[rows.label.isin("recovery_maneuver")] = np.nan
         return out
+
+    def deviations(self, rows: SegmentObservations) -> Array:
+        """Each plain measure in robust deviations from its nominal centre, NaN where unknown, shape (n, p)."""
+        g = self.group(rows)
+        return np.asarray((_plain(rows, self.plain_unit) - self.plain_location[g]) / self.plain_scale[g])
 
     def novelty(self, rows: SegmentObservations) -> Array:
         """The first two scores alone, look and motion, shape (n, 2)."""
@@ -158,6 +176,13 @@ def fit_nominal(rows: SegmentObservations, *, scores_only: bool = False) -> Nomi
     centroid = _centroids(rows.embedding, tree)
     distance = _cosine_distance(rows.embedding, centroid, finest)
     z = (bent - location[finest]) / scale[finest]
+    plain_unit = np.array([_typical_size(getattr(rows, name)) if name in _BENT else 0.0 for name in PLAIN])
+    plain = _plain(rows, plain_unit)
+    plain_location, plain_scale = np.empty((len(tree), len(PLAIN))), np.empty((len(tree), len(PLAIN)))
+    for j in range(len(PLAIN)):
+        plain_location[:, j], plain_scale[:, j] = _centres(plain[:, j], tree, _floor(plain[:, j]))
+    apart = (plain - plain_location[finest]) / plain_scale[finest]
+    whitening = _whitenings(apart, tree)
     return Nominal(
         keys=keys,
         unit=unit,
@@ -167,11 +192,65 @@ def fit_nominal(rows: SegmentObservations, *, scores_only: bool = False) -> Nomi
         location=location,
         scale=scale,
         duration=np.stack(_centres(rows.log_duration, tree, _FLOOR), axis=1),
+        plain_unit=plain_unit,
+        plain_location=plain_location,
+        plain_scale=plain_scale,
+        whitening=whitening,
+        whole=np.stack(_centres(_length(apart, whitening, finest), tree, _FLOOR), axis=1),
         highest=np.full(location.shape, np.nan)
         if scores_only
         else np.stack([_own(x[:, j], tree, _percentile) for j in range(len(unit))], axis=1),
         mean_duration=np.full(len(tree), np.nan) if scores_only else _own(np.exp(rows.log_duration), tree, _mean),
     )
+
+
+_BENT: Final = ("mean_force", "grip_force", "distance")
+"""Plain measures of which the size counts, not the amount."""
+
+
+def _plain(rows: SegmentObservations, unit: Array) -> Array:
+    """The plain measures side by side, those with a unit bent, shape (n, p)."""
+    x = np.stack([getattr(rows, name) for name in PLAIN], axis=1)
+    bent = unit > 0
+    x[:, bent] = _bent(x[:, bent], unit[bent])
+    return x
+
+
+def _floor(values: Array) -> float:
+    """Least spread of a plain measure: a twentieth of that over all primitives."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 1.0
+    return max(_FLOOR * float(np.subtract(*np.percentile(known, [90.0, 10.0]))), 1e-6)
+
+
+def _whitenings(z: Array, tree: Tree) -> Array:
+    """Inverse square roots of the covariance of each reference that has enough segments, else of the one above."""
+    p = z.shape[1]
+    out = np.zeros((len(tree), p, p))
+    for g, (mine, above) in enumerate(tree):
+        if g and len(mine) < LEAST_SEGMENTS:
+            out[g] = out[above]
+            continue
+        known = np.flatnonzero((~np.isnan(z[mine])).any(axis=0))
+        if len(known):
+            covariance = shrunk_covariance(np.nan_to_num(z[np.ix_(mine, known)]))
+            out[g][np.ix_(known, known)] = np.linalg.inv(np.linalg.cholesky(covariance))
+    return out
+
+
+def _length(z: Array, whitening: Array, g: NDArray[np.int64]) -> Array:
+    """Length of whitened deviations, near a normal deviate; NaN where none is known, row by row, shape (n,)."""
+    known = ~np.isnan(z)
+    z = np.clip(np.nan_to_num(z), -_FARTHEST, _FARTHEST)
+    total = np.zeros(len(z))
+    for j in range(z.shape[1]):
+        part = np.zeros(len(z))
+        for k in range(j + 1):
+            part += whitening[g, j, k] * z[:, k]
+        total += part * part
+    degrees = np.maximum(known.sum(axis=1), 1)
+    return np.where(known.any(axis=1), np.sqrt(2.0 * total) - np.sqrt(2.0 * degrees - 1.0), np.nan)
 
 
 Tree = Sequence[tuple[NDArray[np.int64], int]]

@@ -39,6 +39,10 @@ KINEMATICS: Final = (
 )
 """Kinematic columns of a segment: those of ``SegmentTable`` with its units, and accelerations in m/s² and rad/s²."""
 
+PLAIN: Final = ("end_x", "end_y", "end_z", "end_width", "mean_force", "grip_force", "distance", "log_duration")
+"""What a segment was like as a whole: where and with what between the fingers it ended, how heavy, far and long."""
+END: Final = "{} at its last frame; NaN where unknown, also for the last segment of a cut episode."
+
 
 def _measured(name: str) -> Any:
     """A measure of ``SegmentTable``, with more digits."""
@@ -78,6 +82,14 @@ class SegmentObservations(Table):
     max_joint_torque: NDArray[np.float64] = _measured("max_joint_torque")
     peak_force: NDArray[np.float64] = _measured("peak_force")
     grip_force: NDArray[np.float64] = _measured("grip_force")
+    mean_force: NDArray[np.float64] = column(
+        np.float64, "Mean external force; NaN where none was recorded or its end is not known.", unit="N"
+    )
+    distance: NDArray[np.float64] = _measured("distance")
+    end_x: NDArray[np.float64] = column(np.float64, END.format("Hand position"), unit="m")
+    end_y: NDArray[np.float64] = column(np.float64, END.format("Hand position"), unit="m")
+    end_z: NDArray[np.float64] = column(np.float64, END.format("Hand position"), unit="m")
+    end_width: NDArray[np.float64] = column(np.float64, END.format("Gripper width or opening"), unit="m or 1")
     embedding: NDArray[np.float32] = matrix(
         np.float32, "Mean vision embedding; NaN where unseen, of no width where nobody recorded one.", unit="1"
     )
@@ -173,8 +185,12 @@ def _observe_segments(batch: RolloutBatch, segments: SegmentTable, *, cut: bool)
     first = batch.offset[place]
     seconds = np.maximum(segments.end_t - segments.start_t, 0.0)
     log_duration = np.log(seconds, out=np.full(len(seconds), np.nan), where=seconds > 0)
-    if cut:
-        log_duration[_last_of_episode(segments)] = np.nan
+    under_way = _last_of_episode(segments) & cut
+    log_duration[under_way] = np.nan
+    ends = _ends(batch, segments, first)
+    mean_force = segments.impulse.astype(np.float64) / np.where(seconds > 0, seconds, np.nan)
+    for each in (mean_force, *ends.values()):
+        each[under_way] = np.nan
     family = Text.of(batch.episodes.family)
     return SegmentObservations(
         episode_id=segments.episode_id,
@@ -189,9 +205,27 @@ def _observe_segments(batch: RolloutBatch, segments: SegmentTable, *, cut: bool)
         confidence=segments.confidence.astype(np.float64),
         log_duration=log_duration,
         embedding=_mean_embedding(batch, first + segments.start_frame, first + segments.end_frame),
+        mean_force=mean_force,
+        distance=segments.distance.astype(np.float64),
+        **ends,
         **accelerations(batch, segments, place),
         **{name: getattr(segments, name).astype(np.float64) for name in KINEMATICS if hasattr(segments, name)},
     )
+
+
+def _ends(batch: RolloutBatch, segments: SegmentTable, first: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Hand and fingers at the last frame of each segment, NaN where unknown."""
+    out = {name: np.full(len(segments), np.nan) for name in PLAIN if name.startswith("end_")}
+    last = first + segments.end_frame - 1
+    for name, arm in batch.manipulators.items():
+        mine = np.flatnonzero(segments.manipulator.isin(name))
+        width = arm.gripper_width if arm.gripper_width is not None else arm.gripper_opening
+        if arm.ee_position is not None:
+            for axis, column_name in enumerate(("end_x", "end_y", "end_z")):
+                out[column_name][mine] = arm.ee_position[last[mine], axis]
+        if width is not None:
+            out["end_width"][mine] = width[last[mine]]
+    return out
 
 
 def pool(parts: Sequence[SegmentObservations]) -> SegmentObservations:

@@ -11,7 +11,7 @@ from sima2.records.tags import TagTable
 from sima2.records.vocabulary import ANOMALIES
 from sima2.tags.conformal import conformal_p
 from sima2.tags.nominal import MOTION, SCORES, SOURCE, Nominal
-from sima2.tags.observations import KINEMATICS, RiskObservations, SegmentObservations
+from sima2.tags.observations import KINEMATICS, PLAIN, RiskObservations, SegmentObservations
 from sima2.tags.rows import UNCALIBRATED, TagRows, blank_rows
 from sima2.tags.strangeness import Strangeness, in_scope
 
@@ -25,6 +25,8 @@ KINEMATIC_BANDS: Final = ((1.10, 0.6), (1.25, 0.8), (1.50, 1.0))
 """Share of the nominal 99th percentile from which a severity holds: by 10 to 25 %, to 50 %, beyond."""
 TEMPORAL_BANDS: Final = ((3.0, 0.5), (4.0, 0.7), (6.0, 1.0))
 """Duration over the primitive's mean (or mean over duration) from which a severity holds."""
+WHOLE_BANDS: Final = ((4.0, 0.5), (6.0, 0.7), (10.0, 1.0))
+"""Robust deviations of the farthest plain measure from which a severity holds."""
 MILD: Final = 0.3
 """Severity of what the calibrated test finds strange below all bands."""
 _UNKNOWN_SEVERITY: Final = 0.5
@@ -136,6 +138,7 @@ def _fired_rows(
 def _evidence(rows: SegmentObservations, score: NDArray[np.intp], nominal: Nominal) -> tuple[Array, list[str]]:
     """Severity by the plain thresholds, and what was measured, for the score that fired."""
     distance, excess, ratio = nominal.cosine_distance(rows), nominal.excess(rows), nominal.duration_ratio(rows)
+    apart = nominal.deviations(rows)
     columns = [_COLUMNS.get(SCORES[k], ()) for k in score.tolist()]
     mine = np.array([[name in each for name in KINEMATICS] for each in columns], np.bool_) & ~np.isnan(excess)
     column = np.argmax(np.where(mine, excess, -np.inf), axis=1)
@@ -151,7 +154,10 @@ def _evidence(rows: SegmentObservations, score: NDArray[np.intp], nominal: Nomin
     severity, words = np.zeros(len(rows)), []
     for k, source in enumerate(SOURCE[each] for each in score.tolist()):
         severity[k] = severities[source][k]
-        if source == "visual":
+        if SCORES[score[k]] == "whole":
+            severity[k], told = _whole(rows, k, apart[k], nominal)
+            words.append(told)
+        elif source == "visual":
             words.append(f"cosine distance {distance[k]:.3f} from the nominal centroid")
         elif source == "kinematic":
             name = KINEMATICS[int(column[k])]
@@ -162,6 +168,14 @@ def _evidence(rows: SegmentObservations, score: NDArray[np.intp], nominal: Nomin
         else:
             words.append(f"motion that no label fits, confidence {rows.confidence[k]:.2f}")
     return severity, words
+
+
+def _whole(rows: SegmentObservations, k: int, apart: Array, nominal: Nominal) -> tuple[float, str]:
+    """Severity by, and words of, the plain measure that is farthest from what is nominal."""
+    size = np.abs(np.nan_to_num(apart))
+    j = int(np.argmax(size))
+    told = f"{PLAIN[j]} {float(getattr(rows, PLAIN[j])[k]):.3g}, {size[j]:.1f} deviations from what is nominal"
+    return float(banded(size[j : j + 1], WHOLE_BANDS)[0]), told
 
 
 def banded(measure: Array, bands: tuple[tuple[float, float], ...]) -> Array:

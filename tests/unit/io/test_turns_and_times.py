@@ -51,6 +51,11 @@ def test_a_glitch_is_no_turn() -> None:
     np.testing.assert_array_equal(unwrap(angle, math.tau), angle)
 
 
+def test_steps_of_a_quarter_turn_tell_no_wrap() -> None:
+    angle = np.array([1.56, -0.76, 1.70, 3.24, -2.42, 0.06])
+    np.testing.assert_array_equal(unwrap(angle, math.tau), angle)
+
+
 @pytest.mark.parametrize(("factor", "low"), [(1.0, -math.pi), (180 / math.pi, -180.0), (180 / math.pi, 0.0)])
 def test_a_wrist_that_wraps_is_read_as_one_that_does_not(tmp_path: Path, factor: float, low: float) -> None:
     turn = math.tau * factor

@@ -7,7 +7,7 @@ import numpy as np
 from sima2.records.rollout import Goal, Rollout, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
-from sima2.tags.observations import KINEMATICS, RiskObservations, SegmentObservations
+from sima2.tags.observations import KINEMATICS, PLAIN, RiskObservations, SegmentObservations
 from sima2.tags.prefix import FEATURES
 
 CONTACT = 40
@@ -165,6 +165,7 @@ def observed(
         failed=np.zeros(m, bool),
         confidence=rng.uniform(0.7, 1.0, m),
         log_duration=0.2 * rng.standard_normal(m),
+        **{name: np.exp(0.1 * rng.standard_normal(m)) for name in PLAIN if name not in ("grip_force", "log_duration")},
         **dict(zip(KINEMATICS, kinematic.T, strict=True)),
         embedding=np.array(embedding, np.float32).reshape(m, d),
     )
