@@ -138,17 +138,17 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     grasp |= _not_yet_up(features, states, t, grasp, settings)
     label[grasp] = CODE["grasp"]
 
-    carried = t.at(State.RISE, State.SIDE, State.DOWN) | (t.at(State.HOLD) & ~grasp)
+    carried = t.at(State.RISE, State.SIDE, State.DOWN, State.HOLD) & ~grasp
     last_grasp = t.previous(grasp | t.at(State.PRESS))
     risen_before = t.previous(t.at(State.RISE))
-    side_before = t.previous(t.at(State.SIDE, State.DOWN))
+    side_before = t.previous(t.at(State.SIDE, State.DOWN) & ~grasp)
     fresh = np.maximum(risen_before, side_before) < last_grasp
     label[carried] = CODE["transport"]
     label[t.at(State.RISE) & fresh] = CODE["lift"]
 
     # a load that was never lifted and moves slides: pulled (on a rail, or over the table)
     flown = per_run(np.logical_or, states.flown, t.start)
-    slides = t.at(State.SIDE) & ~flown & (features.position is not None)
+    slides = t.at(State.SIDE) & ~flown & ~grasp & (features.position is not None)
     rises_next = t.next(t.at(State.RISE))
     opens_next = t.next(t.at(State.OPENING))
     soon_lifted = (rises_next >= 0) & ((opens_next < 0) | (rises_next < opens_next)) & (seconds < 0.3)
@@ -263,9 +263,8 @@ def _not_yet_up(features: Features, states: States, t: _Table, grasp: Bools, set
     tugged = t.at(State.PRESS, State.STUCK, State.WIGGLE, State.SIDE, State.HOLD) & ~states.flown[t.stop - 1]
     taken = t.previous(~tugged)
     up = t.next(~tugged)
-    found = (
-        tugged & (taken >= 0) & (up > here) & grasp[np.maximum(taken, 0)] & (t.code[np.maximum(up, 0)] == State.RISE)
-    )
+    carried = t.at(State.RISE, State.SIDE, State.DOWN)
+    found = tugged & (taken >= 0) & (up > here) & grasp[np.maximum(taken, 0)] & carried[np.maximum(up, 0)]
     begin, end = t.stop[np.maximum(taken, 0)], t.start[np.maximum(up, 0)]
     step = (
         features.position[np.minimum(end, len(features.position) - 1)]
@@ -417,6 +416,8 @@ def _final_descent(features: Features, states: States, settings: LabelSettings) 
     start, stop = runs_of(under_way & features.moving & ~steep, ragged)
     step = features.position[stop - 1, :2] - features.position[start, :2]
     aside = (under_way & features.moving & ~steep)[start] & (np.hypot(step[:, 0], step[:, 1]) > settings.aside_m)
+    # what is shifted where it is let go has come down already
+    aside &= per_run(np.maximum, drop, start) > settings.sinks_m
     next_aside = next_where(np.repeat(aside, stop - start), ragged.last)
     late = under_way & ((next_aside < 0) | (next_aside > opens))
     sinks = late & steep & (drop > settings.sinks_m)

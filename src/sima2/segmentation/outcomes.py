@@ -33,6 +33,8 @@ class OutcomeSettings:
     """Shared part of two wiped areas above which the second is done over the first."""
     settle_s: float = 1.0
     """A placed object is watched so long after it was let go."""
+    stirs_m: float = 0.005
+    """What has been pushed has moved by more."""
     on_the_way: float = 0.7
     """A hand that moves for more than that share of a closing closes on its way."""
     put_right_m: float = 0.1
@@ -242,6 +244,9 @@ def _outcomes(
     fail(_is(kind, "place") & flag & held_on, "obstructed")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag & fell, "drop")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")
+    in_vain, again = _pushed_in_vain(features, kind, start, stop, last, settings)
+    fail(again, "insufficient_force")
+    outcome[in_vain & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
     _judge_places(batch, features, kind, start, stop, slot, outcome, reason, first, last, settings)
     outcome[_is(kind, "unknown")] = OUTCOME["unknown"]
     # a load that is carried and then only held has arrived nowhere
@@ -264,6 +269,27 @@ def _outcomes(
         open_ended |= _is(kind, "grasp") & (later < 0) & empty
     outcome[open_ended & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
     return outcome, reason
+
+
+def _pushed_in_vain(
+    features: Features, kind: Ints, start: Ints, stop: Ints, last: Ints, settings: OutcomeSettings
+) -> tuple[Bools, Bools]:
+    """Pushes under which nothing that is seen has moved, and those of them after which the next one moved something."""
+    push = _is(kind, "push")
+    if features.object_position is None or features.object_noise is None or not push.any():
+        return push & False, push & False
+    moved = np.zeros(len(kind), np.bool_)
+    for k in np.flatnonzero(push).tolist():
+        place = features.object_position[start[k] : stop[k]]
+        slack = settings.stirs_m + 5.0 * features.object_noise[features.ragged.episode[start[k]]]
+        moved[k] = bool((np.ptp(place, axis=0).max(axis=1) > slack).any())
+    in_vain = push & ~moved
+    acting = _is(kind, "push", "grasp", "pull", "wipe", "place")
+    later = next_where(np.append(acting[1:], False), last - 1) + 1
+    at = np.maximum(later, 0)
+    step = features.position[start[at]] - features.position[start] if features.position is not None else np.zeros(3)
+    near = (step * step).sum(axis=-1) < settings.put_right_m**2
+    return in_vain, in_vain & (later > 0) & push[at] & moved[at] & near
 
 
 def _eased(features: Features, start: Ints, stop: Ints, settings: OutcomeSettings) -> Bools:

@@ -95,6 +95,8 @@ class StateSettings:
     """Share of the range between the fingers that tells a load from nothing."""
     pose_delay_s: float = 0.12
     """Object poses of camera trackers come late by up to so much."""
+    grown: float = 1.5
+    """Force at so many times that of the closing is pulled with."""
     strained_factor: float = 3.0
     """Grip force at so many times that of the grasp is not the gripper's."""
     eased_s: float = 0.3
@@ -129,6 +131,8 @@ class StateSettings:
     elsewhere_s: float = 1.0
     elsewhere_cosine: float = 0.5
     """One that was stopped goes elsewhere within so much after the touch: at more than 60° from where it was going."""
+    insists_s: float = 2.0
+    """Longer than people and controllers take to give way to what they have run into."""
     stops_s: float = 0.1
     """A hand that runs into something that does not give way has stopped within so much of its speed."""
     hand_kg: float = 0.2
@@ -198,7 +202,11 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     frames = len(ragged.time)
     closing, opening = _fingers(features, settings)
     shut = _shut(features, closing, opening)
-    loaded = _loaded(features, shut, closing, opening, settings)
+    fist = _fist(features, shut, opening, settings)
+    # pads that were pressed apart and come together again close on nothing
+    closing = closing & ~fist
+    shut = _shut(features, closing, opening)
+    loaded = _loaded(features, shut & ~fist, closing, opening, settings)
     load, moved_with = _load(features, loaded, settings)
     flown = _flown(features, loaded, closing, settings)
     slip = _slip(features, loaded, shut, closing, opening, load, settings)
@@ -211,6 +219,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     if features.touching is not None or features.object_position is not None:
         # an empty hand of which nothing but its way is known may as well be waving
         stroke = stroke | (level & ~loaded)
+    press &= ~_settles(features, loaded, closing, settings)
     press = press | (_pushes(features, loaded, slip | closing | opening, settings) & ~bump & ~stroke)
 
     loaded = loaded & ~_gone(loaded, slip, opening, ragged, settings)
@@ -373,6 +382,22 @@ def _wide_open(features: Features, settings: StateSettings) -> Bools:
         return np.zeros(len(features.ragged.time), np.bool_)
     open_end = features.width_closed + features.width_range
     return np.asarray(features.width > open_end - settings.load_gap * features.width_range)
+
+
+def _fist(features: Features, shut: Bools, opening: Bools, settings: StateSettings) -> Bools:
+    """From where closing fingers have met, with no grip, to where they open: what presses on them spreads them."""
+    ragged = features.ragged
+    gap = _gap(features, settings) | _unsure(features, settings)
+    nothing = ~gap if features.gripping is None else ~gap & ~features.gripping
+    if features.company is not None:
+        nothing &= ~features.company
+    start, stop = runs_of(shut, ragged)
+    settled = np.minimum(start + ragged.frames(settings.flicker_s)[ragged.episode[start]], stop - 1)
+    met = shut[start] & nothing[start] & nothing[settled]
+    at = np.zeros(len(shut), np.bool_)
+    at[start[met]] = True
+    met_at, opened_at = last_where(at, ragged.first), last_where(opening, ragged.first)
+    return np.asarray((met_at >= 0) & (met_at > opened_at))
 
 
 def _gap(features: Features, settings: StateSettings) -> Bools:
@@ -589,6 +614,22 @@ def _slip(
     return slipped & ~opening & ~closing
 
 
+def _settles(features: Features, loaded: Bools, closing: Bools, settings: StateSettings) -> Bools:
+    """From the end of a closing on, while the hand rests and feels no more than it did then: still the grasp, (T,)."""
+    ragged = features.ragged
+    if features.contact is None or features.contact_floor is None or not len(loaded):
+        return loaded & False
+    start, stop = runs_of(loaded, ragged)
+    length = stop - start
+    fresh = closing[np.maximum(start - 1, ragged.first[start])] & loaded[start]
+    soon = np.minimum(start + ragged.frames(settings.sudden_s)[ragged.episode[start]], stop - 1)
+    most = settings.grown * np.maximum(ragged.mean(features.contact, start, soon), 0.0) + features.contact_floor[start]
+    begins = features.moving | (features.contact > np.repeat(most, length))
+    here = np.arange(len(loaded))
+    first = per_run(np.minimum, np.where(begins, here, len(here)), start)
+    return np.repeat(fresh, length) & (here < np.repeat(first, length))
+
+
 def _strained(features: Features, held: Bools, settings: StateSettings) -> Bools:
     """Held spans from where the fingers are pressed far harder than they grip: the arm pulls on them, shape (T,).
 
@@ -797,6 +838,8 @@ def _contacts(
     until = np.where(opens >= 0, opens, end)
     far = ragged.mean(way, start, until) * (until - start + 1)
     set_down = (opens >= 0) & (far < settings.set_down_m)
+    came, size = _way_before(features, start, settings)
+    comes_down = -came[:, 2] > 0.7 * size
     closes = next_where(closing, ragged.last)
     just = ragged.frames(0.25)[ragged.episode[start]]
     # fingers that close where they have just touched: the touch is part of the grasp
@@ -804,6 +847,8 @@ def _contacts(
     closes_soon |= (closes[start] >= 0) & (closes[start] > end) & (closes[start] <= end + just)
     # and what is pressed on until they close on it was aimed at
     held_after = next_where(loaded, ragged.last)[np.minimum(end + 1, ragged.last[start])]
+    # what rests where it came down until the fingers let it go was set down, however hard
+    set_down |= (opens >= 0) & (opens <= end + just) & comes_down
     closes_soon |= (closes[start] >= 0) & (closes[start] <= end) & (held_after >= 0) & (held_after <= end + just)
     last_close = last_where(closing, ragged.first)[start]
     just_closed = (last_close >= 0) & (start - last_close <= just)
@@ -816,15 +861,16 @@ def _contacts(
     in_air = share(flown) > 0.5
     long = seconds >= settings.press_s
     # a hand that comes down and presses has not begun to rub: only its way along what it presses on counts
-    came, size = _way_before(features, start, settings)
     along = per_run(np.add, features.sideways * features.moving * ragged.period.take(ragged.episode), start)
-    stroke = np.where(-came[:, 2] > 0.7 * size, along, path) > settings.stroke_m
+    stroke = np.where(comes_down, along, path) > settings.stroke_m
     before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
     into = _runs_into(features, start, settings) & at_first & flown[np.minimum(start + 1, end)]
     halts = _halts(features, start, settings)
     unmeant = _recoils(features, start, stop, settings)
+    # a hand that stays and presses on means to
+    insists = (seconds > settings.insists_s) & ~at_first & ~with_load
     # what stops the hand for a moment, or turns it away, was not meant either
-    unmeant |= halts & (size > settings.came_m) & (_turns_away(features, start, stop, settings) | ~long)
+    unmeant |= halts & (size > settings.came_m) & ((_turns_away(features, start, stop, settings) & ~insists) | ~long)
     unmeant &= _could_stop(features, start, stop, settings)
     # what gives way under an empty hand is pushed
     yields = _gives_way(features, start, stop, settings) & ~with_load
@@ -836,7 +882,7 @@ def _contacts(
     pull = on & with_load & ~in_air & long & ~into & firm
     wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~into
     still_open = share(closing) < 0.05
-    pushed = ((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)) | (yields & firm)
+    pushed = (insists & firm) | ((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)) | (yields & firm)
     push = on & ~with_load & still_open & long & pushed
     explained = closes_soon | just_closed | just_opened | (at_first & set_down)
     explained |= (share(closing | opening) > 0.3) & ~into & still_open
@@ -851,7 +897,7 @@ def _contacts(
     meant = np.repeat(work | explained | ~unmeant, length)
     hard = touching & ~loaded & (features.contact > settings.hard_newtons) & ~meant
     bump |= touching & (last_where(hard, ragged.first) >= np.repeat(start, length))
-    moved_along = (company > 0.4) | yields
+    moved_along = (company > 0.4) | yields | insists
     if together is None:
         # with no poses: strokes turn back, a push does not
         ends = np.sqrt(((features.position[end] - features.position[start]) ** 2).sum(axis=1))
