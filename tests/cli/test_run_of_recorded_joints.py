@@ -20,7 +20,7 @@ from sima2.tags.specs import TAGS, THRESHOLDS
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "lerobot_v21_g1"
 UNSEEN_REASONS = (
-    "gripper_slip", "drop", "locked", "collision", "obstructed", "insufficient_force", "misplaced", "unstable",
+    "drop", "locked", "collision", "obstructed", "insufficient_force", "misplaced", "unstable",
 )  # fmt: skip
 """Reasons whose evidence is a force or an object's pose, of which neither was recorded."""
 
@@ -52,7 +52,9 @@ def test_no_reason_is_claimed_that_nothing_recorded_could_show(out: Path) -> Non
     assert isinstance(segments, SegmentTable)
     assert len(segments) > 100
     assert not segments.failure_reason.isin(*UNSEEN_REASONS).any()
-    assert not segments.label.isin(*ANOMALIES, "pull", "wipe").any()
+    assert not segments.label.isin(*set(ANOMALIES) - {"slip"}, "pull", "wipe").any()
+    # what was lost shows only in fingers that then close
+    assert (segments.width_change[segments.label.isin("slip")] < 0).all()
     assert set(segments.object) == {""}
     assert np.isnan(segments.peak_force).all()
     assert np.isnan(segments.energy_wh).all()
@@ -79,8 +81,11 @@ def test_a_tag_that_could_not_be_assessed_says_so_and_why(tags: TagTable, tag: s
 
 def test_luck_is_not_assessed_where_no_risk_is(tags: TagTable) -> None:
     mine = tags.take(tags.tag.isin("LuckySuccessTag"))
-    assert set(mine.source) == {"not_assessed"}
-    assert np.isnan(mine.level).all()
+    # where the fingers tell that it failed, it was no lucky success
+    failed = mine.source.isin("risk+outcome")
+    assert failed.sum() <= 2
+    assert set(mine.take(~failed).source) == {"not_assessed"}
+    assert np.isnan(mine.level[~failed]).all()
 
 
 def test_no_tag_is_given_to_anybody_and_each_has_its_row(tags: TagTable) -> None:
@@ -93,9 +98,11 @@ def test_no_tag_is_given_to_anybody_and_each_has_its_row(tags: TagTable) -> None
 def test_no_cost_is_made_up_and_nothing_is_proposed(out: Path) -> None:
     econ = stored(out, EconTable, "econ")
     assert isinstance(econ, EconTable)
-    assert set(econ.outcome_source) == {"none"}
+    told = econ.outcome_source.isin("inferred")
+    assert 0.5 <= told.mean() < 1, "fingers that held something on the way, or lost it, tell how most of them ended"
+    assert set(econ.take(~told).outcome_source) == {"none"}
     for name in ("success", "mpl", "energy_wh", "damage", "wage_parity", "resilience"):
-        assert np.isnan(getattr(econ, name)).all(), name
+        assert np.isnan(getattr(econ, name)[~told]).all(), name
     assert (econ.duration_s > 0).all()
     with Store.read_only(out) as store:
         proposals = store.read_table(ProposalTable, "proposals")

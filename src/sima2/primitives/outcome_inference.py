@@ -153,6 +153,8 @@ class OutcomeInference:
             return UNKNOWN
         if episode.failed[attempt].any():
             return 0.0, self.alone
+        if not episode.told[attempt[0]]:
+            return UNKNOWN
         carried = [k for k in attempt if episode.label[k] in HELD]
         return (1.0, self.alone) if episode.seconds[carried].sum() > self.held_s else UNKNOWN
 

@@ -89,7 +89,8 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
                         for name, values in columns.items():
                             kept = values[rows]
                             store.setdefault(name, []).append(kept[np.isfinite(kept)])
-                        store.setdefault("load_away", []).append(distance[rows[companions]])
+                        kept = distance[rows[companions]]
+                        store.setdefault("load_away", []).append(kept[np.isfinite(kept)])
     # where nothing moves there is nothing better to go by
     told = {
         key: store if any(len(x) for xs in store.values() for x in xs) else rest[key] for key, store in parts.items()
