@@ -1,113 +1,171 @@
-"""Fit the weights of the segments' confidence on labelled rollouts, and say how well they hold elsewhere.
+"""Fit the weights of the segments' confidence on labelled rollouts of many worlds, and say how they hold elsewhere.
 
     python scripts/fit_confidence.py            writes src/sima2/segmentation/confidence_weights.py
 
-Fitted on the task library at three rates and on the simulator, with every channel set; judged on other seeds and on
-the simulator with parameters left out.
+Once on all worlds, and once without each of them (a simulator, or a robot): a world is judged by the fit that has not
+seen it. Every world weighs the same, however many rollouts there are of it; every set of channels is fitted on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from sima2.bench.annotations import Track
-from sima2.bench.calibration import calibration
+from sima2.bench.calibration import auroc, calibration
+from sima2.bench.foreign_sets import FOLDERS, SAME, Recording, recordings
 from sima2.bench.segmentation import CHANNEL_SETS, SOURCES, LabelledSource, read
 from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS
-from sima2.segmentation.confidence import SHARED, cues
+from sima2.segmentation.confidence import SHARED, Confidence, cues
 from sima2.segmentation_engine import SegmentationEngine
 from sima2.tags.logistic import fit_ridge_logistic, probability
 
 SEED = 7000
-EPISODES = 40
+EPISODES = 20
+DRAWN = 3000
+"""Segments of each world that are fitted on, drawn with replacement."""
 RIDGE = 1.0
 TARGET = Path(__file__).parents[1] / "src/sima2/segmentation/confidence_weights.py"
-Rows = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]
+HEAD = '''"""Weights of the confidence model; written by ``scripts/fit_confidence.py``, not by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+Weights = tuple[Mapping[str, tuple[float, ...]], tuple[float, ...]]
+"""By label, of one, agreement and log seconds; and shared by all labels, of absent forces, absent objects, an absent
+hand pose, and a neighbour's log seconds."""
+
+FITTED: Final[Mapping[str, Weights]] = {
+'''
+Array = np.ndarray[Any, Any]
+Right = Callable[[str, str, str, int, int], bool | None]
+"""Whether a segment (episode, manipulator, label, start, stop) bears the right label; None where nobody knows."""
 
 
-def rows_of(batch: RolloutBatch, truth: list[Track], other: RolloutBatch) -> Rows:
-    """Labels, cues and whether the label is right, of all segments under every channel set."""
-    known = {track.key: track for track in truth}
-    labels, seen, right = [], [], []
+class Rows(NamedTuple):
+    """Segments under every channel set."""
+
+    label: Array
+    cues: Array
+    right: Array
+    full: Array
+    """With all channels."""
+
+
+def rows_of(batch: RolloutBatch, other: RolloutBatch, right: Right) -> Rows:
+    """Segments of a batch, by an engine whose scales come from another."""
+    found: list[tuple[int, Array, bool, bool]] = []
     for absent in CHANNEL_SETS.values():
         judged, others = (each.without(*absent) if absent else each for each in (batch, other))
-        engine = SegmentationEngine().fit([others])
+        engine = SegmentationEngine(confidence=Confidence(least=0.0)).fit([others])
         for _, part in judged.by_layout():
             for arm in part.manipulators:
                 made = engine.judged(part, arm)
-                x = cues(made.features, made.spans)
-                spans, begin = made.spans, part.offset[:-1]
+                x, spans, begin = cues(made.features, made.spans), made.spans, part.offset[:-1]
                 for k, episode in enumerate(spans.episode.tolist()):
-                    track = known.get((part.episodes.episode_id[episode], arm))
-                    name = LABELS[int(spans.label[k])]
-                    if track is None or name == "unknown":
-                        continue
+                    label = LABELS[int(spans.label[k])]
                     start, stop = int(spans.start[k] - begin[episode]), int(spans.stop[k] - begin[episode])
-                    shared = sum(
-                        max(0, min(stop, p.stop) - max(start, p.start)) for p in track.pieces if p.label == name
-                    )
-                    labels.append(int(spans.label[k]))
-                    seen.append(x[k])
-                    right.append(2 * shared > stop - start)
-    return np.array(labels), np.array(seen), np.array(right, float)
+                    ok = right(part.episodes.episode_id[episode], arm, label, start, stop)
+                    if ok is not None and label != "unknown":
+                        found.append((int(spans.label[k]), x[k], ok, not absent))
+    return Rows(*(np.array(column) for column in zip(*found, strict=True)))
 
 
-def design(label: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """One block of columns a label, and the shared ones."""
-    own = x.shape[1] - SHARED
-    out = np.zeros((len(x), own * len(LABELS) + SHARED))
-    for k in range(own):
-        out[np.arange(len(x)), label * own + k] = x[:, k]
-    out[:, -SHARED:] = x[:, -SHARED:]
+def made(source: LabelledSource, seed: int) -> Rows:
+    """Segments of a generator's rollouts."""
+    batch, truth = read(source, EPISODES, seed)
+    known = {track.key: track for track in truth}
+
+    def right(episode: str, arm: str, label: str, start: int, stop: int) -> bool | None:
+        track = known.get((episode, arm))
+        if track is None:
+            return None
+        pieces = [p for p in track.pieces if p.label == label]
+        return 2 * sum(max(0, min(stop, p.stop) - max(start, p.start)) for p in pieces) > stop - start
+
+    return rows_of(batch, read(source, EPISODES, seed + 1)[0], right)
+
+
+def recorded(found: list[Recording]) -> Rows:
+    """Segments of a foreign source."""
+    known = {each.rollout.episode_id: each for each in found}
+
+    def right(episode: str, _: str, label: str, start: int, stop: int) -> bool | None:
+        one = known[episode]
+        judged = one.judged[start:stop]
+        if 2 * judged.sum() <= stop - start:
+            return None
+        return bool(2 * (one.label[start:stop] == SAME.get(label, label))[judged].sum() > judged.sum())
+
+    batch = RolloutBatch.from_rollouts([each.rollout for each in found])
+    return rows_of(batch, batch, right)
+
+
+def worlds() -> dict[str, list[Rows]]:
+    """Segments by world."""
+    named = {source.name: source for source in SOURCES}
+    out = {
+        "synthetic": [made(replace(named["synthetic"], rate_hz=rate, most=20), SEED) for rate in (20.0, 30.0, 50.0)],
+        "mujoco": [made(replace(named["mujoco"], most=12), SEED)],
+    }
+    sources: dict[str, list[Recording]] = {}
+    for path in FOLDERS:
+        for each in recordings(path) if path.exists() else ():
+            sources.setdefault(each.source, []).append(each)
+    for found in sources.values():
+        out.setdefault(found[0].world, []).append(recorded(found))
     return out
+
+
+def design(rows: Rows) -> Array:
+    """One block of columns a label, and the shared ones."""
+    own = rows.cues.shape[1] - SHARED
+    out = np.zeros((len(rows.cues), own * len(LABELS) + SHARED))
+    for k in range(own):
+        out[np.arange(len(out)), rows.label * own + k] = rows.cues[:, k]
+    out[:, -SHARED:] = rows.cues[:, -SHARED:]
+    return out
+
+
+def fitted(some: list[Rows]) -> Array:
+    """Weights from several worlds, each drawn from alike."""
+    rng = np.random.default_rng(SEED)
+    drawn = [rng.integers(0, len(rows.label), DRAWN) for rows in some]
+    x = np.concatenate([design(rows)[at] for rows, at in zip(some, drawn, strict=True)])
+    y = np.concatenate([rows.right[at] for rows, at in zip(some, drawn, strict=True)]).astype(float)
+    return fit_ridge_logistic(x, y, np.full(x.shape[1], RIDGE))
 
 
 def main() -> None:
     """Fit, write, judge."""
-    named = {source.name: source for source in SOURCES}
-    sources = [
-        LabelledSource("synthetic", "synthetic"),
-        LabelledSource("synthetic_50_hz", "synthetic", rate_hz=50.0, most=20),
-        LabelledSource("synthetic_30_hz", "synthetic", rate_hz=30.0, most=20),
-        replace(named["mujoco"], most=24),
-    ]
-
-    def gathered(seed: int, some: list[LabelledSource]) -> list[Rows]:
-        return [rows_of(*read(s, EPISODES, seed), read(s, EPISODES, seed + 1)[0]) for s in some]
-
-    train = gathered(SEED, sources)
-    label, x, y = (np.concatenate([part[k] for part in train]) for k in range(3))
-    columns = design(label, x)
-    weight = fit_ridge_logistic(columns, y, np.full(columns.shape[1], RIDGE))
-    own = x.shape[1] - SHARED
-    lines = [
-        '"""Weights of the confidence model; written by ``scripts/fit_confidence.py``, not by hand."""',
-        "",
-        "from __future__ import annotations",
-        "",
-        "from collections.abc import Mapping",
-        "from typing import Final",
-        "",
-        "WEIGHTS: Final[Mapping[str, tuple[float, ...]]] = {",
-        *(
-            f'    "{name}": ({", ".join(f"{w:.3f}" for w in weight[i * own : (i + 1) * own])}),'
-            for i, name in enumerate(LABELS)
-        ),
-        "}",
-        '"""Of one, agreement and log seconds, by label."""',
-        f"SHARED_WEIGHTS: Final = ({', '.join(f'{w:.3f}' for w in weight[-SHARED:])})",
-        '"""Of absent forces, absent objects, an absent hand pose, and a neighbour\'s log seconds."""',
-        "",
-    ]
-    TARGET.write_text("\n".join(lines), encoding="utf-8")
-    for name, part in zip([s.name for s in (*sources, *SOURCES)], [*train, *gathered(SEED + 100, list(SOURCES))]):
-        found = calibration(probability(design(*part[:2]), weight), part[2] > 0.5)
-        print(f"{name}: {found.n} segments, {found.base_rate:.3f} right, calibration error {found.expected_error:.3f}")
+    seen = {
+        name: Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        for name, parts in worlds().items()
+    }
+    text = HEAD
+    for left_out in ("", *seen):
+        weight = fitted([rows for name, rows in seen.items() if name != left_out])
+        own = (len(weight) - SHARED) // len(LABELS)
+        text += f'    "{left_out}": (\n        {{\n'
+        for i, name in enumerate(LABELS):
+            text += f'            "{name}": ({", ".join(f"{w:.3f}" for w in weight[i * own : (i + 1) * own])}),\n'
+        text += f"        }},\n        ({', '.join(f'{w:.3f}' for w in weight[-SHARED:])}),\n    ),\n"
+        for name, rows in seen.items():
+            if left_out in ("", name):
+                p, right = probability(design(rows), weight), rows.right > 0.5
+                said = [calibration(p[mask], right[mask]).expected_error for mask in (rows.full, ~rows.full)]
+                print(
+                    f"{'left out' if left_out else 'seen'} {name}: {len(p)} segments, {right.mean():.3f} right, "
+                    f"calibration error {said[0]:.3f}, with fewer channels {said[1]:.3f}, AUROC {auroc(p, right):.3f}"
+                )
+    text += '}\n"""By the world that was left out of the fit; the empty one left out none."""\n'
+    TARGET.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from sima2.records.rollout import Episodes, Goal, RolloutBatch
 from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.vocabulary import OUTCOMES, UNKNOWN
-from sima2.segmentation.confidence import confidence
+from sima2.segmentation.confidence import Confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
 from sima2.segmentation.frames import MOST_OBJECTS, FrameBuffer
 from sima2.segmentation.labels import LabelSettings, label_actions, label_gaps, merge_short
@@ -58,6 +58,7 @@ class SegmentationEngine:
     outcomes: OutcomeSettings = OutcomeSettings()
     windows: WindowSettings = WindowSettings()
     motion: MotionSettings = MotionSettings()
+    confidence: Confidence = Confidence()
 
     def fit(self, batches: Sequence[RolloutBatch]) -> SegmentationEngine:
         """An engine whose scales come from unlabelled rollouts of the robots at hand."""
@@ -201,7 +202,7 @@ class SegmentationEngine:
         if features.grip is None and features.contact is None and features.object_position is None:
             # movements of which nothing else is known neither fail nor follow a failure, so they are parted last
             spans = self._spans(batch, features, states, action, failed, known, movements=True)
-            return Judged(features, spans, confidence(features, spans))
+            return Judged(features, *self.confidence.judged(features, spans))
         ragged = features.ragged
         again = np.unique(ragged.episode[known != seen])
         if len(again):
@@ -211,7 +212,7 @@ class SegmentationEngine:
                 view, features.take(again, rows), states.take(rows), action[rows], failed[rows], known[rows]
             )
             spans = spans.put(again, some, ragged.offset)
-        return Judged(features, spans, confidence(features, spans))
+        return Judged(features, *self.confidence.judged(features, spans))
 
     def _spans(
         self,

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-BENCHES: Final = ("throughput", "segmentation", "semantics", "trust", "trust_hardening", "stress")
+BENCHES: Final = ("throughput", "segmentation", "foreign", "semantics", "trust", "trust_hardening", "stress")
 """Benches that exist, each a module with ``run`` and ``rows``."""

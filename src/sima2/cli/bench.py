@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,10 @@ def command(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="S", min=0, help="Of what is measured; the bench's own otherwise.")
     ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", metavar="PATH", help="Recordings to judge by, for ``foreign``; repeat for more."),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Also write a page with pictures, where there are any."),
@@ -46,6 +51,7 @@ def command(
       sima2 bench throughput
       sima2 bench segmentation --html worst.html
       sima2 bench trust --episodes 10000
+      sima2 bench foreign --data recordings.zip
     """
     from sima2.bench import BENCHES
 
@@ -58,7 +64,11 @@ def command(
         raise UsageError(f"bench {name} has no page to write (--html)")
     if html is not None and not html.parent.is_dir():
         raise UsageError(f"--html {html}: there is no folder {html.parent}")
-    chosen = {key: value for key, value in (("episodes", episodes), ("seed", seed)) if value is not None}
+    given = (("episodes", episodes), ("seed", seed), ("data", data or None))
+    chosen = {key: value for key, value in given if value is not None}
+    unknown = sorted(set(chosen) - set(inspect.signature(module.run).parameters))
+    if unknown:
+        raise UsageError(f"bench {name} takes no --{unknown[0]}")
     with steps() as told:
         values = module.run(progress=told, **chosen)
     if html is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from sima2.records.vocabulary import LABELS
-from sima2.segmentation.confidence_weights import SHARED_WEIGHTS, WEIGHTS
+from sima2.records.vocabulary import LABELS, OUTCOMES
+from sima2.segmentation.confidence_weights import FITTED
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
 from sima2.segmentation.outcomes import Spans
@@ -16,21 +17,42 @@ from sima2.segmentation.signals import Bools, Doubles, among, per_run
 UNKNOWN_CONFIDENCE: Final = 0.2
 LOG_SECONDS: Final = (-2.5, 2.0)
 """Lengths from 0.08 to 7 s make a difference."""
+FINGERS_S: Final = 0.2
+"""Fingers that move for so long have closed or opened."""
 SHARED: Final = 4
 """Cues whose weight is the same for all labels: force, objects and hand pose absent, a short neighbour."""
 
 
-def confidence(features: Features, spans: Spans) -> Doubles:
-    """Calibrated probability that most frames of each segment bear its label, shape (s,).
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """A logistic model of the cues, fitted on labelled rollouts by ``scripts/fit_confidence.py``."""
 
-    A logistic model of the cues, its weights fitted on labelled simulated rollouts by ``scripts/fit_confidence.py``.
-    """
-    x = cues(features, spans)
-    own = np.array([WEIGHTS[name] for name in LABELS])[spans.label]
-    logit = (x[:, :-SHARED] * own).sum(axis=1) + (x[:, -SHARED:] * np.array(SHARED_WEIGHTS)).sum(axis=1)
-    out: Doubles = 1.0 / (1.0 + np.exp(-logit))
-    out[spans.label == CODE["unknown"]] = UNKNOWN_CONFIDENCE
-    return out
+    left_out: str = ""
+    """World (a simulator or a robot) of which nothing was seen in the fit: what judges it must not know it."""
+    least: float = 0.3
+    """A label that is more than twice as likely wrong as right is not given, nor an outcome."""
+
+    def judged(self, features: Features, spans: Spans) -> tuple[Spans, Doubles]:
+        """The segments, those that are too doubtful unknown, and the confidence in each, shape (s,)."""
+        sure = self.of(features, spans)
+        claimed = sure >= self.least
+        told = replace(
+            spans,
+            label=np.where(claimed, spans.label, CODE["unknown"]),
+            outcome=np.where(claimed, spans.outcome, OUTCOMES.index("unknown")),
+            reason=np.where(claimed, spans.reason, 0),
+        )
+        return told, sure
+
+    def of(self, features: Features, spans: Spans) -> Doubles:
+        """Calibrated probability that most frames of each segment bear its label, shape (s,)."""
+        x = cues(features, spans)
+        by_label, shared = FITTED[self.left_out]
+        own = np.array([by_label[name] for name in LABELS])[spans.label]
+        logit = (x[:, :-SHARED] * own).sum(axis=1) + (x[:, -SHARED:] * np.array(shared)).sum(axis=1)
+        out: Doubles = 1.0 / (1.0 + np.exp(-logit))
+        out[spans.label == CODE["unknown"]] = UNKNOWN_CONFIDENCE
+        return out
 
 
 def cues(features: Features, spans: Spans) -> Doubles:
@@ -89,8 +111,13 @@ def agreement(features: Features, spans: Spans) -> Doubles:
         gap = features.width > features.width_closed + 0.03 * features.width_range
         vote(held, share(gap), 0.5)
         fingers = np.abs(features.width_rate) > 0.05 * features.width_range if features.width_rate is not None else gap
-        vote(label == CODE["grasp"], np.minimum(1.0, 2 * share(fingers)), 2.0)
-        vote(among(label, (CODE["place"], CODE["release"])), np.minimum(1.0, 3 * share(fingers)), 2.0)
+        # however long the hand rests before or after it
+        enough = features.ragged.frames(FINGERS_S)[spans.episode] / length
+        vote(
+            among(label, [CODE[k] for k in ("grasp", "place", "release")]),
+            np.minimum(1.0, share(fingers) / enough),
+            2.0,
+        )
     if features.company is not None:
         company = share(features.company)
         vote(held, company, 2.0)

@@ -391,6 +391,8 @@ def _fist(features: Features, shut: Bools, opening: Bools, settings: StateSettin
     nothing = ~gap if features.gripping is None else ~gap & ~features.gripping
     if features.company is not None:
         nothing &= ~features.company
+    if features.blocked is not None:
+        nothing &= ~features.blocked
     start, stop = runs_of(shut, ragged)
     settled = np.minimum(start + ragged.frames(settings.flicker_s)[ragged.episode[start]], stop - 1)
     met = shut[start] & nothing[start] & nothing[settled]

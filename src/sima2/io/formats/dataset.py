@@ -14,7 +14,7 @@ from sima2.io.intake import Intake
 NEEDS: Final[tuple[tuple[str, frozenset[str], str], ...]] = (
     ("hand pose or joints", frozenset({"ee_position", "joint_position"}), "motion: approach, transport, retreat"),
     ("gripper", frozenset({"gripper_width", "gripper_opening"}), "grasp and release"),
-    ("force", frozenset({"contact_force", "grip_force"}), "contact: collision, insufficient force, impulse, and slips after which no finger closes"),
+    ("force", frozenset({"contact_force", "grip_force"}), "contact: collision, slip that no finger shows, impulse"),
     ("joint torque", frozenset({"joint_torque"}), "energy"),
     ("object poses", frozenset({"object_position"}), "what was moved, dropped or misplaced"),
     ("outcome", frozenset({"outcome"}), "trust against how episodes ended"),
