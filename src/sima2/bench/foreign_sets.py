@@ -113,7 +113,7 @@ def _recording(path: Path, name: str, data: Any) -> Recording:
         time = data["time"] - data["time"][0]
         label, ignored = data["gt_label"], data["gt_ignore"].astype(bool)
     except KeyError as error:
-        raise UsageError(f"{path}: {name} has no {error}") from None
+        raise UsageError(f"{path}: {name} is not as it should be: {error.args[0]}") from None
     label = np.array([SAME.get(each, each) for each in label.tolist()])
     robot = str(told["robot"])
     return Recording(

@@ -28,7 +28,8 @@ class Confidence:
     """A logistic model of the cues, fitted on labelled rollouts by ``scripts/fit_confidence.py``."""
 
     left_out: str = ""
-    """World (a simulator or a robot) of which nothing was seen in the fit: what judges it must not know it."""
+    """World (a simulator or a robot) of which nothing was seen in the fit: what judges it must not know it. One that
+    no fit has seen needs no other than the usual."""
     least: float = 0.3
     """A label that is more than twice as likely wrong as right is not given, nor an outcome."""
 
@@ -47,7 +48,7 @@ class Confidence:
     def of(self, features: Features, spans: Spans) -> Doubles:
         """Calibrated probability that most frames of each segment bear its label, shape (s,)."""
         x = cues(features, spans)
-        by_label, shared = FITTED[self.left_out]
+        by_label, shared = FITTED.get(self.left_out, FITTED[""])
         own = np.array([by_label[name] for name in LABELS])[spans.label]
         logit = (x[:, :-SHARED] * own).sum(axis=1) + (x[:, -SHARED:] * np.array(shared)).sum(axis=1)
         out: Doubles = 1.0 / (1.0 + np.exp(-logit))
