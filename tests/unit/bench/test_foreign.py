@@ -77,7 +77,7 @@ def test_what_is_no_recording_is_named(tmp_path: Path) -> None:
         recordings(bundle(tmp_path / "empty.zip"))
     out = io.BytesIO()
     np.savez(out, time=np.zeros(3), meta=json.dumps({"rollout": {}, "truth": {}}))
-    with pytest.raises(UsageError, match="e000 is not as it should be: .*gt_label"):
+    with pytest.raises(UsageError, match=r"e000 is not as it should be: .*gt_label"):
         recordings(bundle(tmp_path / "bare.zip", out.getvalue()))
 
 

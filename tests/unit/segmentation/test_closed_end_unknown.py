@@ -35,7 +35,7 @@ def test_fingers_at_a_closed_end_that_is_known_have_missed() -> None:
 def test_fingers_at_the_most_closed_that_was_seen_may_hold() -> None:
     found = segments(gripper_closed=unknown())
     assert list(grasps(found)) == ["unknown"]
-    assert "transport" in {each.label for each in found}
+    assert {"lift", "transport"} & {each.label for each in found}
     assert "success" not in {each.outcome for each in found if each.label in ("lift", "transport", "place")}
 
 
