@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sima2.records.primitives import PrimitiveTable
+from sima2.records.primitives import AMBIGUOUS_BELOW, PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 
@@ -15,8 +15,8 @@ from sima2.records.table import Text
 class SemanticPrimitiveExtractor:
     """Every segment that is an action becomes a candidate primitive."""
 
-    ambiguous_below: float = 0.5
-    """Confidence under which a primitive is marked: there the label is more likely wrong than right."""
+    ambiguous_below: float = AMBIGUOUS_BELOW
+    """Confidence under which a primitive is marked."""
     not_actions: tuple[str, ...] = ("idle", "unknown")
 
     def extract(self, segments: SegmentTable) -> PrimitiveTable:

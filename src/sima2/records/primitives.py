@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from sima2.records.meanings import (
     SUCCESS,
 )
 from sima2.records.table import Table, Text, column, text
+
+AMBIGUOUS_BELOW: Final = 0.5
+"""Confidence under which a label is more likely wrong than right."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from sima2.records.meanings import (
     SEGMENT_LABEL,
     START_FRAME,
 )
+from sima2.records.primitives import AMBIGUOUS_BELOW
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text, column, matrix, text
@@ -62,7 +63,9 @@ class SegmentObservations(Table):
     object: Text = text(OBJECT)
     start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
     end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
-    failed: NDArray[np.bool_] = column(np.bool_, "It ended in failure or retry.")
+    failed: NDArray[np.bool_] = column(
+        np.bool_, "It ended in failure or retry, and is more likely what it is taken for than not."
+    )
     confidence: NDArray[np.float64] = column(np.float64, CONFIDENCE, unit="1")
     log_duration: NDArray[np.float64] = column(
         np.float64,
@@ -201,7 +204,7 @@ def _observe_segments(batch: RolloutBatch, segments: SegmentTable, *, cut: bool)
         object=segments.object,
         start_frame=segments.start_frame,
         end_frame=segments.end_frame,
-        failed=segments.outcome.isin("failure", "retry"),
+        failed=segments.outcome.isin("failure", "retry") & (segments.confidence >= AMBIGUOUS_BELOW),
         confidence=segments.confidence.astype(np.float64),
         log_duration=log_duration,
         embedding=_mean_embedding(batch, first + segments.start_frame, first + segments.end_frame),
