@@ -322,7 +322,7 @@ def compute_features(
         width_range=span,
         width_closed=closed,
         width_noise=width_noise,
-        closed_known=None if channels.gripper_closed is None else np.isfinite(channels.gripper_closed),
+        closed_known=_closed_known(channels, fitted("width_levels")),
         blocked=_blocked(channels, settings),
         grip=grip,
         gripping=gripping,
@@ -393,6 +393,17 @@ def _gripper(
         shut = np.where(np.isnan(told), shut, told)
     noise = ragged.begun("width_noise", lambda: ragged.noise(width, settings.start_s)).take(ragged.episode)
     return width, rate, opened - shut, shut, noise
+
+
+def _closed_known(channels: Manipulator, width_levels: Doubles) -> Bools | None:
+    """Where it is known how far the fingers close on nothing, shape (T,); None where it is of all frames.
+
+    Fingers of which only a bit is told close to its end whatever is between them.
+    """
+    if channels.gripper_closed is not None:
+        return np.isfinite(channels.gripper_closed)
+    alike = width_levels < ALIKE
+    return ~alike if alike.any() else None
 
 
 def _blocked(channels: Manipulator, settings: FeatureSettings) -> Bools | None:
@@ -486,6 +497,8 @@ def _objects(
     )
 
 
+ALIKE: Final = 0.01
+"""Share of the range within which closed fingers always stop that tell nothing."""
 BLOCK: Final = 2048
 """Frames that are turned at once: so many stay in the cache."""
 

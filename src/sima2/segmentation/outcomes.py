@@ -27,6 +27,8 @@ class OutcomeSettings:
     """A load that came down by more has fallen; less is a slip between the fingers."""
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
+    came_m: float = 0.05
+    """What is pulled and has come so far was not locked."""
     eased_share: float = 0.55
     """Pressing force that falls below that share of what it was no longer does what it did."""
     same_area: float = 0.3
@@ -233,7 +235,8 @@ def _outcomes(
         moved = np.sqrt(((features.position[stop - 1] - features.position[start]) ** 2).sum(axis=1))
         stuck = states.code == State.STUCK
         ends_stuck = stuck[stop - 1] | (per_run(np.add, stuck.astype(np.int64), start) * 2 > stop - start)
-        fail(_is(kind, "pull") & ((moved < settings.locked_m) | ends_stuck), "locked")
+        # what came some way and then came no farther may have come to its end
+        fail(_is(kind, "pull") & ((moved < settings.locked_m) | (ends_stuck & (moved < settings.came_m))), "locked")
     weak, again = _wiped_again(features, kind, start, stop, slot, last, settings)
     fail(_is(kind, "wipe") & (_eased(features, start, stop, settings) | weak), "insufficient_force")
     fail(_is(kind, "wipe") & flag, "gripper_slip")
@@ -244,6 +247,7 @@ def _outcomes(
     fail(_is(kind, "place") & flag & held_on, "obstructed")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag & fell, "drop")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")
+    fail(_is(kind, "release") & fell & _taken_next(kind, slot, last), "drop")
     in_vain, again = _pushed_in_vain(features, kind, start, stop, last, settings)
     fail(again, "insufficient_force")
     outcome[in_vain & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
@@ -269,6 +273,16 @@ def _outcomes(
         open_ended |= _is(kind, "grasp") & (later < 0) & empty
     outcome[open_ended & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
     return outcome, reason
+
+
+def _taken_next(kind: Ints, slot: Ints, last: Ints) -> Bools:
+    """Segments after which the hand next takes hold of the thing that they were about."""
+    acting = _is(kind, "grasp", "push", "pull", "wipe", "place", "release")
+    here = np.arange(len(kind))
+    following = next_where(acting, last)[np.minimum(here + 1, last)] if len(kind) else here
+    at = np.maximum(following, 0)
+    out: Bools = (following > here) & _is(kind, "grasp")[at] & (slot[at] == slot) & (slot >= 0)
+    return out
 
 
 def _pushed_in_vain(

@@ -21,6 +21,9 @@ class RobotScale:
     """Least gripper width (or opening)."""
     width_open: float = np.nan
     """Largest gripper width (or opening)."""
+    width_levels: float = np.nan
+    """Spread of the widths at which closed fingers rest, as a share of the range: 0 where they always stop alike, and so
+    tell nothing of what is between them."""
     joint_speed: float = np.nan
     """rad/s, 95th percentile of the fastest joint."""
     hand_speed: float = np.nan
@@ -59,6 +62,9 @@ ALONG_S: Final = 0.15
 ALONG_M: Final = 0.02
 ALONG_SHARE: Final = 0.2
 """A thing goes along with a hand that goes so far in that half window if it stays behind by less than that share."""
+RESTS_S: Final = 0.2
+FEWEST_RESTS: Final = 100
+"""Frames of closed fingers at rest below which their widths tell nothing of the gripper."""
 FELT: Final = 0.8
 """N; drift and resolution of common finger sensors."""
 FEWEST_WIPES: Final = 5
@@ -98,6 +104,23 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
     return Scales(tuple((*key, _scale(store)) for key, store in sorted(told.items())))
 
 
+def _closed_rests(width: NDArray[np.float64], ragged: Ragged) -> NDArray[np.float64]:
+    """Widths at which fingers rest that have closed from wider before in the episode; NaN elsewhere, shape (t,)."""
+    filled, _ = hold_last(width.astype(np.float32), ragged)
+    widest = ragged.running(filled, 0.0, largest=True)
+    lo, hi = ragged.around(RESTS_S)
+    rests = (np.abs(filled.take(hi) - filled) + np.abs(filled - filled.take(lo))) < 0.02 * np.maximum(widest, 1e-9)
+    inside = (hi < ragged.last) & (lo > ragged.first)
+    return np.where(rests & inside & (filled < 0.8 * widest), filled, np.nan)
+
+
+def _spread_of_rests(store: Mapping[str, list[np.ndarray]], span: float) -> float:
+    rests = np.concatenate(store.get("rest_width", [np.zeros(0)]))
+    if len(rests) < FEWEST_RESTS or span <= 0:
+        return np.nan
+    return float(np.subtract(*np.quantile(rests, [0.99, 0.01])) / span)
+
+
 def _usual_grip(force: NDArray[np.float64]) -> float:
     if not len(force):
         return np.nan
@@ -121,6 +144,7 @@ def _columns(channels: Manipulator, ragged: Ragged) -> dict[str, np.ndarray]:
     width = channels.gripper_width if channels.gripper_width is not None else channels.gripper_opening
     if width is not None:
         columns["width"] = width.astype(np.float64)
+        columns["rest_width"] = _closed_rests(width.astype(np.float64), ragged)
     if channels.joint_position is not None:
         filled, _ = hold_last(channels.joint_position, ragged)
         columns["joint_speed"] = np.abs(ragged.slope(filled, 0.1)).max(axis=1)
@@ -164,6 +188,7 @@ def _scale(store: Mapping[str, list[np.ndarray]]) -> RobotScale:
         # fingers that were never seen near shut had something between them: their least width is its, not theirs
         width_closed=closed if closed <= NEARLY_SHUT * wide else np.nan,
         width_open=wide,
+        width_levels=_spread_of_rests(store, wide - closed) if closed <= NEARLY_SHUT * wide else np.nan,
         joint_speed=quantile("joint_speed", 0.95),
         hand_speed=quantile("hand_speed", 0.95),
         load_away=quantile("load_away", 0.5),

@@ -247,6 +247,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     code[closing] = State.CLOSING
     code[opening] = State.OPENING
     code[_collapsed(closing, opening, loaded, ragged, settings)] = State.SLIP
+    slip &= ~_before_opening(features, slip, opening, settings)
     code[slip | _let_fall(features, loaded & flown, opening, closing, load, settings)] = State.SLIP
     code[_ungripped(features, loaded, shut, opening, settings)] = State.SLIP
     code[bump] = State.BUMP
@@ -338,7 +339,7 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
     held: Any
     if features.width is not None:
         # where nothing tells, the fingers are taken to have closed on something, and the outcome is left open
-        gap = _gap(features, settings) | _unsure(features, settings)
+        gap = _gap(features, settings) | _untold(features, settings)
     if features.gripping is not None and features.grip_faint is not None:
         # a grip begins clearly and goes on faintly; what travels with closed fingers is held however faintly
         start, stop = runs_of(features.grip_faint & ~busy, ragged)
@@ -387,7 +388,7 @@ def _wide_open(features: Features, settings: StateSettings) -> Bools:
 def _fist(features: Features, shut: Bools, opening: Bools, settings: StateSettings) -> Bools:
     """From where closing fingers have met, with no grip, to where they open: what presses on them spreads them."""
     ragged = features.ragged
-    gap = _gap(features, settings) | _unsure(features, settings)
+    gap = _gap(features, settings) | _untold(features, settings)
     nothing = ~gap if features.gripping is None else ~gap & ~features.gripping
     if features.company is not None:
         nothing &= ~features.company
@@ -416,11 +417,15 @@ def _unsure(features: Features, settings: StateSettings) -> Bools:
     Their closed end is not known, they stop at the most closed that was seen, and neither command, grip force nor
     company speaks for a load.
     """
-    unknown = np.zeros(len(features.ragged.time), np.bool_)
-    if features.width is None or features.closed_known is None or features.gripping is not None:
-        return unknown
-    if features.object_position is not None:
-        return unknown
+    if features.gripping is not None or features.object_position is not None:
+        return np.zeros(len(features.ragged.time), np.bool_)
+    return _untold(features, settings)
+
+
+def _untold(features: Features, settings: StateSettings) -> Bools:
+    """The width of the fingers does not tell whether something is between them, nor does their command, shape (T,)."""
+    if features.width is None or features.closed_known is None:
+        return np.zeros(len(features.ragged.time), np.bool_)
     unknown = ~features.closed_known & ~_gap(features, settings)
     return unknown if features.blocked is None else unknown & ~features.blocked
 
@@ -644,6 +649,18 @@ def _strained(features: Features, held: Bools, settings: StateSettings) -> Bools
     settled = np.minimum(start + ragged.frames(settings.sudden_s)[ragged.episode[start]], stop - 1)
     grip = np.repeat(ragged.mean(features.grip, start, settled), stop - start)
     return held & features.gripping & (features.grip > settings.strained_factor * np.maximum(grip, features.usual_grip))
+
+
+def _before_opening(features: Features, slip: Bools, opening: Bools, settings: StateSettings) -> Bools:
+    """Slips from a hand at rest right before its fingers are seen to open: slow ones let go before that, shape (T,)."""
+    ragged = features.ragged
+    if features.speed is None or not slip.any():
+        return slip & False
+    start, stop = runs_of(slip, ragged)
+    at = np.minimum(stop, ragged.last[start])
+    reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
+    rests = per_run(np.maximum, features.speed, start) < settings.carrying_speed
+    return np.repeat(slip[start] & opening[at] & (stop - start <= reach) & rests, stop - start)
 
 
 def _ungripped(features: Features, loaded: Bools, shut: Bools, opening: Bools, settings: StateSettings) -> Bools:
