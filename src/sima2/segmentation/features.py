@@ -100,6 +100,7 @@ FOR_STATES: Final = (
     "together",
     "hand_shift",
     "hand_step",
+    "orientation",
 )
 """Features that states and actions are made of, and that nothing after them reads."""
 
@@ -176,6 +177,8 @@ class Features:
     """Half window of the displacements, s."""
     leads_s: float
     """A motion leads somewhere within so much."""
+    orientation: Doubles | None
+    """Unit quaternion of the hand, gaps filled, shape (T, 4)."""
     hand_step: _HandStep | None
     missing: Bools
     """No motion channel was recorded at this frame, or nothing but noise."""
@@ -245,6 +248,16 @@ class Features:
             return None
         lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
         return self.object_shift[at, slot] / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)
+
+    def swing(self, a: Ints, b: Ints) -> Doubles:
+        """How far what is held moves as the hand turns between some frames and others, m, shape (t,)."""
+        if self.orientation is None:
+            return np.zeros(len(a))
+        one, other = self.orientation[a], self.orientation[b]
+        size = np.sqrt((one * one).sum(axis=1) * (other * other).sum(axis=1))
+        cosine = np.abs((one * other).sum(axis=1)) / np.maximum(size, 1e-9)
+        # the chord of twice the angle between the quaternions
+        return np.asarray(2.0 * self.load_away[a] * np.sqrt(np.clip(1.0 - cosine * cosine, 0.0, 1.0)))
 
     def apart_from_hand(self, at: Ints, slot: Ints) -> Doubles | None:
         """Displacement of an object relative to the hand, m, over the window of ``together_s``, shape (t,).
@@ -345,6 +358,7 @@ def compute_features(
         pose=pose,
         together_s=settings.together_s,
         leads_s=settings.leads_s,
+        orientation=None if channels.ee_orientation is None else hold_last(channels.ee_orientation, ragged)[0],
         hand_step=around[6],
         missing=~seen,
     )

@@ -38,6 +38,8 @@ class LabelSettings:
     shortest_s: float = 0.1
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
+    came_m: float = 0.05
+    """What is pulled and has come so far was not locked."""
     farthest_share: float = 0.97
     """So far as that share of the farthest is as good as farthest."""
     dip_share: float = 0.3
@@ -195,7 +197,8 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label[in_vain] = CODE["recovery_maneuver"]
     label[t.at(State.SLIP)] = CODE["slip"]
     label[t.at(State.BUMP, State.BLOCKED)] = CODE["collision"]
-    failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED) | (t.at(State.STUCK) & ~grasp)
+    failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED)
+    failed |= t.at(State.STUCK) & ~grasp & ~_came(features, t, grasp, settings)
 
     # a grasp after which nothing is held, and a load gone with no opening
     caught = _caught(features, t)
@@ -226,6 +229,15 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     frames[place & by_frame] = CODE["place"]
     frames = _until_rest(features, states, frames, settings)
     return frames, np.repeat(failed, lengths)
+
+
+def _came(features: Features, t: _Table, grasp: Bools, settings: LabelSettings) -> Bools:
+    """Runs that begin some way from where the hand last took hold: what then stands has come to its end, shape (r,)."""
+    if features.position is None:
+        return np.zeros(len(t.start), np.bool_)
+    taken = t.previous(grasp)
+    step = features.position[t.start] - features.position[t.stop[np.maximum(taken, 0)] - 1]
+    return np.asarray((taken >= 0) & ((step * step).sum(axis=1) > settings.came_m**2))
 
 
 def _until_rest(features: Features, states: States, label: Ints, settings: LabelSettings) -> Ints:

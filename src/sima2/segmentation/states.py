@@ -606,6 +606,8 @@ def _slip(
     if relative is None:
         return np.zeros(len(loaded), np.bool_)
     slack = 4.0 * features.object_noise[ragged.episode, np.maximum(load, 0)] + 0.008
+    lo, hi = (edge[at] for edge in ragged.around(features.together_s))
+    relative = relative - features.swing(lo, hi)
     apart = features.object_seen[at, slot] & (relative > settings.slip_share * features.hand_shift[at] + slack[at])
     apart &= loaded[at] | (features.object_shift[at, slot] > slack[at])
     mask = np.zeros(len(loaded), np.bool_)
@@ -781,7 +783,7 @@ def _stays(features: Features, mask: Bools, load: Ints, slack: Doubles, settings
     change = features.velocity[b] - features.velocity[a]
     delay = -(shift * change).sum(axis=1) / np.maximum((change * change).sum(axis=1), 1e-12)
     rest = shift + np.clip(delay, 0.0, settings.pose_delay_s)[:, None] * change
-    lasting = np.sqrt((rest * rest).sum(axis=1)) > slack[start] + 0.004
+    lasting = np.sqrt((rest * rest).sum(axis=1)) - features.swing(a, b) > slack[start] + 0.004
     return np.repeat(mask[start] & lasting & (load[start] >= 0), stop - start)
 
 

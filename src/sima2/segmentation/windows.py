@@ -28,6 +28,7 @@ READ: Final = (
     "joint_velocity",
     "joint_torque",
     "ee_position",
+    "ee_orientation",
     "gripper_width",
     "gripper_opening",
     "gripper_closed",
