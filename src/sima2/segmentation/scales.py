@@ -22,7 +22,7 @@ class RobotScale:
     width_open: float = np.nan
     """Largest gripper width (or opening)."""
     width_levels: float = np.nan
-    """Spread of the widths at which closed fingers rest, as a share of the range: 0 where they always stop alike, and so
+    """Spread of the widths at which closed fingers rest, as a share of the range; 0 where they always stop alike, and
     tell nothing of what is between them."""
     joint_speed: float = np.nan
     """rad/s, 95th percentile of the fastest joint."""
