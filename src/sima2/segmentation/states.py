@@ -63,6 +63,10 @@ BY_CARRY: Final = np.array([State.HOLD, State.RISE, State.SIDE, State.DOWN, Stat
 """State of each :class:`~sima2.segmentation.motion.Carry`."""
 
 
+BEYOND: Final = 10.0
+"""Times the range of the fingers: no travel is that far."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateSettings:
     """Spans and shares of the states, each with its reason."""
@@ -293,7 +297,7 @@ def _fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]
             # and those that press on, however far they spread, yield to what they hold
             if features.grip is not None:
                 end = np.minimum(stop, ragged.last[start])
-                share[~freed & (features.grip[end] > settings.eased_share * features.grip[start])] = np.inf
+                share[~freed & (features.grip[end] > settings.eased_share * features.grip[start])] = BEYOND
         enough = np.maximum(share * features.width_range[start], 5.0 * features.width_noise[start])
         keep = mask[start] & (travel > enough)
         found.append(_under_way(features, start, stop, keep, sign, settings))
