@@ -169,10 +169,6 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label[per_run(np.add, place.astype(np.int64), t.start) * 2 > (t.stop - t.start)] = CODE["place"]
     blocked_next = after_code == State.BLOCKED
     label[t.at(State.DOWN) & blocked_next] = CODE["place"]
-    given_up = _set_down_in_vain(features, states, t, settings)
-    label[given_up] = CODE["place"]
-    failed |= given_up
-    in_vain = _pick(t.previous(~t.at(State.HOLD)), given_up, False) & t.at(State.HOLD)
 
     from_load = _pick(t.previous(~t.at(State.HOLD)), holding, False) | _pick(before, holding, False)
     opening = t.at(State.OPENING)
@@ -194,17 +190,13 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     label[brief & (same > 0) & among(same, [CODE[n] for n in ("lift", "pull", "wipe", "place")])] = 0
     label = np.where(brief & (label == 0), same, label)
 
-    label[in_vain] = CODE["recovery_maneuver"]
     label[t.at(State.SLIP)] = CODE["slip"]
     label[t.at(State.BUMP, State.BLOCKED)] = CODE["collision"]
     failed |= t.at(State.SLIP, State.BUMP, State.BLOCKED)
     failed |= t.at(State.STUCK) & ~grasp & ~_came(features, t, grasp, settings)
 
     # a grasp after which nothing is held, and a load gone with no opening
-    caught = _caught(features, t)
-    after_grasp_empty = (
-        grasp & ~caught & among(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
-    )
+    after_grasp_empty = grasp & among(after_code, (State.FREE, State.STILL, State.OPENING)) & ~t.at(State.HOLD)
     opens_loaded = grasp & t.at(State.HOLD) & (after_code == State.OPENING)
     if features.gripping is None and features.object_position is None:
         opens_loaded &= seconds < 0.2
@@ -286,27 +278,6 @@ def _not_yet_up(features: Features, states: States, t: _Table, grasp: Bools, set
     return out
 
 
-def _set_down_in_vain(features: Features, states: States, t: _Table, settings: LabelSettings) -> Bools:
-    """Descents with a load that end in a touch and a rise with it still in the hand, shape (r,)."""
-    if features.position is None or features.contact is None or features.contact_floor is None:
-        return np.zeros(len(t.start), np.bool_)
-    here = np.arange(len(t.start))
-    height = features.position[:, 2]
-    sunk = height[t.start] - height[t.stop - 1]
-    bottom = t.next(~t.at(State.HOLD))
-    up = np.maximum(bottom, 0)
-    rises = (
-        (bottom > here) & (t.code[up] == State.RISE) & (height[t.stop[up] - 1] - height[t.start[up]] > settings.sunk_m)
-    )
-    # the force at the bottom stands out of that on the way
-    touch = per_run(np.maximum, features.contact, t.start)
-    low = np.maximum(touch[np.minimum(here + 1, len(here) - 1)], touch)
-    on_the_way = per_run(np.add, features.contact, t.start) / (t.stop - t.start)
-    felt = low - on_the_way > features.contact_floor[t.start]
-    out: Bools = t.at(State.DOWN) & states.flown[t.start] & (sunk > settings.sunk_m) & rises & felt
-    return out
-
-
 def _to_and_fro(features: Features, t: _Table, pulled: Bools, settings: LabelSettings) -> Bools:
     """Runs of a way under load that turns back on itself again and again: strokes, not a pull, shape (r,)."""
     if features.position is None or features.speed is None or not pulled.any():
@@ -360,15 +331,6 @@ def _closed_in_passing(features: Features, t: _Table, moving: Bools, settings: L
     # where the hand is not tracked, joints that never rest
     far = _travel(features, t) > settings.reach_m / 2 if features.position is not None else moving
     return np.asarray(still_fast & far)
-
-
-def _caught(features: Features, t: _Table) -> Bools:
-    """Runs at the end of which the fingers grip something that goes along with the hand, shape (r,)."""
-    if features.gripping is None or features.company is None:
-        return np.zeros(len(t.start), np.bool_)
-    end = t.stop - 1
-    out: Bools = features.gripping[end] & features.company[end]
-    return out
 
 
 def _moves_along_after(features: Features, t: _Table, settings: LabelSettings) -> Bools:

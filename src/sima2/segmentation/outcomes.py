@@ -238,7 +238,7 @@ def _outcomes(
         # what came some way and then came no farther may have come to its end
         fail(_is(kind, "pull") & ((moved < settings.locked_m) | (ends_stuck & (moved < settings.came_m))), "locked")
     weak, again = _wiped_again(features, kind, start, stop, slot, last, settings)
-    fail(_is(kind, "wipe") & (_eased(features, start, stop, settings) | weak), "insufficient_force")
+    fail(_is(kind, "wipe") & weak, "insufficient_force")
     fail(_is(kind, "wipe") & flag, "gripper_slip")
     fail(again, "incomplete")
     held_on = states.loaded[stop - 1] & (
@@ -304,17 +304,6 @@ def _pushed_in_vain(
     step = features.position[start[at]] - features.position[start] if features.position is not None else np.zeros(3)
     near = (step * step).sum(axis=-1) < settings.put_right_m**2
     return in_vain, in_vain & (later > 0) & push[at] & moved[at] & near
-
-
-def _eased(features: Features, start: Ints, stop: Ints, settings: OutcomeSettings) -> Bools:
-    """The pressing force fell to less than a share of what it had been, and the strokes went on."""
-    if features.contact is None or not len(start):
-        return np.zeros(len(start), np.bool_)
-    third = np.maximum((stop - start) // 3, 1)
-    early = features.ragged.mean(features.contact, start, start + third - 1)
-    late = features.ragged.mean(features.contact, stop - third, stop - 1)
-    out: Bools = (stop - start > 6) & (late < settings.eased_share * early)
-    return out
 
 
 def _wiped_again(

@@ -26,8 +26,6 @@ class RecoverySettings:
     """A hand that moves less away has only been pushed back."""
     came_s: float = 0.3
     """The way before a collision is that of its last moments."""
-    pause_s: float = 0.3
-    """A loaded hand that stops for so long after a slip takes hold again."""
     slack_share: float = 0.4
     """Force that has fallen for good to that share of the strongest is no attempt any more."""
     eased_share: float = 0.5
@@ -42,8 +40,6 @@ class RecoverySettings:
     """Strokes that rest for so long have ended."""
     leaves_s: float = 0.25
     """Contact outlasts the start of the way up by so much."""
-    soon_s: float = 0.6
-    """It stops within so much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +101,6 @@ def label_recoveries(
     out = _let_go(features, label, failed)
     out = _between_strokes(features, out, failed)
     out = _backs_off(features, states, out, failed, settings)
-    out = _takes_hold_again(features, states, out, settings)
     out = _eases(features, out, settings)
     return _gives_up(features, states, out, failed, settings)
 
@@ -160,26 +155,6 @@ def _backs_off(features: Features, states: States, label: Ints, failed: Bools, s
     size = np.sqrt((came * came).sum(axis=1) * (way * way).sum(axis=1))
     turned = ((came * way).sum(axis=1) < settings.goes_on * size) & ((way * way).sum(axis=1) > settings.back_m**2)
     return np.where(runs.frames(carrying & turned) & early, CODE["recovery_maneuver"], label)
-
-
-def _takes_hold_again(features: Features, states: States, label: Ints, settings: RecoverySettings) -> Ints:
-    """A loaded hand that stops right after a slip, until it moves on."""
-    ragged = features.ragged
-    start, stop = runs_of(states.code, ragged)
-    holds = (states.code[start] == State.HOLD) & (
-        stop - start >= ragged.frames(settings.pause_s)[ragged.episode[start]]
-    )
-    slipped = last_where(label == CODE["slip"], ragged.first)[start]
-    soon = ragged.frames(settings.soon_s)[ragged.episode[start]]
-    again = holds & (slipped >= 0) & (start - slipped <= soon)
-    here = np.arange(len(label))
-    rest = np.repeat(again, stop - start)
-    ahead = next_where(rest, ragged.last)
-    behind = last_where(label == CODE["slip"], ragged.first)
-    reach = ragged.frames(settings.soon_s).take(ragged.episode)
-    slowing = (behind >= 0) & (ahead >= 0) & (here > behind) & (ahead - behind <= reach)
-    carried = among(label, [CODE[name] for name in ("lift", "transport", "place", "pull")])
-    return np.where((rest | slowing) & carried & (label != CODE["slip"]), CODE["recovery_maneuver"], label)
 
 
 def _eases(features: Features, label: Ints, settings: RecoverySettings) -> Ints:

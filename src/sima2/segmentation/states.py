@@ -110,9 +110,6 @@ class StateSettings:
     """Rise after which a load is free of what it stood on or in."""
     slip_share: float = 0.2
     """Relative over absolute displacement above which a load slips."""
-    slack_share: float = 0.1
-    slack_newtons: float = 1.0
-    """Grip that has come down to that share of what it was, and is so weak, holds nothing."""
     falls_s: float = 0.6
     """A load let go above a table has fallen for good by then (1.8 m at g)."""
     at_once_s: float = 0.1
@@ -139,8 +136,6 @@ class StateSettings:
     """Longer than people and controllers take to give way to what they have run into."""
     stops_s: float = 0.1
     """A hand that runs into something that does not give way has stopped within so much of its speed."""
-    hand_kg: float = 0.2
-    """No hand, with the arm behind it, is lighter: a push that could not stop so much has not stopped it."""
     came_m: float = 0.005
     """Way just before a touch without which nothing is run into."""
     sudden_s: float = 0.15
@@ -170,7 +165,6 @@ class StateSettings:
     """What slides under a push resists with less than its weight, and such hands do not push more than 2.5 kg."""
     firm: float = 2.0
     """Mean force of strokes over the least force that stands out."""
-    lifted_s: float = 1.0
     lifted_m: float = 0.012
     """A tool that touches again within so much, and has not risen by so much, was not lifted."""
     stroke_m: float = 0.05
@@ -253,7 +247,6 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     code[_collapsed(closing, opening, loaded, ragged, settings)] = State.SLIP
     slip &= ~_before_opening(features, slip, opening, settings)
     code[slip | _let_fall(features, loaded & flown, opening, closing, load, settings)] = State.SLIP
-    code[_ungripped(features, loaded, shut, opening, settings)] = State.SLIP
     code[bump] = State.BUMP
     if features.position is not None:
         code[bump & loaded & _coming_down(features, bump)] = State.BLOCKED
@@ -350,11 +343,10 @@ def _loaded(features: Features, shut: Bools, closing: Bools, opening: Bools, set
         held = np.repeat(per_run(np.logical_or, features.gripping & ~busy, start), stop - start)
         held = held & features.grip_faint & ~busy
         if gap is not None:
-            thin = held & ~gap
+            held = held & gap
             if features.company is not None:
-                company = without_short(shut & features.company, ragged, gap=0.12, run=settings.company_s)
-                held = held | company
-            held = (held & gap) | _thin(features, thin & shut, settings)
+                # what travels with closed fingers is held, however thin
+                held |= without_short(shut & features.company, ragged, gap=0.12, run=settings.company_s)
     elif gap is not None:
         held = shut & (gap if features.blocked is None else gap | features.blocked)
         if features.company is not None and features.hand_shift is not None:
@@ -432,21 +424,6 @@ def _untold(features: Features, settings: StateSettings) -> Bools:
         return np.zeros(len(features.ragged.time), np.bool_)
     unknown = ~features.closed_known & ~_gap(features, settings)
     return unknown if features.blocked is None else unknown & ~features.blocked
-
-
-def _thin(features: Features, gripped: Bools, settings: StateSettings) -> Bools:
-    """Grips of fingers that are all but closed, and with which something rises: a thin thing is held, shape (T,)."""
-    ragged = features.ragged
-    together = features.together
-    if together is None or features.object_position is None or not gripped.any():
-        return gripped & False
-    start, stop = runs_of(without_short(gripped, ragged, gap=settings.unfelt_s, run=0.1), ragged)
-    height = features.object_position[:, :, 2]
-    company = per_run(np.add, (together & gripped[:, None]).astype(np.int64), start)
-    risen = per_run(np.maximum, np.where(together, height, -np.inf), start) - height[start]
-    span = ragged.frames(settings.company_s)[ragged.episode[start]]
-    with_it = ((risen > settings.flown_m) & (company >= span[:, None])).any(axis=1)
-    return np.repeat(with_it & gripped[start], stop - start)
 
 
 def _from_the_start(features: Features, untouched: Bools, settings: StateSettings) -> Bools:
@@ -621,9 +598,6 @@ def _slip(
         return mask
     # a late pose seems to lag and catches up again; after a slip the load stays where it slipped to
     slipped = _stays(features, mask, load, slack, settings)
-    eased = _eased_grip(features, loaded, opening, settings)
-    if eased is not None:
-        slipped |= _stays(features, eased, load, slack - 0.004, settings)
     return slipped & ~opening & ~closing
 
 
@@ -667,24 +641,6 @@ def _before_opening(features: Features, slip: Bools, opening: Bools, settings: S
     reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
     rests = per_run(np.maximum, features.speed, start) < settings.carrying_speed
     return np.repeat(slip[start] & opening[at] & (stop - start <= reach) & rests, stop - start)
-
-
-def _ungripped(features: Features, loaded: Bools, shut: Bools, opening: Bools, settings: StateSettings) -> Bools:
-    """A load that was held firmly and is now only dragged along, with no finger opened, shape (T,)."""
-    ragged = features.ragged
-    if features.gripping is None or features.grip is None or features.grip_faint is None or not len(loaded):
-        return np.zeros(len(loaded), np.bool_)
-    start, stop = runs_of(shut, ragged)
-    run = np.repeat(np.arange(len(start), dtype=np.int64), stop - start)
-    firmest = running_max_in(run, features.grip)
-    slack = loaded & shut & (features.grip < settings.slack_share * firmest)
-    slack &= ~features.grip_faint | (features.grip < settings.slack_newtons)
-    opens = next_where(opening, ragged.last)
-    here = np.arange(len(loaded))
-    fades = (opens >= 0) & (opens - here <= 2 * ragged.frames(settings.fade_s).take(ragged.episode))
-    still = features.speed is None
-    out = slack & ~fades & ((features.speed > features.still_below) if features.speed is not None else still)
-    return without_short(out, ragged, gap=0.1, run=0.2)
 
 
 def _let_fall(
@@ -791,22 +747,6 @@ def _stays(features: Features, mask: Bools, load: Ints, slack: Doubles, settings
     return np.repeat(mask[start] & lasting & (load[start] >= 0), stop - start)
 
 
-def _eased_grip(features: Features, loaded: Bools, opening: Bools, settings: StateSettings) -> Bools | None:
-    """A grip that lets up and comes back while the fingers stay where they are, shape (T,)."""
-    ragged = features.ragged
-    if features.grip is None or features.grip_noise is None or not len(loaded):
-        return None
-    here = np.arange(len(loaded), dtype=np.int64)
-    reach = ragged.frames(settings.eased_s).take(ragged.episode)
-    start, stop = runs_of(loaded, ragged)
-    begin, end = np.repeat(start, stop - start), np.repeat(stop - 1, stop - start)
-    before = features.grip[np.maximum(here - reach, begin)]
-    after = features.grip[np.minimum(here + reach, end)]
-    least = np.minimum(before, after)
-    low = (features.grip < settings.eased_share * least) & (least > 8.0 * features.grip_noise)
-    return without_short(loaded & low & ~opening, ragged, gap=0.1, run=0.06)
-
-
 def _collapsed(closing: Bools, opening: Bools, loaded: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
     """Fingers that close from a load to none: it has slipped out from between them, shape (T,)."""
     start, stop = runs_of(closing, ragged)
@@ -843,8 +783,6 @@ def _contacts(
     touching = without_short(
         features.touching & _more_than_weight(features, flown, settings), ragged, gap=0.12, run=0.05
     )
-    # strokes rub over edges and turn: a touch that comes back soon has not been lifted
-    touching |= flown & _rubs_on(features, touching, settings)
     start, stop = runs_of(touching, ragged)
     length = stop - start
     seconds = length * ragged.period[ragged.episode[start]]
@@ -896,7 +834,6 @@ def _contacts(
     insists = (seconds > settings.insists_s) & ~at_first & ~with_load
     # what stops the hand for a moment, or turns it away, was not meant either
     unmeant |= halts & (size > settings.came_m) & ((_turns_away(features, start, stop, settings) & ~insists) | ~long)
-    unmeant &= _could_stop(features, start, stop, settings)
     # what gives way under an empty hand is pushed
     yields = _gives_way(features, start, stop, settings) & ~with_load
     unmeant &= ~yields
@@ -977,22 +914,6 @@ def _pushes(features: Features, loaded: Bools, other: Bools, settings: StateSett
     return without_short(along, ragged, gap=0.12, run=settings.press_s)
 
 
-def _rubs_on(features: Features, touching: Bools, settings: StateSettings) -> Bools:
-    """Gaps between touches over which the hand has not risen, shape (T,)."""
-    ragged = features.ragged
-    if features.position is None:
-        return touching & False
-    start, stop = runs_of(touching, ragged)
-    brief = (stop - start <= ragged.frames(settings.lifted_s)[ragged.episode[start]]) & ~touching[start]
-    inner = (start > ragged.first[start]) & (stop <= ragged.last[start])
-    # only of what was rubbing already
-    length = stop - start
-    inner &= np.append(0, length[:-1])[: len(start)] >= ragged.frames(settings.press_s)[ragged.episode[start]] + 1
-    height = features.position[:, 2]
-    risen = per_run(np.maximum, height, start) - height[np.maximum(start - 1, 0)]
-    return np.repeat(brief & inner & (risen < settings.lifted_m), stop - start)
-
-
 def _halts(features: Features, start: Ints, settings: StateSettings) -> Bools:
     """Touches after which little is left of the speed before, shape (r,)."""
     ragged = features.ragged
@@ -1020,17 +941,6 @@ def _recoils(features: Features, start: Ints, stop: Ints, settings: StateSetting
         return np.asarray((step * came).sum(axis=1) / np.maximum(size, 1e-9))
 
     out: Bools = (size > settings.came_m) & (np.maximum(ahead(after), 0.0) - ahead(later) > settings.recoil_m)
-    return out
-
-
-def _could_stop(features: Features, start: Ints, stop: Ints, settings: StateSettings) -> Bools:
-    """Touches whose push could have stopped a hand that came as fast as this one, shape (r,)."""
-    ragged = features.ragged
-    if features.contact is None or features.speed is None:
-        return np.zeros(len(start), np.bool_)
-    before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
-    impulse = per_run(np.add, np.maximum(features.contact, 0.0), start) * ragged.period[ragged.episode[start]]
-    out: Bools = impulse > settings.hand_kg * features.speed[before]
     return out
 
 
