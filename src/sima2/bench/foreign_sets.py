@@ -21,7 +21,7 @@ FOLDERS: Final = (
     Path("../shared/data/foreign_sims"),
     Path("benchmarks/foreign/pybullet.zip"),
     Path("benchmarks/foreign/robosuite.zip"),
-    Path("benchmarks/foreign/maniskill.zip"),
+    Path("benchmarks/foreign/sapien.zip"),
 )
 """Where the sets lie, seen from a checkout."""
 SAME: Final[Mapping[str, str]] = {
