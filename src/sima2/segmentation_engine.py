@@ -27,7 +27,8 @@ from sima2.segmentation.recoveries import RecoverySettings, failed_releases, lab
 from sima2.segmentation.scales import Scales, fit_scales
 from sima2.segmentation.seams import HandOver, Judged, Pieces, channels_used, kept, whole
 from sima2.segmentation.signals import Ragged, among
-from sima2.segmentation.states import State, States, StateSettings, compute_states
+from sima2.segmentation.state_settings import StateSettings
+from sima2.segmentation.states import State, States, compute_states
 from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pasts, scene, start_frames, start_of
 
 __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]

@@ -1,0 +1,113 @@
+"""Spans and shares that tell one physical state from another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sima2.segmentation.motion import MotionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """Spans and shares of the states, each with its reason."""
+
+    finger_share_per_s: float = 0.12
+    """Fingers move when they would cross that share of their range in a second; the slowest grippers need 3 s."""
+    finger_travel: float = 0.05
+    """Share of the range that a closing or opening covers at least."""
+    begun_share: float = 0.005
+    """Fingers have begun to move where they are farther than that share of their range from where they were."""
+    letting_go: float = 0.02
+    """The same of an opening with which the grip force ends."""
+    able_m: float = 0.004
+    """m; fingers whose range so far is smaller have not been used."""
+    able_share: float = 0.15
+    """The same as a share, where only the opening 0–1 is known."""
+    flicker_s: float = 0.08
+    """States shorter than that are noise (the convention's shortest segment is 0.1 s)."""
+    fade_s: float = 0.3
+    """Grip force fades so long before slow fingers are seen to open."""
+    company_m: float = 0.02
+    """Displacement of the hand over the window of ``together_s`` that would leave behind what is not held."""
+    company_s: float = 0.3
+    """What has travelled with the hand for so long was in it."""
+    reach_m: float = 0.2
+    """What lies so much farther from the hand than what it holds as a rule has not been grasped by it."""
+    unfelt_s: float = 0.3
+    """A load that is felt again within so much, with no finger moved, was never lost."""
+    load_gap: float = 0.03
+    """Share of the range between the fingers that tells a load from nothing."""
+    pose_delay_s: float = 0.12
+    """Object poses of camera trackers come late by up to so much."""
+    grown: float = 1.5
+    """Force at so many times that of the closing is pulled with."""
+    strained_factor: float = 3.0
+    """Grip force at so many times that of the grasp is not the gripper's."""
+    eased_s: float = 0.3
+    eased_share: float = 0.65
+    """A grip has let up where it is below that share of what it is ``eased_s`` before and after."""
+    flown_m: float = 0.02
+    """Rise after which a load is free of what it stood on or in."""
+    slip_share: float = 0.2
+    """Relative over absolute displacement above which a load slips."""
+    falls_s: float = 0.6
+    """A load let go above a table has fallen for good by then (1.8 m at g)."""
+    at_once_s: float = 0.1
+    """Fingers that close as soon as they are open did not mean to open."""
+    carrying_speed: float = 0.05
+    """m/s; a hand that opens its fingers at more than that does not mean to put down."""
+    fine_speed: float = 0.005
+    fine_noise: float = 3.5
+    """m/s, and deviations of the speed's noise: what wiggles under force moves less than a free hand."""
+    turning_s: float = 0.3
+    """A wiggle rests no longer where it turns."""
+    wiggle_m: float = 0.004
+    """Extent of a wiggle at least."""
+    eases_s: float = 0.6
+    """Force that comes back within so much belongs to the same struggle."""
+    recoil_s: float = 0.7
+    recoil_m: float = 0.01
+    """A hand that has run into something moves back by more than that, within so much at the first and again so much
+    (the reaction time of people and of stage controllers is a third to half a second)."""
+    elsewhere_s: float = 1.0
+    elsewhere_cosine: float = 0.5
+    """One that was stopped goes elsewhere within so much after the touch: at more than 60° from where it was going."""
+    insists_s: float = 2.0
+    """Longer than people and controllers take to give way to what they have run into."""
+    stops_s: float = 0.1
+    """A hand that runs into something that does not give way has stopped within so much of its speed."""
+    came_m: float = 0.005
+    """Way just before a touch without which nothing is run into."""
+    sudden_s: float = 0.15
+    sudden_newtons: float = 1.0
+    sudden_share: float = 8.0
+    """A bump rises by more than so many newtons plus noise deviations within ``sudden_s``."""
+    set_down_m: float = 0.03
+    """A load whose touch is followed by so short a way until the fingers open was being set down."""
+    rested_share: float = 0.3
+    """Below that share of its speed of a moment ago it has come to rest."""
+    stopped_share: float = 0.4
+    """What runs into something is left with less than that share of its speed."""
+    same_height_s: float = 0.3
+    """Half window over which strokes keep their height."""
+    touched_share: float = 0.2
+    """Of such a motion, in which some force must be felt where force is recorded."""
+    turns_back: float = 2.2
+    turns_back_felt: float = 1.8
+    """Path over span of a motion that turns back on itself; less is enough where it is felt."""
+    weighed_s: float = 0.5
+    """A load that has left the ground hangs as heavy as it is within so much."""
+    heavier_share: float = 0.5
+    """By that share of its weight a load is heavier while it is carried up or round: half g is a fast arm."""
+    press_s: float = 0.3
+    """Force held so long is work on something, not a bump."""
+    hard_newtons: float = 25.0
+    """What slides under a push resists with less than its weight, and such hands do not push more than 2.5 kg."""
+    firm: float = 2.0
+    """Mean force of strokes over the least force that stands out."""
+    lifted_m: float = 0.012
+    """A tool that touches again within so much, and has not risen by so much, was not lifted."""
+    stroke_m: float = 0.05
+    """Path under force that makes a stroke."""
+    motion: MotionSettings = MotionSettings()
+    """Of movements with a load where the hand is not tracked."""
