@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 
@@ -31,7 +35,6 @@ def contacts(
     settings: StateSettings,
 ) -> tuple[Bools, Bools, Bools]:
     """Split external force into work on what moves along or is held (press), strokes, and what nothing explains."""
-    ragged = features.ragged
     nothing = np.zeros(len(loaded), np.bool_)
     if (
         features.touching is None
@@ -43,92 +46,318 @@ def contacts(
     ):
         return nothing, nothing, nothing
     touching = without_short(
-        features.touching & _more_than_weight(features, flown, settings), ragged, gap=0.12, run=0.05
+        features.touching & _more_than_weight(features, flown, settings), features.ragged, gap=0.12, run=0.05
     )
-    start, stop = runs_of(touching, ragged)
-    length = stop - start
-    seconds = length * ragged.period[ragged.episode[start]]
+    touches = Touches(
+        features,
+        settings,
+        position=features.position,
+        speed=features.speed,
+        contact=features.contact,
+        contact_floor=features.contact_floor,
+        touching=touching,
+        loaded=loaded,
+        flown=flown,
+        closing=closing,
+        opening=opening,
+    )
+    kind = np.repeat(touches.kinds(), touches.length)
+    # what nothing explains is a bump from where it grows hard
+    hard = touching & ~loaded & (features.contact > settings.hard_newtons) & (kind == Touch.UNTOLD)
+    since = last_where(hard, features.ragged.first) >= np.repeat(touches.start, touches.length)
+    bump = (kind == Touch.BUMP) | (touching & since)
+    return (kind == Touch.WORK) & ~slip, (kind == Touch.STROKE) & ~slip, bump
 
-    def share(mask: Any) -> Doubles:
-        out: Doubles = per_run(np.add, mask.astype(np.int64), start) / np.maximum(length, 1)
+
+class Touch(IntEnum):
+    """What a touch is."""
+
+    UNTOLD = 0
+    WORK = 1
+    """On what is held, or moves along."""
+    STROKE = 2
+    """Along what stays where it is."""
+    MEANT = 3
+    """Part of a grasp, of a release, or of a motion that goes on as it was."""
+    BUMP = 4
+    """Unmeant."""
+
+
+@dataclass(frozen=True, eq=False)
+class Touches:
+    """Runs of frames with and without a touch, and what speaks for what each of them is; shape (r,) each."""
+
+    features: Features
+    settings: StateSettings
+    position: Doubles
+    speed: Doubles
+    contact: Doubles
+    contact_floor: Doubles
+    touching: Bools
+    """External force over what the load weighs, shape (T,)."""
+    loaded: Bools
+    flown: Bools
+    closing: Bools
+    opening: Bools
+
+    def kinds(self, rules: tuple[TouchRule, ...] | None = None) -> Ints:
+        """:class:`Touch` of each run: the first rule that holds names it."""
+        out = np.full(len(self.start), Touch.UNTOLD, np.int64)
+        left = self.touching[self.start]
+        for rule in TOUCH_RULES if rules is None else rules:
+            found = left & rule.holds(self)
+            out[found] = rule.kind
+            left = left & ~found
         return out
 
-    path = per_run(np.add, features.speed * features.moving * ragged.period.take(ragged.episode), start)
-    together = features.together
-    company = share(features.company) if features.company is not None else np.zeros(len(start))
-    end = stop - 1
-    opens = next_where(opening, ragged.last)[start]
-    # where the fingers open before the hand has gone anywhere, the load was being set down
-    way = features.speed * features.moving * ragged.period.take(ragged.episode)
-    until = np.where(opens >= 0, opens, end)
-    far = ragged.mean(way, start, until) * (until - start + 1)
-    set_down = (opens >= 0) & (far < settings.set_down_m)
-    came, size = _way_before(features, start, settings)
-    comes_down = -came[:, 2] > 0.7 * size
-    closes = next_where(closing, ragged.last)
-    just = ragged.frames(0.25)[ragged.episode[start]]
-    # fingers that close where they have just touched: the touch is part of the grasp
-    closes_soon = (closes[start] >= 0) & (closes[start] <= start + just)
-    closes_soon |= (closes[start] >= 0) & (closes[start] > end) & (closes[start] <= end + just)
-    # and what is pressed on until they close on it was aimed at
-    held_after = next_where(loaded, ragged.last)[np.minimum(end + 1, ragged.last[start])]
-    # what rests where it came down until the fingers let it go was set down, however hard
-    set_down |= (opens >= 0) & (opens <= end + just) & comes_down
-    closes_soon |= (closes[start] >= 0) & (closes[start] <= end) & (held_after >= 0) & (held_after <= end + just)
-    last_close = last_where(closing, ragged.first)[start]
-    just_closed = (last_close >= 0) & (start - last_close <= just)
+    @cached_property
+    def _runs(self) -> tuple[Ints, Ints]:
+        return runs_of(self.touching, self.features.ragged)
 
-    on = touching[start]
-    with_load = share(loaded) > 0.5
-    at_first = loaded[start] | loaded[np.maximum(start - 1, ragged.first[start])]
-    last_open = last_where(opening, ragged.first)[start]
-    just_opened = (last_open >= 0) & (start - last_open <= just)
-    in_air = share(flown) > 0.5
-    long = seconds >= settings.press_s
-    # a hand that comes down and presses has not begun to rub: only its way along what it presses on counts
-    along = per_run(np.add, features.sideways * features.moving * ragged.period.take(ragged.episode), start)
-    stroke = np.where(comes_down, along, path) > settings.stroke_m
-    before = np.maximum(start - ragged.frames(settings.sudden_s)[ragged.episode[start]], ragged.first[start])
-    into = _runs_into(features, start, settings) & at_first & flown[np.minimum(start + 1, end)]
-    halts = _halts(features, start, settings)
-    unmeant = _recoils(features, start, stop, settings)
-    # a hand that stays and presses on means to
-    insists = (seconds > settings.insists_s) & ~at_first & ~with_load
-    # what stops the hand for a moment, or turns it away, was not meant either
-    unmeant |= halts & (size > settings.came_m) & ((_turns_away(features, start, stop, settings) & ~insists) | ~long)
-    # what gives way under an empty hand is pushed
-    yields = _gives_way(features, start, stop, settings) & ~with_load
-    unmeant &= ~yields
-    lost = at_first & ~loaded[np.minimum(stop, ragged.last[start])] & ~opening[np.minimum(stop, ragged.last[start])]
-    # sensors drift: work presses clearly
-    mean_force = per_run(np.add, np.maximum(features.contact, 0.0), start) / length
-    firm = mean_force > settings.firm * features.contact_floor[start]
-    pull = on & with_load & ~in_air & long & ~into & firm
-    wipe = on & with_load & in_air & long & stroke & (seconds > 0.6) & ~into
-    still_open = share(closing) < 0.05
-    pushed = (insists & firm) | ((company > 0.4) & ~just_closed) | (stroke & firm & (seconds > 1.0)) | (yields & firm)
-    push = on & ~with_load & still_open & long & pushed
-    explained = closes_soon | just_closed | just_opened | (at_first & set_down)
-    explained |= (share(closing | opening) > 0.3) & ~into & still_open
-    # a bump is sudden: the force rises well over what it was just before
-    rise = per_run(np.maximum, features.contact, start) - np.maximum(features.contact[before], 0.0)
-    sudden = rise > settings.sudden_share * np.maximum(features.contact_noise[start], 1e-9) + settings.sudden_newtons
-    work = pull | wipe | push
-    # or light, and yet the load is stopped by it
-    halted = at_first & flown[np.minimum(start + 1, end)] & halts
-    # a hand that moves on, or stays and presses, does what it means to do, however hard
-    bump = np.repeat(on & ~work & ~explained & (sudden | halted) & (unmeant | lost), length)
-    meant = np.repeat(work | explained | ~unmeant, length)
-    hard = touching & ~loaded & (features.contact > settings.hard_newtons) & ~meant
-    bump |= touching & (last_where(hard, ragged.first) >= np.repeat(start, length))
-    moved_along = (company > 0.4) | yields | insists
-    if together is None:
-        # with no poses: strokes turn back, a push does not
-        ends = np.sqrt(((features.position[end] - features.position[start]) ** 2).sum(axis=1))
-        moved_along = path < 1.5 * ends
-    held_work = np.repeat(pull | wipe | (push & moved_along), length)
-    strokes = np.repeat(push & ~moved_along, length)
-    return held_work & ~slip, strokes & ~slip, bump
+    @property
+    def start(self) -> Ints:
+        """First frame."""
+        return self._runs[0]
+
+    @property
+    def stop(self) -> Ints:
+        """Frame after the last."""
+        return self._runs[1]
+
+    @property
+    def length(self) -> Ints:
+        """Frames."""
+        return self.stop - self.start
+
+    @cached_property
+    def seconds(self) -> Doubles:
+        """Duration."""
+        ragged = self.features.ragged
+        return self.length * ragged.period[ragged.episode[self.start]]
+
+    @property
+    def long(self) -> Bools:
+        """Long enough for work."""
+        return self.seconds >= self.settings.press_s
+
+    def frames(self, seconds: float) -> Ints:
+        """Frames of so many seconds."""
+        ragged = self.features.ragged
+        return ragged.frames(seconds)[ragged.episode[self.start]]
+
+    def share(self, mask: Bools) -> Doubles:
+        """Share of the run in which the mask holds."""
+        out: Doubles = per_run(np.add, mask.astype(np.int64), self.start) / np.maximum(self.length, 1)
+        return out
+
+    def latest(self, mask: Bools) -> Ints:
+        """Frame before or at the start where the mask last holds, -1 where none."""
+        return last_where(mask, self.features.ragged.first)[self.start]
+
+    def coming(self, mask: Bools) -> Ints:
+        """Frame after or at the start where the mask next holds, -1 where none."""
+        return next_where(mask, self.features.ragged.last)[self.start]
+
+    @cached_property
+    def way(self) -> Doubles:
+        """Way of the moving hand in each frame, m, shape (T,)."""
+        features = self.features
+        return self.speed * features.moving * features.ragged.period.take(features.ragged.episode)
+
+    @cached_property
+    def path(self) -> Doubles:
+        """Way of the hand over the run, m."""
+        return per_run(np.add, self.way, self.start)
+
+    @cached_property
+    def came(self) -> tuple[Doubles, Doubles]:
+        """Way just before, and its length, m."""
+        return _way_before(self.features, self.start, self.settings)
+
+    @property
+    def comes_down(self) -> Bools:
+        """The touch ends a descent."""
+        came, size = self.came
+        return np.asarray(-came[:, 2] > self.settings.down_cosine * size)
+
+    @cached_property
+    def with_load(self) -> Bools:
+        """The hand holds something over most of the run."""
+        return np.asarray(self.share(self.loaded) > 0.5)
+
+    @cached_property
+    def at_first(self) -> Bools:
+        """The hand holds something as the touch begins."""
+        before = np.maximum(self.start - 1, self.features.ragged.first[self.start])
+        return self.loaded[self.start] | self.loaded[before]
+
+    @property
+    def in_air(self) -> Bools:
+        """What it holds has been lifted."""
+        return np.asarray(self.share(self.flown) > 0.5)
+
+    @cached_property
+    def flying(self) -> Bools:
+        """What it holds was in the air as the touch began."""
+        return self.at_first & self.flown[np.minimum(self.start + 1, self.stop - 1)]
+
+    @cached_property
+    def into(self) -> Bools:
+        """A load in the air runs into something."""
+        return self.flying & _runs_into(self.features, self.start, self.settings)
+
+    @cached_property
+    def halts(self) -> Bools:
+        """Little is left of the speed."""
+        return _halts(self.features, self.start, self.settings)
+
+    @cached_property
+    def firm(self) -> Bools:
+        """Clearly over the least force that stands out: sensors drift."""
+        mean = per_run(np.add, np.maximum(self.contact, 0.0), self.start) / self.length
+        return np.asarray(mean > self.settings.firm * self.contact_floor[self.start])
+
+    @cached_property
+    def stroke(self) -> Bools:
+        """A way along what is touched: of a hand that comes down and presses, only that sideways."""
+        features = self.features
+        aside = features.sideways * features.moving * features.ragged.period.take(features.ragged.episode)
+        along = per_run(np.add, aside, self.start)
+        return np.asarray(np.where(self.comes_down, along, self.path) > self.settings.stroke_m)
+
+    @cached_property
+    def yields(self) -> Bools:
+        """What gives way under an empty hand is pushed."""
+        return _gives_way(self.features, self.start, self.stop, self.settings) & ~self.with_load
+
+    @property
+    def insists(self) -> Bools:
+        """A hand that stays and presses on means to."""
+        return (self.seconds > self.settings.insists_s) & ~self.at_first & ~self.with_load
+
+    @property
+    def company(self) -> Bools:
+        """Something moves along."""
+        if self.features.company is None:
+            return np.zeros(len(self.start), np.bool_)
+        return np.asarray(self.share(self.features.company) > self.settings.company_share)
+
+    @property
+    def still_fingers(self) -> Bools:
+        """The fingers do not close meanwhile."""
+        return np.asarray(self.share(self.closing) < 0.05)
+
+    @cached_property
+    def just_closed(self) -> Bools:
+        """The fingers have closed a moment ago."""
+        closed = self.latest(self.closing)
+        return (closed >= 0) & (self.start - closed <= self.frames(self.settings.just_s))
+
+    @cached_property
+    def pushes(self) -> Bools:
+        """Work of an empty hand."""
+        pushed = (self.insists & self.firm) | (self.company & ~self.just_closed) | (self.yields & self.firm)
+        pushed |= self.stroke & self.firm & (self.seconds > self.settings.rub_s)
+        return ~self.with_load & self.still_fingers & self.long & pushed
+
+    @cached_property
+    def unmeant(self) -> Bools:
+        """The hand recoils, is turned away or halts for a moment, and nothing has given way under it."""
+        settings, size = self.settings, self.came[1]
+        away = _turns_away(self.features, self.start, self.stop, settings) & ~self.insists
+        out = self.halts & (size > settings.came_m) & (away | ~self.long)
+        out |= _recoils(self.features, self.start, self.stop, settings)
+        return out & ~self.yields
+
+
+def _pulls(touch: Touches) -> Bools:
+    """A firm hold on what has not been lifted."""
+    return touch.with_load & ~touch.in_air & touch.long & ~touch.into & touch.firm
+
+
+def _wipes(touch: Touches) -> Bools:
+    """A way along something with what is held."""
+    long = touch.long & (touch.seconds > touch.settings.wipe_s)
+    return touch.with_load & touch.in_air & long & touch.stroke & ~touch.into
+
+
+def _pushes_along(touch: Touches) -> Bools:
+    """What an empty hand works on moves along, gives way or is leant on."""
+    if touch.features.together is not None:
+        return touch.pushes & (touch.company | touch.yields | touch.insists)
+    # with no poses: strokes turn back, a push does not
+    step = touch.position[touch.stop - 1] - touch.position[touch.start]
+    return np.asarray(touch.pushes & (touch.path < touch.settings.straight * np.sqrt((step**2).sum(axis=1))))
+
+
+def _rubs(touch: Touches) -> Bools:
+    """What an empty hand works on stays where it is."""
+    return touch.pushes
+
+
+def _grasps(touch: Touches) -> Bools:
+    """The fingers have just closed, or close where they have just touched or pressed until they hold something."""
+    ragged, end = touch.features.ragged, touch.stop - 1
+    just, closes = touch.frames(touch.settings.just_s), touch.coming(touch.closing)
+    held = next_where(touch.loaded, ragged.last)[np.minimum(touch.stop, ragged.last[touch.start])]
+    soon = (closes <= touch.start + just) | ((closes > end) & (closes <= end + just))
+    soon |= (closes <= end) & (held >= 0) & (held <= end + just)
+    return touch.just_closed | ((closes >= 0) & soon)
+
+
+def _releases(touch: Touches) -> Bools:
+    """The fingers have just opened, or what they hold rests where it came down until they do."""
+    ragged, settings, end = touch.features.ragged, touch.settings, touch.stop - 1
+    just, opened, opens = touch.frames(settings.just_s), touch.latest(touch.opening), touch.coming(touch.opening)
+    until = np.where(opens >= 0, opens, end)
+    far = ragged.mean(touch.way, touch.start, until) * (until - touch.start + 1)
+    # before the hand has gone anywhere, or, however hard, at the end of a descent
+    set_down = (opens >= 0) & ((far < settings.set_down_m) | ((opens <= end + just) & touch.comes_down))
+    return ((opened >= 0) & (touch.start - opened <= just)) | (touch.at_first & set_down)
+
+
+def _under_fingers(touch: Touches) -> Bools:
+    """The fingers open over much of it."""
+    return (touch.share(touch.closing | touch.opening) > 0.3) & ~touch.into & touch.still_fingers
+
+
+def _bumps(touch: Touches) -> Bools:
+    """It comes suddenly, or stops a load in the air, and the hand did not mean it, or has lost what it held."""
+    features, settings = touch.features, touch.settings
+    ragged, start = features.ragged, touch.start
+    before = np.maximum(start - touch.frames(settings.sudden_s), ragged.first[start])
+    rise = per_run(np.maximum, touch.contact, start) - np.maximum(touch.contact[before], 0.0)
+    least = settings.sudden_share * np.maximum(features.contact_noise[start], 1e-9) + settings.sudden_newtons
+    after = np.minimum(touch.stop, ragged.last[start])
+    lost = touch.at_first & ~touch.loaded[after] & ~touch.opening[after]
+    return np.asarray(((rise > least) | (touch.flying & touch.halts)) & (touch.unmeant | lost))
+
+
+def _carries_on(touch: Touches) -> Bools:
+    """A hand that moves on, or stays and presses, does what it means to do, however hard."""
+    return ~touch.unmeant
+
+
+@dataclass(frozen=True, slots=True)
+class TouchRule:
+    """What touches of which something holds are."""
+
+    kind: Touch
+    holds: Callable[[Touches], Bools]
+
+
+TOUCH_RULES: Final = (
+    TouchRule(Touch.WORK, _pulls),
+    TouchRule(Touch.WORK, _wipes),
+    TouchRule(Touch.WORK, _pushes_along),
+    TouchRule(Touch.STROKE, _rubs),
+    TouchRule(Touch.MEANT, _grasps),
+    TouchRule(Touch.MEANT, _releases),
+    TouchRule(Touch.MEANT, _under_fingers),
+    TouchRule(Touch.BUMP, _bumps),
+    TouchRule(Touch.MEANT, _carries_on),
+)
+"""In order: the first that holds names the touch."""
 
 
 def _more_than_weight(features: Features, flown: Bools, settings: StateSettings) -> Bools:

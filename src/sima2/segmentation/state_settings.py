@@ -109,5 +109,16 @@ class StateSettings:
     """A tool that touches again within so much, and has not risen by so much, was not lifted."""
     stroke_m: float = 0.05
     """Path under force that makes a stroke."""
+    wipe_s: float = 0.6
+    rub_s: float = 1.0
+    """Shortest stroke with a tool, and with an empty hand that also touches for other reasons."""
+    straight: float = 1.5
+    """Path over its ends' distance, below which nothing turns back."""
+    just_s: float = 0.25
+    """Fingers that have closed or opened so shortly ago, or will so soon, have to do with a touch (reaction time)."""
+    down_cosine: float = 0.7
+    """Within 45° of straight down."""
+    company_share: float = 0.4
+    """Something moves along with the hand if it does so for that share of a touch."""
     motion: MotionSettings = MotionSettings()
     """Of movements with a load where the hand is not tracked."""
