@@ -189,12 +189,6 @@ def _wiggles(runs: Runs, label: Ints) -> Bools:
     return runs.at(State.WIGGLE)
 
 
-def _turns_back(runs: Runs, label: Ints) -> Bools:
-    """A pull that turns back on itself again and again."""
-    pulled = label == CODE["pull"]
-    return np.asarray(pulled & _to_and_fro(runs.features, runs, pulled, runs.settings))
-
-
 def _rubs(runs: Runs, label: Ints) -> Bools:
     """Force along something, with a load in the air."""
     return runs.at(State.PRESS) & runs.flown
@@ -281,7 +275,6 @@ LABEL_RULES: Final = (
     LabelRule("pull", _slides),
     LabelRule("pull", _pulls),
     LabelRule("recovery_maneuver", _wiggles),
-    LabelRule("wipe", _turns_back),
     LabelRule("wipe", _rubs),
     LabelRule("push", _pushes),
     LabelRule("wipe", _strokes),
@@ -301,21 +294,6 @@ LABEL_RULES: Final = (
 def _anomaly(runs: Runs, label: Ints) -> Bools:
     """A slip or a collision."""
     return _slips(runs, label) | _collides(runs, label)
-
-
-def _runs_into_one(runs: Runs, label: Ints) -> Bools:
-    """What is held ends in a slip or a collision."""
-    return runs.holding & among(runs.after(runs.code, -1), (State.SLIP, State.BUMP, State.BLOCKED))
-
-
-def _locked(runs: Runs, label: Ints) -> Bools:
-    """What is pulled does not give way, from the first on."""
-    came = _came(runs.features, runs, runs.grasp, runs.settings)
-    locked = runs.at(State.STUCK) & ~runs.grasp & ~came
-    if runs.features.position is not None:
-        stays = _travel(runs.features, runs) < runs.settings.locked_m
-        locked |= (label == CODE["pull"]) & runs.at(State.PRESS) & stays
-    return locked
 
 
 def _nothing_held(runs: Runs, label: Ints) -> Bools:
@@ -350,23 +328,12 @@ def _loses(runs: Runs, label: Ints) -> Bools:
 
 FAILURE_RULES: Final[tuple[FailureRule, ...]] = (
     _anomaly,
-    _runs_into_one,
-    _locked,
     _nothing_held,
     _gives_up,
     _opens_at_once,
     _loses,
 )
 """In any order: each alone is enough."""
-
-
-def _came(features: Features, runs: Runs, grasp: Bools, settings: LabelSettings) -> Bools:
-    """Runs that begin some way from where the hand last took hold: what then stands has come to its end, shape (r,)."""
-    if features.position is None:
-        return np.zeros(len(runs.start), np.bool_)
-    taken = runs.previous(grasp)
-    step = features.position[runs.start] - features.position[runs.stop[np.maximum(taken, 0)] - 1]
-    return np.asarray((taken >= 0) & ((step * step).sum(axis=1) > settings.came_m**2))
 
 
 def _until_rest(features: Features, states: States, label: Ints, settings: LabelSettings) -> Ints:
@@ -413,21 +380,6 @@ def _not_yet_up(features: Features, states: States, runs: Runs, grasp: Bools, se
     )
     out: Bools = found & ((step * step).sum(axis=1) < settings.sunk_m**2)
     return out
-
-
-def _to_and_fro(features: Features, runs: Runs, pulled: Bools, settings: LabelSettings) -> Bools:
-    """Runs of a way under load that turns back on itself again and again: strokes, not a pull, shape (r,)."""
-    if features.position is None or features.speed is None or not pulled.any():
-        return pulled & False
-    frames = np.repeat(pulled, runs.stop - runs.start)
-    start, stop = runs_of(frames, features.ragged)
-    low = per_run(np.minimum, features.position, start)
-    high = per_run(np.maximum, features.position, start)
-    span = np.sqrt(((high - low) ** 2).sum(axis=1))
-    way = features.speed * features.moving * features.ragged.period.take(features.ragged.episode)
-    path = per_run(np.add, way, start)
-    strokes = (span > settings.strokes_m) & (path > settings.strokes_turn * span)
-    return np.repeat(strokes, stop - start)[runs.start]
 
 
 def _preshape(features: Features, states: States, runs: Runs, settings: LabelSettings) -> Bools:

@@ -30,10 +30,6 @@ class LabelSettings:
 
     idle_s: float = 0.5
     shortest_s: float = 0.1
-    locked_m: float = 0.012
-    """Displacement under force below which what is pulled did not give way."""
-    came_m: float = 0.05
-    """What is pulled and has come so far was not locked."""
     farthest_share: float = 0.97
     """So far as that share of the farthest is as good as farthest."""
     dip_share: float = 0.3
@@ -51,9 +47,6 @@ class LabelSettings:
     """Fingers that open so soon after they closed have not taken hold."""
     given_up_s: float = 0.25
     """Reaction time after which fingers that closed on nothing are no longer a grasp."""
-    strokes_m: float = 0.05
-    strokes_turn: float = 2.5
-    """Strokes span at least so much, and their path is so many times their span."""
     aside_m: float = 0.01
     """A load that moves sideways by more is not yet on its final way down."""
     sunk_m: float = 0.02
