@@ -63,15 +63,17 @@ class World:
         place = self.hand + np.array([0.0, 0.0, self.away])
         self.frames.append((place.copy(), self.block.copy(), self.width, self.grip, felt))
 
-    def rollout(self, name: str = "e") -> Rollout:
+    def rollout(self, name: str = "e", *, bit: bool = False) -> Rollout:
+        """What is recorded; ``bit``: of the fingers only whether they are nearer to open or to shut."""
         rng = np.random.default_rng(0)
         hand, block, width, grip, contact = (np.array(x) for x in zip(*self.frames, strict=True))
         n = len(hand)
+        told = (width > (HELD + OPEN) / 2).astype(float) if bit else width + rng.normal(0, 1e-5, n)
         return Rollout(
             episode_id=name,
             time=np.arange(n) / HZ,
             ee_position=hand + rng.normal(0, 1e-4, (n, 3)),
-            gripper_width=width + rng.normal(0, 1e-5, n),
+            gripper_width=told,
             grip_force=np.abs(grip + rng.normal(0, 0.02, n)),
             contact_force=np.abs(contact + rng.normal(0, 0.05, n)),
             object_position={"block": block + rng.normal(0, 1e-4, (n, 3))},

@@ -48,7 +48,26 @@ def moving_fingers(features: Features, settings: StateSettings) -> tuple[Bools, 
         enough = np.maximum(share * features.width_range[start], 5.0 * features.width_noise[start])
         keep = mask[start] & (travel > enough)
         found.append(_under_way(features, start, stop, keep, sign, settings))
-    return found[0], found[1]
+    closing, opening = found
+    return closing, opening | _from_loosening(features, closing, opening, settings)
+
+
+def _from_loosening(features: Features, closing: Bools, opening: Bools, settings: StateSettings) -> Bools:
+    """From where the grip of a resting hand ends to where its fingers, of which only a bit is told, open, shape (T,).
+
+    The bit turns when the command comes, or only half the way of the fingers later.
+    """
+    ragged = features.ragged
+    if features.gripping is None or features.speed is None or features.closed_known is None:
+        return opening & False
+    opens = next_where(opening, ragged.last)
+    here = np.arange(len(opening))
+    gripped = last_where(features.gripping, ragged.first)
+    span = ragged.frames(settings.told_late_s).take(ragged.episode)
+    soon = (opens >= 0) & (gripped >= 0) & (gripped < here) & (opens - gripped <= span)
+    rests = features.speed.take(np.maximum(gripped, 0)) < settings.carrying_speed
+    since = last_where(closing | opening, ragged.first)
+    return np.asarray(soon & rests & (since < gripped) & ~features.closed_known & ~closing)
 
 
 def _under_way(features: Features, start: Ints, stop: Ints, keep: Bools, sign: float, settings: StateSettings) -> Bools:
@@ -82,9 +101,10 @@ def shut_fingers(features: Features, closing: Bools, opening: Bools) -> Bools:
     return out
 
 
-def fist(features: Features, shut: Bools, opening: Bools, settings: StateSettings) -> Bools:
+def fist(features: Features, closing: Bools, opening: Bools, settings: StateSettings) -> Bools:
     """From where closing fingers have met, with no grip, to where they open: what presses on them spreads them."""
     ragged = features.ragged
+    shut = shut_fingers(features, closing, opening)
     nothing = ~gap(features, settings) & ~untold(features, settings)
     if features.gripping is not None:
         nothing &= ~features.gripping
@@ -98,7 +118,28 @@ def fist(features: Features, shut: Bools, opening: Bools, settings: StateSetting
     at = np.zeros(len(shut), np.bool_)
     at[start[met]] = True
     met_at, opened_at = last_where(at, ragged.first), last_where(opening, ragged.first)
-    return np.asarray((met_at >= 0) & (met_at > opened_at))
+    met_before: Bools = (met_at >= 0) & (met_at > opened_at)
+    return met_before | _pressed_on_the_way(features, shut, closing, opening, settings)
+
+
+def _pressed_on_the_way(
+    features: Features, shut: Bools, closing: Bools, opening: Bools, settings: StateSettings
+) -> Bools:
+    """Shut fingers, of which only a bit is told, that feel something only after the hand has gone some way, shape (T,).
+
+    What they hold presses on them from where they close.
+    """
+    ragged = features.ragged
+    if features.gripping is None or features.position is None or features.closed_known is None:
+        return shut & False
+    untouched = last_where(closing | opening, ragged.first) < 0
+    start, stop = runs_of(shut | untouched, ragged)
+    runs = (shut | untouched)[start] & ~wide_open(features, settings)[start]
+    here = np.arange(len(shut))
+    felt = per_run(np.minimum, np.where(features.gripping, here, len(here)), start)
+    step = features.position[np.minimum(felt, stop - 1)] - features.position[start]
+    gone = (felt >= stop) | ((step * step).sum(axis=1) > settings.company_m**2)
+    return np.repeat(runs & gone & ~features.closed_known[start], stop - start)
 
 
 def wide_open(features: Features, settings: StateSettings) -> Bools:

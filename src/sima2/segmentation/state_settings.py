@@ -23,6 +23,8 @@ class StateSettings:
     """m; fingers whose range so far is smaller have not been used."""
     able_share: float = 0.15
     """The same as a share, where only the opening 0–1 is known."""
+    told_late_s: float = 2.0
+    """The bit that is told of some fingers turns up to so much after they have let go (slow ones, half way)."""
     flicker_s: float = 0.08
     """States shorter than that are noise (the convention's shortest segment is 0.1 s)."""
     fade_s: float = 0.3

@@ -90,7 +90,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     """States of every frame of one arm."""
     ragged = features.ragged
     closing, opening = moving_fingers(features, settings)
-    met = fist(features, shut_fingers(features, closing, opening), opening, settings)
+    met = fist(features, closing, opening, settings)
     # pads that were pressed apart and come together again close on nothing
     closing = closing & ~met
     shut = shut_fingers(features, closing, opening)

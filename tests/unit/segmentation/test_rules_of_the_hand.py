@@ -232,3 +232,35 @@ def test_what_strains_the_fingers_is_pulled_on() -> None:
     found = [each for each in SegmentationEngine().fit([batch]).segment(batch) if each.episode_id == "strained"]
     assert "pull" in labels(found)
     assert {reason for label, reason in failures(found) if label == "pull"} == {"locked"}
+
+
+def by_bits(**worlds: World) -> dict[str, list[Segment]]:
+    batch = RolloutBatch.from_rollouts([world.rollout(name, bit=True) for name, world in worlds.items()])
+    found = list(SegmentationEngine().fit([batch]).segment(batch))
+    return {name: [each for each in found if each.episode_id == name] for name in worlds}
+
+
+def test_fingers_of_which_a_bit_is_told_let_go_before_it_turns() -> None:
+    def placed(x: float) -> World:
+        world = taken().go((x, 0.0, 0.2), 1.0).go((x, 0.0, 0.02), 1.0).fingers(OPEN, 2.0)
+        return world.go((x, 0.0, 0.3), 1.0).rest(0.6)
+
+    found = by_bits(a=placed(0.6), b=placed(0.5))
+    for segments in found.values():
+        assert labels(segments) == ["idle", "approach", "grasp", "lift", "transport", "place", "retreat", "idle"]
+        assert not failures(segments)
+
+
+def test_what_a_shut_hand_meets_on_its_way_is_not_in_it_though_its_fingers_tell_a_bit_alone() -> None:
+    def pushing(far: float) -> World:
+        world = World(block=np.array([0.25, 0.0, 0.1])).rest(1.0).fingers(0.0, hold=False).rest(0.3)
+        world.go((0.22, 0.0, 0.1), 1.5)
+        world.holding, world.grip = True, GRIP  # what it pushes presses on its fingers, and goes along
+        world.go((far, 0.0, 0.1), 1.5, force=15.0)
+        world.holding, world.grip = False, 0.0
+        return world.go((0.1, 0.0, 0.3), 1.0).rest(0.6)
+
+    found = by_bits(a=pushing(0.4), b=pushing(0.35), good=taken().go((0.6, 0.0, 0.2), 1.0).fingers(OPEN).rest(0.6))
+    for name in "ab":
+        assert {"lift", "transport", "slip"}.isdisjoint(labels(found[name]))
+        assert not failures(found[name])
