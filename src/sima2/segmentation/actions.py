@@ -189,6 +189,12 @@ def _wiggles(runs: Runs, label: Ints) -> Bools:
     return runs.at(State.WIGGLE)
 
 
+def _turns_back(runs: Runs, label: Ints) -> Bools:
+    """A pull that turns back on itself again and again."""
+    pulled = label == CODE["pull"]
+    return np.asarray(pulled & _to_and_fro(runs.features, runs, pulled, runs.settings))
+
+
 def _rubs(runs: Runs, label: Ints) -> Bools:
     """Force along something, with a load in the air."""
     return runs.at(State.PRESS) & runs.flown
@@ -275,6 +281,7 @@ LABEL_RULES: Final = (
     LabelRule("pull", _slides),
     LabelRule("pull", _pulls),
     LabelRule("recovery_maneuver", _wiggles),
+    LabelRule("wipe", _turns_back),
     LabelRule("wipe", _rubs),
     LabelRule("push", _pushes),
     LabelRule("wipe", _strokes),
@@ -374,6 +381,21 @@ def _not_yet_up(features: Features, states: States, runs: Runs, grasp: Bools, se
     )
     out: Bools = found & ((step * step).sum(axis=1) < settings.sunk_m**2)
     return out
+
+
+def _to_and_fro(features: Features, runs: Runs, pulled: Bools, settings: LabelSettings) -> Bools:
+    """Runs of a way under load that turns back on itself again and again: strokes, not a pull, shape (r,)."""
+    if features.position is None or features.speed is None or not pulled.any():
+        return pulled & False
+    frames = np.repeat(pulled, runs.stop - runs.start)
+    start, stop = runs_of(frames, features.ragged)
+    low = per_run(np.minimum, features.position, start)
+    high = per_run(np.maximum, features.position, start)
+    span = np.sqrt(((high - low) ** 2).sum(axis=1))
+    way = features.speed * features.moving * features.ragged.period.take(features.ragged.episode)
+    path = per_run(np.add, way, start)
+    strokes = (span > settings.strokes_m) & (path > settings.strokes_turn * span)
+    return np.repeat(strokes, stop - start)[runs.start]
 
 
 def _preshape(features: Features, states: States, runs: Runs, settings: LabelSettings) -> Bools:

@@ -47,6 +47,9 @@ class LabelSettings:
     """Fingers that open so soon after they closed have not taken hold."""
     given_up_s: float = 0.25
     """Reaction time after which fingers that closed on nothing are no longer a grasp."""
+    strokes_m: float = 0.05
+    strokes_turn: float = 2.5
+    """Strokes span at least so much, and their path is so many times their span."""
     aside_m: float = 0.01
     """A load that moves sideways by more is not yet on its final way down."""
     sunk_m: float = 0.02
