@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from sima2.segmentation.signals import (
     without_short,
 )
 from sima2.segmentation.state_settings import StateSettings
+
+DELAYS: Final = 9
+"""Delays of a pose that are tried, from none to the longest."""
 
 
 def loaded_hand(features: Features, shut: Bools, closing: Bools, opening: Bools, settings: StateSettings) -> Bools:
@@ -246,21 +249,22 @@ def slips(
 def _stays(features: Features, mask: Bools, load: Ints, slack: Doubles, settings: StateSettings) -> Bools:
     """Runs of the mask over which the load's place in the hand changes for good, shape (T,)."""
     ragged = features.ragged
-    if features.object_position is None or features.position is None or features.velocity is None:
+    if features.object_position is None or features.position is None:
         return mask & False
     start, stop = runs_of(mask, ragged)
     margin = ragged.frames(0.2)[ragged.episode[start]]
     a = np.maximum(start - margin, ragged.first[start])
     b = np.minimum(stop - 1 + margin, ragged.last[start])
     own = np.maximum(load[start], 0)
-    shift = (features.object_position[b, own] - features.position[b]) - (
-        features.object_position[a, own] - features.position[a]
-    )
-    # a late pose stands off by delay times velocity: what no delay explains of the shift has slipped
-    change = features.velocity[b] - features.velocity[a]
-    delay = -(shift * change).sum(axis=1) / np.maximum((change * change).sum(axis=1), 1e-12)
-    rest = shift + np.clip(delay, 0.0, settings.pose_delay_s)[:, None] * change
-    lasting = np.sqrt((rest * rest).sum(axis=1)) - features.swing(a, b) > slack[start] + 0.004
+    moved = features.object_position[b, own] - features.object_position[a, own]
+    rest = np.full(len(start), np.inf)
+    # a late pose is where the hand had it a moment ago: what no delay explains of the shift has slipped
+    for delay in np.linspace(0.0, settings.pose_delay_s, DELAYS):
+        ago = ragged.frames(delay)[ragged.episode[start]] if delay else 0
+        way = features.position[np.maximum(b - ago, ragged.first[start])]
+        way = way - features.position[np.maximum(a - ago, ragged.first[start])]
+        rest = np.minimum(rest, ((moved - way) ** 2).sum(axis=1))
+    lasting = np.sqrt(rest) - features.swing(a, b) > slack[start] + 0.004
     return np.repeat(mask[start] & lasting & (load[start] >= 0), stop - start)
 
 

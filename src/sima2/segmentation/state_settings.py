@@ -39,8 +39,8 @@ class StateSettings:
     """A load that is felt again within so much, with no finger moved, was never lost."""
     load_gap: float = 0.03
     """Share of the range between the fingers that tells a load from nothing."""
-    pose_delay_s: float = 0.12
-    """Object poses of camera trackers come late by up to so much."""
+    pose_delay_s: float = 0.2
+    """Object poses of camera trackers come late by up to so much (a detector at 5 to 10 images a second)."""
     grown: float = 1.5
     """Force at so many times that of the closing is pulled with."""
     strained_factor: float = 3.0

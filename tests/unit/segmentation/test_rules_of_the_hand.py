@@ -264,3 +264,15 @@ def test_what_a_shut_hand_meets_on_its_way_is_not_in_it_though_its_fingers_tell_
     for name in "ab":
         assert {"lift", "transport", "slip"}.isdisjoint(labels(found[name]))
         assert not failures(found[name])
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.2])
+def test_what_is_seen_late_has_not_slipped(seconds: float) -> None:
+    world = taken().go((0.6, 0.0, 0.2), 0.8).go((0.6, 0.0, 0.02), 0.6).rest(0.3).fingers(OPEN).go((0.6, 0.0, 0.3), 1.0)
+    late = round(seconds * HZ)
+    seen = [frame[1] for frame in world.frames]
+    for k, frame in enumerate(world.frames):
+        world.frames[k] = (frame[0], seen[max(0, k - late)], *frame[2:])
+    found = world.rest(0.6).segments()
+    assert "slip" not in labels(found)
+    assert not failures(found)
