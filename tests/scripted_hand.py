@@ -63,7 +63,7 @@ class World:
         place = self.hand + np.array([0.0, 0.0, self.away])
         self.frames.append((place.copy(), self.block.copy(), self.width, self.grip, felt))
 
-    def rollout(self, name: str = "e", *, bit: bool = False) -> Rollout:
+    def rollout(self, name: str = "e", *, bit: bool = False, noise: float = 1e-4) -> Rollout:
         """What is recorded; ``bit``: of the fingers only whether they are nearer to open or to shut."""
         rng = np.random.default_rng(0)
         hand, block, width, grip, contact = (np.array(x) for x in zip(*self.frames, strict=True))
@@ -72,7 +72,7 @@ class World:
         return Rollout(
             episode_id=name,
             time=np.arange(n) / HZ,
-            ee_position=hand + rng.normal(0, 1e-4, (n, 3)),
+            ee_position=hand + rng.normal(0, noise, (n, 3)),
             gripper_width=told,
             grip_force=np.abs(grip + rng.normal(0, 0.02, n)),
             contact_force=np.abs(contact + rng.normal(0, 0.05, n)),

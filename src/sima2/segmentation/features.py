@@ -34,6 +34,8 @@ class FeatureSettings:
     """rad/s; the same for a joint (0.012 m/s at 0.6 m)."""
     still_share: float = 0.04
     """Of a robot's own 95th-percentile speed, where fitted."""
+    hidden: float = 3.0
+    """Noise that stands over the speed of rest by that factor hides slow motions, and is averaged out for longer."""
     leads_s: float = 0.3
     """Half window in which a motion leads somewhere: jitter is back within it."""
     fast: float = 0.5
@@ -299,23 +301,18 @@ def compute_features(
     if channels.ee_position is not None:
         position, seen = hold_last(channels.ee_position, ragged)
         pose = position
-        velocity = ragged.slope(position, settings.slope_s)
-        speed = length_of(list(velocity.T))
         rate_noise = _rate_noise(position, ragged, settings)
-        still = np.maximum(
-            np.fmax(settings.still_speed, settings.still_share * fitted("hand_speed")),
-            rate_noise * settings.noise_factor,
-        )
+        rest = np.fmax(settings.still_speed, settings.still_share * fitted("hand_speed"))
+        velocity, still = _rates(position, rate_noise, rest, ragged, settings)
+        speed = length_of(list(velocity.T))
         seen &= ~_drowned(position, rate_noise, fitted("hand_speed"), ragged, settings)
     elif channels.joint_position is not None:
         joints, seen = hold_last(channels.joint_position, ragged)
         pose = joints
-        speed = np.abs(ragged.slope(joints, settings.slope_s)).max(axis=1)
         rate_noise = _rate_noise(joints, ragged, settings)
-        still = np.maximum(
-            np.fmax(settings.still_joint_speed, settings.still_share * fitted("joint_speed")),
-            rate_noise * settings.noise_factor,
-        )
+        rest = np.fmax(settings.still_joint_speed, settings.still_share * fitted("joint_speed"))
+        rates, still = _rates(joints, rate_noise, rest, ragged, settings)
+        speed = np.abs(rates).max(axis=1)
         seen &= ~_drowned(joints, rate_noise, fitted("joint_speed"), ragged, settings)
     width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
     grip, gripping, grip_noise, _ = _force(channels.grip_force, ragged, settings, forgets=False)
@@ -372,6 +369,22 @@ def _rate_noise(track: Doubles, ragged: Ragged, settings: FeatureSettings) -> Do
         return ragged.noise(track, settings.start_s) * np.sqrt(2.0 / (half + 1)) / (half * ragged.period)
 
     return ragged.begun("rate_noise", measured).take(ragged.episode)
+
+
+def _rates(
+    track: Doubles, rate_noise: Doubles, rest: Doubles, ragged: Ragged, settings: FeatureSettings
+) -> tuple[Doubles, Doubles]:
+    """Rate of change, shape as the track, and below what it is at rest, shape (T,).
+
+    Where noise would hide a slow motion it is taken over a longer time.
+    """
+    rates, noise = ragged.slope(track, settings.slope_s), rate_noise * settings.noise_factor
+    loud = noise > settings.hidden * rest
+    if loud.any():
+        short, long = (ragged.frames(seconds).take(ragged.episode) for seconds in (settings.slope_s, settings.leads_s))
+        noise = np.where(loud, noise * np.sqrt((short + 1) / (long + 1)) * short / long, noise)
+        rates = np.where(loud[:, None], ragged.slope(track, settings.leads_s), rates)
+    return rates, np.maximum(rest, noise)
 
 
 def _drowned(

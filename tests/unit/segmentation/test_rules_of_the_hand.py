@@ -276,3 +276,12 @@ def test_what_is_seen_late_has_not_slipped(seconds: float) -> None:
     found = world.rest(0.6).segments()
     assert "slip" not in labels(found)
     assert not failures(found)
+
+
+def test_a_slow_way_is_seen_through_noise() -> None:
+    world = World().rest(1.5).go((0.3, 0.0, 0.15), 6.0).go((0.3, 0.0, 0.02), 2.5).fingers(HELD, hold=True).rest(0.3)
+    world.go((0.3, 0.0, 0.2), 3.0).go((0.5, 0.0, 0.2), 4.0).go((0.5, 0.0, 0.02), 3.0).fingers(OPEN)
+    batch = RolloutBatch.from_rollouts([world.go((0.5, 0.0, 0.3), 2.0).rollout(noise=0.002)])
+    found = list(SegmentationEngine().fit([batch]).segment(batch))
+    assert labels(found) == ["idle", "approach", "grasp", "lift", "transport", "place", "retreat"]
+    assert not failures(found)
