@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sima2 import Rollout, RolloutBatch, Segment, SegmentationEngine
+from sima2.records.segments import SegmentTable
 
 HZ = 50
 OPEN, HELD = 0.08, 0.04
@@ -79,9 +80,12 @@ class World:
             object_position={"block": block + rng.normal(0, 1e-4, (n, 3))},
         )
 
-    def segments(self) -> list[Segment]:
+    def table(self) -> SegmentTable:
         batch = RolloutBatch.from_rollouts([self.rollout()])
-        return list(SegmentationEngine().fit([batch]).segment(batch))
+        return SegmentationEngine().fit([batch]).segment(batch)
+
+    def segments(self) -> list[Segment]:
+        return list(self.table())
 
 
 def taken(**world: float) -> World:

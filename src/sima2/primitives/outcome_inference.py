@@ -138,7 +138,9 @@ class OutcomeInference:
         displaced = bool(np.nanmax(moved) > self.moved_m)
         if np.isnan(success):
             # a button that was pressed, a table that was wiped, are where they were: only a grasp must move something
-            return (float(displaced), self.alone) if displaced or "grasp" in episode.label else UNKNOWN
+            taken = _since(episode.label, "grasp")
+            told = displaced or bool(taken and not np.isnan(moved[taken]).all())
+            return (float(displaced), self.alone) if told else UNKNOWN
         if success == 1:
             return (success, confidence) if displaced else UNKNOWN
         # where the things went on moving, the last failure was not the end of it

@@ -99,8 +99,8 @@ class SegmentTable(Table):
     )
     object_moved: NDArray[np.float32] = column(
         np.float32,
-        "How far from its place at the first frame the object that moved most is at the last; NaN where no pose of one "
-        "was recorded.",
+        "How far from its place at the first frame the object that moved most is at the last; NaN where none was in "
+        "sight then.",
         unit="m",
     )
     max_joint_speed: NDArray[np.float32] = column(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.segmentation.memory import Memory
 from sima2.segmentation.scales import Scales
-from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, fill_gaps, hold_last, orderless
+from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, fill_gaps, hold_last, next_where, orderless
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +250,16 @@ class Features:
             return None
         lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
         return self.object_shift[at, slot] / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)
+
+    def next_seen(self, at: Ints, slot: Ints) -> Ints:
+        """Frame at or after each of some frames at which an object is seen, -1 where none is, shape (t,)."""
+        out = at.copy()
+        if self.object_seen is not None:
+            hidden = np.flatnonzero(~self.object_seen[at, slot])
+            for each in np.unique(slot[hidden]).tolist():
+                rows = hidden[slot[hidden] == each]
+                out[rows] = next_where(self.object_seen[:, each], self.ragged.last)[at[rows]]
+        return out
 
     def swing(self, a: Ints, b: Ints) -> Doubles:
         """How far what is held moves as the hand turns between some frames and others, m, shape (t,)."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.rollout import Manipulator
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Doubles, Ints, hold_last
+from sima2.segmentation.signals import Doubles, Ints, hold_last, last_where
 
 SECONDS_PER_HOUR = 3600.0
+HIDDEN_S: Final = 0.5
+"""Trackers find what is in sight at least twice a second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +134,12 @@ def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) 
         ever[full] = np.logical_or.reduceat(features.object_seen, ragged.offset[:-1][full])
         known = ever[ragged.episode[start]][:, :, None]
         where, rests = (np.where(known, features.object_position[at], np.nan) for at in (start, stop - 1))
+        if not features.object_seen.all():
+            # where it lies is not known of what has been out of sight for long
+            late = ragged.frames(HIDDEN_S)[ragged.episode[start]]
+            seen_at = [last_where(seen, ragged.first)[stop - 1] for seen in features.object_seen.T]
+            hidden = (stop - 1 - late)[:, None] > np.column_stack(seen_at)
+            rests = np.where(hidden[:, :, None], np.nan, rests)
     velocity = torque = None
     if channels.joint_velocity is not None:
         velocity, _ = hold_last(channels.joint_velocity, ragged)

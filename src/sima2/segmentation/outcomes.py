@@ -376,7 +376,10 @@ def _judge_places(
     settled = np.minimum(end + ragged.frames(settings.settle_s)[episode], ragged.last[end])
     own = slot[rows]
     position = features.object_position
-    wander = np.sqrt(((position[settled, own] - position[end, own]) ** 2).sum(axis=1))
+    # a hand may hide what it holds: where that lies is known once it is seen again
+    shown = features.next_seen(end, own)
+    wander = np.sqrt(((position[settled, own] - position[np.maximum(shown, 0), own]) ** 2).sum(axis=1))
+    wander[(shown < 0) | (shown > settled)] = 0.0
     noise = features.object_noise[episode, own] if features.object_noise is not None else np.zeros(len(rows))
     unstable = (wander > settings.moved_m + 5.0 * noise) & _is(kind[rows], "place")
     blocked = _is(kind, "collision") | (_is(kind, "place") & (reason == REASON["obstructed"]))
@@ -414,7 +417,9 @@ def _put_right(
     position = features.object_position
     if position is None:
         return np.zeros(len(rows), np.bool_)
-    step = position[stop[at] - 1, slot[rows]] - position[stop[rows] - 1, slot[rows]]
+    put, right = (features.next_seen(stop[which] - 1, slot[rows]) for which in (rows, at))
+    found &= (put >= 0) & (put < stop[np.maximum(taken, 0)]) & (right >= 0)
+    step = position[right, slot[rows]] - position[put, slot[rows]]
     out: Bools = found & ((step * step).sum(axis=1) < settings.put_right_m**2)
     return out
 

@@ -9,6 +9,7 @@ import pytest
 
 from scripted_hand import GRIP, HELD, HZ, OPEN, World, taken
 from sima2 import Rollout, RolloutBatch, Segment, SegmentationEngine
+from sima2.primitives.outcome_inference import OutcomeInference
 
 
 def labels(found: list[Segment]) -> list[str]:
@@ -285,3 +286,28 @@ def test_a_slow_way_is_seen_through_noise() -> None:
     found = list(SegmentationEngine().fit([batch]).segment(batch))
     assert labels(found) == ["idle", "approach", "grasp", "lift", "transport", "place", "retreat"]
     assert not failures(found)
+
+
+def hidden_by_the_hand(world: World) -> World:
+    for k, frame in enumerate(world.frames):
+        if np.linalg.norm(frame[0] - frame[1]) < 0.12:
+            world.frames[k] = (frame[0], np.full(3, np.nan), *frame[2:])
+    return world
+
+
+def test_what_the_hand_hid_has_not_moved_as_it_is_seen_again() -> None:
+    def carried() -> World:
+        world = taken().go((0.6, 0.0, 0.2), 1.2).go((0.6, 0.0, 0.02), 1.0).fingers(OPEN)
+        return world.go((0.6, 0.0, 0.3), 1.0).rest(0.6)
+
+    told = hidden_by_the_hand(carried()).table()
+    found = list(told)
+    assert labels(found) == ["idle", "approach", "grasp", "lift", "transport", "place", "retreat", "idle"]
+    assert not failures(found)
+    assert OutcomeInference().infer(told, ["e"], [None]).success.tolist() == [1.0]
+
+
+def test_where_a_thing_lies_that_is_never_seen_again_is_not_known() -> None:
+    world = hidden_by_the_hand(taken().go((0.6, 0.0, 0.2), 1.2).fingers(OPEN, fall=0.0).rest(1.0))
+    world.frames = [(f[0], np.full(3, np.nan), *f[2:]) if k > 200 else f for k, f in enumerate(world.frames)]
+    assert np.isnan(OutcomeInference().infer(world.table(), ["e"], [None]).success).all()
