@@ -94,7 +94,7 @@ def test_a_worker_killed_from_outside_changes_nothing(source: Source, tmp_path: 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal to a group of processes")
 def test_ctrl_c_leaves_no_process_and_a_run_that_resumes(tmp_path: Path) -> None:
-    words = ["--families", "drawer_open", "--episodes", "600", "--seed", "5", "--json"]
+    words = ["--families", "drawer_open", "--episodes", "1200", "--seed", "5", "--json"]
     command = [sys.executable, "-m", "sima2", "run", *words]
     with subprocess.Popen(
         [*command, "--jobs", "2", "--out", str(tmp_path / "cut")],
