@@ -298,6 +298,11 @@ LABEL_RULES: Final = (
 """In order: a later rule overrules an earlier one."""
 
 
+def _anomaly(runs: Runs, label: Ints) -> Bools:
+    """A slip or a collision, too short for a segment of its own perhaps."""
+    return _slips(runs, label) | _collides(runs, label)
+
+
 def _nothing_held(runs: Runs, label: Ints) -> Bools:
     """A grasp that ends with nothing in the hand, nor pushed by it."""
     empty = among(runs.after(runs.code, -1), (State.FREE, State.STILL, State.OPENING))
@@ -329,6 +334,7 @@ def _loses(runs: Runs, label: Ints) -> Bools:
 
 
 FAILURE_RULES: Final[tuple[FailureRule, ...]] = (
+    _anomaly,
     _nothing_held,
     _gives_up,
     _opens_at_once,

@@ -13,6 +13,9 @@ import pytest
 from scripted_hand import HELD, OPEN, World, taken
 from sima2 import RolloutBatch, SegmentationEngine
 from sima2.segmentation import actions, contacts
+from sima2.segmentation.features import compute_features
+from sima2.segmentation.labels import CODE
+from sima2.segmentation.states import compute_states
 
 
 def on_table() -> World:
@@ -253,4 +256,20 @@ def test_a_case_rests_on_its_rule(rules: str, rule: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("rules", DECIDES)
 def test_every_rule_has_its_case(rules: str) -> None:
-    assert [name_of(each) for each in getattr(ROOMS[rules], rules)] == list(DECIDES[rules])
+    own = ["_anomaly"] if rules == "FAILURE_RULES" else []
+    assert [name_of(each) for each in getattr(ROOMS[rules], rules)] == own + list(DECIDES[rules])
+
+
+def test_a_collision_has_failed_before_anything_else_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = RolloutBatch.from_rollouts([bumped().rollout()])
+    engine = SegmentationEngine().fit([batch])
+    features = compute_features(batch, "arm", engine.scales, engine.features)
+    states = compute_states(features, engine.states)
+    label, failed = actions.label_actions(features, states, engine.labels)
+    hit = label == CODE["collision"]
+    assert hit.any()
+    assert failed[hit].all()
+    rest = tuple(each for each in actions.FAILURE_RULES if name_of(each) != "_anomaly")
+    monkeypatch.setattr(actions, "FAILURE_RULES", rest)
+    _, failed = actions.label_actions(features, states, engine.labels)
+    assert not failed[hit].any()
