@@ -4,5 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-BENCHES: Final = ("throughput", "segmentation", "foreign", "semantics", "trust", "trust_hardening", "stress")
+BENCHES: Final = (
+    "throughput",
+    "segmentation",
+    "foreign",
+    "foreign_changed",
+    "semantics",
+    "trust",
+    "trust_hardening",
+    "stress",
+)
 """Benches that exist, each a module with ``run`` and ``rows``."""

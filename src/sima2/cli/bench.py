@@ -31,7 +31,7 @@ def command(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option("--data", metavar="PATH", help="Recordings to judge by, for ``foreign``; repeat for more."),
+        typer.Option("--data", metavar="PATH", help="Recordings to judge by, for ``foreign`` and ``foreign_changed``."),
     ] = None,
     html: Annotated[
         Path | None,

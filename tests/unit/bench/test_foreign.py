@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sima2.bench import foreign
+from sima2.bench import foreign, foreign_changed
 from sima2.bench.foreign import Score, Told, figures, judge, rows
 from sima2.bench.foreign_sets import recordings
 from sima2.errors import UsageError
+from sima2.records.rollout import Rollout
 
 HZ, N = 20, 120
 LABELS = np.array(["approach"] * 70 + ["unknown"] * 10 + ["idle"] * 40)
@@ -116,3 +117,37 @@ def test_the_worst_source_comes_first(tmp_path: Path) -> None:
     names = [name for name, _, _ in rows(values)]
     assert names[:2] == ["wrong, arm_x, full", "right, arm_x, full"]
     assert not values["targets"]["none, full: f1 50"]["met"]
+
+
+def test_a_changed_recording_keeps_its_truth(tmp_path: Path) -> None:
+    (one,) = recordings(bundle(tmp_path / "one.zip", episode(fails=True)))
+    rng = np.random.default_rng(0)
+    made = {name: change(one, rng) for name, change in foreign_changed.CHANGES.items()}
+    slow, few = made["half as fast"], made["10 Hz"]
+    assert slow.rollout.time[-1] == pytest.approx(2 * one.rollout.time[-1])
+    assert few.label.tolist() == one.label[::2].tolist()
+    assert [(each.start, each.held) for each in few.attempts] == [(3, 10)]
+    np.testing.assert_array_equal(made["as recorded"].rollout.time, one.rollout.time)
+    for name, each in made.items():
+        assert len(each.label) == len(each.judged) == len(each.rollout), name
+        if name != "as recorded":
+            assert different(each.rollout, one.rollout) or name in UNTOUCHED, name
+
+
+UNTOUCHED = {"forces times 10", "forces by 10", "a bit of the fingers", "things 0.1 s late"}
+"""Nothing is felt, gripped or moved in this episode."""
+
+
+def different(one: Rollout, other: Rollout) -> bool:
+    if len(one) != len(other) or (one.time != other.time).any():
+        return True
+    arms = (each.manipulators["arm"].channels() for each in (one, other))
+    first, second = ({**arm, **each.object_position} for arm, each in zip(arms, (one, other), strict=True))
+    return any(not np.array_equal(first[name], second[name], equal_nan=True) for name in first)
+
+
+def test_the_bench_of_changes_tells_each_of_them(tmp_path: Path) -> None:
+    right = bundle(tmp_path / "right.zip", episode())
+    values = foreign_changed.run(data=[right], only=["as recorded", "10 Hz"])
+    assert [name for name, _, _ in foreign_changed.rows(values)][:2] == ["as recorded, none", "10 Hz, none"]
+    assert values["changes"]["10 Hz"]["none"]["clean_with_failure"] == 0.0
