@@ -25,8 +25,8 @@ LABELS: Final = (
 )
 """What a manipulator does in a segment.
 
-A press or a poke is a ``push``, hooking something along a ``pull``. A hand that closes with nothing it acts on within reach
-keeps the label of its free motion.
+A press or a poke is a ``push``, hooking something along a ``pull``. A hand that closes with nothing it acts on within
+reach keeps the label of its free motion.
 """
 
 CONTACT_ACTIONS: Final = ("grasp", "lift", "transport", "place", "pull", "push", "wipe", "release")
