@@ -22,6 +22,7 @@ FOLDERS: Final = (
     Path("benchmarks/foreign/pybullet.zip"),
     Path("benchmarks/foreign/robosuite.zip"),
     Path("benchmarks/foreign/sapien.zip"),
+    Path("benchmarks/foreign/dm_control.zip"),
 )
 """Where the sets lie, seen from a checkout."""
 SAME: Final[Mapping[str, str]] = {

@@ -211,7 +211,13 @@ def _left_open(episode: _Seen) -> bool:
     # and a hand that runs into something when all is done has not undone it
     later = failed[last + 1 :]
     bumped = not failed[last] and later.any() and not (later & ~episode.knocked[last + 1 :]).any()
-    return bool(astray or let_fall or bumped)
+    # what is set down after a failure, and was not carried on first, may have been given up
+    before = np.flatnonzero(failed[:last])
+    carried_on = len(before) == 0 or any(
+        name in CARRIED or name == "grasp" for name in episode.label[before[-1] + 1 : last]
+    )
+    given_up = episode.label[last] == "place" and not failed[last] and not carried_on
+    return bool(astray or let_fall or bumped or given_up)
 
 
 def _since(label: NDArray[np.object_], action: str) -> list[int]:

@@ -267,7 +267,20 @@ class Touches:
         away = _turns_away(self.features, self.start, self.stop, settings) & ~self.insists
         out = self.halts & (size > settings.came_m) & (away | ~self.long)
         out |= _recoils(self.features, self.start, self.stop, settings)
-        return out & ~self.yields
+        return out & ~self.yields & ~self.guarded
+
+    @cached_property
+    def guarded(self) -> Bools:
+        """An empty hand that has rested just before, close by, and stays there pressing, came to touch."""
+        features, ragged, start = self.features, self.features.ragged, self.start
+        rested = last_where(~features.moving, ragged.first)[start]
+        step = self.position[start] - self.position[np.maximum(rested, 0)]
+        near = (rested >= 0) & ((step * step).sum(axis=1) < self.settings.guard_m**2)
+        late = np.maximum(self.stop - np.maximum(self.length // 3, 1), start)
+        held = ragged.mean(self.contact, late, self.stop - 1)
+        leans = held > self.settings.leans_share * per_run(np.maximum, self.contact, start)
+        long = self.seconds > self.settings.leans_s
+        return np.asarray(near & leans & long & ~self.at_first & ~self.with_load)
 
 
 def _pulls(touch: Touches) -> Bools:

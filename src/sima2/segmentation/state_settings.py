@@ -76,6 +76,11 @@ class StateSettings:
     """One that was stopped goes elsewhere within so much after the touch: at more than 60° from where it was going."""
     insists_s: float = 2.0
     """Longer than people and controllers take to give way to what they have run into."""
+    guard_m: float = 0.03
+    leans_s: float = 0.5
+    leans_share: float = 0.5
+    """A hand that has rested so close by, and then presses for longer than people and controllers need to react, to the
+    end at that share of its peak, came to touch."""
     stops_s: float = 0.1
     """A hand that runs into something that does not give way has stopped within so much of its speed."""
     came_m: float = 0.005

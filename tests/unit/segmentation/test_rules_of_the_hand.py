@@ -311,3 +311,15 @@ def test_where_a_thing_lies_that_is_never_seen_again_is_not_known() -> None:
     world = hidden_by_the_hand(taken().go((0.6, 0.0, 0.2), 1.2).fingers(OPEN, fall=0.0).rest(1.0))
     world.frames = [(f[0], np.full(3, np.nan), *f[2:]) if k > 200 else f for k, f in enumerate(world.frames)]
     assert np.isnan(OutcomeInference().infer(world.table(), ["e"], [None]).success).all()
+
+
+def test_a_hand_that_rests_before_it_touches_and_then_leans_on_it_came_to_touch() -> None:
+    def touches(*, aims: bool, leans: float) -> list[Segment]:
+        world = World(width=0.0, block=np.array([0.8, 0.0, 0.02])).rest(1.0).go((0.2, 0.0, 0.12), 1.2)
+        world = world.rest(0.4) if aims else world
+        world.go((0.2, 0.0, 0.105), 0.3).rest(leans, force=25.0).go((0.2, 0.0, 0.3), 0.7)
+        return world.rest(0.8).segments()
+
+    assert "collision" not in labels(touches(aims=True, leans=0.8))
+    assert not failures(touches(aims=True, leans=0.8))
+    assert ("collision", "collision") in failures(touches(aims=True, leans=0.2))

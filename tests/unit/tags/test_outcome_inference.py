@@ -38,6 +38,8 @@ def inferred(text: str, moved: list[float], goal: Goal | None = None) -> tuple[f
         ("push+ approach- collision- retreat+", [0.3, 0.2, 0.01, 0.0], NAN),
         ("push+ approach:collision- collision:collision-", [0.3, 0.0, 0.01], NAN),  # all was done before
         ("grasp:missed_grasp- approach+ push+", [0.0, 0.0, 0.3], NAN),  # what was to be taken was pushed about
+        ("lift+ transport- collision- place+", [0.1, 0.1, 0.0, 0.1], NAN),  # given up, and set down where it was
+        ("lift+ transport- collision- transport+ place+", [0.1, 0.1, 0.0, 0.2, 0.1], 1.0),
     ],
 )
 def test_hand_and_things_must_agree(text: str, moved: list[float], success: float) -> None:
