@@ -256,7 +256,9 @@ class Touches:
     @cached_property
     def pushes(self) -> Bools:
         """Work of an empty hand."""
-        pushed = (self.insists & self.firm) | (self.company & ~self.just_closed) | (self.yields & self.firm)
+        pushed = (
+            ((self.insists | self.guarded) & self.firm) | (self.company & ~self.just_closed) | (self.yields & self.firm)
+        )
         pushed |= self.stroke & self.firm & (self.seconds > self.settings.rub_s)
         return ~self.with_load & self.still_fingers & self.long & pushed
 
@@ -297,7 +299,7 @@ def _wipes(touch: Touches) -> Bools:
 def _pushes_along(touch: Touches) -> Bools:
     """What an empty hand works on moves along, gives way or is leant on."""
     if touch.features.together is not None:
-        return touch.pushes & (touch.company | touch.yields | touch.insists)
+        return touch.pushes & (touch.company | touch.yields | touch.insists | touch.guarded)
     # with no poses: strokes turn back, a push does not
     step = touch.position[touch.stop - 1] - touch.position[touch.start]
     return np.asarray(touch.pushes & (touch.path < touch.settings.straight * np.sqrt((step**2).sum(axis=1))))
