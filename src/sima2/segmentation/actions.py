@@ -212,7 +212,9 @@ def _strokes(runs: Runs, label: Ints) -> Bools:
 
 def _comes_down(runs: Runs, label: Ints) -> Bools:
     """The last descent before the fingers open, and all up to their opening."""
-    return per_run(np.add, runs.descent.astype(np.int64), runs.start) * 2 > runs.stop - runs.start
+    mostly = per_run(np.add, runs.descent.astype(np.int64), runs.start) * 2 > runs.stop - runs.start
+    # what is rubbed on something has been put on it before
+    return mostly & ~(runs.at(State.PRESS) & runs.flown)
 
 
 def _stopped_short(runs: Runs, label: Ints) -> Bools:

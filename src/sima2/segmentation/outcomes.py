@@ -381,7 +381,9 @@ def _judge_places(
     wander = np.sqrt(((position[settled, own] - position[np.maximum(shown, 0), own]) ** 2).sum(axis=1))
     wander[(shown < 0) | (shown > settled)] = 0.0
     noise = features.object_noise[episode, own] if features.object_noise is not None else np.zeros(len(rows))
-    unstable = (wander > settings.moved_m + 5.0 * noise) & _is(kind[rows], "place")
+    # what is still in the hand has not been let go
+    held = _is(kind, "wipe", "transport", "lift", "pull")[np.minimum(rows + 1, last[rows])] & (rows < last[rows])
+    unstable = (wander > settings.moved_m + 5.0 * noise) & _is(kind[rows], "place") & ~held
     blocked = _is(kind, "collision") | (_is(kind, "place") & (reason == REASON["obstructed"]))
     aside = _set_aside(kind, blocked, rows, first)
     off = np.zeros(len(rows), np.bool_)

@@ -323,3 +323,13 @@ def test_a_hand_that_rests_before_it_touches_and_then_leans_on_it_came_to_touch(
     assert "collision" not in labels(touches(aims=True, leans=0.8))
     assert not failures(touches(aims=True, leans=0.8))
     assert ("collision", "collision") in failures(touches(aims=True, leans=0.2))
+
+
+def test_what_is_rubbed_and_let_go_where_it_was_rubbed_is_a_wipe() -> None:
+    world = taken().go((0.5, 0.0, 0.2), 1.0).go((0.5, 0.0, 0.06), 1.0)
+    for _ in range(3):
+        world.go((0.65, 0.0, 0.06), 0.6, force=8.0).go((0.5, 0.0, 0.06), 0.6, force=8.0)
+    found = world.fingers(OPEN).go((0.5, 0.0, 0.3), 1.0).segments()
+    assert "wipe" in labels(found)
+    assert labels(found)[-1] == "retreat"
+    assert not failures(found)
