@@ -13,6 +13,7 @@ import pytest
 from scripted_hand import HELD, OPEN, World, taken
 from sima2 import RolloutBatch, SegmentationEngine
 from sima2.segmentation import actions, contacts
+from sima2.segmentation.confidence import Confidence
 from sima2.segmentation.features import compute_features
 from sima2.segmentation.labels import CODE
 from sima2.segmentation.states import compute_states
@@ -229,6 +230,10 @@ DECIDES: dict[str, dict[str, str]] = {
 ROOMS = {"TOUCH_RULES": contacts, "LABEL_RULES": actions, "FAILURE_RULES": actions}
 
 
+SURE = SegmentationEngine(confidence=Confidence(least=0.0))
+"""Rules alone: no label is withdrawn for being doubted."""
+
+
 def name_of(rule: Any) -> str:
     return str(getattr(rule, "holds", rule).__name__)
 
@@ -238,7 +243,7 @@ def said(case: str) -> str:
     batch = RolloutBatch.from_rollouts([make().rollout()])
     batch = batch.without(*without) if without else batch
     marks = {"failure": "!", "retry": "!", "unknown": "?"}
-    words = [s.label + marks.get(s.outcome, "") for s in SegmentationEngine().fit([batch]).segment(batch)]
+    words = [s.label + marks.get(s.outcome, "") for s in SURE.fit([batch]).segment(batch)]
     return " ".join(word for k, word in enumerate(words) if not k or word != words[k - 1])
 
 
