@@ -28,6 +28,8 @@ SEED = 7000
 EPISODES = 20
 DRAWN = 3000
 """Segments of each world that are fitted on, drawn with replacement."""
+KEPT_OUT = ("dm_control",)
+"""Worlds that no fit may see."""
 RIDGE = 1.0
 TARGET = Path(__file__).parents[1] / "src/sima2/segmentation/confidence_weights.py"
 HEAD = '''"""Weights of the confidence model; written by ``scripts/fit_confidence.py``, not by hand."""
@@ -117,7 +119,8 @@ def worlds() -> dict[str, list[Rows]]:
     sources: dict[str, list[Recording]] = {}
     for path in FOLDERS:
         for each in recordings(path) if path.exists() else ():
-            sources.setdefault(each.source, []).append(each)
+            if each.world not in KEPT_OUT:
+                sources.setdefault(each.source, []).append(each)
     for found in sources.values():
         out.setdefault(found[0].world, []).append(recorded(found))
     return out
