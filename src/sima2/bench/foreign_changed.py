@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.bench.foreign import figures, judge
+from sima2.bench.foreign import figures, judge, number, verdict
 from sima2.bench.foreign_sets import FOLDERS, Attempt, Recording, recordings
 from sima2.errors import UsageError
 from sima2.records.rollout import Rollout
@@ -65,9 +65,8 @@ def run(
         for world, row in values["changes"][name].items():
             for figure, (limit, sense) in TARGETS.items():
                 if not math.isnan(row[figure]):
-                    met = row[figure] >= limit if sense == "at least" else row[figure] <= limit
-                    told = {"value": row[figure], "limit": limit, "sense": sense, "met": bool(met)}
-                    values["targets"][f"{name}, {world}: {figure.replace('_', ' ')}"] = told
+                    told = f"{name}, {world}: {figure.replace('_', ' ')}"
+                    values["targets"][told] = verdict(row[figure], limit, sense)
     return values
 
 
@@ -76,17 +75,13 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     out = []
     for name, worlds in values["changes"].items():
         for world, row in sorted(worlds.items(), key=lambda item: item[1]["f1_50"]):
-            line = ", ".join(f"{told} {_number(row[figure])}" for figure, told in SHOWN.items())
+            line = ", ".join(f"{told} {number(row[figure])}" for figure, told in SHOWN.items())
             clean = f"{round(row['clean'] * row['clean_with_failure'])} of {row['clean']}" if row["clean"] else "–"
             out.append((f"{name}, {world}", f"{line}, clean with a failure {clean}", ""))
     for name, each in values["targets"].items():
         if not each["met"]:
-            out.append((name, _number(each["value"]), f"{each['sense']} {each['limit']:g}: MISSED"))
+            out.append((name, number(each["value"]), f"{each['sense']} {each['limit']:g}: MISSED"))
     return out
-
-
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3g}"
 
 
 def changed(one: Recording, channel: Channel, rows: NDArray[np.int64] | None = None, tempo: float = 1.0) -> Recording:
