@@ -15,8 +15,10 @@ from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.vocabulary import OUTCOMES, UNKNOWN
 from sima2.segmentation.actions import label_actions
+from sima2.segmentation.closings import closings_of, kept_back
 from sima2.segmentation.confidence import Confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
+from sima2.segmentation.fingers import moving_fingers
 from sima2.segmentation.frames import MOST_OBJECTS, FrameBuffer
 from sima2.segmentation.labels import LabelSettings, label_gaps, merge_short
 from sima2.segmentation.looks import LookSettings, label_looks
@@ -65,12 +67,28 @@ class SegmentationEngine:
     def fit(self, batches: Sequence[RolloutBatch]) -> SegmentationEngine:
         """An engine whose scales come from unlabelled rollouts of the robots at hand."""
         first = replace(self, scales=fit_scales(batches))
+        first = replace(first, scales=first.scales.with_kept_back(first._kept_back(batches)))
         presses: dict[tuple[str, str], list[float]] = {}
         for batch in batches:
             robot = dict(zip(batch.episodes.episode_id, batch.episodes.robot, strict=True))
             for episode, arm, force in _wiping_forces(first.segment(batch)):
                 presses.setdefault((robot[episode], arm), []).append(force)
         return replace(first, scales=first.scales.with_press_force(presses))
+
+    def _kept_back(self, batches: Sequence[RolloutBatch]) -> dict[tuple[str, str], float]:
+        """By the closings of each arm of each robot whose gripper has commands."""
+        behind: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
+        for batch in batches:
+            for _, part in batch.by_layout():
+                for arm, channels in part.manipulators.items():
+                    if channels.effort_proxy is None:
+                        continue
+                    features = compute_features(part, arm, self.scales, self.features)
+                    found = closings_of(features, *moving_fingers(features, self.states), self.states)
+                    robots = np.array(part.episodes.robot, object)[found.episode]
+                    for robot in dict.fromkeys(robots.tolist()):
+                        behind.setdefault((robot, arm), []).append(found.behind[robots == robot])
+        return {key: kept_back(np.concatenate(parts)) for key, parts in behind.items()}
 
     def segment(self, batch: RolloutBatch) -> SegmentTable:
         """Segments of every episode and manipulator, ordered by episode, manipulator and start.

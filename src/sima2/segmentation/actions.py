@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.segmentation.closings import by_fingers_alone
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE, LabelSettings
 from sima2.segmentation.signals import Bools, Doubles, Ints, among, last_where, next_where, per_run, runs_of
@@ -131,7 +132,10 @@ class Runs:
     def grasp(self) -> Bools:
         """The fingers close, and rest with what they hold, or on nothing until the attempt is given up."""
         rest = self.at(State.HOLD, State.STILL)
-        closes = self.at(State.CLOSING) & ~_preshape(self.features, self.states, self, self.settings)
+        closes = self.at(State.CLOSING)
+        if not by_fingers_alone(self.features):
+            # of hands known by their fingers alone, closings that take nothing are no state of theirs
+            closes = closes & ~_preshape(self.features, self.states, self, self.settings)
         just_closed = pick(self.previous(~rest), closes, False)
         grasp = closes | (just_closed & rest)
         return grasp | _not_yet_up(self.features, self.states, self, grasp, self.settings)

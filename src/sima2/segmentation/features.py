@@ -51,7 +51,8 @@ class FeatureSettings:
     force_memory_s: float = 10.0
     """The bias is looked for in so much of the past: longer than a load usually lasts, shorter than drift matters."""
     blocked_spreads: float = 20.0
-    """A command is not reached where the residual is so many times its usual spread."""
+    """A command is not reached where the residual is so many times its usual spread, where the robot's own closings do
+    not tell."""
     noise_factor: float = 5.0
     """A signal stands out of its noise by so many standard deviations."""
     moves_m: float = 0.006
@@ -137,6 +138,10 @@ class Features:
     closed_known: Bools | None
     """The closed end was reached with nothing between the fingers; otherwise it is the least that was seen, which may
     be a thing's, shape (T,). None where it is known of all frames."""
+    behind: Doubles | None
+    """How far fingers are kept from where they are told to close to, in usual spreads, shape (T,)."""
+    kept_back: Doubles
+    """Usual spreads from which on something keeps them from there, shape (T,)."""
     blocked: Bools | None
     """Fingers stay behind what they are told, towards closing: there is something between them, shape (T,)."""
     grip: Doubles | None
@@ -324,6 +329,8 @@ def compute_features(
         rates, still = _rates(joints, rate_noise, rest, ragged, settings)
         speed = np.abs(rates).max(axis=1)
         seen &= ~_drowned(joints, rate_noise, fitted("joint_speed"), ragged, settings)
+    behind = _behind(channels)
+    limit = np.where(np.isnan(fitted("kept_back")), settings.blocked_spreads, fitted("kept_back"))
     width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
     grip, gripping, grip_noise, _ = _force(channels.grip_force, ragged, settings, forgets=False)
     faint = None if grip is None else grip > np.maximum(settings.faint_newtons, settings.faint_factor * grip_noise)
@@ -343,7 +350,9 @@ def compute_features(
         width_closed=closed,
         width_noise=width_noise,
         closed_known=_closed_known(channels, fitted("width_levels")),
-        blocked=_blocked(channels, settings),
+        behind=behind,
+        kept_back=limit,
+        blocked=None if behind is None else behind > limit,
         grip=grip,
         gripping=gripping,
         grip_noise=grip_noise,
@@ -443,16 +452,15 @@ def _closed_known(channels: Manipulator, width_levels: Doubles) -> Bools | None:
     return ~alike if alike.any() else None
 
 
-def _blocked(channels: Manipulator, settings: FeatureSettings) -> Bools | None:
-    """Where some column of the gripper lags its command by far more than it usually does, shape (T,)."""
+def _behind(channels: Manipulator) -> Doubles | None:
+    """By how much the finger that lags its command most does so towards closing, usual spreads, shape (T,)."""
     if channels.effort_proxy is None:
         return None
     joints = 0 if channels.joint_position is None else channels.joint_position.shape[1]
     fingers = channels.effort_proxy[:, joints:]
     if not fingers.shape[1]:
         return None
-    out: Bools = np.nan_to_num(fingers).min(axis=1) < -settings.blocked_spreads
-    return out
+    return np.asarray(-np.nan_to_num(fingers).min(axis=1), np.float64)
 
 
 def _force(

@@ -166,17 +166,6 @@ def untold(features: Features, settings: StateSettings) -> Bools:
     return unknown if features.blocked is None else unknown & ~features.blocked
 
 
-def unsure_of(features: Features, settings: StateSettings) -> Bools:
-    """Fingers alone do not tell whether something is between them, shape (T,).
-
-    Their closed end is not known, they stop at the most closed that was seen, and neither command, grip force nor
-    company speaks for a load.
-    """
-    if features.gripping is not None or features.object_position is not None:
-        return np.zeros(len(features.ragged.time), np.bool_)
-    return untold(features, settings)
-
-
 def collapsed(closing: Bools, opening: Bools, loaded: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
     """Fingers that close from a load to none: it has slipped out from between them, shape (T,)."""
     start, stop = runs_of(closing, ragged)

@@ -50,11 +50,6 @@ def loaded_hand(features: Features, shut: Bools, closing: Bools, opening: Bools,
         if features.company is not None and features.hand_shift is not None:
             # poses are known: a hand that travels while nothing travels with it is empty
             held = held & ~_travels_alone(features, shut, features.company)
-        else:
-            # fingers alone cannot show when a load is lost: what was closed on something stays so until they open
-            brought = _brought(features, closing, opening)
-            held = _whole_runs(shut | brought, held | (brought & apart), ragged)
-            shut = shut | brought
     else:
         held = np.zeros(len(busy), np.bool_) if features.company is None else features.company
     if features.width is not None:
@@ -83,21 +78,6 @@ def _from_the_start(features: Features, untouched: Bools, settings: StateSetting
     company = per_run(np.add, (together & travels[:, None]).astype(np.int64), start).max(axis=1, initial=0)
     seconds = moves * ragged.period[ragged.episode[start]]
     return np.repeat(untouched[start] & (seconds > settings.company_s) & (company > 0.7 * moves), stop - start)
-
-
-def _brought(features: Features, closing: Bools, opening: Bools) -> Bools:
-    """Before the fingers first move, if they then open at rest after a way: they let go what the arm came with.
-
-    Fingers that open on the way prepare for a grasp, and those that open before any way say nothing.
-    """
-    ragged = features.ragged
-    fingers = next_where(closing | opening, ragged.last)
-    start, stop = runs_of(last_where(closing | opening, ragged.first) < 0, ragged)
-    travelled = per_run(np.logical_or, features.moving, start)
-    opens = np.maximum(fingers[start], 0)
-    let_go = (fingers[start] == stop) & opening[opens] & ~features.moving[opens]
-    first = (start == ragged.first[start]) & ~(closing | opening)[start]
-    return np.repeat(first & travelled & let_go, stop - start)
 
 
 def _until_opening(
@@ -131,13 +111,6 @@ def remainders(loaded: Bools, slip: Bools, opening: Bools, ragged: Ragged, setti
     after_slip = (start > ragged.first[start]) & slip[np.maximum(start - 1, 0)]
     then_opens = (stop <= ragged.last[start]) & opening[np.minimum(stop, len(loaded) - 1)] if len(loaded) else brief
     return np.repeat((loaded & ~slip)[start] & brief & after_slip & then_opens, stop - start)
-
-
-def _whole_runs(runs: Bools, evidence: Bools, ragged: Ragged) -> Bools:
-    """The runs for more than half of which there is evidence."""
-    start, stop = runs_of(runs, ragged)
-    share = per_run(np.add, evidence.astype(np.int64), start) / np.maximum(stop - start, 1)
-    return np.repeat(runs[start] & (share > 0.5), stop - start)
 
 
 def _travels_alone(features: Features, shut: Bools, accompanied: Bools) -> Bools:

@@ -213,12 +213,8 @@ def _outcomes(
         flag &= _is(kind, "grasp", "pull")
     kept = states.loaded[stop - 1] | (states.loaded[np.minimum(stop, len(states.loaded) - 1)] & (here < last))
     told = np.ones(n, np.bool_)
-    if fingers_alone and features.closed_known is not None:
-        # nothing tells where these fingers meet, so nothing tells that they met
-        told = features.closed_known[start]
-        outcome[_is(kind, "grasp") & flag & ~kept & ~told] = OUTCOME["unknown"]
-    if features.object_position is None and n:
-        # nor whether a hand that closes on its way means to take anything, unless it tries again
+    if features.object_position is None and not fingers_alone and n:
+        # nothing tells whether a hand that closes on its way means to take anything, unless it tries again
         way = per_run(np.add, features.moving.astype(np.int64), start) > settings.on_the_way * (stop - start)
         next_try = next_where(np.append(_is(kind, "grasp")[1:], False), last - 1)
         done = next_where(np.append(_is(kind, "grasp", "idle", "push", "pull", "place")[1:], False), last - 1)

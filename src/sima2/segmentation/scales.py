@@ -24,6 +24,8 @@ class RobotScale:
     width_levels: float = np.nan
     """Spread of the widths at which closed fingers rest, as a share of the range; 0 where they always stop alike, and
     tell nothing of what is between them."""
+    kept_back: float = np.nan
+    """Usual spreads of a gripper's residual behind its command from which on something is between the fingers."""
     joint_speed: float = np.nan
     """rad/s, 95th percentile of the fastest joint."""
     hand_speed: float = np.nan
@@ -46,6 +48,12 @@ class Scales:
     def of(self, robot: str, arm: str) -> RobotScale:
         """Scale of one arm, all NaN where it was never seen."""
         return next((scale for r, a, scale in self.robots if (r, a) == (robot, arm)), RobotScale())
+
+    def with_kept_back(self, limits: Mapping[tuple[str, str], float]) -> Scales:
+        """The same with what the closings of each arm told."""
+        return Scales(
+            tuple((r, a, replace(scale, kept_back=limits.get((r, a), np.nan))) for r, a, scale in self.robots)
+        )
 
     def with_press_force(self, presses: Mapping[tuple[str, str], Sequence[float]]) -> Scales:
         """The same with the median force of each arm's wipes, where there are enough of them to tell."""

@@ -127,5 +127,22 @@ class StateSettings:
     """Within 45° of straight down."""
     company_share: float = 0.4
     """Something moves along with the hand if it does so for that share of a touch."""
+    settles_s: float = 0.15
+    """Fingers have come to rest so long after they have stopped closing."""
+    steps_s: float = 1.0
+    """Closings so close together, at one place, are steps of one."""
+    near_share: float = 0.1
+    """Of the arm's extent in the episode: so near is the same place,"""
+    home_share: float = 0.1
+    """… so near to where the episode began the arm has not left it,"""
+    passing_way: float = 0.05
+    passing_moves: float = 0.7
+    passing_share: float = 0.5
+    """… and fingers that close over a longer way than that, over most of which the arm moves, and at whose end it has
+    more than that share of its speed, close in passing."""
+    collapsed_share: float = 0.5
+    """Fingers that close to less than that share of what they held apart hold it no more."""
+    carried_share: float = 0.25
+    """… an arm that goes farther than that with its fingers half shut may carry something."""
     motion: MotionSettings = MotionSettings()
     """Of movements with a load where the hand is not tracked."""

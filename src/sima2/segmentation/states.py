@@ -8,9 +8,10 @@ from typing import Final
 
 import numpy as np
 
+from sima2.segmentation.closings import by_fingers_alone, hand_of
 from sima2.segmentation.contacts import coming_down, contacts, pushes, strokes, unyielding
 from sima2.segmentation.features import Features
-from sima2.segmentation.fingers import collapsed, fist, moving_fingers, shut_fingers, unsure_of
+from sima2.segmentation.fingers import collapsed, fist, moving_fingers, shut_fingers
 from sima2.segmentation.loads import (
     flown_loads,
     let_fall,
@@ -90,11 +91,18 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     """States of every frame of one arm."""
     ragged = features.ragged
     closing, opening = moving_fingers(features, settings)
-    met = fist(features, closing, opening, settings)
-    # pads that were pressed apart and come together again close on nothing
-    closing = closing & ~met
-    shut = shut_fingers(features, closing, opening)
-    loaded = loaded_hand(features, shut & ~met, closing, opening, settings)
+    fallen = None
+    if by_fingers_alone(features):
+        hand = hand_of(features, closing, opening, settings)
+        closing, loaded, unsure, fallen = hand.taking, hand.loaded, hand.unsure, hand.lost
+        shut = shut_fingers(features, closing, opening)
+    else:
+        met = fist(features, closing, opening, settings)
+        # pads that were pressed apart and come together again close on nothing
+        closing = closing & ~met
+        shut = shut_fingers(features, closing, opening)
+        loaded = loaded_hand(features, shut & ~met, closing, opening, settings)
+        unsure = loaded & False
     load, moved_with = loads_of(features, loaded, settings)
     flown = flown_loads(features, loaded, closing, settings)
     slip = slips(features, loaded, shut, closing, opening, load, settings)
@@ -126,7 +134,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     code[opening] = State.OPENING
     slip &= ~let_go_unseen(features, slip, opening, settings)
     slip |= let_fall(features, loaded & flown, opening, closing, load, settings)
-    code[slip | collapsed(closing, opening, loaded, ragged, settings)] = State.SLIP
+    code[slip | (collapsed(closing, opening, loaded, ragged, settings) if fallen is None else fallen)] = State.SLIP
     code[bump] = State.BUMP
     if features.position is not None:
         code[bump & loaded & coming_down(features, bump)] = State.BLOCKED
@@ -139,7 +147,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
         loaded=loaded,
         load=load,
         flown=flown,
-        unsure=loaded & unsure_of(features, settings),
+        unsure=loaded & unsure,
         moved_with=moved_with,
     )
 
