@@ -122,6 +122,9 @@ class OutcomeInference:
         said = episode.told[last] or ends_held
         if not said or episode.sure[last] < self.least_confidence:
             return UNKNOWN
+        if not failed[last] and not later.any() and failed[_since(label[: last + 1], "grasp")].any():
+            # what was let go had not been taken, or not kept
+            return UNKNOWN
         return float(not failed[last] and not later.any()), float(episode.sure[last])
 
     def _with_things(self, success: float, confidence: float, episode: _Seen) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from sima2.segmentation.features import Features
+from sima2.segmentation.features import Features, length_of
 from sima2.segmentation.signals import (
     Bools,
     Doubles,
@@ -390,8 +390,34 @@ def _more_than_weight(features: Features, flown: Bools, settings: StateSettings)
     # at the beginning the hand still accelerates: its load weighs what it weighs a moment later
     settled = np.minimum(begin + ragged.frames(settings.weighed_s).take(ragged.episode), end)
     weight = np.maximum(lightest.take(np.maximum(settled, np.arange(len(flown), dtype=np.int64))), 0.0)
-    out: Bools = ~flown | (features.contact > features.contact_floor + (1.0 + settings.heavier_share) * weight)
-    return out
+    least = np.maximum(np.where(flown, weight, 0.0), _inertia(features, features.contact, flown, settings))
+    return np.asarray(features.contact > features.contact_floor + (1.0 + settings.heavier_share) * least)
+
+
+def _inertia(features: Features, force: Doubles, flown: Bools, settings: StateSettings) -> Doubles:
+    """What the sensor feels of the mass that it carries as the hand speeds up and slows down, N, shape (T,).
+
+    How heavy that is shows while the hand speeds up, when nothing stands in its way.
+    """
+    ragged, velocity = features.ragged, features.velocity
+    if velocity is None or not len(flown):
+        return np.zeros(len(flown))
+    lo, hi = ragged.around(settings.sudden_s / 2)
+    span = np.maximum(ragged.time.take(hi) - ragged.time.take(lo), 1e-9)
+    steps = [(x.take(hi) - x.take(lo)) / span for x in velocity.T]
+    size = length_of(steps)
+    faster = sum((a * v for a, v in zip(steps, velocity.T, strict=True)), np.zeros(len(flown)))
+    faster = (faster > settings.speeding_up * size * length_of(list(velocity.T))) & (size > settings.accelerates)
+    start, stop = runs_of(flown, ragged)
+    mass = np.zeros(len(start))
+    for k in np.flatnonzero(per_run(np.add, faster.astype(np.int64), start) >= settings.accelerated_frames).tolist():
+        mine = slice(int(start[k]), int(stop[k]))
+        rows = faster[mine]
+        # if it is heavy, it is so nearly all the time
+        mass[k] = max(float(np.quantile(force[mine][rows] / size[mine][rows], settings.always_share)), 0.0)
+    # force and motion are not measured at the same instant
+    most = np.maximum(np.maximum(size, size.take(lo)), size.take(hi))
+    return np.asarray(np.repeat(mass, stop - start) * most)
 
 
 def _way_before(features: Features, start: Ints, settings: StateSettings) -> tuple[Doubles, Doubles]:

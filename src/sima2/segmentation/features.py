@@ -46,6 +46,10 @@ class FeatureSettings:
     faint_newtons: float = 0.2
     faint_factor: float = 2.5
     """A grip goes on while it is over so many newtons and noise deviations: light things are held lightly."""
+    spike: float = 10.0
+    spike_s: float = 0.025
+    """A sample at more than so many times both its neighbours, which come within so much, is no touch: sensors filter
+    at some tens of Hz, and bodies do not part again so soon."""
     force_average_s: float = 0.6
     """Averages of so long are compared to find a force sensor's bias."""
     force_memory_s: float = 10.0
@@ -474,7 +478,7 @@ def _force(
     """
     if raw is None:
         return None, None, np.zeros(len(ragged.time)), None
-    force, _ = hold_last(raw, ragged)
+    force = _without_spikes(hold_last(raw, ragged)[0], ragged, settings)
     average, now = ragged.means(force, ragged.around(settings.force_average_s / 2), ragged.around(settings.slope_s / 2))
     if forgets:
         base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
@@ -488,6 +492,16 @@ def _force(
     noise = ragged.begun("contact_noise" if forgets else "grip_noise", measured).take(ragged.episode)
     floor = np.maximum(settings.force_floor, settings.noise_factor * noise)
     return over, over > floor, noise, floor
+
+
+def _without_spikes(force: Doubles, ragged: Ragged, settings: FeatureSettings) -> Doubles:
+    """Force without single samples that neither neighbour knows of: no touch of a body is so short, shape (T,)."""
+    here = np.arange(len(force))
+    beside = np.maximum(force[np.maximum(here - 1, ragged.first)], force[np.minimum(here + 1, ragged.last)])
+    inside = (here > ragged.first) & (here < ragged.last)
+    lone = inside & (force > settings.spike * np.maximum(beside, 0.0) + settings.force_floor)
+    lone &= (ragged.period <= settings.spike_s).take(ragged.episode)
+    return np.where(lone, beside, force)
 
 
 def _objects(

@@ -114,7 +114,7 @@ def remainders(loaded: Bools, slip: Bools, opening: Bools, ragged: Ragged, setti
 
 
 def _travels_alone(features: Features, shut: Bools, accompanied: Bools) -> Bools:
-    """Closed spans in which the hand travels 5 cm and no object has moved with it."""
+    """Closed spans in which the hand travels 5 cm and no object has moved with it, nor may have while hidden."""
     ragged = features.ragged
     start, stop = runs_of(shut, ragged)
     speed = features.speed if features.speed is not None else np.zeros(len(shut))
@@ -122,7 +122,20 @@ def _travels_alone(features: Features, shut: Bools, accompanied: Bools) -> Bools
     travel = per_run(np.add, step, start)
     company = per_run(np.add, accompanied.astype(np.int64), start)
     alone = shut[start] & (travel > 0.05) & (company * ragged.period[ragged.episode[start]] < 0.1)
-    return np.repeat(alone, stop - start)
+    return np.repeat(alone & ~_hidden_load(features, start, stop), stop - start)
+
+
+def _hidden_load(features: Features, start: Ints, stop: Ints) -> Bools:
+    """Spans over most of which what was nearest to the hand when last seen is not seen, shape (r,)."""
+    place, seen, ragged = features.object_position, features.object_seen, features.ragged
+    if place is None or seen is None or features.position is None or not len(start):
+        return np.zeros(len(start), np.bool_)
+    apart = place[start] - features.position[start][:, None]
+    distance = np.sqrt((apart * apart).sum(axis=2))
+    distance[~np.column_stack([last_where(each, ragged.first)[start] >= 0 for each in seen.T])] = np.inf
+    nearest = distance.argmin(axis=1)
+    hidden = per_run(np.add, (~seen).astype(np.int64), start)[np.arange(len(start)), nearest]
+    return np.asarray(2 * hidden > stop - start)
 
 
 def loads_of(features: Features, loaded: Bools, settings: StateSettings) -> tuple[Ints, Ints]:

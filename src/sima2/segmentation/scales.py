@@ -66,6 +66,10 @@ class Scales:
 NEARLY_SHUT: Final = 0.1
 """Share of the widest opening up to which the least width seen may be that of fingers that meet; widths and openings
 are 0 where they do (records.rollout), but for the thickness of the pads."""
+MET: Final = 0.005
+"""Share of the widest opening up to which a width is 0: resolution of common encoders."""
+BETWEEN: Final = 8
+"""Different widths between a tenth and nine tenths of the way that show that fingers move, and are no bit."""
 ALONG_S: Final = 0.15
 ALONG_M: Final = 0.02
 ALONG_SHARE: Final = 0.2
@@ -127,6 +131,11 @@ def _spread_of_rests(store: Mapping[str, list[np.ndarray]], span: float) -> floa
     if len(rests) < FEWEST_RESTS or span <= 0:
         return np.nan
     return float(np.subtract(*np.quantile(rests, [0.99, 0.01])) / span)
+
+
+def _seen_between(width: NDArray[np.float64], closed: float, wide: float) -> bool:
+    share = (width - closed) / max(wide - closed, 1e-9)
+    return len(np.unique(share[(share > 0.1) & (share < 0.9)])) >= BETWEEN
 
 
 def _usual_grip(force: NDArray[np.float64]) -> float:
@@ -192,11 +201,13 @@ def _scale(store: Mapping[str, list[np.ndarray]]) -> RobotScale:
         return float(np.quantile(values, q)) if len(values) else np.nan
 
     closed, wide = quantile("width", 0.005), quantile("width", 0.995)
+    # fingers seen on their way, and shut at 0, have met, as widths are defined; a bit jumps from end to end
+    met = abs(closed) <= MET * wide and _seen_between(np.concatenate(store.get("width", [np.zeros(0)])), closed, wide)
     return RobotScale(
         # fingers that were never seen near shut had something between them: their least width is its, not theirs
         width_closed=closed if closed <= NEARLY_SHUT * wide else np.nan,
         width_open=wide,
-        width_levels=_spread_of_rests(store, wide - closed) if closed <= NEARLY_SHUT * wide else np.nan,
+        width_levels=_spread_of_rests(store, wide - closed) if closed <= NEARLY_SHUT * wide and not met else np.nan,
         joint_speed=quantile("joint_speed", 0.95),
         hand_speed=quantile("hand_speed", 0.95),
         load_away=quantile("load_away", 0.5),

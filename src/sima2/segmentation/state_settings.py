@@ -106,6 +106,12 @@ class StateSettings:
     """A load that has left the ground hangs as heavy as it is within so much."""
     heavier_share: float = 0.5
     """By that share of its weight a load is heavier while it is carried up or round: half g is a fast arm."""
+    accelerates: float = 0.5
+    speeding_up: float = 0.5
+    """m/s² within 60° of the motion, from which on a hand speeds up."""
+    accelerated_frames: int = 5
+    always_share: float = 0.25
+    """What is heavy is felt in all but that share of the frames in which the hand speeds up, so many at least."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
     hard_newtons: float = 25.0
