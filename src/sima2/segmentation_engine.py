@@ -15,7 +15,7 @@ from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.vocabulary import OUTCOMES, UNKNOWN
 from sima2.segmentation.actions import label_actions
-from sima2.segmentation.closings import closings_of, kept_back
+from sima2.segmentation.closings import Judging, closings_of, limits_of
 from sima2.segmentation.confidence import Confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
 from sima2.segmentation.fingers import moving_fingers
@@ -75,9 +75,9 @@ class SegmentationEngine:
                 presses.setdefault((robot[episode], arm), []).append(force)
         return replace(first, scales=first.scales.with_press_force(presses))
 
-    def _kept_back(self, batches: Sequence[RolloutBatch]) -> dict[tuple[str, str], float]:
+    def _kept_back(self, batches: Sequence[RolloutBatch]) -> dict[tuple[str, str], tuple[float, float]]:
         """By the closings of each arm of each robot whose gripper has commands."""
-        behind: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
+        behind: dict[tuple[str, str], list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
         for batch in batches:
             for _, part in batch.by_layout():
                 for arm, channels in part.manipulators.items():
@@ -85,10 +85,13 @@ class SegmentationEngine:
                         continue
                     features = compute_features(part, arm, self.scales, self.features)
                     found = closings_of(features, *moving_fingers(features, self.states), self.states)
+                    at_stop = Judging(found, features, self.states).at_stop
                     robots = np.array(part.episodes.robot, object)[found.episode]
                     for robot in dict.fromkeys(robots.tolist()):
-                        behind.setdefault((robot, arm), []).append(found.behind[robots == robot])
-        return {key: kept_back(np.concatenate(parts)) for key, parts in behind.items()}
+                        mine = robots == robot
+                        parts = found.behind[mine & ~at_stop], found.behind[mine & at_stop]
+                        behind.setdefault((robot, arm), []).append(parts)
+        return {key: limits_of(*map(np.concatenate, zip(*parts, strict=True))) for key, parts in behind.items()}
 
     def segment(self, batch: RolloutBatch) -> SegmentTable:
         """Segments of every episode and manipulator, ordered by episode, manipulator and start.

@@ -149,10 +149,14 @@ def closings_of(features: Features, closing: Bools, opening: Bools, settings: St
     return Closings(start, stop, until, opens, episode, width, behind)
 
 
-def kept_back(behind: Doubles) -> float:
+def kept_back(behind: Doubles, floor: float = CLOSELY) -> float:
     """Usual spreads from which on fingers are kept from closing by something, NaN where the closings do not tell.
 
     The middle of the widest gap, as a ratio, between closings that come to where they are told and those that do not.
+
+    Args:
+        behind: of each closing.
+        floor: what is no farther behind is as good as there.
 
     >>> round(kept_back(np.array([0.5, 1.8, 2.7, 16.5, 16.9, 17.5])), 1)
     7.0
@@ -162,10 +166,26 @@ def kept_back(behind: Doubles) -> float:
     known = behind[np.isfinite(behind)]
     if len(known) < FEWEST_CLOSINGS:
         return np.nan
-    x = np.log(np.sort(np.append(np.clip(known, CLOSELY, FAR), CLOSELY)))
+    x = np.log(np.sort(np.append(np.clip(known, floor, FAR), floor)))
     gap = np.where(x[1:] >= np.log(LEAST_BACK), np.diff(x), 0.0)
     widest = int(np.argmax(gap))
     return float(np.exp((x[widest] + x[widest + 1]) / 2)) if gap[widest] > np.log(APART) else np.nan
+
+
+def limits_of(away: Doubles, at_stop: Doubles) -> tuple[float, float]:
+    """How far behind fingers that hold are, where they stop short of their own end, and at it.
+
+    At their own end they are behind their command by as much as that goes beyond it; only what is clearly more is not
+    their end's doing.
+
+    Args:
+        away: how far behind the closings were that stopped short of it.
+        at_stop: … and those that did not.
+    """
+    known = at_stop[np.isfinite(at_stop)]
+    floor = max(float(np.quantile(known, 0.25)), CLOSELY) if len(known) else CLOSELY
+    stop = kept_back(known, floor)
+    return kept_back(away), FAR if len(known) and np.isnan(stop) else stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +208,23 @@ class Judging:
 
     @cached_property
     def kept(self) -> Bools:
-        """The fingers are kept from there."""
-        return self.told & (np.nan_to_num(self.found.behind) > self.features.kept_back[self.at])
+        """The fingers are kept from there, and not by where they meet."""
+        behind = np.nan_to_num(self.found.behind)
+        limit = self.features.kept_back[self.at]
+        return self.told & (behind > np.where(self.at_stop, np.fmax(limit, self.features.stop_back[self.at]), limit))
+
+    @cached_property
+    def at_stop(self) -> Bools:
+        """They stop where it is known that they meet, as exactly as that can be told."""
+        features, at = self.features, self.at
+        finely = np.maximum(self.settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
+        return self.known & (self.found.width <= features.width_closed[at] + finely)
+
+    @cached_property
+    def known(self) -> Bools:
+        """It is known where they meet."""
+        closed = self.features.closed_known
+        return np.ones(len(self.found), np.bool_) if closed is None else closed[self.at]
 
     @cached_property
     def met(self) -> Bools:
@@ -201,9 +236,7 @@ class Judging:
     @cached_property
     def empty(self) -> Bools:
         """They meet, with nothing between them."""
-        closed = self.features.closed_known
-        known = np.ones(len(self.found), np.bool_) if closed is None else closed[self.at]
-        return self.met & known & ~self.kept
+        return self.met & self.known & ~self.kept
 
     @cached_property
     def held(self) -> Bools:
@@ -331,10 +364,10 @@ def _holds_already(each: Judging) -> Bools:
 
 
 def _holds_no_more(each: Judging) -> Bools:
-    """What was held is there no more: the fingers meet, or were about to when they opened."""
+    """What was held is there no more: the fingers meet, were about to when they opened, or are where they are told."""
     before = _before(each.held, each.over, each.found.phase)
-    collapses = each.found.opens & ~each.rests & (each.over < each.settings.collapsed_share * before)
-    return each.holding & ~each.kept & (each.empty | collapses)
+    nearer = each.over < each.settings.collapsed_share * before
+    return each.holding & ~each.kept & (each.empty | (nearer & (each.told | (each.found.opens & ~each.rests))))
 
 
 def _before(held: Bools, width: Doubles, phase: Ints) -> Doubles:

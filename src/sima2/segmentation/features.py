@@ -146,6 +146,8 @@ class Features:
     """How far fingers are kept from where they are told to close to, in usual spreads, shape (T,)."""
     kept_back: Doubles
     """Usual spreads from which on something keeps them from there, shape (T,)."""
+    stop_back: Doubles
+    """… and at the fingers' own stop, which may itself keep them from there; NaN where not known, shape (T,)."""
     blocked: Bools | None
     """Fingers stay behind what they are told, towards closing: there is something between them, shape (T,)."""
     grip: Doubles | None
@@ -356,6 +358,7 @@ def compute_features(
         closed_known=_closed_known(channels, fitted("width_levels")),
         behind=behind,
         kept_back=limit,
+        stop_back=fitted("stop_back"),
         blocked=None if behind is None else behind > limit,
         grip=grip,
         gripping=gripping,

@@ -26,6 +26,8 @@ class RobotScale:
     tell nothing of what is between them."""
     kept_back: float = np.nan
     """Usual spreads of a gripper's residual behind its command from which on something is between the fingers."""
+    stop_back: float = np.nan
+    """The same where the fingers stop at their own end."""
     joint_speed: float = np.nan
     """rad/s, 95th percentile of the fastest joint."""
     hand_speed: float = np.nan
@@ -49,11 +51,11 @@ class Scales:
         """Scale of one arm, all NaN where it was never seen."""
         return next((scale for r, a, scale in self.robots if (r, a) == (robot, arm)), RobotScale())
 
-    def with_kept_back(self, limits: Mapping[tuple[str, str], float]) -> Scales:
-        """The same with what the closings of each arm told."""
-        return Scales(
-            tuple((r, a, replace(scale, kept_back=limits.get((r, a), np.nan))) for r, a, scale in self.robots)
-        )
+    def with_kept_back(self, limits: Mapping[tuple[str, str], tuple[float, float]]) -> Scales:
+        """The same with what the closings of each arm told: how far behind is held, and how far is at the stop."""
+        nothing = np.nan, np.nan
+        told = [(r, a, scale, *limits.get((r, a), nothing)) for r, a, scale in self.robots]
+        return Scales(tuple((r, a, replace(x, kept_back=kept, stop_back=stop)) for r, a, x, kept, stop in told))
 
     def with_press_force(self, presses: Mapping[tuple[str, str], Sequence[float]]) -> Scales:
         """The same with the median force of each arm's wipes, where there are enough of them to tell."""

@@ -133,6 +133,8 @@ class StateSettings:
     """Within 45° of straight down."""
     company_share: float = 0.4
     """Something moves along with the hand if it does so for that share of a touch."""
+    stop_share: float = 0.01
+    """Share of the range within which fingers stop again at their end: resolution and play of common grippers."""
     settles_s: float = 0.15
     """Fingers have come to rest so long after they have stopped closing."""
     steps_s: float = 1.0
