@@ -143,6 +143,11 @@ def closings_of(features: Features, closing: Bools, opening: Bools, settings: St
     hi = np.minimum(np.maximum(until - 1, lo), ragged.last[start])
     none = np.full(len(start), np.nan)
     width = none if features.width is None or not len(start) else ragged.mean(features.width, lo, hi)
+    if features.width is not None and len(start):
+        # too little to be seen as an opening, but they are wider apart when they close again
+        at = np.minimum(until, ragged.last[start])
+        play = np.maximum(settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
+        opens |= (until <= ragged.last[start]) & (features.width[at] > width + 2.0 * play)
     behind = none
     if features.behind is not None and len(start):
         behind = ragged.mean(np.clip(np.nan_to_num(features.behind), -FAR, FAR), lo, hi)
@@ -208,10 +213,11 @@ class Judging:
 
     @cached_property
     def kept(self) -> Bools:
-        """The fingers are kept from there, and not by where they meet."""
+        """The fingers come to rest away from there, and not where they meet."""
         behind = np.nan_to_num(self.found.behind)
         limit = self.features.kept_back[self.at]
-        return self.told & (behind > np.where(self.at_stop, np.fmax(limit, self.features.stop_back[self.at]), limit))
+        limit = np.where(self.at_stop, np.fmax(limit, self.features.stop_back[self.at]), limit)
+        return self.told & self.rests & (behind > limit)
 
     @cached_property
     def at_stop(self) -> Bools:
@@ -296,6 +302,47 @@ class Judging:
         far = np.abs(pose[rows] - np.repeat(pose[begin], length, axis=0)).max(axis=1)
         return np.asarray(per_run(np.maximum, far, np.cumsum(length) - length) / np.maximum(self.extent, 1e-9))
 
+    @cached_property
+    def carried(self) -> Bools:
+        """The arm goes somewhere with them as they are, and then they open."""
+        return self.found.opens & (self.way > self.settings.carried_share)
+
+    @cached_property
+    def done(self) -> Bools:
+        """What was held, or may have been, has been let go before, and nothing is held now or later."""
+        found = self.found
+        let_go = found.earlier((self.held | self.carried) & found.let_go, found.episode)
+        return ~self.held & let_go & ~found.later(self.held | self.carried, found.episode)
+
+    @cached_property
+    def again(self) -> Bools:
+        """It is where an earlier closing of the episode took hold of something, or tried to."""
+        found = self.found
+        out = np.zeros(len(found), np.bool_)
+        for k in range(1, len(found)):
+            before = np.arange(np.searchsorted(found.episode, found.episode[k]), k)
+            at = np.full(len(before), found.stop[k] - 1)
+            pose = self.features.pose
+            if pose is not None and len(before):
+                apart = np.abs(pose[found.stop[before] - 1] - pose[at]).max(axis=1)
+                out[k] = bool((apart < self.settings.near_share * self.extent[k]).any())
+        return out
+
+    @cached_property
+    def steps(self) -> Bools:
+        """The fingers close further at once, at the same place."""
+        found, ragged = self.found, self.features.ragged
+        following = found.next(found.start, ragged.last[found.start])
+        soon = following - found.stop <= ragged.frames(self.settings.steps_s)[found.episode]
+        near = self.apart(found.stop - 1, following) < self.settings.near_share
+        return found.more & ~self.held & soon & near
+
+    @cached_property
+    def begun(self) -> Ints:
+        """Where the first step of the closing begins."""
+        first = np.append(True, ~self.steps[:-1])[: len(self.found)]
+        return self.found.start[np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))]
+
 
 def _kept_apart(each: Judging) -> Bools:
     """Something keeps the fingers apart."""
@@ -305,6 +352,13 @@ def _kept_apart(each: Judging) -> Bools:
 def _met(each: Judging) -> Bools:
     """The fingers meet."""
     return each.empty
+
+
+def _may_be_thin(each: Judging) -> Bools:
+    """The arm goes on with them and lets go, and they are not quite where they are told to be: something thin may be
+    between them."""
+    nearly = np.where(each.told, each.found.behind > CLOSELY, ~each.at_stop)
+    return each.empty & each.carried & nearly
 
 
 def _at_home(each: Judging) -> Bools:
@@ -318,22 +372,25 @@ def _in_passing(each: Judging) -> Bools:
     features, found = each.features, each.found
     if features.speed is None:
         return each.held & False
-    length = found.stop - found.start
-    rows, begin = spans(found.start, length), np.cumsum(length) - length
+    length = found.stop - each.begun
+    rows, begin = spans(each.begun, length), np.cumsum(length) - length
     fast = features.speed[found.stop - 1] > each.settings.passing_share * per_run(
         np.maximum, features.speed[rows], begin
     )
     moves = per_run(np.add, features.moving[rows].astype(np.int64), begin) > each.settings.passing_moves * length
-    far = each.apart(found.start, found.stop - 1) > each.settings.passing_way
+    far = each.apart(each.begun, found.stop - 1) > each.settings.passing_way
     return ~each.held & fast & moves & far
 
 
+def _after_all(each: Judging) -> Bools:
+    """What was held has been let go, nothing is held after, and they open again, but not where anything was taken."""
+    return each.done & each.found.opens & ~each.again
+
+
 def _when_all_is_done(each: Judging) -> Bools:
-    """What was held has been let go, nothing is held after, and the fingers stay shut."""
-    found = each.found
-    taken = each.held | ~(each.empty | each.told)
-    let_go = found.earlier(taken & found.let_go, found.episode)
-    return ~each.held & let_go & ~found.later(each.held, found.episode) & ~found.opens & ~found.more
+    """What was held has been let go, nothing is held after, and the fingers stay shut, or are where the arm ends."""
+    ends = each.apart(each.found.stop - 1, each.features.ragged.last[each.found.start]) < each.settings.home_share
+    return each.done & ~each.found.more & (~each.found.opens | ends)
 
 
 def _told_to_stop(each: Judging) -> Bools:
@@ -342,7 +399,7 @@ def _told_to_stop(each: Judging) -> Bools:
     ready = each.told & ~each.kept & ~each.empty
     # with which the recording ends: it may be all that was to be done
     ends = ~found.opens & ~found.more & ~found.earlier(~each.empty, found.episode)
-    return ready & ~ends & ~(found.opens & (each.way > each.settings.carried_share))
+    return ready & ~ends & ~each.carried
 
 
 def _makes_ready(each: Judging) -> Bools:
@@ -352,10 +409,7 @@ def _makes_ready(each: Judging) -> Bools:
 
 def _step(each: Judging) -> Bools:
     """… at once, at the same place."""
-    found, ragged = each.found, each.features.ragged
-    following = found.next(found.start, ragged.last[found.start])
-    soon = following - found.stop <= ragged.frames(each.settings.steps_s)[found.episode]
-    return _makes_ready(each) & soon & (each.apart(found.stop - 1, following) < each.settings.near_share)
+    return each.steps
 
 
 def _holds_already(each: Judging) -> Bools:
@@ -387,6 +441,8 @@ class VerdictRule:
 VERDICT_RULES: Final = (
     VerdictRule(Verdict.HELD, _kept_apart),
     VerdictRule(Verdict.EMPTY, _met),
+    VerdictRule(Verdict.UNKNOWN, _may_be_thin),
+    VerdictRule(Verdict.UNKNOWN, _after_all),
     VerdictRule(Verdict.IDLE, _at_home),
     VerdictRule(Verdict.IDLE, _in_passing),
     VerdictRule(Verdict.IDLE, _when_all_is_done),

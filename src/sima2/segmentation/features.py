@@ -54,7 +54,7 @@ class FeatureSettings:
     """Averages of so long are compared to find a force sensor's bias."""
     force_memory_s: float = 10.0
     """The bias is looked for in so much of the past: longer than a load usually lasts, shorter than drift matters."""
-    blocked_spreads: float = 20.0
+    blocked_spreads: float = 7.0
     """A command is not reached where the residual is so many times its usual spread, where the robot's own closings do
     not tell."""
     noise_factor: float = 5.0

@@ -133,7 +133,7 @@ class StateSettings:
     """Within 45° of straight down."""
     company_share: float = 0.4
     """Something moves along with the hand if it does so for that share of a touch."""
-    stop_share: float = 0.01
+    stop_share: float = 0.004
     """Share of the range within which fingers stop again at their end: resolution and play of common grippers."""
     settles_s: float = 0.15
     """Fingers have come to rest so long after they have stopped closing."""
