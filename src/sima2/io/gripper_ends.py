@@ -117,9 +117,11 @@ def blocked(commands: Commands, feature: str, places: Sequence[int], flipped: ND
         low, high = np.nanpercentile(state, (1.0, 99.0))
         settled = commands.held(key)
         inner = (state > low + INNER[0] * (high - low)) & (state < low + INNER[1] * (high - low))
-        at_ends = miss[settled & ~inner & np.isfinite(miss)]
-        # what it misses by where nothing can be held is its calibration
-        miss = miss - (float(np.median(at_ends)) if len(at_ends) else 0.0)
+        # what it misses by where nothing can be held is its calibration; at one end its own stop may be in the way
+        middle = 0.5 * (low + high)
+        ends = [miss[settled & ~inner & side & np.isfinite(miss)] for side in (state < middle, state >= middle)]
+        usual = [float(np.median(each)) for each in ends if len(each)]
+        miss = miss - min(usual, key=abs, default=0.0)
         found = settled & inner & (np.abs(miss) > BLOCKED * fit.span)
         up |= found & ((miss > 0.0) != against)
         down |= found & ((miss < 0.0) != against)
