@@ -75,7 +75,7 @@ class SegmentationEngine:
                 presses.setdefault((robot[episode], arm), []).append(force)
         return replace(first, scales=first.scales.with_press_force(presses))
 
-    def _kept_back(self, batches: Sequence[RolloutBatch]) -> dict[tuple[str, str], tuple[float, float]]:
+    def _kept_back(self, batches: Sequence[RolloutBatch]) -> dict[tuple[str, str], tuple[float, float, float]]:
         """By the closings of each arm of each robot whose gripper has commands."""
         behind: dict[tuple[str, str], list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
         for batch in batches:

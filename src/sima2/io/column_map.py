@@ -89,8 +89,9 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Kinds of a gripper's column, and what its numbers mean."""
-POLARITIES: Final = ("set", "each")
-"""Which end is open is the same in all episodes, or judged in each by itself (sets merged from several)."""
+POLARITIES: Final = ("set", "each", "each_shut")
+"""Which end is open is the same in all episodes, or judged in each by itself (sets merged from several), of which most
+start open or, with ``each_shut``, shut."""
 
 MAX_MAP: Final = 1024 * 1024
 """Bytes of a column map; one of a whole humanoid takes about 10 kB, and TOML's dotted keys take time squared."""

@@ -36,6 +36,8 @@ AGREED: Final = 2.0 / 3.0
 
 MORE_OPEN: Final = frozenset({"open", "opening", "aperture", "width"})
 MORE_CLOSED: Final = frozenset({"closed", "closing", "closure", "close", "closedness"})
+SAME_END: Final = 0.01
+"""Share of the range within which fingers come to rest again where they meet."""
 BESIDE: Final = 0.05
 """Share of the range within which a rest is at the end of the range."""
 ARM_RESTS: Final = 0.35
@@ -274,10 +276,10 @@ def open_end(
     found = rests(share, sample)
     holds = find_holds(found, np.zeros((len(share), 0)) if arm is None else arm, sample)
     upper, why, confidence, doubts = _polarity(share, sample, words, robot, evidence, holds, nominal, one_way)
-    polarity = "set"
-    inverted = _inverted(share, sample, holds, upper)
+    polarity, shut = "set", _start_shut(share, sample, upper)
+    inverted = _inverted(share, sample, holds, upper, shut)
     if inverted:
-        polarity = "each"
+        polarity = "each_shut" if shut else "each"
         named = ", ".join(str(sample.number(place)) for place in inverted)
         doubts = (*doubts, f"goes the other way in {len(inverted)} of {len(sample.starts)} episodes looked at: {named}")
         confidence = min(confidence, 0.7)
@@ -333,15 +335,22 @@ def _polarity(
     return starts_open, why, 0.7, (why,)
 
 
-def _inverted(share: Floats, sample: Sample, holds: Holds, upper: bool) -> list[int]:
-    """Episodes that start at the other end than most and close towards it; none where it is a single one."""
+def _start_shut(share: Floats, sample: Sample, upper: bool) -> bool:
+    """Whether most episodes start at the closed end."""
+    first = share[sample.starts[sample.starts < len(share)]]
+    known = first[np.isfinite(first)]
+    return bool(len(known) and 2 * np.count_nonzero((known > 0.5) != upper) > len(known))
+
+
+def _inverted(share: Floats, sample: Sample, holds: Holds, upper: bool, shut: bool) -> list[int]:
+    """Episodes that start at the other end than most and close towards what is open there; none if it is one."""
     first = share[sample.starts[sample.starts < len(share)]]
     found = []
     for place in np.unique(holds.episode).tolist():
         closes_up = holds.of_episode(place)
         other_way = closes_up is not None and closes_up == upper
-        starts_closed = place < len(first) and np.isfinite(first[place]) and (first[place] > 0.5) != upper
-        if other_way and starts_closed:
+        start = place < len(first) and np.isfinite(first[place])
+        if other_way and start and ((first[place] > 0.5) != upper) != shut:
             found.append(place)
     return found if len(found) > 1 else []
 
@@ -360,7 +369,8 @@ def _closed_end(found: Rests, *, upper: bool, nominal: bool, natural: bool) -> t
         return "share", 0.0, ""
     least = float(np.percentile(level[closed], 5.0))
     at_end = closed[level[closed] <= least + BESIDE]
-    least = max(float(np.median(level[at_end])), 0.0)
+    # thin things keep fingers from the end by little
+    least = max(float(np.median(level[closed][level[closed] <= least + SAME_END])), 0.0)
     if nominal and least > ROUGH_END:
         return "share", 0.0, "the closed end of the nominal range was never reached"
     before_it = bool((level[closed] > least + 2.0 * BESIDE).any())
@@ -409,12 +419,12 @@ def judged_alone(
         return []
     read, kind = columns[name], columns[name].kind
     told: list[str] = []
-    if read.polarity == "each" and name == "gripper_opening" and "joint_position" in channels:
+    if read.polarity != "set" and name == "gripper_opening" and "joint_position" in channels:
         opening = np.asarray(channels[name], np.float64)
         alone = Sample({name: opening[:, None]}, np.zeros(1, np.int64))
         joints = np.asarray(channels["joint_position"], np.float64)
         holds = find_holds(rests(opening, alone), joints, alone)
-        if _inverted_alone(opening, holds):
+        if _inverted_alone(opening, holds, shut=read.polarity == "each_shut"):
             channels[name] = 1.0 - opening
             told.append(f"{arm}.gripper_opening: read the other way round than in most episodes, as it holds that way")
     if kind != "share":
@@ -422,10 +432,10 @@ def judged_alone(
     return told
 
 
-def _inverted_alone(opening: Floats, holds: Holds) -> bool:
+def _inverted_alone(opening: Floats, holds: Holds, *, shut: bool) -> bool:
     closes_up = holds.of_episode(0)
     known = opening[np.isfinite(opening)]
-    return bool(closes_up) and len(known) > 0 and known[0] < 0.5
+    return bool(closes_up) and len(known) > 0 and (known[0] < 0.5) != shut
 
 
 def _told(words: Sequence[Sequence[str]], robot: str, *, nominal: bool) -> tuple[bool, str, bool] | None:

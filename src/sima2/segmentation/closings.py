@@ -177,8 +177,8 @@ def kept_back(behind: Doubles, floor: float = CLOSELY) -> float:
     return float(np.exp((x[widest] + x[widest + 1]) / 2)) if gap[widest] > np.log(APART) else np.nan
 
 
-def limits_of(away: Doubles, at_stop: Doubles) -> tuple[float, float]:
-    """How far behind fingers that hold are, where they stop short of their own end, and at it.
+def limits_of(away: Doubles, at_stop: Doubles) -> tuple[float, float, float]:
+    """How far behind fingers that hold are, where they stop short of their own end, and at it; and the most of all.
 
     At their own end they are behind their command by as much as that goes beyond it; only what is clearly more is not
     their end's doing.
@@ -189,8 +189,8 @@ def limits_of(away: Doubles, at_stop: Doubles) -> tuple[float, float]:
     """
     known = at_stop[np.isfinite(at_stop)]
     floor = max(float(np.quantile(known, 0.25)), CLOSELY) if len(known) else CLOSELY
-    stop = kept_back(known, floor)
-    return kept_back(away), FAR if len(known) and np.isnan(stop) else stop
+    stop, every = kept_back(known, floor), np.concatenate([away[np.isfinite(away)], known])
+    return kept_back(away), FAR if len(known) and np.isnan(stop) else stop, float(every.max(initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,19 +212,21 @@ class Judging:
         return np.isfinite(self.found.behind)
 
     @cached_property
+    def behind(self) -> Bools:
+        """They come to rest away from there."""
+        return self.told & self.rests & (np.nan_to_num(self.found.behind) > self.features.kept_back[self.at])
+
+    @cached_property
     def kept(self) -> Bools:
-        """The fingers come to rest away from there, and not where they meet."""
-        behind = np.nan_to_num(self.found.behind)
-        limit = self.features.kept_back[self.at]
-        limit = np.where(self.at_stop, np.fmax(limit, self.features.stop_back[self.at]), limit)
-        return self.told & self.rests & (behind > limit)
+        """… and it is not where they meet that keeps them."""
+        return self.behind & ~(self.at_stop & (self.found.behind < np.nan_to_num(self.features.stop_back[self.at])))
 
     @cached_property
     def at_stop(self) -> Bools:
-        """They stop where it is known that they meet, as exactly as that can be told."""
+        """They stop as far shut as they ever do, as exactly as that can be told."""
         features, at = self.features, self.at
         finely = np.maximum(self.settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
-        return self.known & (self.found.width <= features.width_closed[at] + finely)
+        return np.asarray(self.found.width <= features.width_closed[at] + finely)
 
     @cached_property
     def known(self) -> Bools:
@@ -242,7 +244,9 @@ class Judging:
     @cached_property
     def empty(self) -> Bools:
         """They meet, with nothing between them."""
-        return self.met & self.known & ~self.kept
+        # where they are known to meet, or shut as far as they are told by commands that others were kept from
+        telling = self.told & (self.features.most_back[self.at] > self.features.kept_back[self.at])
+        return self.met & ~self.kept & (self.known | (telling & ~self.behind))
 
     @cached_property
     def held(self) -> Bools:

@@ -148,6 +148,8 @@ class Features:
     """Usual spreads from which on something keeps them from there, shape (T,)."""
     stop_back: Doubles
     """… and at the fingers' own stop, which may itself keep them from there; NaN where not known, shape (T,)."""
+    most_back: Doubles
+    """The most that was seen of the robot's, NaN where nothing was fitted, shape (T,)."""
     blocked: Bools | None
     """Fingers stay behind what they are told, towards closing: there is something between them, shape (T,)."""
     grip: Doubles | None
@@ -359,6 +361,7 @@ def compute_features(
         behind=behind,
         kept_back=limit,
         stop_back=fitted("stop_back"),
+        most_back=fitted("most_back"),
         blocked=None if behind is None else behind > limit,
         grip=grip,
         gripping=gripping,

@@ -28,6 +28,8 @@ class RobotScale:
     """Usual spreads of a gripper's residual behind its command from which on something is between the fingers."""
     stop_back: float = np.nan
     """The same where the fingers stop at their own end."""
+    most_back: float = np.nan
+    """The most that they were behind it at rest: of a bit that is its own command, 0."""
     joint_speed: float = np.nan
     """rad/s, 95th percentile of the fastest joint."""
     hand_speed: float = np.nan
@@ -51,11 +53,11 @@ class Scales:
         """Scale of one arm, all NaN where it was never seen."""
         return next((scale for r, a, scale in self.robots if (r, a) == (robot, arm)), RobotScale())
 
-    def with_kept_back(self, limits: Mapping[tuple[str, str], tuple[float, float]]) -> Scales:
-        """The same with what the closings of each arm told: how far behind is held, and how far is at the stop."""
-        nothing = np.nan, np.nan
-        told = [(r, a, scale, *limits.get((r, a), nothing)) for r, a, scale in self.robots]
-        return Scales(tuple((r, a, replace(x, kept_back=kept, stop_back=stop)) for r, a, x, kept, stop in told))
+    def with_kept_back(self, limits: Mapping[tuple[str, str], tuple[float, float, float]]) -> Scales:
+        """The same with what the closings of each arm told: ``kept_back``, ``stop_back`` and ``most_back``."""
+        names = ("kept_back", "stop_back", "most_back")
+        told = {key: dict(zip(names, each, strict=True)) for key, each in limits.items()}
+        return Scales(tuple((r, a, replace(scale, **told.get((r, a), {}))) for r, a, scale in self.robots))
 
     def with_press_force(self, presses: Mapping[tuple[str, str], Sequence[float]]) -> Scales:
         """The same with the median force of each arm's wipes, where there are enough of them to tell."""

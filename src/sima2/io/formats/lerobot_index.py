@@ -170,6 +170,10 @@ def fill(template: str, numbers: Mapping[str, int]) -> str:
 
 
 def _episodes_v2(root: Path, info: Mapping[str, Any], warnings: list[str]) -> list[Entry]:
+    # some writers of v2.1 call the chunk as v3.0 does
+    path_of = info.get("data_path")
+    if isinstance(path_of, str):
+        info = {**info, "data_path": path_of.replace("{chunk_index", "{episode_chunk")}
     template = _template(root, info, V2_DATA)
     chunks = info.get("chunks_size", 1000)
     chunk = chunks if type(chunks) is int and chunks > 0 else 1000
