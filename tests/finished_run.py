@@ -360,6 +360,7 @@ def episodes_of(ids: list[str]) -> EpisodeTable:
         outcome_source=Text.full(n, "task_sensor"),
         inferred_success=np.ones(n),
         inferred_confidence=np.ones(n, np.float32),
+        inferred_end=Text.full(n, ""),
         failure_reason=Text.full(n, ""),
         nominal=np.zeros(n, np.bool_),
         segments=np.full(n, 12),

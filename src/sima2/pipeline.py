@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sima2.client import Intake, Source
     from sima2.knowledge.evidence import Evidence
     from sima2.knowledge.task_evidence import TaskEvidence
+    from sima2.primitives.outcome_inference import OutcomeInference
     from sima2.records.rollout import Episodes
     from sima2.segmentation_engine import SegmentationEngine
     from sima2.tags.observations import RiskObservations, SegmentObservations
@@ -105,6 +106,8 @@ class Calibration:
     engine: SegmentationEngine
     nominal_s: Mapping[str, float]
     """Median duration of each family, s."""
+    inference: OutcomeInference
+    """Knows how episodes of each family end as a rule."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,6 +207,7 @@ def calibrate(source: Source, without: frozenset[int] = frozenset()) -> Calibrat
         source: episodes of which few are read.
         without: places of episodes that must not be read.
     """
+    from sima2.primitives.outcome_inference import OutcomeInference
     from sima2.segmentation_engine import SegmentationEngine
 
     batches = []
@@ -216,9 +220,15 @@ def calibrate(source: Source, without: frozenset[int] = frozenset()) -> Calibrat
     for batch in batches:
         for i, family in enumerate(batch.episodes.family):
             durations.setdefault(family, []).append(_duration(batch.time, batch.offset, i))
+    engine = SegmentationEngine().fit(batches)
     return Calibration(
-        engine=SegmentationEngine().fit(batches),
+        engine=engine,
         nominal_s={family: float(np.median(values)) for family, values in sorted(durations.items())},
+        inference=OutcomeInference().knowing(
+            SegmentTable.concat([engine.segment(batch) for batch in batches]) if batches else SegmentTable.empty(),
+            [name for batch in batches for name in batch.episodes.episode_id],
+            [name for batch in batches for name in batch.episodes.family],
+        ),
     )
 
 
@@ -269,7 +279,6 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     from sima2.analytics.econ import econ_vectors
     from sima2.defects.inspector import DefectInspector
     from sima2.primitives.extractor import SemanticPrimitiveExtractor
-    from sima2.primitives.outcome_inference import OutcomeInference
     from sima2.tags.observations import observe
 
     watch = _Watch(clock)
@@ -280,7 +289,9 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     segments = engine.segment(batch)
     watch.lap("segment")
     primitives = SemanticPrimitiveExtractor().extract(segments)
-    inferred = OutcomeInference().infer(segments, batch.episodes.episode_id, batch.episodes.goal)
+    inferred = task.calibration.inference.infer(
+        segments, batch.episodes.episode_id, batch.episodes.goal, batch.episodes.family
+    )
     outcome = intake.outcome.filled_with(inferred.success, inferred.failed_at_s)
     watch.lap("primitives")
     econ = econ_vectors(batch, outcome, nominal_s=task.calibration.nominal_s)
@@ -334,6 +345,7 @@ def _episode_table(intake: Intake, outcome: Any, inferred: Any, segments: Segmen
         outcome_source=outcome.source,
         inferred_success=inferred.success,
         inferred_confidence=inferred.confidence,
+        inferred_end=inferred.end,
         failure_reason=inferred.reason,
         nominal=outcome.nominal,
         segments=counts.astype(np.int64),

@@ -200,7 +200,9 @@ def judge(found: Sequence[Recording], channels: str, engine: SegmentationEngine 
     segments: dict[str, list[Segment]] = {name: [] for name in names}
     for segment in table:
         segments[segment.episode_id].append(segment)
-    said = OutcomeInference().infer(table, names, [None] * len(names)).success.tolist()
+    families = batch.episodes.family
+    knowing = OutcomeInference().knowing(table, names, families)
+    said = knowing.infer(table, names, [None] * len(names), families).success.tolist()
     return [_score(each, segments[name], success) for each, name, success in zip(found, names, said, strict=True)]
 
 

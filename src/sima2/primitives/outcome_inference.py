@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from sima2.records.primitives import InferredOutcome
 from sima2.records.rollout import Goal
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
-from sima2.records.vocabulary import REASONS
+from sima2.records.vocabulary import ENDS, REASONS
 
 FINAL_ACTIONS = {
     "opened": ("pull",),
@@ -26,6 +27,7 @@ FINAL_ACTIONS = {
 CARRIED = ("lift", "transport")
 HELD = (*CARRIED, "place", "pull", "wipe")
 """What is done with something between the fingers."""
+LET_GO, HOLDING, EMPTY, LOST, NOTHING, UNSURE = ENDS
 UNKNOWN = (math.nan, 0.0)
 ANY_FINAL = ("place", "release", "pull", "push", "wipe")
 
@@ -43,13 +45,42 @@ class OutcomeInference:
     held_s: float = 0.3
     """Fingers that have not closed to the end have held something after so much of a way."""
 
+    fewest: int = 10
+    """Episodes of a kind that tell how those of that kind end,"""
+    alike: float = 0.6
+    """… if at least that share of those that tell end alike,"""
+    seldom: float = 0.1
+    """… and no more than that share take nothing at all."""
+
+    usual: Mapping[str, str] = field(default_factory=dict)
+    """How episodes of each kind end as a rule: :data:`HOLDING` or :data:`LET_GO`; only of those that are known by the
+    fingers alone."""
+
     alone: float = 0.75
     """Confidence in what the things alone tell, where the last action says nothing, or in what the fingers alone do: on
     two simulators with policies of their own, a thing that ended elsewhere told successes from failures at a balanced
     accuracy of that."""
 
+    def knowing(self, segments: SegmentTable, episode_ids: Sequence[str], families: Sequence[str]) -> OutcomeInference:
+        """The same that knows how episodes of each kind end as a rule, from unlabelled ones."""
+        ends: dict[str, Counter[str]] = {}
+        for (_, episode), family in zip(_by_episode(segments, episode_ids), families, strict=True):
+            if episode is not None and not episode.able.any():
+                ends.setdefault(family, Counter())[self._ending(episode)] += 1
+        usual = {}
+        for family, count in ends.items():
+            end = LET_GO if count[LET_GO] >= count[HOLDING] else HOLDING
+            enough = count.total() >= self.fewest and count[NOTHING] <= self.seldom * count.total()
+            if enough and count[end] >= self.alike * (count.total() - count[UNSURE]) > 0:
+                usual[family] = end
+        return replace(self, usual=dict(sorted(usual.items())))
+
     def infer(
-        self, segments: SegmentTable, episode_ids: Sequence[str], goals: Sequence[Goal | None]
+        self,
+        segments: SegmentTable,
+        episode_ids: Sequence[str],
+        goals: Sequence[Goal | None],
+        families: Sequence[str] = (),
     ) -> InferredOutcome:
         """One row for each of ``episode_ids``, in that order.
 
@@ -58,46 +89,39 @@ class OutcomeInference:
         any action that ends a task counts, and carrying over some way; and poses of things, where there are any, are a
         second witness: success needs one that moved, failure that none did since it began, and where hand and things
         say different, the answer is unknown. Where joints and fingers are all there is, the last attempt at taking
-        something counts: it succeeded if what was taken stayed between the fingers on the way.
+        something counts: it succeeded if what was taken stayed between the fingers on the way and was let go, or is
+        still held where episodes of that kind (``families``) end so as a rule.
         """
         n = len(episode_ids)
-        place = {eid: i for i, eid in enumerate(episode_ids)}
-        row = (
-            np.array([place[name] for name in segments.episode_id.names], np.int64)[segments.episode_id.codes]
-            if len(segments)
-            else np.zeros(0, np.int64)
-        )
         success = np.full(n, np.nan)
         confidence = np.zeros(n, np.float32)
         failed_at = np.full(n, np.nan)
         reason = np.zeros(n, np.int32)
+        end = [""] * n
         reasons = segments.failure_reason.recode(REASONS)
-        seen = _Seen.of(segments)
-        # in order of time, whichever arm
-        order = np.lexsort((segments.start_frame, row))
-        bounds = np.searchsorted(row[order], np.arange(n + 1))
-        for i in range(n):
-            rows = order[bounds[i] : bounds[i + 1]]
-            if not len(rows):
+        for i, (rows, episode) in enumerate(_by_episode(segments, episode_ids)):
+            if episode is None:
                 continue
-            episode = seen.take(rows)
             bad = rows[episode.failed]
             if len(bad):
                 failed_at[i] = segments.end_t[bad[-1]]
                 reason[i] = max(int(reasons[bad[-1]]), 0)
-            success[i], confidence[i] = self._judged(episode, goals[i])
+            if not episode.able.any():
+                end[i] = self._ending(episode)
+            success[i], confidence[i] = self._judged(episode, goals[i], families[i] if families else "")
         return InferredOutcome(
             episode_id=Text.of(episode_ids),
             success=success,
             confidence=confidence,
             failed_at_s=failed_at,
             reason=Text(reason, REASONS),
+            end=Text.of(end),
         )
 
-    def _judged(self, episode: _Seen, goal: Goal | None) -> tuple[float, float]:
+    def _judged(self, episode: _Seen, goal: Goal | None, family: str) -> tuple[float, float]:
         """Success, NaN where unknown, and the confidence in it."""
         if not episode.able.any():
-            return self._by_fingers(episode)
+            return self._by_fingers(self._ending(episode), self.usual.get(family, ""))
         said = self._by_last_action(episode, goal)
         if goal is not None:
             return said
@@ -151,17 +175,42 @@ class OutcomeInference:
         begin = last - int(np.argmin(np.append(failed[last::-1], False))) + 1
         return (success, confidence) if np.nansum(moved[begin:]) <= self.moved_m else UNKNOWN
 
-    def _by_fingers(self, episode: _Seen) -> tuple[float, float]:
-        """By the last attempt at taking something: whether it stayed between the fingers."""
+    def _by_fingers(self, end: str, usual: str) -> tuple[float, float]:
+        """By what the fingers did last, and what they do last as a rule."""
+        if end in (EMPTY, LOST):
+            return 0.0, self.alone
+        if end == LET_GO and usual != HOLDING:
+            return 1.0, self.alone
+        if end == HOLDING and usual:
+            return float(usual == HOLDING), self.alone
+        return (0.0, self.alone) if end == NOTHING and usual else UNKNOWN
+
+    def _ending(self, episode: _Seen) -> str:
+        """What the last attempt at taking something came to, one of :data:`ENDS`."""
         attempt = _since(episode.label, "grasp")
         if not attempt:
-            return UNKNOWN
+            return NOTHING
         if episode.failed[attempt].any():
-            return 0.0, self.alone
+            return EMPTY if episode.failed[attempt[0]] else LOST
         if not episode.told[attempt[0]]:
-            return UNKNOWN
-        carried = [k for k in attempt if episode.label[k] in HELD]
-        return (1.0, self.alone) if episode.seconds[carried].sum() > self.held_s else UNKNOWN
+            return UNSURE
+        let_go = any(episode.label[k] in ("place", "release") for k in attempt)
+        held = episode.seconds[[k for k in attempt if episode.label[k] in HELD]].sum()
+        # what is let go at once was not carried anywhere
+        return HOLDING if not let_go else LET_GO if held > self.held_s else UNSURE
+
+
+def _by_episode(segments: SegmentTable, episode_ids: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], _Seen | None]]:
+    """Rows of each episode, in order of time whichever arm, and what they tell; None where there are none."""
+    place = {eid: i for i, eid in enumerate(episode_ids)}
+    names = np.array([place[name] for name in segments.episode_id.names], np.int64)
+    row = names[segments.episode_id.codes] if len(segments) else np.zeros(0, np.int64)
+    seen = _Seen.of(segments)
+    order = np.lexsort((segments.start_frame, row))
+    bounds = np.searchsorted(row[order], np.arange(len(episode_ids) + 1))
+    for i in range(len(episode_ids)):
+        rows = order[bounds[i] : bounds[i + 1]]
+        yield rows, seen.take(rows) if len(rows) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,17 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.meanings import DEBUG_MODE, EPISODE_ID, EPISODE_INDEX, FAMILY, INSTRUCTION, ROBOT, SUCCESS, one_of
+from sima2.records.meanings import (
+    DEBUG_MODE,
+    EPISODE_ID,
+    EPISODE_INDEX,
+    FAMILY,
+    INFERRED_END,
+    INSTRUCTION,
+    ROBOT,
+    SUCCESS,
+    one_of,
+)
 from sima2.records.table import Table, Text, column, text
 from sima2.records.vocabulary import OUTCOME_SOURCES, REASONS, RELATIONS
 
@@ -17,7 +27,7 @@ from sima2.records.vocabulary import OUTCOME_SOURCES, REASONS, RELATIONS
 class EpisodeTable(Table):
     """The episodes of a folder in the order of their sources; those in quarantine are not here."""
 
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
@@ -37,6 +47,7 @@ class EpisodeTable(Table):
     inferred_confidence: NDArray[np.float32] = column(
         np.float32, "Confidence of the segment that decided it, 0 to 1; 0 where `inferred_success` is NaN.", unit="1"
     )
+    inferred_end: Text = text(INFERRED_END)
     failure_reason: Text = text(f"Reason of the last failed segment, {one_of(REASONS)}; empty where none is known.")
     nominal: NDArray[np.bool_] = column(
         np.bool_,

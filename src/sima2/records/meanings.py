@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
+from sima2.records.vocabulary import ENDS, LABELS, OUTCOMES, REASONS
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -32,6 +32,10 @@ OBJECT_CLASS: Final = "Class of the object concerned: its name without the numbe
 START_FRAME: Final = "First frame, counted from the episode's start."
 END_FRAME: Final = "One past the last frame."
 SUCCESS: Final = "1 success, 0 failure, NaN not known."
+INFERRED_END: Final = (
+    f"How it seems to end by its last attempt at taking something: {one_of(ENDS)}; empty where poses or forces tell of "
+    "things."
+)
 DEBUG_MODE: Final = "Recorded for debugging: no reference, and not judged by OODTag."
 DRAW_P: Final = "Probability of each draw; sums to 1 over the plan."
 DRAW_WEIGHT: Final = "Importance weight 1 / (n p) over the largest such weight, for unbiased losses; 0 where p is 0."

@@ -13,6 +13,7 @@ from sima2.records.meanings import (
     EPISODE_ID,
     EPISODE_INDEX,
     FAILURE_REASON,
+    INFERRED_END,
     OBJECT,
     SEGMENT_OUTCOME,
     SUCCESS,
@@ -60,3 +61,4 @@ class InferredOutcome(Table):
         np.float64, "End of the last failed segment; NaN where none failed.", unit="s"
     )
     reason: Text = text("Failure reason of the last failed segment; empty where none failed.")
+    end: Text = text(INFERRED_END)

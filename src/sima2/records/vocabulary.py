@@ -75,3 +75,8 @@ def object_class(name: str) -> str:
     ('drawer_handle', 'cup', 'unknown_mesh_v9', '_a')
     """
     return _INSTANCE.sub("", name) or name
+
+
+ENDS: Final = ("let_go", "holding", "empty", "lost", "nothing_taken", "unsure")
+"""How an episode known by joints and fingers alone seems to end: with what was taken let go, still held, not taken, or
+lost on the way; with nothing that was to be taken; or with fingers that do not tell."""
