@@ -51,7 +51,7 @@ def test_a_recording_of_joints_and_hands_says_what_it_could_not_assess(tmp_path:
     values = json.loads(out)
     assert code == 0
     assert values["episodes"]["ok"] == 20
-    assert not {"collision", "pull", "wipe"} & set(values["labels"])
+    assert not {"collision", "wipe"} & set(values["labels"])
     assert {row["trust_level"] for row in values["trust"].values()} == {0.0}, "what was inferred tests nothing"
     assert values["weights"]["uniform"] is True
     told = " ".join(values["not_assessed"])

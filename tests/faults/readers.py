@@ -407,7 +407,8 @@ def _misdeed(kind: str) -> Callable[[Path], Any]:
 
 
 WORDS_OF_MAP = ("rad", "deg", "mm", "rpy_deg", "quat_xyzw", "share", "percent", "joint_velocity", "ee_orientation",
-                "embedding", "closed", "scale", "index", "urdf", "joints", "base", "action")  # fmt: skip
+                "embedding", "closed", "scale", "index", "urdf", "joints", "base", "action",
+                "robot", "franka", "none")  # fmt: skip
 WORDS_OF_URDF = ("fixed", "revolute", "prismatic", "floating", "planar", "base", "hand", "shoulder_pan", "wrist",
                  "joint", "link", "mimic", "origin", "axis", "limit", "<!DOCTYPE r>", "&amp;", "&#0;", "nan", "0 0 0",
                  "1e300 0 0", "1e-300 0 0", "0 0", "1 2 3 4", "xacro:macro", "<![CDATA[", "-->", "<!--")  # fmt: skip

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from sima2.errors import DatasetError, RolloutError
 from sima2.io import toml_values as toml
 from sima2.io.documents import shown
+from sima2.io.robots import chain_names
 
-POSE_KEYS: Final = ("urdf", "tip", "base", "joints")
+POSE_KEYS: Final = ("robot", "urdf", "tip", "base", "joints")
 """Keys of an arm's table that say how its pose follows from its joints."""
+NO_ROBOT: Final = "none"
+"""Said of an arm whose pose is not to be computed."""
 PARTS: Final = ("joints", "gripper")
 """Parts of ``effort_proxy``, in the order of their columns."""
+_POSE_WORDS: Final = ("robot", "urdf", "tip", "base")
 _RESIDUAL_KEYS: Final = ("feature", "index", "state", "state_index", "lag", "usual", "spread")
 
 
@@ -24,15 +28,17 @@ _RESIDUAL_KEYS: Final = ("feature", "index", "state", "state_index", "lag", "usu
 class PoseSource:
     """Where an arm's ``ee_position`` and ``ee_orientation`` come from when no column holds them."""
 
-    urdf: str
-    """File, relative to the column map's folder or to the data set's."""
+    urdf: str = ""
+    """File, relative to the column map's folder or to the data set's; empty where ``robot`` names a built-in chain."""
     tip: str = ""
     """Link whose pose is taken; empty is the only link that carries no other."""
     base: str = ""
     """Link in whose frame it is told; empty is the link that nothing carries."""
     joints: tuple[str, ...] = ()
-    """URDF joint of each column of ``joint_position``, empty text for a column that is none; none given: by name, else
-    by order."""
+    """The robot's joint of each column of ``joint_position``, empty text for a column that is none; none given: by
+    name, else by order."""
+    robot: str = ""
+    """Name of a built-in chain, or ``NO_ROBOT``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +114,16 @@ def parse_pose(source: object, arm: str, values: Mapping[str, Any]) -> PoseSourc
     if not given:
         return None
     at = f"arms.{arm}"
-    if "urdf" not in given:
+    words = {key: toml.text(source, at, key, given[key]) for key in _POSE_WORDS if key in given}
+    if "robot" in given:
+        stray = [key for key in ("urdf", "tip", "base") if key in given]
+        if stray:
+            raise DatasetError(source, f"[{at}]: robot besides {stray[0]}", "the built-in chain or a URDF, not both")
+        if words["robot"] != NO_ROBOT and words["robot"] not in chain_names():
+            hint = f"one of {', '.join(chain_names())}, or {NO_ROBOT}; any other by urdf"
+            raise DatasetError(source, f"[{at}]: robot {shown(words['robot'])} is not known", hint)
+    elif "urdf" not in given:
         raise DatasetError(source, f"[{at}]: {next(iter(given))} without urdf", 'urdf = "robot.urdf", say')
-    words = {key: toml.text(source, at, key, given[key]) for key in ("urdf", "tip", "base") if key in given}
     joints = toml.names(source, at, "joints", given.get("joints", []))
     return PoseSource(**words, joints=joints)
 
@@ -145,7 +158,7 @@ def _residual(source: object, at: str, values: Mapping[str, Any]) -> CommandResi
 
 def pose_lines(pose: PoseSource) -> list[str]:
     """The pose keys as TOML."""
-    words = [f"{key} = {toml.string(getattr(pose, key))}" for key in ("urdf", "tip", "base") if getattr(pose, key)]
+    words = [f"{key} = {toml.string(getattr(pose, key))}" for key in _POSE_WORDS if getattr(pose, key)]
     return [*words, f"joints = {toml.array(pose.joints)}"] if pose.joints else words
 
 

@@ -20,6 +20,7 @@ from sima2.io.urdf import MAX_URDF, Description, compile_chain, drivers, parse_u
 
 BEYOND: Final = 0.02
 """Share of a joint's range by which a recording may pass its limits before it is doubted: calibration, rounding."""
+OF_URDF: Final = "the URDF"
 _SAY_NOTHING: Final = frozenset({"joint", "pos", "position", "qpos"})
 
 
@@ -30,6 +31,8 @@ class HandPose:
     chain: Chain | None
     """None where the data set holds the pose itself."""
     notes: tuple[str, ...]
+    limits_of: str = OF_URDF
+    """What says how far its joints go."""
 
 
 def hand_poses(
@@ -51,6 +54,7 @@ def hand_poses(
     return {
         arm: _hand_pose(arm, pose, columns.arms.get(arm, {}), map_file, root, labels, commands)
         for arm, pose in columns.poses.items()
+        if pose.urdf
     }
 
 
@@ -175,7 +179,7 @@ def _by_name(labels: Sequence[str], joints: Sequence[str], same: Callable[[str],
     }
 
 
-def beyond_limits(arm: str, chain: Chain, joint_position: NDArray[Any]) -> list[str]:
+def beyond_limits(arm: str, chain: Chain, joint_position: NDArray[Any], limits_of: str = OF_URDF) -> list[str]:
     """Joints that pass the limits of the description in a sample of frames, shape (t, j): a wrong order or unit."""
     found = []
     for step in chain.steps:
@@ -187,7 +191,7 @@ def beyond_limits(arm: str, chain: Chain, joint_position: NDArray[Any]) -> list[
         margin = BEYOND * (high - low)
         if least < low - margin or most > high + margin:
             found.append(
-                f"arms.{arm}: joint {step.name!r} goes from {least:.3g} to {most:.3g}, its limits in the URDF are "
+                f"arms.{arm}: joint {step.name!r} goes from {least:.3g} to {most:.3g}, its limits in {limits_of} are "
                 f"{low:.3g} to {high:.3g}: are the order of the joints and their unit right?"
             )
     return found

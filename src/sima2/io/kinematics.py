@@ -90,6 +90,17 @@ class Chain:
         return shift, turn
 
 
+def rpy(roll: float, pitch: float, yaw: float) -> Floats:
+    """Unit quaternion w x y z of turns about the fixed x, y and z in that order, rad, shape (4,).
+
+    >>> rpy(np.pi, 0.0, 0.0).round(6).tolist()
+    [0.0, 1.0, 0.0, 0.0]
+    """
+    c, s = np.cos(0.5 * np.array([roll, pitch, yaw])), np.sin(0.5 * np.array([roll, pitch, yaw]))
+    about_x, about_y, about_z = np.array([[c[0], s[0], 0, 0], [c[1], 0, s[1], 0], [c[2], 0, 0, s[2]]])
+    return product(about_z, product(about_y, about_x))
+
+
 def _motion(step: Step, moved: Floats) -> Transform:
     axis = np.array(step.axis)
     if step.moves == "slides":

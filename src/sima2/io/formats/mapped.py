@@ -35,6 +35,7 @@ from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
 from sima2.io.intake import Intake, RawEpisode, admit, clean
 from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_end, load_outcomes, to_outcome
+from sima2.io.robot_pose import asked_poses, named_poses
 from sima2.io.sample import Sample
 from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
@@ -88,7 +89,7 @@ class MappedDataset:
             mapping, columns = "own", own
         else:
             mapping = "guessed"
-            columns, strange, step = _guessed(source)
+            columns, hands, strange, step = _guessed(source)
         ending = load_outcomes(outcomes) if outcomes else None
         kinds = task_kinds([entry.task for entry in source.entries])
         return cls(source, columns, mapping, ending, strange, hands, kinds, step)
@@ -321,6 +322,7 @@ def _given(source: FrameSource, file: Path) -> tuple[ColumnMap, dict[str, HandPo
     action = columns.scene["action"].feature if "action" in columns.scene else None
     commands = {*ACTION_FEATURES, *([action] if action else [])}
     hands = hand_poses(columns, file, source.root, labels, commands)
+    hands |= asked_poses(columns, file, labels, commands)
     sample = _sample(source, columns.features())
     strange = (*doubts(columns, sample.values), *_limits(columns, hands, sample), *clock_doubt(sample, source.fps))
     states = {each.feature for channels in columns.arms.values() for each in channels.values()}
@@ -328,8 +330,9 @@ def _given(source: FrameSource, file: Path) -> tuple[ColumnMap, dict[str, HandPo
     return with_effort(noted, _fit(source, sample, labels, action, states), labels), hands, strange, set_step(sample)
 
 
-def _guessed(source: FrameSource) -> tuple[ColumnMap, tuple[str, ...], float | None]:
-    """A map from the names and a sample of the values, what of it decides the meaning, and the usual step of time."""
+def _guessed(source: FrameSource) -> tuple[ColumnMap, dict[str, HandPose], tuple[str, ...], float | None]:
+    """A map from the names and a sample of the values, what follows from it, what of it decides the meaning, and the
+    usual step of time."""
     features = _readable(source)
     sample = _sample(source, list(features))
     labels = {name: _labels(source.features[name]) for name in features}
@@ -337,8 +340,10 @@ def _guessed(source: FrameSource) -> tuple[ColumnMap, tuple[str, ...], float | N
     states = {name for name in features if is_state(name)}
     commands = _fit(source, sample, labels, action, states)
     made = guess(features, sample, robot=source.robot, commands=commands, fps=source.fps)
-    doubt = (*made.warnings, *clock_doubt(sample, source.fps))
-    return with_effort(made, commands, labels), doubt, set_step(sample)
+    acts = {*ACTION_FEATURES, *([action] if action else [])}
+    made, hands, unfit = named_poses(made, source.robot, sample, labels, acts)
+    doubt = (*made.warnings, *unfit, *clock_doubt(sample, source.fps))
+    return with_effort(made, commands, labels), hands, doubt, set_step(sample)
 
 
 def _labels(feature: Feature) -> tuple[str, ...]:
@@ -364,7 +369,8 @@ def _limits(columns: ColumnMap, hands: Mapping[str, HandPose], sample: Sample) -
     for arm, hand in hands.items():
         joints = columns.arms[arm]["joint_position"]
         if hand.chain is not None and len(sample.values.get(joints.feature, ())):
-            found += beyond_limits(arm, hand.chain, joints.read("joint_position", sample.values))
+            moved = joints.read("joint_position", sample.values)
+            found += beyond_limits(arm, hand.chain, moved, hand.limits_of)
     return found
 
 
