@@ -9,6 +9,7 @@ BENCHES: Final = (
     "segmentation",
     "foreign",
     "foreign_changed",
+    "recordings",
     "semantics",
     "trust",
     "trust_hardening",
