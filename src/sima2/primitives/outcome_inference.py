@@ -48,9 +48,7 @@ class OutcomeInference:
     fewest: int = 10
     """Episodes of a kind that tell how those of that kind end,"""
     alike: float = 0.6
-    """… if at least that share of those that tell end alike,"""
-    seldom: float = 0.1
-    """… and no more than that share take nothing at all."""
+    """… if at least that share of those that tell end alike."""
 
     usual: Mapping[str, str] = field(default_factory=dict)
     """How episodes of each kind end as a rule: :data:`HOLDING` or :data:`LET_GO`; only of those that are known by the
@@ -70,8 +68,7 @@ class OutcomeInference:
         usual = {}
         for family, count in ends.items():
             end = LET_GO if count[LET_GO] >= count[HOLDING] else HOLDING
-            enough = count.total() >= self.fewest and count[NOTHING] <= self.seldom * count.total()
-            if enough and count[end] >= self.alike * (count.total() - count[UNSURE]) > 0:
+            if count.total() >= self.fewest and count[end] >= self.alike * (count.total() - count[UNSURE]) > 0:
                 usual[family] = end
         return replace(self, usual=dict(sorted(usual.items())))
 
@@ -183,7 +180,7 @@ class OutcomeInference:
             return 1.0, self.alone
         if end == HOLDING and usual:
             return float(usual == HOLDING), self.alone
-        return (0.0, self.alone) if end == NOTHING and usual else UNKNOWN
+        return UNKNOWN
 
     def _ending(self, episode: _Seen) -> str:
         """What the last attempt at taking something came to, one of :data:`ENDS`."""
@@ -194,7 +191,8 @@ class OutcomeInference:
             return EMPTY if episode.failed[attempt[0]] else LOST
         if not episode.told[attempt[0]]:
             return UNSURE
-        let_go = any(episode.label[k] in ("place", "release") for k in attempt)
+        # a hand that goes on freely has let go, seen or not
+        let_go = any(episode.label[k] in ("place", "release", "retreat", "approach") for k in attempt[1:])
         held = episode.seconds[[k for k in attempt if episode.label[k] in HELD]].sum()
         # what is let go at once was not carried anywhere
         return HOLDING if not let_go else LET_GO if held > self.held_s else UNSURE
