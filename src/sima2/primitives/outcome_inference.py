@@ -187,6 +187,8 @@ class OutcomeInference:
         attempt = _since(episode.label, "grasp")
         if not attempt:
             return NOTHING
+        # what another arm does meanwhile is its own affair
+        attempt = [k for k in attempt if episode.arm[k] == episode.arm[attempt[0]]]
         if episode.failed[attempt].any():
             return EMPTY if episode.failed[attempt[0]] else LOST
         if not episode.told[attempt[0]]:
@@ -216,6 +218,7 @@ class _Seen:
     """What the segments of one episode, or of many, tell of its end; shape (s,) each, in order of time."""
 
     label: NDArray[np.object_]
+    arm: NDArray[np.int32]
     failed: NDArray[np.bool_]
     told: NDArray[np.bool_]
     """The outcome is known."""
@@ -234,6 +237,7 @@ class _Seen:
     def of(cls, segments: SegmentTable) -> _Seen:
         return cls(
             label=np.asarray(segments.label.decode()),
+            arm=segments.manipulator.codes,
             failed=segments.outcome.isin("failure", "retry"),
             told=~segments.outcome.isin("unknown"),
             knocked=segments.failure_reason.isin("collision", "obstructed"),

@@ -246,7 +246,8 @@ class Judging:
         """They meet, with nothing between them."""
         # where they are known to meet, or shut as far as they are told by commands that others were kept from
         telling = self.told & (self.features.most_back[self.at] > self.features.kept_back[self.at])
-        return self.met & ~self.kept & (self.known | (telling & ~self.behind))
+        known = self.known & (self.told | self.at_stop)
+        return self.met & ~self.kept & (known | (telling & ~self.behind))
 
     @cached_property
     def held(self) -> Bools:
@@ -266,10 +267,20 @@ class Judging:
 
     @cached_property
     def half_way(self) -> Bools:
-        """They then come to rest much nearer to each other, and not shut: only then have they closed on something."""
-        following = np.minimum(np.arange(len(self.found)) + 1, len(self.found) - 1)
+        """They then come much nearer to each other, and rest there with something between them, or do so where the arm
+        has stopped elsewhere: only then have they closed on something, if at all."""
+        found = self.found
+        following = np.minimum(np.arange(len(found)) + 1, len(found) - 1)
         nearer = self.over[following] < self.settings.collapsed_share * self.over
-        return self.found.more & nearer & (~self.met & self.rests)[following]
+        elsewhere = self.apart(found.stop - 1, found.start[following]) > self.settings.near_share
+        return found.more & nearer & ((~self.met & self.rests)[following] | (elsewhere & ~self.moves[following]))
+
+    @cached_property
+    def moves(self) -> Bools:
+        """The arm moves over most of the closing."""
+        length = self.found.stop - self.found.start
+        rows = self.features.moving[spans(self.found.start, length)].astype(np.int64)
+        return np.asarray(2 * per_run(np.add, rows, np.cumsum(length) - length) > length)
 
     @cached_property
     def holding(self) -> Bools:
@@ -425,7 +436,9 @@ def _holds_no_more(each: Judging) -> Bools:
     """What was held is there no more: the fingers meet, were about to when they opened, or are where they are told."""
     before = _before(each.held, each.over, each.found.phase)
     nearer = each.over < each.settings.collapsed_share * before
-    return each.holding & ~each.kept & (each.empty | (nearer & (each.told | (each.found.opens & ~each.rests))))
+    # what gives way under fingers that close on, and no longer keeps them from where they are told to be
+    gone = each.told & (before - each.over > each.settings.gave_way * each.features.width_range[each.at])
+    return each.holding & ~each.kept & (each.empty | gone | (nearer & each.found.opens & ~each.rests))
 
 
 def _before(held: Bools, width: Doubles, phase: Ints) -> Doubles:
@@ -485,7 +498,7 @@ def brought_along(features: Features, closing: Bools, opening: Bools, settings: 
     none = np.full(len(start), np.nan)
     width = none if features.width is None or not len(start) else ragged.mean(features.width, start, stop - 1)
     behind = none if features.behind is None or not len(start) else ragged.mean(features.behind, start, stop - 1)
-    found = Closings(start, start, stop, let_go, ragged.episode[start], width, behind)
+    found = Closings(start, start + 1, stop, let_go, ragged.episode[start], width, behind)
     held = travelled & let_go & Judging(found, features, settings).held & ~wide_open(features, settings)[start]
     out = np.zeros(len(closing), np.bool_)
     out[spans(start[held], (stop - start)[held])] = True

@@ -148,6 +148,8 @@ class StateSettings:
     passing_share: float = 0.5
     """… and fingers that close over a longer way than that, over most of which the arm moves, and at whose end it has
     more than that share of its speed, close in passing."""
+    gave_way: float = 0.05
+    """Share of the range by which fingers close on without what kept them."""
     collapsed_share: float = 0.5
     """Fingers that close to less than that share of what they held apart hold it no more."""
     carried_share: float = 0.25
