@@ -15,7 +15,7 @@ from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.vocabulary import OUTCOMES, UNKNOWN
 from sima2.segmentation.actions import label_actions
-from sima2.segmentation.closings import Judging, closings_of, limits_of
+from sima2.segmentation.closings import Judging, Shown, closings_of, hand_scale
 from sima2.segmentation.confidence import Confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
 from sima2.segmentation.fingers import moving_fingers
@@ -27,7 +27,7 @@ from sima2.segmentation.motion import MotionSettings, label_motion
 from sima2.segmentation.online import Kernel, SegmentStream
 from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
-from sima2.segmentation.scales import Scales, fit_scales
+from sima2.segmentation.scales import HandScale, Scales, fit_scales
 from sima2.segmentation.seams import HandOver, Judged, Pieces, channels_used, kept, whole
 from sima2.segmentation.signals import Ragged, among
 from sima2.segmentation.state_settings import StateSettings
@@ -67,7 +67,7 @@ class SegmentationEngine:
     def fit(self, batches: Sequence[RolloutBatch]) -> SegmentationEngine:
         """An engine whose scales come from unlabelled rollouts of the robots at hand."""
         first = replace(self, scales=fit_scales(batches))
-        first = replace(first, scales=first.scales.with_kept_back(first._kept_back(batches)))
+        first = replace(first, scales=first.scales.with_hands(first._hands(batches)))
         presses: dict[tuple[str, str], list[float]] = {}
         for batch in batches:
             robot = dict(zip(batch.episodes.episode_id, batch.episodes.robot, strict=True))
@@ -75,23 +75,21 @@ class SegmentationEngine:
                 presses.setdefault((robot[episode], arm), []).append(force)
         return replace(first, scales=first.scales.with_press_force(presses))
 
-    def _kept_back(self, batches: Sequence[RolloutBatch]) -> dict[tuple[str, str], tuple[float, float, float]]:
-        """By the closings of each arm of each robot whose gripper has commands."""
-        behind: dict[tuple[str, str], list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
+    def _hands(self, batches: Sequence[RolloutBatch]) -> dict[tuple[str, str], HandScale]:
+        """What the closings of each arm of each robot tell of its fingers."""
+        shown: dict[tuple[str, str], list[Shown]] = {}
         for batch in batches:
             for _, part in batch.by_layout():
-                for arm, channels in part.manipulators.items():
-                    if channels.effort_proxy is None:
-                        continue
+                for arm in part.manipulators:
                     features = compute_features(part, arm, self.scales, self.features)
+                    if features.width is None:
+                        continue
                     found = closings_of(features, *moving_fingers(features, self.states), self.states)
-                    at_stop = Judging(found, features, self.states).at_stop
+                    judging = Judging(found, features, self.states)
                     robots = np.array(part.episodes.robot, object)[found.episode]
                     for robot in dict.fromkeys(robots.tolist()):
-                        mine = robots == robot
-                        parts = found.behind[mine & ~at_stop], found.behind[mine & at_stop]
-                        behind.setdefault((robot, arm), []).append(parts)
-        return {key: limits_of(*map(np.concatenate, zip(*parts, strict=True))) for key, parts in behind.items()}
+                        shown.setdefault((robot, arm), []).append(Shown.of(judging, robots == robot))
+        return {key: hand_scale(parts) for key, parts in shown.items()}
 
     def segment(self, batch: RolloutBatch) -> SegmentTable:
         """Segments of every episode and manipulator, ordered by episode, manipulator and start.

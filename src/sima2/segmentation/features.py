@@ -357,7 +357,7 @@ def compute_features(
         width_range=span,
         width_closed=closed,
         width_noise=width_noise,
-        closed_known=_closed_known(channels, fitted("width_levels")),
+        closed_known=_closed_known(channels, fitted("width_levels"), fitted("width_stop")),
         behind=behind,
         kept_back=limit,
         stop_back=fitted("stop_back"),
@@ -447,17 +447,19 @@ def _gripper(
     if channels.gripper_closed is not None:
         told = channels.gripper_closed.astype(np.float64)
         shut = np.where(np.isnan(told), shut, told)
+    # what the robot's closings showed is where they meet
+    shut = np.fmax(shut, fitted("width_stop"))  # type: ignore[operator]
     noise = ragged.begun("width_noise", lambda: ragged.noise(width, settings.start_s)).take(ragged.episode)
     return width, rate, opened - shut, shut, noise
 
 
-def _closed_known(channels: Manipulator, width_levels: Doubles) -> Bools | None:
+def _closed_known(channels: Manipulator, width_levels: Doubles, width_stop: Doubles) -> Bools | None:
     """Where it is known how far the fingers close on nothing, shape (T,); None where it is of all frames.
 
     Fingers of which only a bit is told close to its end whatever is between them.
     """
     if channels.gripper_closed is not None:
-        return np.isfinite(channels.gripper_closed)
+        return np.isfinite(channels.gripper_closed) | np.isfinite(width_stop)
     alike = width_levels < ALIKE
     return ~alike if alike.any() else None
 

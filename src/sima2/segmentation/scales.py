@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.segmentation.signals import Ragged, hold_last, orderless
+
+
+class HandScale(NamedTuple):
+    """What the closings of an arm tell of its fingers: fields of :class:`RobotScale`."""
+
+    kept_back: float
+    stop_back: float
+    most_back: float
+    width_stop: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,8 @@ class RobotScale:
     """The same where the fingers stop at their own end."""
     most_back: float = np.nan
     """The most that they were behind it at rest: of a bit that is its own command, 0."""
+    width_stop: float = np.nan
+    """Where they stop, always alike, when they then take nothing anywhere."""
     joint_speed: float = np.nan
     """rad/s, 95th percentile of the fastest joint."""
     hand_speed: float = np.nan
@@ -53,10 +64,9 @@ class Scales:
         """Scale of one arm, all NaN where it was never seen."""
         return next((scale for r, a, scale in self.robots if (r, a) == (robot, arm)), RobotScale())
 
-    def with_kept_back(self, limits: Mapping[tuple[str, str], tuple[float, float, float]]) -> Scales:
-        """The same with what the closings of each arm told: ``kept_back``, ``stop_back`` and ``most_back``."""
-        names = ("kept_back", "stop_back", "most_back")
-        told = {key: dict(zip(names, each, strict=True)) for key, each in limits.items()}
+    def with_hands(self, hands: Mapping[tuple[str, str], HandScale]) -> Scales:
+        """The same with what the closings of each arm told."""
+        told = {key: each._asdict() for key, each in hands.items()}
         return Scales(tuple((r, a, replace(scale, **told.get((r, a), {}))) for r, a, scale in self.robots))
 
     def with_press_force(self, presses: Mapping[tuple[str, str], Sequence[float]]) -> Scales:
