@@ -400,7 +400,7 @@ def _inertia(features: Features, force: Doubles, flown: Bools, settings: StateSe
     How heavy that is shows while the hand speeds up, when nothing stands in its way.
     """
     ragged, velocity = features.ragged, features.velocity
-    if velocity is None or not len(flown):
+    if velocity is None or features.contact_floor is None or not len(flown):
         return np.zeros(len(flown))
     lo, hi = ragged.around(settings.sudden_s / 2)
     span = np.maximum(ragged.time.take(hi) - ragged.time.take(lo), 1e-9)
@@ -408,11 +408,14 @@ def _inertia(features: Features, force: Doubles, flown: Bools, settings: StateSe
     size = length_of(steps)
     faster = sum((a * v for a, v in zip(steps, velocity.T, strict=True)), np.zeros(len(flown)))
     faster = (faster > settings.speeding_up * size * length_of(list(velocity.T))) & (size > settings.accelerates)
+    evenly = features.moving & (size < 0.5 * settings.accelerates)
     start, stop = runs_of(flown, ragged)
     mass = np.zeros(len(start))
     for k in np.flatnonzero(per_run(np.add, faster.astype(np.int64), start) >= settings.accelerated_frames).tolist():
         mine = slice(int(start[k]), int(stop[k]))
-        rows = faster[mine]
+        rows, even = faster[mine], force[mine][evenly[mine]]
+        if len(even) and np.median(even) > features.contact_floor[mine][0]:
+            continue  # what is felt in even motion too is touched, or weighs
         # if it is heavy, it is so nearly all the time
         mass[k] = max(float(np.quantile(force[mine][rows] / size[mine][rows], settings.always_share)), 0.0)
     # force and motion are not measured at the same instant
