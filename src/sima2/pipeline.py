@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from sima2.records.courses import CourseTable, Endings, Strides, UnusualTable
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
@@ -697,6 +698,37 @@ def judged(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
     from sima2.defects.judge import DefectJudge
 
     return DefectJudge().judge(defects, vitals)
+
+
+def with_conflicts(defects: DefectTable, episodes: EpisodeTable, ended: Endings) -> DefectTable:
+    """All defects, and recorded outcomes that contradict the inferred ones, the worst first."""
+    from sima2.defects.conflicts import conflict_findings
+    from sima2.defects.judge import ranked
+
+    found = conflict_findings(episodes, ended)
+    return ranked(DefectTable.concat([defects, found])) if len(found) else defects
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Courses:
+    """What the episodes of each task have in common, how far each is from it, and by what it ended."""
+
+    usual: CourseTable
+    unusual: UnusualTable
+    ended: Endings
+
+    @classmethod
+    def of(cls, shards: Iterable[tuple[EpisodeTable, EpisodeVitals, SegmentTable]]) -> Courses:
+        """Of all shards, of which only what is compared is kept."""
+        from sima2.defects.courses import endings, strides, usual_courses
+        from sima2.defects.unusual import unusual_episodes
+
+        taken, ended = [], []
+        for episodes, vitals, segments in shards:
+            taken.append(strides(vitals, segments))
+            ended.append(endings(episodes.episode_id, segments))
+        every = Strides.concat(taken)
+        return cls(usual_courses(every), unusual_episodes(every), Endings.concat(ended))
 
 
 def with_defects(episodes: EpisodeTable, found: DefectTable) -> EpisodeTable:
