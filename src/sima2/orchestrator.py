@@ -184,9 +184,9 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         watch.add({"defects": seconds})
         with watch("courses"):
             courses = _courses(store)
-            defects = with_conflicts(defects, frozen.episodes, courses.ended)
+            defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
         with watch("finalize"):
-            values = _finish(store, taken, frozen, (defects, courses), settings, executor, watch)
+            values = _finish(store, taken, frozen, (defects, courses, doubts), settings, executor, watch)
     return RunSummary(settings.out, values)
 
 
@@ -424,7 +424,7 @@ def _finish(
     store: Store,
     taken: Sequence[Taken],
     frozen: Frozen,
-    found: tuple[DefectTable, Courses],
+    found: tuple[DefectTable, Courses, list[str]],
     settings: RunSettings,
     executor: Executor,
     watch: _Seconds,
@@ -434,7 +434,7 @@ def _finish(
     from sima2.io.store import SUMMARY
     from sima2.report.first import first_findings
 
-    defects, courses = found
+    defects, courses, doubts = found
     merged = _merged(store)
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
     counted = merged.trust.digest()
@@ -494,7 +494,12 @@ def _finish(
     mended = Losses(came, mended=[fault for each in taken for fault in each.losses.mended])
     values = {
         **together,
-        "warnings": [*together.get("warnings", ()), *in_groups(notes), *warnings_of(results.quarantine, mended)],
+        "warnings": [
+            *together.get("warnings", ()),
+            *doubts,
+            *in_groups(notes),
+            *warnings_of(results.quarantine, mended),
+        ],
         "sima2_version": __version__,
         "source": settings.source,
         "seed": settings.seed,

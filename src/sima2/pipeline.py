@@ -700,13 +700,18 @@ def judged(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
     return DefectJudge().judge(defects, vitals)
 
 
-def with_conflicts(defects: DefectTable, episodes: EpisodeTable, ended: Endings) -> DefectTable:
-    """All defects, and recorded outcomes that contradict the inferred ones, the worst first."""
-    from sima2.defects.conflicts import conflict_findings
+def with_conflicts(defects: DefectTable, episodes: EpisodeTable, ended: Endings) -> tuple[DefectTable, list[str]]:
+    """All defects, and recorded outcomes that contradict the inferred ones, the worst first; and what must be said."""
+    from sima2.defects.conflicts import label_conflicts
     from sima2.defects.judge import ranked
 
-    found = conflict_findings(episodes, ended)
-    return ranked(DefectTable.concat([defects, found])) if len(found) else defects
+    found, doubted = label_conflicts(episodes, ended)
+    told = [
+        f"in {doubted} episodes the motion suggests another outcome than recorded, but it contradicts most of such "
+        "outcomes here: not counted as conflicts"
+    ]
+    whole = ranked(DefectTable.concat([defects, found])) if len(found) else defects
+    return whole, told if doubted else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)

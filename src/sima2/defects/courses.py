@@ -70,11 +70,11 @@ def strides(vitals: EpisodeVitals, segments: SegmentTable) -> Strides:
         pause_s=pause_s,
         pause_start=pause_start,
         pause_end=pause_end,
-        count=count.reshape(n, labels),
-        seconds=np.bincount(cell, weights=took, minlength=n * labels).astype(np.float64).reshape(n, labels),
-        start_s=np.where(count > 0, start_s, np.nan).reshape(n, labels),
-        first=np.where(count > 0, first, 0).reshape(n, labels),
-        last=last.reshape(n, labels),
+        count=count.reshape(n, labels).astype(np.int32),
+        seconds=np.bincount(cell, weights=took, minlength=n * labels).reshape(n, labels).astype(np.float32),
+        start_s=np.where(count > 0, start_s, np.nan).reshape(n, labels).astype(np.float32),
+        first=np.where(count > 0, first, 0).reshape(n, labels).astype(np.int32),
+        last=last.reshape(n, labels).astype(np.int32),
         signature=vitals.signature,
     )
 

@@ -20,6 +20,10 @@ Doubles = NDArray[np.float64]
 Frames = NDArray[np.int64]
 UP: Final = (1.0,)
 BOTH: Final = (1.0, -1.0)
+JOINTS: Final = slice(0, SLOTS - 4)
+HAND: Final = slice(SLOTS - 4, SLOTS - 1)
+CHUNK: Final = 1024
+"""Episodes whose distances are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,13 @@ class _Task:
         values[rows < 0] = np.nan
         return values
 
+    def slots(self, arm: int, point: int) -> Doubles:
+        """Where an arm's slots are at a point of the motion, NaN where not known, shape (n, SLOTS)."""
+        rows = self.rows[arm]
+        places = self.table.signature[np.maximum(rows, 0), point::POINTS].astype(np.float64)
+        places[(rows < 0)] = np.nan
+        return places
+
     def frames_of(self, arm: int, column: Frames) -> Frames:
         """Frames of one arm, 0 in episodes without it."""
         return np.where(self.rows[arm] < 0, 0, column[np.maximum(self.rows[arm], 0)])
@@ -207,14 +218,16 @@ def _phase(took: Doubles, name: str, label: str, span: tuple[Frames, Frames], se
 
 def _places(view: _Task, arm: int, settings: UnusualSettings) -> Iterator[Measure]:
     """Where the hand, or the joints, begin, go and end."""
-    table, name = view.table, view.name(arm)
-    path = view.of_arm(arm, table.signature).reshape(len(view.one), SLOTS, POINTS)
+    name, n = view.name(arm), len(view.one)
     start, end = view.table.moving_start[view.one], view.table.moving_end[view.one]
     none, part = np.zeros_like(start), np.maximum((end - start) // POINTS, 1)
-    hand, joints = path[:, SLOTS - 4 : SLOTS - 1], path[:, : SLOTS - 4]
-    # the hand says it in metres, and then the joints say it again
-    by_hand = bool(np.isfinite(hand).all(axis=(1, 2)).mean() > 0.5)
-    off = _off(hand if by_hand else joints, by_hand=by_hand)
+    # the hand says it in metres; the joints would say it again
+    by_hand = bool(np.isfinite(view.slots(arm, 0)[:, HAND]).all(axis=1).mean() > 0.5)
+    off, fingers = np.full((POINTS, n), np.nan), np.full((POINTS, n), np.nan)
+    for point in range(POINTS):
+        places = view.slots(arm, point)
+        off[point] = _off(places[:, HAND if by_hand else JOINTS], by_hand=by_hand)
+        fingers[point] = places[:, SLOTS - 1]
     floor = settings.metres if by_hand else settings.radians
     unit = _cm if by_hand else _rad
 
@@ -222,28 +235,33 @@ def _places(view: _Task, arm: int, settings: UnusualSettings) -> Iterator[Measur
         return Measure(x, floor, UP, lambda i, m: f"{name}{verb} {unit(x[i])} from the others", a, b)
 
     if np.isfinite(off).any():
-        yield measure(off[:, 0], "starts", none, start + part)
-        yield measure(np.sqrt((off[:, 1:-1] ** 2).mean(axis=1)), "goes another way, on average", start, end)
-        yield measure(off[:, -1], "ends", np.maximum(end - part, start), view.frames)
-    fingers = path[:, SLOTS - 1]
+        yield measure(off[0], "starts", none, start + part)
+        yield measure(np.sqrt((off[1:-1] ** 2).mean(axis=0)), "goes another way, on average", start, end)
+        yield measure(off[-1], "ends", np.maximum(end - part, start), view.frames)
     if np.isfinite(fingers).any() and (reach := float(np.nanmax(fingers) - np.nanmin(fingers))) > 0:
-        closed = fingers[:, -1] / reach
+        closed = fingers[-1] / reach
         yield Measure(closed, settings.hand, BOTH,
                       lambda i, m: f"{name}ends with the hand further {'open' if closed[i] > m else 'closed'}",
                       np.maximum(end - part, start), view.frames)  # fmt: skip
 
 
 def _off(places: Doubles, *, by_hand: bool) -> Doubles:
-    """Distance from the median of the others at each point, m or rad of the joint furthest off, shape (n, P)."""
-    away = places - _middle(places.reshape(len(places), -1), 0.5).reshape(places.shape)
-    if by_hand:
-        return np.asarray(np.sqrt((away**2).sum(axis=1)))
-    some = np.isfinite(away).any(axis=1)
-    return np.where(some, np.where(np.isfinite(away), np.abs(away), 0.0).max(axis=1), np.nan)
+    """Distance of each episode's place from the median of its others, m or rad of the joint furthest off, shape (n,).
+
+    NaN where a slot is missing that most have, or where nothing is known.
+    """
+    used = np.isfinite(places).mean(axis=0) > 0.5
+    out = np.full(len(places), np.nan)
+    known = np.flatnonzero(np.isfinite(places[:, used]).all(axis=1))
+    if used.any() and len(known) > 2:
+        x = places[np.ix_(known, used)]
+        away = x - _middle(x, 0.5)
+        out[known] = np.sqrt((away**2).sum(axis=1)) if by_hand else np.abs(away).max(axis=1)
+    return out
 
 
 def _middle(x: Doubles, q: float) -> Doubles:
-    """Quantile of the others of each row, column by column; NaN in columns that hold one, shape (n, k)."""
+    """Quantile of the others of each row, column by column, of finite values, shape (n, k)."""
     n = len(x)
     order = np.argsort(x, axis=0, kind="stable")
     rank = np.empty_like(order)
@@ -253,7 +271,7 @@ def _middle(x: Doubles, q: float) -> Doubles:
     low = math.floor(place)
     high, share = min(low + 1, n - 2), place - low
     a, b = (np.where(rank > k, sorted_[k], sorted_[k + 1]) for k in (low, high))
-    return np.where(np.isnan(x).any(axis=0), np.nan, a + share * (b - a))
+    return np.asarray(a + share * (b - a))
 
 
 def _deviation(x: Doubles, middle: Doubles) -> Doubles:
@@ -300,20 +318,23 @@ def _told(measures: Sequence[Measure], beyond: Doubles, settings: UnusualSetting
 def _neighbours(view: _Task, settings: UnusualSettings) -> tuple[NDArray[np.int64], Doubles, NDArray[np.int32]]:
     """The episode of nearest motion, how far it is in usual such distances, and whether that is near or far."""
     n = len(view.one)
-    paths = np.concatenate([view.of_arm(k, view.table.signature) for k in range(len(view.arms))], axis=1)
-    spread = np.nanmax(np.abs(paths), axis=0, initial=0.0, where=np.isfinite(paths)) > 0
-    paths = np.nan_to_num(paths[:, spread & np.isfinite(paths).any(axis=0)])
+    paths = _scaled_paths(view, settings)
     blank = np.full(n, -1), np.full(n, np.nan), np.zeros(n, np.int32)
     if not paths.shape[1]:
         return blank
-    # what moves little weighs little, yet a joint counts as a joint whatever its range
-    paths = paths / np.maximum(1.4826 * np.median(np.abs(paths - np.median(paths, axis=0)), axis=0), settings.radians)
     some = np.unique(np.linspace(0, n - 1, min(n, settings.references)).astype(np.int64))
-    square = (paths**2).sum(axis=1)
-    far = square[:, None] + square[some] - 2.0 * paths @ paths[some].T
-    far[some, np.arange(len(some))] = np.inf
-    nearest = far.argmin(axis=1)
-    distance = np.sqrt(np.maximum(far[np.arange(n), nearest], 0.0))
+    others = paths[some].astype(np.float64)
+    square = (others**2).sum(axis=1)
+    place = np.full(n, -1)
+    place[some] = np.arange(len(some))
+    nearest, distance = np.zeros(n, np.int64), np.zeros(n)
+    for begin in range(0, n, CHUNK):
+        mine = paths[begin : begin + CHUNK].astype(np.float64)
+        far = (mine**2).sum(axis=1)[:, None] + square - 2.0 * mine @ others.T
+        self_ = place[begin : begin + CHUNK]
+        far[np.flatnonzero(self_ >= 0), self_[self_ >= 0]] = np.inf
+        nearest[begin : begin + CHUNK] = far.argmin(axis=1)
+        distance[begin : begin + CHUNK] = np.sqrt(np.maximum(far.min(axis=1), 0.0))
     usual = float(np.median(distance))
     if not usual > 0:
         return blank
@@ -321,6 +342,21 @@ def _neighbours(view: _Task, settings: UnusualSettings) -> tuple[NDArray[np.int6
     x = np.log(np.maximum(times, 1e-3))
     rare = _beyond(Measure(x, settings.least_spread, UP, lambda i, m: "", some, some), settings) > 0
     return some[nearest], times, np.where(rare, 2, np.where(times < settings.alike, 1, 0)).astype(np.int32)
+
+
+def _scaled_paths(view: _Task, settings: UnusualSettings) -> NDArray[np.float32]:
+    """All places of all arms along the motion, each slot in its own spread over the episodes, shape (n, k).
+
+    What moves little weighs little, yet a joint counts as a joint whatever its range.
+    """
+    columns = []
+    for arm in range(len(view.arms)):
+        for point in range(POINTS):
+            x = view.slots(arm, point)
+            x = np.nan_to_num(x[:, np.isfinite(x).any(axis=0)])
+            spread = 1.4826 * np.median(np.abs(x - np.median(x, axis=0)), axis=0)
+            columns.append((x / np.maximum(spread, settings.radians)).astype(np.float32))
+    return np.concatenate(columns, axis=1)
 
 
 def _log(x: Doubles) -> Doubles:

@@ -101,11 +101,11 @@ class Strides(Table):
     pause_s: NDArray[np.float64] = column(np.float64, "Longest idle segment between two others.", unit="s")
     pause_start: NDArray[np.int64] = column(np.int64, "Its first frame; 0 where there is none.", unit="frame")
     pause_end: NDArray[np.int64] = column(np.int64, "One past its last; 0 where there is none.", unit="frame")
-    count: NDArray[np.int64] = matrix(np.int64, f"Segments of each of the {len(LABELS)} labels.", unit="segments")
-    seconds: NDArray[np.float64] = matrix(np.float64, "Time in all of each label.", unit="s")
-    start_s: NDArray[np.float64] = matrix(np.float64, "When each label first begins; NaN where never.", unit="s")
-    first: NDArray[np.int64] = matrix(np.int64, "First frame of each label; 0 where there is none.", unit="frame")
-    last: NDArray[np.int64] = matrix(np.int64, "One past the last frame of each label; 0 where none.", unit="frame")
+    count: NDArray[np.int32] = matrix(np.int32, f"Segments of each of the {len(LABELS)} labels.", unit="segments")
+    seconds: NDArray[np.float32] = matrix(np.float32, "Time in all of each label.", unit="s")
+    start_s: NDArray[np.float32] = matrix(np.float32, "When each label first begins; NaN where never.", unit="s")
+    first: NDArray[np.int32] = matrix(np.int32, "First frame of each label; 0 where there is none.", unit="frame")
+    last: NDArray[np.int32] = matrix(np.int32, "One past the last frame of each label; 0 where none.", unit="frame")
     signature: NDArray[np.float32] = matrix(
         np.float32,
         f"Positions at {POINTS} places evenly over the motion, {SLOTS} slots; NaN where a slot is empty.",

@@ -60,13 +60,17 @@ def _findings(kind: str, summary: Mapping[str, Any], *, always: bool = False) ->
         node("p", NOTES[kind], class_="muted") if kind in NOTES else None,
         _listed(rows[:FIRST_ROWS]),
         tables.folded(f"The next {len(rows) - FIRST_ROWS}", _listed(rows[FIRST_ROWS:])) if rows[FIRST_ROWS:] else None,
-        node("p", f"{number(rest)} more: {first.MORE[kind].strip('`')}", class_="muted") if rest > 0 else None,
+        node("p", f"{number(rest)} more: {first.MORE[kind]}", class_="muted") if rest > 0 else None,
     )
     return part(first.title(kind, found), body)
 
 
 def _row(kind: str, row: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, ...]:
-    return first.named(row, summary), f"{row['start_frame']}–{row['end_frame']}", first.row_words(kind, row)
+    return (
+        first.named(row, summary).removeprefix("episode "),
+        f"{row['start_frame']}–{row['end_frame']}",
+        first.row_words(kind, row),
+    )
 
 
 def _listed(rows: list[tuple[str, ...]]) -> Markup:

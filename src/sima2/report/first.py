@@ -13,8 +13,9 @@ import numpy as np
 from sima2.records.courses import WHOLE, CourseTable, Endings, UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
+from sima2.records.trust import TrustRow
 from sima2.report.text import as_number, count, number
-from sima2.report.words import outcome_sentence, section
+from sima2.report.words import listed, outcome_sentence, section
 
 MOST: Final = 20
 """Rows of each kind that are kept; the tables hold all."""
@@ -22,15 +23,15 @@ TRIES: Final = "repeated_grasp"
 CONFLICT: Final = "label_conflict"
 PARTS: Final = {
     "failed": "Failed",
-    "conflicts": "Recorded outcome and motion disagree",
+    "conflicts": "Outcome and motion disagree",
     "retried": "Tried again, or closed again",
     "defects": "What is wrong with the data",
     "unusual": "Unusual, not bad",
 }
 """What is said, in this order, and under which title."""
 MORE: Final = {
-    "failed": "`sima2 episodes OUT --failed`",
-    **dict.fromkeys(("conflicts", "retried", "defects", "unusual"), "`sima2 audit OUT`"),
+    "failed": "sima2 episodes --failed",
+    **dict.fromkeys(("conflicts", "retried", "defects", "unusual"), "sima2 audit"),
 }
 """What lists all of it."""
 
@@ -200,23 +201,25 @@ def _coverage(unusual: UnusualTable) -> dict[str, list[str]]:
     }
 
 
-def testable(trust: Mapping[str, Any]) -> bool:
-    """Whether the effect of any tag is known.
+def leads(summary: Mapping[str, Any], trust: Mapping[str, TrustRow]) -> bool:
+    """Whether findings come before trust: there are some, and no tag could be tested against an outcome that was told.
 
     Args:
+        summary: what ``summary.json`` holds.
         trust: rows of the trust matrix.
     """
-    return any(as_number(row.effect) is not None for row in trust.values())
-
-
-def leads(summary: Mapping[str, Any], trust: Mapping[str, Any]) -> bool:
-    """Whether findings come before trust: nothing can be tested, and there is something to say."""
-    return bool(section(summary, "first")) and not testable(trust)
+    found = section(summary, "first")
+    if not found:
+        return False
+    return not section(found, "outcomes").get("recorded") or not any(
+        as_number(row.effect) is not None for row in trust.values()
+    )
 
 
 def named(row: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
-    """An episode as people call it: by its number where there is one source only."""
-    return f"episode {row['episode_index']}" if len(summary.get("sources") or ()) == 1 else str(row["episode_id"])
+    """An episode as people call it: by its number in the recorded set, where there is one set only."""
+    one = len(summary.get("sources") or ()) == 1 and summary.get("format")
+    return f"episode {row['episode_index']}" if one else str(row["episode_id"])
 
 
 def row_words(kind: str, row: Mapping[str, Any]) -> str:
@@ -257,14 +260,22 @@ def none_found(kind: str, summary: Mapping[str, Any]) -> str:
     return "nothing found" if kind != "failed" else "none known" if known else "not known of any episode"
 
 
+def unusual_sentence(summary: Mapping[str, Any]) -> str:
+    """How many episodes are unlike the others of their task; empty where none is."""
+    n = section(section(summary, "first"), "unusual").get("count")
+    return f"Unusual, not bad: {count(n, 'episode')} unlike the others of their task; see `sima2 audit`." if n else ""
+
+
 def trust_sentence(summary: Mapping[str, Any]) -> str:
     """Trust in one line where nothing can be tested, and the way to it."""
     first = section(summary, "first")
     rows = first.get("to_label") or ()
     if section(first, "outcomes").get("recorded") or not rows:
         return "Which tags predict cost: not testable here; `sima2 trust` says why of each tag."
+    leant = [tag for tag, row in section(summary, "trust").items() if row.get("tier") in ("provisional", "trusted")]
+    said = f"{listed(leant)} by inferred outcomes only" if leant else "not testable without outcomes"
     numbers = ", ".join(named(row, summary).removeprefix("episode ") for row in rows)
     return (
-        "Which tags predict cost: not testable without outcomes. "
-        f"Label {count(len(rows), 'episode')} (--outcomes FILE): {numbers}."
+        f"Which tags predict cost: {said}. "
+        f"Label {count(len(rows), 'episode')} (--outcomes FILE, a CSV of episode_index, success): {numbers}."
     )

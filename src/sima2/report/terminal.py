@@ -46,8 +46,8 @@ def summary(
     if first.leads(values, trust or {}):
         return _findings_first(values, report)
     parts: list[RenderableType] = [plain(headline(values))]
-    parts += titled("Data", plain(told) if (told := defects_sentence(section(values, "defects"))) else None)
-    parts += _unusual(values)
+    told = [defects_sentence(section(values, "defects")), first.unusual_sentence(values)]
+    parts += titled("Data", Group(*map(plain, filter(None, told))) if any(told) else None)
     parts += titled("Tags", _tags(section(values, "tags")))
     parts += titled("Costs", _costs(section(values, "costs")))
     parts += titled("What tags cost or gain", _statistics(values.get("statistics") or ()))
@@ -61,8 +61,10 @@ def summary(
     return Group(*parts)
 
 
-FEW: Final = 3
-"""Findings of a kind, and usual courses, that are shown; the page and the commands list more."""
+SCREEN: Final = 9
+"""Findings that are shown, shared out over their kinds, two or three each; the page and the commands list more."""
+FEW: Final = 2
+"""Usual courses, and things to bear in mind below findings, that are shown."""
 CAVEATS: Final = 8
 """Things to bear in mind that are shown; the page lists all."""
 
@@ -71,8 +73,10 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     """What can be said where no tag can be tested: failures, second tries, defects, the unusual; then the rest."""
     found = section(values, "first")
     parts: list[RenderableType] = [plain(f"{intake_sentence(values)} {first.ended_sentence(values)}")]
+    kinds = [kind for kind in first.PARTS if section(found, kind).get("rows")]
+    most = min(max(SCREEN // max(len(kinds), 1), 2), 3)
     for kind in first.PARTS:
-        parts += _finding_part(kind, values, always=kind in ("failed", "defects"))
+        parts += _finding_part(kind, values, most, always=kind in ("failed", "defects"))
     parts += titled("The usual course", _usual(found.get("courses") or ()))
     parts += titled("Trust", plain(first.trust_sentence(values)))
     told = list(map(str, values.get("warnings") or ()))
@@ -82,25 +86,19 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     return Group(*parts, *([Text(), plain(f"report: {report}")] if report else []))
 
 
-def _finding_part(kind: str, values: Mapping[str, Any], *, always: bool = False) -> list[RenderableType]:
+def _finding_part(kind: str, values: Mapping[str, Any], most: int, *, always: bool = False) -> list[RenderableType]:
     """The first findings of a kind under their number; nothing for none, unless that is worth a line."""
     part = section(section(values, "first"), kind)
     rows = list(part.get("rows") or ())
     if not rows:
         return [Text(), Text(f"{first.PARTS[kind]}: {first.none_found(kind, values)}", style="bold")] if always else []
     body = Table.grid(padding=(0, 1))
-    for row in rows[:FEW]:
+    for row in rows[:most]:
         line = Text(visible(first.named(row, values)), style="bold")
         line.append(f", frames {row['start_frame']}–{row['end_frame']}: ", style="not bold")
         body.add_row("·", line.append(visible(first.row_words(kind, row), longest=400), style="not bold"))
-    if more := max(int(part.get("count") or 0) - min(len(rows), FEW), 0):
-        body.add_row("·", plain(f"{number(more)} more: {first.MORE[kind]}"))
-    return titled(first.title(kind, part), body)
-
-
-def _unusual(values: Mapping[str, Any]) -> list[RenderableType]:
-    """Episodes unlike the others in one line each, below what is wrong with the data."""
-    return _finding_part("unusual", values)
+    more = int(part.get("count") or 0) > most
+    return titled(f"{first.title(kind, part)}{f'; all: {first.MORE[kind]}' if more else ''}", body)
 
 
 def _usual(courses: Sequence[Mapping[str, Any]]) -> RenderableType | None:

@@ -126,11 +126,20 @@ def values(**more: Any) -> dict[str, Any]:
     to_label = [{"episode_id": table.episode_id[k], "episode_index": k, "chosen": "random"} for k in range(0, 24, 2)]
     return {
         **summary(),
+        "format": "lerobot",
+        "trust": {tag: {"trust_level": 0.0, "tier": "untrusted", "reason": "no_outcome"} for tag in trust_rows()},
         "sources": [{"source": "x", "collection": "lerobot r", "is": "x"}],
         "defects": {"idle": {"findings": 2, "episodes": 2}},
         "first": {**found, "to_label": to_label},
         **more,
     }
+
+
+def told(**more: Any) -> dict[str, Any]:
+    """The same where every fourth outcome was recorded."""
+    found = values(**more)
+    outcomes = {"recorded": 6, "inferred_success": 8, "inferred_failure": 2, "unknown": 8}
+    return {**found, "first": {**found["first"], "outcomes": outcomes}}
 
 
 def untested() -> dict[str, Any]:
@@ -149,7 +158,10 @@ def test_findings_come_first_and_trust_is_one_line() -> None:
     places = [line.index(title) for title in PARTS.values()]
     assert places == sorted(places)
     assert places[-1] < line.index("The usual course") < line.index("Trust")
-    assert "not testable without outcomes. Label 12 episodes (--outcomes FILE): 0, 2, 4" in line
+    assert (
+        "not testable without outcomes. Label 12 episodes (--outcomes FILE, a CSV of episode_index, success): 0, 2, 4"
+        in line
+    )
     assert "RiskTag" not in out
     assert "Damage is known of no episode" not in line
     assert line.endswith("report: out/report.html")
@@ -161,23 +173,30 @@ def test_an_inferred_failure_says_so_with_its_probability_reason_and_frames() ->
     assert "No outcome is recorded. Inferred from the motion:" in line
 
 
-def test_the_first_screen_fits_sixty_columns_and_forty_lines_and_breaks_no_word() -> None:
+def test_the_first_screen_fits_sixty_columns_and_one_screen_and_breaks_no_word() -> None:
     long = {"warnings": [f"the channel number {k} of the second arm could not be read" for k in range(30)]}
-    told = values(**long)
-    out = shown(terminal.summary(told, trust=untested(), report="out/report.html"))
+    given = values(**long)
+    out = shown(terminal.summary(given, trust=untested(), report="out/report.html"))
     lines = out.splitlines()
-    assert len(lines) <= 55
+    assert len(lines) <= 46
     assert max(map(len, lines)) <= 60
-    words = set(shown(terminal.summary(told, trust=untested(), report="out/report.html"), 1000).split())
+    words = set(shown(terminal.summary(given, trust=untested(), report="out/report.html"), 1000).split())
     assert set(out.split()) <= words, "a word was broken"
 
 
+def test_trust_by_inferred_outcomes_alone_does_not_come_first_and_says_so() -> None:
+    trusted = {"RecoveryTag": {"trust_level": 0.9, "tier": "trusted", "reason": "ok"}}
+    line = " ".join(shown(terminal.summary(values(trust=trusted), trust=trust_rows())).split())
+    assert "Which tags predict cost: RecoveryTag by inferred outcomes only. Label 12 episodes" in line
+
+
 def test_where_something_is_tested_trust_keeps_its_place() -> None:
-    out = shown(terminal.summary(values(), trust=trust_rows(), report="r.html"), 80)
+    out = shown(terminal.summary(told(), trust=trust_rows(), report="r.html"), 80)
     titles = [line for line in out.splitlines() if line and not line.startswith(" ")]
     assert titles[-2:] == ["Trust: which tags predict cost here", "report: r.html"]
-    assert "Unusual, not bad: 3 episodes" in titles
-    assert not leads(values(), trust_rows())
+    assert "Unusual, not bad: 3 episodes unlike the others of their task; see `sima2 audit`." in " ".join(out.split())
+    assert not leads(told(), trust_rows())
+    assert leads(told(), untested())
     assert not leads(summary(), untested())
 
 
@@ -218,7 +237,7 @@ def test_the_page_keeps_the_same_order_and_folds_the_table_of_trust() -> None:
     page = render(replace(made_report(), summary=values(), trust=untested(), defects=defects(episodes())))
     order = [
         "Failed: ",
-        "Recorded outcome and motion disagree",
+        "Outcome and motion disagree",
         "Tried again",
         "What is wrong with my data",
         "Unusual, not bad",
@@ -230,17 +249,17 @@ def test_the_page_keeps_the_same_order_and_folds_the_table_of_trust() -> None:
     places = [page.index(each) for each in order]
     assert places == sorted(places)
     assert "(inferred, 0.96)" in page
-    tested = render(replace(made_report(), summary=values(), defects=defects(episodes())))
+    tested = render(replace(made_report(), summary=told(), defects=defects(episodes())))
     assert tested.index("Which tags predict cost here") < tested.index("Unusual, not bad")
 
 
 def test_hostile_words_are_shown_and_do_nothing() -> None:
     table = episodes()
     found = first_findings(table, ended(table), defects(table, HOSTILE), unusual(table, HOSTILE), courses(HOSTILE))
-    told = values(first={**found, "to_label": []})
-    page = render(replace(made_report(), summary=told, trust=untested()))
+    given = values(first={**found, "to_label": []})
+    page = render(replace(made_report(), summary=given, trust=untested()))
     assert "<script" not in page
-    out = shown(terminal.summary(told, trust=untested()), 200)
+    out = shown(terminal.summary(given, trust=untested()), 200)
     assert visible(HOSTILE) in out
     assert not {"\u202e", "\x1b"} & set(out + page)
 
