@@ -81,20 +81,12 @@ def _usual(summary: Mapping[str, Any]) -> Markup | None:
     """The usual course of each task, and what is covered once or twice."""
     found = section(summary, "first")
     rows = [
-        (each["family"].replace("_", " "), number(each["episodes"]), each["words"])
+        (first.task_name(each["family"]), number(each["episodes"]), each["words"])
         for each in found.get("courses") or ()
     ]
     if not rows:
         return None
-    cover = section(found, "coverage")
-    told = [
-        node("li", f"{words}: {', '.join(map(str, cover[kind]))}")
-        for kind, words in (
-            ("rare", "Far from every other episode of its task"),
-            ("alike", "Nearly the motion of another episode"),
-        )
-        if cover.get(kind)
-    ]
+    told = [node("li", line) for line in first.coverage_words(summary)]
     listed = tables.table(("task", "episodes", "usual course"), rows[:FIRST_ROWS], numeric=(1,))
     more = tables.table(("task", "episodes", "usual course"), rows[FIRST_ROWS:], numeric=(1,))
     return part(

@@ -14,6 +14,7 @@ from sima2.records.courses import WHOLE, CourseTable, Endings, UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.trust import TrustRow
+from sima2.records.vocabulary import UNKNOWN
 from sima2.report.text import as_number, count, number
 from sima2.report.words import listed, outcome_sentence, section
 
@@ -110,11 +111,12 @@ def _retried(ended: Endings, defects: DefectTable, episodes: EpisodeTable) -> li
         n = int(ended.retries[i])
         why = ended.retried_because[i].replace("_", " ")
         words = f"{ended.retried[i].replace('_', ' ')} tried {n + 1} times{f' ({why})' if why else ''}"
+        closed = told.get(ended.episode_id[i], {})  # tells of the attempt that followed, too
         told[ended.episode_id[i]] = {
             "episode_id": ended.episode_id[i],
             "episode_index": int(episodes.episode_index[i]),
-            "start_frame": int(ended.retry_start[i]),
-            "end_frame": int(ended.retry_end[i]),
+            "start_frame": closed.get("start_frame", int(ended.retry_start[i])),
+            "end_frame": closed.get("end_frame", int(ended.retry_end[i])),
             "words": words,
             "tries": float(n),
         }
@@ -194,10 +196,13 @@ def _course(rows: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(parts)
 
 
-def _coverage(unusual: UnusualTable) -> dict[str, list[str]]:
+def _coverage(unusual: UnusualTable) -> dict[str, list[dict[str, Any]]]:
     """Episodes that are nearly the same as another, and those far from all others."""
+    names = ("episode_id", "episode_index", "nearest")
+    order = unusual.take(np.argsort(unusual.episode_index, kind="stable"))
     return {
-        kind: sorted(unusual.take(unusual.coverage.isin(kind)).episode_id.tolist())[:MOST] for kind in ("alike", "rare")
+        kind: [{name: row[name] for name in names} for row in order.take(order.coverage.isin(kind)).rows()][:MOST]
+        for kind in ("alike", "rare")
     }
 
 
@@ -214,6 +219,26 @@ def leads(summary: Mapping[str, Any], trust: Mapping[str, TrustRow]) -> bool:
     return not section(found, "outcomes").get("recorded") or not any(
         as_number(row.effect) is not None for row in trust.values()
     )
+
+
+def task_name(family: str) -> str:
+    """A task as a line begins with it.
+
+    >>> task_name("pick up the cup."), task_name("drawer_open"), task_name("unknown")
+    ('pick up the cup', 'drawer open', 'all of no known task')
+    """
+    return "all of no known task" if family == UNKNOWN else family.replace("_", " ").rstrip(". ")
+
+
+def coverage_words(summary: Mapping[str, Any], most: int = MOST) -> list[str]:
+    """What is far from all others and what is there nearly twice, a line each; nothing for none."""
+    cover = section(section(summary, "first"), "coverage")
+    told = []
+    for kind, words in (("rare", "far from every other"), ("alike", "nearly the motion of another")):
+        if rows := list(cover.get(kind) or ()):
+            names = ", ".join(named(row, summary).removeprefix("episode ") for row in rows[:most])
+            told.append(f"{words}: {names}{', …' if len(rows) > most else ''}")
+    return told
 
 
 def named(row: Mapping[str, Any], summary: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     most = min(max(SCREEN // max(len(kinds), 1), 2), 3)
     for kind in first.PARTS:
         parts += _finding_part(kind, values, most, always=kind in ("failed", "defects"))
-    parts += titled("The usual course", _usual(found.get("courses") or ()))
+    parts += titled("The usual course", _usual(values))
     parts += titled("Trust", plain(first.trust_sentence(values)))
     told = list(map(str, values.get("warnings") or ()))
     if more := len(_caveats(values, {})) - len(told):
@@ -101,9 +101,11 @@ def _finding_part(kind: str, values: Mapping[str, Any], most: int, *, always: bo
     return titled(f"{first.title(kind, part)}{f'; all: {first.MORE[kind]}' if more else ''}", body)
 
 
-def _usual(courses: Sequence[Mapping[str, Any]]) -> RenderableType | None:
-    """The usual course of the largest tasks."""
-    return bullets(_at_most(FEW, [f"{each['family'].replace('_', ' ')}: {each['words']}" for each in courses]))
+def _usual(values: Mapping[str, Any]) -> RenderableType | None:
+    """The usual course of the largest tasks, and what is covered twice or by nothing near."""
+    courses = section(values, "first").get("courses") or ()
+    told = _at_most(FEW, [f"{first.task_name(each['family'])}: {each['words']}" for each in courses])
+    return bullets([*told, *first.coverage_words(values, most=5)])
 
 
 def _at_most(n: int, lines: Sequence[str]) -> list[str]:

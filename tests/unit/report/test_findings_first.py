@@ -163,6 +163,8 @@ def test_findings_come_first_and_trust_is_one_line() -> None:
         in line
     )
     assert "RiskTag" not in out
+    assert "far from every other: 0" in line
+    assert "nearly the motion of another: 1" in line
     assert "Damage is known of no episode" not in line
     assert line.endswith("report: out/report.html")
 
@@ -178,7 +180,7 @@ def test_the_first_screen_fits_sixty_columns_and_one_screen_and_breaks_no_word()
     given = values(**long)
     out = shown(terminal.summary(given, trust=untested(), report="out/report.html"))
     lines = out.splitlines()
-    assert len(lines) <= 46
+    assert len(lines) <= 48
     assert max(map(len, lines)) <= 60
     words = set(shown(terminal.summary(given, trust=untested(), report="out/report.html"), 1000).split())
     assert set(out.split()) <= words, "a word was broken"
@@ -210,7 +212,10 @@ def test_each_kind_of_finding_is_counted_by_episodes_and_kinds_of_defects_take_t
     )
     assert found["retried"]["count"] == len({0, 5, 10, 15, 20} | {3})
     assert found["conflicts"]["count"] == 1
-    assert found["coverage"] == {"rare": ["61927e-000000"], "alike": ["61927e-000001"]}
+    assert {kind: [row["episode_index"] for row in rows] for kind, rows in found["coverage"].items()} == {
+        "rare": [0],
+        "alike": [1],
+    }
     assert json.loads(json.dumps(found)) == found
 
 
