@@ -46,13 +46,13 @@ class UnusualSettings:
     least_spread: float = 0.1
     """Of a duration or a roughness, as a difference of logarithms (about 10 %): below it episodes are alike."""
     wait_s: float = 0.5
-    """Waits before and after the motion differ by so much before their ratio counts."""
+    """Spread of waits before and after the motion below which they are the same."""
     pause_s: float = 1.0
     """The same of a pause on the way: hands pause to look."""
     phase_s: float = 0.5
-    """The same of a phase."""
+    """Times of a phase differ by so much before their ratio counts."""
     least_phase: float = 0.25
-    """Spread of the time of a phase or pause, as a difference of logarithms: people take a third more or less."""
+    """Spread of the time of a phase, as a difference of logarithms: people take a quarter more or less."""
     metres: float = 0.02
     radians: float = 0.05
     """Spread of a place and of a joint below which they are the same."""
@@ -172,12 +172,13 @@ def _measures(view: _Task, settings: UnusualSettings) -> Iterator[Measure]:
     lasts = table.duration_s[one]
     yield Measure(_log(lasts), settings.least_spread, BOTH,
                   lambda i, m: f"lasts {_s(lasts[i])}, others {_s(math.exp(m))}", none, view.frames)  # fmt: skip
-    before, after, wait = table.before_s[one], table.after_s[one], settings.wait_s
-    yield Measure(np.log(before + wait), settings.least_phase, UP,
-                  lambda i, m: f"{_s(before[i])} before the first motion, others {_s(math.exp(m) - wait)}",
+    before, after = table.before_s[one], table.after_s[one]
+    # waits have no scale of their own, and often are none: they are compared by their seconds
+    yield Measure(before, settings.wait_s, UP,
+                  lambda i, m: f"{_s(before[i])} before the first motion, others {_s(m)}",
                   none, table.moving_start[one])  # fmt: skip
-    yield Measure(np.log(after + wait), settings.least_phase, UP,
-                  lambda i, m: f"{_s(after[i])} at rest at the end, others {_s(math.exp(m) - wait)}",
+    yield Measure(after, settings.wait_s, UP,
+                  lambda i, m: f"{_s(after[i])} at rest at the end, others {_s(m)}",
                   table.moving_end[one], view.frames)  # fmt: skip
     for arm in range(len(view.arms)):
         yield from _of_arm(view, arm, settings)
@@ -192,9 +193,9 @@ def _of_arm(view: _Task, arm: int, settings: UnusualSettings) -> Iterator[Measur
     # one more counts where all others agree, and one fewer too
     yield Measure(np.log1p(grasps), settings.least_spread, BOTH,
                   lambda i, m: name + _attempts(int(grasps[i]), math.expm1(m)), *spans[GRASP])  # fmt: skip
-    pause, wait = view.of_arm(arm, table.pause_s), settings.pause_s
-    yield Measure(np.log(pause + wait), settings.least_phase, UP,
-                  lambda i, m: f"{name}rests {_s(pause[i])} on the way, others {_s(math.exp(m) - wait)}",
+    pause = view.of_arm(arm, table.pause_s)
+    yield Measure(pause, settings.pause_s, UP,
+                  lambda i, m: f"{name}rests {_s(pause[i])} on the way, others {_s(m)}",
                   view.frames_of(arm, table.pause_start), view.frames_of(arm, table.pause_end))  # fmt: skip
     jerk = view.of_arm(arm, table.jerk)
     yield Measure(_log(jerk), settings.least_spread, BOTH,
