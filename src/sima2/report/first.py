@@ -16,7 +16,7 @@ from sima2.records.episodes import EpisodeTable
 from sima2.records.trust import TrustRow
 from sima2.records.vocabulary import UNKNOWN
 from sima2.report.text import as_number, count, number
-from sima2.report.words import listed, outcome_sentence, section
+from sima2.report.words import intake_sentence, listed, outcome_sentence, section, sources_sentence
 
 MOST: Final = 20
 """Rows of each kind that are kept; the tables hold all."""
@@ -276,6 +276,13 @@ def ended_sentence(summary: Mapping[str, Any]) -> str:
         return "How they ended is not recorded, and could not be inferred."
     told = f"{number(won)} succeeded, {number(lost)} failed; {number(open_)} not known"
     return f"No outcome is recorded. Inferred from the motion: {told}."
+
+
+def opening(summary: Mapping[str, Any]) -> str:
+    """The first sentences: what came, of which sources where there are several, and how it ended."""
+    sources = summary.get("sources") or ()
+    of_them = [sources_sentence(sources)] if len(sources) > 1 else []
+    return " ".join([intake_sentence(summary), *of_them, ended_sentence(summary)])
 
 
 def none_found(kind: str, summary: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, v
 from sima2.report.timeline import timeline
 from sima2.report.trust import forest
 from sima2.report.why import alerts_of
-from sima2.report.words import OUTCOME_SOURCES, headline, intake_sentence, section, weights_sentence
+from sima2.report.words import OUTCOME_SOURCES, headline, section, weights_sentence
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Content security policy: the page may load nothing and run nothing."""
@@ -107,7 +107,7 @@ def _head(report: ReportInput) -> Markup:
             "tags trusted": f"{trusted} of {len(report.trust)}",
             "effective sample size": number(weights.get("effective_sample_size")),
         }
-    said = f"{intake_sentence(summary)} {first.ended_sentence(summary)}" if leads else headline(summary)
+    said = first.opening(summary) if leads else headline(summary)
     return node(
         "header",
         node("h1", f"Report on {count(episodes.get('ok'), 'rollout')}"),

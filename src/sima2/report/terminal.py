@@ -19,7 +19,7 @@ from sima2.report.strata import strata
 from sima2.report.tables import COSTS
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
 from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, in_words, shadow_sentence, signed
-from sima2.report.words import TIERS, defects_sentence, headline, intake_sentence, section, weights_sentence
+from sima2.report.words import TIERS, defects_sentence, headline, section, weights_sentence
 from sima2.report.worth import worth
 
 TIER_STYLES = {"trusted": "green", "provisional": "yellow", "untrusted": "bright_black"}
@@ -72,7 +72,7 @@ CAVEATS: Final = 8
 def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     """What can be said where no tag can be tested: failures, second tries, defects, the unusual; then the rest."""
     found = section(values, "first")
-    parts: list[RenderableType] = [plain(f"{intake_sentence(values)} {first.ended_sentence(values)}")]
+    parts: list[RenderableType] = [plain(first.opening(values))]
     kinds = [kind for kind in first.PARTS if section(found, kind).get("rows")]
     most = min(max(SCREEN // max(len(kinds), 1), 2), 3)
     for kind in first.PARTS:
