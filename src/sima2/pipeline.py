@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from sima2.records.courses import CourseTable, Endings, Strides, UnusualTable
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
@@ -709,6 +710,42 @@ def judged(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
     from sima2.defects.judge import DefectJudge
 
     return DefectJudge().judge(defects, vitals)
+
+
+def with_conflicts(defects: DefectTable, episodes: EpisodeTable, ended: Endings) -> tuple[DefectTable, list[str]]:
+    """All defects, and recorded outcomes that contradict the inferred ones, the worst first; and what must be said."""
+    from sima2.defects.conflicts import label_conflicts
+    from sima2.defects.judge import ranked
+
+    found, doubted = label_conflicts(episodes, ended)
+    told = [
+        f"in {doubted} episodes the motion suggests another outcome than recorded, but it contradicts most of such "
+        "outcomes here: not counted as conflicts"
+    ]
+    whole = ranked(DefectTable.concat([defects, found])) if len(found) else defects
+    return whole, told if doubted else []
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Courses:
+    """What the episodes of each task have in common, how far each is from it, and by what it ended."""
+
+    usual: CourseTable
+    unusual: UnusualTable
+    ended: Endings
+
+    @classmethod
+    def of(cls, shards: Iterable[tuple[EpisodeTable, EpisodeVitals, SegmentTable]]) -> Courses:
+        """Of all shards, of which only what is compared is kept."""
+        from sima2.defects.courses import endings, strides, usual_courses
+        from sima2.defects.unusual import unusual_episodes
+
+        taken, ended = [], []
+        for episodes, vitals, segments in shards:
+            taken.append(strides(vitals, segments))
+            ended.append(endings(episodes.episode_id, segments))
+        every = Strides.concat(taken)
+        return cls(usual_courses(every), unusual_episodes(every), Endings.concat(ended))
 
 
 def with_defects(episodes: EpisodeTable, found: DefectTable) -> EpisodeTable:

@@ -15,6 +15,7 @@ from sima2.records.table import Table, Text, column, matrix, text
 
 DEFECTS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "label_conflict": "the recorded outcome contradicts what the motion tells",
         "near_duplicate": "the motion of another episode over again",
         "teleport": "a position jumps further in one frame than it ever moves otherwise",
         "frozen_channel": "a value stands bit for bit still while it should not",

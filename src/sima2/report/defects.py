@@ -100,6 +100,24 @@ def rows(found: Iterable[Mapping[str, Any]], *, named: bool = True) -> Renderabl
     return terminal.grid(("sev.", "defect"), body, numeric=(0,)) if body else None
 
 
+def unlike(found: Iterable[Mapping[str, Any]]) -> RenderableType | None:
+    """Episodes unlike the others of their task in a terminal; arguments are rows of an ``UnusualTable``."""
+    body = []
+    for row in found:
+        head = Line(visible(row["episode_id"]), style="bold")
+        head.append(f"  frames {row['start_frame']}–{row['end_frame']}", style="not bold")
+        body.append((number(row["p"], 2), Line("\n").join([head, terminal.plain(row["words"])])))
+    return terminal.grid(("p", "episode"), body, numeric=(0,)) if body else None
+
+
+def standing(row: Mapping[str, Any] | None) -> RenderableType | None:
+    """Where one episode stands among the others of its task; nothing where it was compared with none."""
+    if row is None:
+        return None
+    place = f"{number(row['rank'])} of {number(row['episodes'])}, the furthest first (p {number(row['p'], 2)})"
+    return terminal.plain(f"{row['words'] or 'nothing stands out'}; {place}")
+
+
 def counted(kinds: Mapping[str, Any]) -> RenderableType | None:
     """Defects by kind in a terminal."""
     known = {name: row for name, row in kinds.items() if isinstance(row, Mapping)}

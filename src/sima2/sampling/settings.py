@@ -143,6 +143,8 @@ class AuditSettings:
     spoiling: tuple[str, ...] = ("missing_samples", "teleport")
     """Defects that no trainer can take as they are, however little of an episode: one value that is no number makes
     a whole batch useless, and a leap is learnt as a motion."""
+    asking: tuple[str, ...] = ("label_conflict",)
+    """Findings that a person has to settle, however sure the inference is."""
     spoilt_frames: int = 2
     """Frames of such a defect from which a person should look: a single lost sample is commonly filled by whoever reads
     it, and a leap is from one frame to the next."""
