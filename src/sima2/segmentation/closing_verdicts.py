@@ -42,9 +42,11 @@ class Verdict(IntEnum):
     """Another grip on what is held already."""
     LOST = 6
     """Nothing any more, though something was held until then."""
+    SLIPS = 7
+    """Something, until it slips out while the fingers rest."""
 
 
-TAKING: Final = (Verdict.UNKNOWN, Verdict.HELD, Verdict.EMPTY)
+TAKING: Final = (Verdict.UNKNOWN, Verdict.HELD, Verdict.EMPTY, Verdict.SLIPS)
 """Of closings by which something was to be taken."""
 
 
@@ -77,11 +79,15 @@ class Judging:
         return self.behind & ~(self.at_stop & (self.found.behind < np.nan_to_num(self.features.stop_back[self.at])))
 
     @cached_property
+    def finely(self) -> Doubles:
+        """Width within which fingers stop again at their end."""
+        features, at = self.features, self.at
+        return np.maximum(self.settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
+
+    @cached_property
     def at_stop(self) -> Bools:
         """They stop as far shut as they ever do, as exactly as that can be told."""
-        features, at = self.features, self.at
-        finely = np.maximum(self.settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
-        return np.asarray(self.found.width <= features.width_closed[at] + finely)
+        return np.asarray(self.found.width <= self.features.width_closed[self.at] + self.finely)
 
     @cached_property
     def known(self) -> Bools:
@@ -297,6 +303,15 @@ def _before(held: Bools, width: Doubles, phase: Ints) -> Doubles:
     return np.where(before >= 0, width[np.maximum(before, 0)], np.nan)
 
 
+def _slips_out(each: Judging) -> Bools:
+    """What keeps them apart at first does so no more, though they were not told to move: they have come nearer."""
+    (width, behind), (last_width, last_behind) = each.found.early, each.found.late
+    limit, end = each.features.kept_back[each.at], each.features.width_closed[each.at] + each.finely
+    kept = each.told & each.rests & (behind > limit) & (width > end)
+    gone = (last_behind < limit) | (last_width <= end)
+    return kept & gone & ~each.found.more & (width - last_width > each.finely)
+
+
 @dataclass(frozen=True, slots=True)
 class VerdictRule:
     """What closings of which something holds came to."""
@@ -317,6 +332,7 @@ VERDICT_RULES: Final = (
     VerdictRule(Verdict.STEP, _step),
     VerdictRule(Verdict.FIRMER, _holds_already),
     VerdictRule(Verdict.LOST, _holds_no_more),
+    VerdictRule(Verdict.SLIPS, _slips_out),
 )
 """In order: a later rule overrules an earlier one; where none holds it is not known what is between the fingers."""
 
@@ -361,7 +377,8 @@ def brought_along(features: Features, closing: Bools, opening: Bools, settings: 
     none = np.full(len(start), np.nan)
     width = none if features.width is None or not len(start) else ragged.mean(features.width, start, stop - 1)
     behind = none if features.behind is None or not len(start) else ragged.mean(features.behind, start, stop - 1)
-    found = Closings(start, start + 1, stop, let_go, ragged.episode[start], width, behind)
+    all_along = width, behind
+    found = Closings(start, start + 1, stop, let_go, ragged.episode[start], width, behind, all_along, all_along)
     held = travelled & let_go & Judging(found, features, settings).held & ~wide_open(features, settings)[start]
     out = np.zeros(len(closing), np.bool_)
     out[spans(start[held], (stop - start)[held])] = True
@@ -375,6 +392,7 @@ def hand_of(features: Features, closing: Bools, opening: Bools, settings: StateS
     taking, loaded, unsure, lost = np.zeros((4, len(closing)), np.bool_)
     # the span from one opening to the next ends where its last closing's rest does
     ends = found.until[np.searchsorted(found.phase, found.phase, side="right") - 1] if len(found) else found.until
+    seen = features.ragged.frames(settings.settles_s)[found.episode]
     begun = -1
     for k, each in enumerate(verdict.tolist()):
         start, stop = int(found.start[k]), int(found.stop[k])
@@ -386,8 +404,22 @@ def hand_of(features: Features, closing: Bools, opening: Bools, settings: StateS
         if each in (Verdict.HELD, Verdict.UNKNOWN):
             loaded[stop : int(ends[k])] = True
             unsure[stop : int(ends[k])] = each == Verdict.UNKNOWN
+        if each == Verdict.SLIPS:
+            out = _slipped(found, k, features)
+            loaded[stop:out] = True
+            lost[out : min(out + int(seen[k]), int(ends[k]))] = True
         if each == Verdict.LOST:
             lost[start:stop] = True
             loaded[start : int(ends[k])] = False
         begun = -1
     return Hand(taking, loaded | brought_along(features, closing, opening, settings), unsure & loaded, lost)
+
+
+def _slipped(found: Closings, k: int, features: Features) -> int:
+    """Frame in the rest of a closing from which on the fingers are nearer to where they end than to where they held."""
+    rest = slice(int(found.stop[k]), max(int(found.until[k]), int(found.stop[k]) + 1))
+    if features.width is None:
+        return rest.stop
+    middle = 0.5 * (found.early[0][k] + found.late[0][k])
+    wide = np.flatnonzero(features.width[rest] > middle)
+    return rest.start + int(wide[-1]) + 1 if len(wide) else rest.start

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Doubles, Ints, runs_of
+from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, runs_of
 from sima2.segmentation.state_settings import StateSettings
 
 FAR: Final = 1000.0
@@ -31,6 +31,10 @@ class Closings:
     """At rest."""
     behind: Doubles
     """How far the fingers are kept from where they are told to close to, in usual spreads; NaN without commands."""
+    early: tuple[Doubles, Doubles]
+    """Width and the same over the first third of the rest,"""
+    late: tuple[Doubles, Doubles]
+    """… and over the last third."""
 
     def __len__(self) -> int:
         return len(self.start)
@@ -89,14 +93,22 @@ def closings_of(features: Features, closing: Bools, opening: Bools, settings: St
         np.where(until - stop > 2 * settles, stop + settles, np.maximum(until - 1, stop)), ragged.last[start]
     )
     hi = np.minimum(np.maximum(until - 1, lo), ragged.last[start])
-    none = np.full(len(start), np.nan)
-    width = none if features.width is None or not len(start) else ragged.mean(features.width, lo, hi)
+    third = (hi - lo) // 3
+    widths = _means(features.width, ragged, (lo, hi), (lo, lo + third), (hi - third, hi))
     if features.width is not None and len(start):
         # too little to be seen as an opening, but they are wider apart when they close again
         at = np.minimum(until, ragged.last[start])
         play = np.maximum(settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
-        opens |= (until <= ragged.last[start]) & (features.width[at] > width + 2.0 * play)
-    behind = none
-    if features.behind is not None and len(start):
-        behind = ragged.mean(np.clip(np.nan_to_num(features.behind), -FAR, FAR), lo, hi)
-    return Closings(start, stop, until, opens, episode, width, behind)
+        opens |= (until <= ragged.last[start]) & (features.width[at] > widths[0] + 2.0 * play)
+    kept = None if features.behind is None else np.clip(np.nan_to_num(features.behind), -FAR, FAR)
+    behind = _means(kept, ragged, (lo, hi), (lo, lo + third), (hi - third, hi))
+    return Closings(
+        start, stop, until, opens, episode, widths[0], behind[0], (widths[1], behind[1]), (widths[2], behind[2])
+    )
+
+
+def _means(x: Doubles | None, ragged: Ragged, *spans: tuple[Ints, Ints]) -> list[Doubles]:
+    """Means over spans, NaN where nothing was recorded."""
+    if x is None or not len(spans[0][0]):
+        return [np.full(len(lo), np.nan) for lo, _ in spans]
+    return list(ragged.means(x, *spans))

@@ -88,6 +88,12 @@ def lost() -> Fingers:
     return fingers.close(seconds=0.2).rest(0.3).go((0.4, 0.2)).rest(0.6)
 
 
+def slipped_out() -> Fingers:
+    fingers = at_thing().close(to=-0.03, stop=0.04).rest(0.4).go((0.6, 0.5), 0.6)
+    fingers.opening = 0.0  # something thin is gone, and the command is as it was
+    return fingers.go(PUT).rest(0.6)
+
+
 CASES: dict[str, tuple[Script, list[Verdict]]] = {
     "_kept_apart": (taken, [Verdict.HELD]),
     "_met": (missed_twice, [Verdict.EMPTY, Verdict.HELD]),
@@ -100,6 +106,7 @@ CASES: dict[str, tuple[Script, list[Verdict]]] = {
     "_step": (in_steps, [Verdict.STEP, Verdict.HELD]),
     "_holds_already": (pressed_firmer, [Verdict.HELD, Verdict.FIRMER]),
     "_holds_no_more": (lost, [Verdict.HELD, Verdict.LOST]),
+    "_slips_out": (slipped_out, [Verdict.SLIPS]),
 }
 
 
