@@ -61,8 +61,9 @@ class Shown(NamedTuple):
 
     @classmethod
     def of(cls, judging: Judging, mine: Bools) -> Shown:
-        """Of some of the closings."""
+        """Of some of the closings, those that come to rest."""
         found, features = judging.found, judging.features
+        mine = mine & judging.rests
         span = np.maximum(features.width_range[judging.at], 1e-9)
         return cls(
             found.behind[mine],
@@ -114,4 +115,4 @@ def _own_end(shown: Shown) -> float:
     if np.count_nonzero(there) < FEWEST_ALIKE or np.count_nonzero(before) < FEWEST_ALIKE:
         return np.nan
     told = float(shown.carried[there].mean()) <= SELDOM and float(shown.carried[before].mean()) >= MOSTLY
-    return float(np.median(shown.width[there])) if told else np.nan
+    return float(shown.width[there].max()) if told else np.nan
