@@ -53,6 +53,7 @@ class Shown(NamedTuple):
     """What closings show of the robot that made them, shape (c,) each."""
 
     behind: Doubles
+    """Over the first third of the rest: what is held may slip out later."""
     at_stop: Bools
     width: Doubles
     share: Doubles
@@ -66,7 +67,7 @@ class Shown(NamedTuple):
         mine = mine & judging.rests
         span = np.maximum(features.width_range[judging.at], 1e-9)
         return cls(
-            found.behind[mine],
+            found.early[1][mine],
             judging.at_stop[mine],
             found.width[mine],
             (judging.over / span)[mine],
