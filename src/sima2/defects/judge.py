@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.defects.calibration import calibration_findings
 from sima2.defects.duplicates import duplicate_findings
-from sima2.defects.findings import table_of
+from sima2.defects.findings import SET, table_of
+from sima2.defects.peers import peer_findings
 from sima2.defects.population import population_findings
 from sima2.defects.settings import DefectSettings
 from sima2.records.defects import DefectTable, EpisodeVitals
@@ -23,7 +25,12 @@ class DefectJudge:
 
     def judge(self, defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
         """All findings, the worst first."""
-        found = [*population_findings(vitals, self.settings), *duplicate_findings(vitals, self.settings)]
+        found = [
+            *population_findings(vitals, self.settings),
+            *calibration_findings(vitals, self.settings),
+            *peer_findings(vitals, self.settings),
+            *duplicate_findings(vitals, self.settings),
+        ]
         by_row = table_of(found, vitals.episode_index, vitals.episode_id)
         return ranked(DefectTable.concat([defects, by_row]))
 
@@ -40,6 +47,8 @@ def by_episode(
 ) -> tuple[NDArray[np.int64], Text, NDArray[np.float64]]:
     """Count, worst kind and greatest severity of each episode, of a ranked table, shape (n,) each."""
     n = len(episode_index)
+    # what is about the set is no episode's
+    defects = defects.take(np.flatnonzero(defects.episode_index != SET))
     worst, severity = [""] * n, np.zeros(n)
     if not len(defects):
         return np.zeros(n, np.int64), Text.of(worst), severity

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.defects.findings import Finding, graded
+from sima2.defects.commands import Following
+from sima2.defects.findings import Finding
 from sima2.defects.settings import DefectSettings
 from sima2.defects.tracks import GRIPPER, Bools, Column, Ints, Tracks, runs
 from sima2.records.rollout import Floats, RolloutBatch
@@ -17,12 +18,15 @@ CHECKED = (
     "joint_position",
     "joint_velocity",
     "joint_torque",
+    "joint_command",
     "ee_position",
     "gripper_width",
     "gripper_opening",
     "grip_force",
     "contact_force",
 )
+COMMANDS = ("joint_command", "action")
+"""Commands stand still and arrive anywhere; they may only be missing, or run into a limit."""
 FORCES = ("grip_force", "contact_force")
 ALTERNATES = 0.6
 """Share of second differences that change sign: 0.77 of white noise, far below a half of a smooth motion."""
@@ -32,6 +36,12 @@ RARE = 0.01
 """Chance repetitions of a continuous value."""
 COUNTS = 4.0
 """Smallest steps of a column, such as counts of its encoder, below which nothing is fast."""
+FAR = 0.4
+"""Share of the way that a stall must leave, which a frozen value must: it is told by more than by that way."""
+BACK = 0.5
+"""Share of the way to its command that a value which thaws goes in one frame."""
+LONG = 3.0
+"""A freeze in the longest other stretch of one value, where only its length speaks for it."""
 ABRUPT = 0.3
 """Share of the ordinary fast step (95th percentile) with which a motion does not come to rest by itself."""
 
@@ -53,7 +63,9 @@ class Missing(NamedTuple):
     stop: Ints
 
 
-def sensor_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSettings) -> list[Finding]:
+def sensor_findings(
+    tracks: Tracks, batch: RolloutBatch, follows: Mapping[str, Following], settings: DefectSettings
+) -> list[Finding]:
     """Freezes, missing samples and clipping of every channel of every manipulator."""
     frozen: list[Stretch] = []
     missing: list[Missing] = []
@@ -62,11 +74,15 @@ def sensor_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSetting
     moving = tracks.anything_moves
     least = np.maximum(tracks.frames(settings.frozen_s), settings.frozen_frames)
     for column, values in _columns(batch):
-        missing += _missing(column, values, tracks)
+        if column.channel != "joint_command":
+            missing += _missing(column, values, tracks)
+        if column.channel == "action":
+            continue
         start, stop, episode = _constant(values, first, tracks.offset, settings.clip_frames)
-        for k in np.flatnonzero(stop - start >= least[episode]).tolist():
+        long = (stop - start >= least[episode]) & (column.channel not in COMMANDS)
+        for k in np.flatnonzero(long).tolist():
             each = Stretch(column, int(episode[k]), int(start[k]), int(stop[k]))
-            if _froze(each, values, tracks, moving):
+            if _froze(each, values, tracks, moving) or _left_its_command(each, values, tracks, follows):
                 frozen.append(each)
         clipped += _clipped(column, values, tracks, start, stop, episode, settings)
     return [
@@ -91,7 +107,7 @@ def _repeated(tracks: Tracks, moving: Bools, settings: DefectSettings) -> list[F
     for i in np.flatnonzero((count > 2) & (count > settings.repeated_share * moved)).tolist():
         share = float(count[i] / moved[i])
         words = f"{100 * share:.0f} % of the frames in motion repeat all positions of the one before"
-        severity = graded(share, 0.5)
+        severity = share
         found.append(
             Finding(i, "", "repeated_frames", severity, 0, int(length[i]), share, "of frames in motion", words)
         )
@@ -110,6 +126,9 @@ def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Floats]]:
             else:
                 for place in range(value.shape[1]):
                     yield Column(arm, name, place, kind), np.ascontiguousarray(value[:, place])
+    if batch.action is not None:
+        for place in range(batch.action.shape[1]):
+            yield Column("", "action", place, "action"), np.ascontiguousarray(batch.action[:, place])
 
 
 def _missing(column: Column, values: Floats, tracks: Tracks) -> list[Missing]:
@@ -164,6 +183,48 @@ def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool
     moved = float(moving[each.start : each.stop].mean())
     abrupt = max(ABRUPT * fast, COUNTS * float(step[step > 0].min())) if fast > 0 else np.inf
     return bool(moved > 0.5 and entry >= abrupt and leave >= max(fast, abrupt) and leave > entry)
+
+
+def _left_its_command(each: Stretch, values: Floats, tracks: Tracks, follows: Mapping[str, Following]) -> bool:
+    """Whether a joint keeps one value while its command goes on, and is back with it from one frame to the next.
+
+    A joint that something stops keeps its value too, but then has a way to go: it is told as stalled.
+    """
+    follow = follows.get(each.column.arm)
+    if each.column.channel != "joint_position" or follow is None:
+        return False
+    i, j = each.episode, each.column.place
+    first, last = int(tracks.offset[i]), int(tracks.offset[i + 1])
+    lag = follow.lag[i]
+    if not np.isfinite(lag) or not np.isfinite(follow.offset[j, i]):
+        return False
+    shift = max(int(np.rint(lag)), 0)
+    start, stop = max(each.start, first + shift), each.stop
+    if stop - start < 2 or not follow.floor[i] > 0:
+        return False
+    due = follow.command[j, start - shift : stop - shift] - follow.offset[j, i]
+    least = max(FAR * float(follow.floor[i]), 2.0 * float(follow.spread[j, i]))
+    if not float(np.ptp(due)) >= least:
+        return False
+    if stop == last:
+        return False
+    behind = float(follow.command[j, stop - shift] - follow.offset[j, i] - values[stop - 1])
+    back = float(values[stop] - values[stop - 1])
+    step = np.abs(np.diff(values[first:last]))
+    usual = float(np.quantile(step[step > 0], 0.95)) if (step > 0).any() else 0.0
+    # a command that went out and came home again leaves no way to go
+    home = abs(behind) < least and each.stop - each.start >= LONG * _longest_other(values, first, last, each)
+    return bool((abs(behind) >= least and back / behind > BACK and abs(back) > usual) or home)
+
+
+def _longest_other(values: Floats, first: int, last: int, each: Stretch) -> int:
+    """Frames of the longest other stretch of one value in an episode, at least one."""
+    own = values[first:last]
+    change = np.flatnonzero(np.diff(own) != 0.0) + 1
+    edges = np.concatenate([[0], change, [len(own)]])
+    mine = edges[:-1] == each.start - first
+    other = np.diff(edges)[~mine]
+    return int(other.max(initial=1))
 
 
 def _noisy(values: Floats) -> bool:
@@ -252,9 +313,7 @@ def _on_limit(
         f"{'stretch' if len(hard) == 1 else 'stretches'}, "
         + ("bare of its noise" if silent else "entered and left at speed")
     )
-    return [
-        Finding(i, column.arm, "clipped_channel", graded(share, 0.1), int(s), int(e), float(frames), "frames", words)
-    ]
+    return [Finding(i, column.arm, "clipped_channel", share, int(s), int(e), float(frames), "frames", words)]
 
 
 def _entry(step: NDArray[np.float32], start: int, stop: int) -> float:
@@ -275,7 +334,7 @@ def _told_frozen(stretches: list[Stretch], tracks: Tracks) -> list[Finding]:
         lasts = float((stop - start) * tracks.period[i])
         name = _named(channel, columns)
         words = f"{name} keeps one value for {_counted(stop - start)} ({lasts:.3g} s)"
-        found.append(Finding(i, arm, "frozen_channel", graded(share, 0.2), start - a, stop - a, lasts, "s", words))
+        found.append(Finding(i, arm, "frozen_channel", share, start - a, stop - a, lasts, "s", words))
     return found
 
 
@@ -296,7 +355,7 @@ def _told_missing(missing: list[Missing], tracks: Tracks) -> list[Finding]:
         episode = np.searchsorted(tracks.offset, start, side="right") - 1
         frames = stop - start
         share, lasts = frames / tracks.length[episode], frames * tracks.period[episode]
-        severity = share / (share + 0.1)
+        severity = share
         start, stop = start - tracks.offset[episode], stop - tracks.offset[episode]
         rows = zip(
             *(each.tolist() for each in (at, np.append(at[1:], len(places)), episode, frames)),

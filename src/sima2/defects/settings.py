@@ -29,6 +29,11 @@ class DefectSettings:
     """Residual behind the command, in usual spreads, that a standing joint does not explain."""
     stall_torque: float = 1.5
     """Torque at standstill over the greatest of the same joint in motion."""
+    stall_floor: float = 0.05
+    """Share of the widest range of the robot's joints that a command goes without its joint: a parked arm is always a
+    little beside its command, and a servo gives way by a few degrees under a load."""
+    longest_lag_s: float = 1.0
+    """Longest lag looked for between an action and the state that follows it."""
     stall_command: float = 0.3
     """Share of a command's range that it crosses while nothing moves."""
     command_lag_s: float = 0.5
@@ -41,6 +46,10 @@ class DefectSettings:
     """A gap so long in which nothing moved on is a leap of the clock."""
     jitter: float = 0.5
     """Spread of the time between frames (10th to 90th percentile) over its median."""
+    late: float = 0.25
+    """A frame that comes so many periods early or late is off,"""
+    late_share: float = 0.03
+    """… and the clock is irregular where more of them are."""
     rate_change: float = 0.1
     """Relative change of the frame rate."""
     frozen_s: float = 0.4
@@ -59,6 +68,43 @@ class DefectSettings:
     """A residual that lasts so long is no lag."""
     tracking_least: float = 8.0
     """Usual spreads below which no residual is a fault, whatever the others do."""
+    burst_s: float = 0.4
+    """Window of a tremble,"""
+    burst_times: float = 3.5
+    """… which is told from so many times the usual one of its column on,"""
+    burst_floor: float = 0.01
+    """… if it is this share of the widest joint's range, too."""
+    skip_times: float = 1.45
+    """Step of state and command in one and the same frame, over the greatest within two frames, that no motion makes:
+    the state comes later than its command."""
+    skip_often: int = 4
+    """… or so many over the middle one of those within two frames."""
+    skip_least: float = 1.5
+    """… by so many times."""
+    skip_alone: float = 2.7
+    """Steps at once that tell of two lost frames and more where there are no commands."""
+    offset_floor: float = 0.03
+    """Share of the widest joint's range from which an offset of a command is told,"""
+    offset_spreads: float = 7.0
+    """… if it also is so many spreads over episodes from the usual one,"""
+    offset_varies: float = 2.5
+    """… and so many times what a joint's residual usually varies within an episode,"""
+    offset_constant: float = 2.0
+    """… and varies within the episode by no more than so many times the usual."""
+    session_spreads: float = 3.0
+    """Change of the usual offset from one session to the next, in spreads over episodes."""
+    lag_frames: float = 1.8
+    """Shift of the actions beside the states from which it is told,"""
+    lag_spreads: float = 7.0
+    """… if it also is so many spreads over episodes from the usual one."""
+    common: float = 0.25
+    """What is so in a larger share of the episodes is how they were recorded, and no defect of one."""
+    end_pace: float = 0.3
+    """Share of an episode's fast pace at which it may end (a third of that where no other ends at such a place),"""
+    end_times: float = 3.0
+    """… and so many times what most of the others end at,"""
+    end_quantile: float = 0.9
+    """… which is this quantile of them."""
     false_flags: float = 0.05
     """Expected number of episodes that each comparison with the population flags by chance in a whole run."""
     least_population: int = 12

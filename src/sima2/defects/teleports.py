@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
 import numpy as np
 
-from sima2.defects.findings import Finding, graded
+from sima2.defects.commands import Following
+from sima2.defects.findings import Finding
 from sima2.defects.settings import DefectSettings
 from sima2.defects.tracks import HAND, JOINT, Bools, Ints, Tracks
 from sima2.records.rollout import Floats
@@ -17,37 +21,61 @@ OFTEN = 0.02
 """Share of an episode's frames."""
 
 
-def teleport_findings(tracks: Tracks, settings: DefectSettings) -> list[Finding]:
-    """Isolated steps of joints and hands beyond any speed of the same column and of its manipulator.
+class Steps(NamedTuple):
+    """Columns that share a unit, and their changes since the frame before."""
+
+    arm: str
+    kind: str
+    names: tuple[str, ...]
+    step: Floats
+    """shape (c, T)."""
+    noise: Floats
+    """shape (c, n)."""
+
+
+def teleport_findings(tracks: Tracks, follows: Mapping[str, Following], settings: DefectSettings) -> list[Finding]:
+    """Isolated steps of joints, their commands and hands beyond any speed of the same column and of its manipulator.
 
     Fingers snap shut in a frame or two, so of grippers nothing is said. Frames that repeat the one before are left out:
     what comes after them is as far as the robot has got meanwhile.
     """
     found: list[Finding] = []
     kept = np.flatnonzero(~tracks.repeated)
+    if not len(kept):
+        return found
+    whole = len(kept) == len(tracks.time)
     offset = np.searchsorted(kept, tracks.offset)
-    for arm in dict.fromkeys(each.arm for each in tracks.columns):
-        for kind in (JOINT, HAND):
-            rows = tracks.rows(arm=arm, kind=kind)
-            if rows and len(kept):
-                found += _of_kind(tracks, rows, kind, arm, kept, offset, settings)
+    for each in _columns(tracks, follows):
+        part = each if whole else each._replace(step=each.step[:, kept])
+        found += _of_kind(tracks, part, kept, offset, settings)
     return found
 
 
-def _of_kind(
-    tracks: Tracks, rows: list[int], kind: str, arm: str, kept: Ints, offset: Ints, settings: DefectSettings
-) -> list[Finding]:
-    whole = len(kept) == len(tracks.time)
-    step = tracks.step[rows] if whole else tracks.step[rows][:, kept]
-    size = np.abs(step)
-    jumps = _isolated(step, size, offset, settings)
+def _columns(tracks: Tracks, follows: Mapping[str, Following]) -> Iterator[Steps]:
+    for arm in dict.fromkeys(each.arm for each in tracks.columns):
+        for kind in (JOINT, HAND):
+            rows = tracks.rows(arm=arm, kind=kind)
+            if rows:
+                names = tuple(tracks.columns[row].name for row in rows)
+                yield Steps(arm, kind, names, tracks.step[rows], tracks.noise[rows])
+    for arm, follow in follows.items():
+        step = np.zeros_like(follow.command)
+        step[:, 1:] = np.nan_to_num(np.diff(follow.command, axis=1))
+        step[:, tracks.first] = 0.0
+        names = tuple(f"the command of {tracks.columns[row].name}" for row in follow.rows)
+        yield Steps(arm, JOINT, names, step, tracks.noise[follow.rows])
+
+
+def _of_kind(tracks: Tracks, part: Steps, kept: Ints, offset: Ints, settings: DefectSettings) -> list[Finding]:
+    size = np.abs(part.step)
+    jumps = _isolated(part.step, size, offset, settings)
     length = np.diff(offset)
     some = np.flatnonzero(length)
-    top = np.zeros((len(rows), len(length)), np.float32)
+    top = np.zeros((len(size), len(length)), np.float32)
     top[:, some] = np.maximum.reduceat(np.where(jumps, np.float32(0), size), offset[:-1][some], axis=1)
     limit = np.maximum(settings.teleport_times * top, top.max(axis=0))
-    limit = np.maximum(limit, np.float32(NOISE_TIMES) * tracks.noise[rows])
-    for j in range(len(rows)):
+    limit = np.maximum(limit, np.float32(NOISE_TIMES) * part.noise)
+    for j in range(len(size)):
         jumps[j] &= size[j] > np.repeat(limit[j], length)
     events = np.flatnonzero(jumps.any(axis=0))
     episode = np.searchsorted(offset, events, side="right") - 1
@@ -56,20 +84,22 @@ def _of_kind(
         mine = events[episode == i]
         # what happens all the time is how this robot is recorded
         if len(mine) <= max(MOST_EVENTS, OFTEN * length[i]):
-            found += _events(tracks, rows, i, kind, arm, kept[mine], size[:, mine], jumps[:, mine], top[:, i])
+            found += _events(tracks, part, i, kept[mine], size[:, mine], jumps[:, mine], top[:, i])
     return found
 
 
 def _isolated(step: Floats, size: Floats, offset: Ints, settings: DefectSettings) -> Bools:
     """Steps far larger than all within two frames, but for the way straight back; shape (C, T)."""
     beside = np.zeros_like(size)
-    behind, ahead = size[:, :-1], size[:, 1:]
-    back = step[:, 1:] * step[:, :-1] < 0
-    back &= np.minimum(ahead, behind) >= 0.5 * np.maximum(ahead, behind)
-    beside[:, :-1] = np.where(back, np.float32(0), ahead)
-    np.maximum(beside[:, 1:], np.where(back, np.float32(0), behind), out=beside[:, 1:])
-    np.maximum(beside[:, :-2], size[:, 2:], out=beside[:, :-2])
-    np.maximum(beside[:, 2:], size[:, :-2], out=beside[:, 2:])
+    for far in (1, 2):
+        behind, ahead = size[:, :-far], size[:, far:]
+        # a value that is out for one frame or two comes back by as much
+        back = step[:, far:] * step[:, :-far] < 0
+        back &= np.minimum(ahead, behind) >= 0.5 * np.maximum(ahead, behind)
+        near = np.where(back, np.float32(0), ahead)
+        np.maximum(beside[:, :-far], near, out=beside[:, :-far])
+        near = np.where(back, np.float32(0), behind)
+        np.maximum(beside[:, far:], near, out=beside[:, far:])
     alone = size > np.float32(settings.teleport_times) * beside
     # at the ends of an episode there is no neighbour to tell, and the next episode's are none
     for a, b in zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True):
@@ -80,10 +110,8 @@ def _isolated(step: Floats, size: Floats, offset: Ints, settings: DefectSettings
 
 def _events(
     tracks: Tracks,
-    rows: list[int],
+    part: Steps,
     i: int,
-    kind: str,
-    arm: str,
     events: Ints,
     size: Floats,
     jumps: Bools,
@@ -96,18 +124,19 @@ def _events(
         fastest = np.where(top[where] > 0, top[where], top.max())
         times[t] = (size[where, k] / np.where(fastest > 0, fastest, 1.0), where, size[where, k])
     worst = sorted(times, key=lambda t: (-float(times[t][0].max()), t))[:MOST_EVENTS]
-    unit = "rad" if kind == JOINT else "m"
+    unit = "rad" if part.kind == JOINT else "m"
     found = []
     for t in sorted(worst):
         ratio, where, far = times[t]
         k = int(np.argmax(ratio))
-        names = ", ".join(tracks.columns[rows[j]].name for j in where[:4].tolist())
+        names = ", ".join(part.names[j] for j in where[:4].tolist())
         names += f" and {len(where) - 4} more" if len(where) > 4 else ""
         words = f"{names} jumps by {far[k]:.3g} {unit} in one frame, {ratio[k]:.3g} times its fastest step" + (
             f"; {len(times)} such jumps in the episode" if len(times) > 1 else ""
         )
+        severity = 2.0 / float(tracks.length[i])
         found.append(
-            Finding(i, arm, "teleport", graded(float(ratio[k]) - 1, 4.0), t - 1 - a, t + 1 - a, float(ratio[k]),
+            Finding(i, part.arm, "teleport", severity, t - 1 - a, t + 1 - a, float(ratio[k]),
                     "times its fastest step", words)
         )  # fmt: skip
     return found

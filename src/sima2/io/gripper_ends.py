@@ -329,12 +329,14 @@ def _polarity(
 def _inverted(share: Floats, sample: Sample, holds: Holds, upper: bool) -> list[int]:
     """Episodes that start at the other end than most and close towards it; none where it is a single one."""
     first = share[sample.starts[sample.starts < len(share)]]
+    known = first[np.isfinite(first)]
+    usual_high = 2 * int(np.count_nonzero(known > 0.5)) > len(known)
     found = []
     for place in np.unique(holds.episode).tolist():
         closes_up = holds.of_episode(place)
         other_way = closes_up is not None and closes_up == upper
-        starts_closed = place < len(first) and np.isfinite(first[place]) and (first[place] > 0.5) != upper
-        if other_way and starts_closed:
+        starts_there = place < len(first) and np.isfinite(first[place]) and (first[place] > 0.5) != usual_high
+        if other_way and starts_there and (first[place] > 0.5) != upper:
             found.append(place)
     return found if len(found) > 1 else []
 
