@@ -1,13 +1,12 @@
-"""Stretches in which a value trembles as it does nowhere else in its episode: a loose plug, a failing encoder."""
+"""Stretches in which a value trembles as it does nowhere else: a loose plug, a failing encoder."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.defects.findings import Finding
 from sima2.defects.settings import DefectSettings
 from sima2.defects.tracks import HAND, JOINT, Tracks
 
@@ -15,36 +14,58 @@ LEAST_FRAMES: Final = 6
 """Frames of a window, however few a second has."""
 ALTERNATES: Final = 0.6
 """Share of second differences that change sign: 0.77 of white noise, far below a half of a smooth motion."""
+LEAST_TURNS: Final = 0.5
+"""Large turns of a burst, over the frames of a window: half are large, most of them turn, and it lasts longer."""
 USUAL: Final = 0.75
 """Quantile over the moving windows of an episode that counts as usual."""
 
 
-def burst_findings(tracks: Tracks, settings: DefectSettings) -> list[Finding]:
-    """One finding for each arm and episode: the column that trembles most."""
-    found = []
-    for arm in dict.fromkeys(each.arm for each in tracks.columns):
-        rows = tracks.rows(arm=arm, kind=JOINT) or tracks.rows(arm=arm, kind=HAND)
-        kind = tracks.rows(kind=tracks.columns[rows[0]].kind) if rows else []
-        for i in np.flatnonzero(tracks.length >= 4 * LEAST_FRAMES).tolist() if rows else []:
+def burst_of(tracks: Tracks, arm: str, settings: DefectSettings) -> NDArray[np.float64]:
+    """Of each episode the column of an arm that trembles most: how much, its row, first frame and end, shape (4, n)."""
+    out = np.zeros((4, len(tracks.length)))
+    rows = tracks.rows(arm=arm, kind=JOINT) or tracks.rows(arm=arm, kind=HAND)
+    if not rows:
+        return out
+    kind = tracks.rows(kind=tracks.columns[rows[0]].kind)
+    widest = _widest(tracks, kind)
+    widths = np.maximum(tracks.frames(settings.burst_s), LEAST_FRAMES)
+    long = tracks.length >= 4 * widths
+    for row in rows:
+        # a burst has that many turns of that size; all else is left alone
+        restless = _large_turns(tracks, row, settings.burst_floor * widest)
+        for i in np.flatnonzero(long & (restless >= LEAST_TURNS * widths)).tolist():
             a, b = int(tracks.offset[i]), int(tracks.offset[i + 1])
-            width = max(LEAST_FRAMES, int(tracks.frames(settings.burst_s)[i]))
-            if b - a < 4 * width:
-                continue
-            widest = float(np.ptp(tracks.x[kind, a:b], axis=1).max())
-            seen = [_burst(tracks, row, a, b, width) for row in rows]
-            times = [each[0] if each[1] >= settings.burst_floor * widest else 0.0 for each in seen]
-            k = int(np.argmax(times))
-            if times[k] < settings.burst_times:
-                continue
-            _, _, start, stop = seen[k]
-            also = sum(each >= settings.burst_times for each in times) - 1
-            words = (
-                f"{tracks.columns[rows[k]].name} trembles from frame to frame {times[k]:.3g} times as much as it does "
-                f"otherwise{f', {also} more with it' if also else ''}"
-            )
-            share = (stop - start) / (b - a)
-            found.append(Finding(i, arm, "noise_burst", share, start, stop, times[k], "times its usual", words))
-    return found
+            times, size, start, stop = _burst(tracks, row, a, b, int(widths[i]))
+            if size >= settings.burst_floor * widest[i] and times > out[0, i]:
+                out[:, i] = times, row, start, stop
+    return out
+
+
+def _widest(tracks: Tracks, rows: list[int]) -> NDArray[np.float64]:
+    """Range of the column that goes farthest, shape (n,)."""
+    out = np.zeros(len(tracks.length))
+    some = np.flatnonzero(tracks.length)
+    if len(some):
+        at, x = tracks.offset[:-1][some], tracks.x[rows]
+        span = np.maximum.reduceat(x, at, axis=1) - np.minimum.reduceat(x, at, axis=1)
+        out[some] = span.max(axis=0)
+    return out
+
+
+def _large_turns(tracks: Tracks, row: int, least: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Second differences of at least so much that go against the one before, in each episode, shape (n,)."""
+    out = np.zeros(len(tracks.length), np.int64)
+    some = np.flatnonzero(tracks.length)
+    x = tracks.x[row]
+    if len(x) < 4 or not len(some):
+        return out
+    bend = np.zeros(len(x), np.float32)
+    bend[2:] = x[2:] - 2 * x[1:-1] + x[:-2]
+    turn = np.zeros(len(x), np.bool_)
+    turn[1:] = bend[1:] * bend[:-1] < 0
+    turn &= np.abs(bend) >= np.repeat(least, tracks.length)
+    out[some] = np.add.reduceat(turn.astype(np.int64), tracks.offset[:-1][some])
+    return out
 
 
 def _burst(tracks: Tracks, row: int, a: int, b: int, width: int) -> tuple[float, float, int, int]:
@@ -71,5 +92,5 @@ def _burst(tracks: Tracks, row: int, a: int, b: int, width: int) -> tuple[float,
     return float(strong[k]) / usual, float(strong[k]), first * hop + 1, min(last * hop + width + 1, b - a)
 
 
-def _windows(values: NDArray[np.generic], width: int, hop: int) -> NDArray[np.generic]:
+def _windows(values: NDArray[Any], width: int, hop: int) -> NDArray[Any]:
     return np.lib.stride_tricks.sliding_window_view(values, width)[::hop]

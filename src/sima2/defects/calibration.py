@@ -32,8 +32,7 @@ def calibration_findings(vitals: EpisodeVitals, settings: DefectSettings) -> Ite
             rows = robot[place]
             rows = rows[np.argsort(vitals.episode_index[rows], kind="stable")]
             yield from _offsets(vitals, rows, settings.offset_floor * widest, settings)
-    for rows in groups(vitals.robot.codes, vitals.layout.codes):
-        yield from _lags(vitals, rows, settings)
+    yield from _lags(vitals, settings)
 
 
 def _arms(vitals: EpisodeVitals, rows: Rows) -> Iterator[Rows]:
@@ -54,12 +53,13 @@ def _offsets(vitals: EpisodeVitals, rows: Rows, floor: float, settings: DefectSe
         if len(known) < LEAST or not floor > 0:
             continue
         values = vitals.offset[known, slot].astype(np.float64)
-        parts = sessions(values, floor, settings)
+        # a small change is worth no word, but what is usual changes with it
+        parts = sessions(values, floor / 3, settings)
         usual = np.concatenate([np.full(b - a, np.median(values[a:b])) for a, b in parts])
         beside = values - usual
         varies = float(np.median(vitals.offset_spread[known, slot]))
         limit = max(floor, settings.offset_spreads * robust_spread(beside), settings.offset_varies * varies)
-        if len(parts) > 1:
+        if np.ptp(usual) >= floor:
             changes.append((slot, [(a, b, float(usual[a])) for a, b in parts]))
         # of a joint that stands beside its command all the time, not of one that was held up
         constant = vitals.offset_spread[known, slot] <= settings.offset_constant * max(
@@ -142,28 +142,27 @@ def _change(values: Doubles, floor: float, settings: DefectSettings) -> int | No
     return cut if own >= OWN_SHARE else None
 
 
-def _lags(vitals: EpisodeVitals, rows: Rows, settings: DefectSettings) -> Iterator[Finding]:
-    """Episodes whose actions come by another time before the states than those of the others."""
-    known = rows[np.isfinite(vitals.lag_s[rows])]
-    if len(known) < LEAST:
-        return
-    lag, period = vitals.lag_s[known], vitals.period_s[known]
-    usual = float(np.median(lag))
-    limit = np.maximum(settings.lag_frames * period, settings.lag_spreads * robust_spread(lag - usual))
-    odd = np.abs(lag - usual) > limit
-    if odd.mean() > settings.common:
-        return
-    told: dict[int, int] = {}
-    for k in np.flatnonzero(odd).tolist():
-        row = int(known[k])
-        before = told.get(int(vitals.episode_index[row]))
-        if before is None or abs(vitals.lag_s[row] - usual) > abs(vitals.lag_s[before] - usual):
-            told[int(vitals.episode_index[row])] = row
-    for row in told.values():
-        here = float(vitals.lag_s[row])
-        frames = (here - usual) / float(vitals.period_s[row])
-        words = (
-            f"states follow the actions by {here:.3g} s, in other episodes by {usual:.3g} s: "
-            f"actions come {abs(frames):.2g} frames too {'early' if frames > 0 else 'late'}"
-        )
-        yield Finding(row, "", "action_lag", 1.0, 0, int(vitals.frames[row]), frames, "frames", words)
+def _lags(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    """Episodes whose actions come by another time before the states than those of the others: the worse of its arms."""
+    told: dict[int, tuple[float, Finding]] = {}
+    for rows in groups(vitals.robot.codes, vitals.manipulator.codes, vitals.layout.codes):
+        known = rows[np.isfinite(vitals.lag_s[rows])]
+        if len(known) < LEAST:
+            continue
+        lag, period = vitals.lag_s[known], vitals.period_s[known]
+        usual = float(np.median(lag))
+        limit = np.maximum(settings.lag_frames * period, settings.lag_spreads * robust_spread(lag - usual))
+        odd = np.abs(lag - usual) > limit
+        if odd.mean() > settings.common:
+            continue
+        for k in np.flatnonzero(odd).tolist():
+            row, episode = int(known[k]), int(vitals.episode_index[known[k]])
+            frames = float((lag[k] - usual) / period[k])
+            words = (
+                f"states follow the actions by {lag[k]:.3g} s, in other episodes by {usual:.3g} s: "
+                f"actions come {abs(frames):.2g} frames too {'early' if frames > 0 else 'late'}"
+            )
+            if abs(frames) > told.get(episode, (0.0, None))[0]:
+                found = Finding(row, "", "action_lag", 1.0, 0, int(vitals.frames[row]), frames, "frames", words)
+                told[episode] = abs(frames), found
+    yield from (found for _, found in told.values())

@@ -24,8 +24,6 @@ ALONG_BOTH = 0.8
 """The same of state and command, which both must have it,"""
 CLEAR = 2.0
 """… but for steps so many times those beside them."""
-QUICK_S = 0.05
-"""Time between frames in which a motion changes by little."""
 SKIP_NOISE = 6.0
 """Even motion, in standard deviations of the noise of all joints, which so bends its direction by a few degrees."""
 BESIDE = 8
@@ -198,8 +196,12 @@ def _skips_of_both(tracks: Tracks, follows: Mapping[str, Following], settings: D
         hit = (strict >= settings.skip_times) & (along | (strict >= CLEAR))
         often = (np.minimum(state.loose, order.loose) >= settings.skip_least) & along
         # at few frames a second a motion is over within some frames, and steps are uneven by themselves
-        if tracks.period[i] <= QUICK_S and int(often.sum()) >= settings.skip_often:
+        if tracks.period[i] <= settings.slow_s and int(often.sum()) >= settings.skip_often:
             hit |= often
+        # what follows a frame that shows the one before over again is as far as the robot has got meanwhile
+        again = tracks.repeated[a + 1 : b]
+        hit[1:] &= ~again[:-1]
+        hit[:-1] &= ~again[1:]
         if hit.any():
             at = np.flatnonzero(hit) + 1
             times = np.maximum(state.loose, state.strict)[hit]

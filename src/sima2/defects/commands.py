@@ -18,7 +18,9 @@ FRAMES = 192
 LEAST_FRAMES = 24
 """Frames below which no lag is told."""
 USED = 0.15
-"""Share of the widest joint's range from which a joint has a say in the lag."""
+"""Share of the range of the robot's widest joint from which a joint has a say in the lag; what only trembles sticks."""
+NEAR = 0.1
+"""Share of the way that is worth a word, within which a joint stands on its extreme."""
 SIDE_S = 0.25
 """Time beside the best lag,"""
 SHARP = 1.5
@@ -35,6 +37,8 @@ class Following:
     """rad, NaN where there is none, shape (j, T)."""
     lag: Doubles
     """Frames by which the joints follow in each episode, also below 0; NaN where it is not told, shape (n,)."""
+    usual: Doubles
+    """Frames by which each joint follows in the set, as the import found; NaN where it did not, shape (j, n)."""
     offset: Doubles
     """Median of command less position, that lag taken out, rad; NaN where there is no command; shape (j, n)."""
     spread: Doubles
@@ -55,9 +59,37 @@ def following(tracks: Tracks, batch: RolloutBatch, settings: DefectSettings) -> 
             continue
         command = np.ascontiguousarray(channels.joint_command.T)
         mine = span[[joints.index(row) for row in rows]]
-        lag, offset, spread = _followed(tracks, rows, command, mine, settings)
-        found[arm] = Following(rows, command, lag, offset, spread, floor)
+        lag, offset, spread = _followed(tracks, rows, command, mine, span.max(axis=0, initial=0.0), settings)
+        usual = _usual(channels.effort_proxy, len(rows), tracks)
+        found[arm] = Following(rows, command, lag, usual, offset, spread, floor)
     return found
+
+
+def _usual(proxy: Floats | None, joints: int, tracks: Tracks) -> Doubles:
+    """Lags of the set: the proxy is not known in so many frames of an episode, whose command was sent before it."""
+    out = np.full((joints, len(tracks.length)), np.nan)
+    if proxy is None or proxy.shape[1] < joints:
+        return out
+    for i in np.flatnonzero(tracks.length >= LEAST_FRAMES).tolist():
+        known = np.isfinite(proxy[tracks.offset[i] : tracks.offset[i + 1], :joints])
+        some = known.any(axis=0)
+        out[some, i] = known.argmax(axis=0)[some]
+    return out
+
+
+def far_off(tracks: Tracks, follow: Following, i: int) -> NDArray[np.bool_]:
+    """Where joints are farther beside their commands than is worth a word, of one episode, shape (t, j)."""
+    a, b = int(tracks.offset[i]), int(tracks.offset[i + 1])
+    lags = np.where(np.isfinite(follow.lag[i]), follow.lag[i], np.nan_to_num(follow.usual[:, i]))
+    at = np.maximum(np.arange(b - a) - np.maximum(np.rint(lags), 0).astype(np.int64)[:, None], 0)
+    sent = np.take_along_axis(follow.command[:, a:b], at, axis=1)
+    now = tracks.x[follow.rows, a:b]
+    rest = sent - now - np.nan_to_num(follow.offset[:, i])[:, None]
+    # a joint on its own extreme, its command beyond it, may be at its end stop
+    near = NEAR * float(follow.floor[i])
+    low, high = now.min(axis=1, keepdims=True) + near, now.max(axis=1, keepdims=True) - near
+    stopped = ((now >= high) & (rest > 0)) | ((now <= low) & (rest < 0))
+    return np.asarray(((np.abs(rest) >= follow.floor[i]) & ~stopped).T)
 
 
 def _spans(tracks: Tracks, rows: list[int]) -> Doubles:
@@ -71,7 +103,7 @@ def _spans(tracks: Tracks, rows: list[int]) -> Doubles:
 
 
 def _followed(
-    tracks: Tracks, rows: list[int], command: Floats, span: Doubles, settings: DefectSettings
+    tracks: Tracks, rows: list[int], command: Floats, span: Doubles, widest: Doubles, settings: DefectSettings
 ) -> tuple[Doubles, Doubles, Doubles]:
     n = len(tracks.length)
     lag, offset, spread = np.full(n, np.nan), np.full((len(rows), n), np.nan), np.full((len(rows), n), np.nan)
@@ -80,7 +112,7 @@ def _followed(
         if b - a < LEAST_FRAMES:
             continue
         sent, now = command[:, a:b].astype(np.float64), tracks.x[rows, a:b].astype(np.float64)
-        used = np.isfinite(sent).all(axis=1) & (span[:, i] >= USED * span[:, i].max()) & (span[:, i] > 0)
+        used = np.isfinite(sent).all(axis=1) & (span[:, i] >= USED * widest[i]) & (span[:, i] > 0)
         longest = min(int(most[i]), (b - a) // 4)
         beside = max(round(SIDE_S / float(tracks.period[i])), 2)
         if used.any():
@@ -108,7 +140,8 @@ def _lag(sent: Doubles, now: Doubles, longest: int, beside: int) -> float:
     scale = now[:, at].var(axis=1)
     if not (scale > 0).all():
         return float("nan")
-    cost = (rest.var(axis=2) / scale[:, None]).mean(axis=0)
+    # of all joints alike: one that was held up must not hide what the others tell
+    cost = np.exp(np.log(rest.var(axis=2) / scale[:, None] + 1e-9).mean(axis=0))
     k = int(np.argmin(cost))
     if k in (0, len(cost) - 1):
         return float("nan")

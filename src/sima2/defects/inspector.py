@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sima2.defects.bursts import burst_findings
 from sima2.defects.clock import clock_findings, skip_findings
 from sima2.defects.commands import following
 from sima2.defects.findings import Finding, table_of
@@ -62,6 +61,7 @@ class DefectInspector:
         seen = tracks(batch, self.settings)
         follows = following(seen, batch, self.settings)
         sensors = sensor_findings(seen, batch, follows, self.settings)
+        stalls = stall_findings(seen, batch, follows, self.settings)
         frozen = {(f.episode, f.manipulator, f.end) for f in sensors if f.defect == "frozen_channel"}
         skips = skip_findings(seen, follows, self.settings)
         lost = {(f.episode, f.start) for f in skips}
@@ -72,12 +72,22 @@ class DefectInspector:
             *(f for f in jumps if (f.episode, f.manipulator, f.start + 1) not in frozen),
             *clock_findings(seen, self.settings),
             *skips,
-            *burst_findings(seen, self.settings),
             *idle_findings(seen, self.settings),
-            *stall_findings(seen, batch, follows, self.settings),
+            *(f for f in stalls if not _within(f, [f for f in sensors if f.defect == "frozen_channel"])),
             *from_gripper(seen, self.settings),
             *_turned(batch),
         ], vitals_of(seen, batch, follows, self.settings)
+
+
+def _within(stall: Finding, others: list[Finding]) -> bool:
+    """Whether a stall lies within a freeze of the same arm."""
+    return any(
+        f.episode == stall.episode
+        and f.manipulator == stall.manipulator
+        and f.start <= stall.end
+        and stall.start <= f.end
+        for f in others
+    )
 
 
 def _turned(batch: RolloutBatch) -> list[Finding]:

@@ -24,10 +24,10 @@ FACTORS: Final = (math.degrees(1.0), 100.0, 1000.0)
 ALIKE: Final = 0.6
 """Cosine between the positions of an episode and the usual ones, in whatever unit."""
 WITHIN: Final = 1.6
-"""Factor within which a ratio of units is met."""
+"""Factor within which a ratio of units is met by the size of the positions; by their ranges, its square."""
 LEAST_WAY: Final = 0.4
 """Share of the range of all episodes that fingers that work go through in most of them."""
-MIRRORED: Final = 0.85
+MIRRORED: Final = 0.75
 """A gripper's course is reversed if the mirrored one is off the usual course by less than so many times as much,"""
 START_FAR: Final = 0.4
 """… and it starts by this share of the range away from where others do,"""
@@ -75,8 +75,8 @@ def _units(vitals: EpisodeVitals, rows: Rows) -> Iterator[tuple[int, float]]:
         large = np.sqrt((x * x).sum(axis=(1, 2)) / max(float((usual * usual).sum()), 1e-30))
         for k in np.flatnonzero((ratio > 0) & (cosine >= ALIKE)).tolist():
             for factor in FACTORS:
-                sizes = (ratio[k], large[k])
-                if all(abs(abs(math.log(each)) - math.log(factor)) < math.log(WITHIN) for each in sizes):
+                near = [abs(abs(math.log(each)) - math.log(factor)) for each in (large[k], ratio[k])]
+                if near[0] < math.log(WITHIN) and near[1] < 2.0 * math.log(WITHIN):
                     yield int(rows[k]), factor if ratio[k] > 1 else 1 / factor
                     break
         return
@@ -104,13 +104,18 @@ def _polarity(vitals: EpisodeVitals, rows: Rows) -> Iterator[Finding]:
     share = (grip - bottom) / (top - bottom)
     usual = np.median(share, axis=0)
     straight, mirrored = (np.abs(each - usual) for each in (share, 1.0 - share))
-    if float(np.quantile(straight[:, 0], START_QUANTILE)) > START_NEAR:
-        return  # hands start now here, now there
-    hit = (straight[:, 0] > START_FAR) & (mirrored[:, 0] < START_NEAR)
-    hit &= mirrored.mean(axis=1) < MIRRORED * straight.mean(axis=1)
+    # … unless hands start now here, now there
+    agreed = float(np.quantile(straight[:, 0], START_QUANTILE)) < START_NEAR
+    hit = (straight[:, 0] > START_FAR) & (mirrored[:, 0] < START_NEAR) & agreed
+    # where hands agree counts most: at the start and the end, less on the way
+    weight = 1.0 / (0.05 + np.median(straight, axis=0))
+    off_course, back_on = (each @ (weight / weight.sum()) for each in (straight, mirrored))
+    hit &= back_on < MIRRORED * off_course
+    # where fingers start in the middle of their range, the course alone must tell
+    hit |= (off_course > START_FAR) & (back_on < MIRRORED / 2 * off_course) & (mirrored[:, 0] < straight[:, 0])
     for k in np.flatnonzero(hit).tolist():
         row = int(rows[k])
-        off, back = (100 * float(each[k].mean()) for each in (straight, mirrored))
+        off, back = 100 * float(off_course[k]), 100 * float(back_on[k])
         words = (
             f"the gripper's numbers run the other way round: it starts at {100 * share[k, 0]:.0f} % of the range, the "
             f"others at {100 * usual[0]:.0f} %, and is {off:.0f} % off their course, {back:.0f} % once turned round"
@@ -159,7 +164,8 @@ def _tasks(vitals: EpisodeVitals) -> Iterator[Finding]:
             continue
         rows, x, task = rows[kept], x[kept], task[kept]
         # itself comes first, but for exact copies
-        other = task[cKDTree(x).query(x, min(NEIGHBOURS + 1, len(x)))[1][:, 1:]]
+        near = np.asarray(cKDTree(x).query(x, min(NEIGHBOURS + 1, len(x)))[1], np.intp).reshape(len(x), -1)
+        other = task[near[:, 1:]]
         own = (other == task[:, None]).mean(axis=1)
         right = {int(k): float((own[task == k] > 0.5).mean()) for k in large}
         best: dict[int, tuple[float, int]] = {}
@@ -171,10 +177,10 @@ def _tasks(vitals: EpisodeVitals) -> Iterator[Finding]:
                 if (other[k] == seems).mean() > 0.5 and over > best.get(k, (0.0, 0))[0]:
                     best[k] = (over, seems)
         for k, (over, seems) in sorted(best.items()):
-            row, near = int(rows[k]), int((other[k] == seems).sum())
+            row, alike = int(rows[k]), int((other[k] == seems).sum())
             words = (
                 f"moves as episodes of “{vitals.task.names[seems]}” do, not as those of its own "
-                f"“{vitals.task.names[int(task[k])]}”: {near} of the {other.shape[1]} nearest are of the other task"
+                f"“{vitals.task.names[int(task[k])]}”: {alike} of the {other.shape[1]} nearest are of the other task"
             )
             yield Finding(row, "", "task_mismatch", 1.0, 0, int(vitals.frames[row]), over,
                           "-1 its own task, 1 the other", words)  # fmt: skip
@@ -229,9 +235,12 @@ def _in_motion(
     """Of episodes of one task those that end at a pace at which others do not; at a lower one, where others do not."""
     usual = float(np.quantile(pace, settings.end_quantile))
     away = _to_third(ends)
-    strange = away > np.quantile(away, settings.end_quantile)
+    strange = away > np.quantile(away, settings.end_strange)
     cut = pace > max(settings.end_pace, settings.end_times * usual)
-    cut |= strange & (pace > max(settings.end_pace / 3, settings.end_times * usual))
+    # a hand that is shut in the air where others are open, or the reverse, was on its way
+    away_hand = _far_from_usual(vitals.whole[rows].reshape(len(rows), SLOTS, POINTS)[:, -1, -1].astype(np.float64))
+    cut |= away_hand & (pace > max(settings.end_pace_elsewhere, 1.5 * usual))
+    cut |= strange & (pace > max(settings.end_pace_elsewhere, settings.end_times * usual))
     for k in np.flatnonzero(cut).tolist():
         row = int(rows[k])
         frames = int(vitals.frames[row])
@@ -242,9 +251,18 @@ def _in_motion(
         yield Finding(row, "", "truncated", 1.0, frames - 1, frames, float(pace[k]), "of its fast pace", words)
 
 
+def _far_from_usual(ends: Doubles) -> NDArray[np.bool_]:
+    """Where a gripper ends far from where nearly all others do; nowhere, if these do not agree."""
+    known = np.isfinite(ends)
+    if not known.all() or not np.ptp(ends) > 0:
+        return np.zeros(len(ends), np.bool_)
+    off = np.abs(ends - np.median(ends)) / np.ptp(ends)
+    return (off > START_FAR) & (float(np.quantile(off, START_QUANTILE)) < START_NEAR)
+
+
 def _to_third(places: Doubles) -> Doubles:
-    """Distance of each place to its third nearest, shape (n,); in blocks, for there may be many."""
+    """Distance of each place to its third nearest, shape (n,)."""
     from scipy.spatial import cKDTree
 
     distance, _ = cKDTree(places).query(places, min(4, len(places)))
-    return np.asarray(distance[:, -1])
+    return np.asarray(distance, np.float64).reshape(len(places), -1)[:, -1]

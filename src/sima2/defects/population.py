@@ -49,6 +49,7 @@ def population_findings(vitals: EpisodeVitals, settings: DefectSettings) -> list
         *_tracking(vitals, settings),
         *_rates(vitals, settings),
         *_clocks(vitals, settings),
+        *_bursts(vitals, settings),
         *_constant(vitals, settings),
         *_never_moving(vitals, settings),
     ]
@@ -153,6 +154,26 @@ def _clocks(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding
                 "no motion is missing, and frame numbers were taken for the times"
             )
             yield Finding(int(first[k]), "", "irregular_clock", off, 0, int(mine.frames[k]), off, "of the steps", words)
+
+
+def _bursts(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    """Episodes in which a value trembles as it does nowhere else in it, nor anywhere in the others."""
+    for rows in groups(vitals.robot.codes, vitals.manipulator.codes):
+        burst = vitals.burst[rows]
+        limit = settings.burst_alone
+        if len(rows) >= settings.least_population:
+            slow = float(np.nanmedian(vitals.period_s[rows])) > settings.slow_s
+            least = settings.burst_slow if slow else settings.burst_times
+            limit = max(least, settings.burst_others * float(np.quantile(burst, 0.9)))
+        for k in rows[burst > limit].tolist():
+            start, end = int(vitals.burst_start[k]), int(vitals.burst_end[k])
+            words = (
+                f"{slot_name(int(vitals.burst_slot[k]))} trembles from frame to frame {vitals.burst[k]:.3g} times as "
+                f"much as it usually does; beyond {limit:.2g} is no longer ordinary here"
+            )
+            share = (end - start) / max(int(vitals.frames[k]), 1)
+            yield Finding(k, vitals.manipulator[k], "noise_burst", share, start, end, float(vitals.burst[k]),
+                          "times its usual", words)  # fmt: skip
 
 
 def _never_moving(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:

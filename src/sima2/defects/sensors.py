@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from sima2.defects.commands import Following
 from sima2.defects.findings import Finding
+from sima2.defects.limits import at_limit
 from sima2.defects.settings import DefectSettings
-from sima2.defects.tracks import GRIPPER, Bools, Column, Ints, Tracks, runs
+from sima2.defects.tracks import GRIPPER, JOINT, Bools, Column, Ints, Tracks, runs
 from sima2.records.rollout import Floats, RolloutBatch
 
 CHECKED = (
@@ -32,6 +34,9 @@ ALTERNATES = 0.6
 """Share of second differences that change sign: 0.77 of white noise, far below a half of a smooth motion."""
 WHOLE_STEPS = 0.8
 """Share of differences that are multiples of the smallest: 0.3 of a continuous value, all of an encoder's counts."""
+LEAST_KNOWN = 20
+"""Values that tell whether any comes twice in a row."""
+MOSTLY = 0.5
 RARE = 0.01
 """Chance repetitions of a continuous value."""
 COUNTS = 4.0
@@ -40,6 +45,8 @@ FAR = 0.4
 """Share of the way that a stall must leave, which a frozen value must: it is told by more than by that way."""
 BACK = 0.5
 """Share of the way to its command that a value which thaws goes in one frame."""
+GOES_ON = 0.5
+"""Share of the way that is worth a word, which another joint of the arm goes during a freeze."""
 LONG = 3.0
 """A freeze in the longest other stretch of one value, where only its length speaks for it."""
 ABRUPT = 0.3
@@ -125,7 +132,10 @@ def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Floats]]:
                 yield Column(arm, name, 0, kind), value
             else:
                 for place in range(value.shape[1]):
-                    yield Column(arm, name, place, kind), np.ascontiguousarray(value[:, place])
+                    yield (
+                        Column(arm, name, place, JOINT if name == "joint_position" else kind),
+                        np.ascontiguousarray(value[:, place]),
+                    )
     if batch.action is not None:
         for place in range(batch.action.shape[1]):
             yield Column("", "action", place, "action"), np.ascontiguousarray(batch.action[:, place])
@@ -175,6 +185,8 @@ def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool
     rest[start:stop] = np.nan
     if _noisy(rest):
         return True
+    if each.column.kind == JOINT and _never_repeats(rest):
+        return float(moving[each.start : each.stop].mean()) > MOSTLY
     if each.column.kind == GRIPPER or start == 0 or stop == len(own):
         return False
     step = np.abs(np.diff(own))
@@ -195,36 +207,52 @@ def _left_its_command(each: Stretch, values: Floats, tracks: Tracks, follows: Ma
         return False
     i, j = each.episode, each.column.place
     first, last = int(tracks.offset[i]), int(tracks.offset[i + 1])
-    lag = follow.lag[i]
-    if not np.isfinite(lag) or not np.isfinite(follow.offset[j, i]):
+    lag = follow.lag[i] if np.isfinite(follow.lag[i]) else follow.usual[j, i]
+    if not (np.isfinite(lag) and np.isfinite(follow.offset[j, i]) and follow.floor[i] > 0):
         return False
     shift = max(int(np.rint(lag)), 0)
-    start, stop = max(each.start, first + shift), each.stop
-    if stop - start < 2 or not follow.floor[i] > 0:
+    due = np.full(last - first, np.nan)
+    due[shift:] = follow.command[j, first : last - shift] - follow.offset[j, i]
+    own, start, stop = values[first:last], each.start - first, each.stop - first
+    floor = float(follow.floor[i])
+    # a long freeze itself widens the spread
+    least = max(FAR * floor, min(2.0 * float(follow.spread[j, i]), floor))
+    away = np.abs(due[start:stop] - own[start])
+    if not np.isfinite(away).any() or not (np.nanmax(away) >= least and _range(due[start:stop]) >= least):
         return False
-    due = follow.command[j, start - shift : stop - shift] - follow.offset[j, i]
-    least = max(FAR * float(follow.floor[i]), 2.0 * float(follow.spread[j, i]))
-    if not float(np.ptp(due)) >= least:
+    # while the rest of the arm goes on: where all joints stand, something holds the arm
+    meanwhile = each.start + np.flatnonzero(away >= least)[1:-1]
+    others = [row for k, row in enumerate(follow.rows) if k != j]
+    if not others or len(meanwhile) < 2:
         return False
-    if stop == last:
+    if np.ptp(tracks.x[others][:, meanwhile], axis=1).max() < GOES_ON * floor:
         return False
-    behind = float(follow.command[j, stop - shift] - follow.offset[j, i] - values[stop - 1])
-    back = float(values[stop] - values[stop - 1])
-    step = np.abs(np.diff(values[first:last]))
-    usual = float(np.quantile(step[step > 0], 0.95)) if (step > 0).any() else 0.0
-    # a command that went out and came home again leaves no way to go
-    home = abs(behind) < least and each.stop - each.start >= LONG * _longest_other(values, first, last, each)
-    return bool((abs(behind) >= least and back / behind > BACK and abs(back) > usual) or home)
+    if stop < len(own):
+        behind, back = float(due[stop] - own[start]), float(own[stop] - own[start])
+        if abs(behind) >= least and back / behind > BACK:
+            return True
+    # it never thaws, or its command had come home: then no other stretch of one value goes on so long against one
+    rivals = [b - a for a, b in _others(own, start) if LONG * (b - a) > stop - start and _range(due[a:b]) >= least / 2]
+    return not rivals and np.nanmax(away) >= floor and not at_limit(tracks, follow, j, i, each.start, each.stop)
 
 
-def _longest_other(values: Floats, first: int, last: int, each: Stretch) -> int:
-    """Frames of the longest other stretch of one value in an episode, at least one."""
-    own = values[first:last]
-    change = np.flatnonzero(np.diff(own) != 0.0) + 1
-    edges = np.concatenate([[0], change, [len(own)]])
-    mine = edges[:-1] == each.start - first
-    other = np.diff(edges)[~mine]
-    return int(other.max(initial=1))
+def _range(values: NDArray[np.float64]) -> float:
+    return float(np.nanmax(values) - np.nanmin(values)) if np.isfinite(values).any() else 0.0
+
+
+def _others(own: Floats, start: int) -> list[tuple[int, int]]:
+    """The other stretches of one value in an episode, of two frames and more."""
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(own) != 0.0) + 1, [len(own)]])
+    return [(a, b) for a, b in pairwise(edges.tolist()) if a != start and b - a > 1]
+
+
+def _never_repeats(values: Floats) -> bool:
+    """Whether a column takes no value twice in a row, and is no encoder's: at rest, too, its noise changes it."""
+    known = values[~np.isnan(values)]
+    step = np.abs(np.diff(known))
+    if len(known) < LEAST_KNOWN or float((step == 0).mean()) > RARE:
+        return False
+    return not _counts_steps(step[step > 0])
 
 
 def _noisy(values: Floats) -> bool:
@@ -285,19 +313,26 @@ def _clipped(
                 (s - a, e - a) for s, e in zip(start[mine][level == limit], stop[mine][level == limit], strict=True)
             ]
             if spans:
-                found += _on_limit(column, i, own, spans, side, settings)
+                found += _on_limit(column, i, own, tracks.anything_moves[a:b], spans, side, settings)
     return found
 
 
 def _on_limit(
-    column: Column, i: int, own: Floats, spans: list[tuple[int, int]], side: str, settings: DefectSettings
+    column: Column,
+    i: int,
+    own: Floats,
+    moving: Bools,
+    spans: list[tuple[int, int]],
+    side: str,
+    settings: DefectSettings,
 ) -> list[Finding]:
     step = np.abs(np.diff(own))
     usual = float(np.nanquantile(step, 0.95))
     rest = own.copy()
     for s, e in spans:
         rest[s:e] = np.nan
-    silent = _noisy(rest)
+    goes_on = sum(float(moving[s:e].sum()) for s, e in spans) > MOSTLY * sum(e - s for s, e in spans)
+    silent = _noisy(rest) or (column.kind == JOINT and goes_on and _never_repeats(rest))
     moved = step[step > 0]
     fast = max(ABRUPT * usual, COUNTS * float(moved.min())) if usual > 0 else np.inf
     hard = [(s, e) for s, e in spans if silent or (s > 1 and e < len(own) - 1 and _entry(step, s, e) >= fast)]

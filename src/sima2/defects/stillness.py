@@ -9,8 +9,9 @@ import numpy as np
 
 from sima2.defects.commands import Following
 from sima2.defects.findings import Finding
+from sima2.defects.limits import at_limit
 from sima2.defects.settings import DefectSettings
-from sima2.defects.tracks import JOINT, NORMAL_MEDIAN, Bools, Ints, Tracks, runs
+from sima2.defects.tracks import GRIPPER, JOINT, NORMAL_MEDIAN, Bools, Ints, Tracks, runs
 from sima2.records.rollout import Floats, RolloutBatch
 
 LEAST_LOAD: Final = 0.1
@@ -82,11 +83,13 @@ def stall_findings(
         still = ~tracks.moving(rows)
         if arm in follows:
             found += _left_behind(tracks, arm, follows[arm], settings)
+            found += _shut_hand(tracks, arm, channels.effort_proxy, len(rows), settings)
         elif channels.effort_proxy is not None:
             found += _behind(tracks, arm, still, channels.effort_proxy[:, : len(rows)], settings)
         if channels.joint_torque is not None:
             found += _loaded(tracks, arm, still, channels.joint_torque, settings)
-    if batch.action is not None and tracks.columns:
+    # where the commands of joints are known, each is held against its own joint
+    if batch.action is not None and tracks.columns and not follows:
         found += _ignored(tracks, batch.action, settings)
     return found
 
@@ -112,23 +115,50 @@ def _left_behind(tracks: Tracks, arm: str, follow: Following, settings: DefectSe
     half = settings.window_s / 2
     for j, row in enumerate(follow.rows):
         for i, a, b in _held(tracks, ~tracks.moves[row], settings.stall_s):
-            lag = follow.lag[i] if np.isfinite(follow.lag[i]) else settings.longest_lag_s / tracks.period[i]
+            lag = _lag(follow, j, i, settings.longest_lag_s / float(tracks.period[i]))
             # what was sent last may only not have arrived yet
-            late = b - round(max(float(lag), 0.0) + half / float(tracks.period[i]))
+            late = b - round(lag + half / float(tracks.period[i]))
             floor = float(follow.floor[i])
-            if late - a < 2 or not floor > 0:
+            if late - a < 2 or not floor > 0 or not float(np.ptp(follow.command[j, a:late])) >= floor:
                 continue
-            sent = follow.command[j, a:late]
-            if not float(np.ptp(sent)) >= floor:
+            rest = np.abs(follow.command[j, a:b] - tracks.x[row, a:b] - np.nan_to_num(follow.offset[j, i]))
+            if np.count_nonzero(rest >= floor) < tracks.frames(settings.stall_s)[i]:
                 continue
-            rest = np.abs(sent - tracks.x[row, a:late] - np.nan_to_num(follow.offset[j, i]))
-            away = int(np.count_nonzero(rest >= floor))
-            if away < settings.stall_s / tracks.period[i]:
-                continue
+            if at_limit(tracks, follow, j, i, a, b):
+                continue  # what others do there tells whether it is its end stop
             degrees = float(np.degrees(rest.max()))
             words = f"joint {j} stands while its command goes on, up to {degrees:.3g}° away,"
             found.append(_stall(tracks, i, arm, a, b, float(rest.max()), "rad", words))
     return found
+
+
+def _shut_hand(tracks: Tracks, arm: str, proxy: Floats | None, joints: int, settings: DefectSettings) -> list[Finding]:
+    """Fingers that stand while they are told to open: what they hold keeps them from closing, nothing from opening."""
+    rows = tracks.rows(arm=arm, kind=GRIPPER)
+    if proxy is None or proxy.shape[1] <= joints or not rows:
+        return []
+    wants = proxy[:, joints:]
+    with np.errstate(invalid="ignore"):
+        # most of the fingers, as their opening is the median of them
+        mask = ~tracks.moves[rows[0]] & (np.median(wants, axis=1) >= settings.stall_hand)
+    found = []
+    for i, a, b in _held(tracks, mask, settings.stall_s):
+        before = max(a - 2 * int(tracks.frames(settings.stall_s)[i]), int(tracks.offset[i]))
+        came = np.median(wants[before : a + 1], axis=1)
+        most = float(np.nanmax(np.median(wants[a:b], axis=1)))
+        if not np.isfinite(came).any() or np.nanmin(came) > most / 2:
+            continue
+        words = f"fingers stand though they are told to open, {most:.3g} usual spreads away,"
+        found.append(_stall(tracks, i, arm, a, b, most, "usual spreads", words))
+    return found
+
+
+def _lag(follow: Following, joint: int, i: int, longest: float) -> float:
+    """Frames by which a joint follows: in the episode, else in the set, else the longest."""
+    for lag in (follow.lag[i], follow.usual[joint, i]):
+        if np.isfinite(lag):
+            return max(float(lag), 0.0)
+    return longest
 
 
 def _behind(tracks: Tracks, arm: str, still: Bools, proxy: Floats, settings: DefectSettings) -> list[Finding]:

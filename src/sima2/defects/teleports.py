@@ -17,6 +17,10 @@ MOST_EVENTS = 5
 """Jumps of an episode that are told one by one."""
 NOISE_TIMES = 12.0
 """A jump in standard deviations of the noise, out of reach of chance in any number of frames."""
+BACK_FRAMES = 5
+"""Frames within which a value that was out is back."""
+MOST_OF = 3
+"""Joints that leap at once where frames are missing: half of them, and so many."""
 OFTEN = 0.02
 """Share of an episode's frames."""
 
@@ -31,6 +35,8 @@ class Steps(NamedTuple):
     """shape (c, T)."""
     noise: Floats
     """shape (c, n)."""
+    alone: bool = False
+    """Joints of which no commands were recorded, beside which they could be held."""
 
 
 def teleport_findings(tracks: Tracks, follows: Mapping[str, Following], settings: DefectSettings) -> list[Finding]:
@@ -43,11 +49,9 @@ def teleport_findings(tracks: Tracks, follows: Mapping[str, Following], settings
     kept = np.flatnonzero(~tracks.repeated)
     if not len(kept):
         return found
-    whole = len(kept) == len(tracks.time)
     offset = np.searchsorted(kept, tracks.offset)
     for each in _columns(tracks, follows):
-        part = each if whole else each._replace(step=each.step[:, kept])
-        found += _of_kind(tracks, part, kept, offset, settings)
+        found += _of_kind(tracks, each, kept, offset, settings)
     return found
 
 
@@ -57,7 +61,8 @@ def _columns(tracks: Tracks, follows: Mapping[str, Following]) -> Iterator[Steps
             rows = tracks.rows(arm=arm, kind=kind)
             if rows:
                 names = tuple(tracks.columns[row].name for row in rows)
-                yield Steps(arm, kind, names, tracks.step[rows], tracks.noise[rows])
+                alone = kind == JOINT and not follows
+                yield Steps(arm, kind, names, tracks.step[rows], tracks.noise[rows], alone)
     for arm, follow in follows.items():
         step = np.zeros_like(follow.command)
         step[:, 1:] = np.nan_to_num(np.diff(follow.command, axis=1))
@@ -67,8 +72,9 @@ def _columns(tracks: Tracks, follows: Mapping[str, Following]) -> Iterator[Steps
 
 
 def _of_kind(tracks: Tracks, part: Steps, kept: Ints, offset: Ints, settings: DefectSettings) -> list[Finding]:
-    size = np.abs(part.step)
-    jumps = _isolated(part.step, size, offset, settings)
+    step = part.step if len(kept) == len(tracks.time) else part.step[:, kept]
+    size = np.abs(step)
+    jumps = _isolated(step, size, offset, settings)
     length = np.diff(offset)
     some = np.flatnonzero(length)
     top = np.zeros((len(size), len(length)), np.float32)
@@ -108,6 +114,21 @@ def _isolated(step: Floats, size: Floats, offset: Ints, settings: DefectSettings
     return alone
 
 
+def _lost(tracks: Tracks, part: Steps, i: int, t: int, where: Ints) -> Finding | None:
+    """A leap of most joints at once, none of which comes back: the robot moved on while frames were lost."""
+    b = int(tracks.offset[i + 1])
+    moving = tracks.still[
+        [k for k, each in enumerate(tracks.columns) if each.arm == part.arm and each.kind == JOINT], i
+    ]
+    leap = part.step[where, t]
+    stays = np.abs(part.step[where, t : min(t + BACK_FRAMES, b)].sum(axis=1)) >= 0.5 * np.abs(leap)
+    if len(where) < max(MOST_OF, len(moving) / 2) or not stays.all():
+        return None
+    at = t - int(tracks.offset[i])
+    words = f"{len(where)} joints leap at once and go on from there: frames are missing, though the clock is regular"
+    return Finding(i, "", "dropped_frames", 1.0 / float(tracks.length[i]), at - 1, at + 1, 1.0, "places", words)
+
+
 def _events(
     tracks: Tracks,
     part: Steps,
@@ -128,6 +149,10 @@ def _events(
     found = []
     for t in sorted(worst):
         ratio, where, far = times[t]
+        lost = _lost(tracks, part, i, t, where) if part.alone else None
+        if lost is not None:
+            found.append(lost)
+            continue
         k = int(np.argmax(ratio))
         names = ", ".join(part.names[j] for j in where[:4].tolist())
         names += f" and {len(where) - 4} more" if len(where) > 4 else ""

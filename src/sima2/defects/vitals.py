@@ -9,11 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.defects.commands import Following
+from sima2.defects.bursts import burst_of
+from sima2.defects.commands import Following, far_off
+from sima2.defects.limits import PER_LIMIT, limits_of
 from sima2.defects.settings import DefectSettings
 from sima2.defects.stillness import moving_span
-from sima2.defects.tracks import GRIPPER, HAND, JOINT, Tracks, runs
-from sima2.records.defects import POINTS, SKETCH, SLOTS, EpisodeVitals
+from sima2.defects.tracks import GRIPPER, HAND, JOINT, Tracks
+from sima2.records.defects import LIMITS, POINTS, SKETCH, SLOTS, EpisodeVitals
 from sima2.records.rollout import CLOCK_OFF, Floats, RolloutBatch
 from sima2.records.table import Text
 
@@ -24,6 +26,8 @@ LEAST_FRAMES = 8
 """Shorter episodes have no motion to compare."""
 END_S: Final = 0.15
 """Time over which the motion at the end is measured."""
+CHANGED: Final = 3
+"""Columns that change at once, by values which two episodes do not share by chance."""
 _ODD: Final = 0x9E3779B97F4A7C15
 
 
@@ -55,16 +59,21 @@ def _of_arm(
     slots = dict(zip([*joints[:MOST_JOINTS], *hand, *grip], _places(len(joints), len(hand), len(grip)), strict=True))
     spread, noise = np.full((2, n, SLOTS), np.nan, np.float32)
     low, offset, varies = np.full((3, n, SLOTS), np.nan, np.float32)
-    on_limit = np.full((n, 2, SLOTS), np.nan, np.float32)
+    extent = np.full((n, 2, SLOTS), np.nan, np.float32)
+    limits = np.full((n, LIMITS * PER_LIMIT), np.nan)
     least, span = _extent(tracks)
-    on_least, on_most = _on_limit(tracks, list(slots), settings)
-    for place, (row, slot) in enumerate(slots.items()):
+    for row, slot in slots.items():
         spread[:, slot], noise[:, slot], low[:, slot] = span[row], tracks.noise[row], least[row]
-        on_limit[:, 0, slot], on_limit[:, 1, slot] = on_least[place], on_most[place]
     kept = min(len(joints), MOST_JOINTS)
     if follow is not None:
         offset[:, :kept], varies[:, :kept] = follow.offset[:kept].T, follow.spread[:kept].T
-    tracking = _tracking(tracks, batch.manipulators[arm].effort_proxy, len(joints), settings)
+        limits = limits_of(tracks, follow, slots, settings)
+        some = np.flatnonzero(tracks.length)
+        for side, extreme in enumerate((np.fmin, np.fmax)):
+            if len(some):
+                extent[some, side, :kept] = extreme.reduceat(follow.command[:kept], tracks.offset[:-1][some], axis=1).T
+    tracking = _tracking(tracks, batch.manipulators[arm].effort_proxy, follow, len(joints), settings)
+    burst = burst_of(tracks, arm, settings)
     return EpisodeVitals(
         episode_index=each.episode_index,
         episode_id=Text.of(each.episode_id),
@@ -82,6 +91,10 @@ def _of_arm(
         tracking_end=tracking[3].astype(np.int64),
         moving_start=begin,
         moving_end=end,
+        burst=burst[0],
+        burst_slot=np.array([slots.get(int(row), 0) for row in burst[1]], np.int64),
+        burst_start=burst[2].astype(np.int64),
+        burst_end=burst[3].astype(np.int64),
         lag_s=np.full(n, np.nan) if follow is None else follow.lag * tracks.period,
         end_pace=_end_pace(tracks, joints or hand, tracks.rows(kind=JOINT if joints else HAND)),
         clock_off=np.array([float(words.get(CLOCK_OFF, 0.0)) for words in each.provenance], np.float64),
@@ -92,7 +105,8 @@ def _of_arm(
         signature=_signature(tracks, slots, begin, end),
         whole=_signature(tracks, slots, np.zeros_like(begin), tracks.length),
         low=low,
-        on_limit=on_limit.reshape(n, 2 * SLOTS),
+        command_extent=extent.reshape(n, 2 * SLOTS),
+        limits=limits,
         offset=offset,
         offset_spread=varies,
         sketch=_sketch(tracks, [*joints, *hand, *grip]),
@@ -124,28 +138,6 @@ def _extent(tracks: Tracks) -> tuple[Floats, Floats]:
             known[:, some] = np.logical_or.reduceat(tracks.known, at, axis=1)
             low[~known] = span[~known] = np.nan
     return low, span
-
-
-def _on_limit(tracks: Tracks, rows: list[int], settings: DefectSettings) -> tuple[Floats, Floats]:
-    """Frames on exactly the least and the greatest value, in stretches while something moves, shape (r, n) each."""
-    out = np.zeros((2, len(rows), len(tracks.length)), np.float32)
-    some = np.flatnonzero(tracks.length)
-    if not len(some):
-        return out[0], out[1]
-    at = tracks.offset[:-1][some]
-    for place, row in enumerate(rows):
-        x = tracks.x[row]
-        for side, extreme in enumerate((np.minimum, np.maximum)):
-            level = np.zeros(len(tracks.length), np.float32)
-            level[some] = extreme.reduceat(x, at)
-            start, stop = runs(x == np.repeat(level, tracks.length), tracks.first)
-            long = stop - start >= settings.clip_frames
-            mask = np.zeros(len(x) + 1, np.int64)
-            mask[start[long]] += 1
-            mask[stop[long]] -= 1
-            mine = np.cumsum(mask)[:-1] * tracks.anything_moves
-            out[side, place, some] = np.add.reduceat(mine, at)
-    return out[0], out[1]
 
 
 def _end_pace(tracks: Tracks, rows: list[int], of_robot: list[int]) -> Doubles:
@@ -183,7 +175,9 @@ def _jerk(tracks: Tracks, rows: list[int]) -> NDArray[np.float64]:
     return out
 
 
-def _tracking(tracks: Tracks, proxy: Floats | None, joints: int, settings: DefectSettings) -> NDArray[np.float64]:
+def _tracking(
+    tracks: Tracks, proxy: Floats | None, follow: Following | None, joints: int, settings: DefectSettings
+) -> NDArray[np.float64]:
     """Largest lasting residual of each episode, its joint, start and end, shape (4, n)."""
     n = len(tracks.length)
     out = np.zeros((4, n))
@@ -195,6 +189,9 @@ def _tracking(tracks: Tracks, proxy: Floats | None, joints: int, settings: Defec
         width = int(tracks.frames(settings.tracking_s)[i])
         if b - a <= width:
             continue
+        if follow is not None:
+            # spreads of a joint that follows closely are next to nothing
+            size[a:b][~far_off(tracks, follow, i)] = 0.0
         held = size[a : b - width + 1].copy()
         for k in range(1, width):
             np.minimum(held, size[a + k : b - width + 1 + k], out=held)
@@ -245,15 +242,15 @@ def _sketch(tracks: Tracks, rows: list[int]) -> NDArray[np.int64]:
     if not rows or len(tracks.time) < 2:
         return out
     mixed = np.zeros(len(tracks.time), np.uint64)
-    changed = np.zeros(len(tracks.time), np.bool_)
+    changed = np.zeros(len(tracks.time), np.int64)
     for place, row in enumerate(rows):
         bits = np.ascontiguousarray(tracks.x[row]).view(np.uint32).astype(np.uint64)
         mixed ^= _mixed(bits + np.uint64((place + 1) * _ODD % 2**64))
-        changed |= tracks.step[row] != 0.0
+        changed += tracks.step[row] != 0.0
     pair = np.zeros_like(mixed)
     pair[1:] = _mixed(mixed[1:] * np.uint64(_ODD) + mixed[:-1])
-    # frames at rest may be those of any other episode
-    used = changed & tracks.moving(rows)
+    # frames at rest, and a servo's whole degrees one after the other, may be those of any other episode
+    used = (changed >= CHANGED) & tracks.moving(rows)
     used[tracks.first] = False
     for i in np.flatnonzero(tracks.length >= LEAST_FRAMES).tolist():
         mine = np.unique(pair[tracks.offset[i] : tracks.offset[i + 1]][used[tracks.offset[i] : tracks.offset[i + 1]]])

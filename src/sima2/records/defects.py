@@ -47,6 +47,8 @@ SLOTS: Final = 24
 """Position columns of a manipulator that vitals keep: joints (at most 20), hand (3), gripper (1)."""
 POINTS: Final = 12
 """Places along an episode's motion at which its signature is taken."""
+LIMITS: Final = 3
+"""Plateaus on extreme values that vitals keep."""
 SKETCH: Final = 16
 """Digests of frames that vitals keep."""
 _SLOT_UNITS: Final = "rad; m of the hand; m or share of the gripper"
@@ -117,6 +119,17 @@ class EpisodeVitals(Table):
     moving_end: NDArray[np.int64] = column(
         np.int64, "One past the last frame in which it moves; the length where nothing moves.", unit="frame"
     )
+    burst: NDArray[np.float64] = column(
+        np.float64,
+        "Greatest tremble from frame to frame of a joint (else of the hand) over a window, in times what is usual of "
+        "it in the episode; 0 where nothing trembles.",
+        unit="1",
+    )
+    burst_slot: NDArray[np.int64] = column(np.int64, "Slot of that tremble; 0 where `burst` is 0.")
+    burst_start: NDArray[np.int64] = column(
+        np.int64, "First frame of that tremble; 0 where `burst` is 0.", unit="frame"
+    )
+    burst_end: NDArray[np.int64] = column(np.int64, "One past its last frame; 0 where `burst` is 0.", unit="frame")
     lag_s: NDArray[np.float64] = column(
         np.float64,
         "Time by which the joints follow their commands, below 0 where they go before; NaN where nothing tells it.",
@@ -160,11 +173,18 @@ class EpisodeVitals(Table):
     low: NDArray[np.float32] = matrix(
         np.float32, f"Least value of each of the {SLOTS} slots; NaN where a slot is empty.", unit=_SLOT_UNITS
     )
-    on_limit: NDArray[np.float32] = matrix(
+    command_extent: NDArray[np.float32] = matrix(
         np.float32,
-        f"Frames on exactly the least, then on exactly the greatest value of each of the {SLOTS} slots, in stretches "
-        "of three and more while something moves.",
-        unit="frames",
+        f"Least, then greatest command of each of the {SLOTS} slots; NaN where there is none.",
+        unit=_SLOT_UNITS,
+    )
+    limits: NDArray[np.float64] = matrix(
+        np.float64,
+        f"The {LIMITS} longest plateaus on a joint's (or its command's) own extreme while its counterpart goes on, "
+        f"each by five numbers: (2 if of the command, plus 1 if the greatest value) times {SLOTS} plus the slot, "
+        "frames, first frame, one past the last, and radians by which the counterpart goes beyond; NaN where there "
+        "are fewer.",
+        unit="1",
     )
     offset: NDArray[np.float32] = matrix(
         np.float32,
