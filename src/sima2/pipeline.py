@@ -760,7 +760,7 @@ def defect_counts(defects: DefectTable) -> dict[str, dict[str, int]]:
     """Findings of each kind, and the episodes that have any, most frequent first."""
     counts = {}
     for kind, n in sorted(_tally(defects.defect).items(), key=lambda item: (-item[1], item[0])):
-        mine = defects.episode_index[defects.defect.isin(kind)]
+        mine = defects.episode_index[defects.defect.isin(kind) & (defects.episode_index >= 0)]
         counts[kind] = {"findings": n, "episodes": len(np.unique(mine))}
     return counts
 

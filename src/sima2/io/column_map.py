@@ -60,6 +60,7 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
         "joint_position": "angle",
         "joint_velocity": "angular speed",
         "joint_torque": "torque",
+        "joint_command": "angle",
         "ee_position": "length",
         "ee_orientation": "orientation",
         "gripper_width": "length",
@@ -131,6 +132,13 @@ class Columns:
     units: tuple[str, ...] = ()
     """One of ``UNITS`` for each column, where they differ; ``unit`` is then that of the first."""
 
+    @property
+    def factor(self) -> float | NDArray[np.float64]:
+        """SI units in one of each column, shape (w,) where they differ."""
+        if self.units:
+            return np.array([UNITS[unit][1] for unit in self.units])
+        return UNITS[self.unit][1] if self.scale is None else self.scale
+
     def read(self, name: str, features: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """The channel ``name`` of one episode, out of its features, each of shape (t, w).
 
@@ -152,9 +160,7 @@ class Columns:
             return _opening(values, self.closed, self.open)
         if self.unit.startswith(("quat", "rpy")):
             return _quaternion(name, values, self.unit)
-        factor: float | NDArray[np.float64] = UNITS[self.unit][1] if self.scale is None else self.scale
-        if self.units:
-            factor = np.array([UNITS[unit][1] for unit in self.units])
+        factor = self.factor
         # a factor of 1 must keep every bit
         same = not self.units and factor == 1.0
         scaled = values if same else np.asarray(values.astype(np.float64) * factor)

@@ -23,6 +23,8 @@ OTHER_UNIT: Final = 100.0
 """Factor between the steps of two episodes of a set above which their units differ."""
 OTHER_RATE: Final = 1.2
 """Factor between the rate of the timestamps and the declared one that is said."""
+OFF: Final = 0.25
+"""Share of a period by which a step of the clock is off."""
 _TIMES: Final = ("s", "ms", "us", "ns")
 
 
@@ -92,6 +94,21 @@ def _same_way(stamps: Floats, ticks: Floats) -> bool:
     """Whether both clocks show about the same time between the first and the last frame."""
     a, b = float(stamps[-1] - stamps[0]), float(ticks[-1] - ticks[0])
     return b > 0.0 and 1.0 / OTHER_RATE <= a / b <= OTHER_RATE
+
+
+def share_off(stamps: Floats, fps: float | None) -> float:
+    """Share of the steps between timestamps that are no period, by more than a quarter of one; 0 where none is told.
+
+    Args:
+        stamps: in seconds, as recorded, shape (t,).
+        fps: declared rate in Hz.
+
+    >>> share_off(np.array([0.0, 0.1, 0.1, 0.3, 0.4]), 10.0)
+    0.5
+    """
+    if fps is None or len(stamps) < 2 or not np.isfinite(stamps).all():
+        return 0.0
+    return float((np.abs(np.diff(stamps) * fps - 1.0) > OFF).mean())
 
 
 def clock_doubt(sample: Sample, fps: float | None) -> tuple[str, ...]:

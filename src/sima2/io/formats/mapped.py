@@ -17,7 +17,7 @@ from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_guess import ACTION_FEATURES, action_of, guess, is_state
 from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.command_lag import Commands, fit_commands
-from sima2.io.derived import effort
+from sima2.io.derived import CommandResidual, commanded, effort
 from sima2.io.effort import with_effort
 from sima2.io.formats.dataset import DatasetReport, lacking
 from sima2.io.formats.frame_source import (
@@ -36,11 +36,12 @@ from sima2.io.intake import Intake, RawEpisode, admit, clean
 from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_end, load_outcomes, to_outcome
 from sima2.io.robot_pose import asked_poses, named_poses
-from sima2.io.sample import Sample
+from sima2.io.sample import Sample, other_scale
 from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
-from sima2.io.timestamps import clock_doubt, seconds, set_step
+from sima2.io.timestamps import clock_doubt, seconds, set_step, share_off
 from sima2.io.turns import unwrapped, unwrapped_columns
+from sima2.records.rollout import CLOCK_OFF, TURNED
 
 SAMPLE_EPISODES: Final = 32
 """Episodes, evenly spread, whose frames a guess of units looks at."""
@@ -193,17 +194,24 @@ class MappedDataset:
             arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
             for arm, group in read.arms.items()
         }
+        provenance = {"source": f"{self.source.format} {self.source.version}", "file": entry.file}
         for arm, channels in arms.items():
-            notes += judged_alone(arm, read.arms[arm], channels, features)
+            turned = judged_alone(arm, read.arms[arm], channels, features)
+            if turned:
+                notes += turned
+                provenance[TURNED] = arm
         for arm in dict.fromkeys([*self.hands, *read.residuals]):
             self._derive(arm, arms.setdefault(arm, {}), features)
+        time, off = self._time(name, entry, features)
+        if off > 0.0:
+            provenance[CLOCK_OFF] = f"{off:.4f}"
         values: dict[str, Any] = {
-            "time": self._time(name, entry, features),
+            "time": time,
             "manipulators": {arm: channels for arm, channels in arms.items() if channels},
             "robot": read.robot.get("name", self.source.robot),
             "instruction": entry.task,
             "family": self.kinds.get(entry.task),
-            "provenance": {"source": f"{self.source.format} {self.source.version}", "file": entry.file},
+            "provenance": provenance,
         }
         for channel in ("object_position", "object_orientation", "object_confidence"):
             values[channel] = {
@@ -229,24 +237,35 @@ class MappedDataset:
             proxy = effort(parts, features, 0 if joints is None else joints.shape[1])
             if proxy is not None:
                 channels["effort_proxy"] = proxy
+                command = self._command(arm, parts, features, joints)
+                if command is not None:
+                    channels.setdefault("joint_command", command)
 
-    def _time(self, name: str, entry: Entry, features: Features) -> NDArray[np.float64]:
-        """s: the mapped column, else timestamps, else frame numbers over the frame rate."""
+    def _command(
+        self, arm: str, parts: Mapping[str, CommandResidual], features: Features, joints: NDArray[Any] | None
+    ) -> NDArray[np.float64] | None:
+        state = self.column_map.arms.get(arm, {}).get("joint_position")
+        return None if joints is None or state is None else commanded(parts, features, joints, state.factor)
+
+    def _time(self, name: str, entry: Entry, features: Features) -> tuple[NDArray[np.float64], float]:
+        """s: the mapped column, else timestamps, else frame numbers over the frame rate; and how much was mended."""
         mapped = self.column_map.scene.get("time")
         if mapped is not None and mapped.feature in features:
-            return np.asarray(mapped.read("time", features), np.float64)
+            return np.asarray(mapped.read("time", features), np.float64), 0.0
         fps = self.source.fps
         frame = features.get(FRAME)
         stamps = features.get(TIMESTAMP)
         ticks = None if fps is None or frame is None or frame.shape[1] != 1 else frame[:, 0].astype(np.float64) / fps
         if stamps is None or stamps.shape[1] != 1:
             if ticks is not None:
-                return ticks
+                return ticks, 0.0
             if fps is None:
                 raise RolloutError(name, "time", "has neither timestamps nor a frame rate", reason="no_time")
             frames = len(next(iter(features.values()))) if features else entry.length or 0
-            return np.arange(frames, dtype=np.float64) / fps
-        return seconds(stamps[:, 0].astype(np.float64), ticks, fps, self.step)
+            return np.arange(frames, dtype=np.float64) / fps, 0.0
+        told = stamps[:, 0].astype(np.float64)
+        taken = seconds(told, ticks, fps, self.step)
+        return taken, share_off(told, fps) if taken is ticks else 0.0
 
     def _ending(self, entry: Entry, features: Features, time: NDArray[np.float64]) -> Ending:
         if self.outcomes is not None and entry.episode in self.outcomes:
@@ -338,6 +357,7 @@ def _guessed(source: FrameSource) -> tuple[ColumnMap, dict[str, HandPose], tuple
     labels = {name: _labels(source.features[name]) for name in features}
     action = action_of(features)
     states = {name for name in features if is_state(name)}
+    sample = sample.without(other_scale(sample, sorted(states)))
     commands = _fit(source, sample, labels, action, states)
     made = guess(features, sample, robot=source.robot, commands=commands, fps=source.fps)
     acts = {*ACTION_FEATURES, *([action] if action else [])}
