@@ -50,6 +50,21 @@ def from_segments(segments: SegmentTable, episode_id: Sequence[str], length: Seq
     return found
 
 
+def grasp_spans(segments: SegmentTable, episode_id: Sequence[str]) -> dict[tuple[int, str], list[tuple[int, int]]]:
+    """Frames of the grasps of each arm of each episode."""
+    grasps = segments.take(segments.label.isin("grasp"))
+    out: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    for i, arm, start, end in zip(
+        grasps.episode_id.recode(episode_id).tolist(),
+        grasps.manipulator,
+        grasps.start_frame.tolist(),
+        grasps.end_frame.tolist(),
+        strict=True,
+    ):
+        out.setdefault((i, arm), []).append((start, end))
+    return out
+
+
 def _repeated(i: int, arm: str, start: int, end: int, vain: int, words: str, length: int) -> Finding:
     severity = (end - start) / max(length, 1)
     return Finding(i, arm, "repeated_grasp", severity, start, end, float(vain), "closings before", words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from sima2.defects.clock import clock_findings, skip_findings
 from sima2.defects.commands import following
 from sima2.defects.findings import Finding, table_of
-from sima2.defects.grasps import from_gripper, from_segments
+from sima2.defects.grasps import from_gripper, from_segments, grasp_spans
 from sima2.defects.sensors import sensor_findings
 from sima2.defects.settings import DefectSettings
 from sima2.defects.stillness import idle_findings, stall_findings
@@ -51,9 +52,8 @@ class DefectInspector:
             findings += [Finding(places[each.episode], *each[1:]) for each in seen[0]]
             vitals.append(seen[1])
         if segments is not None:
-            findings = _with_retries(
-                findings, from_segments(segments, batch.episodes.episode_id, batch.length.tolist())
-            )
+            retries = from_segments(segments, batch.episodes.episode_id, batch.length.tolist())
+            findings = _with_retries(findings, retries, grasp_spans(segments, batch.episodes.episode_id))
         table = table_of(findings, batch.episodes.episode_index, Text.of(batch.episodes.episode_id))
         return Inspection(table, _in_order(EpisodeVitals.concat(vitals)))
 
@@ -101,16 +101,22 @@ def _turned(batch: RolloutBatch) -> list[Finding]:
     return found
 
 
-def _with_retries(findings: list[Finding], retries: list[Finding]) -> list[Finding]:
-    """Retries that segments tell, in place of the same seen in the gripper."""
+def _with_retries(
+    findings: list[Finding], retries: list[Finding], grasps: Mapping[tuple[int, str], list[tuple[int, int]]]
+) -> list[Finding]:
+    """Retries that segments tell, in place of the same seen in the gripper, of which they must tell two grasps."""
     told = [(f.episode, f.manipulator, f.start, f.end) for f in retries]
 
-    def same(f: Finding) -> bool:
-        return f.defect == "repeated_grasp" and any(
+    def kept(f: Finding) -> bool:
+        if f.defect != "repeated_grasp":
+            return True
+        same = any(
             i == f.episode and arm == f.manipulator and start < f.end and f.start < end for i, arm, start, end in told
         )
+        tried = [each for each in grasps.get((f.episode, f.manipulator), []) if each[0] < f.end and f.start < each[1]]
+        return not same and len(tried) > 1
 
-    return [*(f for f in findings if not same(f)), *retries]
+    return [*filter(kept, findings), *retries]
 
 
 def _in_order(vitals: EpisodeVitals) -> EpisodeVitals:
