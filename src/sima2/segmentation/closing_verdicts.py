@@ -108,7 +108,14 @@ class Judging:
         # where they are known to meet, or shut as far as they are told by commands that others were kept from
         telling = self.told & (self.features.most_back[self.at] > self.features.kept_back[self.at])
         known = self.known & (self.told | self.at_stop)
-        return self.met & ~self.kept & (known | (telling & ~self.behind))
+        met = self.met & ~self.kept & (known | (telling & ~self.behind))
+        return met | self.follows
+
+    @cached_property
+    def follows(self) -> Bools:
+        """They shut nearly, as they are told, and this robot's fingers do not do so with something between them."""
+        nearly = self.over <= self.settings.nearly_shut * self.features.width_range[self.at]
+        return self.told & self.features.back_told[self.at] & self.rests & nearly & ~self.behind
 
     @cached_property
     def held(self) -> Bools:
@@ -187,8 +194,8 @@ class Judging:
     def done(self) -> Bools:
         """What was held, or may have been, has been let go before, and nothing is held now or later."""
         found = self.found
-        let_go = found.earlier((self.held | self.carried) & found.let_go, found.episode)
-        return ~self.held & let_go & ~found.later(self.held | self.carried, found.episode)
+        taken = self.held | (self.carried & ~self.follows)
+        return ~self.held & found.earlier(taken & found.let_go, found.episode) & ~found.later(taken, found.episode)
 
     @cached_property
     def again(self) -> Bools:
@@ -234,7 +241,7 @@ def _may_be_thin(each: Judging) -> Bools:
     """The arm goes on with them and lets go, and they are not quite where they are told to be: something thin may be
     between them."""
     nearly = np.where(each.told, each.found.behind > CLOSELY, ~each.at_stop)
-    return each.empty & each.carried & nearly
+    return each.empty & each.carried & nearly & ~each.follows
 
 
 def _at_home(each: Judging) -> Bools:

@@ -169,6 +169,19 @@ def test_where_fingers_meet_is_where_closings_that_take_nothing_stop(end: float)
     assert grasps == ["retry", "success"] * 6
 
 
+def test_fingers_that_follow_a_command_nearly_shut_have_missed_where_others_were_kept_back() -> None:
+    rollouts = []
+    for k in range(6):
+        missed = at_thing().close(to=0.05, stop=0.06).rest(0.4).go((0.2, 0.7)).open().rest(0.3).go(PICK).rest(0.2)
+        missed.close(to=0.05, stop=0.3).rest(0.4).go(PUT).rest(0.3).open().rest(0.3)
+        rollouts.append(home(missed).rollout(f"e{k}"))
+    batch = RolloutBatch.from_rollouts(rollouts)
+    alone = [each.outcome for each in SegmentationEngine().segment(batch) if each.label == "grasp"]
+    fitted = [each.outcome for each in SegmentationEngine().fit([batch]).segment(batch) if each.label == "grasp"]
+    assert alone == ["unknown", "success"] * 6
+    assert fitted == ["retry", "success"] * 6
+
+
 def test_things_of_one_size_are_no_end_of_the_fingers() -> None:
     rollouts = [home(carried()).rollout(f"e{k}") for k in range(6)]
     engine = SegmentationEngine().fit([RolloutBatch.from_rollouts(rollouts)])
