@@ -25,6 +25,10 @@ class OutcomeSettings:
 
     fell_m: float = 0.03
     """A load that came down by more has fallen; less is a slip between the fingers."""
+    falls_s: float = 0.6
+    """A load let go on the way down has fallen for good by then."""
+    late_s: float = 0.2
+    """Poses of a load come late by up to so much, so that one on its way down seems to come down on its own."""
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
     came_m: float = 0.05
@@ -243,7 +247,9 @@ def _outcomes(
     fail(_is(kind, "place") & flag & held_on, "obstructed")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag & fell, "drop")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")
-    fail(_is(kind, "release") & fell & _taken_next(kind, slot, last), "drop")
+    again_taken = _taken_next(kind, slot, last)
+    fail(_is(kind, "release") & fell & again_taken, "drop")
+    fail(_let_go_high(features, states, kind, start, stop, settings) & again_taken, "drop")
     in_vain, again = _pushed_in_vain(features, kind, start, stop, last, settings)
     fail(again, "insufficient_force")
     outcome[in_vain & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
@@ -347,6 +353,31 @@ def _fall(features: Features, states: States, start: Ints, stop: Ints, last: Int
     return out
 
 
+def _let_go_high(
+    features: Features, states: States, kind: Ints, start: Ints, stop: Ints, settings: OutcomeSettings
+) -> Bools:
+    """Places whose fingers open in mid-air: from there the load comes down by itself, farther than the hand does."""
+    found = np.zeros(len(kind), np.bool_)
+    ragged = features.ragged
+    if features.object_position is None or features.position is None or not len(kind):
+        return found
+    frame = np.arange(len(states.code))
+    opens = per_run(np.minimum, np.where(states.code == State.OPENING, frame, len(frame)), start)
+    height, hand = features.object_position[:, :, 2], features.position[:, 2]
+    for k in np.flatnonzero(_is(kind, "place") & (opens < stop) & (states.load[start] >= 0)).tolist():
+        at, own = max(int(opens[k]) - 1, int(start[k])), states.load[start[k]]
+        episode = ragged.episode[at]
+        end = min(at + int(ragged.frames(settings.falls_s)[episode]), int(ragged.last[at])) + 1
+        fall = height[at, own] - height[at:end, own] - np.maximum(hand[at] - hand[at:end], 0.0)
+        sinking = 0.0 if features.velocity is None else max(-float(features.velocity[at, 2]), 0.0)
+        slack = max(settings.fell_m, settings.stirs_m + settings.late_s * sinking)
+        if features.object_noise is not None:
+            slack += 5.0 * float(features.object_noise[episode, own])
+        # a fall lasts; a single late or noisy pose does not
+        found[k] = bool((fall > slack).sum() >= max(2, (end - at) // 4))
+    return found
+
+
 def _judge_places(
     batch: RolloutBatch,
     features: Features,
@@ -385,15 +416,17 @@ def _judge_places(
     off = np.zeros(len(rows), np.bool_)
     for place, (row, e) in enumerate(zip(rows.tolist(), episode.tolist(), strict=True)):
         goal, names = batch.episodes.goal[e], batch.objects[e]
-        if goal is None or goal.target not in names or goal.object not in names or goal.tolerance <= 0:
+        if goal is None or goal.object not in names or goal.tolerance <= 0:
+            continue
+        if goal.place is None and goal.target not in names:
             continue
         if names.index(goal.object) != slot[row] or not goal.relation.startswith("placed"):
             continue
         ahead = slice(row + 1, last[row] + 1)
         if kind[row] == CODE["push"] and (_is(kind[ahead], "grasp") & (slot[ahead] == slot[row])).any():
             continue  # only nudged on the way to take it
-        target = position[settled[place], names.index(goal.target), :2]
-        far = bool(np.hypot(*(position[settled[place], own[place], :2] - target)) > goal.tolerance)
+        target = np.array(goal.place) if goal.place else position[settled[place], names.index(goal.target)]
+        far = bool(np.hypot(*(position[settled[place], own[place], :2] - target[:2])) > goal.tolerance)
         off[place] = far and not aside[place]
     off |= _put_right(features, kind, slot, rows, stop, last, settings)
     for mask, why in ((unstable, "unstable"), (off, "misplaced")):
