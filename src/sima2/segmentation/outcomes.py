@@ -247,9 +247,8 @@ def _outcomes(
     fail(_is(kind, "place") & flag & held_on, "obstructed")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag & fell, "drop")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")
-    again_taken = _taken_next(kind, slot, last)
-    fail(_is(kind, "release") & fell & again_taken, "drop")
-    fail(_let_go_high(features, states, kind, start, stop, settings) & again_taken, "drop")
+    fail(_is(kind, "release") & fell & _taken_next(kind, slot, last), "drop")
+    fail(_let_go_high(features, states, kind, start, stop, slot, last, settings), "drop")
     in_vain, again = _pushed_in_vain(features, kind, start, stop, last, settings)
     fail(again, "insufficient_force")
     outcome[in_vain & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
@@ -354,28 +353,68 @@ def _fall(features: Features, states: States, start: Ints, stop: Ints, last: Int
 
 
 def _let_go_high(
-    features: Features, states: States, kind: Ints, start: Ints, stop: Ints, settings: OutcomeSettings
+    features: Features,
+    states: States,
+    kind: Ints,
+    start: Ints,
+    stop: Ints,
+    slot: Ints,
+    last: Ints,
+    settings: OutcomeSettings,
 ) -> Bools:
-    """Places whose fingers open in mid-air: from there the load comes down by itself, farther than the hand does."""
+    """Fingers that open in mid-air, from where the load comes down by itself, and that next take it again.
+
+    Where the hand is not tracked, of every way to let go; else of those on the way down, which may be meant to end so.
+    """
     found = np.zeros(len(kind), np.bool_)
-    ragged = features.ragged
-    if features.object_position is None or features.position is None or not len(kind):
+    if features.object_position is None or not len(kind):
         return found
+    tracked = features.position is not None
     frame = np.arange(len(states.code))
     opens = per_run(np.minimum, np.where(states.code == State.OPENING, frame, len(frame)), start)
-    height, hand = features.object_position[:, :, 2], features.position[:, 2]
-    for k in np.flatnonzero(_is(kind, "place") & (opens < stop) & (states.load[start] >= 0)).tolist():
-        at, own = max(int(opens[k]) - 1, int(start[k])), states.load[start[k]]
-        episode = ragged.episode[at]
-        end = min(at + int(ragged.frames(settings.falls_s)[episode]), int(ragged.last[at])) + 1
-        fall = height[at, own] - height[at:end, own] - np.maximum(hand[at] - hand[at:end], 0.0)
-        sinking = 0.0 if features.velocity is None else max(-float(features.velocity[at, 2]), 0.0)
-        slack = max(settings.fell_m, settings.stirs_m + settings.late_s * sinking)
-        if features.object_noise is not None:
-            slack += 5.0 * float(features.object_noise[episode, own])
-        # a fall lasts; a single late or noisy pose does not
-        found[k] = bool((fall > slack).sum() >= max(2, (end - at) // 4))
+    if tracked:
+        own, again = states.load[start], _taken_next(kind, slot, last)
+        let_go = _is(kind, "place")
+    else:
+        thing = _travelling(features, states, settings)
+        own = thing[np.maximum(np.minimum(opens, stop - 1) - 1, features.ragged.first[start])]
+        taken = next_where(thing >= 0, features.ragged.last)[stop - 1]
+        again = (taken >= stop) & (thing[np.maximum(taken, 0)] == own)
+        let_go = _is(kind, "place", "release")
+    for k in np.flatnonzero(let_go & again & (opens < stop) & (own >= 0)).tolist():
+        found[k] = _falls(features, max(int(opens[k]) - 1, int(features.ragged.first[start[k]])), int(own[k]), settings)
     return found
+
+
+def _falls(features: Features, at: int, own: int, settings: OutcomeSettings) -> bool:
+    """From a frame on the load comes down farther than the hand does, and than late poses make of its way so far."""
+    ragged, place = features.ragged, features.object_position
+    if place is None:
+        return False
+    episode = ragged.episode[at]
+    reach, late = (int(ragged.frames(seconds)[episode]) for seconds in (settings.falls_s, settings.late_s))
+    end, before = min(at + reach, int(ragged.last[at])) + 1, max(at - late, int(ragged.first[at]))
+    fall = place[at, own, 2] - place[at:end, own, 2]
+    hand = place[:, own, 2] if features.position is None else features.position[:, 2]
+    if features.position is not None:
+        fall = fall - np.maximum(hand[at] - hand[at:end], 0.0)
+    slack = max(settings.fell_m, settings.stirs_m + max(float(hand[before] - hand[at]), 0.0))
+    if features.object_noise is not None:
+        slack += 5.0 * float(features.object_noise[episode, own])
+    # a fall lasts; a single late or noisy pose does not
+    return bool((fall > slack).sum() >= max(2, (end - at) // 4))
+
+
+def _travelling(features: Features, states: States, settings: OutcomeSettings) -> Ints:
+    """Slot of what went farthest while the fingers held something, -1 where nothing went anywhere, shape (T,)."""
+    place = features.object_position
+    if place is None:
+        return np.full(len(states.code), -1, np.int64)
+    start, stop = runs_of(states.loaded, features.ragged)
+    way = np.sqrt(((place[stop - 1] - place[start]) ** 2).sum(axis=2))
+    way = np.where(np.isfinite(way), way, 0.0)
+    slot = np.where(states.loaded[start] & (way.max(axis=1) > settings.fell_m), way.argmax(axis=1), -1)
+    return np.repeat(slot, stop - start)
 
 
 def _judge_places(
