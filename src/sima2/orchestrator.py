@@ -224,7 +224,8 @@ def _agrees(coming: Sequence[Coming], runs: Sequence[Run], out: Path, *, pool: b
 def _agree(run: Run, coming: Coming, out: Path) -> None:
     if coming.settings["path"] is None or run.origin["source_id"] != coming.origin["source_id"]:
         return
-    changed = [name for name in ("column_map", "outcomes") if run.settings.get(name) != coming.settings[name]]
+    names = ("column_map", "outcomes", "goals")
+    changed = [name for name in names if run.settings.get(name) != coming.settings.get(name)]
     if changed:
         words = " and ".join(name.replace("_", " ") for name in changed)
         raise StoreError(
@@ -256,10 +257,14 @@ def open_source(settings: RunSettings) -> Source:
     if SOURCES[settings.source] == "dataset":
         if settings.mix != MAIN_MIX:
             raise UsageError("a mix is of made rollouts; a recorded data set is taken as it is")
+        if settings.goals:
+            from sima2.io.goals import parse_goal_options
+
+            parse_goal_options(settings.goals)  # refused before anything is read
     else:
-        for option in ("path", "column_map", "outcomes"):
-            if getattr(settings, option) is not None:
-                name = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes"}[option]
+        names = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes", "goals": "--goal"}
+        for option, name in names.items():
+            if getattr(settings, option):
                 way = "add --path" if settings.path is None else "leave --source away"
                 raise UsageError(f"{name} belongs to a recorded source: {way}")
     if settings.families and SOURCES[settings.source] == "dataset":
@@ -270,6 +275,7 @@ def open_source(settings: RunSettings) -> Source:
         path=settings.path,
         column_map=settings.column_map,
         outcomes=settings.outcomes,
+        goals=settings.goals,
         rate_hz=settings.rate_hz,
     )
     return client.source(
@@ -295,6 +301,9 @@ def identity(settings: RunSettings) -> dict[str, Any]:
         if plain[name] is not None:
             plain[name] = f"{plain[name]} {fingerprint(plain[name])}"
     plain = {key: masked(str(value)) if isinstance(value, Path) else value for key, value in plain.items()}
+    plain.pop("goals")
+    if settings.goals:
+        plain["goals"] = [masked(goal) for goal in settings.goals]
     return {
         **plain,
         "families": list(settings.families),

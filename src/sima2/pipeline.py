@@ -59,6 +59,8 @@ class RunSettings:
     path: Path | None = None
     column_map: Path | None = None
     outcomes: Path | None = None
+    goals: tuple[str, ...] = ()
+    """What was asked for of recorded episodes, as ``--goal`` names it."""
     mix: str = MAIN_MIX
     families: tuple[str, ...] = ()
     episodes: int | None = None
@@ -260,6 +262,7 @@ def load_stages(answer: str) -> str:
     import sima2.io.arrow
     import sima2.io.intake
     import sima2.primitives.extractor
+    import sima2.primitives.goal_state
     import sima2.primitives.outcome_inference
     import sima2.segmentation_engine
     import sima2.tags.propagator  # noqa: F401
@@ -280,6 +283,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     from sima2.analytics.econ import econ_vectors
     from sima2.defects.inspector import DefectInspector
     from sima2.primitives.extractor import SemanticPrimitiveExtractor
+    from sima2.primitives.goal_state import goal_reached
     from sima2.tags.observations import observe
 
     watch = _Watch(clock)
@@ -290,9 +294,8 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     segments = engine.segment(batch)
     watch.lap("segment")
     primitives = SemanticPrimitiveExtractor().extract(segments)
-    inferred = task.calibration.inference.infer(
-        segments, batch.episodes.episode_id, batch.episodes.goal, batch.episodes.family
-    )
+    each = batch.episodes
+    inferred = task.calibration.inference.infer(segments, each.episode_id, each.goal, each.family, goal_reached(batch))
     outcome = intake.outcome.filled_with(inferred.success, inferred.failed_at_s)
     watch.lap("primitives")
     econ = econ_vectors(batch, outcome, nominal_s=task.calibration.nominal_s)

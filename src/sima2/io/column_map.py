@@ -26,7 +26,8 @@ from sima2.io.derived import (
     residual_lines,
 )
 from sima2.io.documents import read_document, shown
-from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS
+from sima2.io.goals import goal_lines, parse_goals
+from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, Goal
 
 UNITS: Final[Mapping[str, tuple[str, float]]] = MappingProxyType(
     {
@@ -238,6 +239,8 @@ class ColumnMap:
     """Name of the arm, and how its hand's pose follows from its joints."""
     residuals: Mapping[str, Mapping[str, CommandResidual]] = field(default_factory=dict)
     """Name of the arm, part (``joints``, ``gripper``) of its ``effort_proxy``, and what it is made of."""
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+    """What episodes of a task were asked for; ``*`` of all other tasks."""
 
     def entries(self) -> dict[str, Columns]:
         """All columns by dotted name."""
@@ -268,6 +271,7 @@ class ColumnMap:
         blocks += [((name,), _entry(each)) for name, each in self.scene.items()]
         if self.robot:
             blocks.append((("robot",), [f"{toml.key(key)} = {toml.string(each)}" for key, each in self.robot.items()]))
+        blocks += [(("goals", task), goal_lines(goal)) for task, goal in self.goals.items()]
         texts = ["\n".join([f"[{'.'.join(map(toml.key, path))}]", *lines]) for path, lines in blocks]
         # a name in a note may hold what no comment can
         notes = [f"# {note if note.isprintable() else toml.string(note)[1:-1]}" for note in self.notes]
@@ -289,9 +293,10 @@ def parse_column_map(text: str, source: object) -> ColumnMap:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise DatasetError(source, f"is not TOML: {error}") from None
-    unknown = sorted(set(data) - {"arms", "objects", "robot", *_SCENE})
+    tables = ("arms", "objects", "robot", "goals", *_SCENE)
+    unknown = sorted(set(data) - set(tables))
     if unknown:
-        raise DatasetError(source, f"unknown table [{unknown[0]}]", f"use arms, objects, robot, {', '.join(_SCENE)}")
+        raise DatasetError(source, f"unknown table [{unknown[0]}]", f"use {', '.join(tables)}")
     arms: dict[str, dict[str, Columns]] = {}
     poses: dict[str, PoseSource] = {}
     residuals: dict[str, dict[str, CommandResidual]] = {}
@@ -314,7 +319,8 @@ def parse_column_map(text: str, source: object) -> ColumnMap:
     }
     robot = toml.table(source, "robot", data.get("robot", {}))
     named = {str(key): str(value) for key, value in robot.items()}
-    return ColumnMap(arms, objects, scene, named, poses=poses, residuals=residuals)
+    goals = parse_goals(source, data.get("goals", {}))
+    return ColumnMap(arms, objects, scene, named, poses=poses, residuals=residuals, goals=goals)
 
 
 def _parts(source: object, arm: str, group: Mapping[str, Any]) -> dict[str, CommandResidual]:

@@ -69,6 +69,8 @@ class Goal:
     """One of ``vocabulary.RELATIONS``."""
     tolerance: float = 0.0
     """How far off still counts, in metres; for ``opened`` and ``wiped`` the least displacement or extent."""
+    place: tuple[float, float, float] | None = None
+    """m in the frame of the poses: where the object is to be brought, in the place of a target."""
 
     def __post_init__(self) -> None:
         if self.relation not in RELATIONS:

@@ -30,6 +30,7 @@ from sima2.io.formats.frame_source import (
     FrameSource,
     Recorded,
 )
+from sima2.io.goals import OPTION, by_task, check_goals, merged, parse_goal_options
 from sima2.io.gripper_ends import judged_alone
 from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
 from sima2.io.intake import Intake, RawEpisode, admit, clean
@@ -41,7 +42,7 @@ from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
 from sima2.io.timestamps import clock_doubt, seconds, set_step, share_off
 from sima2.io.turns import unwrapped, unwrapped_columns
-from sima2.records.rollout import CLOCK_OFF, TURNED
+from sima2.records.rollout import CLOCK_OFF, TURNED, Goal
 
 SAMPLE_EPISODES: Final = 32
 """Episodes, evenly spread, whose frames a guess of units looks at."""
@@ -64,20 +65,29 @@ class MappedDataset:
     """By arm: kinematics that the map names."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """Kind of episode by task; see ``task_kinds``."""
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+    """What was asked for by task, where the map or the command line names it."""
     step: float | None = None
     """Median step between the timestamps of the set, in their own unit."""
 
     @classmethod
-    def open(cls, source: FrameSource, column_map: Path | None = None, outcomes: Path | None = None) -> MappedDataset:
+    def open(
+        cls,
+        source: FrameSource,
+        column_map: Path | None = None,
+        outcomes: Path | None = None,
+        goals: Sequence[str] = (),
+    ) -> MappedDataset:
         """Read a data set by a given map, by its own, or by a guess.
 
         Args:
             source: the data set.
             column_map: TOML that says which columns are what; guessed from names and values where not given.
             outcomes: csv, json, jsonl or parquet keyed by ``episode_index``.
+            goals: what was asked for, as ``--goal`` names it; they count before those of the map.
 
         Raises:
-            DatasetError: if a file is missing or wrong.
+            DatasetError: if a file or a goal is missing or wrong.
         """
         strange: tuple[str, ...] = ()
         hands: dict[str, HandPose] = {}
@@ -92,8 +102,12 @@ class MappedDataset:
             mapping = "guessed"
             columns, hands, strange, step = _guessed(source)
         ending = load_outcomes(outcomes) if outcomes else None
-        kinds = task_kinds([entry.task for entry in source.entries])
-        return cls(source, columns, mapping, ending, strange, hands, kinds, step)
+        tasks = [entry.task for entry in source.entries]
+        columns = replace(columns, goals=merged(columns.goals, parse_goal_options(goals)))
+        things = None if mapping == "own" else columns.objects
+        strange = (*strange, *check_goals(column_map or OPTION, columns.goals, things, set(tasks)))
+        asked = by_task(columns.goals, set(tasks))
+        return cls(source, columns, mapping, ending, strange, hands, task_kinds(tasks), asked, step)
 
     @property
     def episodes(self) -> int:
@@ -222,7 +236,8 @@ class MappedDataset:
         for channel in ("action", "embedding"):
             if channel in read.scene and read.scene[channel].feature in features:
                 values[channel] = read.scene[channel].read(channel, recorded)
-        return self.source.restore(entry, values)
+        values = self.source.restore(entry, values)
+        return {**values, "goal": self.goals[entry.task]} if entry.task in self.goals else values
 
     def _derive(self, arm: str, channels: dict[str, Any], features: Features) -> None:
         """Add the channels of an arm that no column holds."""
