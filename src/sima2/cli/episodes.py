@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,7 +119,8 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
                 "outcome_source": each["outcome_source"],
                 "inferred_success": each["inferred_success"],
                 "inferred_confidence": round(each["inferred_confidence"], 4),
-                "failures": failures.get(name, []),
+                "inferred_end": each["inferred_end"],
+                "failures": failures.get(name) or _how_it_ended(each),
                 "failed_frames": frames.get(name),
                 "tags": {key: level for key, (level, _) in own.items()},
                 "because": own[tag][1] if tag else "",
@@ -127,6 +128,14 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
             }
         )
     return sorted(rows, key=lambda row: -row["tags"][tag]) if tag else rows
+
+
+def _how_it_ended(row: Mapping[str, Any]) -> list[str]:
+    """How an episode ended that is inferred to have failed, though no segment did."""
+    from sima2.report.first import ENDED
+
+    inferred = row["success"] == 0 and row["outcome_source"] == "inferred"
+    return [ENDED[row["inferred_end"]]] if inferred and row["inferred_end"] in ENDED else []
 
 
 def _shown(rows: Sequence[dict[str, Any]], note: str) -> RenderableType:
@@ -166,5 +175,7 @@ def _why(row: dict[str, Any]) -> str:
     if row["because"] or not row["failures"]:
         return str(row["because"])
     steps = ", ".join(dict.fromkeys(each.replace("_", " ") for each in row["failures"]))
+    if row["failed_frames"] is None:
+        return steps
     start, end = row["failed_frames"]
     return f"{steps}; frames {start}–{end}"

@@ -60,7 +60,7 @@ def _findings(kind: str, summary: Mapping[str, Any], *, always: bool = False) ->
         node("p", NOTES[kind], class_="muted") if kind in NOTES else None,
         _listed(rows[:FIRST_ROWS]),
         tables.folded(f"The next {len(rows) - FIRST_ROWS}", _listed(rows[FIRST_ROWS:])) if rows[FIRST_ROWS:] else None,
-        node("p", f"{number(rest)} more: {first.MORE[kind]}", class_="muted") if rest > 0 else None,
+        node("p", f"{number(rest)} more: {first.more(kind)}", class_="muted") if rest > 0 else None,
     )
     return part(first.title(kind, found), body)
 

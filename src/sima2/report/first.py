@@ -31,10 +31,26 @@ PARTS: Final = {
 }
 """What is said, in this order, and under which title."""
 MORE: Final = {
-    "failed": "sima2 episodes --failed",
-    **dict.fromkeys(("conflicts", "retried", "defects", "unusual"), "sima2 audit"),
+    "failed": "sima2 episodes {out} --failed",
+    "retried": "the report",
+    **dict.fromkeys(("conflicts", "defects", "unusual"), "sima2 audit {out}"),
 }
 """What lists all of it."""
+ENDED: Final = {
+    "holding": "ends with the thing in the hand, where others let go",
+    "empty": "the last attempt took nothing",
+    "lost": "what was taken was lost",
+}
+"""By what an episode is inferred to have failed, where no segment failed."""
+
+
+def more(kind: str, out: str = "OUT") -> str:
+    """What lists all findings of a kind of the run in a folder.
+
+    >>> more("defects", "week"), more("failed")
+    ('sima2 audit week', 'sima2 episodes OUT --failed')
+    """
+    return MORE[kind].format(out=out)
 
 
 def first_findings(
@@ -88,16 +104,16 @@ def _failed(episodes: EpisodeTable, ended: Endings) -> list[dict[str, Any]]:
                 "end_frame": int(ended.failed_end[i]) if bad else int(episodes.frames[i]),
                 "inferred": bool(inferred[i]),
                 "p": p,
-                "words": _why(episodes.failure_reason[i], ended, i),
+                "words": _why(episodes.failure_reason[i], episodes.inferred_end[i] if p is not None else "", ended, i),
             }
         )
     return told
 
 
-def _why(because: str, ended: Endings, i: int) -> str:
+def _why(because: str, end: str, ended: Endings, i: int) -> str:
     """By what it failed; in the words of the inference where no segment says it."""
-    if not ended.failed[i]:
-        return because.replace("_", " ") or "no step was seen to fail"
+    if not ended.failed[i] or end == "holding":
+        return ENDED.get(end) or because.replace("_", " ") or "no step was seen to fail"
     why = ended.failed_because[i] or because
     return ended.failed[i].replace("_", " ") + (f": {why.replace('_', ' ')}" if why else " failed")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from rich.cells import cell_len
@@ -75,8 +76,9 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     parts: list[RenderableType] = [plain(first.opening(values))]
     kinds = [kind for kind in first.PARTS if section(found, kind).get("rows")]
     most = min(max(SCREEN // max(len(kinds), 1), 2), 3)
+    out = str(Path(report).parent) if report else "OUT"
     for kind in first.PARTS:
-        parts += _finding_part(kind, values, most, always=kind in ("failed", "defects"))
+        parts += _finding_part(kind, values, most, out, always=kind in ("failed", "defects"))
     parts += titled("The usual course", _usual(values))
     parts += titled("Trust", plain(first.trust_sentence(values)))
     told = list(map(str, values.get("warnings") or ()))
@@ -86,7 +88,9 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     return Group(*parts, *([Text(), plain(f"report: {report}")] if report else []))
 
 
-def _finding_part(kind: str, values: Mapping[str, Any], most: int, *, always: bool = False) -> list[RenderableType]:
+def _finding_part(
+    kind: str, values: Mapping[str, Any], most: int, out: str, *, always: bool = False
+) -> list[RenderableType]:
     """The first findings of a kind under their number; nothing for none, unless that is worth a line."""
     part = section(section(values, "first"), kind)
     rows = list(part.get("rows") or ())
@@ -98,7 +102,7 @@ def _finding_part(kind: str, values: Mapping[str, Any], most: int, *, always: bo
         line.append(f", frames {row['start_frame']}–{row['end_frame']}: ", style="not bold")
         body.add_row("·", line.append(visible(first.row_words(kind, row), longest=400), style="not bold"))
     more = int(part.get("count") or 0) > most
-    return titled(f"{first.title(kind, part)}{f'; all: {first.MORE[kind]}' if more else ''}", body)
+    return titled(f"{first.title(kind, part)}{f'; all: {first.more(kind, out)}' if more else ''}", body)
 
 
 def _usual(values: Mapping[str, Any]) -> RenderableType | None:
