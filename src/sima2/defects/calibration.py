@@ -47,6 +47,7 @@ def _widest(vitals: EpisodeVitals, rows: Rows) -> float:
 def _offsets(vitals: EpisodeVitals, rows: Rows, floor: float, settings: DefectSettings) -> Iterator[Finding]:
     """Joints of single episodes that stand beside the usual offset of their session; and changes of that."""
     changes: list[tuple[int, list[tuple[int, int, float]]]] = []
+    constant_in_all: list[tuple[int, float]] = []
     worst: dict[int, tuple[float, int, float, int]] = {}
     for slot in range(SLOTS):
         known = rows[np.isfinite(vitals.offset[rows, slot])]
@@ -61,6 +62,8 @@ def _offsets(vitals: EpisodeVitals, rows: Rows, floor: float, settings: DefectSe
         limit = max(floor, settings.offset_spreads * robust_spread(beside), settings.offset_varies * varies)
         if np.ptp(usual) >= floor:
             changes.append((slot, [(a, b, float(usual[a])) for a, b in parts]))
+        elif abs(float(np.median(usual))) >= settings.offset_in_all * floor:
+            constant_in_all.append((slot, float(np.median(usual))))
         # of a joint that stands beside its command all the time, not of one that was held up
         constant = vitals.offset_spread[known, slot] <= settings.offset_constant * max(
             varies, limit / settings.offset_constant
@@ -82,6 +85,8 @@ def _offsets(vitals: EpisodeVitals, rows: Rows, floor: float, settings: DefectSe
                       words)  # fmt: skip
     if changes:
         yield _changed(vitals, rows, changes)
+    if constant_in_all:
+        yield _everywhere(vitals, rows, constant_in_all)
 
 
 def _changed(vitals: EpisodeVitals, rows: Rows, changes: list[tuple[int, list[tuple[int, int, float]]]]) -> Finding:
@@ -98,6 +103,17 @@ def _changed(vitals: EpisodeVitals, rows: Rows, changes: list[tuple[int, list[tu
     )
     share = 1.0 - max(b - a for a, b, _ in parts) / len(known)
     return Finding(SET, vitals.manipulator[int(rows[0])], "command_offset", share, 0, 0, size, "rad", words)
+
+
+def _everywhere(vitals: EpisodeVitals, rows: Rows, offsets: list[tuple[int, float]]) -> Finding:
+    """Joints that stand as far beside their command in every episode: one finding about the set."""
+    told = ", ".join(f"joint {slot} by {np.degrees(at):+.3g}°" for slot, at in offsets[:6])
+    words = (
+        f"commands stand beside states by the same in all episodes, {told}: leader and follower may be calibrated "
+        "differently, and a policy that is fed states learns commands that are off by it"
+    )
+    size = max((at for _, at in offsets), key=abs)
+    return Finding(SET, vitals.manipulator[int(rows[0])], "command_offset", 0.5, 0, 0, size, "rad", words)
 
 
 def sessions(values: Doubles, floor: float, settings: DefectSettings) -> list[tuple[int, int]]:

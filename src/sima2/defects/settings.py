@@ -113,6 +113,8 @@ class DefectSettings:
     """… and so many times what a joint's residual usually varies within an episode,"""
     offset_constant: float = 2.0
     """… and varies within the episode by no more than so many times the usual."""
+    offset_in_all: float = 2.0
+    """One in all episodes is told from so many times ``offset_floor`` on: arms sag under their weight by less."""
     session_spreads: float = 3.0
     """Change of the usual offset from one session to the next, in spreads over episodes."""
     lag_frames: float = 2.2

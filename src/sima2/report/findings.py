@@ -68,7 +68,7 @@ def _findings(kind: str, summary: Mapping[str, Any], *, always: bool = False) ->
 def _row(kind: str, row: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         first.named(row, summary).removeprefix("episode "),
-        f"{row['start_frame']}–{row['end_frame']}",
+        first.frames_of(row),
         first.row_words(kind, row),
     )
 

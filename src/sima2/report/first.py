@@ -259,8 +259,15 @@ def coverage_words(summary: Mapping[str, Any], most: int = MOST) -> list[str]:
 
 def named(row: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """An episode as people call it: by its number in the recorded set, where there is one set only."""
+    if row["episode_index"] < 0:
+        return "the whole set"
     one = len(summary.get("sources") or ()) == 1 and summary.get("format")
     return f"episode {row['episode_index']}" if one else str(row["episode_id"])
+
+
+def frames_of(row: Mapping[str, Any]) -> str:
+    """Its frames in words; empty for what is said of the whole set."""
+    return "" if row["episode_index"] < 0 else f"{row['start_frame']}–{row['end_frame']}"
 
 
 def row_words(kind: str, row: Mapping[str, Any]) -> str:

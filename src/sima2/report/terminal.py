@@ -99,7 +99,8 @@ def _finding_part(
     body = Table.grid(padding=(0, 1))
     for row in rows[:most]:
         line = Text(visible(first.named(row, values)), style="bold")
-        line.append(f", frames {row['start_frame']}–{row['end_frame']}: ", style="not bold")
+        frames = first.frames_of(row)
+        line.append(f", frames {frames}: " if frames else ": ", style="not bold")
         body.add_row("·", line.append(visible(first.row_words(kind, row), longest=400), style="not bold"))
     more = int(part.get("count") or 0) > most
     return titled(f"{first.title(kind, part)}{f'; all: {first.more(kind, out)}' if more else ''}", body)

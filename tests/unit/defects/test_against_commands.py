@@ -102,6 +102,13 @@ def test_a_command_offset_is_told_of_the_one_episode_and_a_change_between_sessio
     assert "episodes 12 to 23" in rows[0]["details"]
 
 
+@pytest.mark.parametrize(("offset", "told"), [(0.3, True), (0.03, False)])
+def test_a_command_offset_in_all_episodes_is_told_once_and_the_sag_of_an_arm_is_not(offset: float, told: bool) -> None:
+    rows = list(together([followed(k, offset=offset) for k in range(20)]).rows())
+    assert [(row["defect"], row["episode_index"]) for row in rows] == ([("command_offset", -1)] if told else [])
+    assert all("in all episodes, joint 1" in row["details"] for row in rows)
+
+
 @pytest.mark.parametrize(("lag", "told"), [(LAG + 5, True), (LAG + 1, False)])
 def test_actions_shifted_in_time_more_than_usual_are_told(lag: int, told: bool) -> None:
     runs = run()
