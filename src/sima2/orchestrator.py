@@ -51,6 +51,7 @@ from sima2.pipeline import (
     shard_spans,
     with_conflicts,
     with_defects,
+    with_joint_names,
 )
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
@@ -185,6 +186,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         with watch("courses"):
             courses = _courses(store)
             defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
+            defects = with_joint_names(defects, [each.source.describe() for each in taken])
         with watch("finalize"):
             values = _finish(store, taken, frozen, (defects, courses, doubts), settings, executor, watch)
     return RunSummary(settings.out, values)

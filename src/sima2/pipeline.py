@@ -715,6 +715,14 @@ def judged(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
     return DefectJudge().judge(defects, vitals)
 
 
+def with_joint_names(defects: DefectTable, described: Sequence[Mapping[str, Any]]) -> DefectTable:
+    """Findings that also say what the data set calls the joints, where all sources call them alike."""
+    from sima2.defects.findings import named
+
+    names = [dict(each.get("joint_names") or {}) for each in described]
+    return named(defects, names[0]) if names and all(each == names[0] for each in names) else defects
+
+
 def with_conflicts(defects: DefectTable, episodes: EpisodeTable, ended: Endings) -> tuple[DefectTable, list[str]]:
     """All defects, and recorded outcomes that contradict the inferred ones, the worst first; and what must be said."""
     from sima2.defects.conflicts import label_conflicts

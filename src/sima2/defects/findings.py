@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -41,6 +43,33 @@ def graded(x: float, half: float) -> float:
     (0.0, 0.5, 0.99)
     """
     return float(x / (x + half)) if np.isfinite(x) else 1.0
+
+
+_JOINT: Final = re.compile(r"(joint(?:_position)? ?\[?)(\d+)(\]?)(?! more)")
+
+
+def named(defects: DefectTable, joints: Mapping[str, Sequence[str]]) -> DefectTable:
+    """The same with the recorded name of each joint beside its number.
+
+    Args:
+        defects: findings.
+        joints: by manipulator, the name of each of its joints.
+    """
+
+    def told(words: str, names: Sequence[str]) -> str:
+        def one(match: re.Match[str]) -> str:
+            place = int(match[2])
+            known = place < len(names) and names[place]
+            return f"{match[0]} ({names[place]})" if known else match[0]
+
+        return _JOINT.sub(one, words)
+
+    if not any(joints.values()):
+        return defects
+    details = [
+        told(words, joints.get(arm, ())) for words, arm in zip(defects.details, defects.manipulator, strict=True)
+    ]
+    return replace(defects, details=Text.of(details))
 
 
 def table_of(findings: Sequence[Finding], episode_index: NDArray[np.int64], episode_id: Text) -> DefectTable:

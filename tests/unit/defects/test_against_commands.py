@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from damaged_rollouts import alone, kinds, together
+from sima2.defects.findings import named
 from sima2.records.defects import DefectTable
 from sima2.records.rollout import Rollout
 
@@ -145,3 +146,11 @@ def test_lost_values_of_actions_are_told() -> None:
     assert [(row["defect"], row["start_frame"], row["end_frame"]) for row in found.rows()] == [
         ("missing_samples", 50, 60)
     ]
+
+
+def test_findings_say_what_the_data_set_calls_a_joint() -> None:
+    runs = run()
+    runs[4] = followed(4, offset=0.15)
+    told = named(together(runs), {"arm": ["pan.pos", "lift.pos", "", "roll.pos"]})
+    assert "joint 1 (lift.pos) is" in next(iter(told.rows()))["details"]
+    assert "(" not in next(iter(named(together(runs), {"arm": ["", "", "", ""]}).rows()))["details"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -44,10 +44,13 @@ class DatasetReport:
     not_assessed: tuple[str, ...]
     """What cannot be assessed for want of a channel."""
     warnings: tuple[str, ...]
+    joint_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By manipulator, what the data set calls its joints, empty text where it does not."""
 
     def to_plain(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        told = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return told | {"joint_names": {arm: list(names) for arm, names in self.joint_names.items()}}
 
 
 class Dataset(Protocol):

@@ -160,7 +160,17 @@ class MappedDataset:
             absent=absent,
             not_assessed=not_assessed,
             warnings=(*self.source.warnings, *map(clean, self._doubtful_outcomes()), *map(clean, self.doubts)),
+            joint_names=self._joint_names(),
         )
+
+    def _joint_names(self) -> dict[str, tuple[str, ...]]:
+        """What the data set calls the joints of each arm."""
+        told = {}
+        for arm, channels in self.column_map.arms.items():
+            if (joints := channels.get("joint_position")) is not None and joints.feature in self.source.features:
+                labels = [clean(each) for each in _labels(self.source.features[joints.feature])]
+                told[arm] = tuple(labels if joints.index is None else [labels[k] for k in joints.index])
+        return told
 
     def read(self, start: int, stop: int) -> Intake:
         """Episodes start .. stop by place in order of their numbers; what cannot be read is quarantined."""
