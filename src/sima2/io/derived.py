@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,8 +63,14 @@ class CommandResidual:
     spread: tuple[float, ...]
     """What counts as one, in the columns' own unit; negative where a larger number is a more closed gripper."""
 
-    def read(self, features: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def read(
+        self, features: Mapping[str, NDArray[Any]], offset: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
         """The residual of one episode out of its features, each of shape (t, w); shape (t, c).
+
+        Args:
+            features: by name.
+            offset: where several episodes lie end to end, the first frame of each and one past the last.
 
         Raises:
             RolloutError: if a feature has fewer columns than the map says.
@@ -77,16 +83,42 @@ class CommandResidual:
             if worst >= values.shape[1]:
                 problem = f"{name} has {values.shape[1]} columns, the column map asks for {worst}"
                 raise RolloutError("", "effort_proxy", problem, reason="mixed_dimensions")
-        lag, index = np.array(self.lag), np.array(self.index)
-        sent = np.arange(len(state))[:, None] - lag
-        known = (sent >= 0) & (index >= 0)
-        asked = command[np.maximum(sent, 0), np.maximum(index, 0)].astype(np.float64)
-        behind = asked - state[:, list(self.state_index)].astype(np.float64)
-        return np.where(known, (behind - np.array(self.usual)) / np.array(self.spread), np.nan)
+        frames = len(state)
+        out = np.full((frames, len(self.index)), np.nan)
+        place = np.arange(frames)
+        if offset is not None:
+            place -= np.repeat(offset[:-1], np.diff(offset))
+        for lag in sorted({lag for lag, index in zip(self.lag, self.index, strict=True) if index >= 0}):
+            mine = [k for k, index in enumerate(self.index) if index >= 0 and self.lag[k] == lag]
+            asked = columns_of(command[: max(frames - lag, 0)], [self.index[k] for k in mine]).astype(np.float64)
+            behind = asked - columns_of(state[lag:], [self.state_index[k] for k in mine]).astype(np.float64)
+            usual, spread = (np.array(each)[mine] for each in (self.usual, self.spread))
+            sent = np.full((frames, len(mine)), np.nan)
+            sent[lag:] = (behind - usual) / spread
+            sent[place < lag] = np.nan  # it was sent before the episode
+            if len(mine) == len(self.index):
+                return sent
+            out[:, mine] = sent
+        return out
+
+
+def columns_of(values: NDArray[Any], places: Sequence[int]) -> NDArray[Any]:
+    """Columns by their places; a view where they lie side by side.
+
+    >>> columns_of(np.arange(8).reshape(2, 4), [1, 2]).tolist()
+    [[1, 2], [5, 6]]
+    """
+    first = places[0] if places else 0
+    if list(places) == list(range(first, first + len(places))):
+        return values[:, first : first + len(places)]
+    return values[:, list(places)]
 
 
 def effort(
-    parts: Mapping[str, CommandResidual], features: Mapping[str, NDArray[Any]], joints: int
+    parts: Mapping[str, CommandResidual],
+    features: Mapping[str, NDArray[Any]],
+    joints: int,
+    offset: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64] | None:
     """``effort_proxy`` of one episode, shape (t, joints + fingers).
 
@@ -94,12 +126,15 @@ def effort(
         parts: by ``PARTS``.
         features: of the episode, each of shape (t, w).
         joints: columns of the arm's ``joint_position``, which come first whether or not they have a command.
+        offset: where several episodes lie end to end, the first frame of each and one past the last.
 
     Returns:
         None where no needed feature is here.
     """
     found = {
-        part: each.read(features) for part, each in parts.items() if each.feature in features and each.state in features
+        part: each.read(features, offset)
+        for part, each in parts.items()
+        if each.feature in features and each.state in features
     }
     if not found:
         return None

@@ -88,6 +88,40 @@ def seconds(stamps: Floats, ticks: Floats | None, fps: float | None, usual: floa
     return ticks if (np.abs(stamps - ticks) <= TICK_TOLERANCE_S + rounding).all() else stamps
 
 
+def seconds_of_each(
+    stamps: Floats, ticks: Floats | None, fps: float | None, usual: float | None, offset: NDArray[np.int64]
+) -> Floats:
+    """:func:`seconds` of several episodes end to end, each judged by itself.
+
+    Args:
+        stamps: as recorded, shape (t,).
+        ticks: frame numbers over the frame rate, s, shape (t,), where both are known.
+        fps: declared rate in Hz.
+        usual: median step of the set.
+        offset: the first frame of each episode and one past the last, shape (n + 1,); two frames each at least.
+    """
+    out = np.empty(len(stamps)) if ticks is None else ticks.copy()
+    unclear = np.ones(len(offset) - 1, np.bool_)
+    if ticks is not None and usual is not None and usual > 0.0 and len(stamps) > 1:
+        unit = time_unit(usual, fps)
+        with np.errstate(over="ignore", invalid="ignore"):
+            near = np.abs((stamps if unit == "s" else stamps * UNITS[unit][1]) - ticks) <= TICK_TOLERANCE_S
+            ratio = np.diff(stamps) / usual
+        # all steps near the usual one: so is their median, whatever it is
+        near[:-1] &= _between_episodes(offset, (ratio > 2.0 / OTHER_UNIT) & (ratio < 0.5 * OTHER_UNIT))
+        unclear = ~np.logical_and.reduceat(near, offset[:-1])
+    for place in np.flatnonzero(unclear).tolist():
+        mine = slice(int(offset[place]), int(offset[place + 1]))
+        out[mine] = seconds(stamps[mine], None if ticks is None else ticks[mine], fps, usual)
+    return out
+
+
+def _between_episodes(offset: NDArray[np.int64], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What holds of the steps between frames, shape (t - 1,), but for those from one episode to the next."""
+    good[offset[1:-1] - 1] = True
+    return good
+
+
 def _same_way(stamps: Floats, ticks: Floats) -> bool:
     """Whether both clocks show about the same time between the first and the last frame."""
     a, b = float(stamps[-1] - stamps[0]), float(ticks[-1] - ticks[0])

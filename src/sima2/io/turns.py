@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.io.column_map import UNITS, ColumnMap, Columns
-from sima2.io.derived import CommandResidual
+from sima2.io.derived import CommandResidual, columns_of
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +24,8 @@ SMOOTH_SHARE: Final = 0.05
 """… or that share of a turn."""
 OFTEN: Final = 0.125
 """A joint that usually steps by more of a turn is not sampled often enough to tell a wrap from a step."""
+CLEARLY: Final = 0.98
+"""Share of a limit below which rounding of single precision decides nothing."""
 PERIODS: Final = (math.tau, 360.0)
 """A turn in the units that angles are recorded in."""
 
@@ -89,6 +91,51 @@ def unwrapped(columns: ColumnMap, features: Mapping[str, NDArray[Any]]) -> Mappi
                 if follows is not asked or turns:
                     put(residual.feature, sent, follows + turns)
     return {**features, **made} if made else features
+
+
+def may_wrap(columns: ColumnMap, features: Mapping[str, NDArray[Any]], offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of several episodes :func:`unwrapped` may change; it leaves all others as they are, shape (n,).
+
+    Args:
+        columns: the map.
+        features: of the episodes end to end, each of shape (t, w).
+        offset: the first frame of each episode and one past the last, shape (n + 1,); two frames each at least.
+    """
+    steady = np.ones(int(offset[-1]), np.bool_)
+    for arm, channels in columns.arms.items():
+        joints = channels.get("joint_position")
+        if joints is None or joints.feature not in features:
+            continue
+        residual = columns.residuals.get(arm, {}).get("joints")
+        by_turn: dict[float, list[int]] = {}
+        for place, turn in _turns(joints, features[joints.feature].shape[1]):
+            by_turn.setdefault(turn, []).append(place)
+        for turn, places in by_turn.items():
+            angle = _floats(columns_of(features[joints.feature], places))
+            steady &= _even(angle, turn, offset)
+            sent = [_command(residual, joints.feature, place) for place in places]
+            if residual is None or residual.feature not in features:
+                continue
+            commands = features[residual.feature]
+            followed = [k for k, each in enumerate(sent) if 0 <= each < commands.shape[1]]
+            asked = _floats(columns_of(commands, [sent[k] for k in followed]))
+            steady &= _even(asked, turn, offset)
+            # the median of what is always less than half a turn is less too
+            apart = np.abs(columns_of(angle, followed) - asked)
+            steady &= (apart < CLEARLY * 0.5 * turn).all(axis=1)
+    return ~np.logical_and.reduceat(steady, offset[:-1])
+
+
+def _even(angle: NDArray[Any], turn: float, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Frames from which no column steps by what may be a turn, or has no number, shape (t,)."""
+    even = np.ones(len(angle), np.bool_)
+    even[:-1] = (np.abs(np.diff(angle, axis=0)) < CLEARLY * WRAPPED * turn).all(axis=1)
+    even[offset[1:-1] - 1] = True
+    return even
+
+
+def _floats(values: NDArray[Any]) -> NDArray[Any]:
+    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
 
 
 def unwrapped_columns(values: Floats, rows: list[slice]) -> Floats:

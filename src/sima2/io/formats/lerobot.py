@@ -115,6 +115,11 @@ class LeRobotFrames:
         own = self.own if entry.row >= 0 else None
         return f"{self.source_id}-{entry.episode:06d}" if own is None else own.name(entry)
 
+    @property
+    def restores(self) -> bool:
+        """Whether ``sima2 generate`` wrote it."""
+        return self.own is not None
+
     def restore(self, entry: Entry, values: dict[str, Any]) -> dict[str, Any]:
         """What ``sima2 generate`` wrote, as it was."""
         return values if self.own is None else self.own.restore(entry, values)

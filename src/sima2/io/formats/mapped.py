@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.command_lag import Commands, fit_commands
 from sima2.io.derived import effort
 from sima2.io.effort import with_effort
+from sima2.io.formats.alike import alike, end_to_end
 from sima2.io.formats.dataset import DatasetReport, lacking
 from sima2.io.formats.frame_source import (
     FRAME,
@@ -32,15 +34,16 @@ from sima2.io.formats.frame_source import (
 )
 from sima2.io.gripper_ends import judged_alone
 from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
-from sima2.io.intake import Intake, RawEpisode, admit, clean
+from sima2.io.intake import Intake, RawBlock, RawEpisode, admit, clean
 from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_end, load_outcomes, to_outcome
 from sima2.io.robot_pose import asked_poses, named_poses
 from sima2.io.sample import Sample
 from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
-from sima2.io.timestamps import clock_doubt, seconds, set_step
-from sima2.io.turns import unwrapped, unwrapped_columns
+from sima2.io.timestamps import clock_doubt, seconds_of_each, set_step
+from sima2.io.turns import may_wrap, unwrapped, unwrapped_columns
+from sima2.records.rollout import SCENE_CHANNELS
 
 SAMPLE_EPISODES: Final = 32
 """Episodes, evenly spread, whose frames a guess of units looks at."""
@@ -150,17 +153,63 @@ class MappedDataset:
     def read(self, start: int, stop: int) -> Intake:
         """Episodes start .. stop by place in order of their numbers; what cannot be read is quarantined."""
         entries = self.source.entries[max(start, 0) : max(stop, 0)]
-        raws: list[RawEpisode] = []
+        raws: list[RawEpisode | RawBlock] = []
         endings: list[Ending] = []
-        for recorded in self.source.read(entries, self._wanted()):
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is judged at the door
-                raw, ending = self._raw(recorded)
-            raws.append(raw)
-            endings.append(ending)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is judged at the door
+            for together in alike(self.source.read(entries, self._wanted())):
+                for raw, ended in self._raws(together):
+                    raws.append(raw)
+                    endings += ended
         return admit(raws, to_outcome(endings))
 
     def _wanted(self) -> list[str]:
         return [*self.column_map.features(), *self.source.outcome_features]
+
+    def _raws(self, together: Sequence[Recorded]) -> Iterator[tuple[RawEpisode | RawBlock, list[Ending]]]:
+        """Alike episodes, ready for the door: as a block, but for those in which an angle may wrap."""
+        if len(together) > 1 and not self.source.restores and not self.column_map.objects:
+            features, offset = end_to_end(together)
+            alone = may_wrap(self.column_map, features, offset)
+            edges = [0, *(np.flatnonzero(np.diff(alone)) + 1).tolist(), len(together)]
+        else:
+            alone, edges = np.ones(len(together), np.bool_), [0, len(together)]
+        for first, stop in pairwise(edges):
+            if not alone[first]:
+                rows = slice(int(offset[first]), int(offset[stop]))
+                mine = {name: values[rows] for name, values in features.items()}
+                try:
+                    block = self._block(together[first:stop], mine, offset[first : stop + 1] - offset[first])
+                except RolloutError:  # each says so by itself
+                    pass
+                else:
+                    yield block
+                    continue
+            for recorded in together[first:stop]:
+                raw, ending = self._raw(recorded)
+                yield raw, [ending]
+
+    def _block(
+        self, together: Sequence[Recorded], features: Features, offset: NDArray[np.int64]
+    ) -> tuple[RawBlock, list[Ending]]:
+        """Alike episodes whose frames lie end to end, and none of whose angles wraps."""
+        entries = [each.entry for each in together]
+        notes = [list(each.notes) for each in together]
+        arms = self._arms(features, offset, notes)
+        time = self._time(self.source.name(entries[0]), entries[0], features, offset)
+        raw = RawBlock(
+            episode_index=[entry.episode for entry in entries],
+            episode_id=[self.source.name(entry) for entry in entries],
+            source=[entry.file for entry in entries],
+            offset=offset,
+            arms={arm: channels for arm, channels in arms.items() if channels},
+            scene={"time": time, **self._scene(features)},
+            words=[self._words(entry) for entry in entries],
+            notes=[tuple(each) for each in notes],
+        )
+        endings = [
+            self._ending(each.entry, each.features, time[raw.rows(place)]) for place, each in enumerate(together)
+        ]
+        return raw, endings
 
     def _raw(self, recorded: Recorded) -> tuple[RawEpisode, Ending]:
         """One episode, ready for the door."""
@@ -189,21 +238,13 @@ class MappedDataset:
         """Keyword arguments of the rollout; what is odd is added to ``notes``."""
         read = self.column_map
         features = unwrapped(read, recorded)
-        arms = {
-            arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
-            for arm, group in read.arms.items()
-        }
-        for arm, channels in arms.items():
-            notes += judged_alone(arm, read.arms[arm], channels, features)
-        for arm in dict.fromkeys([*self.hands, *read.residuals]):
-            self._derive(arm, arms.setdefault(arm, {}), features)
+        frames = len(next(iter(features.values()))) if features else entry.length or 0
+        offset = np.array([0, frames], np.int64)
+        arms = self._arms(features, offset, [notes])
         values: dict[str, Any] = {
-            "time": self._time(name, entry, features),
+            "time": self._time(name, entry, features, offset),
             "manipulators": {arm: channels for arm, channels in arms.items() if channels},
-            "robot": read.robot.get("name", self.source.robot),
-            "instruction": entry.task,
-            "family": self.kinds.get(entry.task),
-            "provenance": {"source": f"{self.source.format} {self.source.version}", "file": entry.file},
+            **self._words(entry),
         }
         for channel in ("object_position", "object_orientation", "object_confidence"):
             values[channel] = {
@@ -211,12 +252,39 @@ class MappedDataset:
                 for key, group in read.objects.items()
                 if channel in group and group[channel].feature in features
             }
-        for channel in ("action", "embedding"):
-            if channel in read.scene and read.scene[channel].feature in features:
-                values[channel] = read.scene[channel].read(channel, recorded)
-        return self.source.restore(entry, values)
+        return self.source.restore(entry, values | self._scene(recorded))
 
-    def _derive(self, arm: str, channels: dict[str, Any], features: Features) -> None:
+    def _words(self, entry: Entry) -> dict[str, Any]:
+        """What is said of an episode."""
+        return {
+            "robot": self.column_map.robot.get("name", self.source.robot),
+            "instruction": entry.task,
+            "family": self.kinds.get(entry.task),
+            "provenance": {"source": f"{self.source.format} {self.source.version}", "file": entry.file},
+        }
+
+    def _scene(self, recorded: Features) -> dict[str, NDArray[Any]]:
+        """What belongs to no arm, as it was recorded."""
+        scene = {name: self.column_map.scene[name] for name in SCENE_CHANNELS if name in self.column_map.scene}
+        return {name: each.read(name, recorded) for name, each in scene.items() if each.feature in recorded}
+
+    def _arms(
+        self, features: Features, offset: NDArray[np.int64], notes: Sequence[list[str]]
+    ) -> dict[str, dict[str, Any]]:
+        """Channels of every arm over the frames of some episodes; what is odd about each is added to its ``notes``."""
+        read = self.column_map
+        arms = {
+            arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
+            for arm, group in read.arms.items()
+        }
+        for arm, channels in arms.items():
+            for told, each in zip(notes, judged_alone(arm, read.arms[arm], channels, offset), strict=True):
+                told += each
+        for arm in dict.fromkeys([*self.hands, *read.residuals]):
+            self._derive(arm, arms.setdefault(arm, {}), features, offset)
+        return arms
+
+    def _derive(self, arm: str, channels: dict[str, Any], features: Features, offset: NDArray[np.int64]) -> None:
         """Add the channels of an arm that no column holds."""
         joints = channels.get("joint_position")
         hand = self.hands.get(arm)
@@ -226,11 +294,11 @@ class MappedDataset:
             channels.setdefault("ee_orientation", orientation)
         parts = self.column_map.residuals.get(arm)
         if parts:
-            proxy = effort(parts, features, 0 if joints is None else joints.shape[1])
+            proxy = effort(parts, features, 0 if joints is None else joints.shape[1], offset)
             if proxy is not None:
                 channels["effort_proxy"] = proxy
 
-    def _time(self, name: str, entry: Entry, features: Features) -> NDArray[np.float64]:
+    def _time(self, name: str, entry: Entry, features: Features, offset: NDArray[np.int64]) -> NDArray[np.float64]:
         """s: the mapped column, else timestamps, else frame numbers over the frame rate."""
         mapped = self.column_map.scene.get("time")
         if mapped is not None and mapped.feature in features:
@@ -244,9 +312,9 @@ class MappedDataset:
                 return ticks
             if fps is None:
                 raise RolloutError(name, "time", "has neither timestamps nor a frame rate", reason="no_time")
-            frames = len(next(iter(features.values()))) if features else entry.length or 0
-            return np.arange(frames, dtype=np.float64) / fps
-        return seconds(stamps[:, 0].astype(np.float64), ticks, fps, self.step)
+            place = np.arange(offset[-1]) - np.repeat(offset[:-1], np.diff(offset))
+            return place.astype(np.float64) / fps
+        return seconds_of_each(stamps[:, 0].astype(np.float64), ticks, fps, self.step, offset)
 
     def _ending(self, entry: Entry, features: Features, time: NDArray[np.float64]) -> Ending:
         if self.outcomes is not None and entry.episode in self.outcomes:
