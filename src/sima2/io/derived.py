@@ -64,13 +64,17 @@ class CommandResidual:
     """What counts as one, in the columns' own unit; negative where a larger number is a more closed gripper."""
 
     def read(
-        self, features: Mapping[str, NDArray[Any]], offset: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float64]:
+        self,
+        features: Mapping[str, NDArray[Any]],
+        offset: NDArray[np.int64] | None = None,
+        into: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """The residual of one episode out of its features, each of shape (t, w); shape (t, c).
 
         Args:
             features: by name.
             offset: where several episodes lie end to end, the first frame of each and one past the last.
+            into: written to and returned, shape (t, c).
 
         Raises:
             RolloutError: if a feature has fewer columns than the map says.
@@ -84,22 +88,29 @@ class CommandResidual:
                 problem = f"{name} has {values.shape[1]} columns, the column map asks for {worst}"
                 raise RolloutError("", "effort_proxy", problem, reason="mixed_dimensions")
         frames = len(state)
-        out = np.full((frames, len(self.index)), np.nan)
+        out = np.empty((frames, len(self.index)), np.float32) if into is None else into
         place = np.arange(frames)
         if offset is not None:
             place -= np.repeat(offset[:-1], np.diff(offset))
-        for lag in sorted({lag for lag, index in zip(self.lag, self.index, strict=True) if index >= 0}):
+        for lag in sorted(set(self.lag)):
             mine = [k for k, index in enumerate(self.index) if index >= 0 and self.lag[k] == lag]
-            asked = columns_of(command[: max(frames - lag, 0)], [self.index[k] for k in mine]).astype(np.float64)
-            behind = asked - columns_of(state[lag:], [self.state_index[k] for k in mine]).astype(np.float64)
-            usual, spread = (np.array(each)[mine] for each in (self.usual, self.spread))
-            sent = np.full((frames, len(mine)), np.nan)
-            sent[lag:] = (behind - usual) / spread
-            sent[place < lag] = np.nan  # it was sent before the episode
-            if len(mine) == len(self.index):
-                return sent
-            out[:, mine] = sent
+            asked = columns_of(command[: max(frames - lag, 0)], [self.index[k] for k in mine])
+            stood = columns_of(state[lag:], [self.state_index[k] for k in mine])
+            behind = np.subtract(asked, stood, dtype=np.float64)
+            behind -= np.array(self.usual)[mine]
+            behind /= np.array(self.spread)[mine]
+            if mine == _beside(mine):
+                columns_of(out, mine)[lag:] = behind
+            else:
+                out[lag:, mine] = behind
+            out[np.flatnonzero(place < lag)[:, None], mine] = np.nan  # it was sent before the episode
+        out[:, [k for k, index in enumerate(self.index) if index < 0]] = np.nan
         return out
+
+
+def _beside(places: Sequence[int]) -> list[int]:
+    """As many places side by side, from the first one."""
+    return list(range(places[0], places[0] + len(places))) if places else []
 
 
 def columns_of(values: NDArray[Any], places: Sequence[int]) -> NDArray[Any]:
@@ -108,9 +119,8 @@ def columns_of(values: NDArray[Any], places: Sequence[int]) -> NDArray[Any]:
     >>> columns_of(np.arange(8).reshape(2, 4), [1, 2]).tolist()
     [[1, 2], [5, 6]]
     """
-    first = places[0] if places else 0
-    if list(places) == list(range(first, first + len(places))):
-        return values[:, first : first + len(places)]
+    if places and list(places) == _beside(places):
+        return values[:, places[0] : places[0] + len(places)]
     return values[:, list(places)]
 
 
@@ -119,7 +129,7 @@ def effort(
     features: Mapping[str, NDArray[Any]],
     joints: int,
     offset: NDArray[np.int64] | None = None,
-) -> NDArray[np.float64] | None:
+) -> NDArray[np.float32] | None:
     """``effort_proxy`` of one episode, shape (t, joints + fingers).
 
     Args:
@@ -131,16 +141,19 @@ def effort(
     Returns:
         None where no needed feature is here.
     """
-    found = {
-        part: each.read(features, offset)
-        for part, each in parts.items()
-        if each.feature in features and each.state in features
-    }
+    found = {part: each for part, each in parts.items() if each.feature in features and each.state in features}
     if not found:
         return None
-    frames = len(next(iter(found.values())))
-    arm = found.get("joints", np.full((frames, joints), np.nan))
-    return np.hstack([arm, found["gripper"]]) if "gripper" in found else arm
+    arm, fingers = found.get("joints"), found.get("gripper")
+    width = joints if arm is None else len(arm.index)
+    frames = len(features[next(iter(found.values())).state])
+    out = np.empty((frames, width + (0 if fingers is None else len(fingers.index))), np.float32)
+    if arm is None:
+        out[:, :width] = np.nan
+    for part, into in ((arm, out[:, :width]), (fingers, out[:, width:])):
+        if part is not None:
+            part.read(features, offset, into)
+    return out
 
 
 def parse_pose(source: object, arm: str, values: Mapping[str, Any]) -> PoseSource | None:

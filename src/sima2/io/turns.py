@@ -101,7 +101,8 @@ def may_wrap(columns: ColumnMap, features: Mapping[str, NDArray[Any]], offset: N
         features: of the episodes end to end, each of shape (t, w).
         offset: the first frame of each episode and one past the last, shape (n + 1,); two frames each at least.
     """
-    steady = np.ones(int(offset[-1]), np.bool_)
+    start = offset[:-1]
+    steady = np.ones(len(start), np.bool_)
     for arm, channels in columns.arms.items():
         joints = channels.get("joint_position")
         if joints is None or joints.feature not in features:
@@ -112,25 +113,41 @@ def may_wrap(columns: ColumnMap, features: Mapping[str, NDArray[Any]], offset: N
             by_turn.setdefault(turn, []).append(place)
         for turn, places in by_turn.items():
             angle = _floats(columns_of(features[joints.feature], places))
-            steady &= _even(angle, turn, offset)
+            low, high = np.minimum.reduceat(angle, start), np.maximum.reduceat(angle, start)
+            steady &= _even(angle, high - low, turn, offset)
             sent = [_command(residual, joints.feature, place) for place in places]
             if residual is None or residual.feature not in features:
                 continue
             commands = features[residual.feature]
             followed = [k for k, each in enumerate(sent) if 0 <= each < commands.shape[1]]
             asked = _floats(columns_of(commands, [sent[k] for k in followed]))
-            steady &= _even(asked, turn, offset)
+            least, most = np.minimum.reduceat(asked, start), np.maximum.reduceat(asked, start)
+            steady &= _even(asked, most - least, turn, offset)
             # the median of what is always less than half a turn is less too
-            apart = np.abs(columns_of(angle, followed) - asked)
-            steady &= (apart < CLEARLY * 0.5 * turn).all(axis=1)
-    return ~np.logical_and.reduceat(steady, offset[:-1])
+            low, high = columns_of(low, followed), columns_of(high, followed)
+            half = CLEARLY * 0.5 * turn
+            near = (np.maximum(high - least, most - low) < half).all(axis=1)
+            for place in np.flatnonzero(steady & ~near).tolist():
+                mine = slice(int(offset[place]), int(offset[place + 1]))
+                near[place] = bool((np.abs(columns_of(angle[mine], followed) - asked[mine]) < half).all())
+            steady &= near
+    return ~steady
 
 
-def _even(angle: NDArray[Any], turn: float, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Frames from which no column steps by what may be a turn, or has no number, shape (t,)."""
-    even = np.ones(len(angle), np.bool_)
-    even[:-1] = (np.abs(np.diff(angle, axis=0)) < CLEARLY * WRAPPED * turn).all(axis=1)
-    even[offset[1:-1] - 1] = True
+def _even(angle: NDArray[Any], span: NDArray[Any], turn: float, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Episodes in which no column steps by what may be a turn, or lacks a number, shape (n,).
+
+    Args:
+        angle: of the episodes end to end, shape (t, w).
+        span: largest less smallest of each column in each, shape (n, w).
+        turn: a full turn.
+        offset: as in :func:`may_wrap`.
+    """
+    limit = CLEARLY * WRAPPED * turn
+    even = np.asarray((span < limit).all(axis=1))  # no step is larger than all of the way
+    for place in np.flatnonzero(~even & np.isfinite(span).all(axis=1)).tolist():
+        mine = slice(int(offset[place]), int(offset[place + 1]))
+        even[place] = bool((np.abs(np.diff(angle[mine], axis=0)) < limit).all())
     return even
 
 

@@ -145,7 +145,7 @@ def test_the_residual_of_each_episode_knows_no_command_of_the_one_before() -> No
     got = residual.read(together, np.concatenate([[0], np.cumsum(lengths)]))
     assert got.tobytes() == np.concatenate([residual.read(part) for part in parts]).tobytes()
     assert np.isnan(got[:3, 0]).all()
-    assert got[3, 0] == (parts[0]["action"][0, 2] - parts[0]["state"][3, 0] - 0.1) / 2.0
+    assert got[3, 0] == np.float32((parts[0]["action"][0, 2] - parts[0]["state"][3, 0] - 0.1) / 2.0)
 
 
 def test_columns_side_by_side_are_no_copy() -> None:
