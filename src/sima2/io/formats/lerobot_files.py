@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sima2.errors import DatasetError
 from sima2.io.arrow import plain_rows
 from sima2.io.intake import MAX_WIDTH as MAX_WIDTH
-from sima2.io.parquet import MAX_BYTES, opened, read_groups
+from sima2.io.parquet import BATCH_ROWS, MAX_BYTES, opened, read_groups
 
 HELD_BYTES: Final = 96 * 2**20
 """Bytes of frames that are held for the next read: a fifth of what a run may take."""
@@ -177,13 +177,18 @@ def _groups(path: Path, file: pq.ParquetFile, schema: pa.Schema, wanted: Collect
     count = file.num_row_groups
     if count < 2:
         return list(range(count))
-    got = numbers_of(read_groups(path, file, range(count), ["episode_index"], schema).column("episode_index"))
-    if got is None:
-        return []
-    rows = [file.metadata.row_group(group).num_rows for group in range(count)]
-    there = np.asarray(np.isin(whole(got[0]), np.fromiter(wanted, np.int64)).any(axis=1))
-    held = np.repeat(np.arange(count), rows)
-    return np.unique(held[there]).tolist() if len(held) == len(there) else list(range(count))
+    rows = np.array([file.metadata.row_group(group).num_rows for group in range(count)])
+    asked = np.fromiter(wanted, np.int64)
+    found: list[int] = []
+    # many groups at once, for each may be an episode; yet no more than fits
+    for part in np.split(np.arange(count), np.flatnonzero(np.diff(np.cumsum(rows) // BATCH_ROWS)) + 1):
+        got = numbers_of(read_groups(path, file, part.tolist(), ["episode_index"], schema).column("episode_index"))
+        if got is None:
+            continue
+        there = np.asarray(np.isin(whole(got[0]), asked).any(axis=1))
+        held = np.repeat(part, rows[part])
+        found += (np.unique(held[there]) if len(held) == len(there) else part).tolist()
+    return found
 
 
 def rows_of_episodes(episode: NDArray[np.int64]) -> dict[int, slice | NDArray[np.int64]]:
