@@ -269,6 +269,8 @@ class Sima2Client:
         path: of the data set, for ``dataset``.
         column_map: a TOML file that says which columns are what, for ``dataset``; guessed from names otherwise.
         outcomes: a file keyed by ``episode_index``, for ``dataset``.
+        goals: what was asked for, for ``dataset``: ``"object=cup,target=plate,relation=placed_on,tolerance=0.03"``, and
+            ``task=…`` where tasks differ.
         rate_hz: control rate of made rollouts, in Hz.
         simulator: the simulated cell, for ``mujoco``: ``SimulatorSettings`` of ``sima2.tasks.simulator``, or its
             preset ``LEFT_OUT``; it says the control rates too. By default the usual cell at ``rate_hz``.
@@ -286,6 +288,7 @@ class Sima2Client:
     path: Path | str | None = None
     column_map: Path | str | None = None
     outcomes: Path | str | None = None
+    goals: tuple[str, ...] = ()
     rate_hz: float = 20.0
     simulator: SimulatorSettings | None = None
 
@@ -366,7 +369,7 @@ class Sima2Client:
             from sima2.io.formats import open_dataset
 
             column_map, outcomes = (None if p is None else Path(p) for p in (self.column_map, self.outcomes))
-            dataset = open_dataset(Path(str(self.path)), column_map=column_map, outcomes=outcomes)
+            dataset = open_dataset(Path(str(self.path)), column_map=column_map, outcomes=outcomes, goals=self.goals)
             return RecordedSource(dataset, episodes if total is None else total)
         from sima2.io.source_id import id_of
         from sima2.tasks.plan import mix_plan, requested_plan

@@ -36,6 +36,7 @@ from sima2.incremental import SKIPPED, Known, joined
 from sima2.pipeline import (
     MAIN_MIX,
     Aggregates,
+    Courses,
     FirstPass,
     Frozen,
     Progress,
@@ -48,6 +49,7 @@ from sima2.pipeline import (
     freeze,
     proposal_counts,
     shard_spans,
+    with_conflicts,
     with_defects,
 )
 from sima2.records.defects import DefectTable, EpisodeVitals
@@ -180,8 +182,11 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         _second(store, frozen, len(episodes), executor, tell, watch)
         defects, seconds = judging()
         watch.add({"defects": seconds})
+        with watch("courses"):
+            courses = _courses(store)
+            defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
         with watch("finalize"):
-            values = _finish(store, taken, frozen, defects, settings, executor, watch)
+            values = _finish(store, taken, frozen, (defects, courses, doubts), settings, executor, watch)
     return RunSummary(settings.out, values)
 
 
@@ -219,7 +224,8 @@ def _agrees(coming: Sequence[Coming], runs: Sequence[Run], out: Path, *, pool: b
 def _agree(run: Run, coming: Coming, out: Path) -> None:
     if coming.settings["path"] is None or run.origin["source_id"] != coming.origin["source_id"]:
         return
-    changed = [name for name in ("column_map", "outcomes") if run.settings.get(name) != coming.settings[name]]
+    names = ("column_map", "outcomes", "goals")
+    changed = [name for name in names if run.settings.get(name) != coming.settings.get(name)]
     if changed:
         words = " and ".join(name.replace("_", " ") for name in changed)
         raise StoreError(
@@ -251,10 +257,14 @@ def open_source(settings: RunSettings) -> Source:
     if SOURCES[settings.source] == "dataset":
         if settings.mix != MAIN_MIX:
             raise UsageError("a mix is of made rollouts; a recorded data set is taken as it is")
+        if settings.goals:
+            from sima2.io.goals import parse_goal_options
+
+            parse_goal_options(settings.goals)  # refused before anything is read
     else:
-        for option in ("path", "column_map", "outcomes"):
-            if getattr(settings, option) is not None:
-                name = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes"}[option]
+        names = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes", "goals": "--goal"}
+        for option, name in names.items():
+            if getattr(settings, option):
                 way = "add --path" if settings.path is None else "leave --source away"
                 raise UsageError(f"{name} belongs to a recorded source: {way}")
     if settings.families and SOURCES[settings.source] == "dataset":
@@ -265,6 +275,7 @@ def open_source(settings: RunSettings) -> Source:
         path=settings.path,
         column_map=settings.column_map,
         outcomes=settings.outcomes,
+        goals=settings.goals,
         rate_hz=settings.rate_hz,
     )
     return client.source(
@@ -290,6 +301,9 @@ def identity(settings: RunSettings) -> dict[str, Any]:
         if plain[name] is not None:
             plain[name] = f"{plain[name]} {fingerprint(plain[name])}"
     plain = {key: masked(str(value)) if isinstance(value, Path) else value for key, value in plain.items()}
+    plain.pop("goals")
+    if settings.goals:
+        plain["goals"] = [masked(goal) for goal in settings.goals]
     return {
         **plain,
         "families": list(settings.families),
@@ -362,6 +376,30 @@ def _begin_judging(store: Store, executor: Executor) -> Callable[[], tuple[Defec
     return begun(executor, partial(judged_defects, clock=time.process_time), (tables[0], tables[1]))
 
 
+def _courses(store: Store) -> Courses:
+    """What the episodes of each task have in common; one shard in memory at a time."""
+    kinds = (
+        store.read(EpisodeTable, "episode_shards"),
+        store.read(EpisodeVitals, "vitals"),
+        store.read(SegmentTable, "segments"),
+    )
+    return Courses.of(zip(*kinds, strict=True))
+
+
+def _to_label(episodes: EpisodeTable) -> list[dict[str, Any]]:
+    """Episodes whose outcome a person should say first, and by what each was chosen."""
+    from sima2.sampling.to_label import to_label
+
+    return [
+        {
+            "episode_id": episodes.episode_id[each.row],
+            "episode_index": int(episodes.episode_index[each.row]),
+            "chosen": each.by,
+        }
+        for each in to_label(episodes)
+    ]
+
+
 def _second(store: Store, frozen: Frozen, total: int, executor: Executor, tell: _Told, watch: _Seconds) -> None:
     from sima2.tags.observations import RiskObservations, SegmentObservations
 
@@ -395,7 +433,7 @@ def _finish(
     store: Store,
     taken: Sequence[Taken],
     frozen: Frozen,
-    defects: DefectTable,
+    found: tuple[DefectTable, Courses, list[str]],
     settings: RunSettings,
     executor: Executor,
     watch: _Seconds,
@@ -403,7 +441,9 @@ def _finish(
     """Aggregate over shards, decide, and write the single files."""
     from sima2.analytics.gate import next_look
     from sima2.io.store import SUMMARY
+    from sima2.report.first import first_findings
 
+    defects, courses, doubts = found
     merged = _merged(store)
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
     counted = merged.trust.digest()
@@ -436,6 +476,8 @@ def _finish(
         )
     store.write_table("episodes", results.episodes)
     store.write_table("defects", defects)
+    store.write_table("unusual", courses.unusual)
+    store.write_table("courses", courses.usual)
     store.record_decisions([each.to_json() for each in orchestrator.changes(proposals, history, look)])
     store.write_table("proposals", proposals)
     store.write_table("actions", actions)
@@ -461,7 +503,12 @@ def _finish(
     mended = Losses(came, mended=[fault for each in taken for fault in each.losses.mended])
     values = {
         **together,
-        "warnings": [*together.get("warnings", ()), *in_groups(notes), *warnings_of(results.quarantine, mended)],
+        "warnings": [
+            *together.get("warnings", ()),
+            *doubts,
+            *in_groups(notes),
+            *warnings_of(results.quarantine, mended),
+        ],
         "sima2_version": __version__,
         "source": settings.source,
         "seed": settings.seed,
@@ -470,6 +517,10 @@ def _finish(
         "sources": _sources_told(store.runs, results.episodes),
         **results.summary(proposals),
         "defects": defect_counts(defects),
+        "first": {
+            **first_findings(results.episodes, courses.ended, defects, courses.unusual, courses.usual),
+            "to_label": _to_label(results.episodes),
+        },
         "alarms": {name: int(actions.action.isin(name).sum()) for name in ("safety_stop", "warning")},
         "digest": store.digest(),
         "seconds": watch.spent,

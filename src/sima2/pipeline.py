@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from sima2.records.courses import CourseTable, Endings, Strides, UnusualTable
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
@@ -58,6 +59,8 @@ class RunSettings:
     path: Path | None = None
     column_map: Path | None = None
     outcomes: Path | None = None
+    goals: tuple[str, ...] = ()
+    """What was asked for of recorded episodes, as ``--goal`` names it."""
     mix: str = MAIN_MIX
     families: tuple[str, ...] = ()
     episodes: int | None = None
@@ -259,6 +262,7 @@ def load_stages(answer: str) -> str:
     import sima2.io.arrow
     import sima2.io.intake
     import sima2.primitives.extractor
+    import sima2.primitives.goal_state
     import sima2.primitives.outcome_inference
     import sima2.segmentation_engine
     import sima2.tags.propagator  # noqa: F401
@@ -279,6 +283,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     from sima2.analytics.econ import econ_vectors
     from sima2.defects.inspector import DefectInspector
     from sima2.primitives.extractor import SemanticPrimitiveExtractor
+    from sima2.primitives.goal_state import goal_reached
     from sima2.tags.observations import observe
 
     watch = _Watch(clock)
@@ -289,9 +294,8 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     segments = engine.segment(batch)
     watch.lap("segment")
     primitives = SemanticPrimitiveExtractor().extract(segments)
-    inferred = task.calibration.inference.infer(
-        segments, batch.episodes.episode_id, batch.episodes.goal, batch.episodes.family
-    )
+    each = batch.episodes
+    inferred = task.calibration.inference.infer(segments, each.episode_id, each.goal, each.family, goal_reached(batch))
     outcome = intake.outcome.filled_with(inferred.success, inferred.failed_at_s)
     watch.lap("primitives")
     econ = econ_vectors(batch, outcome, nominal_s=task.calibration.nominal_s)
@@ -711,6 +715,42 @@ def judged(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
     return DefectJudge().judge(defects, vitals)
 
 
+def with_conflicts(defects: DefectTable, episodes: EpisodeTable, ended: Endings) -> tuple[DefectTable, list[str]]:
+    """All defects, and recorded outcomes that contradict the inferred ones, the worst first; and what must be said."""
+    from sima2.defects.conflicts import label_conflicts
+    from sima2.defects.judge import ranked
+
+    found, doubted = label_conflicts(episodes, ended)
+    told = [
+        f"in {doubted} episodes the motion suggests another outcome than recorded, but it contradicts most of such "
+        "outcomes here: not counted as conflicts"
+    ]
+    whole = ranked(DefectTable.concat([defects, found])) if len(found) else defects
+    return whole, told if doubted else []
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Courses:
+    """What the episodes of each task have in common, how far each is from it, and by what it ended."""
+
+    usual: CourseTable
+    unusual: UnusualTable
+    ended: Endings
+
+    @classmethod
+    def of(cls, shards: Iterable[tuple[EpisodeTable, EpisodeVitals, SegmentTable]]) -> Courses:
+        """Of all shards, of which only what is compared is kept."""
+        from sima2.defects.courses import endings, strides, usual_courses
+        from sima2.defects.unusual import unusual_episodes
+
+        taken, ended = [], []
+        for episodes, vitals, segments in shards:
+            taken.append(strides(vitals, segments))
+            ended.append(endings(episodes.episode_id, segments))
+        every = Strides.concat(taken)
+        return cls(usual_courses(every), unusual_episodes(every), Endings.concat(ended))
+
+
 def with_defects(episodes: EpisodeTable, found: DefectTable) -> EpisodeTable:
     """The episodes with what they have of the defects."""
     from sima2.defects.judge import by_episode
@@ -723,7 +763,7 @@ def defect_counts(defects: DefectTable) -> dict[str, dict[str, int]]:
     """Findings of each kind, and the episodes that have any, most frequent first."""
     counts = {}
     for kind, n in sorted(_tally(defects.defect).items(), key=lambda item: (-item[1], item[0])):
-        mine = defects.episode_index[defects.defect.isin(kind)]
+        mine = defects.episode_index[defects.defect.isin(kind) & (defects.episode_index >= 0)]
         counts[kind] = {"findings": n, "episodes": len(np.unique(mine))}
     return counts
 

@@ -15,11 +15,13 @@ from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.vocabulary import OUTCOMES, UNKNOWN
 from sima2.segmentation.actions import label_actions
-from sima2.segmentation.closings import Judging, Shown, closings_of, hand_scale
+from sima2.segmentation.closing_verdicts import Judging
+from sima2.segmentation.closings import closings_of
 from sima2.segmentation.confidence import Confidence
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
 from sima2.segmentation.fingers import moving_fingers
 from sima2.segmentation.frames import MOST_OBJECTS, FrameBuffer
+from sima2.segmentation.hand_scale import Shown, hand_scale
 from sima2.segmentation.labels import LabelSettings, label_gaps, merge_short
 from sima2.segmentation.looks import LookSettings, label_looks
 from sima2.segmentation.memory import Memory, Start

@@ -106,6 +106,8 @@ def test_an_interrupted_run_resumes_to_the_same_digest(tmp_path: Path) -> None:
         ("--seed", "99999999999999999999"),
         ("--source", "mujoco", "--path", "somewhere"),
         ("--map", "map.toml"),
+        ("--goal", "object=cup,relation=held"),
+        ("--source", "lerobot", "--path", "x", "--goal", "the cup"),
         ("--source", "lerobot", "--path", "x", "--mix", "stress_mix_v1"),
         ("--source", "lerobot", "--path", "x", "--families", "drawer_open"),
     ],

@@ -10,6 +10,7 @@ BENCHES: Final = (
     "foreign",
     "foreign_changed",
     "recordings",
+    "recordings_defects",
     "semantics",
     "trust",
     "trust_hardening",

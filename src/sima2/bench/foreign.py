@@ -173,7 +173,8 @@ def run(
     for path in paths:
         for each in recordings(path):
             sources.setdefault(each.source, []).append(each)
-    values: dict[str, Any] = {"seed": seed, "sources": {}, "worlds": {}}
+    absent = [] if data else [path.name for path in FOLDERS if not path.exists()]
+    values: dict[str, Any] = {"seed": seed, "absent": absent, "sources": {}, "worlds": {}}
     pooled: dict[str, dict[str, list[Score]]] = {}
     for name, found in sources.items():
         by_channels, world = {}, found[0].world
@@ -323,18 +324,20 @@ def verdict(value: float, limit: float, sense: str) -> dict[str, Any]:
 
 
 def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The figures as a table: name, result, target; of each set of channels the worst source first."""
-    out = []
-    sources = values["sources"]
-    for channels in dict.fromkeys(name for found in sources.values() for name in found["channel_sets"]):
-        for source in sorted(sources, key=lambda name: sources[name]["channel_sets"][channels]["f1_50"]):
-            row = sources[source]["channel_sets"][channels]
+    """The figures of every world (of every source, if they are of one), of each set of channels the worst first; then
+    the targets missed."""
+    out = [(f"not here: {path}", "its recordings are not judged", "") for path in values["absent"]]
+    worlds = values["worlds"]
+    if len(worlds) == 1:
+        worlds = {name: each["channel_sets"] for name, each in values["sources"].items()}
+    for channels in dict.fromkeys(name for found in worlds.values() for name in found):
+        for world in sorted(worlds, key=lambda name: worlds[name][channels]["f1_50"]):
+            row = worlds[world][channels]
             line = ", ".join(f"{told} {number(row[name])}" for name, told in SHOWN.items())
-            out.append((f"{source}, {_words(channels)}", line, ""))
-    # what was missed first
-    for name, each in sorted(values["targets"].items(), key=lambda item: item[1]["met"]):
-        end = "met" if each["met"] else "MISSED"
-        out.append((name, number(each["value"]), f"{each['sense']} {each['limit']:g}: {end}"))
+            out.append((f"{world}, {_words(channels)}", line, ""))
+    for name, each in values["targets"].items():
+        if not each["met"]:
+            out.append((name, number(each["value"]), f"{each['sense']} {each['limit']:g}: MISSED"))
     return out
 
 

@@ -88,24 +88,25 @@ def run(
     known = {each.name: each for each in RECIPES}
     if wrong := sorted(set(only) - set(known)):
         raise UsageError(f"no recipe {wrong[0]!r}; there are {', '.join(known)}")
-    scores = {}
+    scores, control = {}, Score()
     with tempfile.TemporaryDirectory() as work:
         for name in only or known:
             progress(name)
-            scores[name] = reduce(add, judged(Path(work) / name, known[name], episodes, seed), Score())
-    total = reduce(add, scores.values(), Score())
-    found = figures(total)
+            own, others = judged(Path(work) / name, known[name], episodes, seed)
+            scores[name], control = reduce(add, own, Score()), reduce(add, others, control)
+    found = figures(reduce(add, scores.values(), Score()))
     return {
         "seed": seed,
         "episodes": episodes,
         "recipes": {name: figures(score) for name, score in scores.items()},
         "all": found,
+        "control": figures(control),
         "targets": {name: verdict(found[name], *TARGETS[name]) for name in TARGETS if not math.isnan(found[name])},
     }
 
 
-def judged(folder: Path, recipe: Recipe, episodes: int, seed: int) -> list[Score]:
-    """Scores of the episodes of one recipe, made, read and judged."""
+def judged(folder: Path, recipe: Recipe, episodes: int, seed: int) -> tuple[list[Score], list[Score]]:
+    """Scores of the episodes of one recipe, made, read and judged; and the same by the truth of another episode."""
     truths = make_set(folder, recipe, episodes, seed)
     source = Sima2Client("dataset", path=folder).source()
     batch = source.read(0, source.episodes).batch
@@ -120,7 +121,13 @@ def judged(folder: Path, recipe: Recipe, episodes: int, seed: int) -> list[Score
     place = {int(number): k for k, number in enumerate(batch.episodes.episode_index)}
     period = np.diff(batch.time[: batch.offset[1]]).mean() if batch.frames > 1 else 1.0
     known = [(truth, place[truth.episode_index]) for truth in truths if truth.episode_index in place]
-    return [_score(truth, segments[names[k]], said[k], round(AROUND_S / period)) for truth, k in known]
+    around = round(AROUND_S / period)
+
+    def scored(shift: int) -> list[Score]:
+        truths = [truth for truth, _ in known[shift:] + known[:shift]]
+        return [_score(truth, segments[names[k]], said[k], around) for truth, (_, k) in zip(truths, known, strict=True)]
+
+    return scored(0), scored(1)
 
 
 def _score(truth: EpisodeTruth, segments: Sequence[Segment], success: float, around: int) -> Score:
@@ -207,6 +214,7 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (f"{name} ({row['attempts']} attempts)", f"precision / recall: {line(row)}", "")
         for name, row in sorted(values["recipes"].items(), key=lambda item: worst(item[1]))
     ]
+    out.append(("all, by the truth of another episode (control)", f"precision / recall: {line(values['control'])}", ""))
     for name, each in values["targets"].items():
         end = "" if each["met"] else ": MISSED"
         out.append((name.replace("_", " "), number(each["value"]), f"{each['sense']} {each['limit']:g}{end}"))

@@ -21,12 +21,14 @@ def command(out: options.Out, as_json: options.Json = False) -> None:
 
     Each one has passed, asks for review, or is rejected: how many for each reason, with an example, then the worst of
     them. Then what is wrong with the raw data, the worst first: lost frames, frozen or jumping channels, idle time,
-    stalls, repeated grasps, outliers, copies.
+    stalls, repeated grasps, outliers, copies, and recorded outcomes that the motion contradicts. Last the episodes that
+    are furthest from the others of their task: unusual, not bad, and no part of any verdict.
 
     \b
     Example:
       sima2 audit results
     """
+    from sima2.records.courses import UnusualTable
     from sima2.records.defects import DefectTable
     from sima2.records.plan import AuditTable
     from sima2.report.inputs import read_single, read_summary
@@ -34,11 +36,12 @@ def command(out: options.Out, as_json: options.Json = False) -> None:
     kinds = read_summary(out).get("defects") or {}
     defects = list(read_single(out, DefectTable, "defects").rows())
     table = read_single(out, AuditTable, "audit")
+    unusual = [row for row in read_single(out, UnusualTable, "unusual").rows() if row["shown"]]
     statuses = dict(Counter(table.status).most_common())
     rows = list(table.rows())
     reasons = grouped(rows)
-    values = {"statuses": statuses, "reasons": reasons, "episodes": rows, "defects": defects}
-    answer(values, as_json=as_json, shown=lambda: _shown(statuses, reasons, rows, kinds, defects))
+    values = {"statuses": statuses, "reasons": reasons, "episodes": rows, "defects": defects, "unusual": unusual}
+    answer(values, as_json=as_json, shown=lambda: _shown(statuses, reasons, rows, kinds, (defects, unusual)))
 
 
 def grouped(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -66,7 +69,7 @@ def _shown(
     reasons: list[dict[str, Any]],
     rows: list[dict[str, Any]],
     kinds: dict[str, Any],
-    defects: list[dict[str, Any]],
+    found: tuple[list[dict[str, Any]], list[dict[str, Any]]],
 ) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
@@ -75,6 +78,7 @@ def _shown(
     from sima2.report.terminal import grid, plain, titled
     from sima2.report.text import number, visible
 
+    defects, unusual = found
     counted = [(plain(status.replace("_", " ")), number(n)) for status, n in statuses.items()]
     groups = [
         (
@@ -110,4 +114,6 @@ def _shown(
         *titled("What is wrong with the data", told.counted(kinds)),
         *titled("The worst of it", told.rows(defects[:SHOWN])),
         *([plain(f"{number(len(defects) - SHOWN)} more: see --json")] if len(defects) > SHOWN else []),
+        *titled("Unusual, not bad", told.unlike(unusual[:SHOWN])),
+        *([plain(f"{number(len(unusual) - SHOWN)} more: see --json")] if len(unusual) > SHOWN else []),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +33,8 @@ def command(
     as_json: options.Json = False,
 ) -> None:
     """List episodes: how each ended, what failed in it and why, and the tags it was given.
+
+    A failure that is only inferred from the motion is listed too, and says so with its probability.
 
     \b
     Example:
@@ -86,12 +88,16 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
     if family and family not in set(episodes.family):
         raise UnknownNameError("family", family, sorted(set(episodes.family)))
     failures: dict[str, list[str]] = {}
+    frames: dict[str, tuple[int, int]] = {}
     given: dict[str, dict[str, tuple[float, str]]] = {}
     with Store.read_only(out) as store:
         for segments in store.read(SegmentTable, "segments"):
             lost = segments.take(segments.outcome.isin("failure", "retry"))
-            for name, label, reason in zip(lost.episode_id, lost.label, lost.failure_reason, strict=True):
-                failures.setdefault(name, []).append(f"{label} ({reason})" if reason else label)
+            for row in lost.rows():
+                why = f" ({row['failure_reason']})" if row["failure_reason"] else ""
+                failures.setdefault(row["episode_id"], []).append(f"{row['label']}{why}")
+                span = (row["start_frame"], row["end_frame"])
+                frames[row["episode_id"]] = max(frames.get(row["episode_id"], (0, 0)), span)
         for tags in store.read(TagTable, "tags"):
             for row in tags.rows():
                 # comparing with NaN is false: what was not assessed was not given
@@ -111,7 +117,11 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
                 "family": each["family"],
                 "success": each["success"],
                 "outcome_source": each["outcome_source"],
-                "failures": failures.get(name, []),
+                "inferred_success": each["inferred_success"],
+                "inferred_confidence": round(each["inferred_confidence"], 4),
+                "inferred_end": each["inferred_end"],
+                "failures": failures.get(name) or _how_it_ended(each),
+                "failed_frames": frames.get(name),
                 "tags": {key: level for key, (level, _) in own.items()},
                 "because": own[tag][1] if tag else "",
                 "worst_defect": each["worst_defect"],
@@ -120,23 +130,52 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
     return sorted(rows, key=lambda row: -row["tags"][tag]) if tag else rows
 
 
+def _how_it_ended(row: Mapping[str, Any]) -> list[str]:
+    """How an episode ended that is inferred to have failed, though no segment did."""
+    from sima2.report.first import ENDED
+
+    inferred = row["success"] == 0 and row["outcome_source"] == "inferred"
+    return [ENDED[row["inferred_end"]]] if inferred and row["inferred_end"] in ENDED else []
+
+
 def _shown(rows: Sequence[dict[str, Any]], note: str) -> RenderableType:
     from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
 
-    from sima2.report.terminal import grid, plain
-    from sima2.report.text import number
+    from sima2.report.terminal import Fitting, grid, plain
+    from sima2.report.text import number, visible
 
     if not rows:
         return plain(note or "no such episode")
-    body = [
-        (
-            plain(row["episode_id"]),
-            plain({1.0: "success", 0.0: "failure"}.get(row["success"], "not known")),
-            plain(row["because"] or ", ".join(dict.fromkeys(row["failures"]))),
-            plain(", ".join(name.removesuffix("Tag") for name in row["tags"])),
-        )
-        for row in rows[:SHOWN]
-    ]
+    wide: list[Sequence[RenderableType]] = []
+    narrow: list[RenderableType] = []
+    for row in rows[:SHOWN]:
+        ended, why, tags = _ended(row), _why(row), ", ".join(name.removesuffix("Tag") for name in row["tags"])
+        wide.append((plain(row["episode_id"]), plain(ended), plain(why), plain(tags)))
+        narrow.append(Text.assemble((visible(row["episode_id"]), "bold"), f"  {ended}"))
+        narrow += [Padding(plain(part), (0, 0, 0, 2), expand=False) for part in (why, tags and f"tags: {tags}") if part]
     why = "because" if any(row["because"] for row in rows) else "failed steps"
     more = [plain(f"{number(len(rows) - SHOWN)} more: see --json")] if len(rows) > SHOWN else []
-    return Group(grid(("episode", "ended", why, "tags"), body, whole=(0,)), *more)
+    return Group(Fitting(grid(("episode", "ended", why, "tags"), wide, whole=(0, 1)), Group(*narrow)), *more)
+
+
+def _ended(row: dict[str, Any]) -> str:
+    """How it ended, and how sure that is where it is only inferred."""
+    from sima2.report.text import number
+
+    told = {1.0: "success", 0.0: "failure"}.get(row["success"], "not known")
+    if told == "not known" or row["outcome_source"] != "inferred":
+        return told
+    return f"{told} (inferred, {number(row['inferred_confidence'], 2)})"
+
+
+def _why(row: dict[str, Any]) -> str:
+    """Why it is listed: a tag's evidence, else the steps that failed and the frames of the last of them."""
+    if row["because"] or not row["failures"]:
+        return str(row["because"])
+    steps = ", ".join(dict.fromkeys(each.replace("_", " ") for each in row["failures"]))
+    if row["failed_frames"] is None:
+        return steps
+    start, end = row["failed_frames"]
+    return f"{steps}; frames {start}–{end}"

@@ -44,6 +44,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         UsageError: if the folder has no such episode, or several.
     """
     from sima2.io.store import Store
+    from sima2.records.courses import UnusualTable
     from sima2.records.defects import DefectTable
     from sima2.records.econ import EconTable
     from sima2.records.episodes import EpisodeTable
@@ -79,6 +80,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         "quarantined": False,
         **found[0],
         "findings": _rows(read_single(out, DefectTable, "defects"), name),
+        "unusual": next(iter(_rows(read_single(out, UnusualTable, "unusual"), name)), None),
         "tags": tables["tags"],
         "costs": costs[0] if costs else {},
         "weight": _weight(read_single(out, SamplePlan, "weights"), name),
@@ -136,6 +138,7 @@ def _shown(values: dict[str, Any]) -> RenderableType:
         *terminal.titled("Tags", terminal.tag_rows(values["tags"])),
         *terminal.titled("Weight", drawn),
         *terminal.titled("What is wrong with its data", defects.rows(values["findings"], named=False)),
+        *terminal.titled("Against the others of its task", defects.standing(values["unusual"])),
         *terminal.titled("Costs", terminal.cost_row(values["costs"])),
         *terminal.titled("Segments", terminal.segment_rows(values["segments"])),
     )

@@ -38,6 +38,15 @@ OutcomeFiles = Annotated[
         help="How episodes ended, by episode_index (csv, json, jsonl or parquet); once for each --path.",
     ),
 ]
+Goals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--goal",
+        metavar="G",
+        help="What was asked for: object=cup,target=plate (or place=[x,y,z]),relation=placed_on,tolerance=0.03 in m; "
+        "task=… where tasks differ, once for each.",
+    ),
+]
 Source = Annotated[
     str,
     typer.Option(

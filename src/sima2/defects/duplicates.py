@@ -17,6 +17,8 @@ DIMENSIONS = 8
 """Principal directions in which neighbours are looked for; distances are then taken in all."""
 DECILES = 2.563
 """Distance of the tenth from the ninetieth percentile of a normal distribution, in standard deviations."""
+SHARED = 0.5
+"""Share of an episode's least digests of frames that another one has too, if most of its frames are the same."""
 TOGETHER = 256
 """Episodes whose motions are compared at once: so many stay in the cache."""
 
@@ -36,11 +38,20 @@ def duplicate_findings(vitals: EpisodeVitals, settings: DefectSettings) -> list[
     """One finding for each episode that has an earlier twin; the first of a group is no defect."""
     rows, content = _contents(vitals)
     exact = _exact(vitals, rows, content)
+    shared = {row: twin for row, twin in _shared(vitals, rows).items() if row not in exact}
     near: dict[int, tuple[int, float]] = {}
-    distinct = np.array([k for k, row in enumerate(rows.tolist()) if row not in exact], np.intp)
-    for motions in _motions(vitals, rows[distinct]):
-        near |= _near(vitals, motions, settings)
-    return [*_told(vitals, {row: (twin, 0.0) for row, twin in exact.items()}), *_told(vitals, near)]
+    distinct = np.array([k for k, row in enumerate(rows.tolist()) if row not in exact and row not in shared], np.intp)
+    # over the motion, whatever the rest before and after; and over all, where noise hides when the motion begins
+    for signature in (vitals.signature, vitals.whole):
+        for motions in _motions(vitals, rows[distinct], signature):
+            for row, (twin, distance) in _near(vitals, motions, settings).items():
+                if row not in near or distance < near[row][1]:
+                    near[row] = (twin, distance)
+    return [
+        *_told(vitals, {row: (twin, 0.0) for row, twin in exact.items()}),
+        *_told_shared(vitals, shared),
+        *_told(vitals, near),
+    ]
 
 
 def content_keys(vitals: EpisodeVitals) -> dict[str, tuple[str, ...]]:
@@ -68,7 +79,8 @@ def _exact(vitals: EpisodeVitals, rows: Rows, content: list[tuple[int, ...]]) ->
     for row, digest in zip(rows.tolist(), content, strict=True):
         if not any(digest):
             continue
-        key = (vitals.robot[row], vitals.layout[row], *digest)
+        # whatever is declared beside them: a copy may tell of another robot or task
+        key = (vitals.layout[row], *digest)
         if key in seen:
             twins[row] = seen[key]
         else:
@@ -76,17 +88,52 @@ def _exact(vitals: EpisodeVitals, rows: Rows, content: list[tuple[int, ...]]) ->
     return twins
 
 
-def _motions(vitals: EpisodeVitals, rows: Rows) -> list[Motions]:
+def _shared(vitals: EpisodeVitals, rows: Rows) -> dict[int, int]:
+    """Row of each episode that shares most of its moving frames with an earlier one, bit for bit → that one."""
+    ends = dict(zip(np.unique(vitals.episode_index, return_index=True)[1].tolist(), _ends(vitals), strict=True))
+    seen: dict[int, int] = {}
+    found = {}
+    for row in rows.tolist():
+        votes: dict[int, int] = {}
+        most = 0
+        for k in range(row, ends[row]):
+            mine = vitals.sketch[k]
+            mine = mine[mine != 0].tolist()
+            most += len(mine)
+            for digest in mine:
+                twin = seen.setdefault(digest, row)
+                if twin != row:
+                    votes[twin] = votes.get(twin, 0) + 1
+        if votes:
+            twin = max(votes, key=lambda each: (votes[each], -each))
+            if votes[twin] >= SHARED * most:
+                found[row] = twin
+    return found
+
+
+def _told_shared(vitals: EpisodeVitals, twins: dict[int, int]) -> list[Finding]:
+    found = []
+    for row, twin in sorted(twins.items()):
+        words = f"frames of {vitals.episode_id[twin]} bit for bit, cut otherwise"
+        found.append(
+            Finding(row, "", "near_duplicate", 1.0, 0, int(vitals.frames[row]), 0.0, "spreads over the run", words)
+        )
+    return found
+
+
+def _motions(vitals: EpisodeVitals, rows: Rows, signature: NDArray[np.float32]) -> list[Motions]:
     """Moving episodes by what was recorded of them, standardised by the spread over the run."""
     kinds: dict[tuple[str, ...], list[int]] = {}
     ends = dict(zip(np.unique(vitals.episode_index, return_index=True)[1].tolist(), _ends(vitals), strict=True))
     for row in rows.tolist():
         span = range(row, ends[row])
         if any(vitals.content[k] for k in span):
-            key = (vitals.robot[row], *(f"{vitals.manipulator[k]} {vitals.layout[k]}" for k in span))
+            key = tuple(f"{vitals.manipulator[k]} {vitals.layout[k]}" for k in span)
             kinds.setdefault(key, []).append(row)
     return [
-        _standardised(vitals, np.array(held, np.intp), len(key) - 1) for key, held in kinds.items() if len(held) > 1
+        _standardised(vitals, np.array(held, np.intp), len(key), signature)
+        for key, held in kinds.items()
+        if len(held) > 1
     ]
 
 
@@ -95,14 +142,14 @@ def _ends(vitals: EpisodeVitals) -> list[int]:
     return [*first[1:].tolist(), len(vitals)][: len(first)]
 
 
-def _standardised(vitals: EpisodeVitals, rows: Rows, arms: int) -> Motions:
+def _standardised(vitals: EpisodeVitals, rows: Rows, arms: int, signature: NDArray[np.float32]) -> Motions:
     used = np.zeros(arms * SLOTS, np.bool_)
     spread = np.zeros(arms * SLOTS)
     parts = [np.zeros((len(rows), 0))]
     # slot by slot, for most are empty
     for slot in range(arms * SLOTS):
         first = slot % SLOTS * POINTS
-        values = vitals.signature[rows + slot // SLOTS, first : first + POINTS].astype(np.float64)
+        values = signature[rows + slot // SLOTS, first : first + POINTS].astype(np.float64)
         used[slot] = not np.isnan(values).all()
         if used[slot]:
             low, middle, high = np.nanquantile(values, [0.1, 0.5, 0.9])
@@ -228,7 +275,7 @@ def _told(vitals: EpisodeVitals, twins: dict[int, tuple[int, float]]) -> list[Fi
             words, severity = f"the positions of {vitals.episode_id[twin]} bit for bit{others}", 1.0
         else:
             words = f"the motion of {vitals.episode_id[twin]} again{others}; they differ by {distance:.2g} spreads"
-            severity = 0.9
+            severity = 1.0
         found.append(
             Finding(
                 row, "", "near_duplicate", severity, 0, int(vitals.frames[row]), distance, "spreads over the run", words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from sima2.records.defects import DefectTable
 from sima2.records.table import Text
 
+SET: Final = -1
+"""Episode of a finding that is about the set."""
+
 
 class Finding(NamedTuple):
     """One defect of one episode; frames count from the episode's start."""
 
     episode: int
+    """Its place; ``SET`` where the finding is about the set."""
     manipulator: str
     defect: str
     severity: float
@@ -44,9 +48,12 @@ def table_of(findings: Sequence[Finding], episode_index: NDArray[np.int64], epis
     order = sorted(findings, key=_BY_FRAME)
     columns = list(zip(*order, strict=True)) if order else [()] * len(Finding._fields)
     episode, manipulator, defect, severity, start, end, value, unit, details = columns
+    # the last place is that of the set
+    index = np.append(np.asarray(episode_index, np.int64), SET)
+    names = Text.concat([episode_id, Text.of([""])])
     return DefectTable(
-        episode_index=episode_index[np.array(episode, np.int64)],
-        episode_id=episode_id[np.array(episode, np.int64)],
+        episode_index=index[np.array(episode, np.int64)],
+        episode_id=names[np.array(episode, np.int64)],
         manipulator=Text.of(manipulator),
         defect=Text.of(defect),
         severity=np.array([round(min(max(grade, 0.0), 1.0), 4) for grade in severity], np.float64),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from sima2.defects.clock import clock_findings, skip_findings
+from sima2.defects.commands import following
 from sima2.defects.findings import Finding, table_of
-from sima2.defects.grasps import from_gripper, from_segments
+from sima2.defects.grasps import from_gripper, from_segments, grasp_spans
 from sima2.defects.sensors import sensor_findings
 from sima2.defects.settings import DefectSettings
 from sima2.defects.stillness import idle_findings, stall_findings
@@ -17,7 +19,7 @@ from sima2.defects.teleports import teleport_findings
 from sima2.defects.tracks import tracks
 from sima2.defects.vitals import vitals_of
 from sima2.records.defects import DefectTable, EpisodeVitals
-from sima2.records.rollout import RolloutBatch
+from sima2.records.rollout import TURNED, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 
@@ -50,37 +52,71 @@ class DefectInspector:
             findings += [Finding(places[each.episode], *each[1:]) for each in seen[0]]
             vitals.append(seen[1])
         if segments is not None:
-            findings = _with_retries(findings, from_segments(segments, batch.episodes.episode_id))
+            retries = from_segments(segments, batch.episodes.episode_id, batch.length.tolist())
+            findings = _with_retries(findings, retries, grasp_spans(segments, batch.episodes.episode_id))
         table = table_of(findings, batch.episodes.episode_index, Text.of(batch.episodes.episode_id))
         return Inspection(table, _in_order(EpisodeVitals.concat(vitals)))
 
     def _of_part(self, batch: RolloutBatch) -> tuple[list[Finding], EpisodeVitals]:
         seen = tracks(batch, self.settings)
-        sensors = sensor_findings(seen, batch, self.settings)
+        follows = following(seen, batch, self.settings)
+        sensors = sensor_findings(seen, batch, follows, self.settings)
+        stalls = stall_findings(seen, batch, follows, self.settings)
         frozen = {(f.episode, f.manipulator, f.end) for f in sensors if f.defect == "frozen_channel"}
-        jumps = teleport_findings(seen, self.settings)
+        skips = skip_findings(seen, follows, self.settings)
+        lost = {(f.episode, f.start) for f in skips}
+        jumps = [f for f in teleport_findings(seen, follows, self.settings) if (f.episode, f.start) not in lost]
         return [
             *sensors,
             # what was frozen jumps to where it has got to meanwhile
             *(f for f in jumps if (f.episode, f.manipulator, f.start + 1) not in frozen),
             *clock_findings(seen, self.settings),
-            *skip_findings(seen),
+            *skips,
             *idle_findings(seen, self.settings),
-            *stall_findings(seen, batch, self.settings),
+            *(f for f in stalls if not _within(f, [f for f in sensors if f.defect == "frozen_channel"])),
             *from_gripper(seen, self.settings),
-        ], vitals_of(seen, batch, self.settings)
+            *_turned(batch),
+        ], vitals_of(seen, batch, follows, self.settings)
 
 
-def _with_retries(findings: list[Finding], retries: list[Finding]) -> list[Finding]:
-    """Retries that segments tell, in place of the same seen in the gripper."""
+def _within(stall: Finding, others: list[Finding]) -> bool:
+    """Whether a stall lies within a freeze of the same arm."""
+    return any(
+        f.episode == stall.episode
+        and f.manipulator == stall.manipulator
+        and f.start <= stall.end
+        and stall.start <= f.end
+        for f in others
+    )
+
+
+def _turned(batch: RolloutBatch) -> list[Finding]:
+    """Grippers that were turned round as they were read."""
+    found = []
+    for i, words in enumerate(batch.episodes.provenance):
+        if TURNED in words:
+            told = "the gripper was recorded the other way round than in most episodes; it was turned as it was read"
+            frames = int(batch.length[i])
+            found.append(Finding(i, words[TURNED], "mixed_polarity", 1.0, 0, frames, 1.0, "of the range", told))
+    return found
+
+
+def _with_retries(
+    findings: list[Finding], retries: list[Finding], grasps: Mapping[tuple[int, str], list[tuple[int, int]]]
+) -> list[Finding]:
+    """Retries that segments tell, in place of the same seen in the gripper, of which they must tell two grasps."""
     told = [(f.episode, f.manipulator, f.start, f.end) for f in retries]
 
-    def same(f: Finding) -> bool:
-        return f.defect == "repeated_grasp" and any(
+    def kept(f: Finding) -> bool:
+        if f.defect != "repeated_grasp":
+            return True
+        same = any(
             i == f.episode and arm == f.manipulator and start < f.end and f.start < end for i, arm, start, end in told
         )
+        tried = [each for each in grasps.get((f.episode, f.manipulator), []) if each[0] < f.end and f.start < each[1]]
+        return not same and len(tried) > 1
 
-    return [*(f for f in findings if not same(f)), *retries]
+    return [*filter(kept, findings), *retries]
 
 
 def _in_order(vitals: EpisodeVitals) -> EpisodeVitals:

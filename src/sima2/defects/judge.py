@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.defects.calibration import calibration_findings
 from sima2.defects.duplicates import duplicate_findings
-from sima2.defects.findings import table_of
+from sima2.defects.findings import SET, table_of
+from sima2.defects.groups import groups, joints_follow
+from sima2.defects.limits import limit_findings
+from sima2.defects.peers import peer_findings
 from sima2.defects.population import population_findings
 from sima2.defects.settings import DefectSettings
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.table import Text
+
+BY_COMMAND: Final = "rad"
+"""Unit of a stall that is told by a joint's own command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +31,36 @@ class DefectJudge:
 
     def judge(self, defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
         """All findings, the worst first."""
-        found = [*population_findings(vitals, self.settings), *duplicate_findings(vitals, self.settings)]
+        found = [
+            *population_findings(vitals, self.settings),
+            *calibration_findings(vitals, self.settings),
+            *limit_findings(vitals, self.settings),
+            *peer_findings(vitals, self.settings),
+            *duplicate_findings(vitals, self.settings),
+        ]
         by_row = table_of(found, vitals.episode_index, vitals.episode_id)
-        return ranked(DefectTable.concat([defects, by_row]))
+        return ranked(DefectTable.concat([_not_twice(_settled(defects, vitals), by_row), by_row]))
+
+
+def _not_twice(defects: DefectTable, others: DefectTable) -> DefectTable:
+    """Findings of single episodes without limits of an arm that the others tell as well."""
+    limits = others.take(others.defect.isin("clipped_channel"))
+    told = set(zip(limits.episode_index.tolist(), limits.manipulator, strict=True))
+    again = [
+        kind == "clipped_channel" and (episode, arm) in told
+        for episode, arm, kind in zip(defects.episode_index.tolist(), defects.manipulator, defects.defect, strict=True)
+    ]
+    return defects.take(np.flatnonzero(~np.array(again, np.bool_)))
+
+
+def _settled(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
+    """Findings without those that rest on commands which the joints of the robot do not follow."""
+    drop = np.zeros(len(defects), np.bool_)
+    for rows in groups(vitals.robot.codes):
+        if not joints_follow(vitals, rows):
+            mine = np.isin(defects.episode_index, vitals.episode_index[rows])
+            drop |= mine & defects.defect.isin("stalled") & defects.unit.isin(BY_COMMAND)
+    return defects.take(np.flatnonzero(~drop))
 
 
 def ranked(defects: DefectTable) -> DefectTable:
@@ -40,6 +75,8 @@ def by_episode(
 ) -> tuple[NDArray[np.int64], Text, NDArray[np.float64]]:
     """Count, worst kind and greatest severity of each episode, of a ranked table, shape (n,) each."""
     n = len(episode_index)
+    # what is about the set is no episode's
+    defects = defects.take(np.flatnonzero(defects.episode_index != SET))
     worst, severity = [""] * n, np.zeros(n)
     if not len(defects):
         return np.zeros(n, np.int64), Text.of(worst), severity

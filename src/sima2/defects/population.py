@@ -8,14 +8,18 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.defects.findings import Finding, graded
+from sima2.defects.findings import SET, Finding
+from sima2.defects.groups import Rows, groups
 from sima2.defects.settings import DefectSettings
 from sima2.records.defects import SLOTS, EpisodeVitals
 
 Doubles = NDArray[np.float64]
-Rows = NDArray[np.intp]
-COMMON = 0.25
-"""What is so in a larger share of the episodes is how they were recorded, and no defect of one."""
+NOISE_TIMES = 12.0
+"""Range of a column in standard deviations of its noise from which it moves."""
+LEAST_SET = 3
+"""Episodes in which a column must not change to be constant."""
+NOTABLE = 0.25
+"""Least relative deviation from the median that is worth a word."""
 
 
 def outlier_cut(x: Doubles, runs: int, settings: DefectSettings) -> float:
@@ -44,18 +48,11 @@ def population_findings(vitals: EpisodeVitals, settings: DefectSettings) -> list
         *_jerks(vitals, settings),
         *_tracking(vitals, settings),
         *_rates(vitals, settings),
+        *_clocks(vitals, settings),
+        *_bursts(vitals, settings),
         *_constant(vitals, settings),
+        *_never_moving(vitals, settings),
     ]
-
-
-def _groups(*keys: NDArray[np.int32]) -> Iterator[Rows]:
-    """Rows of equal keys."""
-    if not len(keys[0]):
-        return
-    order = np.lexsort(keys)
-    table = np.stack([key[order] for key in keys])
-    cuts = np.flatnonzero((table[:, 1:] != table[:, :-1]).any(axis=0)) + 1
-    yield from np.split(order, cuts)
 
 
 def _one_a_robot(vitals: EpisodeVitals) -> Rows:
@@ -65,7 +62,9 @@ def _one_a_robot(vitals: EpisodeVitals) -> Rows:
 
 
 def _outliers(values: Doubles, rows: Rows, judged: int, settings: DefectSettings) -> Iterator[tuple[int, float, float]]:
-    """Rows beyond the cut of either side of log values: row, times the median, severity."""
+    """Rows beyond the cut of either side of log values: row, times the median, severity.
+
+    The severity is the share by which the greater of the two exceeds the less."""
     known = rows[np.isfinite(values[rows]) & (values[rows] > 0)]
     if len(known) < settings.least_population:
         return
@@ -73,17 +72,16 @@ def _outliers(values: Doubles, rows: Rows, judged: int, settings: DefectSettings
     middle = float(np.median(x))
     for sign in (1.0, -1.0):
         cut = outlier_cut(sign * x, 2 * judged, settings)
-        width = cut - sign * middle
-        # all alike to the last bits: what differs by less than a per cent is no outlier
-        for k in np.flatnonzero(sign * x > max(cut, sign * middle + 0.01)).tolist():
-            beyond = float(sign * x[k] - cut)
-            yield int(known[k]), math.exp(float(x[k]) - middle), 0.5 + 0.5 * graded(beyond, max(width, 0.01))
+        # where all are nearly alike, what differs by little is no outlier
+        for k in np.flatnonzero(sign * x > max(cut, sign * middle + NOTABLE)).tolist():
+            times = math.exp(float(x[k]) - middle)
+            yield int(known[k]), times, 1.0 - math.exp(-abs(math.log(times)))
 
 
 def _durations(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
     first = _one_a_robot(vitals)
     mine = vitals.take(first)
-    for rows in _groups(mine.family.codes, mine.robot.codes):
+    for rows in groups(mine.family.codes, mine.robot.codes):
         for k, times, severity in _outliers(mine.duration_s, rows, len(first), settings):
             usual = float(np.median(mine.duration_s[rows]))
             words = f"lasts {mine.duration_s[k]:.3g} s, {times:.3g} times the median {usual:.3g} s of {_kind(mine, k)}"
@@ -96,7 +94,7 @@ def _kind(vitals: EpisodeVitals, row: int) -> str:
 
 
 def _jerks(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
-    for rows in _groups(vitals.family.codes, vitals.robot.codes, vitals.manipulator.codes):
+    for rows in groups(vitals.family.codes, vitals.robot.codes, vitals.manipulator.codes):
         for k, times, severity in _outliers(vitals.jerk, rows, len(vitals), settings):
             words = f"mean jerk is {times:.3g} times the median of {_kind(vitals, k)}"
             yield Finding(k, vitals.manipulator[k], "jerk_outlier", severity, 0, int(vitals.frames[k]), times,
@@ -104,7 +102,7 @@ def _jerks(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]
 
 
 def _tracking(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
-    for rows in _groups(vitals.robot.codes, vitals.manipulator.codes):
+    for rows in groups(vitals.robot.codes, vitals.manipulator.codes):
         known = rows[np.isfinite(vitals.tracking[rows]) & (vitals.tracking[rows] > 0)]
         limit = settings.tracking_least
         if len(known) >= settings.least_population:
@@ -116,7 +114,7 @@ def _tracking(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Findi
                 f"beyond {limit:.3g} is no longer ordinary here"
             )
             start, end = int(vitals.tracking_start[k]), int(vitals.tracking_end[k])
-            severity = 0.5 + 0.5 * graded(times / limit - 1, 1.0)
+            severity = (int(vitals.tracking_end[k]) - int(vitals.tracking_start[k])) / max(int(vitals.frames[k]), 1)
             yield Finding(
                 k, vitals.manipulator[k], "tracking_fault", severity, start, end, times, "usual spreads", words
             )
@@ -126,42 +124,100 @@ def _rates(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]
     """Episodes at another frame rate than most of the same robot; none where there is no common one."""
     first = _one_a_robot(vitals)
     mine = vitals.take(first)
-    for rows in _groups(mine.robot.codes):
+    for rows in groups(mine.robot.codes):
         known = rows[np.isfinite(mine.period_s[rows])]
         if len(known) < settings.least_population:
             continue
         usual = float(np.median(mine.period_s[known]))
         change = np.maximum(mine.period_s[known], usual) / np.minimum(mine.period_s[known], usual) - 1.0
         odd = change > settings.rate_change
-        if odd.mean() > COMMON:
+        if odd.mean() > settings.common:
             continue
         for k, size in zip(known[odd].tolist(), change[odd].tolist(), strict=True):
             words = f"{1 / mine.period_s[k]:.4g} Hz, where most episodes have {1 / usual:.4g} Hz"
-            yield Finding(int(first[k]), "", "rate_change", graded(size, 0.5), 0, int(mine.frames[k]), size,
+            yield Finding(int(first[k]), "", "rate_change", 1.0, 0, int(mine.frames[k]), size,
                           "relative change", words)  # fmt: skip
+
+
+def _clocks(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    """Episodes whose times were put aside for their frame numbers, where those of others could be taken."""
+    first = _one_a_robot(vitals)
+    mine = vitals.take(first)
+    for rows in groups(mine.robot.codes):
+        odd = mine.clock_off[rows] > settings.late_share
+        if odd.mean() > settings.common:
+            continue  # a coarse clock, which is said once of the set
+        for k in rows[odd].tolist():
+            off = float(mine.clock_off[k])
+            words = (
+                f"{100 * off:.0f} % of the steps of time are no period, some are none at all; "
+                "no motion is missing, and frame numbers were taken for the times"
+            )
+            yield Finding(int(first[k]), "", "irregular_clock", off, 0, int(mine.frames[k]), off, "of the steps", words)
+
+
+def _bursts(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    """Episodes in which a value trembles as it does nowhere else in it, nor anywhere in the others."""
+    for rows in groups(vitals.robot.codes, vitals.manipulator.codes):
+        burst = vitals.burst[rows]
+        limit = settings.burst_alone
+        if len(rows) >= settings.least_population:
+            slow = float(np.nanmedian(vitals.period_s[rows])) > settings.slow_s
+            least = settings.burst_slow if slow else settings.burst_times
+            limit = max(least, settings.burst_others * float(np.quantile(burst, 0.9)))
+        for k in rows[burst > limit].tolist():
+            start, end = int(vitals.burst_start[k]), int(vitals.burst_end[k])
+            words = (
+                f"{slot_name(int(vitals.burst_slot[k]))} trembles from frame to frame {vitals.burst[k]:.3g} times as "
+                f"much as it usually does; beyond {limit:.2g} is no longer ordinary here"
+            )
+            share = (end - start) / max(int(vitals.frames[k]), 1)
+            yield Finding(k, vitals.manipulator[k], "noise_burst", share, start, end, float(vitals.burst[k]),
+                          "times its usual", words)  # fmt: skip
+
+
+def _never_moving(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+    """Columns that never change in the set: one finding for each arm."""
+    for robot in groups(vitals.robot.codes):
+        for place in groups(vitals.manipulator.codes[robot], vitals.layout.codes[robot]):
+            rows = robot[place]
+            if len(rows) < LEAST_SET:
+                continue
+            span = vitals.span[rows]
+            slots = np.flatnonzero((np.isfinite(span).any(axis=0)) & ~(np.nan_to_num(span) > 0).any(axis=0))
+            if not len(slots):
+                continue
+            names = ", ".join(slot_name(int(slot)) for slot in slots)
+            words = f"{names} never change{'s' * (len(slots) == 1)} in any of {len(rows)} episodes"
+            yield Finding(SET, vitals.manipulator[int(rows[0])], "constant_channel", 0.0, 0, 0, float(len(slots)),
+                          "columns", words)  # fmt: skip
 
 
 def _constant(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
     """Columns without any change, or any sample, in an episode that moves, which vary in nearly all others."""
-    for rows in _groups(vitals.robot.codes, vitals.manipulator.codes, vitals.layout.codes):
+    for rows in groups(vitals.robot.codes, vitals.manipulator.codes, vitals.layout.codes):
         span = vitals.span[rows]
         moves = (np.nan_to_num(span) > 0).sum(axis=1)
         used = moves > 0
         if used.sum() < settings.least_population:
             continue
-        for slot in range(SLOTS):
+        # fingers may have had nothing to do
+        for slot in range(SLOTS - 1):
             usual = span[used, slot] > 0
             odd = np.flatnonzero(used & ~(span[:, slot] > 0))
-            if usual.mean() < 1.0 - COMMON or not len(odd) or not _always_far(span[used, slot][usual]):
+            if usual.mean() < 1.0 - settings.common or not len(odd):
+                continue
+            noise = vitals.noise[rows][used, slot][usual]
+            if not _always_far(span[used, slot][usual], float(np.nanmedian(noise))):
                 continue
             for k in odd.tolist():
                 yield _dead(vitals, int(rows[k]), slot, int(usual.sum()), len(usual))
 
 
-def _always_far(span: NDArray[np.float32]) -> bool:
+def _always_far(span: NDArray[np.float32], noise: float) -> bool:
     """Whether a column that varies does so by much: one that hardly moves may well not move at all."""
     low, middle = np.quantile(span, [0.02, 0.5])
-    return bool(low > 0.1 * middle)
+    return bool(low > 0.1 * middle and middle > NOISE_TIMES * noise)
 
 
 def _dead(vitals: EpisodeVitals, row: int, slot: int, usual: int, all_: int) -> Finding:
@@ -170,7 +226,7 @@ def _dead(vitals: EpisodeVitals, row: int, slot: int, usual: int, all_: int) -> 
     what = "has no sample" if lost else "never changes"
     words = f"{name} {what} in all of the episode; it varies in {usual} of {all_}"
     defect = "missing_samples" if lost else "frozen_channel"
-    return Finding(row, vitals.manipulator[row], defect, 0.9, 0, int(vitals.frames[row]),
+    return Finding(row, vitals.manipulator[row], defect, 1.0, 0, int(vitals.frames[row]),
                    float(vitals.duration_s[row]), "s", words)  # fmt: skip
 
 

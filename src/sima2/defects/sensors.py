@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.defects.findings import Finding, graded
+from sima2.defects.commands import Following
+from sima2.defects.findings import Finding
+from sima2.defects.limits import at_limit
 from sima2.defects.settings import DefectSettings
-from sima2.defects.tracks import GRIPPER, Bools, Column, Ints, Tracks, runs
+from sima2.defects.tracks import GRIPPER, JOINT, Bools, Column, Ints, Tracks, runs
 from sima2.records.rollout import Floats, RolloutBatch
 
 CHECKED = (
     "joint_position",
     "joint_velocity",
     "joint_torque",
+    "joint_command",
     "ee_position",
     "gripper_width",
     "gripper_opening",
     "grip_force",
     "contact_force",
 )
+COMMANDS = ("joint_command", "action")
+"""Commands stand still and arrive anywhere; they may only be missing, or run into a limit."""
 FORCES = ("grip_force", "contact_force")
 ALTERNATES = 0.6
 """Share of second differences that change sign: 0.77 of white noise, far below a half of a smooth motion."""
 WHOLE_STEPS = 0.8
 """Share of differences that are multiples of the smallest: 0.3 of a continuous value, all of an encoder's counts."""
+LEAST_KNOWN = 20
+"""Values that tell whether any comes twice in a row."""
+MOSTLY = 0.5
 RARE = 0.01
 """Chance repetitions of a continuous value."""
 COUNTS = 4.0
 """Smallest steps of a column, such as counts of its encoder, below which nothing is fast."""
+FAR = 0.4
+"""Share of the way that a stall must leave, which a frozen value must: it is told by more than by that way."""
+BACK = 0.5
+"""Share of the way to its command that a value which thaws goes in one frame."""
+GOES_ON = 0.5
+"""Share of the way that is worth a word, which another joint of the arm goes during a freeze."""
+LONG = 3.0
+"""A freeze in the longest other stretch of one value, where only its length speaks for it."""
 ABRUPT = 0.3
 """Share of the ordinary fast step (95th percentile) with which a motion does not come to rest by itself."""
 
@@ -53,7 +70,9 @@ class Missing(NamedTuple):
     stop: Ints
 
 
-def sensor_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSettings) -> list[Finding]:
+def sensor_findings(
+    tracks: Tracks, batch: RolloutBatch, follows: Mapping[str, Following], settings: DefectSettings
+) -> list[Finding]:
     """Freezes, missing samples and clipping of every channel of every manipulator."""
     frozen: list[Stretch] = []
     missing: list[Missing] = []
@@ -62,11 +81,15 @@ def sensor_findings(tracks: Tracks, batch: RolloutBatch, settings: DefectSetting
     moving = tracks.anything_moves
     least = np.maximum(tracks.frames(settings.frozen_s), settings.frozen_frames)
     for column, values in _columns(batch):
-        missing += _missing(column, values, tracks)
+        if column.channel != "joint_command":
+            missing += _missing(column, values, tracks)
+        if column.channel == "action":
+            continue
         start, stop, episode = _constant(values, first, tracks.offset, settings.clip_frames)
-        for k in np.flatnonzero(stop - start >= least[episode]).tolist():
+        long = (stop - start >= least[episode]) & (column.channel not in COMMANDS)
+        for k in np.flatnonzero(long).tolist():
             each = Stretch(column, int(episode[k]), int(start[k]), int(stop[k]))
-            if _froze(each, values, tracks, moving):
+            if _froze(each, values, tracks, moving) or _left_its_command(each, values, tracks, follows):
                 frozen.append(each)
         clipped += _clipped(column, values, tracks, start, stop, episode, settings)
     return [
@@ -91,7 +114,7 @@ def _repeated(tracks: Tracks, moving: Bools, settings: DefectSettings) -> list[F
     for i in np.flatnonzero((count > 2) & (count > settings.repeated_share * moved)).tolist():
         share = float(count[i] / moved[i])
         words = f"{100 * share:.0f} % of the frames in motion repeat all positions of the one before"
-        severity = graded(share, 0.5)
+        severity = share
         found.append(
             Finding(i, "", "repeated_frames", severity, 0, int(length[i]), share, "of frames in motion", words)
         )
@@ -109,7 +132,13 @@ def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Floats]]:
                 yield Column(arm, name, 0, kind), value
             else:
                 for place in range(value.shape[1]):
-                    yield Column(arm, name, place, kind), np.ascontiguousarray(value[:, place])
+                    yield (
+                        Column(arm, name, place, JOINT if name == "joint_position" else kind),
+                        np.ascontiguousarray(value[:, place]),
+                    )
+    if batch.action is not None:
+        for place in range(batch.action.shape[1]):
+            yield Column("", "action", place, "action"), np.ascontiguousarray(batch.action[:, place])
 
 
 def _missing(column: Column, values: Floats, tracks: Tracks) -> list[Missing]:
@@ -156,6 +185,8 @@ def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool
     rest[start:stop] = np.nan
     if _noisy(rest):
         return True
+    if each.column.kind == JOINT and _never_repeats(rest):
+        return float(moving[each.start : each.stop].mean()) > MOSTLY
     if each.column.kind == GRIPPER or start == 0 or stop == len(own):
         return False
     step = np.abs(np.diff(own))
@@ -164,6 +195,64 @@ def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool
     moved = float(moving[each.start : each.stop].mean())
     abrupt = max(ABRUPT * fast, COUNTS * float(step[step > 0].min())) if fast > 0 else np.inf
     return bool(moved > 0.5 and entry >= abrupt and leave >= max(fast, abrupt) and leave > entry)
+
+
+def _left_its_command(each: Stretch, values: Floats, tracks: Tracks, follows: Mapping[str, Following]) -> bool:
+    """Whether a joint keeps one value while its command goes on, and is back with it from one frame to the next.
+
+    A joint that something stops keeps its value too, but then has a way to go: it is told as stalled.
+    """
+    follow = follows.get(each.column.arm)
+    if each.column.channel != "joint_position" or follow is None:
+        return False
+    i, j = each.episode, each.column.place
+    first, last = int(tracks.offset[i]), int(tracks.offset[i + 1])
+    lag = follow.lag[i] if np.isfinite(follow.lag[i]) else follow.usual[j, i]
+    if not (np.isfinite(lag) and np.isfinite(follow.offset[j, i]) and follow.floor[i] > 0):
+        return False
+    shift = max(int(np.rint(lag)), 0)
+    due = np.full(last - first, np.nan)
+    due[shift:] = follow.command[j, first : last - shift] - follow.offset[j, i]
+    own, start, stop = values[first:last], each.start - first, each.stop - first
+    floor = float(follow.floor[i])
+    # a long freeze itself widens the spread
+    least = max(FAR * floor, min(2.0 * float(follow.spread[j, i]), floor))
+    away = np.abs(due[start:stop] - own[start])
+    if not np.isfinite(away).any() or not (np.nanmax(away) >= least and _range(due[start:stop]) >= least):
+        return False
+    # while the rest of the arm goes on: where all joints stand, something holds the arm
+    meanwhile = each.start + np.flatnonzero(away >= least)[1:-1]
+    others = [row for k, row in enumerate(follow.rows) if k != j]
+    if not others or len(meanwhile) < 2:
+        return False
+    if np.ptp(tracks.x[others][:, meanwhile], axis=1).max() < GOES_ON * floor:
+        return False
+    if stop < len(own):
+        behind, back = float(due[stop] - own[start]), float(own[stop] - own[start])
+        if abs(behind) >= least and back / behind > BACK:
+            return True
+    # it never thaws, or its command had come home: then no other stretch of one value goes on so long against one
+    rivals = [b - a for a, b in _others(own, start) if LONG * (b - a) > stop - start and _range(due[a:b]) >= least / 2]
+    return not rivals and np.nanmax(away) >= floor and not at_limit(tracks, follow, j, i, each.start, each.stop)
+
+
+def _range(values: NDArray[np.float64]) -> float:
+    return float(np.nanmax(values) - np.nanmin(values)) if np.isfinite(values).any() else 0.0
+
+
+def _others(own: Floats, start: int) -> list[tuple[int, int]]:
+    """The other stretches of one value in an episode, of two frames and more."""
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(own) != 0.0) + 1, [len(own)]])
+    return [(a, b) for a, b in pairwise(edges.tolist()) if a != start and b - a > 1]
+
+
+def _never_repeats(values: Floats) -> bool:
+    """Whether a column takes no value twice in a row, and is no encoder's: at rest, too, its noise changes it."""
+    known = values[~np.isnan(values)]
+    step = np.abs(np.diff(known))
+    if len(known) < LEAST_KNOWN or float((step == 0).mean()) > RARE:
+        return False
+    return not _counts_steps(step[step > 0])
 
 
 def _noisy(values: Floats) -> bool:
@@ -224,19 +313,26 @@ def _clipped(
                 (s - a, e - a) for s, e in zip(start[mine][level == limit], stop[mine][level == limit], strict=True)
             ]
             if spans:
-                found += _on_limit(column, i, own, spans, side, settings)
+                found += _on_limit(column, i, own, tracks.anything_moves[a:b], spans, side, settings)
     return found
 
 
 def _on_limit(
-    column: Column, i: int, own: Floats, spans: list[tuple[int, int]], side: str, settings: DefectSettings
+    column: Column,
+    i: int,
+    own: Floats,
+    moving: Bools,
+    spans: list[tuple[int, int]],
+    side: str,
+    settings: DefectSettings,
 ) -> list[Finding]:
     step = np.abs(np.diff(own))
     usual = float(np.nanquantile(step, 0.95))
     rest = own.copy()
     for s, e in spans:
         rest[s:e] = np.nan
-    silent = _noisy(rest)
+    goes_on = sum(float(moving[s:e].sum()) for s, e in spans) > MOSTLY * sum(e - s for s, e in spans)
+    silent = _noisy(rest) or (column.kind == JOINT and goes_on and _never_repeats(rest))
     moved = step[step > 0]
     fast = max(ABRUPT * usual, COUNTS * float(moved.min())) if usual > 0 else np.inf
     hard = [(s, e) for s, e in spans if silent or (s > 1 and e < len(own) - 1 and _entry(step, s, e) >= fast)]
@@ -252,9 +348,7 @@ def _on_limit(
         f"{'stretch' if len(hard) == 1 else 'stretches'}, "
         + ("bare of its noise" if silent else "entered and left at speed")
     )
-    return [
-        Finding(i, column.arm, "clipped_channel", graded(share, 0.1), int(s), int(e), float(frames), "frames", words)
-    ]
+    return [Finding(i, column.arm, "clipped_channel", share, int(s), int(e), float(frames), "frames", words)]
 
 
 def _entry(step: NDArray[np.float32], start: int, stop: int) -> float:
@@ -275,7 +369,7 @@ def _told_frozen(stretches: list[Stretch], tracks: Tracks) -> list[Finding]:
         lasts = float((stop - start) * tracks.period[i])
         name = _named(channel, columns)
         words = f"{name} keeps one value for {_counted(stop - start)} ({lasts:.3g} s)"
-        found.append(Finding(i, arm, "frozen_channel", graded(share, 0.2), start - a, stop - a, lasts, "s", words))
+        found.append(Finding(i, arm, "frozen_channel", share, start - a, stop - a, lasts, "s", words))
     return found
 
 
@@ -296,7 +390,7 @@ def _told_missing(missing: list[Missing], tracks: Tracks) -> list[Finding]:
         episode = np.searchsorted(tracks.offset, start, side="right") - 1
         frames = stop - start
         share, lasts = frames / tracks.length[episode], frames * tracks.period[episode]
-        severity = share / (share + 0.1)
+        severity = share
         start, stop = start - tracks.offset[episode], stop - tracks.offset[episode]
         rows = zip(
             *(each.tolist() for each in (at, np.append(at[1:], len(places)), episode, frames)),

@@ -19,6 +19,8 @@ NORMAL_MEDIAN: Final = 0.6745
 """Median size of a standard normal value."""
 SAMPLE: Final = 256
 """Frames, evenly spread, on which an episode's quantiles rest."""
+MANY_COUNTS: Final = 50
+"""Counts that a column with a resolution goes through; a bit has one."""
 JOINT, HAND, GRIPPER = "joint", "hand", "gripper"
 POSITIONS: Final = (
     ("joint_position", JOINT),
@@ -171,6 +173,7 @@ def tracks(batch: RolloutBatch, settings: DefectSettings) -> Tracks:
     motion = _motion(x, batch.offset, period, settings)
     noise, fast = _noise_and_fast(x, motion, batch.offset)
     still = np.maximum(_still(fast, columns, settings), np.float32(settings.noise_times * 2**0.5) * noise)
+    still = np.maximum(still, np.float32(settings.still_counts) * _counts(x, batch.offset, columns))
     return Tracks(
         offset=batch.offset,
         time=batch.time,
@@ -254,6 +257,30 @@ def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Fl
         noise[:, i] = np.sort(bend, axis=1)[:, bend.shape[1] // 2] / np.float32(NORMAL_MEDIAN * 6**0.5)
         fast[:, i] = np.sort(moved, axis=1)[:, int(0.95 * (moved.shape[1] - 1))]
     return noise, fast
+
+
+def _counts(x: Floats, offset: Ints, columns: list[Column]) -> Floats:
+    """Greatest resolution among a channel's columns, where a column goes through many counts; else 0, shape (C, n).
+
+    An encoder at rest goes back and forth between two counts, of which its noise, being less than one, tells nothing.
+    """
+    n = len(offset) - 1
+    count, out = np.zeros((2, len(x), n), np.float32)
+    some = np.flatnonzero(np.diff(offset))
+    if not len(some) or not len(x):
+        return out
+    at = offset[:-1][some]
+    step = np.full_like(x, np.inf)
+    np.abs(np.subtract(x[:, 1:], x[:, :-1]), out=step[:, 1:])
+    step[:, starts(offset, x.shape[1])] = np.inf
+    step[step == 0.0] = np.inf
+    least = np.minimum.reduceat(step, at, axis=1)
+    span = np.maximum.reduceat(x, at, axis=1) - np.minimum.reduceat(x, at, axis=1)
+    count[:, some] = np.where(span >= MANY_COUNTS * least, least, np.float32(0))
+    for channel in {each.channel for each in columns}:
+        rows = [i for i, each in enumerate(columns) if each.channel == channel]
+        out[rows] = count[rows].max(axis=0)
+    return out
 
 
 def _still(fast: Floats, columns: list[Column], settings: DefectSettings) -> Floats:

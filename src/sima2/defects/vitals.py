@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.defects.bursts import burst_of
+from sima2.defects.commands import Following, far_off
+from sima2.defects.limits import PER_LIMIT, limits_of
 from sima2.defects.settings import DefectSettings
 from sima2.defects.stillness import moving_span
 from sima2.defects.tracks import GRIPPER, HAND, JOINT, Tracks
-from sima2.records.defects import POINTS, SLOTS, EpisodeVitals
-from sima2.records.rollout import Floats, RolloutBatch
+from sima2.records.defects import LIMITS, POINTS, SKETCH, SLOTS, EpisodeVitals
+from sima2.records.rollout import CLOCK_OFF, Floats, RolloutBatch
 from sima2.records.table import Text
+
+Doubles = NDArray[np.float64]
 
 MOST_JOINTS = 20
 LEAST_FRAMES = 8
 """Shorter episodes have no motion to compare."""
+END_S: Final = 0.15
+"""Time over which the motion at the end is measured."""
+CHANGED: Final = 3
+"""Columns that change at once, by values which two episodes do not share by chance."""
+_ODD: Final = 0x9E3779B97F4A7C15
 
 
-def vitals_of(tracks: Tracks, batch: RolloutBatch, settings: DefectSettings) -> EpisodeVitals:
+def vitals_of(
+    tracks: Tracks, batch: RolloutBatch, follows: Mapping[str, Following], settings: DefectSettings
+) -> EpisodeVitals:
     """One row for each manipulator of each episode, manipulator by manipulator."""
     begin, end = moving_span(tracks)
     return EpisodeVitals.concat(
-        [_of_arm(tracks, batch, arm, begin, end, settings) for arm in batch.manipulators if batch.frames]
+        [
+            _of_arm(tracks, batch, arm, begin, end, follows.get(arm), settings)
+            for arm in batch.manipulators
+            if batch.frames
+        ]
     )
 
 
@@ -33,20 +51,34 @@ def _of_arm(
     arm: str,
     begin: NDArray[np.int64],
     end: NDArray[np.int64],
+    follow: Following | None,
     settings: DefectSettings,
 ) -> EpisodeVitals:
     n, each = len(batch), batch.episodes
     joints, hand, grip = (tracks.rows(arm=arm, kind=kind) for kind in (JOINT, HAND, GRIPPER))
     slots = dict(zip([*joints[:MOST_JOINTS], *hand, *grip], _places(len(joints), len(hand), len(grip)), strict=True))
     spread, noise = np.full((2, n, SLOTS), np.nan, np.float32)
-    span = _span(tracks)
+    low, offset, varies = np.full((3, n, SLOTS), np.nan, np.float32)
+    extent = np.full((n, 2, SLOTS), np.nan, np.float32)
+    limits = np.full((n, LIMITS * PER_LIMIT), np.nan)
+    least, span = _extent(tracks)
     for row, slot in slots.items():
-        spread[:, slot], noise[:, slot] = span[row], tracks.noise[row]
-    tracking = _tracking(tracks, batch.manipulators[arm].effort_proxy, len(joints), settings)
+        spread[:, slot], noise[:, slot], low[:, slot] = span[row], tracks.noise[row], least[row]
+    kept = min(len(joints), MOST_JOINTS)
+    if follow is not None:
+        offset[:, :kept], varies[:, :kept] = follow.offset[:kept].T, follow.spread[:kept].T
+        limits = limits_of(tracks, follow, slots, settings)
+        some = np.flatnonzero(tracks.length)
+        for side, extreme in enumerate((np.fmin, np.fmax)):
+            if len(some):
+                extent[some, side, :kept] = extreme.reduceat(follow.command[:kept], tracks.offset[:-1][some], axis=1).T
+    tracking = _tracking(tracks, batch.manipulators[arm].effort_proxy, follow, len(joints), settings)
+    burst = burst_of(tracks, arm, settings)
     return EpisodeVitals(
         episode_index=each.episode_index,
         episode_id=Text.of(each.episode_id),
         manipulator=Text.full(n, arm),
+        task=Text.of(each.instruction),
         family=Text.of(each.family),
         robot=Text.of(each.robot),
         frames=batch.length,
@@ -59,11 +91,25 @@ def _of_arm(
         tracking_end=tracking[3].astype(np.int64),
         moving_start=begin,
         moving_end=end,
+        burst=burst[0],
+        burst_slot=np.array([slots.get(int(row), 0) for row in burst[1]], np.int64),
+        burst_start=burst[2].astype(np.int64),
+        burst_end=burst[3].astype(np.int64),
+        lag_s=np.full(n, np.nan) if follow is None else follow.lag * tracks.period,
+        end_pace=_end_pace(tracks, joints or hand, tracks.rows(kind=JOINT if joints else HAND)),
+        clock_off=np.array([float(words.get(CLOCK_OFF, 0.0)) for words in each.provenance], np.float64),
         layout=Text.full(n, f"{len(joints)} joints, {len(hand)} hand, {len(grip)} gripper"),
         content=_content(tracks, [*joints, *hand, *grip], span),
         span=spread,
         noise=noise,
         signature=_signature(tracks, slots, begin, end),
+        whole=_signature(tracks, slots, np.zeros_like(begin), tracks.length),
+        low=low,
+        command_extent=extent.reshape(n, 2 * SLOTS),
+        limits=limits,
+        offset=offset,
+        offset_spread=varies,
+        sketch=_sketch(tracks, [*joints, *hand, *grip]),
     )
 
 
@@ -79,17 +125,37 @@ def _duration(tracks: Tracks) -> NDArray[np.float64]:
     return out
 
 
-def _span(tracks: Tracks) -> Floats:
-    """Range of each column in each episode, NaN where it has no sample, shape (C, n)."""
-    out = np.full((len(tracks.columns), len(tracks.length)), np.nan, np.float32)
+def _extent(tracks: Tracks) -> tuple[Floats, Floats]:
+    """Least value and range of each column in each episode, NaN where it has no sample, shape (C, n) each."""
+    low, span = np.full((2, len(tracks.columns), len(tracks.length)), np.nan, np.float32)
     some = np.flatnonzero(tracks.length)
     at = tracks.offset[:-1][some]
     if len(tracks.columns) and len(some):
-        out[:, some] = np.maximum.reduceat(tracks.x, at, axis=1) - np.minimum.reduceat(tracks.x, at, axis=1)
+        low[:, some] = np.minimum.reduceat(tracks.x, at, axis=1)
+        span[:, some] = np.maximum.reduceat(tracks.x, at, axis=1) - low[:, some]
         if tracks.known is not None:
-            known = np.full(out.shape, False)
+            known = np.full(span.shape, False)
             known[:, some] = np.logical_or.reduceat(tracks.known, at, axis=1)
-            out[~known] = np.nan
+            low[~known] = span[~known] = np.nan
+    return low, span
+
+
+def _end_pace(tracks: Tracks, rows: list[int], of_robot: list[int]) -> Doubles:
+    """Motion at the last frame of the fastest column over the fast motion of the robot's fastest, shape (n,)."""
+    out = np.full(len(tracks.length), np.nan)
+    if not rows:
+        return out
+    mine = [of_robot.index(row) for row in rows]
+    for i in np.flatnonzero(tracks.length >= LEAST_FRAMES).tolist():
+        a, b = int(tracks.offset[i]), int(tracks.offset[i + 1])
+        half = max(1, round(END_S / float(tracks.period[i])))
+        # over whole windows, so that the end is measured as the rest is
+        way = np.abs(tracks.x[of_robot, a + half : b] - tracks.x[of_robot, a : b - half]).astype(np.float64)
+        if not way.shape[1]:
+            continue
+        fast = float(np.sort(way, axis=1)[:, int(0.95 * (way.shape[1] - 1))].max())
+        if fast > 0.0 and (tracks.moves[of_robot, a:b]).any():
+            out[i] = float(way[mine, -1].max()) / fast
     return out
 
 
@@ -109,7 +175,9 @@ def _jerk(tracks: Tracks, rows: list[int]) -> NDArray[np.float64]:
     return out
 
 
-def _tracking(tracks: Tracks, proxy: Floats | None, joints: int, settings: DefectSettings) -> NDArray[np.float64]:
+def _tracking(
+    tracks: Tracks, proxy: Floats | None, follow: Following | None, joints: int, settings: DefectSettings
+) -> NDArray[np.float64]:
     """Largest lasting residual of each episode, its joint, start and end, shape (4, n)."""
     n = len(tracks.length)
     out = np.zeros((4, n))
@@ -121,6 +189,9 @@ def _tracking(tracks: Tracks, proxy: Floats | None, joints: int, settings: Defec
         width = int(tracks.frames(settings.tracking_s)[i])
         if b - a <= width:
             continue
+        if follow is not None:
+            # spreads of a joint that follows closely are next to nothing
+            size[a:b][~far_off(tracks, follow, i)] = 0.0
         held = size[a : b - width + 1].copy()
         for k in range(1, width):
             np.minimum(held, size[a + k : b - width + 1 + k], out=held)
@@ -158,3 +229,38 @@ def _signature(tracks: Tracks, slots: dict[int, int], begin: NDArray[np.int64], 
         x = tracks.x[row]
         out[some, slot] = x[base + low] * (1 - share) + x[base + high] * share
     return out.reshape(n, SLOTS * POINTS)
+
+
+def _sketch(tracks: Tracks, rows: list[int]) -> NDArray[np.int64]:
+    """Least digests of pairs of frames between which something moves, shape (n, SKETCH).
+
+    Source: Broder 1997, "On the resemblance and containment of documents": the share of least digests that two sets
+    have in common estimates how much of them is the same. A copy that was cut by some frames keeps nearly all of its
+    own, whatever was written beside them.
+    """
+    out = np.zeros((len(tracks.length), SKETCH), np.int64)
+    if not rows or len(tracks.time) < 2:
+        return out
+    mixed = np.zeros(len(tracks.time), np.uint64)
+    changed = np.zeros(len(tracks.time), np.int64)
+    for place, row in enumerate(rows):
+        bits = np.ascontiguousarray(tracks.x[row]).view(np.uint32).astype(np.uint64)
+        mixed ^= _mixed(bits + np.uint64((place + 1) * _ODD % 2**64))
+        changed += tracks.step[row] != 0.0
+    pair = np.zeros_like(mixed)
+    pair[1:] = _mixed(mixed[1:] * np.uint64(_ODD) + mixed[:-1])
+    # frames at rest, and a servo's whole degrees one after the other, may be those of any other episode
+    used = (changed >= CHANGED) & tracks.moving(rows)
+    used[tracks.first] = False
+    for i in np.flatnonzero(tracks.length >= LEAST_FRAMES).tolist():
+        mine = np.unique(pair[tracks.offset[i] : tracks.offset[i + 1]][used[tracks.offset[i] : tracks.offset[i + 1]]])
+        if len(mine) >= SKETCH:
+            out[i] = mine[:SKETCH].view(np.int64)
+    return out
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Bits stirred (the finaliser of MurmurHash3, Appleby 2011)."""
+    x = (x ^ (x >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    x = (x ^ (x >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return np.asarray(x ^ (x >> np.uint64(33)))

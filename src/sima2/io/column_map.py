@@ -26,7 +26,8 @@ from sima2.io.derived import (
     residual_lines,
 )
 from sima2.io.documents import read_document, shown
-from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS
+from sima2.io.goals import goal_lines, parse_goals
+from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, Goal
 
 UNITS: Final[Mapping[str, tuple[str, float]]] = MappingProxyType(
     {
@@ -60,6 +61,7 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
         "joint_position": "angle",
         "joint_velocity": "angular speed",
         "joint_torque": "torque",
+        "joint_command": "angle",
         "ee_position": "length",
         "ee_orientation": "orientation",
         "gripper_width": "length",
@@ -131,6 +133,13 @@ class Columns:
     units: tuple[str, ...] = ()
     """One of ``UNITS`` for each column, where they differ; ``unit`` is then that of the first."""
 
+    @property
+    def factor(self) -> float | NDArray[np.float64]:
+        """SI units in one of each column, shape (w,) where they differ."""
+        if self.units:
+            return np.array([UNITS[unit][1] for unit in self.units])
+        return UNITS[self.unit][1] if self.scale is None else self.scale
+
     def read(self, name: str, features: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """The channel ``name`` of one episode, out of its features, each of shape (t, w).
 
@@ -152,9 +161,7 @@ class Columns:
             return _opening(values, self.closed, self.open)
         if self.unit.startswith(("quat", "rpy")):
             return _quaternion(name, values, self.unit)
-        factor: float | NDArray[np.float64] = UNITS[self.unit][1] if self.scale is None else self.scale
-        if self.units:
-            factor = np.array([UNITS[unit][1] for unit in self.units])
+        factor = self.factor
         # a factor of 1 must keep every bit
         same = not self.units and factor == 1.0
         scaled = values if same else np.asarray(np.multiply(values, factor, dtype=np.float64))
@@ -235,6 +242,8 @@ class ColumnMap:
     """Name of the arm, and how its hand's pose follows from its joints."""
     residuals: Mapping[str, Mapping[str, CommandResidual]] = field(default_factory=dict)
     """Name of the arm, part (``joints``, ``gripper``) of its ``effort_proxy``, and what it is made of."""
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+    """What episodes of a task were asked for; ``*`` of all other tasks."""
 
     def entries(self) -> dict[str, Columns]:
         """All columns by dotted name."""
@@ -265,6 +274,7 @@ class ColumnMap:
         blocks += [((name,), _entry(each)) for name, each in self.scene.items()]
         if self.robot:
             blocks.append((("robot",), [f"{toml.key(key)} = {toml.string(each)}" for key, each in self.robot.items()]))
+        blocks += [(("goals", task), goal_lines(goal)) for task, goal in self.goals.items()]
         texts = ["\n".join([f"[{'.'.join(map(toml.key, path))}]", *lines]) for path, lines in blocks]
         # a name in a note may hold what no comment can
         notes = [f"# {note if note.isprintable() else toml.string(note)[1:-1]}" for note in self.notes]
@@ -286,9 +296,10 @@ def parse_column_map(text: str, source: object) -> ColumnMap:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise DatasetError(source, f"is not TOML: {error}") from None
-    unknown = sorted(set(data) - {"arms", "objects", "robot", *_SCENE})
+    tables = ("arms", "objects", "robot", "goals", *_SCENE)
+    unknown = sorted(set(data) - set(tables))
     if unknown:
-        raise DatasetError(source, f"unknown table [{unknown[0]}]", f"use arms, objects, robot, {', '.join(_SCENE)}")
+        raise DatasetError(source, f"unknown table [{unknown[0]}]", f"use {', '.join(tables)}")
     arms: dict[str, dict[str, Columns]] = {}
     poses: dict[str, PoseSource] = {}
     residuals: dict[str, dict[str, CommandResidual]] = {}
@@ -311,7 +322,8 @@ def parse_column_map(text: str, source: object) -> ColumnMap:
     }
     robot = toml.table(source, "robot", data.get("robot", {}))
     named = {str(key): str(value) for key, value in robot.items()}
-    return ColumnMap(arms, objects, scene, named, poses=poses, residuals=residuals)
+    goals = parse_goals(source, data.get("goals", {}))
+    return ColumnMap(arms, objects, scene, named, poses=poses, residuals=residuals, goals=goals)
 
 
 def _parts(source: object, arm: str, group: Mapping[str, Any]) -> dict[str, CommandResidual]:

@@ -14,6 +14,8 @@ _FINGERS: Final = frozenset({"hand", "finger", "fingers", "thumb", "pinky", "lit
 _BODY: Final = frozenset(
     {"head", "neck", "hip", "knee", "ankle", "leg", "wheel", "base", "theta", "foot", "odom", "odometry", "chassis"}
 )
+_OF_A_BASE: Final = frozenset({"base", "pos", "position", "joint", "rotation", "rotate", "pan", "yaw"})
+"""With no other words the base is the first joint of an arm, and no vehicle's."""
 _TORSO: Final = frozenset({"waist", "torso", "trunk"})
 _JOINTS: Final = frozenset(
     {"joint", "joints", "j", "q", "qpos", "shoulder", "elbow", "wrist", "forearm", "upperarm", "arm", "pan", "tilt"}
@@ -150,6 +152,8 @@ def kind_of(words: Sequence[str]) -> str:
 
     >>> [kind_of(tokens(name)) for name in ("kLeftElbow", "gripper.pos", "z", "pitch", "wrist_pitch", "x.vel", "pad")]
     ['joint_position', 'gripper', 'ee_position', 'rpy', 'joint_position', 'body', 'ignored']
+    >>> [kind_of(tokens(name)) for name in ("base.pos", "base_x", "base.vel", "base_pos_1")]
+    ['joint_position', 'body', 'body', 'body']
     >>> [kind_of(tokens(name)) for name in ("joint_2.temp", "ee_quat_w", "drive_joint", "Drehung_3", "joint_2.torque")]
     ['ignored', 'quat', 'gripper', 'unknown', 'joint_torque']
     """
@@ -157,7 +161,7 @@ def kind_of(words: Sequence[str]) -> str:
     have = set(bare)
     if not bare or have & _STRANGERS or {"axis", "angle"} <= have:
         return STRANGER
-    if have & _BODY:
+    if have & _BODY and not (have & _BODY == {"base"} and have <= _OF_A_BASE):
         return "body"
     moves = bool(have & _SPEEDS)
     core = [word for word in bare if word not in _POSE_WORDS and word not in _SPEEDS and word not in UNIT_WORDS]
@@ -171,7 +175,12 @@ def kind_of(words: Sequence[str]) -> str:
     if core and all(word in TURNS for word in core):
         return "body" if moves else "rpy"
     what = [word for word in bare if word not in _SPEEDS and word not in _TORQUES and word not in UNIT_WORDS]
-    known = bool(have & _JOINTS) or says_nothing(what) or any(word.startswith(tuple(_TURNING)) for word in what)
+    known = (
+        bool(have & _JOINTS)
+        or says_nothing(what)
+        or "base" in have
+        or any(word.startswith(tuple(_TURNING)) for word in what)
+    )
     if moves or have & _TORQUES:
         if not known or have & (_GRIPPER | _FINGERS):
             return STRANGER

@@ -149,6 +149,30 @@ def effort(
     return out
 
 
+def commanded(
+    parts: Mapping[str, CommandResidual], features: Mapping[str, NDArray[Any]], joints: NDArray[Any], factor: Any
+) -> NDArray[np.float64] | None:
+    """``joint_command`` of one episode, as it was sent at each frame, shape (t, joints).
+
+    Args:
+        parts: by ``PARTS``.
+        features: of the episode, each of shape (t, w).
+        joints: the arm's ``joint_position``, shape (t, joints).
+        factor: SI units in one of each column of the state.
+
+    Returns:
+        None where no needed feature is here, or the part is not of these joints.
+    """
+    part = parts.get("joints")
+    if part is None or part.feature not in features or part.state not in features or max(part.index) < 0:
+        return None
+    if joints.shape[1] != len(part.index):  # a map may name other joints than those of the arm
+        return None
+    sent = features[part.feature][:, [max(place, 0) for place in part.index]].astype(np.float64)
+    ahead = sent - features[part.state][:, list(part.state_index)].astype(np.float64)
+    return np.where(np.array(part.index) >= 0, joints + factor * ahead, np.nan)
+
+
 def parse_pose(source: object, arm: str, values: Mapping[str, Any]) -> PoseSource | None:
     """The pose keys of an arm's table."""
     given = {key: values[key] for key in POSE_KEYS if key in values}

@@ -15,6 +15,7 @@ from sima2.records.table import Table, Text, column, matrix, text
 
 DEFECTS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "label_conflict": "the recorded outcome contradicts what the motion tells",
         "near_duplicate": "the motion of another episode over again",
         "teleport": "a position jumps further in one frame than it ever moves otherwise",
         "frozen_channel": "a value stands bit for bit still while it should not",
@@ -26,9 +27,17 @@ DEFECTS: Final[Mapping[str, str]] = MappingProxyType(
         "irregular_clock": "the time between frames varies",
         "rate_change": "frames come at another rate than elsewhere",
         "tracking_fault": "a joint stays further from its command than its lag explains",
-        "stalled": "commanded or under load, and not moving",
+        "stalled": "told to move or under load, and not moving",
+        "command_offset": "a joint stands beside its command by another distance than in other episodes",
+        "action_lag": "actions come earlier or later beside the states than in other episodes",
+        "mixed_units": "positions in another unit than in other episodes",
+        "mixed_polarity": "the gripper's numbers run the other way round than in other episodes",
+        "task_mismatch": "moves as episodes of another task do, not as those of its own",
+        "truncated": "ends in mid-motion, where other episodes of the task come to rest",
+        "constant_channel": "a column that never changes in the set: nothing can be learnt from it",
         "idle": "nothing moves for long",
-        "repeated_grasp": "the gripper closes again where it has just closed in vain",
+        "noise_burst": "a value trembles for a while as it does nowhere else",
+        "repeated_grasp": "the gripper closes again where it has just closed",
         "duration_outlier": "much longer or shorter than other episodes of the task",
         "jerk_outlier": "much jerkier or smoother than other episodes of the task",
     }
@@ -39,6 +48,10 @@ SLOTS: Final = 24
 """Position columns of a manipulator that vitals keep: joints (at most 20), hand (3), gripper (1)."""
 POINTS: Final = 12
 """Places along an episode's motion at which its signature is taken."""
+LIMITS: Final = 3
+"""Plateaus on extreme values that vitals keep."""
+SKETCH: Final = 16
+"""Digests of frames that vitals keep."""
 _SLOT_UNITS: Final = "rad; m of the hand; m or share of the gripper"
 
 
@@ -46,12 +59,17 @@ _SLOT_UNITS: Final = "rad; m of the hand; m or share of the gripper"
 class DefectTable(Table):
     """Findings; in ``defects.parquet`` ranked by severity, then by episode."""
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
-    episode_id: Text = text(EPISODE_ID)
+    episode_index: NDArray[np.int64] = column(
+        np.int64, f"{EPISODE_INDEX} -1 where the finding is about the set and no single episode."
+    )
+    episode_id: Text = text(f"{EPISODE_ID} Empty where the finding is about the set.")
     manipulator: Text = text("Name of the arm; empty where it concerns the whole robot.")
     defect: Text = text(f"Kind of defect: {one_of(DEFECTS)}.")
     severity: NDArray[np.float64] = column(
-        np.float64, "0 to 1: how much of the episode it takes, or how far it is beyond the ordinary.", unit="1"
+        np.float64,
+        "0 to 1: what it costs a trainer, which is the share of the episode's frames that should be left out or mended "
+        "(1 is the whole episode; of a finding about the set, the share of its episodes).",
+        unit="1",
     )
     start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
     end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
@@ -67,11 +85,12 @@ class EpisodeVitals(Table):
     A slot is a position column of the manipulator: joints first, then the hand's three, then the gripper.
     """
 
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     manipulator: Text = text(MANIPULATOR)
+    task: Text = text("What the episode says it is about, in words; empty where nothing tells.")
     family: Text = text(FAMILY)
     robot: Text = text(ROBOT)
     frames: NDArray[np.int64] = column(np.int64, "Length of the episode.", unit="frames")
@@ -101,6 +120,33 @@ class EpisodeVitals(Table):
     moving_end: NDArray[np.int64] = column(
         np.int64, "One past the last frame in which it moves; the length where nothing moves.", unit="frame"
     )
+    burst: NDArray[np.float64] = column(
+        np.float64,
+        "Greatest tremble from frame to frame of a joint (else of the hand) over a window, in times what is usual of "
+        "it in the episode; 0 where nothing trembles.",
+        unit="1",
+    )
+    burst_slot: NDArray[np.int64] = column(np.int64, "Slot of that tremble; 0 where `burst` is 0.")
+    burst_start: NDArray[np.int64] = column(
+        np.int64, "First frame of that tremble; 0 where `burst` is 0.", unit="frame"
+    )
+    burst_end: NDArray[np.int64] = column(np.int64, "One past its last frame; 0 where `burst` is 0.", unit="frame")
+    lag_s: NDArray[np.float64] = column(
+        np.float64,
+        "Time by which the joints follow their commands, below 0 where they go before; NaN where nothing tells it.",
+        unit="s",
+    )
+    end_pace: NDArray[np.float64] = column(
+        np.float64,
+        "Motion of the joint (else of the hand's axis) that is fastest at the last frame, over the fast motion of the "
+        "robot's fastest in the episode (95th percentile); NaN where nothing moves.",
+        unit="1",
+    )
+    clock_off: NDArray[np.float64] = column(
+        np.float64,
+        "Share of the recorded steps of time that were no period, where frame numbers were taken for them; else 0.",
+        unit="1",
+    )
     layout: Text = text("How many joint, hand and gripper columns were recorded, in words.")
     content: NDArray[np.int64] = column(
         np.int64, "Digest of the recorded positions, bit for bit; 0 where nothing moves or there are too few frames."
@@ -119,4 +165,42 @@ class EpisodeVitals(Table):
         np.float32,
         f"Positions at {POINTS} places evenly over the motion, slot by slot; NaN where a slot is empty.",
         unit=_SLOT_UNITS,
+    )
+    whole: NDArray[np.float32] = matrix(
+        np.float32,
+        f"The same at {POINTS} places evenly over all of the episode.",
+        unit=_SLOT_UNITS,
+    )
+    low: NDArray[np.float32] = matrix(
+        np.float32, f"Least value of each of the {SLOTS} slots; NaN where a slot is empty.", unit=_SLOT_UNITS
+    )
+    command_extent: NDArray[np.float32] = matrix(
+        np.float32,
+        f"Least, then greatest command of each of the {SLOTS} slots; NaN where there is none.",
+        unit=_SLOT_UNITS,
+    )
+    limits: NDArray[np.float64] = matrix(
+        np.float64,
+        f"The {LIMITS} longest plateaus on a joint's (or its command's) own extreme while its counterpart goes on, "
+        f"each by five numbers: (2 if of the command, plus 1 if the greatest value) times {SLOTS} plus the slot, "
+        "frames, first frame, one past the last, and radians by which the counterpart goes beyond; NaN where there "
+        "are fewer.",
+        unit="1",
+    )
+    offset: NDArray[np.float32] = matrix(
+        np.float32,
+        f"Median of command less position of each of the {SLOTS} slots, the lag taken out; NaN where there is no "
+        "command.",
+        unit=_SLOT_UNITS,
+    )
+    offset_spread: NDArray[np.float32] = matrix(
+        np.float32,
+        f"How far that varies within the episode (10th to 90th percentile), for each of the {SLOTS} slots.",
+        unit=_SLOT_UNITS,
+    )
+    sketch: NDArray[np.int64] = matrix(
+        np.int64,
+        f"The {SKETCH} least digests of two moving frames that follow each other: episodes that share most of them "
+        "share frames bit for bit; 0 where there are fewer.",
+        unit="1",
     )

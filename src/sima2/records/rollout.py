@@ -29,6 +29,7 @@ ARM_CHANNELS: Final[Mapping[str, tuple[int | str | None, str]]] = MappingProxyTy
         "joint_position": ("j", "rad"),
         "joint_velocity": ("j", "rad/s"),
         "joint_torque": ("j", "N·m"),
+        "joint_command": ("j", "rad"),
         "ee_position": (3, "m"),
         "ee_orientation": (4, "unit quaternion w x y z"),
         "gripper_width": (None, "m"),
@@ -40,6 +41,11 @@ ARM_CHANNELS: Final[Mapping[str, tuple[int | str | None, str]]] = MappingProxyTy
     }
 )
 """Channels of a manipulator: width of a row (None is a scalar, "j" the joints) and unit."""
+
+TURNED: Final = "gripper_turned"
+"""Key of ``provenance``: the arm whose gripper was recorded the other way round and was turned as it was read."""
+CLOCK_OFF: Final = "clock_off"
+"""Key of ``provenance``: share of the recorded steps of time that were no period, where frame numbers were taken."""
 
 OBJECT_CHANNELS: Final = MappingProxyType(
     {
@@ -63,6 +69,8 @@ class Goal:
     """One of ``vocabulary.RELATIONS``."""
     tolerance: float = 0.0
     """How far off still counts, in metres; for ``opened`` and ``wiped`` the least displacement or extent."""
+    place: tuple[float, float, float] | None = None
+    """m in the frame of the poses: where the object is to be brought, in the place of a target."""
 
     def __post_init__(self) -> None:
         if self.relation not in RELATIONS:
@@ -79,6 +87,8 @@ class Manipulator:
     """rad/s, shape (t, j)."""
     joint_torque: Floats | None = None
     """N·m, shape (t, j)."""
+    joint_command: Floats | None = None
+    """Where each joint is told to be, as it was sent at that frame, rad, shape (t, j); NaN for a joint without one."""
     ee_position: Floats | None = None
     """m in the robot's base frame, shape (t, 3)."""
     ee_orientation: Floats | None = None
@@ -170,6 +180,7 @@ class Rollout:
     joint_position: Floats | None = None
     joint_velocity: Floats | None = None
     joint_torque: Floats | None = None
+    joint_command: Floats | None = None
     ee_position: Floats | None = None
     ee_orientation: Floats | None = None
     gripper_width: Floats | None = None

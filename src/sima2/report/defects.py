@@ -15,6 +15,8 @@ from sima2.report.markup import Markup, aside, node
 from sima2.report.text import as_number, number, visible
 from sima2.report.words import section
 
+WHOLE: Final = "the whole set"
+"""Where a finding is about no single episode."""
 FIRST_ROWS: Final = 12
 """Findings shown at once; more of them open on demand."""
 
@@ -65,9 +67,9 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     arm = f"{row['manipulator']}: " if row["manipulator"] not in ("", "arm") else ""
     return (
         number(row["severity"], 2),
-        row["episode_id"],
+        row["episode_id"] or WHOLE,
         _words(row["defect"]),
-        f"{row['start_frame']}–{row['end_frame']}",
+        f"{row['start_frame']}–{row['end_frame']}" if row["episode_id"] else "",
         arm + row["details"],
     )
 
@@ -91,13 +93,31 @@ def rows(found: Iterable[Mapping[str, Any]], *, named: bool = True) -> Renderabl
     for row in found:
         head = Line(_words(row["defect"]), style="bold")
         where = [
-            visible(row["episode_id"]) if named else "",
+            visible(row["episode_id"] or WHOLE) if named else "",
             visible(row["manipulator"]) if row["manipulator"] not in ("", "arm") else "",
-            f"frames {row['start_frame']}–{row['end_frame']}",
+            f"frames {row['start_frame']}–{row['end_frame']}" if row["episode_id"] else "",
         ]
         head.append("  " + ", ".join(part for part in where if part), style="not bold")
         body.append((number(row["severity"], 2), Line("\n").join([head, terminal.plain(row["details"])])))
     return terminal.grid(("sev.", "defect"), body, numeric=(0,)) if body else None
+
+
+def unlike(found: Iterable[Mapping[str, Any]]) -> RenderableType | None:
+    """Episodes unlike the others of their task in a terminal; arguments are rows of an ``UnusualTable``."""
+    body = []
+    for row in found:
+        head = Line(visible(row["episode_id"]), style="bold")
+        head.append(f"  frames {row['start_frame']}–{row['end_frame']}", style="not bold")
+        body.append((number(row["p"], 2), Line("\n").join([head, terminal.plain(row["words"])])))
+    return terminal.grid(("p", "episode"), body, numeric=(0,)) if body else None
+
+
+def standing(row: Mapping[str, Any] | None) -> RenderableType | None:
+    """Where one episode stands among the others of its task; nothing where it was compared with none."""
+    if row is None:
+        return None
+    place = f"{number(row['rank'])} of {number(row['episodes'])}, the furthest first (p {number(row['p'], 2)})"
+    return terminal.plain(f"{row['words'] or 'nothing stands out'}; {place}")
 
 
 def counted(kinds: Mapping[str, Any]) -> RenderableType | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from sima2.records.courses import CourseTable, UnusualTable
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
@@ -31,6 +32,8 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "audit.parquet": AuditTable,
         "defects.parquet": DefectTable,
         "defect_shards/": DefectTable,
+        "unusual.parquet": UnusualTable,
+        "courses.parquet": CourseTable,
         "quarantine.parquet": QuarantineTable,
         "quarantine_shards/": QuarantineTable,
         "notes.parquet": NoteTable,

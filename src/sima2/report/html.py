@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.records.segments import Segment
-from sima2.report import defects, quality, sampled, tables
+from sima2.report import defects, findings, first, quality, sampled, tables
 from sima2.report.inputs import ReportInput, of_episodes
 from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, definitions
-from sima2.report.markup import Markup, join, node
+from sima2.report.markup import Markup, join, node, part
 from sima2.report.style import style_sheet
 from sima2.report.task_graph import task_graphs
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
@@ -31,28 +31,35 @@ def render(report: ReportInput) -> str:
     False
     """
     summary = report.summary
+    trust = part("Which tags predict cost here", forest(report.trust, summary))
+    used = [
+        part("What a trainer will see", _weights(report)),
+        part("Which episodes may be used", quality.audited(summary, report.audit)),
+        part("How episodes failed", quality.failures(summary, report.episodes)),
+    ]
+    wrong = part("What is wrong with my data", defects.page(summary, report.defects))
+    caveats = part("What to bear in mind", _caveats(report))
+    if first.leads(summary, report.trust):
+        said = findings.leading(summary, wrong)
+        order = [*said, part("Episodes", _episodes(report)), caveats, *used, _folded_trust(report)]
+    else:
+        order = [caveats, trust, *used, wrong, *findings.following(summary), part("Episodes", _episodes(report))]
     parts = [
         _head(report),
-        _part("What to bear in mind", _caveats(report)),
-        _part("Which tags predict cost here", forest(report.trust, summary)),
-        _part("What a trainer will see", _weights(report)),
-        _part("Which episodes may be used", quality.audited(summary, report.audit)),
-        _part("How episodes failed", quality.failures(summary, report.episodes)),
-        _part("What is wrong with my data", defects.page(summary, report.defects)),
-        _part("Episodes", _episodes(report)),
+        *order,
         _side_by_side(
-            _part("Tags", tables.tag_counts(tags) if (tags := section(summary, "tags")) else None),
-            _part("Segments", _segments(summary)),
+            part("Tags", tables.tag_counts(tags) if (tags := section(summary, "tags")) else None),
+            part("Segments", _segments(summary)),
         ),
         _side_by_side(
-            _part("Costs", tables.costs(section(summary, "costs"), report.econ)),
-            _part("What tags cost or gain", tables.statistics(rows) if (rows := summary.get("statistics")) else None),
+            part("Costs", tables.costs(section(summary, "costs"), report.econ)),
+            part("What tags cost or gain", tables.statistics(rows) if (rows := summary.get("statistics")) else None),
         ),
-        _part("Proposals", _proposals(report)),
-        _part("How the tasks went", task_graphs(report.task_graph)),
-        _part("Set aside", _quarantine(report)),
-        _part("How the data were read", _column_map(summary)),
-        _part("Provenance", _provenance(summary)),
+        part("Proposals", _proposals(report)),
+        part("How the tasks went", task_graphs(report.task_graph)),
+        part("Set aside", _quarantine(report)),
+        part("How the data were read", _column_map(summary)),
+        part("Provenance", _provenance(summary)),
     ]
     head = node(
         "head",
@@ -67,8 +74,10 @@ def render(report: ReportInput) -> str:
     return f"<!doctype html>\n{page}\n"
 
 
-def _part(title: str, body: Markup | None) -> Markup | None:
-    return None if body is None else node("section", node("h2", title), body)
+def _folded_trust(report: ReportInput) -> Markup | None:
+    """The tags one by one where none could be tested."""
+    table = tables.folded("Why each tag could not be tested", forest(report.trust, report.summary))
+    return part("Which tags predict cost here", table)
 
 
 def _side_by_side(left: Markup | None, right: Markup | None) -> Markup | None:
@@ -81,18 +90,28 @@ def _head(report: ReportInput) -> Markup:
     episodes, ends = section(summary, "episodes"), section(summary, "episode_outcomes")
     won, lost = (as_number(ends.get(key)) or 0 for key in ("success", "failure"))
     weights = section(summary, "weights")
+    leads = first.leads(summary, report.trust)
     figures = {
         "episodes used": number(episodes.get("ok")),
         "set aside": number(episodes.get("quarantined")),
-        "succeeded": _succeeded(won, lost, as_number(ends.get("unknown")) or 0),
-        "segments": number(summary.get("segments")),
-        "tags trusted": f"{sum(row.tier == 'trusted' for row in report.trust.values())} of {len(report.trust)}",
-        "effective sample size": number(weights.get("effective_sample_size")),
+        "succeeded, inferred" if ends.get("source") == "inferred" else "succeeded": _succeeded(
+            won, lost, as_number(ends.get("unknown")) or 0
+        ),
     }
+    if leads:
+        figures |= findings.figures(summary)
+    else:
+        trusted = sum(row.tier == "trusted" for row in report.trust.values())
+        figures |= {
+            "segments": number(summary.get("segments")),
+            "tags trusted": f"{trusted} of {len(report.trust)}",
+            "effective sample size": number(weights.get("effective_sample_size")),
+        }
+    said = first.opening(summary) if leads else headline(summary)
     return node(
         "header",
         node("h1", f"Report on {count(episodes.get('ok'), 'rollout')}"),
-        node("p", headline(summary), class_="lead"),
+        node("p", said, class_="lead"),
         node(
             "dl",
             *(node("div", node("dt", name), node("dd", value)) for name, value in figures.items()),

@@ -42,6 +42,11 @@ def node(name: str, /, *children: str | None, **attributes: str | float | None) 
     return Markup(f"<{name}{given}>{join(children)}</{name}>")
 
 
+def part(title: str, body: Markup | None) -> Markup | None:
+    """A part of a page under its title; nothing for nothing."""
+    return None if body is None else node("section", node("h2", title), body)
+
+
 def aside(text: str | None) -> Markup | None:
     """A small line under another; nothing for nothing."""
     return node("small", text) if text else None

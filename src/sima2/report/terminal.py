@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from rich.cells import cell_len
@@ -12,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sima2.records.trust import TrustRow
+from sima2.report import first
 from sima2.report.looks import OUTCOME_MARKS, TIER_MARKS
 from sima2.report.sampled import shares
 from sima2.report.strata import strata
 from sima2.report.tables import COSTS
-from sima2.report.text import NOT_ASSESSED, as_number, number, percent, visible
+from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
 from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, in_words, shadow_sentence, signed
 from sima2.report.words import TIERS, defects_sentence, headline, section, weights_sentence
 from sima2.report.worth import worth
@@ -32,26 +34,88 @@ def plain(text: object) -> Text:
 def summary(
     values: Mapping[str, Any], *, trust: Mapping[str, TrustRow] | None = None, report: str = ""
 ) -> RenderableType:
-    """What ``sima2 run`` says at the end; trust comes last, for that is what people look for.
+    """What ``sima2 run`` says at the end.
+
+    Trust comes last, for that is what people look for. Where nothing can be tested it is one line, and what was found
+    in the episodes comes before it.
 
     Args:
         values: what ``summary.json`` holds.
         trust: what ``trust_matrix.json`` holds.
         report: where the page is.
     """
+    if first.leads(values, trust or {}):
+        return _findings_first(values, report)
     parts: list[RenderableType] = [plain(headline(values))]
-    parts += titled("Data", plain(told) if (told := defects_sentence(section(values, "defects"))) else None)
+    told = [defects_sentence(section(values, "defects")), first.unusual_sentence(values)]
+    parts += titled("Data", Group(*map(plain, filter(None, told))) if any(told) else None)
     parts += titled("Tags", _tags(section(values, "tags")))
     parts += titled("Costs", _costs(section(values, "costs")))
     parts += titled("What tags cost or gain", _statistics(values.get("statistics") or ()))
     parts += titled("Proposals", _proposals(section(values, "proposals")))
     parts += titled("Sampling", _sampling(values))
-    parts += titled("Bear in mind", bullets(_caveats(values, trust or {})))
+    parts += titled("Bear in mind", bullets(_at_most(CAVEATS, _caveats(values, trust or {}))))
     parts += titled("Trust: which tags predict cost here", verdicts(trust, values) if trust else None)
     parts += by_collection(values)
     if report:
         parts += [Text(), plain(f"report: {report}")]
     return Group(*parts)
+
+
+SCREEN: Final = 9
+"""Findings that are shown, shared out over their kinds, two or three each; the page and the commands list more."""
+FEW: Final = 2
+"""Usual courses, and things to bear in mind below findings, that are shown."""
+CAVEATS: Final = 8
+"""Things to bear in mind that are shown; the page lists all."""
+
+
+def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
+    """What can be said where no tag can be tested: failures, second tries, defects, the unusual; then the rest."""
+    found = section(values, "first")
+    parts: list[RenderableType] = [plain(first.opening(values))]
+    kinds = [kind for kind in first.PARTS if section(found, kind).get("rows")]
+    most = min(max(SCREEN // max(len(kinds), 1), 2), 3)
+    out = str(Path(report).parent) if report else "OUT"
+    for kind in first.PARTS:
+        parts += _finding_part(kind, values, most, out, always=kind in ("failed", "defects"))
+    parts += titled("The usual course", _usual(values))
+    parts += titled("Trust", plain(first.trust_sentence(values)))
+    told = list(map(str, values.get("warnings") or ()))
+    if more := len(_caveats(values, {})) - len(told):
+        told.append(f"{count(more, 'note')} on how columns were read and what is not assessed: see the report")
+    parts += titled("Bear in mind", bullets(_at_most(FEW, told)))
+    return Group(*parts, *([Text(), plain(f"report: {report}")] if report else []))
+
+
+def _finding_part(
+    kind: str, values: Mapping[str, Any], most: int, out: str, *, always: bool = False
+) -> list[RenderableType]:
+    """The first findings of a kind under their number; nothing for none, unless that is worth a line."""
+    part = section(section(values, "first"), kind)
+    rows = list(part.get("rows") or ())
+    if not rows:
+        return [Text(), Text(f"{first.PARTS[kind]}: {first.none_found(kind, values)}", style="bold")] if always else []
+    body = Table.grid(padding=(0, 1))
+    for row in rows[:most]:
+        line = Text(visible(first.named(row, values)), style="bold")
+        line.append(f", frames {row['start_frame']}–{row['end_frame']}: ", style="not bold")
+        body.add_row("·", line.append(visible(first.row_words(kind, row), longest=400), style="not bold"))
+    more = int(part.get("count") or 0) > most
+    return titled(f"{first.title(kind, part)}{f'; all: {first.more(kind, out)}' if more else ''}", body)
+
+
+def _usual(values: Mapping[str, Any]) -> RenderableType | None:
+    """The usual course of the largest tasks, and what is covered twice or by nothing near."""
+    courses = section(values, "first").get("courses") or ()
+    told = _at_most(FEW, [f"{first.task_name(each['family'])}: {each['words']}" for each in courses])
+    return bullets([*told, *first.coverage_words(values, most=5)])
+
+
+def _at_most(n: int, lines: Sequence[str]) -> list[str]:
+    """The first lines, and how many there are besides."""
+    rest = len(lines) - n
+    return [*lines] if rest <= 1 else [*lines[:n], f"{number(rest)} more: see the report"]
 
 
 def grid(

@@ -35,11 +35,7 @@ UNIFORM: Final = "No tag is trusted enough to prefer one episode to another, so 
 
 def headline(summary: Mapping[str, Any]) -> str:
     """What happened, in one sentence each for intake, meaning and trust."""
-    episodes = section(summary, "episodes")
-    came = count(episodes.get("in"), "episode")
-    set_aside = episodes.get("quarantined") or 0
-    again = f", {number(episodes['skipped'])} there already" if episodes.get("skipped") else ""
-    sentences = [f"{came} in, {number(episodes.get('ok'))} used, {number(set_aside)} set aside{again}."]
+    sentences = [intake_sentence(summary)]
     sentences += filter(None, [sources_sentence(summary.get("sources") or ())])
     if as_number(summary.get("segments")) is not None:
         sentences.append(
@@ -49,6 +45,15 @@ def headline(summary: Mapping[str, Any]) -> str:
     sentences.append(outcome_sentence(section(summary, "episode_outcomes")))
     sentences.append(trust_headline(section(summary, "trust")))
     return " ".join(sentences)
+
+
+def intake_sentence(summary: Mapping[str, Any]) -> str:
+    """How many episodes came and what became of them."""
+    episodes = section(summary, "episodes")
+    came = count(episodes.get("in"), "episode")
+    set_aside = episodes.get("quarantined") or 0
+    again = f", {number(episodes['skipped'])} there already" if episodes.get("skipped") else ""
+    return f"{came} in, {number(episodes.get('ok'))} used, {number(set_aside)} set aside{again}."
 
 
 def sources_sentence(sources: Sequence[Mapping[str, Any]]) -> str:

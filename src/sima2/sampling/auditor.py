@@ -40,7 +40,7 @@ class DatapackAuditor:
 
         * ``rejected``: its schema is not valid.
         * ``requires_review``: it has a provisional tag, a severe OODTag that is trusted, a defect in its data that is
-          severe or that no trainer can take, or little quality.
+          severe or that no trainer can take, a recorded outcome that its motion contradicts, or little quality.
         * ``passed``: anything else.
 
         Args:
@@ -120,7 +120,11 @@ class DatapackAuditor:
             spoilt = _frames_of(mine, episodes.episode_id) >= self.settings.spoilt_frames
             having[kind] = spoilt | having.get(kind, np.zeros(len(episodes), np.bool_))
         for kind, where in sorted(having.items()):
-            notes.add(where, f"severe_defect:{kind}", f"severe defect in its data: {kind.replace('_', ' ')}")
+            if kind not in self.settings.asking:
+                notes.add(where, f"severe_defect:{kind}", f"severe defect in its data: {kind.replace('_', ' ')}")
+        for kind in self.settings.asking:
+            having[kind] = episodes.episode_id.isin(*defects.take(defects.defect.isin(kind)).episode_id)
+            notes.add(having[kind], kind, f"to settle: {kind.replace('_', ' ')}")
         return _any(having, len(episodes))
 
     def _severe(self, tags: TagTable, episode_id: Text, threshold: float) -> Mask:

@@ -176,7 +176,8 @@ def _lifts(runs: Runs, label: Ints) -> Bools:
 
 def _slides(runs: Runs, label: Ints) -> Bools:
     """A load that was never lifted and moves: on a rail, or over the table."""
-    if runs.features.position is None:
+    if runs.features.position is None or by_fingers_alone(runs.features):
+        # a flat way through the air is told from a rail by force or by what moves along
         return runs.at(State.SIDE) & False
     rises, opens = runs.next(runs.at(State.RISE)), runs.next(runs.at(State.OPENING))
     soon_up = (rises >= 0) & ((opens < 0) | (rises < opens)) & (runs.seconds < runs.settings.shift_s)

@@ -146,6 +146,8 @@ class Features:
     """How far fingers are kept from where they are told to close to, in usual spreads, shape (T,)."""
     kept_back: Doubles
     """Usual spreads from which on something keeps them from there, shape (T,)."""
+    back_told: Bools
+    """… by its own closings, of which some were kept back and some were not, shape (T,)."""
     stop_back: Doubles
     """… and at the fingers' own stop, which may itself keep them from there; NaN where not known, shape (T,)."""
     most_back: Doubles
@@ -360,6 +362,7 @@ def compute_features(
         closed_known=_closed_known(channels, fitted("width_levels"), fitted("width_stop")),
         behind=behind,
         kept_back=limit,
+        back_told=np.isfinite(fitted("kept_back")),
         stop_back=fitted("stop_back"),
         most_back=fitted("most_back"),
         blocked=None if behind is None else behind > limit,

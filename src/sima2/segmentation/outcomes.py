@@ -25,6 +25,10 @@ class OutcomeSettings:
 
     fell_m: float = 0.03
     """A load that came down by more has fallen; less is a slip between the fingers."""
+    falls_s: float = 0.6
+    """A load let go on the way down has fallen for good by then."""
+    late_s: float = 0.2
+    """Poses of a load come late by up to so much, so that one on its way down seems to come down on its own."""
     locked_m: float = 0.012
     """Displacement under force below which what is pulled did not give way."""
     came_m: float = 0.05
@@ -244,6 +248,7 @@ def _outcomes(
     fail(_is(kind, "lift", "transport", "place", "pull") & flag & fell, "drop")
     fail(_is(kind, "lift", "transport", "place", "pull") & flag, "gripper_slip")
     fail(_is(kind, "release") & fell & _taken_next(kind, slot, last), "drop")
+    fail(_let_go_high(features, states, kind, start, stop, slot, last, settings), "drop")
     in_vain, again = _pushed_in_vain(features, kind, start, stop, last, settings)
     fail(again, "insufficient_force")
     outcome[in_vain & (outcome == OUTCOME["success"])] = OUTCOME["unknown"]
@@ -347,6 +352,71 @@ def _fall(features: Features, states: States, start: Ints, stop: Ints, last: Int
     return out
 
 
+def _let_go_high(
+    features: Features,
+    states: States,
+    kind: Ints,
+    start: Ints,
+    stop: Ints,
+    slot: Ints,
+    last: Ints,
+    settings: OutcomeSettings,
+) -> Bools:
+    """Fingers that open in mid-air, from where the load comes down by itself, and that next take it again.
+
+    Where the hand is not tracked, of every way to let go; else of those on the way down, which may be meant to end so.
+    """
+    found = np.zeros(len(kind), np.bool_)
+    if features.object_position is None or not len(kind):
+        return found
+    tracked = features.position is not None
+    frame = np.arange(len(states.code))
+    opens = per_run(np.minimum, np.where(states.code == State.OPENING, frame, len(frame)), start)
+    if tracked:
+        own, again = states.load[start], _taken_next(kind, slot, last)
+        let_go = _is(kind, "place")
+    else:
+        thing = _travelling(features, states, settings)
+        own = thing[np.maximum(np.minimum(opens, stop - 1) - 1, features.ragged.first[start])]
+        taken = next_where(thing >= 0, features.ragged.last)[stop - 1]
+        again = (taken >= stop) & (thing[np.maximum(taken, 0)] == own)
+        let_go = _is(kind, "place", "release")
+    for k in np.flatnonzero(let_go & again & (opens < stop) & (own >= 0)).tolist():
+        found[k] = _falls(features, max(int(opens[k]) - 1, int(features.ragged.first[start[k]])), int(own[k]), settings)
+    return found
+
+
+def _falls(features: Features, at: int, own: int, settings: OutcomeSettings) -> bool:
+    """From a frame on the load comes down farther than the hand does, and than late poses make of its way so far."""
+    ragged, place = features.ragged, features.object_position
+    if place is None:
+        return False
+    episode = ragged.episode[at]
+    reach, late = (int(ragged.frames(seconds)[episode]) for seconds in (settings.falls_s, settings.late_s))
+    end, before = min(at + reach, int(ragged.last[at])) + 1, max(at - late, int(ragged.first[at]))
+    fall = place[at, own, 2] - place[at:end, own, 2]
+    hand = place[:, own, 2] if features.position is None else features.position[:, 2]
+    if features.position is not None:
+        fall = fall - np.maximum(hand[at] - hand[at:end], 0.0)
+    slack = max(settings.fell_m, settings.stirs_m + max(float(hand[before] - hand[at]), 0.0))
+    if features.object_noise is not None:
+        slack += 5.0 * float(features.object_noise[episode, own])
+    # a fall lasts; a single late or noisy pose does not
+    return bool((fall > slack).sum() >= max(2, (end - at) // 4))
+
+
+def _travelling(features: Features, states: States, settings: OutcomeSettings) -> Ints:
+    """Slot of what went farthest while the fingers held something, -1 where nothing went anywhere, shape (T,)."""
+    place = features.object_position
+    if place is None:
+        return np.full(len(states.code), -1, np.int64)
+    start, stop = runs_of(states.loaded, features.ragged)
+    way = np.sqrt(((place[stop - 1] - place[start]) ** 2).sum(axis=2))
+    way = np.where(np.isfinite(way), way, 0.0)
+    slot = np.where(states.loaded[start] & (way.max(axis=1) > settings.fell_m), way.argmax(axis=1), -1)
+    return np.repeat(slot, stop - start)
+
+
 def _judge_places(
     batch: RolloutBatch,
     features: Features,
@@ -385,15 +455,17 @@ def _judge_places(
     off = np.zeros(len(rows), np.bool_)
     for place, (row, e) in enumerate(zip(rows.tolist(), episode.tolist(), strict=True)):
         goal, names = batch.episodes.goal[e], batch.objects[e]
-        if goal is None or goal.target not in names or goal.object not in names or goal.tolerance <= 0:
+        if goal is None or goal.object not in names or goal.tolerance <= 0:
+            continue
+        if goal.place is None and goal.target not in names:
             continue
         if names.index(goal.object) != slot[row] or not goal.relation.startswith("placed"):
             continue
         ahead = slice(row + 1, last[row] + 1)
         if kind[row] == CODE["push"] and (_is(kind[ahead], "grasp") & (slot[ahead] == slot[row])).any():
             continue  # only nudged on the way to take it
-        target = position[settled[place], names.index(goal.target), :2]
-        far = bool(np.hypot(*(position[settled[place], own[place], :2] - target)) > goal.tolerance)
+        target = np.array(goal.place) if goal.place else position[settled[place], names.index(goal.target)]
+        far = bool(np.hypot(*(position[settled[place], own[place], :2] - target[:2])) > goal.tolerance)
         off[place] = far and not aside[place]
     off |= _put_right(features, kind, slot, rows, stop, last, settings)
     for mask, why in ((unstable, "unstable"), (off, "misplaced")):

@@ -148,6 +148,9 @@ class StateSettings:
     passing_share: float = 0.5
     """… and fingers that close over a longer way than that, over most of which the arm moves, and at whose end it has
     more than that share of its speed, close in passing."""
+    nearly_shut: float = 0.1
+    """Share of the range within which fingers that are where they are told to be have shut on nothing, or on what is so
+    thin."""
     gave_way: float = 0.05
     """Share of the range by which fingers close on without what kept them."""
     collapsed_share: float = 0.5

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from sima2.segmentation.closings import by_fingers_alone, hand_of
+from sima2.segmentation.closing_verdicts import hand_of
+from sima2.segmentation.closings import by_fingers_alone
 from sima2.segmentation.contacts import coming_down, contacts, pushes, strokes, unyielding
 from sima2.segmentation.features import Features
 from sima2.segmentation.fingers import collapsed, fist, moving_fingers, shut_fingers

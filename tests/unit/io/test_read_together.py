@@ -9,12 +9,12 @@ import pytest
 
 from sima2.bench.recordings_maker import RECIPES, make_set
 from sima2.client import Sima2Client
-from sima2.io.derived import CommandResidual, columns_of
+from sima2.io.derived import CommandResidual, columns_of, commanded
 from sima2.io.formats.alike import FEWEST_FRAMES, alike, end_to_end
 from sima2.io.formats.frame_source import Entry, Recorded
 from sima2.io.intake import Intake, RawBlock, admit
-from sima2.io.timestamps import seconds, seconds_of_each
-from sima2.records.rollout import Manipulator, Rollout, RolloutBatch
+from sima2.io.timestamps import seconds, seconds_of_each, share_off, shares_off
+from sima2.records.rollout import CLOCK_OFF, TURNED, Manipulator, Rollout, RolloutBatch
 
 T = 20
 
@@ -132,8 +132,12 @@ def test_the_time_of_each_episode_is_its_own(usual: float | None) -> None:
     for known in (np.tile(ticks, len(clocks)), None):
         alone = [seconds(each, None if known is None else ticks, 10.0, usual) for each in clocks]
         offset = np.arange(len(clocks) + 1) * T
-        got = seconds_of_each(np.concatenate(clocks), known, 10.0, usual, offset)
+        got, ticked = seconds_of_each(np.concatenate(clocks), known, 10.0, usual, offset)
         assert got.tobytes() == np.concatenate(alone).tobytes()
+        assert ticked.tolist() == [known is not None and each is ticks for each in alone]
+        whole = np.concatenate(clocks)
+        for place, each in enumerate(clocks):
+            assert shares_off(whole, 10.0, offset).get(place, 0.0) == share_off(each, 10.0)
 
 
 def test_the_residual_of_each_episode_knows_no_command_of_the_one_before() -> None:
@@ -146,6 +150,15 @@ def test_the_residual_of_each_episode_knows_no_command_of_the_one_before() -> No
     assert got.tobytes() == np.concatenate([residual.read(part) for part in parts]).tobytes()
     assert np.isnan(got[:3, 0]).all()
     assert got[3, 0] == np.float32((parts[0]["action"][0, 2] - parts[0]["state"][3, 0] - 0.1) / 2.0)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_commands_of_other_joints_than_the_arms_are_not_those_of_its_joints(width: int) -> None:
+    features = {"action": np.ones((T, 3)), "state": np.zeros((T, 3))}
+    places = tuple(range(width))
+    part = CommandResidual("action", places, "state", places, (0,) * width, (0.0,) * width, (1.0,) * width)
+    assert commanded({"joints": part}, features, np.zeros((T, 2)), 1.0) is None
+    assert commanded({"joints": part}, features, np.zeros((T, width)), 1.0).tolist() == [[1.0] * width] * T
 
 
 def test_columns_side_by_side_are_no_copy() -> None:
@@ -194,6 +207,25 @@ def test_an_angle_that_wraps_in_one_episode_changes_no_other(tmp_path) -> None:
         assert values.tobytes() == np.concatenate([getattr(each.arm, name) for each in alone]).tobytes()
     cut = slice(int(together.offset[3]), int(together.offset[4]))
     assert np.abs(np.diff(together.arm.joint_position[cut, 0])).max() < 1.0
+
+
+@pytest.mark.parametrize("name", ["so101_cube", "ur5_plugs"])
+def test_what_is_told_of_an_episode_is_of_that_one(tmp_path, name: str) -> None:
+    recipe = next(each for each in RECIPES if each.name == name)
+    truth = make_set(tmp_path / "set", recipe, 24, 5, {"flipped_gripper": 3, "timestamp_jitter": 2})
+    client = Sima2Client("dataset", path=tmp_path / "set", goals=("object=cup,target=plate,tolerance=0.03",))
+    source = client.source()
+    together = source.read(0, 24).batch
+    alone = RolloutBatch.concat([source.read(place, place + 1).batch for place in range(24)])
+    said = [[list(words.items()) for words in batch.episodes.provenance] for batch in (together, alone)]
+    assert said[0] == said[1]
+    assert together.episodes.goal == alone.episodes.goal
+    assert {goal.object for goal in together.episodes.goal} == {"cup"}
+    assert together.arm.joint_command.tobytes() == alone.arm.joint_command.tobytes()
+    for key, kind in ((TURNED, "flipped_gripper"), (CLOCK_OFF, "timestamp_jitter")):
+        told = {place for place, words in enumerate(together.episodes.provenance) if key in words}
+        assert told
+        assert told <= {each.episode_index for each in truth if any(mark.kind == kind for mark in each.planted)}
 
 
 def _turn(folder, number: int) -> None:

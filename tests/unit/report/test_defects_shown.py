@@ -68,6 +68,15 @@ def test_rows_fit_the_terminal_and_keep_names_whole(width: int) -> None:
     assert "teleport  pick_and_place-000007, left, frames 10–20" in out
 
 
+def test_what_is_about_the_set_names_no_episode_and_no_frames() -> None:
+    about = replace(found(1, ""), episode_index=np.array([-1]))
+    console = Console(file=io.StringIO(), width=100)
+    console.print(defects.rows(about.rows()))
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    assert any(line.endswith("teleport  the whole set, left") for line in lines)
+    assert "the whole set" in str(defects.page(told(1), about))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     out = write_folder(tmp_path / "out", replace(made_report(), summary=told(3)))

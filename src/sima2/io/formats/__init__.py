@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,20 +38,23 @@ def format_of(path: Path) -> str:
     return _row(path).name
 
 
-def open_dataset(path: Path, *, column_map: Path | None = None, outcomes: Path | None = None) -> Dataset:
+def open_dataset(
+    path: Path, *, column_map: Path | None = None, outcomes: Path | None = None, goals: Sequence[str] = ()
+) -> Dataset:
     """Open a recorded data set of any known format.
 
     Args:
         path: its folder.
         column_map: TOML that says which columns are what; guessed from names and values where not given.
         outcomes: csv, json, jsonl or parquet keyed by ``episode_index``.
+        goals: what was asked for, as ``--goal`` names it.
 
     Raises:
         DatasetError: if it is no data set of a known format, or malformed as a whole.
     """
     row = _row(path)
     try:
-        return MappedDataset.open(row.open(path), column_map, outcomes)
+        return MappedDataset.open(row.open(path), column_map, outcomes, goals)
     except OSError as error:
         raise DatasetError(path, f"cannot be read: {reason(error)}") from None
 

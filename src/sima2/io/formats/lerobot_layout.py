@@ -22,6 +22,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "joint_position": "rad",
     "joint_velocity": "rad/s",
     "joint_torque": "N*m",
+    "joint_command": "rad",
     "ee_position": "m",
     "ee_orientation": "quat_wxyz",
     "gripper_width": "m",

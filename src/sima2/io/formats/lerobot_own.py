@@ -57,7 +57,7 @@ def own_columns(batch: RolloutBatch, outcome: Outcome, layouts: Sequence[Layout]
     own: dict[str, list[Any]] = {
         "episode_id": list(each.episode_id),
         **plain,
-        "goal": [json.dumps(None if goal is None else asdict(goal), sort_keys=True) for goal in each.goal],
+        "goal": [json.dumps(_plain_goal(goal), sort_keys=True) for goal in each.goal],
         "debug_mode": each.debug_mode.tolist(),
         "provenance": [json.dumps(dict(words)) for words in each.provenance],
         "objects": [json.dumps(list(names)) for names in batch.objects],
@@ -162,13 +162,24 @@ def _object(text: Any) -> dict[str, Any]:
     return dict(_parsed(text, {}))
 
 
+def _plain_goal(goal: Goal | None) -> dict[str, Any] | None:
+    return None if goal is None else {key: each for key, each in asdict(goal).items() if each is not None}
+
+
 def _goal(words: Mapping[str, Any]) -> Goal | None:
     tolerance = words.get("tolerance", 0.0)
+    place = words.get("place")
     if not words or type(tolerance) not in (int, float):
         return None
+    if not (isinstance(place, list) and len(place) == 3 and all(type(each) in (int, float) for each in place)):
+        place = None
     try:
         return Goal(
-            str(words.get("object", "")), str(words.get("target", "")), str(words.get("relation", "")), float(tolerance)
+            str(words.get("object", "")),
+            str(words.get("target", "")),
+            str(words.get("relation", "")),
+            float(tolerance),
+            None if place is None else (float(place[0]), float(place[1]), float(place[2])),
         )
     except UnknownNameError:
         return None

@@ -18,7 +18,7 @@ from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_guess import ACTION_FEATURES, action_of, guess, is_state
 from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.command_lag import Commands, fit_commands
-from sima2.io.derived import effort
+from sima2.io.derived import CommandResidual, commanded, effort
 from sima2.io.effort import with_effort
 from sima2.io.formats.alike import alike, end_to_end
 from sima2.io.formats.dataset import DatasetReport, lacking
@@ -32,18 +32,19 @@ from sima2.io.formats.frame_source import (
     FrameSource,
     Recorded,
 )
+from sima2.io.goals import OPTION, by_task, check_goals, merged, parse_goal_options
 from sima2.io.gripper_ends import judged_alone
 from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
 from sima2.io.intake import Intake, RawBlock, RawEpisode, admit, clean
 from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_end, load_outcomes, to_outcome
 from sima2.io.robot_pose import asked_poses, named_poses
-from sima2.io.sample import Sample
+from sima2.io.sample import Sample, other_scale
 from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
-from sima2.io.timestamps import clock_doubt, seconds_of_each, set_step
+from sima2.io.timestamps import clock_doubt, seconds_of_each, set_step, shares_off
 from sima2.io.turns import may_wrap, unwrapped, unwrapped_columns
-from sima2.records.rollout import SCENE_CHANNELS
+from sima2.records.rollout import CLOCK_OFF, SCENE_CHANNELS, TURNED, Goal
 
 SAMPLE_EPISODES: Final = 32
 """Episodes, evenly spread, whose frames a guess of units looks at."""
@@ -66,20 +67,29 @@ class MappedDataset:
     """By arm: kinematics that the map names."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """Kind of episode by task; see ``task_kinds``."""
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+    """What was asked for by task, where the map or the command line names it."""
     step: float | None = None
     """Median step between the timestamps of the set, in their own unit."""
 
     @classmethod
-    def open(cls, source: FrameSource, column_map: Path | None = None, outcomes: Path | None = None) -> MappedDataset:
+    def open(
+        cls,
+        source: FrameSource,
+        column_map: Path | None = None,
+        outcomes: Path | None = None,
+        goals: Sequence[str] = (),
+    ) -> MappedDataset:
         """Read a data set by a given map, by its own, or by a guess.
 
         Args:
             source: the data set.
             column_map: TOML that says which columns are what; guessed from names and values where not given.
             outcomes: csv, json, jsonl or parquet keyed by ``episode_index``.
+            goals: what was asked for, as ``--goal`` names it; they count before those of the map.
 
         Raises:
-            DatasetError: if a file is missing or wrong.
+            DatasetError: if a file or a goal is missing or wrong.
         """
         strange: tuple[str, ...] = ()
         hands: dict[str, HandPose] = {}
@@ -94,8 +104,12 @@ class MappedDataset:
             mapping = "guessed"
             columns, hands, strange, step = _guessed(source)
         ending = load_outcomes(outcomes) if outcomes else None
-        kinds = task_kinds([entry.task for entry in source.entries])
-        return cls(source, columns, mapping, ending, strange, hands, kinds, step)
+        tasks = [entry.task for entry in source.entries]
+        columns = replace(columns, goals=merged(columns.goals, parse_goal_options(goals)))
+        things = None if mapping == "own" else columns.objects
+        strange = (*strange, *check_goals(column_map or OPTION, columns.goals, things, set(tasks)))
+        asked = by_task(columns.goals, set(tasks))
+        return cls(source, columns, mapping, ending, strange, hands, task_kinds(tasks), asked, step)
 
     @property
     def episodes(self) -> int:
@@ -194,8 +208,9 @@ class MappedDataset:
         """Alike episodes whose frames lie end to end, and none of whose angles wraps."""
         entries = [each.entry for each in together]
         notes = [list(each.notes) for each in together]
-        arms = self._arms(features, offset, notes)
-        time = self._time(self.source.name(entries[0]), entries[0], features, offset)
+        words = [self._words(entry) for entry in entries]
+        arms = self._arms(features, offset, notes, words)
+        time = self._time(self.source.name(entries[0]), features, offset, words)
         raw = RawBlock(
             episode_index=[entry.episode for entry in entries],
             episode_id=[self.source.name(entry) for entry in entries],
@@ -203,7 +218,7 @@ class MappedDataset:
             offset=offset,
             arms={arm: channels for arm, channels in arms.items() if channels},
             scene={"time": time, **self._scene(features)},
-            words=[self._words(entry) for entry in entries],
+            words=[said | self._asked(entry) for said, entry in zip(words, entries, strict=True)],
             notes=[tuple(each) for each in notes],
         )
         endings = [
@@ -240,11 +255,12 @@ class MappedDataset:
         features = unwrapped(read, recorded)
         frames = len(next(iter(features.values()))) if features else entry.length or 0
         offset = np.array([0, frames], np.int64)
-        arms = self._arms(features, offset, [notes])
+        words = self._words(entry)
+        arms = self._arms(features, offset, [notes], [words])
         values: dict[str, Any] = {
-            "time": self._time(name, entry, features, offset),
+            "time": self._time(name, features, offset, [words]),
             "manipulators": {arm: channels for arm, channels in arms.items() if channels},
-            **self._words(entry),
+            **words,
         }
         for channel in ("object_position", "object_orientation", "object_confidence"):
             values[channel] = {
@@ -252,7 +268,7 @@ class MappedDataset:
                 for key, group in read.objects.items()
                 if channel in group and group[channel].feature in features
             }
-        return self.source.restore(entry, values | self._scene(recorded))
+        return self.source.restore(entry, values | self._scene(recorded)) | self._asked(entry)
 
     def _words(self, entry: Entry) -> dict[str, Any]:
         """What is said of an episode."""
@@ -263,23 +279,37 @@ class MappedDataset:
             "provenance": {"source": f"{self.source.format} {self.source.version}", "file": entry.file},
         }
 
+    def _asked(self, entry: Entry) -> dict[str, Goal]:
+        """What was asked for, where it is named: it counts before what the source itself says."""
+        return {"goal": self.goals[entry.task]} if entry.task in self.goals else {}
+
     def _scene(self, recorded: Features) -> dict[str, NDArray[Any]]:
         """What belongs to no arm, as it was recorded."""
         scene = {name: self.column_map.scene[name] for name in SCENE_CHANNELS if name in self.column_map.scene}
         return {name: each.read(name, recorded) for name, each in scene.items() if each.feature in recorded}
 
     def _arms(
-        self, features: Features, offset: NDArray[np.int64], notes: Sequence[list[str]]
+        self,
+        features: Features,
+        offset: NDArray[np.int64],
+        notes: Sequence[list[str]],
+        words: Sequence[dict[str, Any]],
     ) -> dict[str, dict[str, Any]]:
-        """Channels of every arm over the frames of some episodes; what is odd about each is added to its ``notes``."""
+        """Channels of every arm over the frames of some episodes.
+
+        What is odd about each is added to its ``notes``, and the arm whose gripper was turned to its ``words``.
+        """
         read = self.column_map
         arms = {
             arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
             for arm, group in read.arms.items()
         }
         for arm, channels in arms.items():
-            for told, each in zip(notes, judged_alone(arm, read.arms[arm], channels, offset), strict=True):
-                told += each
+            turned = judged_alone(arm, read.arms[arm], channels, offset)
+            for told, said, each in zip(notes, words, turned, strict=True):
+                if each:
+                    told += each
+                    said["provenance"][TURNED] = arm
         for arm in dict.fromkeys([*self.hands, *read.residuals]):
             self._derive(arm, arms.setdefault(arm, {}), features, offset)
         return arms
@@ -297,9 +327,23 @@ class MappedDataset:
             proxy = effort(parts, features, 0 if joints is None else joints.shape[1], offset)
             if proxy is not None:
                 channels["effort_proxy"] = proxy
+                command = self._command(arm, parts, features, joints)
+                if command is not None:
+                    channels.setdefault("joint_command", command)
 
-    def _time(self, name: str, entry: Entry, features: Features, offset: NDArray[np.int64]) -> NDArray[np.float64]:
-        """s: the mapped column, else timestamps, else frame numbers over the frame rate."""
+    def _command(
+        self, arm: str, parts: Mapping[str, CommandResidual], features: Features, joints: NDArray[Any] | None
+    ) -> NDArray[np.float64] | None:
+        state = self.column_map.arms.get(arm, {}).get("joint_position")
+        return None if joints is None or state is None else commanded(parts, features, joints, state.factor)
+
+    def _time(
+        self, name: str, features: Features, offset: NDArray[np.int64], words: Sequence[dict[str, Any]]
+    ) -> NDArray[np.float64]:
+        """s: the mapped column, else timestamps, else frame numbers over the frame rate.
+
+        How much of an episode's clock was mended is put into its ``words``.
+        """
         mapped = self.column_map.scene.get("time")
         if mapped is not None and mapped.feature in features:
             return np.asarray(mapped.read("time", features), np.float64)
@@ -314,7 +358,12 @@ class MappedDataset:
                 raise RolloutError(name, "time", "has neither timestamps nor a frame rate", reason="no_time")
             place = np.arange(offset[-1]) - np.repeat(offset[:-1], np.diff(offset))
             return place.astype(np.float64) / fps
-        return seconds_of_each(stamps[:, 0].astype(np.float64), ticks, fps, self.step, offset)
+        told = stamps[:, 0].astype(np.float64)
+        taken, ticked = seconds_of_each(told, ticks, fps, self.step, offset)
+        for episode, off in shares_off(told, fps, offset).items():
+            if ticked[episode]:
+                words[episode]["provenance"][CLOCK_OFF] = f"{off:.4f}"
+        return taken
 
     def _ending(self, entry: Entry, features: Features, time: NDArray[np.float64]) -> Ending:
         if self.outcomes is not None and entry.episode in self.outcomes:
@@ -406,6 +455,7 @@ def _guessed(source: FrameSource) -> tuple[ColumnMap, dict[str, HandPose], tuple
     labels = {name: _labels(source.features[name]) for name in features}
     action = action_of(features)
     states = {name for name in features if is_state(name)}
+    sample = sample.without(other_scale(sample, sorted(states)))
     commands = _fit(source, sample, labels, action, states)
     made = guess(features, sample, robot=source.robot, commands=commands, fps=source.fps)
     acts = {*ACTION_FEATURES, *([action] if action else [])}

@@ -1,0 +1,70 @@
+"""Whether what was asked for is so at the end of an episode, by the poses of the things that the goal names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.rollout import Goal, RolloutBatch
+
+END_S: Final = 0.2
+"""The end is so long, s: a median over it passes over single wrong poses."""
+UNSEEN_S: Final = 1.0
+"""A thing not seen for longer before the end may be anywhere by then."""
+BROUGHT: Final = ("placed_on", "placed_in", "home", "held")
+"""Relations that a place decides: the thing is where it was to be brought, or is not."""
+
+Doubles = NDArray[np.float64]
+
+
+def goal_reached(batch: RolloutBatch) -> Doubles:
+    """1 where the goal of an episode is so at its end, 0 where it is not, NaN where poses do not tell; shape (n,).
+
+    What is to be brought somewhere must lie there within the tolerance: from a named place in all directions, from a
+    target seen from above, for things of any height lie on each other. What is to be opened must have come by the
+    tolerance. Without a tolerance, or poses of what is named, nothing is told.
+
+    >>> from sima2.records.rollout import Rollout
+    >>> cup, goal = [[0.3, 0, 0]] * 9 + [[0.5, 0, 0]], Goal("cup", place=(0.5, 0.0, 0.01), tolerance=0.03)
+    >>> one = Rollout(episode_id="e", time=np.arange(10.0), object_position={"cup": cup}, goal=goal)
+    >>> goal_reached(RolloutBatch.from_rollouts([one])).tolist()
+    [1.0]
+    """
+    out = np.full(len(batch), np.nan)
+    if batch.object_position is None:
+        return out
+    for i, goal in enumerate(batch.episodes.goal):
+        if goal is not None and goal.tolerance > 0 and goal.object in batch.objects[i]:
+            out[i] = _reached(batch, i, goal)
+    return out
+
+
+def _reached(batch: RolloutBatch, i: int, goal: Goal) -> float:
+    thing = _ends(batch, i, goal.object)
+    if goal.relation == "opened":
+        return float(np.linalg.norm(thing[1] - thing[0]) >= goal.tolerance) if np.isfinite(thing).all() else np.nan
+    if goal.relation not in BROUGHT:
+        return np.nan
+    if goal.place is not None:
+        off = thing[1] - np.array(goal.place)
+    elif goal.target in batch.objects[i]:
+        off = (thing[1] - _ends(batch, i, goal.target)[1])[:2]
+    else:
+        return np.nan
+    return float(np.linalg.norm(off) <= goal.tolerance) if np.isfinite(off).all() else np.nan
+
+
+def _ends(batch: RolloutBatch, i: int, name: str) -> Doubles:
+    """Where a thing was first and last seen, m, shape (2, 3); NaN where it was not seen at the end."""
+    rows = slice(int(batch.offset[i]), int(batch.offset[i + 1]))
+    none = np.full((2, 3), np.nan)
+    if batch.object_position is None:
+        return none
+    place, time = batch.object_position[rows, batch.objects[i].index(name)].astype(np.float64), batch.time[rows]
+    seen = np.flatnonzero(np.isfinite(place).all(axis=1))
+    if not len(seen) or time[-1] - time[seen[-1]] > UNSEEN_S:
+        return none
+    first, last = time[seen] <= time[seen[0]] + END_S, time[seen] >= time[seen[-1]] - END_S
+    return np.stack([np.median(place[seen[part]], axis=0) for part in (first, last)])

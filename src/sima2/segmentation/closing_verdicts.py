@@ -1,0 +1,432 @@
+"""What every closing of the fingers came to, on hands of which only the fingers, and perhaps their commands, are known.
+
+Fingers are kept from where they are told to go by what is between them; without a command, they stop short of where
+they meet. How far is far on a robot is told by its own closings (``hand_scale``): some end on something, some do not.
+Whether a closing on nothing was an attempt is told by what the arm did: it had come from somewhere, was slow, and did
+not do so on its way home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from sima2.records.rollout import spans
+from sima2.segmentation.closings import Closings, closings_of
+from sima2.segmentation.features import Features
+from sima2.segmentation.fingers import wide_open
+from sima2.segmentation.signals import Bools, Doubles, Ints, last_where, per_run, runs_of
+from sima2.segmentation.state_settings import StateSettings
+
+CLOSELY: Final = 3.0
+"""Usual spreads within which fingers are where they are told to be."""
+
+
+class Verdict(IntEnum):
+    """What is between the fingers when they have come to rest."""
+
+    UNKNOWN = 0
+    HELD = 1
+    EMPTY = 2
+    """Nothing, after an attempt at taking something."""
+    IDLE = 3
+    """Nothing was to be taken: fingers that make ready, shut on the way home, or are parked shut."""
+    STEP = 4
+    """One step of the closing that follows."""
+    FIRMER = 5
+    """Another grip on what is held already."""
+    LOST = 6
+    """Nothing any more, though something was held until then."""
+    SLIPS = 7
+    """Something, until it slips out while the fingers rest."""
+
+
+TAKING: Final = (Verdict.UNKNOWN, Verdict.HELD, Verdict.EMPTY, Verdict.SLIPS)
+"""Of closings by which something was to be taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """The closings of a batch, and what is asked of them; shape (c,) each."""
+
+    found: Closings
+    features: Features
+    settings: StateSettings
+
+    @cached_property
+    def at(self) -> Ints:
+        """A frame of each, at which the hand's limits are known."""
+        return np.minimum(self.found.stop, self.features.ragged.last[self.found.start])
+
+    @cached_property
+    def told(self) -> Bools:
+        """It is known where the fingers are told to go."""
+        return np.isfinite(self.found.behind)
+
+    @cached_property
+    def behind(self) -> Bools:
+        """They come to rest away from there."""
+        return self.told & self.rests & (np.nan_to_num(self.found.behind) > self.features.kept_back[self.at])
+
+    @cached_property
+    def kept(self) -> Bools:
+        """… and it is not where they meet that keeps them."""
+        return self.behind & ~(self.at_stop & (self.found.behind < np.nan_to_num(self.features.stop_back[self.at])))
+
+    @cached_property
+    def finely(self) -> Doubles:
+        """Width within which fingers stop again at their end."""
+        features, at = self.features, self.at
+        return np.maximum(self.settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
+
+    @cached_property
+    def at_stop(self) -> Bools:
+        """They stop as far shut as they ever do, as exactly as that can be told."""
+        return np.asarray(self.found.width <= self.features.width_closed[self.at] + self.finely)
+
+    @cached_property
+    def known(self) -> Bools:
+        """It is known where they meet."""
+        closed = self.features.closed_known
+        return np.ones(len(self.found), np.bool_) if closed is None else closed[self.at]
+
+    @cached_property
+    def met(self) -> Bools:
+        """They are as far shut as they were ever seen, or are known to go."""
+        features, at = self.features, self.at
+        tolerance = np.maximum(self.settings.load_gap * features.width_range[at], 4.0 * features.width_noise[at])
+        return np.asarray(self.found.width <= features.width_closed[at] + tolerance)
+
+    @cached_property
+    def empty(self) -> Bools:
+        """They meet, with nothing between them."""
+        # where they are known to meet, or shut as far as they are told by commands that others were kept from
+        telling = self.told & (self.features.most_back[self.at] > self.features.kept_back[self.at])
+        known = self.known & (self.told | self.at_stop)
+        met = self.met & ~self.kept & (known | (telling & ~self.behind))
+        return met | self.follows
+
+    @cached_property
+    def follows(self) -> Bools:
+        """They shut nearly, as they are told, and this robot's fingers do not do so with something between them."""
+        nearly = self.over <= self.settings.nearly_shut * self.features.width_range[self.at]
+        return self.told & self.features.back_told[self.at] & self.rests & nearly & ~self.behind
+
+    @cached_property
+    def held(self) -> Bools:
+        """Something keeps them apart: from where they are told to be, or, with no command known, from each other."""
+        return self.kept | (~self.told & ~self.met & ~self.half_way)
+
+    @cached_property
+    def over(self) -> Doubles:
+        """How far apart they are beyond where they meet."""
+        return self.found.width - self.features.width_closed[self.at]
+
+    @cached_property
+    def rests(self) -> Bools:
+        """They come to rest before they move again."""
+        settles = self.features.ragged.frames(self.settings.settles_s)[self.found.episode]
+        return self.found.until - self.found.stop > settles
+
+    @cached_property
+    def half_way(self) -> Bools:
+        """They then come much nearer to each other, and rest there with something between them, or do so where the arm
+        has stopped elsewhere: only then have they closed on something, if at all."""
+        found = self.found
+        following = np.minimum(np.arange(len(found)) + 1, len(found) - 1)
+        nearer = self.over[following] < self.settings.collapsed_share * self.over
+        elsewhere = self.apart(found.stop - 1, found.start[following]) > self.settings.near_share
+        return found.more & nearer & ((~self.met & self.rests)[following] | (elsewhere & ~self.moves[following]))
+
+    @cached_property
+    def moves(self) -> Bools:
+        """The arm moves over most of the closing."""
+        length = self.found.stop - self.found.start
+        rows = self.features.moving[spans(self.found.start, length)].astype(np.int64)
+        return np.asarray(2 * per_run(np.add, rows, np.cumsum(length) - length) > length)
+
+    @cached_property
+    def holding(self) -> Bools:
+        """Something is held already, since an earlier closing."""
+        return self.found.earlier(self.held, self.found.phase)
+
+    @cached_property
+    def extent(self) -> Doubles:
+        """How far the arm goes in the episode."""
+        ragged, pose = self.features.ragged, self.features.pose
+        if pose is None or not len(self.found):
+            return np.zeros(len(self.found))
+        low, high = (per_run(ufunc, pose, ragged.heads) for ufunc in (np.minimum, np.maximum))
+        span = np.zeros(len(ragged.offset) - 1)
+        span[ragged.episode[ragged.heads]] = (high - low).max(axis=1)
+        return np.asarray(span[self.found.episode])
+
+    def apart(self, a: Ints, b: Ints) -> Doubles:
+        """How far the arm is at some frames from where it is at others, as a share of its extent."""
+        pose = self.features.pose
+        if pose is None:
+            return np.zeros(len(a))
+        return np.asarray(np.abs(pose[a] - pose[b]).max(axis=1) / np.maximum(self.extent, 1e-9))
+
+    @cached_property
+    def way(self) -> Doubles:
+        """How far the arm gets from where the fingers close while they rest, as a share of its extent."""
+        found, pose = self.found, self.features.pose
+        if pose is None or not len(found):
+            return np.zeros(len(found))
+        length = np.maximum(found.until - found.stop, 1)
+        begin = np.minimum(found.stop, self.features.ragged.last[found.start])
+        rows = np.minimum(spans(begin, length), np.repeat(self.features.ragged.last[found.start], length))
+        far = np.abs(pose[rows] - np.repeat(pose[begin], length, axis=0)).max(axis=1)
+        return np.asarray(per_run(np.maximum, far, np.cumsum(length) - length) / np.maximum(self.extent, 1e-9))
+
+    @cached_property
+    def carried(self) -> Bools:
+        """The arm goes somewhere with them as they are, and then they open."""
+        return self.found.opens & (self.way > self.settings.carried_share)
+
+    @cached_property
+    def done(self) -> Bools:
+        """What was held, or may have been, has been let go before, and nothing is held now or later."""
+        found = self.found
+        taken = self.held | (self.carried & ~self.follows)
+        return ~self.held & found.earlier(taken & found.let_go, found.episode) & ~found.later(taken, found.episode)
+
+    @cached_property
+    def again(self) -> Bools:
+        """It is where an earlier closing of the episode took hold of something, or tried to."""
+        found = self.found
+        out = np.zeros(len(found), np.bool_)
+        for k in range(1, len(found)):
+            before = np.arange(np.searchsorted(found.episode, found.episode[k]), k)
+            at = np.full(len(before), found.stop[k] - 1)
+            pose = self.features.pose
+            if pose is not None and len(before):
+                apart = np.abs(pose[found.stop[before] - 1] - pose[at]).max(axis=1)
+                out[k] = bool((apart < self.settings.near_share * self.extent[k]).any())
+        return out
+
+    @cached_property
+    def steps(self) -> Bools:
+        """The fingers close further at once, at the same place."""
+        found, ragged = self.found, self.features.ragged
+        following = found.next(found.start, ragged.last[found.start])
+        soon = following - found.stop <= ragged.frames(self.settings.steps_s)[found.episode]
+        near = self.apart(found.stop - 1, following) < self.settings.near_share
+        return found.more & ~self.held & soon & near
+
+    @cached_property
+    def begun(self) -> Ints:
+        """Where the first step of the closing begins."""
+        first = np.append(True, ~self.steps[:-1])[: len(self.found)]
+        return self.found.start[np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))]
+
+
+def _kept_apart(each: Judging) -> Bools:
+    """Something keeps the fingers apart."""
+    return each.held
+
+
+def _met(each: Judging) -> Bools:
+    """The fingers meet."""
+    return each.empty
+
+
+def _may_be_thin(each: Judging) -> Bools:
+    """The arm goes on with them and lets go, and they are not quite where they are told to be: something thin may be
+    between them."""
+    nearly = np.where(each.told, each.found.behind > CLOSELY, ~each.at_stop)
+    return each.empty & each.carried & nearly & ~each.follows
+
+
+def _at_home(each: Judging) -> Bools:
+    """The arm is where the episode began: it has not come to anything yet, or has come back."""
+    first = each.features.ragged.first[each.found.start]
+    return ~each.held & (each.apart(each.found.start, first) < each.settings.home_share)
+
+
+def _in_passing(each: Judging) -> Bools:
+    """The arm is on its way all along, and still fast when the fingers are shut: it slows down to what it takes."""
+    features, found = each.features, each.found
+    if features.speed is None:
+        return each.held & False
+    length = found.stop - each.begun
+    rows, begin = spans(each.begun, length), np.cumsum(length) - length
+    fast = features.speed[found.stop - 1] > each.settings.passing_share * per_run(
+        np.maximum, features.speed[rows], begin
+    )
+    moves = per_run(np.add, features.moving[rows].astype(np.int64), begin) > each.settings.passing_moves * length
+    far = each.apart(each.begun, found.stop - 1) > each.settings.passing_way
+    return ~each.held & fast & moves & far
+
+
+def _after_all(each: Judging) -> Bools:
+    """What was held has been let go, nothing is held after, and they open again, but not where anything was taken."""
+    return each.done & each.found.opens & ~each.again
+
+
+def _when_all_is_done(each: Judging) -> Bools:
+    """What was held has been let go, nothing is held after, and the fingers stay shut, or are where the arm ends."""
+    ends = each.apart(each.found.stop - 1, each.features.ragged.last[each.found.start]) < each.settings.home_share
+    return each.done & ~each.found.more & (~each.found.opens | ends)
+
+
+def _told_to_stop(each: Judging) -> Bools:
+    """The fingers are where they are told to be, half open, and the arm takes nothing anywhere with them."""
+    found = each.found
+    ready = each.told & ~each.kept & ~each.empty
+    # with which the recording ends: it may be all that was to be done
+    ends = ~found.opens & ~found.more & ~found.earlier(~each.empty, found.episode)
+    return ready & ~ends & ~each.carried
+
+
+def _step(each: Judging) -> Bools:
+    """The fingers close further at once, at the same place."""
+    return each.steps
+
+
+def _holds_already(each: Judging) -> Bools:
+    """What is held is held on to."""
+    return each.holding
+
+
+def _holds_no_more(each: Judging) -> Bools:
+    """What was held is there no more: the fingers meet, were about to when they opened, or are where they are told."""
+    before = _before(each.held, each.over, each.found.phase)
+    nearer = each.over < each.settings.collapsed_share * before
+    # what gives way under fingers that close on, and no longer keeps them from where they are told to be
+    gone = each.told & (before - each.over > each.settings.gave_way * each.features.width_range[each.at])
+    return each.holding & ~each.kept & (each.empty | gone | (nearer & each.found.opens & ~each.rests))
+
+
+def _before(held: Bools, width: Doubles, phase: Ints) -> Doubles:
+    """Width of the last rest before in the same span at which something was held, NaN where none was, shape (c,)."""
+    before = last_where(np.append(False, held[:-1]), np.searchsorted(phase, phase) + 1) - 1
+    return np.where(before >= 0, width[np.maximum(before, 0)], np.nan)
+
+
+def _slips_out(each: Judging) -> Bools:
+    """What keeps them apart at first does so no more, though they were not told to move: they have come nearer."""
+    (width, behind), (last_width, last_behind) = each.found.early, each.found.late
+    limit, end = each.features.kept_back[each.at], each.features.width_closed[each.at] + each.finely
+    kept = each.told & each.rests & (behind > limit) & (width > end)
+    gone = (last_behind < limit) | (last_width <= end)
+    return kept & gone & ~each.found.more & (width - last_width > each.finely)
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRule:
+    """What closings of which something holds came to."""
+
+    verdict: Verdict
+    holds: Callable[[Judging], Bools]
+
+
+VERDICT_RULES: Final = (
+    VerdictRule(Verdict.HELD, _kept_apart),
+    VerdictRule(Verdict.EMPTY, _met),
+    VerdictRule(Verdict.UNKNOWN, _may_be_thin),
+    VerdictRule(Verdict.UNKNOWN, _after_all),
+    VerdictRule(Verdict.IDLE, _at_home),
+    VerdictRule(Verdict.IDLE, _in_passing),
+    VerdictRule(Verdict.IDLE, _when_all_is_done),
+    VerdictRule(Verdict.IDLE, _told_to_stop),
+    VerdictRule(Verdict.STEP, _step),
+    VerdictRule(Verdict.FIRMER, _holds_already),
+    VerdictRule(Verdict.LOST, _holds_no_more),
+    VerdictRule(Verdict.SLIPS, _slips_out),
+)
+"""In order: a later rule overrules an earlier one; where none holds it is not known what is between the fingers."""
+
+
+def verdicts(found: Closings, features: Features, settings: StateSettings) -> Ints:
+    """:class:`Verdict` of each closing, shape (c,)."""
+    each = Judging(found, features, settings)
+    out = np.full(len(found), int(Verdict.UNKNOWN), np.int64)
+    if len(found):
+        for rule in VERDICT_RULES:
+            out[rule.holds(each)] = rule.verdict
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Hand:
+    """What the closings make of every frame, shape (T,) each."""
+
+    taking: Bools
+    """The fingers close to take something."""
+    loaded: Bools
+    """Something is between them, or nothing tells that there is not."""
+    unsure: Bools
+    """… the latter."""
+    lost: Bools
+    """They close further, on nothing, from what they held."""
+
+
+def brought_along(features: Features, closing: Bools, opening: Bools, settings: StateSettings) -> Bools:
+    """Before the fingers first move, if they then open at rest after a way, from what keeps them apart, shape (T,).
+
+    The arm came with it. Fingers that open on the way prepare for a grasp, those that open before any way say nothing.
+    """
+    ragged = features.ragged
+    start, stop = runs_of(last_where(closing | opening, ragged.first) < 0, ragged)
+    first = (start == ragged.first[start]) & ~(closing | opening)[start] & (stop <= ragged.last[start])
+    start, stop = start[first], stop[first]
+    travelled = np.array(
+        [features.moving[a:b].any() for a, b in zip(start.tolist(), stop.tolist(), strict=True)], np.bool_
+    )
+    let_go = opening[stop] & ~features.moving[stop]
+    none = np.full(len(start), np.nan)
+    width = none if features.width is None or not len(start) else ragged.mean(features.width, start, stop - 1)
+    behind = none if features.behind is None or not len(start) else ragged.mean(features.behind, start, stop - 1)
+    all_along = width, behind
+    found = Closings(start, start + 1, stop, let_go, ragged.episode[start], width, behind, all_along, all_along)
+    held = travelled & let_go & Judging(found, features, settings).held & ~wide_open(features, settings)[start]
+    out = np.zeros(len(closing), np.bool_)
+    out[spans(start[held], (stop - start)[held])] = True
+    return out
+
+
+def hand_of(features: Features, closing: Bools, opening: Bools, settings: StateSettings) -> Hand:
+    """What the fingers alone tell of every frame."""
+    found = closings_of(features, closing, opening, settings)
+    verdict = verdicts(found, features, settings)
+    taking, loaded, unsure, lost = np.zeros((4, len(closing)), np.bool_)
+    # the span from one opening to the next ends where its last closing's rest does
+    ends = found.until[np.searchsorted(found.phase, found.phase, side="right") - 1] if len(found) else found.until
+    seen = features.ragged.frames(settings.settles_s)[found.episode]
+    begun = -1
+    for k, each in enumerate(verdict.tolist()):
+        start, stop = int(found.start[k]), int(found.stop[k])
+        if each == Verdict.STEP:
+            begun = start if begun < 0 else begun
+            continue
+        if each in TAKING:
+            taking[start if begun < 0 else begun : stop] = True
+        if each in (Verdict.HELD, Verdict.UNKNOWN):
+            loaded[stop : int(ends[k])] = True
+            unsure[stop : int(ends[k])] = each == Verdict.UNKNOWN
+        if each == Verdict.SLIPS:
+            out = _slipped(found, k, features)
+            loaded[stop:out] = True
+            lost[out : min(out + int(seen[k]), int(ends[k]))] = True
+        if each == Verdict.LOST:
+            lost[start:stop] = True
+            loaded[start : int(ends[k])] = False
+        begun = -1
+    return Hand(taking, loaded | brought_along(features, closing, opening, settings), unsure & loaded, lost)
+
+
+def _slipped(found: Closings, k: int, features: Features) -> int:
+    """Frame in the rest of a closing from which on the fingers are nearer to where they end than to where they held."""
+    rest = slice(int(found.stop[k]), max(int(found.until[k]), int(found.stop[k]) + 1))
+    if features.width is None:
+        return rest.stop
+    middle = 0.5 * (found.early[0][k] + found.late[0][k])
+    wide = np.flatnonzero(features.width[rest] > middle)
+    return rest.start + int(wide[-1]) + 1 if len(wide) else rest.start
