@@ -1,4 +1,4 @@
-"""How fast and how large: the generator, every stage, memory, the start of the program; and the risk law."""
+"""How fast and how large: the generator, a recorded set's source, every stage, memory, the start; and the risk law."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.bench.calibration import calibration
+from sima2.bench.source_stage import figures
 
 TARGETS: Final = {
     "generator_rollouts_per_cpu_s": (2000.0, "at least"),
     "memory_mb": (500.0, "at most"),
     "help_cpu_s": (0.3, "at most"),
+    "source_stage_over_columns": (3.0, "at most"),
     "risk_brier_skill": (0.0, "above"),
     "risk_expected_calibration_error": (0.03, "at most"),
     "risk_tag_brier_skill": (0.0, "above"),
     "risk_tag_expected_calibration_error": (0.03, "at most"),
 }
+
+SOURCE_EPISODES: Final = 4000
+"""Episodes at most of the recorded set that the source stage reads."""
 
 
 def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
@@ -34,6 +39,8 @@ def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None
     values |= _risk(max(5000, episodes // 2), seed)
     progress("start")
     values["help_cpu_s"] = _help_cpu()
+    progress("source stage")
+    values |= figures(min(episodes, SOURCE_EPISODES), seed)
     progress(f"chain over {episodes} rollouts")
     values |= _chain(episodes, seed)
     values["targets"] = {

@@ -143,18 +143,24 @@ def _ends(vitals: EpisodeVitals) -> list[int]:
 
 
 def _standardised(vitals: EpisodeVitals, rows: Rows, arms: int, signature: NDArray[np.float32]) -> Motions:
-    parts = [signature[rows + k].reshape(len(rows), SLOTS, POINTS).astype(np.float64) for k in range(arms)]
-    noises = [vitals.noise[rows + k].astype(np.float64) for k in range(arms)]
-    values, noise = np.concatenate(parts, axis=1), np.concatenate(noises, axis=1)
-    used = ~np.isnan(values).all(axis=(0, 2))
-    values, noise = values[:, used], noise[:, used]
-    low, middle, high = np.nanquantile(values, [0.1, 0.5, 0.9], axis=(0, 2))
-    spread = (high - low) / DECILES
-    moving = spread > 0
-    values = (values[:, moving] - middle[moving, None]) / spread[moving, None]
-    noise = noise[:, moving] / spread[moving]
+    used = np.zeros(arms * SLOTS, np.bool_)
+    spread = np.zeros(arms * SLOTS)
+    parts = [np.zeros((len(rows), 0))]
+    # slot by slot, for most are empty
+    for slot in range(arms * SLOTS):
+        first = slot % SLOTS * POINTS
+        values = signature[rows + slot // SLOTS, first : first + POINTS].astype(np.float64)
+        used[slot] = not np.isnan(values).all()
+        if used[slot]:
+            low, middle, high = np.nanquantile(values, [0.1, 0.5, 0.9])
+            spread[slot] = (high - low) / DECILES
+        if spread[slot] > 0:
+            parts.append(np.nan_to_num((values - middle) / spread[slot]))
+    noise = np.concatenate([vitals.noise[rows + k].astype(np.float64) for k in range(arms)], axis=1)[:, used]
+    moving = spread[used] > 0
+    noise = noise[:, moving] / spread[used][moving]
     size = np.sqrt(np.mean(np.square(np.nan_to_num(noise)), axis=1)) if moving.any() else np.zeros(len(rows))
-    return Motions(rows, np.nan_to_num(values).reshape(len(rows), -1), size)
+    return Motions(rows, np.concatenate(parts, axis=1), size)
 
 
 def _near(vitals: EpisodeVitals, motions: Motions, settings: DefectSettings) -> dict[int, tuple[int, float]]:

@@ -164,7 +164,7 @@ class Columns:
         factor = self.factor
         # a factor of 1 must keep every bit
         same = not self.units and factor == 1.0
-        scaled = values if same else np.asarray(values.astype(np.float64) * factor)
+        scaled = values if same else np.asarray(np.multiply(values, factor, dtype=np.float64))
         if name == "gripper_width" and scaled.shape[1] > 1:
             return np.asarray(scaled.sum(axis=1))  # fingers that slide, each from the middle
         return scaled[:, 0] if is_scalar(name) and scaled.shape[1] == 1 else scaled
@@ -182,8 +182,11 @@ def _opening(values: NDArray[Any], closed: tuple[float, ...], open_: tuple[float
 
     The median, so that one finger that touches something or rests does not decide.
     """
-    share = (values.astype(np.float64) - np.array(closed)) / (np.array(open_) - np.array(closed))
-    return np.asarray(np.clip(np.median(share, axis=1), 0.0, 1.0))
+    share = np.subtract(values, np.array(closed), dtype=np.float64)
+    share /= np.array(open_) - np.array(closed)
+    # the median of one number is that number, but for the sign of a zero
+    middle = share[:, 0] + 0.0 if share.shape[1] == 1 else np.median(share, axis=1)
+    return np.asarray(np.clip(middle, 0.0, 1.0))
 
 
 def _quaternion(name: str, values: NDArray[Any], unit: str) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,8 +63,18 @@ class CommandResidual:
     spread: tuple[float, ...]
     """What counts as one, in the columns' own unit; negative where a larger number is a more closed gripper."""
 
-    def read(self, features: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    def read(
+        self,
+        features: Mapping[str, NDArray[Any]],
+        offset: NDArray[np.int64] | None = None,
+        into: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """The residual of one episode out of its features, each of shape (t, w); shape (t, c).
+
+        Args:
+            features: by name.
+            offset: where several episodes lie end to end, the first frame of each and one past the last.
+            into: written to and returned, shape (t, c).
 
         Raises:
             RolloutError: if a feature has fewer columns than the map says.
@@ -77,35 +87,66 @@ class CommandResidual:
             if worst >= values.shape[1]:
                 problem = f"{name} has {values.shape[1]} columns, the column map asks for {worst}"
                 raise RolloutError("", "effort_proxy", problem, reason="mixed_dimensions")
-        lag, index = np.array(self.lag), np.array(self.index)
-        sent = np.arange(len(state))[:, None] - lag
-        known = (sent >= 0) & (index >= 0)
-        asked = command[np.maximum(sent, 0), np.maximum(index, 0)].astype(np.float64)
-        behind = asked - state[:, list(self.state_index)].astype(np.float64)
-        return np.where(known, (behind - np.array(self.usual)) / np.array(self.spread), np.nan)
+        frames = len(state)
+        bounds = np.array([0, frames]) if offset is None else offset
+        out = np.empty((frames, len(self.index)), np.float32) if into is None else into
+        # column by column: rows of a few numbers each are slow to go over
+        for place, (index, lag) in enumerate(zip(self.index, self.lag, strict=True)):
+            if index < 0:
+                out[:, place] = np.nan
+                continue
+            asked = command[: max(frames - lag, 0), index]
+            behind = np.subtract(asked, state[lag:, self.state_index[place]], dtype=np.float64)
+            behind -= self.usual[place]
+            behind /= self.spread[place]
+            out[lag:, place] = behind
+            first = bounds[:-1, None] + np.arange(lag)
+            out[first[first < bounds[1:, None]], place] = np.nan  # it was sent before the episode
+        return out
+
+
+def columns_of(values: NDArray[Any], places: Sequence[int]) -> NDArray[Any]:
+    """Columns by their places; a view where they lie side by side.
+
+    >>> columns_of(np.arange(8).reshape(2, 4), [1, 2]).tolist()
+    [[1, 2], [5, 6]]
+    """
+    first = places[0] if places else 0
+    if list(places) == list(range(first, first + len(places))):
+        return values[:, first : first + len(places)]
+    return values[:, list(places)]
 
 
 def effort(
-    parts: Mapping[str, CommandResidual], features: Mapping[str, NDArray[Any]], joints: int
-) -> NDArray[np.float64] | None:
+    parts: Mapping[str, CommandResidual],
+    features: Mapping[str, NDArray[Any]],
+    joints: int,
+    offset: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32] | None:
     """``effort_proxy`` of one episode, shape (t, joints + fingers).
 
     Args:
         parts: by ``PARTS``.
         features: of the episode, each of shape (t, w).
         joints: columns of the arm's ``joint_position``, which come first whether or not they have a command.
+        offset: where several episodes lie end to end, the first frame of each and one past the last.
 
     Returns:
         None where no needed feature is here.
     """
-    found = {
-        part: each.read(features) for part, each in parts.items() if each.feature in features and each.state in features
-    }
+    found = {part: each for part, each in parts.items() if each.feature in features and each.state in features}
     if not found:
         return None
-    frames = len(next(iter(found.values())))
-    arm = found.get("joints", np.full((frames, joints), np.nan))
-    return np.hstack([arm, found["gripper"]]) if "gripper" in found else arm
+    arm, fingers = found.get("joints"), found.get("gripper")
+    width = joints if arm is None else len(arm.index)
+    frames = len(features[next(iter(found.values())).state])
+    out = np.empty((frames, width + (0 if fingers is None else len(fingers.index))), np.float32)
+    if arm is None:
+        out[:, :width] = np.nan
+    for part, into in ((arm, out[:, :width]), (fingers, out[:, width:])):
+        if part is not None:
+            part.read(features, offset, into)
+    return out
 
 
 def commanded(
@@ -120,15 +161,16 @@ def commanded(
         factor: SI units in one of each column of the state.
 
     Returns:
-        None where no needed feature is here.
+        None where no needed feature is here, or the part is not of these joints.
     """
     part = parts.get("joints")
     if part is None or part.feature not in features or part.state not in features or max(part.index) < 0:
         return None
+    if joints.shape[1] != len(part.index):  # a map may name other joints than those of the arm
+        return None
     sent = features[part.feature][:, [max(place, 0) for place in part.index]].astype(np.float64)
     ahead = sent - features[part.state][:, list(part.state_index)].astype(np.float64)
-    told = np.where(np.array(part.index) >= 0, joints + factor * ahead, np.nan)
-    return np.asarray(told) if told.shape == joints.shape else None
+    return np.where(np.array(part.index) >= 0, joints + factor * ahead, np.nan)
 
 
 def parse_pose(source: object, arm: str, values: Mapping[str, Any]) -> PoseSource | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -401,35 +402,48 @@ def is_bit(values: Floats) -> bool:
 
 
 def judged_alone(
-    arm: str, columns: Mapping[str, Columns], channels: dict[str, Any], features: Mapping[str, NDArray[Any]]
-) -> list[str]:
-    """Finish the gripper of one episode: its own polarity, and what is not known of its closed end.
+    arm: str, columns: Mapping[str, Columns], channels: dict[str, Any], offset: NDArray[np.int64]
+) -> list[list[str]]:
+    """Finish the gripper of some episodes: the polarity of each, and what is not known of its closed end.
 
     Args:
         arm: its name, for what is told.
         columns: of its channels.
         channels: as they were read; ``gripper_closed`` is added where the closed end is not known.
-        features: of the episode, each of shape (t, w).
+        offset: first frame of each episode and one past the last, shape (n + 1,).
 
     Returns:
-        What should be said of the episode.
+        What should be said of each episode.
     """
+    told: list[list[str]] = [[] for _ in offset[1:]]
     name = next((each for each in ("gripper_width", "gripper_opening") if each in channels), "")
     if not name:
-        return []
+        return told
     read, kind = columns[name], columns[name].kind
-    told: list[str] = []
     if read.polarity != "set" and name == "gripper_opening" and "joint_position" in channels:
-        opening = np.asarray(channels[name], np.float64)
-        alone = Sample({name: opening[:, None]}, np.zeros(1, np.int64))
+        opening = np.array(channels[name], np.float64)
         joints = np.asarray(channels["joint_position"], np.float64)
-        holds = find_holds(rests(opening, alone), joints, alone)
-        if _inverted_alone(opening, holds, shut=read.polarity == "each_shut"):
-            channels[name] = 1.0 - opening
-            told.append(f"{arm}.gripper_opening: read the other way round than in most episodes, as it holds that way")
+        inverted = [
+            place
+            for place, (first, stop) in enumerate(pairwise(offset.tolist()))
+            if _goes_other_way(opening[first:stop], joints[first:stop], shut=read.polarity == "each_shut")
+        ]
+        if inverted:
+            channels[name] = opening
+        for place in inverted:
+            mine = slice(int(offset[place]), int(offset[place + 1]))
+            opening[mine] = 1.0 - opening[mine]
+            how = "read the other way round than in most episodes, as it holds that way"
+            told[place].append(f"{arm}.gripper_opening: {how}")
     if kind != "share":
         channels["gripper_closed"] = np.full(len(channels[name]), np.nan, np.float32)
     return told
+
+
+def _goes_other_way(opening: Floats, joints: Floats, *, shut: bool) -> bool:
+    """Whether a gripper of one episode holds things at the end that is open in most."""
+    alone = Sample({"gripper_opening": opening[:, None]}, np.zeros(1, np.int64))
+    return _inverted_alone(opening, find_holds(rests(opening, alone), joints, alone), shut=shut)
 
 
 def _inverted_alone(opening: Floats, holds: Holds, *, shut: bool) -> bool:

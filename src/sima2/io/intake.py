@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RolloutError, masked
+from sima2.io.raw import RawBlock as RawBlock
+from sima2.io.raw import RawEpisode as RawEpisode
+from sima2.io.soundness import MISSING_SHARE, check_signal, glance, oddities
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import (
     ARM_CHANNELS,
     OBJECT_CHANNELS,
     SCENE_CHANNELS,
+    Episodes,
     Goal,
     Manipulator,
     Rollout,
     RolloutBatch,
 )
+from sima2.records.vocabulary import UNKNOWN
 
 QUARANTINE_REASONS: Final[Mapping[str, str]] = {
     "empty": "no frames",
@@ -51,37 +57,17 @@ MAX_WIDTH: Final = 8192
 MAX_OBJECTS: Final = 512
 MAX_NAME: Final = 4096
 """Characters of a name or an instruction; the rest is cut."""
-MISSING_SHARE: Final = 0.5
-"""Share of missing samples of motion above which an episode is not judged."""
-JUMP_PERIODS: Final = 20.0
-"""A step of the clock longer than so many median periods is reported as a jump (a buffer or a network that stalled)."""
-
-WILD_RAD: Final = 4.0 * np.pi
-"""A joint whose samples span less in an episode has none that is out of the question."""
-WILD: Final = 10.0
-"""A sample so many times as far from the median as 99 % of the others is wild."""
-
-_MOTION: Final = ("joint_position", "joint_velocity", "ee_position")
-_ALIVE: Final = ("joint_velocity", "joint_torque", "grip_force", "contact_force")
-"""Rates and forces: an arm at rest may show the same angles for ever, but no sensor the same force, other than none."""
+_UNSAID: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        **dict.fromkeys(("family", "robot", "policy", "session"), UNKNOWN),
+        "instruction": "",
+        "goal": None,
+        "debug_mode": False,
+        "provenance": {},
+    }
+)
+"""What is said of an episode of which nothing is."""
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RawEpisode:
-    """An episode as it was found, unchecked."""
-
-    episode_index: int
-    """The source's own number."""
-    episode_id: str | bytes
-    source: str
-    """File or generator, relative to the data set."""
-    values: Mapping[str, Any]
-    """Keyword arguments of ``Rollout``; anything may be wrong with them. An ``episode_id`` here is passed over."""
-    trouble: RolloutError | None = None
-    """Why it could not even be read, where that is so."""
-    notes: tuple[str, ...] = ()
-    """What is odd about it, as it was read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,8 +87,8 @@ class Intake:
         return tuple(f"{name}: {told}" for name, told in zip(self.notes.episode_id, self.notes.message, strict=True))
 
 
-def admit(raws: Iterable[RawEpisode], outcome: Outcome | None = None) -> Intake:
-    """Check raw episodes one by one; a bad one never costs a good one.
+def admit(raws: Iterable[RawEpisode | RawBlock], outcome: Outcome | None = None) -> Intake:
+    """Check raw episodes; a bad one never costs a good one, and none depends on those that it is read with.
 
     Time is shifted to start at 0; names are cleaned for display; an id that occurs again gets its episode index.
 
@@ -115,30 +101,162 @@ def admit(raws: Iterable[RawEpisode], outcome: Outcome | None = None) -> Intake:
     >>> taken.batch.time.tolist(), taken.quarantine.reason.tolist()
     ([0.0, 1.0], ['empty'])
     """
-    raws = list(raws)
-    known = Outcome.unknown(len(raws)) if outcome is None else outcome
-    rollouts: list[Rollout] = []
-    kept: list[int] = []
-    bad: list[tuple[RawEpisode, RolloutError]] = []
-    notes: list[tuple[int, str, str]] = []
-    taken: set[str] = set()
-    for place, raw in enumerate(raws):
-        name = _unique(clean(raw.episode_id) or f"episode_{raw.episode_index}", raw.episode_index, taken)
+    door = _Door()
+    count = 0
+    for raw in raws:
+        if isinstance(raw, RawBlock):
+            door.block(count, raw)
+            count += len(raw)
+        else:
+            door.one(count, raw)
+            count += 1
+    known = Outcome.unknown(count) if outcome is None else outcome
+    batch = RolloutBatch.concat(door.parts())
+    batch = replace(batch, episodes=replace(batch.episodes, episode_index=np.array(door.index, np.int64)))
+    return Intake(batch, known.take(np.array(door.kept, np.intp)), quarantine(door.bad), NoteTable.of(door.notes))
+
+
+class _Door:
+    """What has come through so far, in order, and what has not."""
+
+    def __init__(self) -> None:
+        self.kept: list[int] = []
+        """Places among the raw episodes."""
+        self.index: list[int] = []
+        """The source's own numbers."""
+        self.bad: list[tuple[RawEpisode, RolloutError]] = []
+        self.notes: list[tuple[int, str, str]] = []
+        self._taken: set[str] = set()
+        self._single: list[Rollout] = []
+        self._parts: list[RolloutBatch] = []
+
+    def parts(self) -> list[RolloutBatch]:
+        """Batches of what came through; one at least."""
+        if self._single or not self._parts:
+            self._parts.append(RolloutBatch.from_rollouts(self._single))
+            self._single = []
+        return self._parts
+
+    def one(self, place: int, raw: RawEpisode) -> None:
+        """Check an episode by itself."""
+        name = self._name(raw.episode_id, raw.episode_index)
         try:
             if raw.trouble is not None:
                 raise raw.trouble
             rollout = _rollout(name, raw.values)
         except RolloutError as error:
-            bad.append((replace(raw, episode_id=name), error.with_traceback(None)))
-            continue
-        taken.add(name)
-        rollouts.append(rollout)
-        kept.append(place)
-        notes += [(raw.episode_index, name, clean(each)) for each in (*raw.notes, *_oddities(rollout))]
-    batch = RolloutBatch.from_rollouts(rollouts)
-    index = np.array([raws[place].episode_index for place in kept], np.int64)
-    batch = replace(batch, episodes=replace(batch.episodes, episode_index=index))
-    return Intake(batch, known.take(np.array(kept, np.intp)), quarantine(bad), NoteTable.of(notes))
+            self.bad.append((replace(raw, episode_id=name), error.with_traceback(None)))
+            return
+        joints = {arm: m.joint_position for arm, m in rollout.manipulators.items() if m.joint_position is not None}
+        self._single.append(rollout)
+        self._let_in(place, raw.episode_index, name, (*raw.notes, *oddities(rollout.time, joints)))
+
+    def block(self, first: int, raw: RawBlock) -> None:
+        """Check alike episodes together, and by itself each that is not plainly sound."""
+        seen = _together(raw)
+        begin = 0
+        for place in range(len(raw) + 1):
+            if place < len(raw) and seen is not None and seen.sound[place]:
+                continue
+            if seen is not None and begin < place:
+                self._span(first, raw, seen, begin, place)
+            if place < len(raw):
+                self.one(first + place, raw.one(place))
+            begin = place + 1
+
+    def _span(self, first: int, raw: RawBlock, seen: _Together, begin: int, stop: int) -> None:
+        """Let in episodes begin .. stop of a block."""
+        names = []
+        for place in range(begin, stop):
+            name = self._name(raw.episode_id[place], raw.episode_index[place])
+            told = raw.notes[place]
+            if seen.odd[place]:
+                mine = raw.rows(place)
+                joints = {arm: m["joint_position"][mine] for arm, m in seen.arms.items() if "joint_position" in m}
+                told = (*told, *oddities(seen.scene["time"][mine], joints))
+            self._let_in(first + place, raw.episode_index[place], name, told)
+            names.append(name)
+        earlier = self.parts() if self._single else self._parts
+        earlier.append(_batch(names, raw, seen, begin, stop))
+
+    def _name(self, given: str | bytes, index: int) -> str:
+        return _unique(clean(given) or f"episode_{index}", index, self._taken)
+
+    def _let_in(self, place: int, index: int, name: str, told: tuple[str, ...]) -> None:
+        self._taken.add(name)
+        self.kept.append(place)
+        self.index.append(index)
+        self.notes += [(index, name, clean(each)) for each in told]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Together:
+    """Channels of the episodes of a block, and what a first look at all of them shows."""
+
+    arms: Mapping[str, Mapping[str, NDArray[Any]]]
+    scene: Mapping[str, NDArray[Any]]
+    """``time`` since the start of each episode, and the other channels."""
+    sound: NDArray[np.bool_]
+    """Episodes of which nothing can be wrong, shape (n,)."""
+    odd: NDArray[np.bool_]
+    """Episodes of which something may have to be said, shape (n,)."""
+
+
+def _together(raw: RawBlock) -> _Together | None:
+    """None where no episode of a block is plainly sound, for a channel that all have is not."""
+    try:
+        arms = {
+            arm: {name: _numbers("", name, value) for name, value in channels.items()}
+            for arm, channels in _by_clean_name(raw.arms, lambda _, channels: channels).items()
+        }
+        scene = {name: _numbers("", name, value) for name, value in raw.scene.items() if name != "time"}
+        time = _numbers("", "time", raw.scene["time"], np.float64)
+    except RolloutError:
+        return None
+    if not arms or time.ndim != 1 or not all(_fits(arms, scene, len(time))):
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not sound
+        time -= np.repeat(time[raw.offset[:-1]], np.diff(raw.offset))
+    sound, odd = glance(time, raw.offset, arms, scene)
+    sound &= np.diff(raw.offset) <= MAX_FRAMES
+    return _Together(arms, {"time": time, **scene}, sound, odd)
+
+
+def _fits(
+    arms: Mapping[str, Mapping[str, NDArray[Any]]], scene: Mapping[str, NDArray[Any]], frames: int
+) -> Iterator[bool]:
+    """Whether each channel has the shape that a rollout's must have."""
+    for channels in arms.values():
+        for name, value in channels.items():
+            width = ARM_CHANNELS[name][0] if name in ARM_CHANNELS else -1
+            good = value.ndim == (1 if width is None else 2) and len(value) == frames
+            yield good and (not isinstance(width, int) or value.shape[1] == width)
+    for value in scene.values():
+        yield value.ndim == 2 and len(value) == frames
+
+
+def _batch(names: Sequence[str], raw: RawBlock, seen: _Together, begin: int, stop: int) -> RolloutBatch:
+    """Sound episodes begin .. stop of a block."""
+    rows = slice(int(raw.offset[begin]), int(raw.offset[stop]))
+    words = [{**_UNSAID, **_descriptions(each)} for each in raw.words[begin:stop]]
+    said = {key: tuple(each[key] for each in words) for key in _UNSAID if key not in ("debug_mode", "provenance")}
+    scene: dict[str, Any] = {name: value[rows] for name, value in seen.scene.items()}
+    return RolloutBatch(
+        episodes=Episodes(
+            episode_id=tuple(names),
+            episode_index=np.array(raw.episode_index[begin:stop], np.int64),
+            debug_mode=np.array([each["debug_mode"] for each in words], np.bool_),
+            provenance=tuple(MappingProxyType(each["provenance"]) for each in words),
+            **said,
+        ),
+        offset=raw.offset[begin : stop + 1] - raw.offset[begin],
+        manipulators={
+            arm: Manipulator(**{name: value[rows] for name, value in channels.items()})
+            for arm, channels in seen.arms.items()
+        },
+        objects=((),) * (stop - begin),
+        **scene,
+    )
 
 
 def quarantine(bad: Sequence[tuple[RawEpisode, RolloutError]]) -> QuarantineTable:
@@ -161,8 +279,12 @@ def clean(name: object) -> str:
     >>> clean(b"caf\\xc3\\xa9 \\xff"), clean("a\\x00b\\nc")
     ('café �', 'a�b c')
     """
-    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-    text = masked(text[:MAX_NAME]).replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
+    return _clean((name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name))[:MAX_NAME])
+
+
+@lru_cache(maxsize=1024)  # of many episodes most is said in the same words
+def _clean(text: str) -> str:
+    text = masked(text).replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
     return _UNSAFE.sub("\ufffd", text)
 
 
@@ -199,7 +321,7 @@ def _rollout(name: str, values: Mapping[str, Any]) -> Rollout:
     signals = [(key, value) for m in rollout.manipulators.values() for key, value in m.channels().items()]
     signals += [("object_position", value) for value in rollout.object_position.values()]
     scene = [value for value in (rollout.embedding, rollout.action) if value is not None]
-    _check_signal(name, len(rollout), signals, scene)
+    check_signal(name, len(rollout), signals, scene)
     return rollout
 
 
@@ -301,7 +423,7 @@ def sift(batch: RolloutBatch, source: str) -> tuple[NDArray[np.intp], Quarantine
         name, index = batch.episodes.episode_id[row], int(batch.episodes.episode_index[row])
         mine = slice(int(batch.offset[row]), int(batch.offset[row + 1]))
         try:
-            _check_signal(
+            check_signal(
                 name,
                 int(batch.length[row]),
                 [(key, value[mine]) for key, value in signals],
@@ -327,90 +449,3 @@ def _doubtful(batch: RolloutBatch) -> NDArray[np.bool_]:
         low, high = np.fmin.reduceat(x, start[some]), np.fmax.reduceat(x, start[some])
         sound[some] |= (seen >= (1 - MISSING_SHARE) * batch.length[some]) & (high > low)
     return ~sound
-
-
-def _check_signal(
-    name: str,
-    frames: int,
-    signals: Sequence[tuple[str, NDArray[np.float32]]],
-    scene: Sequence[NDArray[np.float32]],
-) -> None:
-    """Something must have been recorded: of one channel of motion at least half of the samples, and not one value.
-
-    Args:
-        name: of the episode.
-        frames: how long it is.
-        signals: channels of arms, and objects' positions; several may share a name.
-        scene: what else was recorded.
-    """
-    motion = _sight([each for each in signals if each[0] in _MOTION], frames) or _sight(signals, frames)
-    if not motion:
-        raise RolloutError(
-            name, "channels", "no arm or object channel holds a number", reason="no_signal", end_frame=frames
-        )
-    best = max(motion, key=lambda key: int(motion[key].sum()))
-    missing = ~motion[best]
-    if missing.mean() > MISSING_SHARE:
-        lost = np.flatnonzero(missing)
-        raise RolloutError(
-            name,
-            "channels",
-            f"{missing.mean():.0%} of the samples of {best} are missing, and of any other motion no less",
-            reason="mostly_missing",
-            start_frame=int(lost[0]),
-            end_frame=int(lost[-1]) + 1,
-        )
-    if any(_changes(value) for value in (*(value for _, value in signals), *scene)):
-        return
-    alive = [key for key, value in signals if key in _ALIVE and np.nan_to_num(value).any()]
-    if alive:
-        raise RolloutError(
-            name, "channels", f"no channel ever changes, not even {alive[0]}", reason="frozen", end_frame=frames
-        )
-
-
-def _sight(signals: Sequence[tuple[str, NDArray[np.float32]]], frames: int) -> dict[str, NDArray[np.bool_]]:
-    """Frames in which each channel that ever holds a number holds one, by name, shape (t,)."""
-    seen: dict[str, NDArray[np.bool_]] = {}
-    for key, value in signals:
-        seen[key] = seen.get(key, np.zeros(frames, np.bool_)) | _seen(value)
-    return {key: where for key, where in seen.items() if where.any()}
-
-
-def _changes(values: NDArray[np.float32]) -> bool:
-    rows = values.reshape(len(values), -1)
-    return bool((np.fmax.reduce(rows) > np.fmin.reduce(rows)).any())
-
-
-def _seen(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Frames in which a channel holds a number, shape (t,)."""
-    finite: NDArray[np.bool_] = ~np.isnan(values.reshape(len(values), -1))
-    return np.asarray(finite.any(axis=1))
-
-
-def _oddities(rollout: Rollout) -> list[str]:
-    step = np.diff(rollout.time)
-    longest = int(np.argmax(step))
-    told = []
-    if step[longest] > JUMP_PERIODS * float(np.median(step)):
-        told.append(f"the clock jumps by {step[longest]:.3g} s at frame {longest + 1}")
-    for arm, channels in rollout.manipulators.items():
-        if channels.joint_position is not None:
-            told += [f"{arm}.joint_position: {each}" for each in _wild(channels.joint_position)]
-    return told
-
-
-def _wild(values: NDArray[np.float32]) -> list[str]:
-    """Columns with single samples that lie far outside of all the others, shape (t, j)."""
-    low, high = np.nanmin(values, axis=0, initial=np.inf), np.nanmax(values, axis=0, initial=-np.inf)
-    far = high - low > WILD_RAD
-    told = []
-    for place in np.flatnonzero(far).tolist():
-        column = values[:, place].astype(np.float64)
-        middle = float(np.nanmedian(column))
-        usual = float(np.nanpercentile(np.abs(column - middle), 99.0))
-        outside = np.flatnonzero(np.abs(column - middle) > WILD * max(usual, 1e-6))
-        if len(outside):
-            at = int(outside[0])
-            told.append(f"column {place} is {column[at]:.4g} at frame {at}, far outside of the rest: a wild sample")
-    return told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,13 +13,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sima2.errors import DatasetError
-from sima2.io.documents import FETCH, is_lfs_pointer, refuse_no_file
+from sima2.io.documents import FETCH, LFS_POINTER, refuse_no_file
 
 MAX_ROWS: Final = 16_000_000
 """Rows read at once: 150 hours at 30 Hz. A file that claims more is damaged or meant to do harm."""
 BATCH_ROWS: Final = 65_536
 MAX_BYTES: Final = 2**30
 """Bytes of numbers and text read at once, half of the memory that a run may take; LeRobot cuts data files at 100 MB."""
+SMALL_FILE: Final = 2**20
+"""Bytes below which a file is read whole, whatever is asked of it."""
 _WIDTH: Final = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8}
 """Bytes of a value in memory by its physical type: BOOLEAN, INT32, INT64, INT96, FLOAT, DOUBLE."""
 _TEXT: Final = 6  # BYTE_ARRAY
@@ -50,9 +52,14 @@ def opened(path: Path, *, text_once: Sequence[str] = ()) -> Iterator[pq.ParquetF
     """
     refuse_no_file(path)
     try:
-        if is_lfs_pointer(path):
+        # a small file is read at once: each look into it costs more than its bytes do
+        with path.open("rb") as start:
+            data = start.read(SMALL_FILE)
+        if data.startswith(LFS_POINTER):
             raise DatasetError(path, "holds no data", FETCH)
-        with pq.ParquetFile(path, read_dictionary=list(text_once) or None) as file:
+        small = len(data) < SMALL_FILE
+        content = pa.BufferReader(data) if small else path
+        with pq.ParquetFile(content, read_dictionary=list(text_once) or None, pre_buffer=not small) as file:
             yield file
     # pyarrow reports damage as any of these, depending on where it lies
     except (OSError, pa.ArrowException, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
@@ -60,15 +67,17 @@ def opened(path: Path, *, text_once: Sequence[str] = ()) -> Iterator[pq.ParquetF
         raise DatasetError(path, f"cannot be read: {first or type(error).__name__}") from None
 
 
-def read_groups(path: Path, file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str]) -> pa.Table:
-    """Row groups of an opened file, piece by piece, until they turn out to be more than fits.
+def read_groups(
+    path: Path, file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str], schema: pa.Schema | None = None
+) -> pa.Table:
+    """Row groups of an opened file, piece by piece, until they turn out to be more than fits; ``schema`` is the file's.
 
     Raises:
         DatasetError: if they hold more than ``MAX_ROWS`` rows or ``MAX_BYTES`` bytes.
     """
     pieces: list[pa.RecordBatch] = []
     rows = size = 0
-    schema = file.schema_arrow
+    schema = file.schema_arrow if schema is None else schema
     # a scalar has one value a row, but one piece of anything else can be of any size: a list has any length, and
     # what repeats, numbers or text, lies in the file once
     risky = any(pa.types.is_nested(kind) or not pa.types.is_primitive(kind) for kind in map(_kind(schema), columns))
@@ -164,97 +173,176 @@ def footer(path: Path) -> list[list[Chunk]]:
         file.seek(-8, os.SEEK_END)
         length = int.from_bytes(file.read(4), "little")
         file.seek(-8 - length, os.SEEK_END)
-        metadata = _Compact(file.read(length)).struct()
+        data = file.read(length)
+    try:
+        return _row_groups(data)
+    except IndexError:
+        raise ValueError("metadata end too early") from None
+
+
+def _row_groups(data: bytes) -> list[list[Chunk]]:
     groups: list[list[Chunk]] = []
-    for group in _structs(metadata.get(4)):
-        columns = [column.get(3) for column in _structs(group.get(1))]
-        groups.append([_chunk(each) for each in columns if isinstance(each, dict)])
+    name, told = "", {}
+
+    def text(at: int, kind: int) -> int:
+        nonlocal name
+        parts, at = _texts(data, at, kind)
+        name = b".".join(parts).decode("utf-8", "replace")
+        return at
+
+    def number(which: int) -> _Reader:
+        def read(at: int, kind: int) -> int:
+            _need(kind, _NUMBER)
+            told[which], at = _signed(data, at)
+            return at
+
+        return read
+
+    about_chunk = {1: number(1), 3: text, 5: number(5), 6: number(6)}
+
+    def chunk(at: int, kind: int) -> int:
+        nonlocal name
+        _need(kind, _STRUCT)
+        name = ""
+        told.update({1: _TEXT, 5: 0, 6: 0})
+        at = _walk(data, at, about_chunk)
+        groups[-1].append(Chunk(name, told[1], max(0, told[5]), max(0, told[6])))
+        return at
+
+    about_column = {3: chunk}
+
+    def columns(at: int, kind: int) -> int:
+        return _structs(data, at, kind, lambda at: _walk(data, at, about_column))
+
+    about_group = {1: columns}
+
+    def group(at: int) -> int:
+        groups.append([])
+        return _walk(data, at, about_group)
+
+    _walk(data, 0, {4: lambda at, kind: _structs(data, at, kind, group)})
     return groups
 
 
-def _structs(value: Any) -> list[dict[int, Any]]:
-    """A list of structs, which a damaged file may not hold where it should."""
-    found = value or []
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+# Thrift's compact protocol. A structure is its fields, each with a head: how much its number is larger than that of the
+# one before, and its kind. What is not asked for is passed over without being made.
+_FLAGS, _NUMBER, _BYTES, _LIST, _STRUCT = (1, 2), (4, 5, 6), (8,), (9, 10), (12,)
+DEEPEST: Final = 24
+"""Structures within each other; Parquet's have about 8."""
+
+
+_Reader = Callable[[int, int], int]
+"""Reads a value of a kind at a place, and tells where it ends."""
+
+
+def _need(kind: int, kinds: tuple[int, ...]) -> None:
+    """A damaged file may hold anything where it should hold one of some kinds."""
+    if kind not in kinds:
         raise ValueError("its end is damaged")
-    return found
 
 
-def _chunk(told: dict[int, Any]) -> Chunk:
-    name = b".".join(told.get(3) or ()).decode("utf-8", "replace")
-    return Chunk(name, int(told.get(1, _TEXT)), max(0, int(told.get(5, 0))), max(0, int(told.get(6, 0))))
+def _walk(data: bytes, at: int, readers: Mapping[int, _Reader]) -> int:
+    """Read some fields of a structure, by their numbers, and tell where it ends."""
+    number = 0
+    while head := data[at]:
+        at += 1
+        if head >> 4:
+            number += head >> 4
+        else:
+            number, at = _signed(data, at)
+        reader = readers.get(number)
+        at = _behind(data, at, head & 15, 1) if reader is None else reader(at, head & 15)
+    return at + 1
 
 
-class _Compact:
-    """Thrift's compact protocol: structures as field number to value."""
-
-    DEEPEST: Final = 24
-    """Structures within each other; Parquet's have about 8."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-        self.depth = 0
-
-    def struct(self) -> dict[int, Any]:
-        """The fields of a structure."""
-        self.depth += 1
-        if self.depth > self.DEEPEST:
+def _behind(data: bytes, at: int, kind: int, depth: int) -> int:
+    """Where a value ends."""
+    if kind in _NUMBER:
+        while data[at] > 127:
+            at += 1
+        return at + 1
+    if kind == 12:
+        if depth > DEEPEST:
             raise ValueError("metadata are nested beyond reason")
-        found: dict[int, Any] = {}
-        number = 0
-        while head := self.byte():
-            step, kind = head >> 4, head & 15
-            number = number + step if step else self.signed()
-            # a flag is part of its head
-            found[number] = kind == 1 if kind in (1, 2) else self.value(kind)
-        self.depth -= 1
-        return found
-
-    def value(self, kind: int) -> Any:
-        """A value of one of the protocol's types."""
-        if kind in (4, 5, 6):
-            return self.signed()
-        if kind == 8:
-            return self.take(self.unsigned())
-        if kind == 12:
-            return self.struct()
-        if kind in (9, 10):
-            head = self.byte()
-            size, inner = head >> 4, head & 15
-            return [self.value(inner) for _ in range(self.unsigned() if size == 15 else size)]
-        if kind in (1, 2, 3):
-            return self.byte()
-        if kind == 7:
-            return self.take(8)
+        while head := data[at]:
+            at += 1
+            if head < 16:
+                at = _behind(data, at, 5, depth)
+            kind = head & 15
+            if 4 <= kind <= 6:
+                while data[at] > 127:
+                    at += 1
+                at += 1
+            elif kind == 8 and data[at] < 128:
+                at += 1 + data[at]
+            elif kind > 2:  # a flag is part of its head
+                at = _behind(data, at, kind, depth + 1)
+        return at + 1
+    if kind == 8:
+        size, at = _unsigned(data, at)
+        at += size
+    elif kind in _LIST:
+        size, inner, at = _sized(data, at)
+        inner = 3 if inner in _FLAGS else inner  # a flag in a list is a byte
+        for _ in range(size):
+            at = _behind(data, at, inner, depth)
+    elif kind in (3, 7):
+        at += 1 if kind == 3 else 8
+    elif kind not in _FLAGS:
         raise ValueError(f"metadata hold a value of unknown type {kind}")
+    if at > len(data):
+        raise ValueError("metadata end too early")
+    return at
 
-    def byte(self) -> int:
-        """The next byte."""
-        if self.at >= len(self.data):
-            raise ValueError("metadata end too early")
-        self.at += 1
-        return self.data[self.at - 1]
 
-    def unsigned(self) -> int:
-        """A number of variable length."""
-        found = shift = 0
-        while shift < 70:
-            byte = self.byte()
-            found |= (byte & 127) << shift
-            if byte < 128:
-                return found
-            shift += 7
-        raise ValueError("metadata hold a number without end")
+def _sized(data: bytes, at: int) -> tuple[int, int, int]:
+    """How many values a list has, of which kind, and where they begin."""
+    head = data[at]
+    if head >> 4 < 15:
+        return head >> 4, head & 15, at + 1
+    size, at = _unsigned(data, at + 1)
+    return size, head & 15, at
 
-    def signed(self) -> int:
-        """The same, with signs folded in."""
-        found = self.unsigned()
-        return (found >> 1) ^ -(found & 1)
 
-    def take(self, size: int) -> bytes:
-        """So many bytes."""
-        if size > len(self.data) - self.at:
-            raise ValueError("metadata end too early")
-        self.at += size
-        return self.data[self.at - size : self.at]
+def _structs(data: bytes, at: int, kind: int, read: Callable[[int], int]) -> int:
+    """Read each structure of a list, and tell where it ends."""
+    _need(kind, _LIST)
+    size, inner, at = _sized(data, at)
+    if size:
+        _need(inner, _STRUCT)
+    for _ in range(size):
+        at = read(at)
+    return at
+
+
+def _texts(data: bytes, at: int, kind: int) -> tuple[list[bytes], int]:
+    """A list of texts, and where it ends."""
+    _need(kind, _LIST)
+    size, inner, at = _sized(data, at)
+    found = []
+    if size:
+        _need(inner, _BYTES)
+    for _ in range(size):
+        length, at = _unsigned(data, at)
+        found.append(data[at : at + length])
+        at += length
+    return found, at
+
+
+def _unsigned(data: bytes, at: int) -> tuple[int, int]:
+    """A number of variable length, and where it ends."""
+    found = shift = 0
+    while shift < 70:
+        byte = data[at]
+        at += 1
+        found |= (byte & 127) << shift
+        if byte < 128:
+            return found, at
+        shift += 7
+    raise ValueError("metadata hold a number without end")
+
+
+def _signed(data: bytes, at: int) -> tuple[int, int]:
+    """The same, with signs folded in."""
+    found, at = _unsigned(data, at)
+    return (found >> 1) ^ -(found & 1), at

@@ -419,7 +419,9 @@ class Store:
         for shard in self._shards_of(kind):
             if below is not None and shard >= below:
                 break
-            yield read_table(cls, _shard_path(self.path, kind, shard))
+            table = read_table(cls, _shard_path(self.path, kind, shard))
+            release()
+            yield table
 
     def shard_file(self, kind: str, shard: int) -> Path:
         """Where a shard of a kind lies."""

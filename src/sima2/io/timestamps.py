@@ -90,6 +90,47 @@ def seconds(stamps: Floats, ticks: Floats | None, fps: float | None, usual: floa
     return ticks if (np.abs(stamps - ticks) <= TICK_TOLERANCE_S + rounding).all() else stamps
 
 
+def seconds_of_each(
+    stamps: Floats, ticks: Floats | None, fps: float | None, usual: float | None, offset: NDArray[np.int64]
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """:func:`seconds` of several episodes end to end, each judged by itself; and of which frame numbers were taken.
+
+    Args:
+        stamps: as recorded, shape (t,).
+        ticks: frame numbers over the frame rate, s, shape (t,), where both are known.
+        fps: declared rate in Hz.
+        usual: median step of the set.
+        offset: the first frame of each episode and one past the last, shape (n + 1,); two frames each at least,
+            unless there is but one.
+    """
+    if len(offset) == 2:
+        alone = seconds(stamps, ticks, fps, usual)
+        return alone, np.array([alone is ticks])
+    out = np.empty(len(stamps)) if ticks is None else ticks.copy()
+    unclear = np.ones(len(offset) - 1, np.bool_)
+    if ticks is not None and usual is not None and usual > 0.0 and len(stamps) > 1:
+        unit = time_unit(usual, fps)
+        with np.errstate(over="ignore", invalid="ignore"):
+            near = np.abs((stamps if unit == "s" else stamps * UNITS[unit][1]) - ticks) <= TICK_TOLERANCE_S
+            ratio = np.diff(stamps) / usual
+        # all steps near the usual one: so is their median, whatever it is
+        near[:-1] &= _between_episodes(offset, (ratio > 2.0 / OTHER_UNIT) & (ratio < 0.5 * OTHER_UNIT))
+        unclear = ~np.logical_and.reduceat(near, offset[:-1])
+    ticked = ~unclear
+    for place in np.flatnonzero(unclear).tolist():
+        mine = slice(int(offset[place]), int(offset[place + 1]))
+        numbers = None if ticks is None else ticks[mine]
+        out[mine] = taken = seconds(stamps[mine], numbers, fps, usual)
+        ticked[place] = taken is numbers
+    return out, ticked
+
+
+def _between_episodes(offset: NDArray[np.int64], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What holds of the steps between frames, shape (t - 1,), but for those from one episode to the next."""
+    good[offset[1:-1] - 1] = True
+    return good
+
+
 def _same_way(stamps: Floats, ticks: Floats) -> bool:
     """Whether both clocks show about the same time between the first and the last frame."""
     a, b = float(stamps[-1] - stamps[0]), float(ticks[-1] - ticks[0])
@@ -109,6 +150,25 @@ def share_off(stamps: Floats, fps: float | None) -> float:
     if fps is None or len(stamps) < 2 or not np.isfinite(stamps).all():
         return 0.0
     return float((np.abs(np.diff(stamps) * fps - 1.0) > OFF).mean())
+
+
+def shares_off(stamps: Floats, fps: float | None, offset: NDArray[np.int64]) -> dict[int, float]:
+    """:func:`share_off` of several episodes end to end by their place, where it is not 0.
+
+    Args:
+        stamps: in seconds, as recorded, shape (t,).
+        fps: declared rate in Hz.
+        offset: the first frame of each episode and one past the last, shape (n + 1,).
+
+    >>> shares_off(np.array([0.0, 0.1, 0.2, 0.0, 0.1, 0.1]), 10.0, np.array([0, 3, 6]))
+    {1: 0.5}
+    """
+    if fps is None:
+        return {}
+    off = np.flatnonzero(np.abs(np.diff(stamps) * fps - 1.0) > OFF)
+    places = np.unique(np.searchsorted(offset, off, side="right") - 1).tolist()
+    found = {place: share_off(stamps[offset[place] : offset[place + 1]], fps) for place in places}
+    return {place: share for place, share in found.items() if share > 0.0}
 
 
 def clock_doubt(sample: Sample, fps: float | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.io.column_map import UNITS, ColumnMap, Columns
-from sima2.io.derived import CommandResidual
+from sima2.io.derived import CommandResidual, columns_of
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +24,8 @@ SMOOTH_SHARE: Final = 0.05
 """… or that share of a turn."""
 OFTEN: Final = 0.125
 """A joint that usually steps by more of a turn is not sampled often enough to tell a wrap from a step."""
+CLEARLY: Final = 0.98
+"""Share of a limit below which rounding of single precision decides nothing."""
 PERIODS: Final = (math.tau, 360.0)
 """A turn in the units that angles are recorded in."""
 
@@ -89,6 +91,68 @@ def unwrapped(columns: ColumnMap, features: Mapping[str, NDArray[Any]]) -> Mappi
                 if follows is not asked or turns:
                     put(residual.feature, sent, follows + turns)
     return {**features, **made} if made else features
+
+
+def may_wrap(columns: ColumnMap, features: Mapping[str, NDArray[Any]], offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of several episodes :func:`unwrapped` may change; it leaves all others as they are, shape (n,).
+
+    Args:
+        columns: the map.
+        features: of the episodes end to end, each of shape (t, w).
+        offset: the first frame of each episode and one past the last, shape (n + 1,); two frames each at least.
+    """
+    start = offset[:-1]
+    steady = np.ones(len(start), np.bool_)
+    for arm, channels in columns.arms.items():
+        joints = channels.get("joint_position")
+        if joints is None or joints.feature not in features:
+            continue
+        residual = columns.residuals.get(arm, {}).get("joints")
+        by_turn: dict[float, list[int]] = {}
+        for place, turn in _turns(joints, features[joints.feature].shape[1]):
+            by_turn.setdefault(turn, []).append(place)
+        for turn, places in by_turn.items():
+            angle = _floats(columns_of(features[joints.feature], places))
+            low, high = np.minimum.reduceat(angle, start), np.maximum.reduceat(angle, start)
+            steady &= _even(angle, high - low, turn, offset)
+            sent = [_command(residual, joints.feature, place) for place in places]
+            if residual is None or residual.feature not in features:
+                continue
+            commands = features[residual.feature]
+            followed = [k for k, each in enumerate(sent) if 0 <= each < commands.shape[1]]
+            asked = _floats(columns_of(commands, [sent[k] for k in followed]))
+            least, most = np.minimum.reduceat(asked, start), np.maximum.reduceat(asked, start)
+            steady &= _even(asked, most - least, turn, offset)
+            # the median of what is always less than half a turn is less too
+            low, high = columns_of(low, followed), columns_of(high, followed)
+            half = CLEARLY * 0.5 * turn
+            near = (np.maximum(high - least, most - low) < half).all(axis=1)
+            for place in np.flatnonzero(steady & ~near).tolist():
+                mine = slice(int(offset[place]), int(offset[place + 1]))
+                near[place] = bool((np.abs(columns_of(angle[mine], followed) - asked[mine]) < half).all())
+            steady &= near
+    return ~steady
+
+
+def _even(angle: NDArray[Any], span: NDArray[Any], turn: float, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Episodes in which no column steps by what may be a turn, or lacks a number, shape (n,).
+
+    Args:
+        angle: of the episodes end to end, shape (t, w).
+        span: largest less smallest of each column in each, shape (n, w).
+        turn: a full turn.
+        offset: as in :func:`may_wrap`.
+    """
+    limit = CLEARLY * WRAPPED * turn
+    even = np.asarray((span < limit).all(axis=1))  # no step is larger than all of the way
+    for place in np.flatnonzero(~even & np.isfinite(span).all(axis=1)).tolist():
+        mine = slice(int(offset[place]), int(offset[place + 1]))
+        even[place] = bool((np.abs(np.diff(angle[mine], axis=0)) < limit).all())
+    return even
+
+
+def _floats(values: NDArray[Any]) -> NDArray[Any]:
+    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
 
 
 def unwrapped_columns(values: Floats, rows: list[slice]) -> Floats:

@@ -320,6 +320,18 @@ class Episodes:
             )
         return Episodes(**picked)
 
+    @classmethod
+    def concat(cls, parts: Sequence[Episodes]) -> Episodes:
+        """Episodes end to end."""
+        picked: dict[str, Any] = {}
+        for each in fields(cls):
+            values = [getattr(part, each.name) for part in parts]
+            if isinstance(values[0], np.ndarray):
+                picked[each.name] = np.concatenate(values)
+            else:
+                picked[each.name] = tuple(item for value in values for item in value)
+        return cls(**picked)
+
 
 Layout = tuple[tuple[str, int], ...]
 """Channels of an episode with the width of their rows, sorted: ``(("arm.joint_position", 7), …)``."""
@@ -516,6 +528,59 @@ class RolloutBatch:
             layout=code if len(layouts) > 1 else None,
         )
 
+    @classmethod
+    def concat(cls, parts: Sequence[RolloutBatch]) -> RolloutBatch:
+        """Batches end to end, which may have recorded different channels."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls.from_rollouts([])
+        own = [part.layouts if part.layout is not None else (_layout(part),) for part in parts]
+        layouts = tuple(dict.fromkeys(layout for each in own for layout in each))
+        codes = [
+            np.full(len(part), layouts.index(each[0]), np.int32)
+            if part.layout is None
+            else np.array([layouts.index(layout) for layout in each], np.int32)[part.layout]
+            for part, each in zip(parts, own, strict=True)
+        ]
+        frames = [part.frames for part in parts]
+
+        def stack(values: list[Floats | None]) -> Floats | None:
+            present = [value for value in values if value is not None]
+            if not present:
+                return None
+            tails = {value.shape[1:] for value in present}
+            if len(present) == len(values) and len(tails) == 1:
+                return np.concatenate(present)
+            tail = tuple(max(sizes) for sizes in zip(*tails, strict=True))
+            out = np.full((sum(frames), *tail), np.nan, np.float32)
+            first = 0
+            for value, rows in zip(values, frames, strict=True):
+                if value is not None:
+                    out[(slice(first, first + rows), *(slice(k) for k in value.shape[1:]))] = value
+                first += rows
+            return out
+
+        names = dict.fromkeys(arm for part in parts for arm in part.manipulators)
+        arms = [{arm: part.manipulators.get(arm, Manipulator()) for arm in names} for part in parts]
+        scene = {name: stack([getattr(part, name) for part in parts]) for name in (*OBJECT_CHANNELS, *SCENE_CHANNELS)}
+        starts = np.concatenate([[0], np.cumsum(frames)])
+        return cls(
+            episodes=Episodes.concat([part.episodes for part in parts]),
+            offset=np.concatenate(
+                [[0], *(part.offset[1:] + start for part, start in zip(parts, starts, strict=False))]
+            ).astype(np.int64),
+            time=np.concatenate([part.time for part in parts]),
+            manipulators={
+                arm: Manipulator(**{name: stack([getattr(each[arm], name) for each in arms]) for name in ARM_CHANNELS})
+                for arm in names
+            },
+            objects=tuple(names for part in parts for names in part.objects),
+            layouts=layouts if len(layouts) > 1 else (),
+            layout=np.concatenate(codes) if len(layouts) > 1 else None,
+            **scene,
+        )
+
     def by_layout(self) -> Iterator[tuple[NDArray[np.intp], RolloutBatch]]:
         """Parts whose episodes recorded the same channels, each with the places of its episodes."""
         if self.layout is None:
@@ -626,14 +691,21 @@ class RolloutBatch:
 
 
 def _layout_of(rollout: Rollout) -> Layout:
+    return _layout(rollout, [name for name in OBJECT_CHANNELS if getattr(rollout, name)])
+
+
+def _layout(recorded: Rollout | RolloutBatch, objects: Sequence[str] | None = None) -> Layout:
+    """The layout of a rollout, or of a batch in which all have the same; ``objects`` are its channels of objects."""
+    if objects is None:
+        objects = [name for name in OBJECT_CHANNELS if getattr(recorded, name) is not None]
     items = [
         (f"{arm}.{name}", 0 if value.ndim == 1 else value.shape[1])
-        for arm, m in rollout.manipulators.items()
+        for arm, m in recorded.manipulators.items()
         for name, value in m.channels().items()
     ]
-    items += [(name, 0) for name in OBJECT_CHANNELS if getattr(rollout, name)]
+    items += [(name, 0) for name in objects]
     for name in SCENE_CHANNELS:
-        value = getattr(rollout, name)
+        value = getattr(recorded, name)
         if value is not None:
             items.append((name, value.shape[1]))
     return tuple(sorted(items))

@@ -22,6 +22,13 @@ def read_only(array: Array) -> Array:
     return view
 
 
+def _is_everything(index: NDArray[Any], n: int) -> bool:
+    """Whether an index or mask of rows asks for all of n, in their order."""
+    if not isinstance(index, np.ndarray) or index.shape != (n,):
+        return False
+    return bool(index.all()) if index.dtype == np.bool_ else bool((index == np.arange(n)).all())
+
+
 class Text:
     """A column of text as small integer codes over a vocabulary.
 
@@ -240,7 +247,9 @@ class Table:
         return len(getattr(self, _columns(type(self))[0].name))
 
     def take(self, index: NDArray[Any]) -> Self:
-        """Rows by index or mask, in that order."""
+        """Rows by index or mask, in that order; all of them in their own order are the table itself."""
+        if _is_everything(index, len(self)):
+            return self
         return type(self)(**{name: getattr(self, name)[index] for name in self.columns()})
 
     def rows(self) -> Iterator[dict[str, Any]]:

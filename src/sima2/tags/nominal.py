@@ -32,6 +32,8 @@ _PRIOR_SEGMENTS: Final = 8.0
 a label likewise towards all: so few segments say little of a spread, and nothing is gained by leaving them aside."""
 _FLOOR: Final = 0.05
 """Least spread of a logarithm: a change by one part in twenty is never strange."""
+TOGETHER: Final = 16_384
+"""Segments that are scored at once."""
 _SLOWNESS: Final = 0.4
 """A move that is drawn out is not only long but slow: so much its slowness counts beside its duration."""
 _FAR: Final = 6.0
@@ -104,6 +106,12 @@ class Nominal:
 
         NaN where a channel is missing. A recovery maneuver is never strange: it is NaN throughout.
         """
+        # each row by itself, so that what is made on the way is never as large as the table
+        starts = range(0, len(rows), TOGETHER)
+        parts = [self._scores(rows.take(np.arange(start, min(start + TOGETHER, len(rows))))) for start in starts]
+        return np.concatenate([np.zeros((0, len(SCORES))), *parts])
+
+    def _scores(self, rows: SegmentObservations) -> Array:
         g = self.group(rows)
         x = kinematics(rows)
         z = self._deviations(x, g)

@@ -134,6 +134,11 @@ class FrameSource(Protocol):
         """Id of an episode, unique over all sources."""
         ...
 
+    @property
+    def restores(self) -> bool:
+        """Whether :meth:`restore` changes anything."""
+        ...
+
     def restore(self, entry: Entry, values: dict[str, Any]) -> dict[str, Any]:
         """The values of an episode (keywords of ``Rollout``) with what the source itself says of it."""
         ...

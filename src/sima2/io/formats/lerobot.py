@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_map import ColumnMap, load_column_map
-from sima2.io.documents import inside, is_file
+from sima2.io.documents import inside, insider, is_file
 from sima2.io.formats.frame_source import FRAME, TIMESTAMP, Entry, Feature, Features, Recorded
-from sima2.io.formats.lerobot_files import Frames, read_frames
+from sima2.io.formats.lerobot_files import Frames, SharedFrames, read_frames, rows_of_episodes
 from sima2.io.formats.lerobot_index import DEFAULTS, Index, load_index
 from sima2.io.formats.lerobot_index import INFO as INFO
 from sima2.io.formats.lerobot_own import OWN_MAP, OwnEpisodes
@@ -33,6 +33,7 @@ class LeRobotFrames:
     index: Index
     own: OwnEpisodes | None
     """What ``sima2 generate`` wrote of each episode beyond the format."""
+    shared: SharedFrames = field(default_factory=SharedFrames)
 
     @classmethod
     def open(cls, path: Path) -> LeRobotFrames:
@@ -115,6 +116,11 @@ class LeRobotFrames:
         own = self.own if entry.row >= 0 else None
         return f"{self.source_id}-{entry.episode:06d}" if own is None else own.name(entry)
 
+    @property
+    def restores(self) -> bool:
+        """Whether ``sima2 generate`` wrote it."""
+        return self.own is not None
+
     def restore(self, entry: Entry, values: dict[str, Any]) -> dict[str, Any]:
         """What ``sima2 generate`` wrote, as it was."""
         return values if self.own is None else self.own.restore(entry, values)
@@ -126,23 +132,38 @@ class LeRobotFrames:
     def read(self, entries: Sequence[Entry], features: Sequence[str]) -> Iterator[Recorded]:
         """Frames file by file, each opened once for neighbours that share it."""
         names = [*features, TIMESTAMP, FRAME]
+        find = insider(self.root)
         for file, group in groupby(entries, key=lambda entry: entry.file):
             together = list(group)
             problem, frames = "", None
+            rows: Mapping[int, slice | NDArray[np.int64]] | None = None
             try:
                 wanted = {entry.episode for entry in together} if self.index.shared_files else None
-                frames = read_frames(inside(self.root, file), names, wanted)
+                path = find(file)
+                frames = read_frames(path, names, None) if wanted is None else self.shared.read(path, names, wanted)
+                rows = self._rows(frames)
             except DatasetError as error:
                 # the same words however the path was spelled
                 problem = str(error).removeprefix(f"{self.root}/").removeprefix(f"{self.root.resolve()}/")
             for entry in together:
-                yield self._elsewhere(entry, names, self._recorded(entry, frames, problem))
+                yield self._elsewhere(entry, names, self._recorded(entry, frames, rows, problem))
 
-    def _recorded(self, entry: Entry, frames: Frames | None, problem: str) -> Recorded:
+    def _rows(self, frames: Frames) -> Mapping[int, slice | NDArray[np.int64]] | None:
+        """Rows of each episode; None where all are of one."""
+        shared = self.index.shared_files and frames.episode is not None
+        return rows_of_episodes(frames.episode) if shared and frames.episode is not None else None
+
+    def _recorded(
+        self,
+        entry: Entry,
+        frames: Frames | None,
+        rows: Mapping[int, slice | NDArray[np.int64]] | None,
+        problem: str,
+    ) -> Recorded:
         if frames is None:
             return Recorded(entry, {}, RolloutError(self.name(entry), "data", problem, reason="unreadable"))
         try:
-            features, notes = self._cut(entry, frames)
+            features, notes = self._cut(entry, frames, rows)
         except RolloutError as error:
             return Recorded(entry, {}, error.with_traceback(None))
         return Recorded(entry, features, None, notes)
@@ -160,28 +181,27 @@ class LeRobotFrames:
             parts = [read_frames(inside(self.root, name), names, {entry.episode}) for name in files]
         except DatasetError:
             return found
-        again = self._recorded(entry, Frames.concat(parts), "")
+        joined = Frames.concat(parts)
+        again = self._recorded(entry, joined, self._rows(joined), "")
         if again.trouble is not None:
             return found
         told = f"its rows are in {', '.join(files)}, not in {entry.file} as the index says"
         return Recorded(entry, again.features, None, (told, *again.notes))
 
-    def _cut(self, entry: Entry, frames: Frames) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    def _cut(
+        self, entry: Entry, frames: Frames, by_episode: Mapping[int, slice | NDArray[np.int64]] | None
+    ) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
         """The features over the frames of one episode, once they fit each other."""
         name = self.name(entry)
         rows: NDArray[np.int64] | slice = slice(None)
         found = frames.rows
-        if not self.index.shared_files and frames.episode is not None and found:
-            stray = np.flatnonzero(frames.episode != entry.episode)
-            if len(stray):
-                problem = f"holds episode {frames.episode[stray[0]]} where {entry.episode} was expected"
-                raise RolloutError(name, "data", problem, reason="wrong_episode", end_frame=found)
-        if self.index.shared_files and frames.episode is not None:
-            where = np.flatnonzero(frames.episode == entry.episode)
-            found = len(where)
-            # a slice where rows lie together: no copy
-            together = found and int(where[-1]) - int(where[0]) + 1 == found
-            rows = slice(int(where[0]), int(where[-1]) + 1) if together else where
+        if by_episode is not None:
+            rows = by_episode.get(entry.episode, slice(0, 0))
+            found = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        elif frames.episode is not None and found and (frames.episode != entry.episode).any():
+            stray = frames.episode[frames.episode != entry.episode][0]
+            problem = f"holds episode {stray} where {entry.episode} was expected"
+            raise RolloutError(name, "data", problem, reason="wrong_episode", end_frame=found)
         if entry.length is not None and found < entry.length:
             problem = f"holds {found} frames, the index says {entry.length}: the rest is missing"
             raise RolloutError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,10 @@ from numpy.typing import NDArray
 from sima2.errors import DatasetError
 from sima2.io.arrow import plain_rows
 from sima2.io.intake import MAX_WIDTH as MAX_WIDTH
-from sima2.io.parquet import MAX_BYTES, opened, read_groups
+from sima2.io.parquet import BATCH_ROWS, MAX_BYTES, opened, read_groups
+
+HELD_BYTES: Final = 96 * 2**20
+"""Bytes of frames that are held for the next read: a fifth of what a run may take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +35,8 @@ class Frames:
     episode: NDArray[np.int64] | None
     """``episode_index`` of each row, shape (n,)."""
     rows: int
+    complete: bool
+    """Whether these are all rows of the file."""
 
     @classmethod
     def concat(cls, parts: Sequence[Frames]) -> Frames:
@@ -48,6 +54,7 @@ class Frames:
             {name: why for part in parts for name, why in part.unusable.items()},
             np.concatenate(told) if len(told) == len(parts) else None,
             sum(part.rows for part in parts),
+            False,
         )
 
 
@@ -63,10 +70,10 @@ def read_frames(path: Path, features: Sequence[str], wanted: Collection[int] | N
         # what holds no numbers is not even unpacked
         unusable = {name: why for name in there if (why := _unusable(schema, name))}
         names = [name for name in there if name not in unusable]
-        groups = range(file.num_row_groups) if wanted is None else _groups(path, file, wanted)
+        groups = range(file.num_row_groups) if wanted is None else _groups(path, file, schema, wanted)
         told_apart = "episode_index" in schema.names and not _unusable(schema, "episode_index")
         columns = [*names, *(["episode_index"] if told_apart and "episode_index" not in names else [])]
-        table = read_groups(path, file, list(groups), columns)
+        table = read_groups(path, file, list(groups), columns, schema)
         values: dict[str, NDArray[Any]] = {}
         widths: dict[str, NDArray[np.int64]] = {}
         for name in names:
@@ -81,7 +88,44 @@ def read_frames(path: Path, features: Sequence[str], wanted: Collection[int] | N
         if told_apart:
             got = numbers_of(table.column("episode_index"))
             episode = None if got is None or got[0].shape[1] != 1 else whole(got[0][:, 0])
-        return Frames(values, widths, unusable, episode, len(table))
+        complete = len(groups) == file.num_row_groups
+        return Frames(values, widths, unusable, episode, len(table), complete)
+
+
+class SharedFrames:
+    """The frames of the file that was read last, while most of its episodes are still to be asked for.
+
+    A row group is unpacked as a whole and may hold a thousand episodes, which are asked for some hundred at a time.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] = ()
+        self._held: Frames | None = None
+
+    def __reduce__(self) -> tuple[type[SharedFrames], tuple[()]]:
+        return SharedFrames, ()  # to another process goes nothing
+
+    def read(self, path: Path, features: Sequence[str], wanted: Collection[int]) -> Frames:
+        """What :func:`read_frames` gives, or all rows of the file.
+
+        Raises:
+            DatasetError: as :func:`read_frames`.
+        """
+        try:
+            state = path.stat()
+        except OSError:
+            return read_frames(path, features, wanted)
+        key = (path, state.st_mtime_ns, state.st_size, *features)
+        held = self._held if key == self._key else None
+        again = held is not None
+        self._key, self._held = (), None  # before more is read
+        frames = read_frames(path, features, wanted) if held is None else held
+        if frames.complete and frames.episode is not None and frames.rows and int(frames.episode[-1]) not in wanted:
+            asked = np.count_nonzero(np.isin(frames.episode, list(wanted)))
+            size = sum(values.nbytes for values in frames.features.values())
+            if size <= HELD_BYTES and (again or 4 * asked <= 3 * frames.rows):
+                self._key, self._held = key, frames
+        return frames
 
 
 def episodes_in(path: Path) -> list[tuple[int, int]]:
@@ -91,7 +135,7 @@ def episodes_in(path: Path) -> list[tuple[int, int]]:
         DatasetError: if the file cannot be read or has no ``episode_index``.
     """
     with opened(path) as file:
-        _need_index(path, file)
+        _need_index(path, file.schema_arrow)
         seen: dict[int, int] = {}
         for group in range(file.num_row_groups):
             got = numbers_of(read_groups(path, file, [group], ["episode_index"]).column("episode_index"))
@@ -118,25 +162,52 @@ def texts_column(table: pa.Table, name: str) -> list[tuple[str, ...]] | None:
     return [tuple(each for each in (row if isinstance(row, list) else [row]) if isinstance(each, str)) for row in rows]
 
 
-def _need_index(path: Path, file: pq.ParquetFile) -> None:
-    schema = file.schema_arrow
+def _need_index(path: Path, schema: pa.Schema) -> None:
     problem = _unusable(schema, "episode_index") if "episode_index" in schema.names else "is missing"
     if problem:
         raise DatasetError(path, f"episode_index {problem}: its rows cannot be told apart")
 
 
-def _groups(path: Path, file: pq.ParquetFile, wanted: Collection[int]) -> list[int]:
+def _groups(path: Path, file: pq.ParquetFile, schema: pa.Schema, wanted: Collection[int]) -> list[int]:
     """Row groups that hold any of the wanted episodes.
 
     By looking, not by statistics: pyarrow ends the whole process where those of a damaged file do not fit each other.
     """
-    _need_index(path, file)
-    places = np.fromiter(wanted, np.int64)
-    found = []
-    for group in range(file.num_row_groups):
-        got = numbers_of(read_groups(path, file, [group], ["episode_index"]).column("episode_index"))
-        if got is not None and np.isin(whole(got[0].reshape(-1)), places).any():
-            found.append(group)
+    _need_index(path, schema)
+    count = file.num_row_groups
+    if count < 2:
+        return list(range(count))
+    rows = np.array([file.metadata.row_group(group).num_rows for group in range(count)])
+    asked = np.fromiter(wanted, np.int64)
+    found: list[int] = []
+    # many groups at once, for each may be an episode; yet no more than fits
+    for part in np.split(np.arange(count), np.flatnonzero(np.diff(np.cumsum(rows) // BATCH_ROWS)) + 1):
+        got = numbers_of(read_groups(path, file, part.tolist(), ["episode_index"], schema).column("episode_index"))
+        if got is None:
+            continue
+        there = np.asarray(np.isin(whole(got[0]), asked).any(axis=1))
+        held = np.repeat(part, rows[part])
+        found += (np.unique(held[there]) if len(held) == len(there) else part).tolist()
+    return found
+
+
+def rows_of_episodes(episode: NDArray[np.int64]) -> dict[int, slice | NDArray[np.int64]]:
+    """Rows of each episode that a file holds; a slice where they lie together, so that to take them is no copy.
+
+    >>> rows_of_episodes(np.array([4, 4, 7, 2, 7]))
+    {2: slice(3, 4, None), 4: slice(0, 2, None), 7: array([2, 4])}
+    """
+    step = np.diff(episode)
+    if (step >= 0).all():
+        edges = np.flatnonzero(step) + 1
+        bounds = [0, *edges.tolist(), len(episode)] if len(episode) else []
+        return {int(episode[a]): slice(a, b) for a, b in pairwise(bounds)}
+    order = np.argsort(episode, kind="stable")
+    edges = np.flatnonzero(np.diff(episode[order])) + 1
+    found: dict[int, slice | NDArray[np.int64]] = {}
+    for first, stop in pairwise([0, *edges.tolist(), len(order)]):
+        a, b = int(order[first]), int(order[stop - 1]) + 1
+        found[int(episode[a])] = slice(a, b) if b - a == stop - first else order[first:stop]
     return found
 
 
@@ -146,13 +217,13 @@ def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], NDArray[np.int64]
     A scalar has width 1, nested lists are laid flat. Where rows differ in width, the widths come too, shape (n,), and
     rows end in NaN; a null is a row of NaN, its width -1.
     """
-    array = column.combine_chunks()
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     while isinstance(array, pa.ExtensionArray):
         array = array.storage
     n = len(array)
-    missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False), np.bool_)
+    rows = array
     if not _is_list(array.type):
         return (_plain(array).reshape(n, 1), None) if _is_numeric(array.type) else None
     owner: NDArray[np.int64] | None = None  # row to which each value belongs, as lists are laid flat
@@ -178,6 +249,7 @@ def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], NDArray[np.int64]
     out = np.full((n, widest), np.nan, np.result_type(values.dtype, np.float32))
     place = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)
     out[owner, place] = values
+    missing = np.asarray(rows.is_null().to_numpy(zero_copy_only=False), np.bool_)
     return out, np.where(missing, -1, counts)
 
 
@@ -217,6 +289,6 @@ def _plain(array: pa.Array) -> NDArray[Any]:
 def whole(values: NDArray[Any]) -> NDArray[np.int64]:
     """Indices; what is not a whole number becomes -1, which no episode has."""
     if values.dtype.kind in "iu":
-        return values.astype(np.int64)
+        return values.astype(np.int64, copy=False)
     good = np.isfinite(values) & (np.abs(values) < 2**53)
     return np.where(good, np.where(good, values, 0), -1).astype(np.int64)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.command_lag import Commands, fit_commands
 from sima2.io.derived import CommandResidual, commanded, effort
 from sima2.io.effort import with_effort
+from sima2.io.formats.alike import alike, end_to_end
 from sima2.io.formats.dataset import DatasetReport, lacking
 from sima2.io.formats.frame_source import (
     FRAME,
@@ -33,16 +35,16 @@ from sima2.io.formats.frame_source import (
 from sima2.io.goals import OPTION, by_task, check_goals, merged, parse_goal_options
 from sima2.io.gripper_ends import judged_alone
 from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
-from sima2.io.intake import Intake, RawEpisode, admit, clean
+from sima2.io.intake import Intake, RawBlock, RawEpisode, admit, clean
 from sima2.io.map_check import check_indices, doubts
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_end, load_outcomes, to_outcome
 from sima2.io.robot_pose import asked_poses, named_poses
 from sima2.io.sample import Sample, other_scale
 from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
-from sima2.io.timestamps import clock_doubt, seconds, set_step, share_off
-from sima2.io.turns import unwrapped, unwrapped_columns
-from sima2.records.rollout import CLOCK_OFF, TURNED, Goal
+from sima2.io.timestamps import clock_doubt, seconds_of_each, set_step, shares_off
+from sima2.io.turns import may_wrap, unwrapped, unwrapped_columns
+from sima2.records.rollout import CLOCK_OFF, SCENE_CHANNELS, TURNED, Goal
 
 SAMPLE_EPISODES: Final = 32
 """Episodes, evenly spread, whose frames a guess of units looks at."""
@@ -175,17 +177,64 @@ class MappedDataset:
     def read(self, start: int, stop: int) -> Intake:
         """Episodes start .. stop by place in order of their numbers; what cannot be read is quarantined."""
         entries = self.source.entries[max(start, 0) : max(stop, 0)]
-        raws: list[RawEpisode] = []
+        raws: list[RawEpisode | RawBlock] = []
         endings: list[Ending] = []
-        for recorded in self.source.read(entries, self._wanted()):
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is judged at the door
-                raw, ending = self._raw(recorded)
-            raws.append(raw)
-            endings.append(ending)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is judged at the door
+            for together in alike(self.source.read(entries, self._wanted())):
+                for raw, ended in self._raws(together):
+                    raws.append(raw)
+                    endings += ended
         return admit(raws, to_outcome(endings))
 
     def _wanted(self) -> list[str]:
         return [*self.column_map.features(), *self.source.outcome_features]
+
+    def _raws(self, together: Sequence[Recorded]) -> Iterator[tuple[RawEpisode | RawBlock, list[Ending]]]:
+        """Alike episodes, ready for the door: as a block, but for those in which an angle may wrap."""
+        if len(together) > 1 and not self.source.restores and not self.column_map.objects:
+            features, offset = end_to_end(together)
+            alone = may_wrap(self.column_map, features, offset)
+            edges = [0, *(np.flatnonzero(np.diff(alone)) + 1).tolist(), len(together)]
+        else:
+            alone, edges = np.ones(len(together), np.bool_), [0, len(together)]
+        for first, stop in pairwise(edges):
+            if not alone[first]:
+                rows = slice(int(offset[first]), int(offset[stop]))
+                mine = {name: values[rows] for name, values in features.items()}
+                try:
+                    block = self._block(together[first:stop], mine, offset[first : stop + 1] - offset[first])
+                except RolloutError:  # each says so by itself
+                    pass
+                else:
+                    yield block
+                    continue
+            for recorded in together[first:stop]:
+                raw, ending = self._raw(recorded)
+                yield raw, [ending]
+
+    def _block(
+        self, together: Sequence[Recorded], features: Features, offset: NDArray[np.int64]
+    ) -> tuple[RawBlock, list[Ending]]:
+        """Alike episodes whose frames lie end to end, and none of whose angles wraps."""
+        entries = [each.entry for each in together]
+        notes = [list(each.notes) for each in together]
+        words = [self._words(entry) for entry in entries]
+        arms = self._arms(features, offset, notes, words)
+        time = self._time(self.source.name(entries[0]), features, offset, words)
+        raw = RawBlock(
+            episode_index=[entry.episode for entry in entries],
+            episode_id=[self.source.name(entry) for entry in entries],
+            source=[entry.file for entry in entries],
+            offset=offset,
+            arms={arm: channels for arm, channels in arms.items() if channels},
+            scene={"time": time, **self._scene(features)},
+            words=[said | self._asked(entry) for said, entry in zip(words, entries, strict=True)],
+            notes=[tuple(each) for each in notes],
+        )
+        endings = [
+            self._ending(each.entry, each.features, time[raw.rows(place)]) for place, each in enumerate(together)
+        ]
+        return raw, endings
 
     def _raw(self, recorded: Recorded) -> tuple[RawEpisode, Ending]:
         """One episode, ready for the door."""
@@ -214,28 +263,14 @@ class MappedDataset:
         """Keyword arguments of the rollout; what is odd is added to ``notes``."""
         read = self.column_map
         features = unwrapped(read, recorded)
-        arms = {
-            arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
-            for arm, group in read.arms.items()
-        }
-        provenance = {"source": f"{self.source.format} {self.source.version}", "file": entry.file}
-        for arm, channels in arms.items():
-            turned = judged_alone(arm, read.arms[arm], channels, features)
-            if turned:
-                notes += turned
-                provenance[TURNED] = arm
-        for arm in dict.fromkeys([*self.hands, *read.residuals]):
-            self._derive(arm, arms.setdefault(arm, {}), features)
-        time, off = self._time(name, entry, features)
-        if off > 0.0:
-            provenance[CLOCK_OFF] = f"{off:.4f}"
+        frames = len(next(iter(features.values()))) if features else entry.length or 0
+        offset = np.array([0, frames], np.int64)
+        words = self._words(entry)
+        arms = self._arms(features, offset, [notes], [words])
         values: dict[str, Any] = {
-            "time": time,
+            "time": self._time(name, features, offset, [words]),
             "manipulators": {arm: channels for arm, channels in arms.items() if channels},
-            "robot": read.robot.get("name", self.source.robot),
-            "instruction": entry.task,
-            "family": self.kinds.get(entry.task),
-            "provenance": provenance,
+            **words,
         }
         for channel in ("object_position", "object_orientation", "object_confidence"):
             values[channel] = {
@@ -243,13 +278,53 @@ class MappedDataset:
                 for key, group in read.objects.items()
                 if channel in group and group[channel].feature in features
             }
-        for channel in ("action", "embedding"):
-            if channel in read.scene and read.scene[channel].feature in features:
-                values[channel] = read.scene[channel].read(channel, recorded)
-        values = self.source.restore(entry, values)
-        return {**values, "goal": self.goals[entry.task]} if entry.task in self.goals else values
+        return self.source.restore(entry, values | self._scene(recorded)) | self._asked(entry)
 
-    def _derive(self, arm: str, channels: dict[str, Any], features: Features) -> None:
+    def _words(self, entry: Entry) -> dict[str, Any]:
+        """What is said of an episode."""
+        return {
+            "robot": self.column_map.robot.get("name", self.source.robot),
+            "instruction": entry.task,
+            "family": self.kinds.get(entry.task),
+            "provenance": {"source": f"{self.source.format} {self.source.version}", "file": entry.file},
+        }
+
+    def _asked(self, entry: Entry) -> dict[str, Goal]:
+        """What was asked for, where it is named: it counts before what the source itself says."""
+        return {"goal": self.goals[entry.task]} if entry.task in self.goals else {}
+
+    def _scene(self, recorded: Features) -> dict[str, NDArray[Any]]:
+        """What belongs to no arm, as it was recorded."""
+        scene = {name: self.column_map.scene[name] for name in SCENE_CHANNELS if name in self.column_map.scene}
+        return {name: each.read(name, recorded) for name, each in scene.items() if each.feature in recorded}
+
+    def _arms(
+        self,
+        features: Features,
+        offset: NDArray[np.int64],
+        notes: Sequence[list[str]],
+        words: Sequence[dict[str, Any]],
+    ) -> dict[str, dict[str, Any]]:
+        """Channels of every arm over the frames of some episodes.
+
+        What is odd about each is added to its ``notes``, and the arm whose gripper was turned to its ``words``.
+        """
+        read = self.column_map
+        arms = {
+            arm: {channel: each.read(channel, features) for channel, each in group.items() if each.feature in features}
+            for arm, group in read.arms.items()
+        }
+        for arm, channels in arms.items():
+            turned = judged_alone(arm, read.arms[arm], channels, offset)
+            for told, said, each in zip(notes, words, turned, strict=True):
+                if each:
+                    told += each
+                    said["provenance"][TURNED] = arm
+        for arm in dict.fromkeys([*self.hands, *read.residuals]):
+            self._derive(arm, arms.setdefault(arm, {}), features, offset)
+        return arms
+
+    def _derive(self, arm: str, channels: dict[str, Any], features: Features, offset: NDArray[np.int64]) -> None:
         """Add the channels of an arm that no column holds."""
         joints = channels.get("joint_position")
         hand = self.hands.get(arm)
@@ -259,7 +334,7 @@ class MappedDataset:
             channels.setdefault("ee_orientation", orientation)
         parts = self.column_map.residuals.get(arm)
         if parts:
-            proxy = effort(parts, features, 0 if joints is None else joints.shape[1])
+            proxy = effort(parts, features, 0 if joints is None else joints.shape[1], offset)
             if proxy is not None:
                 channels["effort_proxy"] = proxy
                 command = self._command(arm, parts, features, joints)
@@ -272,25 +347,33 @@ class MappedDataset:
         state = self.column_map.arms.get(arm, {}).get("joint_position")
         return None if joints is None or state is None else commanded(parts, features, joints, state.factor)
 
-    def _time(self, name: str, entry: Entry, features: Features) -> tuple[NDArray[np.float64], float]:
-        """s: the mapped column, else timestamps, else frame numbers over the frame rate; and how much was mended."""
+    def _time(
+        self, name: str, features: Features, offset: NDArray[np.int64], words: Sequence[dict[str, Any]]
+    ) -> NDArray[np.float64]:
+        """s: the mapped column, else timestamps, else frame numbers over the frame rate.
+
+        How much of an episode's clock was mended is put into its ``words``.
+        """
         mapped = self.column_map.scene.get("time")
         if mapped is not None and mapped.feature in features:
-            return np.asarray(mapped.read("time", features), np.float64), 0.0
+            return np.asarray(mapped.read("time", features), np.float64)
         fps = self.source.fps
         frame = features.get(FRAME)
         stamps = features.get(TIMESTAMP)
         ticks = None if fps is None or frame is None or frame.shape[1] != 1 else frame[:, 0].astype(np.float64) / fps
         if stamps is None or stamps.shape[1] != 1:
             if ticks is not None:
-                return ticks, 0.0
+                return ticks
             if fps is None:
                 raise RolloutError(name, "time", "has neither timestamps nor a frame rate", reason="no_time")
-            frames = len(next(iter(features.values()))) if features else entry.length or 0
-            return np.arange(frames, dtype=np.float64) / fps, 0.0
+            place = np.arange(offset[-1]) - np.repeat(offset[:-1], np.diff(offset))
+            return place.astype(np.float64) / fps
         told = stamps[:, 0].astype(np.float64)
-        taken = seconds(told, ticks, fps, self.step)
-        return taken, share_off(told, fps) if taken is ticks else 0.0
+        taken, ticked = seconds_of_each(told, ticks, fps, self.step, offset)
+        for episode, off in shares_off(told, fps, offset).items():
+            if ticked[episode]:
+                words[episode]["provenance"][CLOCK_OFF] = f"{off:.4f}"
+        return taken
 
     def _ending(self, entry: Entry, features: Features, time: NDArray[np.float64]) -> Ending:
         if self.outcomes is not None and entry.episode in self.outcomes:
