@@ -109,9 +109,8 @@ def seconds_of_each(
     out = np.empty(len(stamps)) if ticks is None else ticks.copy()
     unclear = np.ones(len(offset) - 1, np.bool_)
     if ticks is not None and usual is not None and usual > 0.0 and len(stamps) > 1:
-        unit = time_unit(usual, fps)
         with np.errstate(over="ignore", invalid="ignore"):
-            near = np.abs((stamps if unit == "s" else stamps * UNITS[unit][1]) - ticks) <= TICK_TOLERANCE_S
+            near = np.abs(in_seconds(stamps, fps, usual) - ticks) <= TICK_TOLERANCE_S
             ratio = np.diff(stamps) / usual
         # all steps near the usual one: so is their median, whatever it is
         near[:-1] &= _between_episodes(offset, (ratio > 2.0 / OTHER_UNIT) & (ratio < 0.5 * OTHER_UNIT))
@@ -135,6 +134,12 @@ def _same_way(stamps: Floats, ticks: Floats) -> bool:
     """Whether both clocks show about the same time between the first and the last frame."""
     a, b = float(stamps[-1] - stamps[0]), float(ticks[-1] - ticks[0])
     return b > 0.0 and 1.0 / OTHER_RATE <= a / b <= OTHER_RATE
+
+
+def in_seconds(stamps: Floats, fps: float | None, usual: float | None) -> Floats:
+    """Timestamps in the set's unit as seconds, shape (t,)."""
+    unit = "s" if usual is None else time_unit(usual, fps)
+    return stamps if unit == "s" else np.asarray(stamps * UNITS[unit][1])
 
 
 def share_off(stamps: Floats, fps: float | None) -> float:

@@ -1,12 +1,14 @@
 """Alike episodes are read together; what comes of each is what would come of it alone."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recordings import HZ, NAMES, laid, recordings, write_set
 from sima2.bench.recordings_maker import RECIPES, make_set
 from sima2.client import Sima2Client
 from sima2.io.derived import CommandResidual, columns_of, commanded
@@ -239,3 +241,10 @@ def _turn(folder, number: int) -> None:
     column = pa.FixedSizeListArray.from_arrays(pa.array(state.ravel()), state.shape[1])
     place = table.schema.get_field_index("observation.state")
     pq.write_table(table.set_column(place, "observation.state", column), file)
+
+
+def test_even_timestamps_in_ms_are_not_off(tmp_path: Path) -> None:
+    made = recordings(6)
+    root = write_set(tmp_path / "set", laid(made), [*NAMES, "gripper"], stamps=lambda n: np.arange(n) * 1000.0 / HZ)
+    source = Sima2Client("dataset", path=root).source()
+    assert not any(CLOCK_OFF in each for each in source.read(0, 6).batch.episodes.provenance)

@@ -42,7 +42,7 @@ from sima2.io.robot_pose import asked_poses, named_poses
 from sima2.io.sample import Sample, other_scale
 from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
-from sima2.io.timestamps import clock_doubt, seconds_of_each, set_step, shares_off
+from sima2.io.timestamps import clock_doubt, in_seconds, seconds_of_each, set_step, shares_off
 from sima2.io.turns import may_wrap, unwrapped, unwrapped_columns
 from sima2.records.rollout import CLOCK_OFF, SCENE_CHANNELS, TURNED, Goal
 
@@ -370,7 +370,7 @@ class MappedDataset:
             return place.astype(np.float64) / fps
         told = stamps[:, 0].astype(np.float64)
         taken, ticked = seconds_of_each(told, ticks, fps, self.step, offset)
-        for episode, off in shares_off(told, fps, offset).items():
+        for episode, off in shares_off(in_seconds(told, fps, self.step), fps, offset).items():
             if ticked[episode]:
                 words[episode]["provenance"][CLOCK_OFF] = f"{off:.4f}"
         return taken
