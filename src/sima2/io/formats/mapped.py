@@ -171,7 +171,8 @@ class MappedDataset:
         for arm, channels in self.column_map.arms.items():
             if (joints := channels.get("joint_position")) is not None and joints.feature in self.source.features:
                 labels = [clean(each) for each in _labels(self.source.features[joints.feature])]
-                told[arm] = tuple(labels if joints.index is None else [labels[k] for k in joints.index])
+                places = range(len(labels)) if joints.index is None else joints.index
+                told[arm] = tuple(labels[k] if k < len(labels) else "" for k in places)
         return told
 
     def read(self, start: int, stop: int) -> Intake:
