@@ -254,6 +254,22 @@ def test_noise_gaps_and_broken_clocks_give_the_same_segments_too(data: st.DataOb
     assert sum(int(str(row["end_frame"])) - int(str(row["start_frame"])) for row in found) == frames
 
 
+def test_a_thing_out_of_sight_since_a_views_start_is_hidden_in_every_view() -> None:
+    n, seen = 14, [0, 1, 3, 9, 11, 12, 13]
+    late = [0, 2, 5, 6, 8, 9, 10, 12]
+    place = np.full((n, 3), np.nan)
+    place[seen] = np.arange(3.0 * len(seen)).reshape(-1, 3) * 1e-6
+    rollout = Rollout(
+        episode_id="e",
+        time=np.cumsum(np.where(np.isin(np.arange(n), late), 3.0, 0.05)),
+        ee_position=np.zeros((n, 3)),
+        contact_force=np.zeros(n),
+        object_position={"a": place},
+    )
+    engine = SegmentationEngine(windows=replace(SHORT, least_frames=2))
+    assert plain(SegmentTable.concat(streamed(engine, rollout, []))) == whole(engine, rollout)
+
+
 def test_a_window_that_ends_while_the_fingers_close_looks_at_no_other() -> None:
     rng = np.random.default_rng(0)
     step = rng.choice([0.05, 3.0], 34)

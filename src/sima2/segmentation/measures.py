@@ -137,8 +137,8 @@ def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) 
         if not features.object_seen.all():
             # where it lies is not known of what has been out of sight for long
             late = ragged.frames(HIDDEN_S)[ragged.episode[start]]
-            seen_at = [last_where(seen, ragged.first)[stop - 1] for seen in features.object_seen.T]
-            hidden = (stop - 1 - late)[:, None] > np.column_stack(seen_at)
+            seen_at = np.column_stack([last_where(seen, ragged.first)[stop - 1] for seen in features.object_seen.T])
+            hidden = (seen_at < 0) | ((stop - 1 - late)[:, None] > seen_at)
             rests = np.where(hidden[:, :, None], np.nan, rests)
     velocity = torque = None
     if channels.joint_velocity is not None:
