@@ -68,12 +68,7 @@ def _hand_pose(
     commands: Collection[str],
 ) -> HandPose:
     at = f"[arms.{arm}]"
-    joints = channels.get("joint_position")
-    if joints is None:
-        raise DatasetError(map_file, f"{at}: urdf without joint_position", "say which columns are the joints")
-    if joints.feature in commands:
-        problem = f"{at}: joint_position is read from {joints.feature!r}, which are commands"
-        raise DatasetError(map_file, problem, "a pose made of commands is not where the hand was: name the state")
+    joints = joints_of_pose(at, "urdf", channels, map_file, commands)
     if "ee_position" in channels:
         told = f"{arm}.ee_position: the data set has columns of its own, so {pose.urdf} is not used"
         return HandPose(None, (told,))
@@ -99,6 +94,23 @@ def _hand_pose(
     if not is_file(root / pose.urdf):
         notes.append(f"{arm}.ee_position: {pose.urdf} lies beside the map that was given: keep the two together")
     return HandPose(chain, tuple(notes))
+
+
+def joints_of_pose(
+    at: str, asked: str, channels: Mapping[str, Columns], map_file: Path, commands: Collection[str]
+) -> Columns:
+    """The columns of joints that a pose is computed from, for an arm of which the map names ``asked``.
+
+    Raises:
+        DatasetError: if the map says none, or takes commands for them.
+    """
+    joints = channels.get("joint_position")
+    if joints is None:
+        raise DatasetError(map_file, f"{at}: {asked} without joint_position", "say which columns are the joints")
+    if joints.feature in commands:
+        problem = f"{at}: joint_position is read from {joints.feature!r}, which are commands"
+        raise DatasetError(map_file, problem, "a pose made of commands is not where the hand was: name the state")
+    return joints
 
 
 def read_urdf(name: str, map_file: Path, root: Path) -> tuple[str, Path]:

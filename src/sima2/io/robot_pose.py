@@ -16,7 +16,7 @@ from sima2.io.column_behaviour import unit_quaternions
 from sima2.io.column_map import UNITS, ColumnMap, Columns
 from sima2.io.column_words import SAYS_NOTHING, SIDES, UNIT_WORDS, tokens
 from sima2.io.derived import NO_ROBOT, PoseSource
-from sima2.io.hand_pose import HandPose, beyond_limits
+from sima2.io.hand_pose import HandPose, beyond_limits, joints_of_pose
 from sima2.io.robot_chains import ArmRow
 from sima2.io.robots import Robot, chain_row, chain_rows
 from sima2.io.sample import Sample
@@ -60,12 +60,7 @@ def _asked(
         there = [] if robot is None else list(robot.chains)
         problem = f"{at}: the chains of {pose.robot!r} are those of the arms {' and '.join(there)}"
         raise DatasetError(map_file, problem, "name the arm so")
-    joints = channels.get("joint_position")
-    if joints is None:
-        raise DatasetError(map_file, f"{at}: robot without joint_position", "say which columns are the joints")
-    if joints.feature in commands:
-        problem = f"{at}: joint_position is read from {joints.feature!r}, which are commands"
-        raise DatasetError(map_file, problem, "a pose made of commands is not where the hand was: name the state")
+    joints = joints_of_pose(at, "robot", channels, map_file, commands)
     if "ee_position" in channels:
         told = f"{arm}.ee_position: the data set has columns of its own, so {pose.robot} is not used"
         return HandPose(None, (told,))
