@@ -61,6 +61,8 @@ class Score:
     """Episodes that did not succeed."""
     told_failed: int = 0
     rightly_failed: int = 0
+    told_succeeded: int = 0
+    rightly_succeeded: int = 0
     episodes: int = 0
     left_open: int = 0
     retried: int = 0
@@ -163,6 +165,8 @@ def _score(truth: EpisodeTruth, segments: Sequence[Segment], success: float, aro
         failed=int(not truth.success),
         told_failed=int(success == 0),
         rightly_failed=int(success == 0 and not truth.success),
+        told_succeeded=int(success == 1),
+        rightly_succeeded=int(success == 1 and truth.success),
         episodes=1,
         left_open=int(math.isnan(success)),
         retried=int(truth.retries > 0),
@@ -189,6 +193,7 @@ def figures(score: Score) -> dict[str, float]:
         "failed": score.failed,
         "failed_precision": ratio(score.rightly_failed, score.told_failed),
         "failed_recall": ratio(score.rightly_failed, score.failed),
+        "succeeded_precision": ratio(score.rightly_succeeded, score.told_succeeded),
         "success_unknown": ratio(score.left_open, score.episodes),
         "retried": score.retried,
         "retry_precision": ratio(score.rightly_retried, score.told_retried),
@@ -203,7 +208,8 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         return (
             f"grasps {number(row['grasp_precision'])} / {number(row['grasp_recall'])}, "
             f"unknown {number(row['grasp_unknown'])}; failed episodes {number(row['failed_precision'])} / "
-            f"{number(row['failed_recall'])}, unknown {number(row['success_unknown'])}; "
+            f"{number(row['failed_recall'])}, unknown {number(row['success_unknown'])}, successes right "
+            f"{number(row['succeeded_precision'])}; "
             f"retries {number(row['retry_precision'])} / {number(row['retry_recall'])}"
         )
 

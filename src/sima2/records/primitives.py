@@ -55,7 +55,7 @@ class InferredOutcome(Table):
     episode_id: Text = text(EPISODE_ID)
     success: NDArray[np.float64] = column(np.float64, SUCCESS, unit="1")
     confidence: NDArray[np.float32] = column(
-        np.float32, "Confidence of the segment that decided it, 0 to 1; 0 where success is not known.", unit="1"
+        np.float32, "Confidence in it, 0 to 1 (see ``OutcomeInference``); 0 where success is not known.", unit="1"
     )
     failed_at_s: NDArray[np.float64] = column(
         np.float64, "End of the last failed segment; NaN where none failed.", unit="s"
