@@ -3,13 +3,98 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.meanings import DRAW_P, DRAW_WEIGHT, EPISODE_ID, EPISODE_INDEX
+from sima2.records.meanings import DRAW_P, DRAW_WEIGHT, END_FRAME, EPISODE_ID, EPISODE_INDEX, START_FRAME, one_of
 from sima2.records.table import Table, Text, column, text
+
+ACTIONS: Final = ("keep", "trim", "review", "drop")
+"""What a plan does with an episode: use it whole, use a part of it, ask a person first, leave it out."""
+KNOWLEDGE: Final = ("fact", "tag", "inference")
+"""Kinds of knowledge, each with its own right: a fact acts by a rule, a tag by its trust, an inference asks for review
+or acts with its probability."""
+_WEIGHT: Final = "1 is as it came, 0 left out."
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodePlan(Table):
+    """What to train on: one row an episode. Nothing of a source is ever changed by it."""
+
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    source: Text = text("Id of the source that it came from.")
+    action: Text = text(
+        f"{one_of(ACTIONS).capitalize()}: used whole; used in part; shown to a person first (used meanwhile by its "
+        "weight); left out."
+    )
+    weight: NDArray[np.float64] = column(np.float64, f"Weight of the episode: {_WEIGHT}", unit="1")
+    keep_start_frame: NDArray[np.int64] = column(np.int64, f"{START_FRAME} Of those that are kept.", unit="frame")
+    keep_end_frame: NDArray[np.int64] = column(np.int64, f"{END_FRAME} Of those that are kept.", unit="frame")
+    codes: Text = text("Why, as stable codes, comma-separated, the gravest first; empty where it is kept as it is.")
+    words: Text = text("The same in words.")
+    kind_of_knowledge: Text = text(
+        f"What moved it, comma-separated: {one_of(KNOWLEDGE)}; empty where it is kept as it is."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedSpans(Table):
+    """Frames of an episode that weigh less than it; spans of one episode do not overlap, in order."""
+
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
+    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
+    weight: NDArray[np.float64] = column(np.float64, f"Weight beside other frames of the episode: {_WEIGHT}", unit="1")
+    reason: Text = text("Why, as a stable code.")
+    kind_of_knowledge: Text = text(f"What moved it: {one_of(KNOWLEDGE)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedFrames(Table):
+    """Every frame of the episodes of a shard with its weight."""
+
+    source: Text = text("Id of the source that the episode came from.")
+    episode_id: Text = text(EPISODE_ID)
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    frame_index: NDArray[np.int64] = column(np.int64, "Number of the frame within the episode, from 0.", unit="frame")
+    index: NDArray[np.int64] = column(
+        np.int64,
+        "The source's own number of the frame (`index` of LeRobot), counted through where it has none; -1 where the "
+        "source is no longer there to tell.",
+        unit="frame",
+    )
+    weight: NDArray[np.float32] = column(
+        np.float32, f"Weight of the frame, that of its episode included: {_WEIGHT}", unit="1"
+    )
+    reason: Text = text("Why it is not 1, as a stable code; empty where it is.")
+    kind_of_knowledge: Text = text(f"What moved it: {one_of(KNOWLEDGE)}; empty where nothing did.")
+
+
+@dataclass(frozen=True, eq=False)
+class CardTable(Table):
+    """Detection card: what became of faults that were planted into the set's own episodes. No outcome is needed."""
+
+    detector: Text = text("What was to be found: a kind of defect, or a verdict on segments or episodes.")
+    planted: NDArray[np.int64] = column(np.int64, "Faults that were planted.", unit="faults")
+    found: NDArray[np.int64] = column(np.int64, "Of them, those that were found.", unit="faults")
+    recall: NDArray[np.float64] = column(np.float64, "Share that was found; NaN where none could be planted.", unit="1")
+    recall_low: NDArray[np.float64] = column(np.float64, "Lower end of its 95 % interval (Wilson).", unit="1")
+    recall_high: NDArray[np.float64] = column(np.float64, "Upper end of its 95 % interval.", unit="1")
+    clean: NDArray[np.int64] = column(np.int64, "Places judged where nothing was planted and nothing is known to be.")
+    false_alarms: NDArray[np.int64] = column(np.int64, "Of them, those at which it was found all the same.")
+    told: NDArray[np.int64] = column(np.int64, "How often it was found in the set itself, nothing planted.")
+    asked: NDArray[np.int64] = column(np.int64, "Places of the set at which it could have been found.")
+    precision: NDArray[np.float64] = column(
+        np.float64,
+        "Share of what was told in the set that is so, at the least: by the upper end of the interval of the false "
+        "alarms; NaN where nothing was told.",
+        unit="1",
+    )
+    note: Text = text("What was planted and where, or why nothing could be.")
 
 
 @dataclass(frozen=True, eq=False)
