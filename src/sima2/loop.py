@@ -97,13 +97,13 @@ def next_request(out: Path, n: int) -> PumpRequest:
     from sima2.report.inputs import read_trust
     from sima2.sampling.pool import Pool
     from sima2.sampling.request import request
-    from sima2.tags.specs import THRESHOLDS
+    from sima2.tags.specs import TAGS
 
     with Store.read_only(out) as store:
         episodes = store.read_table(EpisodeTable, "episodes")
         tags = TagTable.concat(list(store.read(TagTable, "tags")))
         plan = store.read_table(SamplePlan, "weights")
-    return request(plan, Pool.of(episodes, tags, read_trust(out), THRESHOLDS), n)
+    return request(plan, Pool.of(episodes, tags, read_trust(out), TAGS), n)
 
 
 def _evenly(settings: RunSettings, n: int) -> tuple[tuple[str, str, int], ...]:

@@ -630,11 +630,11 @@ def finalize(
     from sima2.sampling.effective import effective
     from sima2.sampling.pool import Pool
     from sima2.sampling.weights import plan_weights
-    from sima2.tags.specs import THRESHOLDS
+    from sima2.tags.specs import TAGS, THRESHOLDS
 
     trust = _tested(aggregates, look, sources or {})
     episodes = frozen.episodes
-    pool = Pool.of(episodes, tags, trust, THRESHOLDS)
+    pool = Pool.of(episodes, tags, trust, TAGS)
     plan = plan_weights(pool)
     return Results(
         frozen=frozen,

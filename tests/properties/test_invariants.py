@@ -37,7 +37,7 @@ from sima2.sampling.weights import plan_weights
 from sima2.semantic_orchestrator import SemanticOrchestrator
 from sima2.tags.propagator import SemanticTagPropagator, TaggedEpisodes
 from sima2.tags.references import References, fit_references
-from sima2.tags.specs import TAGS, THRESHOLDS
+from sima2.tags.specs import TAGS
 from unit.tags.tag_worlds import observed, segments_of, story
 
 QUICK = settings(max_examples=60, deadline=None)
@@ -410,7 +410,7 @@ def pool_of(
     ]
     tags = [{"episode_id": f"e{i}", "tag": tag, "level": level} for i, tag, level in rows if i < len(success)]
     matrix = {tag: trusted(tag, *what) for tag, what in trust.items()}
-    return Pool.of(table(EpisodeTable, each), table(TagTable, tags), matrix, THRESHOLDS)
+    return Pool.of(table(EpisodeTable, each), table(TagTable, tags), matrix, TAGS)
 
 
 @settings(max_examples=150, deadline=None)

@@ -122,12 +122,12 @@ def pool_of(out: Path, *, only_successes: bool = False) -> Pool:
     from sima2.records.tags import TagTable
     from sima2.report.inputs import read_single, read_trust
     from sima2.sampling.pool import Pool
-    from sima2.tags.specs import THRESHOLDS
+    from sima2.tags.specs import TAGS
 
     trust = read_trust(out)
     with Store.read_only(out) as store:
         tags = TagTable.concat(list(store.read(TagTable, "tags")))
-    pool = Pool.of(read_single(out, EpisodeTable, "episodes"), tags, trust, THRESHOLDS)
+    pool = Pool.of(read_single(out, EpisodeTable, "episodes"), tags, trust, TAGS)
     if not only_successes:
         return pool
     if not (pool.success == 1).any():

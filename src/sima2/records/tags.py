@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -27,6 +29,15 @@ class TagSpec:
     """Column of the econ table that it should predict."""
     direction: int
     """+1 where a higher value of that column is expected with the tag, -1 where a lower one."""
+    threshold: float = 0.0
+    """The tag is given where its level is above this."""
+    pulls: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Objective (``bc``, ``rl``) or strategy of sampling to +1 where episodes that have the tag gain weight, -1 where
+    they lose, 0 where neither; what is not named is as the objective says of unknown tags."""
+    meaning: str = ""
+    """What it says of an episode, in words."""
+    group: str = "tagged"
+    """What its episodes are called."""
 
 
 @dataclass(frozen=True, eq=False)

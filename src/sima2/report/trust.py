@@ -12,7 +12,7 @@ from sima2.report.markup import Markup, aside, node
 from sima2.report.strata import Stratum, strata
 from sima2.report.text import NOT_ASSESSED, as_number, count, number
 from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, field_words, impact, shadow_sentence, why
-from sima2.report.words import TAG_MEANINGS, TIERS, section
+from sima2.report.words import TIERS, section, tag_meaning
 
 ROW: Final = 26
 SMALL_ROW: Final = 16
@@ -61,7 +61,7 @@ def _rows(row: TrustRow, alerts: Sequence[str]) -> tuple[Markup, Markup]:
     told, worth = why(row), impact(row)
     verdict = node(
         "tr",
-        node("th", f"{TIER_MARKS.get(row.tier, '')} {row.tag}".strip(), aside(TAG_MEANINGS.get(row.tag)), scope="row"),
+        node("th", f"{TIER_MARKS.get(row.tier, '')} {row.tag}".strip(), aside(tag_meaning(row.tag)), scope="row"),
         node("td", effect_plot(row), aside(_effect_words(row)), data_label="effect δ"),
         node("td", level_plot(row), aside(f"{number(row.trust_level, 2)} {row.tier}"), data_label="trust"),
         node("td", number(row.n_tagged), aside(f"of {number(row.n)}"), data_label="tagged"),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from sima2.analytics.settings import AFTER_FAILURE
+from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustRow
 from sima2.report.text import as_number, count, number
 
@@ -27,15 +28,6 @@ class Why(NamedTuple):
     """A sentence: what to do; empty where there is nothing to do."""
 
 
-_GROUPS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "RiskTag": "high-risk",
-        "FragilityTag": "fragile",
-        "OODTag": "strange",
-        "RecoveryTag": "recovered",
-        "LuckySuccessTag": "lucky",
-    }
-)
 _FIELDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "success": ("success", ""),
@@ -129,23 +121,23 @@ def by_trust(rows: Iterable[TrustRow]) -> list[TrustRow]:
     return sorted(rows, key=key)
 
 
-def _direction(tag: str) -> int:
-    """+1 or −1 as the tag declares, 0 where its declaration is not at hand."""
+def _spec(tag: str) -> TagSpec | None:
+    """What a tag declares; None where it is not ours."""
     from sima2.tags.specs import TAGS
 
-    return TAGS[tag].direction if tag in TAGS else 0
+    return TAGS.get(tag)
 
 
 def _claim(row: TrustRow) -> str:
     field = field_words(row.cost_field)
-    sign = _direction(row.tag)
+    sign = spec.direction if (spec := _spec(row.tag)) else 0
     return f"{field} {'higher' if sign > 0 else 'lower'}" if sign else f"{field} as declared"
 
 
 def _episodes(row: TrustRow) -> str:
     if row.cost_field == AFTER_FAILURE:
         return f"{number(row.n_tagged)} of {number(row.n)} failures met by an attempt to mend them"
-    group = _GROUPS.get(row.tag, "tagged")
+    group = spec.group if (spec := _spec(row.tag)) else "tagged"
     late = f" ({number(row.n_late)} more only once it was too late to predict)" if row.n_late else ""
     return f"{number(row.n_tagged)} {group} of {count(row.n, 'episode')}{late}"
 

@@ -8,16 +8,6 @@ from typing import Any, Final
 
 from sima2.report.text import as_number, count, number, percent, visible
 
-TAG_MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "RiskTag": "likely to fail or do damage, judged before the first contact",
-        "FragilityTag": "acts on something that has often failed that way",
-        "OODTag": "looks, moves or lasts unlike the nominal episodes",
-        "RecoveryTag": "failed, corrected itself and then succeeded",
-        "LuckySuccessTag": "succeeded against high risk and without a correction",
-    }
-)
-
 OUTCOME_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "recorded": "as recorded",
@@ -31,6 +21,13 @@ OUTCOME_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
 TIERS: Final = "● trusted above 0.8, ◐ provisional above 0.5, ○ untrusted up to 0.5"
 
 UNIFORM: Final = "No tag is trusted enough to prefer one episode to another, so every episode is drawn alike."
+
+
+def tag_meaning(tag: str) -> str:
+    """What a tag says of an episode; empty where it is not ours."""
+    from sima2.tags.specs import TAGS
+
+    return TAGS[tag].meaning if tag in TAGS else ""
 
 
 def headline(summary: Mapping[str, Any]) -> str:

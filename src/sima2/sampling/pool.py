@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sima2.errors import UsageError
 from sima2.records.episodes import EpisodeTable
 from sima2.records.table import Text, read_only
-from sima2.records.tags import TagTable
+from sima2.records.tags import TagSpec, TagTable
 from sima2.records.trust import TrustMatrix, TrustRow
 
 
@@ -38,6 +38,8 @@ class Pool:
     levels: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: MappingProxyType({}))
     """Tag to its level in each episode, 0 where it is not given, shape (n,)."""
     trust: Mapping[str, TrustRow] = field(default_factory=lambda: MappingProxyType({}))
+    pulls: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
+    """How each tag pulls at weights, by objective and strategy, as ``TagSpec.pulls``."""
     apart: tuple[Tested, ...] = ()
     """Where there are several collections, the trust of each in the place of ``trust``."""
 
@@ -71,6 +73,7 @@ class Pool:
             success=self.success[index],
             levels={tag: level[index] for tag, level in self.levels.items()},
             trust=self.trust,
+            pulls=self.pulls,
             apart=tuple(Tested(each.member[index], each.trust) for each in self.apart),
         )
 
@@ -80,16 +83,17 @@ class Pool:
         episodes: EpisodeTable,
         tags: TagTable,
         trust: Mapping[str, TrustRow],
-        thresholds: Mapping[str, float],
+        specs: Mapping[str, TagSpec],
     ) -> Pool:
-        """The pool of a folder's tables; a tag is given where its level is above its threshold."""
+        """The pool of a folder's tables; a tag is given where its level is above the threshold that it declares."""
         return cls(
             episode_index=episodes.episode_index,
             episode_id=episodes.episode_id,
             family=episodes.family,
             success=episodes.success,
-            levels=given_levels(tags, episodes.episode_id, thresholds),
+            levels=given_levels(tags, episodes.episode_id, {name: spec.threshold for name, spec in specs.items()}),
             trust=trust,
+            pulls={name: spec.pulls for name, spec in specs.items()},
             apart=tested_apart(episodes, trust) if isinstance(trust, TrustMatrix) else (),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -19,15 +19,15 @@ SUCCESS: Final = "success"
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """How a strategy weighs episodes: a row of the table."""
+    """How a strategy weighs episodes: a row of the table. How each tag pulls under it, the tag itself declares."""
 
     name: str
-    directions: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    """Tag (or ``success``) to +1 where it gains weight and -1 where it loses."""
+    success: int = 0
+    """+1 where known successes gain weight."""
     by_family: bool = False
     """Every family gets the same share."""
     by_objective: bool = False
-    """Directions are those of the objective; those of other strategies are only narrowed by it."""
+    """Tags pull as they do under the objective; under other strategies they are only narrowed by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +35,18 @@ class Objective:
     """What the episodes are for."""
 
     name: str
-    directions: Mapping[str, int]
-    """Tag to +1 where it gains weight; tags that are not named take ``others``."""
     others: int
+    """Pull of tags that declare none for it."""
     only_successes_gain: bool
     """Episodes known to have failed gain nothing, by whatever strategy."""
-
-    def direction(self, tag: str) -> int:
-        """Sign of a tag's pull; 0 where it has none."""
-        return self.directions.get(tag, self.others)
 
 
 OBJECTIVES: Final[Mapping[str, Objective]] = MappingProxyType(
     {
-        # imitation copies what it sees: only what should be copied gains weight; risk, strangeness, luck and failure
-        # never do, nor does a tag that nobody spoke for
-        "bc": Objective(
-            "bc",
-            MappingProxyType({"RiskTag": 0, "FragilityTag": 0, "OODTag": 0, "RecoveryTag": 1, "LuckySuccessTag": 0}),
-            others=0,
-            only_successes_gain=True,
-        ),
-        # a critic and an evaluation want the rescued, the risky and the strange, and any other event that is trusted
-        "rl": Objective(
-            "rl",
-            MappingProxyType({"RiskTag": 1, "FragilityTag": 1, "OODTag": 1, "RecoveryTag": 1, "LuckySuccessTag": 1}),
-            others=1,
-            only_successes_gain=False,
-        ),
+        # imitation copies what it sees: only what should be copied gains weight, and no tag that nobody spoke for
+        "bc": Objective("bc", others=0, only_successes_gain=True),
+        # a critic and an evaluation want any event that is trusted
+        "rl": Objective("rl", others=1, only_successes_gain=False),
     }
 )
 
@@ -71,9 +55,9 @@ _STRATEGIES: Final = (
     Strategy("balanced", by_family=True),
     Strategy("trust_weighted", by_objective=True),
     # low risk and success, then a mix with recoveries, then the hard ones
-    Strategy("early", MappingProxyType({"RiskTag": -1, SUCCESS: 1})),
-    Strategy("mid", MappingProxyType({"RecoveryTag": 1})),
-    Strategy("advanced", MappingProxyType({"RiskTag": 1, "RecoveryTag": 1})),
+    Strategy("early", success=1),
+    Strategy("mid"),
+    Strategy("advanced"),
 )
 
 STRATEGIES: Final[Mapping[str, Strategy]] = MappingProxyType({each.name: each for each in _STRATEGIES})

@@ -52,9 +52,10 @@ def plan_weights(
     *,
     for_objective: str = "rl",
     strategy: str = "trust_weighted",
+    base: Array | None = None,
     settings: SamplingSettings | None = None,
 ) -> SamplePlan:
-    """Probabilities of sampling; ``trust_weighted`` is exactly uniform where no tag is trusted.
+    """Probabilities of sampling; ``trust_weighted`` is exactly that of the base weights where no tag is trusted.
 
     The order of the pool changes no episode's probability.
 
@@ -62,14 +63,17 @@ def plan_weights(
         pool: the episodes with tags and trust.
         for_objective: ``bc`` (imitation) or ``rl``.
         strategy: a row of ``settings.STRATEGIES``.
+        base: what facts leave of each episode, at least 0, shape (n,); all alike by default. Tags act on top of it, and
+            the limits are relative to it; what has none is never drawn.
         settings: limits.
 
     Raises:
         UnknownNameError: if there is no such objective or strategy.
+        UsageError: if no base weight is above 0.
     """
     settings = settings or SamplingSettings()
     row, goal = strategy_row(strategy), objective(for_objective)
-    p = _probabilities(pool, row, goal, settings)
+    p = _probabilities(pool, row, goal, base, settings)
     return SamplePlan(
         episode_index=pool.episode_index,
         episode_id=pool.episode_id,
@@ -87,7 +91,7 @@ def strategy_weights(
     Raises:
         UnknownNameError: if there is no such strategy or objective.
     """
-    return _probabilities(pool, strategy_row(name), objective(for_objective), settings or SamplingSettings())
+    return _probabilities(pool, strategy_row(name), objective(for_objective), None, settings or SamplingSettings())
 
 
 def importance(p: Array) -> Array:
@@ -101,18 +105,18 @@ def importance(p: Array) -> Array:
     return np.divide(least, p, out=np.zeros(len(p)), where=drawn)
 
 
-def _probabilities(pool: Pool, row: Strategy, goal: Objective, settings: SamplingSettings) -> Array:
+def _probabilities(pool: Pool, row: Strategy, goal: Objective, base: Array | None, settings: SamplingSettings) -> Array:
     may_gain = pool.success != 0 if goal.only_successes_gain else None
     if row.by_family:
         # cap and effective size hold, so that a family of few episodes is not learnt by heart
-        return limited(_balanced(pool), replace(settings, uniform_mix=0.0), may_gain)
+        return limited(_balanced(pool, base), replace(settings, uniform_mix=0.0), may_gain, base)
     up, down = np.ones(len(pool)), np.ones(len(pool))
     for pull in _pulls(pool, row, goal, settings):
         if pull.gain > 0:
             up += pull.gain * pull.level
         else:
             down -= pull.gain * pull.level
-    return limited(up / down, settings, may_gain)
+    return limited(up / down, settings, may_gain, base)
 
 
 def _pulls(pool: Pool, row: Strategy, goal: Objective, settings: SamplingSettings) -> list[Pull]:
@@ -120,8 +124,9 @@ def _pulls(pool: Pool, row: Strategy, goal: Objective, settings: SamplingSetting
     may_gain = pool.success != 0 if goal.only_successes_gain else np.ones(len(pool), np.bool_)
     pulls = []
     for tag, level in pool.levels.items():
-        wanted = goal.direction(tag)
-        sign = wanted if row.by_objective else row.directions.get(tag, 0)
+        declared = pool.pulls.get(tag, {})
+        wanted = declared.get(goal.name, goal.others)
+        sign = wanted if row.by_objective else declared.get(row.name, 0)
         if sign > 0 >= wanted:
             continue
         for member, trust in pool.tested:
@@ -129,23 +134,31 @@ def _pulls(pool: Pool, row: Strategy, goal: Objective, settings: SamplingSetting
             if gain:
                 given = np.where(member & may_gain if gain > 0 else member, level, 0.0)
                 pulls.append(Pull(tag, gain, given, f" (trust {trust[tag].trust_level:.2f})"))
-    if SUCCESS in row.directions:
+    if row.success > 0:
         pulls.append(Pull(SUCCESS, settings.trusted_gain, np.where(pool.success == 1, 1.0, 0.0), ""))
     return pulls
 
 
-def _balanced(pool: Pool) -> Array:
-    number = np.bincount(pool.family.codes, minlength=len(pool.family.names))
-    return np.asarray(1.0 / ((number > 0).sum() * number[pool.family.codes])) if len(pool) else np.zeros(0)
+def _balanced(pool: Pool, base: Array | None) -> Array:
+    """Times its base weight that each episode gets, so that families share alike, shape (n,)."""
+    number = np.bincount(pool.family.codes, base, minlength=len(pool.family.names))
+    mine = number[pool.family.codes]
+    return np.divide(1.0, (number > 0).sum() * mine, out=np.zeros(len(pool)), where=mine > 0)
 
 
-def limited(weight: Array, settings: SamplingSettings, may_gain: NDArray[np.bool_] | None = None) -> Array:
-    """Probabilities proportional to the weights but for cap, uniform mix and effective sample size, shape (n,).
+def limited(
+    weight: Array,
+    settings: SamplingSettings,
+    may_gain: NDArray[np.bool_] | None = None,
+    base: Array | None = None,
+) -> Array:
+    """Probabilities proportional to base × weight but for cap, base mix and effective sample size, shape (n,).
 
     Args:
         weight: shape (n,).
-        settings: the limits.
-        may_gain: where false, an episode gets no more than its even share, shape (n,).
+        settings: the limits, relative to the base.
+        may_gain: where false, an episode gets no more than its share of the base, shape (n,).
+        base: shape (n,); all alike by default. What has none gets nothing, and counts for nothing.
 
     Raises:
         UsageError: if a weight is negative or not finite, or all are zero.
@@ -153,19 +166,36 @@ def limited(weight: Array, settings: SamplingSettings, may_gain: NDArray[np.bool
     n = len(weight)
     if not n:
         return np.zeros(0)
+    if base is not None and base.min() != base.max():
+        held = base > 0
+        _refuse_weights(base)
+        share = base[held] / _total(base[held])
+        out = np.zeros(n)
+        out[held] = _limited(weight[held], settings, None if may_gain is None else may_gain[held], share)
+        return out
+    return _limited(weight, settings, may_gain, np.full(n, 1.0 / n))
+
+
+def _refuse_weights(weight: Array) -> None:
     if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.max() > 0):
         raise UsageError("weights must be finite, not negative, and not all zero")
+
+
+def _limited(weight: Array, settings: SamplingSettings, may_gain: NDArray[np.bool_] | None, share: Array) -> Array:
+    """The same where all have a share of the base above 0; shares sum to 1."""
+    _refuse_weights(weight)
     if weight.min() == weight.max() or (may_gain is not None and not may_gain.any()):
-        return np.full(n, 1.0 / n)
-    cap = np.full(n, settings.cap / n) if may_gain is None else np.where(may_gain, settings.cap, 1.0) / n
-    p = _capped(weight / _total(weight), cap)
-    # Σp² of the mixture is (1 − m)² (Σp² − 1/n) + 1/n: the mix that leaves the effective sample size has a closed form
-    excess = max(_total(p**2) - 1.0 / n, 0.0)
-    allowed = (1.0 / settings.least_effective - 1.0) / n if settings.least_effective > 0 else np.inf
+        return share
+    cap = share * (settings.cap if may_gain is None else np.where(may_gain, settings.cap, 1.0))
+    pulled = share * weight
+    p = _capped(pulled / _total(pulled), cap, share)
+    # Σp²/s of the mixture is (1 − m)² (Σp²/s − 1) + 1: the mix that leaves the effective sample size has a closed form
+    excess = max(_total(p**2 / share) - 1.0, 0.0)
+    allowed = 1.0 / settings.least_effective - 1.0 if settings.least_effective > 0 else np.inf
     # a hair more than needed, so that rounding leaves it fulfilled
     needed = 1.0 - np.sqrt(allowed / excess) * (1.0 - 1e-9) if excess > allowed else 0.0
     mix = max(settings.uniform_mix, needed)
-    p = (1.0 - mix) * p + mix / n
+    p = (1.0 - mix) * p + mix * share
     return np.asarray(p / _total(p))
 
 
@@ -174,7 +204,7 @@ def _total(x: Array) -> float:
     return math.fsum(x.tolist())
 
 
-def _capped(p: Array, cap: Array) -> Array:
+def _capped(p: Array, cap: Array, share: Array) -> Array:
     """Probabilities cut at ``cap``; what is cut off goes to the others in proportion. The caps sum to 1 at least."""
     full = np.zeros(len(p), np.bool_)
     while True:
@@ -183,9 +213,9 @@ def _capped(p: Array, cap: Array) -> Array:
             return p
         full |= over
         rest = _total(p[~full])
-        share = max(0.0, 1.0 - _total(cap[full]))
-        # where the others have no weight to speak of, they share alike
-        others = p * (share / rest) if rest > _NO_WEIGHT else np.full(len(p), share / max(int((~full).sum()), 1))
+        left = max(0.0, 1.0 - _total(cap[full]))
+        # where the others have no weight to speak of, they share by their base
+        others = p * (left / rest) if rest > _NO_WEIGHT else share * (left / max(_total(share[~full]), _NO_WEIGHT))
         p = np.where(full, cap, others)
 
 

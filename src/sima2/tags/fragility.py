@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.table import Text
+from sima2.records.tags import TagSpec
 from sima2.records.vocabulary import CONTACT_ACTIONS, object_class
 from sima2.tags.observations import RiskObservations, SegmentObservations
 from sima2.tags.rows import NOT_ASSESSED, TagRows, blank_rows
 
+SPEC: Final = TagSpec(
+    name="FragilityTag",
+    kind="predictive",
+    inputs=("object at the landmark", "failure rates of other folds"),
+    available="the landmark",
+    cost_field="damage",
+    direction=1,
+    pulls=MappingProxyType({"bc": 0, "rl": 1}),
+    meaning="acts on something that has often failed that way",
+    group="fragile",
+)
 ACTIONS: Final = ("approach", *CONTACT_ACTIONS)
 """Labels that are attempts at something."""
 _USUAL: Final = 0.5
@@ -101,7 +114,7 @@ def fragility_rows(risk: RiskObservations, rates: FailureRates) -> TagRows:
         risk: what was known at the landmark.
         rates: from episodes of other folds.
     """
-    rows = blank_rows(risk.episode_id, "FragilityTag", "predictive", end=risk.landmark, available=risk.landmark)
+    rows = blank_rows(risk.episode_id, SPEC.name, SPEC.kind, end=risk.landmark, available=risk.landmark)
     landed = risk.landmark > 0
     for code in np.unique(risk.object.codes[landed]).tolist():
         level, source, details = _verdict(risk.object.names[code], rates)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.tags import TagTable
+from sima2.records.tags import TagSpec, TagTable
 from sima2.records.vocabulary import ANOMALIES
 from sima2.tags.conformal import conformal_p
 from sima2.tags.nominal import MOTION, SCORES, SOURCE, Nominal
@@ -17,6 +18,17 @@ from sima2.tags.strangeness import Strangeness, in_scope
 
 Array = NDArray[np.float64]
 
+SPEC: Final = TagSpec(
+    name="OODTag",
+    kind="predictive",
+    inputs=("segment signals", "nominal references of other folds"),
+    available="the end of the segment that fired; rows from a failure or the landmark on are diagnostic",
+    cost_field="success",
+    direction=-1,
+    pulls=MappingProxyType({"bc": 0, "rl": 1}),
+    meaning="looks, moves or lasts unlike the nominal episodes",
+    group="strange",
+)
 DEBUG: Final = "debug_mode"
 
 VISUAL_BANDS: Final = ((0.70, 0.5), (0.85, 0.8), (0.95, 1.0))
@@ -66,7 +78,7 @@ def ood_rows(
         frames: frames of each episode, shape (n,).
         test: calibrated on episodes of other folds.
     """
-    calm = blank_rows(risk.episode_id, "OODTag", "predictive", end=frames, available=frames)
+    calm = blank_rows(risk.episode_id, SPEC.name, "predictive", end=frames, available=frames)
     calm.fill(debug, source=DEBUG, details="debug episodes are not tagged")
     if test is None or not test.rank:
         calibrated_on = 0 if test is None else len(test.calibration)
@@ -113,7 +125,7 @@ def _fired_rows(
     rows: SegmentObservations, ahead: NDArray[np.int64], tails: Array, statistic: Array, test: Strangeness
 ) -> TagRows:
     """Rows of the segments that fired; those that end by frame ``ahead``, shape (n,), are predictive."""
-    out = blank_rows(rows.episode_id, "OODTag", "diagnostic", end=rows.end_frame, available=rows.end_frame)
+    out = blank_rows(rows.episode_id, SPEC.name, "diagnostic", end=rows.end_frame, available=rows.end_frame)
     if not len(rows):
         return out
     out.start[:] = rows.start_frame

@@ -13,6 +13,8 @@ from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.tags import TagTable
+from sima2.tags import recovery as recovery_tag
+from sima2.tags import risk as risk_tag
 from sima2.tags.fragility import fragility_rows
 from sima2.tags.luck import luck_rows
 from sima2.tags.observations import RiskObservations, SegmentObservations, episode_places
@@ -20,7 +22,7 @@ from sima2.tags.ood import ood_rows
 from sima2.tags.recovery import recovery_rows
 from sima2.tags.references import Fold, References
 from sima2.tags.risk import risk_rows
-from sima2.tags.specs import TAGS, THRESHOLDS
+from sima2.tags.specs import TAGS
 from sima2.tags.strangeness import prefix_novelty
 
 
@@ -95,8 +97,8 @@ class SemanticTagPropagator:
         tables = _by_fold(references, fold, observed, risk, episodes)
         doubtful = _ambiguous(segments, primitives)
         recovery = recovery_rows(segments, doubtful, episodes.episode_id, episodes.frames, self.assumed_watts)
-        level = _level(tables, "RiskTag", episodes.episode_id)
-        recovered = _level([recovery], "RecoveryTag", episodes.episode_id) > THRESHOLDS["RecoveryTag"]
+        level = _level(tables, risk_tag.SPEC.name, episodes.episode_id)
+        recovered = _level([recovery], recovery_tag.SPEC.name, episodes.episode_id) > recovery_tag.SPEC.threshold
         luck = luck_rows(episodes.episode_id, episodes.frames, level, episodes.inferred_success, recovered)
         return _ordered(TagTable.concat([*tables, recovery, luck.frozen()]), episodes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -10,11 +11,23 @@ from numpy.typing import NDArray
 
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
-from sima2.records.tags import TagTable
+from sima2.records.tags import TagSpec, TagTable
 from sima2.records.vocabulary import ANOMALIES, CONTACT_ACTIONS
 from sima2.tags.observations import episode_places
 from sima2.tags.rows import NOT_ASSESSED, TagRows, blank_rows
 
+SPEC: Final = TagSpec(
+    name="RecoveryTag",
+    kind="diagnostic",
+    inputs=("segments", "segment outcomes"),
+    available="the end of the step that was retried with success",
+    cost_field="mpl",
+    direction=1,
+    threshold=0.5,  # a recovery must be likelier than not
+    pulls=MappingProxyType({"bc": 1, "rl": 1, "mid": 1, "advanced": 1}),
+    meaning="failed, corrected itself and then succeeded",
+    group="recovered",
+)
 CRITICAL: Final = ("drop", "gripper_slip", "collision", "locked")
 """Reasons after which object, arm or task is at stake, not only time."""
 RESTORED: Final = ("unstable", "misplaced", "drop", "gripper_slip")
@@ -189,7 +202,7 @@ def recovery_rows(
     """
     place = episode_places(segments.episode_id, episode_id)
     found = find_recoveries(segments)
-    calm = blank_rows(episode_id, "RecoveryTag", "diagnostic", end=frames, available=frames)
+    calm = blank_rows(episode_id, SPEC.name, SPEC.kind, end=frames, available=frames)
     calm.fill(np.arange(len(episode_id)), level=0.0, source="no_failure")
     event = np.unique(place[failures_of(segments)])
     calm.fill(event, source="not_corrected", details="a failure that no retry made good")
@@ -217,7 +230,7 @@ def _found_rows(
 ) -> TagRows:
     f, m = found.failed, found.mended
     out = blank_rows(
-        segments.episode_id[f], "RecoveryTag", "diagnostic", end=segments.end_frame[m], available=segments.end_frame[m]
+        segments.episode_id[f], SPEC.name, SPEC.kind, end=segments.end_frame[m], available=segments.end_frame[m]
     )
     out.start[:] = segments.end_frame[f]
     sure = np.nan_to_num(segments.confidence.astype(np.float64))

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.tags import TagSpec
 from sima2.tags.observations import RiskObservations
 from sima2.tags.risk_model import RiskModel
 from sima2.tags.rows import NOT_ASSESSED, TagRows, blank_rows
-from sima2.tags.specs import THRESHOLDS
 
+SPEC: Final = TagSpec(
+    name="RiskTag",
+    kind="predictive",
+    inputs=("prefix signals", "prefix segments", "references of other folds"),
+    available="the landmark: first contact, else a fixed share of the family's nominal duration",
+    cost_field="damage",
+    direction=1,
+    threshold=0.8,  # the specification's high risk
+    # imitation never gains from risk; a critic and an evaluation want the risky
+    pulls=MappingProxyType({"bc": 0, "rl": 1, "early": -1, "advanced": 1}),
+    meaning="likely to fail or do damage, judged before the first contact",
+    group="high-risk",
+)
 FAILED_BEFORE = "failed_before_landmark"
 
 
@@ -21,7 +37,7 @@ def risk_rows(risk: RiskObservations, novelty: NDArray[np.float64], model: RiskM
         novelty: visual and kinematic score up to it, shape (n, 2).
         model: fitted on other folds, None where they held too few failures to learn from.
     """
-    rows = blank_rows(risk.episode_id, "RiskTag", "predictive", end=risk.landmark, available=risk.landmark)
+    rows = blank_rows(risk.episode_id, SPEC.name, SPEC.kind, end=risk.landmark, available=risk.landmark)
     landed = risk.landmark > 0
     rows.fill(~landed, details="no contact, and no nominal duration of the family")
     failed = landed & risk.failed_before
@@ -33,7 +49,7 @@ def risk_rows(risk: RiskObservations, novelty: NDArray[np.float64], model: RiskM
     at = np.flatnonzero(able)
     level = model.risk(risk.take(at), novelty[at])
     where = np.where(risk.contact[at], "contact", "time")
-    high = THRESHOLDS["RiskTag"]
+    high = SPEC.threshold
     details = [
         f"failure after frame {frame} with probability {p:.3f}{' (high)' if p > high else ''}, "
         f"learned from {model.failures} failures in {model.n} other episodes"
