@@ -123,6 +123,10 @@ class Source(Protocol):
         """Episodes at places start .. stop, in that order, each under its own number as ``episode_index``."""
         ...
 
+    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+        """By the number of each episode, what the source numbers its frames by; empty where it numbers none."""
+        return {}
+
     def describe(self) -> Mapping[str, Any]:
         """What the source is and lacks, for the summary: plain values."""
         ...
@@ -253,6 +257,10 @@ class RecordedSource(Source):
         """Read a span."""
         got = self.dataset.read(start, stop)
         return Intake(got.batch, got.outcome, got.quarantine, None, got.notes)
+
+    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+        """As the data set has them."""
+        return self.dataset.frame_numbers()
 
     def describe(self) -> Mapping[str, Any]:
         """Column map, what is absent, and warnings."""

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sima2 import __version__
 from sima2.client import AUTO, SOURCES, Sima2Client, Source, source_named
@@ -68,7 +69,8 @@ if TYPE_CHECKING:
     from sima2.io.store import Coming, Run, Store
 
 T = TypeVar("T", bound=Table)
-FIRST, SECOND = "pass 1", "pass 2"
+Numbers: TypeAlias = NDArray[np.int64]
+FIRST, SECOND, PLANNED = "pass 1", "pass 2", "plan"
 
 
 class Given(NamedTuple):
@@ -159,14 +161,14 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
     opened = Store.open(
         settings.out,
         coming,
-        redone=(SECOND,),
+        redone=(SECOND, PLANNED),
         agrees=partial(_agrees, coming, out=settings.out, pool=settings.pool),
         resume=settings.resume,
         fresh=settings.fresh,
     )
     with one_thread(), opened as store, executor:
         runs = [_run_of(store, each) for each in inputs]
-        mended = store.mend(runs, (SECOND,))
+        mended = store.mend(runs, (SECOND, PLANNED))
         if all(run.finished for run in runs) and not mended and (store.path / SUMMARY).is_file():
             return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
         tell = _Told(progress, sum(source.episodes for source, _ in given))
@@ -458,6 +460,7 @@ def _finish(
         EconTable.concat(list(store.read(EconTable, "econ"))),
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
         defects=defects,
+        verdicts=courses.verdicts,
         look=look,
         sources={each.origin["source_id"]: each.origin["collection"] for each in store.runs},
     )
@@ -486,7 +489,9 @@ def _finish(
     store.write_table("quarantine", results.quarantine)
     notes = NoteTable.concat(list(store.read(NoteTable, "note_shards")))
     store.write_table("notes", notes)
-    store.write_table("weights", results.plan)
+    store.write_table("weights", results.draws)
+    store.write_table("plan", results.training.episodes)
+    _write_frames(store, taken, results)
     store.write_table("audit", results.audit)
     store.write_text("trust_matrix.json", results.trust.to_json())
     if results.trust.by_collection:
@@ -535,6 +540,54 @@ def _finish(
     _write_turtle(store, ontology())
     store.finish()
     return values
+
+
+def _write_frames(store: Store, taken: Sequence[Taken], results: Results) -> None:
+    """The weight of every frame, shard by shard as the episodes lie."""
+    from sima2.sampling.frames import planned_frames
+    from sima2.sampling.plan import Plan
+
+    store.forget(PLANNED)
+    table, spans = results.training
+    place = dict(zip(table.episode_id, range(len(table)), strict=True))
+    numbers = {run.number: _frame_numbers(run, taken) for run in store.runs}
+    counted = dict.fromkeys(numbers, 0)
+    shards = sorted(store.committed(FIRST))
+    for shard, episodes in zip(shards, store.read(EpisodeTable, "episode_shards"), strict=True):
+        rows = np.array([place[name] for name in episodes.episode_id], np.int64)
+        run = store.run_of(shard)
+        index = _numbered(episodes, numbers[run.number])
+        if not numbers[run.number] and not run.holds(results.quarantine.episode_index).any():
+            index = counted[run.number] + np.arange(len(index))
+        counted[run.number] += len(index)
+        part = planned_frames(episodes, Plan(table.take(rows), spans), index)
+        store.commit(PLANNED, shard, {"frame_weights": part}, {})
+
+
+def _frame_numbers(run: Run, taken: Sequence[Taken]) -> Mapping[int, Numbers]:
+    """What the source of a run numbers the frames of each episode by; nothing where it is not there to tell."""
+    from sima2.io.frame_rows import frame_numbers
+
+    source = next((each.source for each in taken if each.run.number == run.number), None)
+    if source is not None:
+        return source.frame_numbers()
+    path = run.settings.get("path")
+    if path is None or not (Path(path) / "meta").is_dir():
+        return {}
+    try:
+        return frame_numbers(Path(path))
+    except DataError:
+        return {}
+
+
+def _numbered(episodes: EpisodeTable, known: Mapping[int, Numbers]) -> Numbers:
+    """The source's own number of each frame, those of an episode behind those of the one before; -1 unknown."""
+    none = np.zeros(0, np.int64)
+    told = [none]
+    for number, frames in zip(episodes.source_index.tolist(), episodes.frames.tolist(), strict=True):
+        own = known.get(number, none)
+        told.append(own if len(own) == frames else np.full(frames, -1))
+    return np.concatenate(told)
 
 
 def redecide(out: Path, *, undo: str = "", restore: str = "", because: str = "") -> ProposalTable:

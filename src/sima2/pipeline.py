@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
@@ -22,7 +23,7 @@ from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
-from sima2.records.plan import AuditTable, SamplePlan
+from sima2.records.plan import ACTIONS, AuditTable, CardTable, EpisodePlan, SamplePlan, SegmentVerdicts
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sima2.knowledge.task_evidence import TaskEvidence
     from sima2.primitives.outcome_inference import OutcomeInference
     from sima2.records.rollout import Episodes
+    from sima2.sampling.plan import Plan
     from sima2.segmentation_engine import SegmentationEngine
     from sima2.tags.observations import RiskObservations, SegmentObservations
     from sima2.tags.references import References
@@ -564,7 +566,10 @@ class Results:
     aggregates: Aggregates
     trust: TrustMatrix
     proposals: ProposalTable
-    plan: SamplePlan
+    training: Plan
+    """What to train on, and by which frames: for imitation, preset ``measured``."""
+    draws: SamplePlan
+    """How often each episode is drawn, for reinforcement."""
     audit: AuditTable
     quarantine: QuarantineTable
     drawn: Mapping[str, Any]
@@ -590,6 +595,7 @@ class Results:
             "alerts": [{"tag": a.tag, "kind": a.kind, "message": a.message} for a in self.trust.alerts],
             "proposals": proposal_counts(proposals),
             "audit": _tally(self.audit.status),
+            "plan": plan_counts(self.training, self.episodes),
             "weights": self.drawn,
         }
 
@@ -611,6 +617,8 @@ def finalize(
     quarantine: QuarantineTable,
     *,
     defects: DefectTable | None = None,
+    verdicts: SegmentVerdicts | None = None,
+    card: CardTable | None = None,
     look: int = 1,
     sources: Mapping[str, str] | None = None,
 ) -> Results:
@@ -623,28 +631,42 @@ def finalize(
         econ: the same.
         quarantine: what was put aside.
         defects: what is wrong with the data of all episodes.
+        verdicts: what segments tell of stretches of them.
+        card: how well what was found is found on this very set; unknown where none was made.
         look: counts the calibrations so far.
         sources: collection of each source by its id; needed where there are several collections.
     """
     from sima2.analytics.statistics import describe
     from sima2.sampling.effective import effective
+    from sima2.sampling.plan import Known, precision_of
+    from sima2.sampling.plan_settings import PlanSettings
+    from sima2.sampling.planned import planned
     from sima2.sampling.pool import Pool
-    from sima2.sampling.weights import plan_weights
+    from sima2.sampling.tag_reviews import tag_reviews
     from sima2.tags.specs import TAGS, THRESHOLDS
 
     trust = _tested(aggregates, look, sources or {})
     episodes = frozen.episodes
     pool = Pool.of(episodes, tags, trust, TAGS)
-    plan = plan_weights(pool)
+    known = Known(
+        episodes=episodes,
+        defects=DefectTable.empty() if defects is None else defects,
+        verdicts=SegmentVerdicts.empty() if verdicts is None else verdicts,
+        precision=precision_of(CardTable.empty() if card is None else card),
+        asked=tag_reviews(episodes, tags, trust, THRESHOLDS),
+    )
+    training = planned(known, pool, PlanSettings()).plan
+    draws = planned(known, pool, PlanSettings(objective="rl")).draws
     return Results(
         frozen=frozen,
         aggregates=aggregates,
         trust=trust,
         proposals=aggregates.proposals(),
-        plan=plan,
-        audit=_audited(episodes, tags, trust, quarantine, defects),
+        training=training,
+        draws=draws,
+        audit=_audited(episodes, tags, trust, quarantine, training.episodes),
         quarantine=quarantine,
-        drawn=effective(pool, plan.p),
+        drawn=effective(pool, draws.p),
         values={
             "frames": int(episodes.frames.sum()),
             "segments": aggregates.tally.get("rows", {}).get("segments", 0),
@@ -688,18 +710,18 @@ def _audited(
     tags: TagTable,
     trust: TrustMatrix,
     quarantine: QuarantineTable,
-    defects: DefectTable | None,
+    plan: EpisodePlan,
 ) -> AuditTable:
-    """Every datapack audited by what was tested on its own collection."""
+    """Every datapack audited by its plan and by what was tested on its own collection."""
     from sima2.sampling.auditor import DatapackAuditor
     from sima2.sampling.pool import tested_apart
     from sima2.tags.specs import THRESHOLDS
 
     auditor = DatapackAuditor()
     if not trust.by_collection:
-        return auditor.audit(episodes, tags, trust, THRESHOLDS, quarantine, defects)
+        return auditor.audit(episodes, tags, trust, THRESHOLDS, quarantine, plan=plan)
     parts = [
-        (np.flatnonzero(member), auditor.audit(episodes.take(member), tags, rows, THRESHOLDS, defects=defects))
+        (np.flatnonzero(member), auditor.audit(episodes.take(member), tags, rows, THRESHOLDS, plan=plan.take(member)))
         for member, rows in tested_apart(episodes, trust)
     ]
     whole = AuditTable.concat([audit for _, audit in parts])
@@ -744,19 +766,46 @@ class Courses:
     usual: CourseTable
     unusual: UnusualTable
     ended: Endings
+    verdicts: SegmentVerdicts
+    """Failed attempts and drives home."""
 
     @classmethod
     def of(cls, shards: Iterable[tuple[EpisodeTable, EpisodeVitals, SegmentTable]]) -> Courses:
         """Of all shards, of which only what is compared is kept."""
         from sima2.defects.courses import endings, strides, usual_courses
         from sima2.defects.unusual import unusual_episodes
+        from sima2.sampling.verdicts import segment_verdicts
 
-        taken, ended = [], []
+        taken, ended, told = [], [], []
         for episodes, vitals, segments in shards:
             taken.append(strides(vitals, segments))
             ended.append(endings(episodes.episode_id, segments))
+            told.append(segment_verdicts(segments))
         every = Strides.concat(taken)
-        return cls(usual_courses(every), unusual_episodes(every), Endings.concat(ended))
+        verdicts = SegmentVerdicts.concat(told)
+        return cls(usual_courses(every), unusual_episodes(every), Endings.concat(ended), verdicts)
+
+
+def plan_counts(plan: Plan, episodes: EpisodeTable) -> dict[str, Any]:
+    """How many episodes get each action, why, by which kind of knowledge, and how much of the frames is left out."""
+    table, spans = plan
+    whole = int(episodes.frames[table.weight == 0].sum())
+    part = float(((spans.end_frame - spans.start_frame) * (1.0 - spans.weight)).sum())
+    frames = int(episodes.frames.sum())
+
+    def each(column: Text) -> dict[str, int]:
+        counts = Counter(name for row in column for name in filter(None, row.split(",")))
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    return {
+        "objective": "bc",
+        "preset": "measured",
+        "actions": {name: int(table.action.isin(name).sum()) for name in ACTIONS},
+        "codes": each(table.codes),
+        "moved_by": each(table.kind_of_knowledge),
+        "frames_left_out": (whole + part) / frames if frames else 0.0,
+        "even": bool((table.weight == 1).all() and not len(spans)),
+    }
 
 
 def with_defects(episodes: EpisodeTable, found: DefectTable) -> EpisodeTable:

@@ -32,6 +32,7 @@ COMMANDS = (
     "segment",
     "trust",
     "audit",
+    "plan",
     "episodes",
     "explain",
     "proposals",

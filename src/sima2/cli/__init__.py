@@ -18,6 +18,7 @@ from sima2.cli import (
     explain,
     generate,
     loop,
+    plan,
     proposals,
     quarantine,
     report,
@@ -95,8 +96,8 @@ def sima2(
 
 
 for _command in (
-    run, generate, tasks, segment, trust, audit, episodes, explain, proposals, report, quarantine, doctor, sample, loop,
-    tree, bench,
+    run, generate, tasks, segment, trust, audit, plan, episodes, explain, proposals, report, quarantine, doctor, sample,
+    loop, tree, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 

@@ -55,6 +55,19 @@ Source = Annotated[
         help="Where rollouts come from: auto (--path, else synthetic), synthetic, mujoco, lerobot.",
     ),
 ]
+Preset = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        metavar="S",
+        help="How far each kind of knowledge goes: measured (facts, and inferences by their probability), conservative "
+        "(facts only), strict (all that is doubted is left out) or none.",
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", metavar="RULE", help="A rule of the plan that is off; may be given several times."),
+]
 Mix = Annotated[
     str, typer.Option("--mix", metavar="M", help="Mix of made episodes: hardening, stress_mix_v1 or edge_cases_v1.")
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sima2.records.episodes import EpisodeTable
     from sima2.records.plan import DrawTable, SamplePlan
     from sima2.records.table import Table
+    from sima2.sampling.planned import Planned
     from sima2.sampling.pool import Pool
 
 T = TypeVar("T", bound="Table")
@@ -40,6 +41,8 @@ def command(
     world_size: Annotated[
         int, typer.Option(metavar="W", min=1, help="Processes that share the draws: each takes every W-th.")
     ] = 1,
+    preset: options.Preset = "measured",
+    without: options.Without = None,
     only_successes: Annotated[
         bool, typer.Option("--only-successes", help="Leave out all episodes that are not known to have succeeded.")
     ] = False,
@@ -78,16 +81,21 @@ def command(
     """
     from sima2.sampling.effective import effective
 
-    pool = pool_of(out, only_successes=only_successes)
-    plan = plan_of(pool, strategy=strategy, objective=objective)
+    found, pool = weighed(
+        out, strategy=strategy, objective=objective, preset=preset, without=without or (), only_successes=only_successes
+    )
+    plan = found.draws
     drawn = drawn_from(plan, n, epoch=epoch, seed=seed, rank=rank, world_size=world_size)
     settings = {
-        "n": n, "strategy": strategy, "objective": objective, "epoch": epoch, "seed": seed, "rank": rank,
-        "world_size": world_size, "only_successes": only_successes,
+        "n": n, "strategy": strategy, "objective": objective, "preset": preset, "epoch": epoch, "seed": seed,
+        "rank": rank, "world_size": world_size, "only_successes": only_successes,
     }  # fmt: skip
     told = {**settings, "effective": effective(pool, plan.p)}
     if frames_file is not None:
-        told["frames"] = {"file": str(frames_file), **write_frames(out, plan, frames_file, per=per, path=path, run=run)}
+        told["frames"] = {
+            "file": str(frames_file),
+            **write_frames(out, found, frames_file, per=per, path=path, run=run),
+        }
     if draws_file is not None:
         if not n:
             raise UsageError("--draws writes draws: say how many with --n")
@@ -110,40 +118,27 @@ def command(
     Console(highlight=False, markup=False, emoji=False, stderr=printed).print(_shown(told))
 
 
-def pool_of(out: Path, *, only_successes: bool = False) -> Pool:
-    """The episodes of a finished run with their tags and trust.
+def weighed(
+    out: Path,
+    *,
+    strategy: str = "trust_weighted",
+    objective: str = "rl",
+    preset: str = "measured",
+    without: Sequence[str] = (),
+    only_successes: bool = False,
+) -> tuple[Planned, Pool]:
+    """Plan and probabilities of a finished run under a strategy, an objective and a preset, and the pool they are of.
 
     Raises:
         StoreError: if the folder is not one of a finished run.
-        UsageError: if only successes are wanted and there are none.
+        UnknownNameError: for a wrong name, naming the valid ones.
+        UsageError: if only successes are wanted and there are none, or the plan leaves nothing.
     """
-    from sima2.io.store import Store
-    from sima2.records.episodes import EpisodeTable
-    from sima2.records.tags import TagTable
-    from sima2.report.inputs import read_single, read_trust
-    from sima2.sampling.pool import Pool
-    from sima2.tags.specs import TAGS
+    from sima2.planning import planned_of
+    from sima2.sampling.plan_settings import PlanSettings
 
-    trust = read_trust(out)
-    with Store.read_only(out) as store:
-        tags = TagTable.concat(list(store.read(TagTable, "tags")))
-    pool = Pool.of(read_single(out, EpisodeTable, "episodes"), tags, trust, TAGS)
-    if not only_successes:
-        return pool
-    if not (pool.success == 1).any():
-        raise UsageError("no episode is known to have succeeded: leave out --only-successes")
-    return pool.take(pool.success == 1)
-
-
-def plan_of(pool: Pool, *, strategy: str, objective: str) -> SamplePlan:
-    """Probabilities under a strategy and an objective.
-
-    Raises:
-        UnknownNameError: for a wrong one, naming the valid ones.
-    """
-    from sima2.sampling.weights import plan_weights
-
-    return plan_weights(pool, for_objective=objective, strategy=strategy)
+    settings = PlanSettings(objective=objective, preset=preset, without=tuple(without))
+    return planned_of(out, settings, strategy=strategy, only_successes=only_successes)
 
 
 def drawn_from(plan: SamplePlan, n: int, *, epoch: int, seed: int, rank: int = 0, world_size: int = 1) -> DrawTable:
@@ -160,13 +155,13 @@ def drawn_from(plan: SamplePlan, n: int, *, epoch: int, seed: int, rank: int = 0
 
 
 def write_frames(
-    out: Path, plan: SamplePlan, file: Path, *, per: str, path: Path | None = None, run: int | None = None
+    out: Path, found: Planned, file: Path, *, per: str, path: Path | None = None, run: int | None = None
 ) -> dict[str, Any]:
     """Write ``index, weight`` of every frame of a source; how many, how many of no weight, and how they are numbered.
 
     Args:
         out: folder of the run.
-        plan: probability of each episode.
+        found: plan and probability of each episode.
         file: where to.
         per: ``episode`` or ``frame``.
         path: the LeRobot data set; that of the run, if not given.
@@ -183,7 +178,7 @@ def write_frames(
     from sima2.records.episodes import EpisodeTable
     from sima2.records.intake import QuarantineTable, SkippedTable
     from sima2.report.inputs import read_single
-    from sima2.sampling.frames import frame_weights
+    from sima2.sampling.frames import frame_weights, inside_weights
 
     with Store.read_only(out) as store:
         runs = store.runs
@@ -198,7 +193,9 @@ def write_frames(
         raise UsageError(f"{out} holds no run {run}; there are {len(runs)}")
     episodes = _of_run(read_single(out, EpisodeTable, "episodes"), chosen)
     aside = [_of_run(each, chosen).episode_index for each in (read_single(out, QuarantineTable, "quarantine"), skipped)]
-    plan = _of_run(plan, chosen)
+    plan, spans = _of_run(found.draws, chosen), _of_run(found.plan.spans, chosen)
+    if len(plan) and not plan.p.sum() > 0:
+        raise UsageError(f"the plan leaves every episode of run {chosen.number} out")
     plan = replace(plan, p=plan.p / plan.p.sum()) if len(plan) else plan
     if path is None:
         given = chosen.settings.get("path")
@@ -206,7 +203,7 @@ def write_frames(
     if path is not None:
         _refuse_other(path, episodes)
     episode, index, numbered = _frames(path, episodes, np.concatenate(aside))
-    table = frame_weights(plan, episode, index, per=per)
+    table = frame_weights(plan, episode, index, per=per, inside=inside_weights(spans, episode, index))
     _write(file, table)
     without = int((table.weight == 0).sum())
     return {"rows": len(table), "without_weight": without, "per": per, "numbered": numbered}

@@ -34,6 +34,18 @@ class FrameRows:
     """Frames of each episode as the metadata state them."""
 
 
+def frame_numbers(root: Path) -> dict[int, Whole]:
+    """What the data set numbers the frames of each episode by, in their order.
+
+    Raises:
+        DatasetError: if its metadata cannot be read.
+    """
+    rows = frame_rows(root)
+    order = np.lexsort((rows.index, rows.episode))
+    numbers, first = np.unique(rows.episode[order], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(rows.index[order], first[1:]), strict=True))
+
+
 def frame_rows(root: Path) -> FrameRows:
     """The frames of a LeRobot data set.
 

@@ -368,6 +368,14 @@ class Store:
         """Shards of a phase that are there as a whole."""
         return {shard for (shard,) in self._all("SELECT shard FROM shards WHERE phase = ?", phase)}
 
+    def forget(self, phase: str) -> None:
+        """Drop all shards of a phase, which are to be made anew."""
+        with _transaction(self._ledger, self.path):
+            for table in ("shards", "files", "aggregates"):
+                self._ledger.execute(f"DELETE FROM {table} WHERE phase = ?", (phase,))
+        self._digests.clear()
+        self._sweep()
+
     def kinds(self) -> list[str]:
         """Kinds of table that have shards, sorted."""
         return [kind for (kind,) in self._all("SELECT DISTINCT kind FROM files ORDER BY kind")]

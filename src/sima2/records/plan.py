@@ -8,7 +8,16 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.meanings import DRAW_P, DRAW_WEIGHT, END_FRAME, EPISODE_ID, EPISODE_INDEX, START_FRAME, one_of
+from sima2.records.meanings import (
+    CONFIDENCE,
+    DRAW_P,
+    DRAW_WEIGHT,
+    END_FRAME,
+    EPISODE_ID,
+    EPISODE_INDEX,
+    START_FRAME,
+    one_of,
+)
 from sima2.records.table import Table, Text, column, text
 
 ACTIONS: Final = ("keep", "trim", "review", "drop")
@@ -38,6 +47,17 @@ class EpisodePlan(Table):
     kind_of_knowledge: Text = text(
         f"What moved it, comma-separated: {one_of(KNOWLEDGE)}; empty where it is kept as it is."
     )
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentVerdicts(Table):
+    """Stretches of episodes that a trainer may not want, as segments tell them. Kept in memory only."""
+
+    episode_id: Text = text(EPISODE_ID)
+    verdict: Text = text("`failed_attempt`, with the approach to it; `drive_home`.")
+    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
+    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
+    confidence: NDArray[np.float64] = column(np.float64, CONFIDENCE, unit="1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,12 +174,15 @@ class PumpRequest(Table):
 class AuditTable(Table):
     """The auditor's verdict on each datapack."""
 
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     episode_id: Text = text("Name of the episode; of one in quarantine, as the source gives it.")
-    status: Text = text("`passed`, `requires_review` or `rejected`.")
+    action: Text = text("That of `plan.parquet`; `drop` where it is in quarantine.")
+    status: Text = text(
+        "`passed`: may be used as it is; `requires_review`: in part, or after a look; `rejected`: left out."
+    )
     quality: NDArray[np.float64] = column(np.float64, "0 to 1, by outcome and tags; 0 where it is rejected.", unit="1")
     reasons: Text = text("What was found, in words; empty where nothing was.")
     codes: Text = text(
-        "The same as stable codes, comma-separated, some with a kind after a colon: `failed,severe_defect:teleport`."
+        "The same as stable codes, comma-separated, some with a kind after a colon: `idle`, `quarantined:empty`."
     )

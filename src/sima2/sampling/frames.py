@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from sima2.errors import UnknownNameError, UsageError
 from sima2.records.episodes import EpisodeTable
-from sima2.records.plan import FrameWeights, SamplePlan
+from sima2.records.plan import KNOWLEDGE, EpisodePlan, FrameWeights, PlannedFrames, PlannedSpans, SamplePlan
+from sima2.records.table import Text
+from sima2.sampling.plan import Plan
+from sima2.sampling.plan_settings import CUT, ON_SPANS, RULES
 
 PER: Final = ("episode", "frame")
 """What a probability of the plan is spread by."""
 
 Whole = NDArray[np.int64]
+Doubles = NDArray[np.float64]
 
 
 def counted_frames(episodes: EpisodeTable, aside: Whole, known: Mapping[int, int] | None = None) -> Whole:
@@ -52,7 +56,86 @@ def counted_frames(episodes: EpisodeTable, aside: Whole, known: Mapping[int, int
     return np.repeat(np.array(numbers, np.int64), np.array([frames[number] for number in numbers], np.int64))
 
 
-def frame_weights(plan: SamplePlan, episode: Whole, index: Whole, *, per: str = "episode") -> FrameWeights:
+UNKNOWN: Final = -1
+"""Number of a frame that nobody can tell."""
+BY_TAGS: Final = "tags"
+"""Reason of a weight that only tags moved."""
+
+
+def planned_frames(episodes: EpisodeTable, plan: Plan, index: Whole) -> PlannedFrames:
+    """Every frame with its weight: that of its episode times that of its span.
+
+    Args:
+        episodes: those of a shard, rows of the plan in their order.
+        plan: with the spans of these episodes, and of any others.
+        index: the source's own number of each frame, episode by episode, shape (frames,).
+    """
+    table, spans = plan
+    offset = np.concatenate([[0], np.cumsum(episodes.frames)]).astype(np.int64)
+    owner = np.repeat(np.arange(len(episodes)), episodes.frames)
+    names, knowledge, code, kind = _moved(table)
+    weight, reason, known = table.weight[owner], code[owner], kind[owner]
+    for row, place in _rows_of(spans, episodes.episode_id):
+        part = slice(offset[place] + spans.start_frame[row], offset[place] + spans.end_frame[row])
+        weight[part] *= spans.weight[row]
+        reason[part] = names.index(spans.reason[row])
+        known[part] = knowledge.index(spans.kind_of_knowledge[row])
+    return PlannedFrames(
+        source=episodes.source[owner],
+        episode_id=episodes.episode_id[owner],
+        episode_index=episodes.episode_index[owner],
+        frame_index=np.arange(len(owner)) - offset[owner],
+        index=index,
+        weight=weight.astype(np.float32),
+        reason=Text(reason, names),
+        kind_of_knowledge=Text(known, knowledge),
+    )
+
+
+def _moved(table: EpisodePlan) -> tuple[tuple[str, ...], tuple[str, ...], Whole, Whole]:
+    """What moved the weight of each whole episode, as codes over names: the gravest rule that is about all of it."""
+    names, knowledge = ("", *RULES, BY_TAGS), ("", *KNOWLEDGE)
+    found = {}
+    for codes in table.codes.names:
+        each = [code for code in codes.split(",") if code and RULES[code].act != CUT and code not in ON_SPANS]
+        found[codes] = each[0] if each else BY_TAGS
+    said = [found[codes] for codes in table.codes]
+    moved = table.weight != 1
+    code = np.where(moved, [names.index(each) for each in said], 0).astype(np.int64)
+    kinds = [knowledge.index(RULES[each].knowledge if each in RULES else "tag") for each in said]
+    return names, knowledge, code, np.where(moved, kinds, 0).astype(np.int64)
+
+
+def _rows_of(spans: PlannedSpans, episode_id: Text) -> list[tuple[int, int]]:
+    """Spans of these episodes, each with the place of its episode."""
+    at = {name: i for i, name in enumerate(episode_id)}
+    place = np.array([at.get(name, -1) for name in spans.episode_id.names], np.int64)
+    mine = place[spans.episode_id.codes] if len(spans) else np.zeros(0, np.int64)
+    return [(row, int(mine[row])) for row in np.flatnonzero(mine >= 0).tolist()]
+
+
+def inside_weights(spans: PlannedSpans, episode: Whole, index: Whole) -> Doubles:
+    """What each frame weighs beside others of its episode, shape (n,).
+
+    Args:
+        spans: by the numbers of ``episode``; frames count in the order of ``index``.
+        episode: whose each frame is, shape (n,).
+        index: what the source numbers it by, shape (n,).
+    """
+    order = np.lexsort((index, episode))
+    numbers, first = np.unique(episode[order], return_index=True)
+    begin = dict(zip(numbers.tolist(), first.tolist(), strict=True))
+    out = np.ones(len(episode))
+    rows = zip(spans.episode_index.tolist(), spans.start_frame.tolist(), spans.end_frame.tolist(), strict=True)
+    for (number, start, end), weight in zip(rows, spans.weight.tolist(), strict=True):
+        if number in begin:
+            out[order[begin[number] + start : begin[number] + end]] *= weight
+    return out
+
+
+def frame_weights(
+    plan: SamplePlan, episode: Whole, index: Whole, *, per: str = "episode", inside: Doubles | None = None
+) -> FrameWeights:
     """A weight for every frame: frames drawn in proportion to it give each episode its probability.
 
     For trainers that draw frames (``torch.utils.data.WeightedRandomSampler``) or that weigh the loss of each sample, as
@@ -65,9 +148,10 @@ def frame_weights(plan: SamplePlan, episode: Whole, index: Whole, *, per: str = 
         index: what the source numbers each frame by, each once, shape (n,).
         per: ``episode`` spreads an episode's probability over its frames; ``frame`` gives it to each of them, so that
             long episodes get more draws, as they do when frames are drawn evenly.
+        inside: what each frame weighs beside others of its episode, shape (n,); all alike by default.
 
     Raises:
-        UsageError: if an episode of the plan has no frames, or none of the source is in the plan.
+        UsageError: if an episode of the plan has no frames, or nothing of the source has any weight.
 
     >>> from sima2.records.table import Text
     >>> plan = SamplePlan(np.array([0, 5]), Text.of("ab"), np.array([0.5, 0.5]), np.ones(2), Text.full(2, ""))
@@ -84,8 +168,13 @@ def frame_weights(plan: SamplePlan, episode: Whole, index: Whole, *, per: str = 
     place = np.minimum(np.searchsorted(numbers, plan.episode_index), max(len(numbers) - 1, 0))
     if not len(numbers) or (numbers[place] != plan.episode_index).any():
         raise UsageError("the plan has an episode without frames: plan and frames are not of the same source")
+    within = np.ones(len(episode)) if inside is None else inside
+    held = length if inside is None else np.bincount(owner, inside, minlength=len(numbers))
     share = np.zeros(len(numbers))
-    share[place] = plan.p / length[place] if per == "episode" else plan.p
-    scale = len(episode) / math.fsum((share * length).tolist())
+    spread = held[place] if per == "episode" else np.ones(len(place))
+    share[place] = np.divide(plan.p, spread, out=np.zeros(len(place)), where=spread > 0)
+    whole = math.fsum((share * held).tolist())
+    if not whole > 0:
+        raise UsageError("no frame of this source has any weight")
     order = np.argsort(index, kind="stable")
-    return FrameWeights(index=index[order], weight=(share * scale)[owner][order])
+    return FrameWeights(index=index[order], weight=(share * (len(episode) / whole))[owner][order] * within[order])

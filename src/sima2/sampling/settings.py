@@ -119,21 +119,6 @@ class AuditSettings:
     """What a fully trusted recovery adds."""
     untrusted_loss: float = 0.1
     """What each given tag that has earned no trust takes: the quality must not lean on it."""
-    severe: float = 0.9
-    """Severity of a trusted OODTag above which a person should look."""
-    severe_defect: float = 0.75
-    """Severity of a defect in the data from which a person should look: so much of the episode should be left out or
-    mended."""
-    spoiling: tuple[str, ...] = ("missing_samples", "teleport")
-    """Defects that no trainer can take as they are, however little of an episode: one value that is no number makes
-    a whole batch useless, and a leap is learnt as a motion."""
-    asking: tuple[str, ...] = ("label_conflict",)
-    """Findings that a person has to settle, however sure the inference is."""
-    spoilt_frames: int = 2
-    """Frames of such a defect from which a person should look: a single lost sample is commonly filled by whoever reads
-    it, and a leap is from one frame to the next."""
-    least_quality: float = 0.5
-    """Below it a person should look."""
 
 
 def strategy(name: str) -> Strategy:

@@ -143,7 +143,7 @@ def _balanced(pool: Pool, base: Array | None) -> Array:
     """Times its base weight that each episode gets, so that families share alike, shape (n,)."""
     number = np.bincount(pool.family.codes, base, minlength=len(pool.family.names))
     mine = number[pool.family.codes]
-    return np.divide(1.0, (number > 0).sum() * mine, out=np.zeros(len(pool)), where=mine > 0)
+    return np.asarray(np.divide(1.0, (number > 0).sum() * mine, out=np.zeros(len(pool)), where=mine > 0))
 
 
 def limited(
@@ -169,8 +169,8 @@ def limited(
     if base is not None and base.min() != base.max():
         held = base > 0
         _refuse_weights(base)
-        share = base[held] / _total(base[held])
-        out = np.zeros(n)
+        share: Array = base[held] / _total(base[held])
+        out: Array = np.zeros(n)
         out[held] = _limited(weight[held], settings, None if may_gain is None else may_gain[held], share)
         return out
     return _limited(weight, settings, may_gain, np.full(n, 1.0 / n))
@@ -215,7 +215,9 @@ def _capped(p: Array, cap: Array, share: Array) -> Array:
         rest = _total(p[~full])
         left = max(0.0, 1.0 - _total(cap[full]))
         # where the others have no weight to speak of, they share by their base
-        others = p * (left / rest) if rest > _NO_WEIGHT else share * (left / max(_total(share[~full]), _NO_WEIGHT))
+        others: Array = (
+            p * (left / rest) if rest > _NO_WEIGHT else share * (left / max(_total(share[~full]), _NO_WEIGHT))
+        )
         p = np.where(full, cap, others)
 
 

@@ -26,6 +26,8 @@ def episodes(n=1, **given):
         "duration_s": np.full(n, 5.0),
         "segments": np.full(n, 4),
         "success": np.ones(n),
+        "outcome_source": Text.full(n, "recorded"),
+        "inferred_success": np.full(n, np.nan),
     }
     return filled(EpisodeTable, n, **{**sound, **given})
 
@@ -90,11 +92,12 @@ def test_all_tags_without_trust_are_named_in_one_reason():
     found = audit(episodes(4, success=np.array([1.0, 0.0, 1.0, 1.0])), *rows)
     assert [each["reasons"] for each in found] == [
         "",
-        "failed; leans on tags without trust: OODTag, RecoveryTag, RiskTag; quality below 0.5",
+        "it is known to have failed, and imitation copies what it sees; "
+        "leans on tags without trust: OODTag, RecoveryTag, RiskTag",
         "leans on tags without trust: RiskTag",
         "",
     ]
-    assert found[1]["codes"] == "failed,untrusted_tags,low_quality"
+    assert found[1]["codes"] == "failed,untrusted_tags"
     assert found[2]["quality"] == pytest.approx(0.7)
 
 
@@ -102,25 +105,17 @@ def test_tags_are_named_by_their_own_tier():
     (verdict,) = audit(
         episodes(), ("e0", "RiskTag", 0.9, 0.0), ("e0", "RecoveryTag", 0.9, 0.0), RiskTag=0.5, RecoveryTag=0.8
     )
-    assert verdict["reasons"] == "leans on tags without trust: RiskTag; has provisional tags: RecoveryTag"
-    assert verdict["codes"] == "untrusted_tags,provisional_tags"
-
-
-@pytest.mark.parametrize(("success", "code"), [(0.0, "failed"), (np.nan, "outcome_unknown"), (1.0, "")])
-def test_an_outcome_that_lowers_quality_is_among_the_reasons(success, code):
-    (verdict,) = audit(episodes(success=np.array([success])))
-    assert (verdict["codes"], verdict["status"]) == (code, "passed")
+    assert verdict["reasons"] == "has provisional tags: RecoveryTag; leans on tags without trust: RiskTag"
+    assert verdict["codes"] == "provisional_tags,untrusted_tags"
 
 
 @pytest.mark.parametrize(
-    ("severity", "status"), [(0.74, "passed"), (0.75, "requires_review"), (1.0, "requires_review")]
+    ("success", "code", "status"),
+    [(0.0, "failed", "rejected"), (np.nan, "outcome_unknown", "passed"), (1.0, "", "passed")],
 )
-def test_a_severe_defect_in_the_data_asks_for_review(severity, status):
-    table = episodes(2, worst_defect=Text.of(["frozen_channel", ""]), defect_severity=np.array([severity, 0.0]))
-    defective, sound = audit(table)
-    assert (defective["status"], sound["status"]) == (status, "passed")
-    assert ("severe_defect:frozen_channel" in defective["codes"]) == (status != "passed")
-    assert ("frozen channel" in defective["reasons"]) == (status != "passed")
+def test_an_outcome_that_lowers_quality_is_among_the_reasons(success, code, status):
+    (verdict,) = audit(episodes(success=np.array([success])))
+    assert (verdict["codes"], verdict["status"]) == (code, status)
 
 
 def test_a_tag_that_was_never_calibrated_is_untrusted():
@@ -156,7 +151,6 @@ def test_quality_stays_between_zero_and_one():
     rows = [("e0", tag, 1.0, 1.0) for tag in THRESHOLDS]
     (verdict,) = audit(table, *rows)
     assert 0 <= verdict["quality"] < 0.5
-    assert verdict["status"] == "requires_review"
 
 
 def test_quarantined_episodes_are_rejected_with_their_reason():
@@ -188,27 +182,13 @@ def found(*rows):
     )
 
 
-def test_what_no_trainer_can_take_is_looked_at_however_little_of_an_episode_it_is():
-    table = episodes(
-        5, worst_defect=Text.of(["missing_samples", "teleport", "idle", "idle", "missing_samples"]),
-        defect_severity=np.array([0.2, 0.5, 0.6, 0.6, 0.03]),
-    )  # fmt: skip
+def test_what_no_trainer_can_take_as_it_is_does_not_pass_however_little_of_an_episode_it_is():
     defects = found(
         ("e0", "missing_samples", 0.2, 10, 14), ("e0", "missing_samples", 0.2, 10, 14), ("e1", "teleport", 0.5, 30, 32),
-        ("e2", "idle", 0.6, 0, 60), ("e2", "teleport", 0.5, 70, 72), ("e3", "idle", 0.6, 0, 60),
-        ("e4", "missing_samples", 0.03, 5, 6), ("gone", "teleport", 0.9, 0, 2),
+        ("e2", "idle", 0.6, 0, 60), ("e2", "teleport", 0.5, 70, 72), ("gone", "teleport", 0.9, 0, 2),
+        ("e4", "repeated_grasp", 0.1, 5, 9),
     )  # fmt: skip
-    verdicts = list(DatapackAuditor().audit(table, tags(), {}, THRESHOLDS, defects=defects).rows())
+    verdicts = list(DatapackAuditor().audit(episodes(5), tags(), {}, THRESHOLDS, defects=defects).rows())
+    assert [row["action"] for row in verdicts] == ["trim", "trim", "trim", "keep", "keep"]
     assert [row["status"] for row in verdicts] == ["requires_review"] * 3 + ["passed"] * 2
-    assert [row["codes"] for row in verdicts] == [
-        "severe_defect:missing_samples", "severe_defect:teleport", "severe_defect:teleport", "", "",
-    ]  # fmt: skip
-    assert verdicts[2]["reasons"] == "severe defect in its data: teleport"
-
-
-def test_a_defect_that_is_severe_and_spoils_is_told_once():
-    table = episodes(1, worst_defect=Text.of(["teleport"]), defect_severity=np.array([0.9]))
-    (verdict,) = (
-        DatapackAuditor().audit(table, tags(), {}, THRESHOLDS, defects=found(("e0", "teleport", 0.9, 3, 5))).rows()
-    )
-    assert verdict["codes"] == "severe_defect:teleport"
+    assert [row["codes"] for row in verdicts] == ["missing_samples", "teleport", "teleport,idle", "", ""]

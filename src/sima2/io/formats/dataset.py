@@ -84,6 +84,10 @@ class Dataset(Protocol):
         """What it is and lacks."""
         ...
 
+    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+        """By the number of each episode, what its frames are numbered by; empty where they have no numbers."""
+        ...
+
     def read(self, start: int, stop: int) -> Intake:
         """Episodes start .. stop, in bounded memory; each is in the batch or in quarantine."""
         ...

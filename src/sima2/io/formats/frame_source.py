@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RolloutError
@@ -128,6 +129,10 @@ class FrameSource(Protocol):
 
     def read(self, entries: Sequence[Entry], features: Sequence[str]) -> Iterator[Recorded]:
         """The frames of some episodes, in the order given; those features that are there."""
+        ...
+
+    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+        """By the number of each episode, what its frames are numbered by; empty where they have no numbers."""
         ...
 
     def name(self, entry: Entry) -> str:

@@ -111,6 +111,12 @@ class LeRobotFrames:
         """``next.success`` and ``next.reward``, unless the data set tells outcomes by itself."""
         return OUTCOME_FEATURES if self.own is None else ()
 
+    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+        """Column ``index``, else the place of each row."""
+        from sima2.io.frame_rows import frame_numbers
+
+        return frame_numbers(self.root)
+
     def name(self, entry: Entry) -> str:
         """The id given when it was written, else the source's id and its number."""
         own = self.own if entry.row >= 0 else None

@@ -121,6 +121,10 @@ class MappedDataset:
         """The source's own number of the episode at each place, strictly increasing, shape (n,)."""
         return np.array([entry.episode for entry in self.source.entries], np.int64)
 
+    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+        """As the data set has them."""
+        return self.source.frame_numbers()
+
     @property
     def source_id(self) -> str:
         """Of the data set's content; the same wherever it lies."""

@@ -1,0 +1,147 @@
+"""The plan of a finished run: read back what is known, and weigh it for an objective by a preset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.errors import RecordError, StoreError, UsageError
+from sima2.io.arrow import read_table
+from sima2.io.store import Store
+from sima2.records.defects import DefectTable
+from sima2.records.episodes import EpisodeTable
+from sima2.records.plan import CardTable, PlannedFrames, SegmentVerdicts
+from sima2.records.segments import SegmentTable
+from sima2.records.table import Table
+from sima2.records.tags import TagTable
+from sima2.records.trust import TrustMatrix
+from sima2.sampling.plan import Known, Plan, precision_of
+from sima2.sampling.plan_settings import PlanSettings
+from sima2.sampling.planned import Planned, planned
+from sima2.sampling.pool import Pool
+from sima2.sampling.tag_reviews import tag_reviews
+from sima2.sampling.verdicts import segment_verdicts
+from sima2.tags.specs import TAGS, THRESHOLDS
+
+T = TypeVar("T", bound=Table)
+
+
+def plan_of(out: Path, *, objective: str = "bc", preset: str = "measured", without: Sequence[str] = ()) -> Plan:
+    """What to do with each episode of a finished run, and which of its frames weigh less than it.
+
+    Args:
+        out: folder of the run.
+        objective: ``bc`` (imitation) or ``rl``.
+        preset: ``measured``, ``conservative``, ``strict`` or ``none``.
+        without: rules that are off, by name (``plan_settings.RULES``).
+
+    Raises:
+        StoreError: if the folder holds no finished run.
+        UnknownNameError: for a wrong name, naming the valid ones.
+    """
+    return planned_of(out, PlanSettings(objective=objective, preset=preset, without=tuple(without)))[0].plan
+
+
+def planned_of(
+    out: Path, settings: PlanSettings, *, strategy: str = "trust_weighted", only_successes: bool = False
+) -> tuple[Planned, Pool]:
+    """The plan, how often each episode is drawn by it, and the pool that is drawn from.
+
+    Args:
+        out: folder of the run.
+        settings: of the plan.
+        strategy: of the draws.
+        only_successes: leave out all that are not known to have succeeded.
+
+    Raises:
+        StoreError: if the folder holds no finished run.
+        UsageError: if the plan leaves every episode out, or none is known to have succeeded where only such are wanted.
+    """
+    known, pool = known_of(out)
+    if only_successes:
+        if not (pool.success == 1).any():
+            raise UsageError("no episode is known to have succeeded: leave out --only-successes")
+        known = replace(known, episodes=known.episodes.take(pool.success == 1))
+        pool = pool.take(pool.success == 1)
+    found = planned(known, pool, settings, strategy=strategy)
+    if len(pool) and not (found.plan.episodes.weight > 0).any():
+        codes = sorted({code for each in found.plan.episodes.codes.names for code in each.split(",") if code})
+        raise UsageError(
+            f"the plan leaves every episode out ({', '.join(codes)}): choose another --objective or --preset, or "
+            "switch a rule off (--without)"
+        )
+    return found, pool
+
+
+def known_of(out: Path) -> tuple[Known, Pool]:
+    """All that a finished run knows of its episodes.
+
+    Raises:
+        StoreError: if the folder holds no finished run, or a table of it was changed since.
+    """
+    with Store.read_only(out) as store:
+        store.check("episodes.parquet", "defects.parquet", "trust_matrix.json", "trust_by_collection.json", CARD)
+        episodes = _single(store, EpisodeTable, "episodes")
+        tags = TagTable.concat(list(store.read(TagTable, "tags")))
+        verdicts = SegmentVerdicts.concat([segment_verdicts(part) for part in store.read(SegmentTable, "segments")])
+        defects = _single(store, DefectTable, "defects")
+        card = _single(store, CardTable, CARD) if (out / CARD).is_file() else CardTable.empty()
+        trust = _trust(store)
+    known = Known(
+        episodes=episodes,
+        defects=defects,
+        verdicts=verdicts,
+        precision=precision_of(card),
+        asked=tag_reviews(episodes, tags, trust, THRESHOLDS),
+    )
+    return known, Pool.of(episodes, tags, trust, TAGS)
+
+
+def frames_of(out: Path, plan: Plan, episode_index: NDArray[np.int64] | None = None) -> PlannedFrames:
+    """Every frame of a finished run with its weight by a plan of it, numbered as its source numbers it.
+
+    Args:
+        out: folder of the run.
+        plan: of all its episodes.
+        episode_index: only of these.
+    """
+    from sima2.sampling.frames import planned_frames
+
+    with Store.read_only(out) as store:
+        episodes = _single(store, EpisodeTable, "episodes")
+        held = PlannedFrames.concat(list(store.read(PlannedFrames, "frame_weights")))
+    at = {name: i for i, name in enumerate(episodes.episode_id)}
+    rows = np.array([at[name] for name in dict.fromkeys(held.episode_id)], np.int64)
+    if episode_index is not None:
+        rows = rows[np.isin(episodes.episode_index[rows], episode_index)]
+    chosen = episodes.take(rows)
+    index = held.index[held.episode_id.isin(*chosen.episode_id)]
+    return planned_frames(chosen, Plan(plan.episodes.take(rows), plan.spans), index)
+
+
+CARD = "card.parquet"
+"""Detection card of a run, where one was made."""
+
+
+def _single(store: Store, cls: type[T], name: str) -> T:
+    path = store.path / (name if name.endswith(".parquet") else f"{name}.parquet")
+    return read_table(cls, path) if path.is_file() else cls.empty()
+
+
+def _trust(store: Store) -> TrustMatrix:
+    """The trust matrix of the run, of several collections with that of each."""
+    path = store.path / "trust_matrix.json"
+    if not path.is_file():
+        raise StoreError(f"{path}: there is no such file; is this the folder of a finished run?")
+    try:
+        matrix = TrustMatrix.from_json(store.read_text(path.name))
+        beside = store.path / "trust_by_collection.json"
+        return matrix.with_collections(store.read_text(beside.name)) if beside.is_file() else matrix
+    except (RecordError, json.JSONDecodeError) as error:
+        raise StoreError(f"{path}: not a trust matrix of this version ({error})") from None

@@ -1,0 +1,133 @@
+"""What a plan does about what is known: one row a rule, one a preset. Numbers and words, no code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from sima2.errors import UnknownNameError, UsageError
+from sima2.records.defects import DEFECTS
+from sima2.sampling.settings import objective
+
+CUT, DROP, ASK, SCALE = "cut", "drop", "ask", "scale"
+"""What a rule does: its frames weigh nothing; the episode weighs nothing; a person is asked; what it is about weighs
+1 less its probability, and a person is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRule:
+    """What is done about one kind of finding."""
+
+    name: str
+    knowledge: str
+    """``fact``, ``tag`` or ``inference``."""
+    act: str
+    """``CUT``, ``DROP``, ``ASK`` or ``SCALE``."""
+    words: str
+    """What was found, as a person is told; for a defect its own words."""
+    imitation: bool = False
+    """Holds for imitation alone: to a critic, what went wrong is worth as much."""
+
+
+def _defects(knowledge: str, act: str, *kinds: str) -> tuple[PlanRule, ...]:
+    return tuple(PlanRule(kind, knowledge, act, DEFECTS[kind]) for kind in kinds)
+
+
+_RULES: Final = (
+    # an episode that is none
+    PlanRule("no_id", "fact", DROP, "it has no id"),
+    PlanRule("id_not_unique", "fact", DROP, "its id occurs more than once"),
+    PlanRule("too_short", "fact", DROP, "it has fewer than two frames"),
+    PlanRule("no_time", "fact", DROP, "no time passes in it"),
+    PlanRule("no_segment", "fact", DROP, "it has no segment"),
+    PlanRule("failed", "fact", DROP, "it is known to have failed, and imitation copies what it sees", imitation=True),
+    *_defects("fact", DROP, "near_duplicate"),
+    # every frame of it is wrong for a trainer until it is mended
+    *_defects("fact", DROP, "mixed_units", "mixed_polarity", "action_lag", "command_offset"),
+    # frames that are wrong, or in which nothing is done
+    *_defects("fact", CUT, "missing_samples", "teleport", "frozen_channel", "clipped_channel", "repeated_frames"),
+    *_defects("fact", CUT, "dropped_frames", "clock_jump", "noise_burst", "tracking_fault", "stalled", "idle"),
+    PlanRule("little_left", "fact", ASK, "less than half of it is left without what is wrong with its data"),
+    # true of all of it, and a trainer may be able to take it
+    *_defects("fact", ASK, "rate_change", "irregular_clock"),
+    # what others of its task suggest
+    *_defects("inference", ASK, "task_mismatch", "truncated", "duration_outlier", "jerk_outlier"),
+    PlanRule("label_conflict", "inference", SCALE, DEFECTS["label_conflict"]),
+    PlanRule("inferred_failure", "inference", SCALE, "it seems to have failed", imitation=True),
+    PlanRule("failed_attempt", "inference", SCALE, "an attempt fails and is made again", imitation=True),
+    PlanRule("drive_home", "inference", SCALE, "what follows the last thing done", imitation=True),
+    PlanRule("provisional_tags", "tag", ASK, "has provisional tags"),
+    PlanRule("severe_ood", "tag", ASK, "very strange, by a trusted tag"),
+)
+
+RULES: Final[Mapping[str, PlanRule]] = MappingProxyType({rule.name: rule for rule in _RULES})
+"""By name, the gravest first."""
+ON_SPANS: Final = ("failed_attempt", "drive_home")
+"""Rules of inference about stretches of an episode; they act only where the detector was measured on this very set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How far each kind of knowledge goes."""
+
+    name: str
+    facts: bool = True
+    """Whether facts act."""
+    inference: str = SCALE
+    """``SCALE``: acts with its probability; ``ASK``: only asks; ``DROP``: acts as if it were certain; empty: is left
+    aside."""
+    doubted: float = 1.0
+    """Weight of an episode under review, beside what else it has."""
+    without: tuple[str, ...] = ("drive_home",)
+    """Rules that are off."""
+
+
+_PRESETS: Final = (
+    Preset("measured"),
+    Preset("conservative", inference=ASK),
+    Preset("strict", inference=DROP, doubted=0.0, without=()),
+    Preset("none", facts=False, inference="", without=tuple(RULES)),
+)
+PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({each.name: each for each in _PRESETS})
+"""By name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """What is planned for, and by what."""
+
+    objective: str = "bc"
+    """``bc`` leaves known failures out; ``rl`` keeps them."""
+    preset: str = "measured"
+    without: tuple[str, ...] = field(default=())
+    """Rules that are off besides those of the preset."""
+    least_precision: float = 0.9
+    """Precision, at the least, that a verdict on segments needs on this very set before it moves a weight."""
+    margin: int = 1
+    """Frames before and behind a cut that go with it: what is commanded there leads into it or comes from it."""
+    least_left: float = 0.5
+    """Share of the frames that must be left besides dead time; with less a person should look."""
+
+    def __post_init__(self) -> None:
+        objective(self.objective)
+        if self.preset not in PRESETS:
+            raise UnknownNameError("preset", self.preset, PRESETS)
+        for name in self.without:
+            if name not in RULES:
+                raise UnknownNameError("rule", name, RULES)
+        if not 0 <= self.least_precision <= 1 or not 0 <= self.least_left <= 1 or self.margin < 0:
+            raise UsageError("least_precision and least_left lie in 0 to 1, margin is not negative")
+
+    def act(self, name: str) -> str:
+        """What a rule does under preset and objective; empty where it is off."""
+        rule, preset = RULES[name], PRESETS[self.preset]
+        off = name in self.without or name in preset.without or (self.objective != "bc" and rule.imitation)
+        if off or (rule.knowledge == "fact" and not preset.facts):
+            return ""
+        if rule.knowledge != "inference" or not preset.inference:
+            return rule.act if rule.knowledge != "inference" else ""
+        if rule.act == ASK or self.objective != "bc":
+            return ASK
+        return preset.inference
