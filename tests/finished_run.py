@@ -334,6 +334,7 @@ def audit_of(ids: list[str]) -> AuditTable:
     n = len(ids)
     return AuditTable(
         episode_id=ids,
+        action=["drop", "review", *["keep"] * (n - 2)],
         status=["rejected", "requires_review", *["passed"] * (n - 2)],
         quality=np.r_[0.1, 0.5, np.full(n - 2, 0.9)],
         reasons=["ends in mid-air", "critical OODTag", *[""] * (n - 2)],

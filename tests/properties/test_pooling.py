@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import sima2.orchestrator as orchestrator
 from recorded_sets import NAMES, record
 from sima2.cli import app
-from sima2.cli.sample import plan_of, pool_of
+from sima2.cli.sample import weighed
 from sima2.client import Intake, Sima2Client, Source
 from sima2.errors import WorkerError
 from sima2.io.store import BEFORE, Store
@@ -299,7 +299,7 @@ def test_a_tag_acts_on_weights_only_where_it_was_tested(pooled: Path) -> None:
     assert set(plan.reasons[foreign].tolist()) == {""}
     assert audit.episode_id.tolist() == episodes.episode_id.tolist()
     assert not any("trusted_recovery" in codes for codes in audit.codes[foreign])
-    drawn = plan_of(pool_of(pooled), strategy="trust_weighted", objective="rl")
+    drawn = weighed(pooled, strategy="trust_weighted", objective="rl")[0].draws
     np.testing.assert_array_equal(drawn.p, plan.p)
 
 

@@ -19,7 +19,7 @@ SHOWN = 50
 def command(out: options.Out, as_json: options.Json = False) -> None:
     """Audit which datapacks may be used as they are.
 
-    Each one has passed, asks for review (or is to be used in part), or is rejected, as `sima2 plan` has it: how many for
+    Each one has passed, asks for review (or is used in part), or is rejected, as `sima2 plan` has it: how many for
     each reason, with an example, then the worst of them. Then what is wrong with the raw data, the worst first: lost
     frames, frozen or jumping channels, idle time, stalls, repeated grasps, outliers, copies, and recorded outcomes that
     the motion contradicts. Last the episodes that are furthest from the others of their task: unusual, not bad, and no

@@ -49,7 +49,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
     from sima2.records.econ import EconTable
     from sima2.records.episodes import EpisodeTable
     from sima2.records.intake import QuarantineTable
-    from sima2.records.plan import SamplePlan
+    from sima2.records.plan import EpisodePlan, SamplePlan
     from sima2.records.primitives import PrimitiveTable
     from sima2.records.segments import SegmentTable
     from sima2.records.tags import TagTable
@@ -84,6 +84,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         "tags": tables["tags"],
         "costs": costs[0] if costs else {},
         "weight": _weight(read_single(out, SamplePlan, "weights"), name),
+        "plan": next(iter(_rows(read_single(out, EpisodePlan, "plan"), name)), None),
         "segments": tables["segments"],
         "primitives": tables["primitives"],
     }
@@ -131,14 +132,28 @@ def _shown(values: dict[str, Any]) -> RenderableType:
     weight = values["weight"]
     drawn = None
     if weight:
-        why = weight["reasons"] or "no trusted tag speaks for or against it"
+        why = weight["reasons"] or "nothing that counts speaks for or against it"
         drawn = terminal.plain(f"{number(weight['of_even_share'], 2)} × an even share: {why}")
     return Group(
         terminal.listing(head),
         *terminal.titled("Tags", terminal.tag_rows(values["tags"])),
         *terminal.titled("Weight", drawn),
+        *terminal.titled("Plan", _planned(values["plan"])),
         *terminal.titled("What is wrong with its data", defects.rows(values["findings"], named=False)),
         *terminal.titled("Against the others of its task", defects.standing(values["unusual"])),
         *terminal.titled("Costs", terminal.cost_row(values["costs"])),
         *terminal.titled("Segments", terminal.segment_rows(values["segments"])),
     )
+
+
+def _planned(row: dict[str, Any] | None) -> RenderableType | None:
+    """What to do with the episode for imitation, and why."""
+    from sima2.report.terminal import plain
+    from sima2.report.text import number
+
+    if row is None:
+        return None
+    part = "" if row["action"] in ("keep", "drop") else f", frames {row['keep_start_frame']}–{row['keep_end_frame']}"
+    kind = f" ({row['kind_of_knowledge'].replace(',', ', ')})" if row["kind_of_knowledge"] else ""
+    why = row["words"] or "nothing speaks against it"
+    return plain(f"{row['action']}{part}, weight {number(row['weight'], 2)}: {why}{kind}")

@@ -125,7 +125,10 @@ class SamplePlan(Table):
     episode_id: Text = text(EPISODE_ID)
     p: NDArray[np.float64] = column(np.float64, DRAW_P, unit="1")
     is_weight: NDArray[np.float64] = column(np.float64, DRAW_WEIGHT, unit="1")
-    reasons: Text = text("Which trusted tags raised or lowered it and by how much; empty where none did.")
+    reasons: Text = text(
+        "What moved it: what the plan leaves of the episode and why, then which trusted tags raised or lowered it and "
+        "by how much; empty where nothing did."
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from sima2.report.strata import strata
 from sima2.report.tables import COSTS
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
 from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, in_words, shadow_sentence, signed
-from sima2.report.words import TIERS, defects_sentence, headline, section, weights_sentence
+from sima2.report.words import TIERS, defects_sentence, headline, plan_line, plan_sentence, section, weights_sentence
 from sima2.report.worth import worth
 
 TIER_STYLES = {"trusted": "green", "provisional": "yellow", "untrusted": "bright_black"}
@@ -53,6 +53,7 @@ def summary(
     parts += titled("Costs", _costs(section(values, "costs")))
     parts += titled("What tags cost or gain", _statistics(values.get("statistics") or ()))
     parts += titled("Proposals", _proposals(section(values, "proposals")))
+    parts += titled("What to train on", _plan(values))
     parts += titled("Sampling", _sampling(values))
     parts += titled("Bear in mind", bullets(_at_most(CAVEATS, _caveats(values, trust or {}))))
     parts += titled("Trust: which tags predict cost here", verdicts(trust, values) if trust else None)
@@ -80,12 +81,18 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     for kind in first.PARTS:
         parts += _finding_part(kind, values, most, out, always=kind in ("failed", "defects"))
     parts += titled("The usual course", _usual(values))
-    parts += titled("Trust", plain(first.trust_sentence(values)))
-    told = list(map(str, values.get("warnings") or ()))
-    if more := len(_caveats(values, {})) - len(told):
-        told.append(f"{count(more, 'note')} on how columns were read and what is not assessed: see the report")
-    parts += titled("Bear in mind", bullets(_at_most(FEW, told)))
+    told = [plan_line(section(values, "plan"), out), first.trust_sentence(values)]
+    parts += titled("What to train on", Group(*map(plain, filter(None, told))))
+    warned = list(map(str, values.get("warnings") or ()))
+    if more := len(_caveats(values, {})) - len(warned):
+        warned.append(f"{count(more, 'note')} on how columns were read and what is not assessed: see the report")
+    parts += titled("Bear in mind", bullets(_at_most(FEW, warned)))
     return Group(*parts, *([Text(), plain(f"report: {report}")] if report else []))
+
+
+def _plan(values: Mapping[str, Any]) -> RenderableType | None:
+    told = plan_sentence(section(values, "plan"))
+    return plain(told) if told else None
 
 
 def _finding_part(

@@ -150,3 +150,40 @@ def section(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
+
+
+def plan_sentence(plan: Mapping[str, Any]) -> str:
+    """What to train on, as the plan of the run has it; empty where there is none.
+
+    >>> actions = {"keep": 80, "trim": 5, "review": 9, "drop": 6}
+    >>> plan_sentence({"actions": actions, "frames_left_out": 0.12, "moved_by": {"fact": 11, "inference": 9}})
+    'Of 100 episodes keep 80 as they are, trim 5, review 9 and drop 6; 12 % of the frames weigh nothing. Moved by \
+facts in 11 episodes and inferences in 9; see `sima2 plan`.'
+    """
+    actions = section(plan, "actions")
+    total = sum(int(n) for n in actions.values())
+    if not total:
+        return ""
+    if plan.get("even"):
+        return "Nothing speaks for or against any episode: all of them weigh alike."
+    kept = [f"{name} {number(actions[name])}" for name in ("trim", "review", "drop") if actions.get(name)]
+    said = listed([f"keep {number(actions.get('keep', 0))} as they are", *kept])
+    moved = [f"{kind}s in {number(n)}" for kind, n in section(plan, "moved_by").items()]
+    if moved:
+        moved[0] += " episode" if next(iter(section(plan, "moved_by").values())) == 1 else " episodes"
+    lost = f"; {percent(plan.get('frames_left_out'))} of the frames weigh nothing"
+    by = f" Moved by {listed(moved)}; see `sima2 plan`." if moved else ""
+    return f"Of {count(total, 'episode')} {said}{lost}.{by}"
+
+
+def plan_line(plan: Mapping[str, Any], out: str) -> str:
+    """The same in a line, with what lists it.
+
+    >>> plan_line({"actions": {"keep": 80, "trim": 5, "review": 9, "drop": 6}}, "week")
+    'Keep 80, trim 5, review 9, drop 6 (sima2 plan week).'
+    """
+    actions = section(plan, "actions")
+    if not any(actions.values()):
+        return ""
+    told = ", ".join(f"{name} {number(n)}" for name, n in actions.items())
+    return f"{told[:1].upper()}{told[1:]} (sima2 plan {out})."

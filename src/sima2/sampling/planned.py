@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sima2.records.plan import KNOWLEDGE, SamplePlan
+from sima2.records.plan import KNOWLEDGE, EpisodePlan, SamplePlan
 from sima2.records.table import Text
 from sima2.sampling.plan import Known, Plan, TrainingPlanner
 from sima2.sampling.plan_settings import PlanSettings
@@ -39,6 +39,8 @@ def planned(known: Known, pool: Pool, settings: PlanSettings, *, strategy: str =
     base = plan.episodes.weight
     draws = plan_weights(pool, for_objective=settings.objective, strategy=strategy, base=base)
     moved = np.array([bool(words) for words in draws.reasons.names], np.bool_)[draws.reasons.codes] & (base > 0)
+    if (base != 1).any():
+        draws = replace(draws, reasons=_with_base(plan.episodes, draws.reasons))
     if not moved.any():
         return Planned(plan, draws)
     kinds = [
@@ -51,3 +53,13 @@ def planned(known: Known, pool: Pool, settings: PlanSettings, *, strategy: str =
         kind_of_knowledge=Text.of(kinds),
     )
     return Planned(Plan(episodes, plan.spans), draws)
+
+
+def _with_base(plan: EpisodePlan, reasons: Text) -> Text:
+    """By what each weight was moved: first what the plan leaves of the episode and why, then the tags."""
+    told = reasons.tolist()
+    for i in np.flatnonzero(plan.weight != 1).tolist():
+        why = f"{plan.codes[i].replace(',', ', ').replace('_', ' ')} × {plan.weight[i]:.2g}"
+        kind = plan.kind_of_knowledge[i].replace(",", ", ")
+        told[i] = "; ".join(filter(None, (f"{why} ({kind})", told[i])))
+    return Text.of(told)

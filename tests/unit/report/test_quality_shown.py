@@ -16,6 +16,7 @@ from sima2.report.quality import Group, grouped
 def audit() -> AuditTable:
     return AuditTable(
         episode_id=["a", "b", "c", "d"],
+        action=["keep", "review", "keep", "drop"],
         status=["passed", "requires_review", "passed", "rejected"],
         quality=np.array([0.7, 0.3, 0.9, 0.0]),
         reasons=["leans on T", "leans on T; quality below 0.5", "", "quarantined, empty: no frames; at all"],
@@ -35,6 +36,7 @@ def test_many_messages_of_what_was_set_aside_are_one_reason() -> None:
     n = 500
     table = AuditTable(
         episode_id=[f"e{k}" for k in range(n)],
+        action=["drop"] * n,
         status=["rejected"] * n,
         quality=np.zeros(n),
         reasons=[f"quarantined, not_finite: at frame {k}" for k in range(n)],
