@@ -11,7 +11,7 @@ from sima2.report.looks import TIER_MARKS
 from sima2.report.markup import Markup, aside, node
 from sima2.report.strata import Stratum, strata
 from sima2.report.text import NOT_ASSESSED, as_number, count, number
-from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, field_words, impact, shadow_sentence, why
+from sima2.report.why import COMPARISONS, alerts_of, by_trust, carried_words, effect_words, field_words, impact, shadow_sentence, why
 from sima2.report.words import TAG_MEANINGS, TIERS, section
 
 ROW: Final = 26
@@ -70,6 +70,7 @@ def _rows(row: TrustRow, alerts: Sequence[str]) -> tuple[Markup, Markup]:
             "td",
             node("span", told.seen.replace("δ ", "δ\u00a0")),
             aside(told.act),
+            aside(carried_words(row)),
             *(aside(each) for each in alerts),
             data_label="why",
         ),

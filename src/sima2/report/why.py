@@ -114,9 +114,23 @@ def why(row: TrustRow) -> Why:
     return Why(told.seen, f"{told.act} Needs recalibration: the data behind it has aged.".lstrip())
 
 
+def carried_words(row: TrustRow) -> str:
+    """What an earlier set says and how far it moved the trust here; empty where none was given."""
+    told = row.carried
+    if told is None:
+        return ""
+    head = f"An earlier set (prior {told.digest[:8]}) says δ {signed(told.effect)}"
+    agreement = f", agreement {number(told.agreement, 2)}" if as_number(told.agreement) is not None else ""
+    if row.trust_level > told.without:
+        return f"{head}: trust {number(told.without, 2)} → {number(row.trust_level, 2)}{agreement}."
+    if row.trust_level > 0:
+        return f"{head}: it adds nothing here{agreement}."
+    return f"{head}: worth {number(told.level, 2)} alone{agreement}; it does not act until these episodes show it too."
+
+
 def in_words(row: TrustRow, alerts: Iterable[str] = ()) -> str:
     """All of it in a row, for a terminal."""
-    return " ".join(part for part in (*why(row), *alerts) if part)
+    return " ".join(part for part in (*why(row), carried_words(row), *alerts) if part)
 
 
 def by_trust(rows: Iterable[TrustRow]) -> list[TrustRow]:
