@@ -486,11 +486,14 @@ def _finish(
     """Aggregate over shards, decide, and write the single files."""
     from sima2.analytics.gate import next_look
     from sima2.io.store import SUMMARY
+    from sima2.labelling import needs
     from sima2.report.first import first_findings
+    from sima2.report.words import no_gain_sentence
 
     defects, courses, doubts = found
     merged = _merged(store)
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
+    econ = EconTable.concat(list(store.read(EconTable, "econ")))
     counted = merged.trust.digest()
     look = next_look([(digest, look) for look, digest, _ in store.calibrations], counted)
     results = finalize(
@@ -498,7 +501,7 @@ def _finish(
         replace(frozen, episodes=with_defects(frozen.episodes, defects)),
         merged,
         tags,
-        EconTable.concat(list(store.read(EconTable, "econ"))),
+        econ,
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
         defects=defects,
         look=look,
@@ -561,7 +564,7 @@ def _finish(
         "episodes": {"in": came, "ok": len(results.episodes), "quarantined": quarantined, "skipped": skipped},
         "runs": [_run_told(each) for each in store.runs],
         "sources": _sources_told(store.runs, results.episodes),
-        **results.summary(proposals),
+        **_with_needs(results.summary(proposals), needs(results.trust, results.episodes, econ, tags)),
         **({"prior": _prior_told(prior, results)} if prior is not None else {}),
         "defects": defect_counts(defects),
         "first": {
@@ -572,6 +575,7 @@ def _finish(
         "digest": store.digest(),
         "seconds": watch.spent,
     }
+    values["no_gain"] = no_gain_sentence(values)
     store.write_text(SUMMARY, _json(values))
     from sima2.report.html import render
     from sima2.report.inputs import load_report
@@ -680,6 +684,12 @@ def _calibration_told(run: int, results: Results) -> dict[str, Any]:
         "effective": results.drawn["effective_sample_size"] / max(len(results.episodes), 1),
         "trust": {tag: row.trust_level for tag, row in results.trust.items()},
     }
+
+
+def _with_needs(summary: dict[str, Any], needed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The summary with what each tag that is not settled would need."""
+    trust = {tag: {**row, **({"needed": needed[tag]} if tag in needed else {})} for tag, row in summary["trust"].items()}
+    return {**summary, "trust": trust}
 
 
 def _prior_told(prior: Prior, results: Results) -> dict[str, Any]:
