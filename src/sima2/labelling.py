@@ -1,4 +1,4 @@
-"""What a person may say of which episodes, so that a tag is settled: joins counts, strata and the choice of episodes."""
+"""What a person may say of which episodes, so that a tag is settled: joins counts, strata and the choice of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.analytics.needed import OPEN, Needed, outcomes_needed
+from sima2.analytics.needed import LEAST_KNOWN, OPEN, Needed, outcomes_needed
 from sima2.analytics.recovery import find_attempts
 from sima2.analytics.settings import AFTER_FAILURE, COST_FIELDS
 from sima2.analytics.trust_inputs import strata_of, tag_indicators
@@ -93,11 +93,24 @@ def needs(matrix: TrustMatrix, episodes: EpisodeTable, econ: EconTable, tags: Ta
     arms = {tag: arms_of(row, episodes, econ, tags) for tag, row in open_.items()}
     told = {tag: each.at_hand for tag, each in arms.items() if open_[tag].cost_field != AFTER_FAILURE}
     stock = {tag: each for tag, each in told.items() if min(each)}
+    said = {tag: _recorded(episodes, arms[tag], attempt=row.cost_field == AFTER_FAILURE) for tag, row in open_.items()}
+    recorded = {tag: each for tag, each in said.items() if each is not None}
     return {
         tag: {**_plain(need), "what": arms[tag].what, "at_hand": _hand(told.get(tag))}
-        for tag, need in outcomes_needed(matrix, stock).items()
+        for tag, need in outcomes_needed(matrix, stock, recorded=recorded).items()
         if tag in arms
     }
+
+
+def _recorded(episodes: EpisodeTable, arms: Arms, *, attempt: bool) -> tuple[int, int] | None:
+    """Tagged and untagged episodes of recorded outcome where the tag was judged by inferred ones; None where not."""
+    if arms.what != SUCCESS or not episodes.outcome_source.isin("inferred").any():
+        return None
+    known = np.isfinite(episodes.success) & ~episodes.outcome_source.isin("none", "inferred")
+    if attempt:
+        return (0, 0) if known.sum() < LEAST_KNOWN else None
+    tagged, untagged = (int((known & (arms.given == arm)).sum()) for arm in (1, 0))
+    return (tagged, untagged) if tagged + untagged < LEAST_KNOWN else None
 
 
 def _plain(need: Needed) -> dict[str, Any]:

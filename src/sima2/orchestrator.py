@@ -688,7 +688,9 @@ def _calibration_told(run: int, results: Results) -> dict[str, Any]:
 
 def _with_needs(summary: dict[str, Any], needed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The summary with what each tag that is not settled would need."""
-    trust = {tag: {**row, **({"needed": needed[tag]} if tag in needed else {})} for tag, row in summary["trust"].items()}
+    trust = {
+        tag: {**row, **({"needed": needed[tag]} if tag in needed else {})} for tag, row in summary["trust"].items()
+    }
     return {**summary, "trust": trust}
 
 

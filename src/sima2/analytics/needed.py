@@ -26,6 +26,8 @@ SEEN: Final = 0.1
 """One-sided p-value up to which an effect is taken as seen: a tag of no effect gets so far once in ten."""
 LEAST_ARM: Final = 5
 """Episodes that each arm needs to be judged at all, as ``EconCorrelator.least_arm``."""
+LEAST_KNOWN: Final = 30
+"""Recorded outcomes from which on inferred ones are left aside, as ``EconCorrelator.least_known``."""
 MOST: Final = 10_000
 """Outcomes beyond which nobody records them for one tag."""
 _ENOUGH: Final = 1.5
@@ -34,6 +36,8 @@ OPEN: Final = frozenset(
     {"no_outcome", "too_few", "not_significant", "not_assessed", "constant_outcome", "self_referential"}
 )
 """Reasons that more outcomes may change."""
+_COUNTED: Final = ("too_few", "not_significant")
+"""Those of which an effect was estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ def outcomes_needed(
     matrix: TrustMatrix,
     stock: Mapping[str, tuple[int, int]] | None = None,
     *,
+    recorded: Mapping[str, tuple[int, int]] | None = None,
     q: float = 0.05,
 ) -> dict[str, Needed]:
     """What each tag that is not settled would need; nothing for a tag that more outcomes will hardly settle.
@@ -71,6 +76,8 @@ def outcomes_needed(
         matrix: as calibrated, with its look: new outcomes are judged at the next one, by a stricter level.
         stock: by tag, episodes tagged and untagged whose outcome could still be said; where given, the arms are filled
             from them as far as they go.
+        recorded: by tag whose verdict rests on inferred outcomes, episodes tagged and untagged of recorded outcome:
+            these alone count for what is to come, and nothing is taken as seen.
         q: as in ``EconCorrelator``.
     """
     rows = matrix.rows.values()
@@ -82,22 +89,24 @@ def outcomes_needed(
             continue
         others = len(tested) if row.q_value == row.q_value else len(tested) + 1
         tail = spent_alpha(q, matrix.look + 1) * min(passed + 1, others) / others
-        found = _needed(row, normal_quantile(tail), (stock or {}).get(row.tag))
+        found = _needed(row, normal_quantile(tail), (stock or {}).get(row.tag), (recorded or {}).get(row.tag))
         if found is not None:
             told[row.tag] = found
     return told
 
 
-def _needed(row: TrustRow, z: float, stock: tuple[int, int] | None) -> Needed | None:
-    counted = (row.n_tagged, row.n - row.n_tagged) if row.reason in ("too_few", "not_significant") else (0, 0)
+def _needed(row: TrustRow, z: float, stock: tuple[int, int] | None, recorded: tuple[int, int] | None) -> Needed | None:
+    counted = recorded or ((row.n_tagged, row.n - row.n_tagged) if row.reason in _COUNTED else (0, 0))
     effect, se = row.effect, row.standard_error
-    known = min(counted) > 0 and effect == effect and se == se and se > 0
+    known = recorded is None and min(counted) > 0 and effect == effect and se == se and se > 0
     if known and effect + normal_quantile(0.05) * se < WEAKEST:
         return None  # too weak to matter, whatever is recorded
     spread = se**2 * _information(*counted) if known else _spread_of(row.cost_field)
     assumed, delta = _assumed(row) if known else ("typical", TYPICAL)
     reach = z + normal_quantile(1.0 - POWER)
-    more = _more(counted, spread * (reach / delta) ** 2, stock)
+    # recorded outcomes are judged once there are enough of them beside inferred ones
+    least_known = 0 if recorded is None else LEAST_KNOWN
+    more = _more(counted, spread * (reach / delta) ** 2, stock, least_known)
     least = _more(counted, spread * (reach / WEAKEST) ** 2, None)
     if more is None:
         return None
@@ -125,7 +134,9 @@ def _spread_of(cost_field: str) -> float:
     return 0.25 if binary else 1.0 / 3.0
 
 
-def _more(counted: tuple[int, int], wanted: float, stock: tuple[int, int] | None) -> tuple[int, int] | None:
+def _more(
+    counted: tuple[int, int], wanted: float, stock: tuple[int, int] | None, least: int = 0
+) -> tuple[int, int] | None:
     """Fewest outcomes more, tagged and untagged, that carry so much information; None beyond :data:`MOST`.
 
     Where an arm's stock is used up the other is filled, if it can get there by that; else episodes are to be recorded.
@@ -135,7 +146,7 @@ def _more(counted: tuple[int, int], wanted: float, stock: tuple[int, int] | None
     """
     arms, more = [*counted], [0, 0]
     left = [*(stock or (MOST, MOST))]
-    while min(arms) < LEAST_ARM or _information(*arms) < wanted:
+    while min(arms) < LEAST_ARM or sum(arms) < least or _information(*arms) < wanted:
         k = 0 if arms[0] <= arms[1] else 1
         if left[k] <= 0 < left[1 - k] and arms[k] >= max(LEAST_ARM, _ENOUGH * wanted):
             k = 1 - k

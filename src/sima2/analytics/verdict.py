@@ -118,7 +118,8 @@ def _earned(case: Case, passed: bool, standard: Standard) -> Earned:
     lent, own = _lent(case, standard), trust_of(low, premium)
     if lent is None:
         return Earned(reason, own, premium, own)
-    return Earned(reason, trust_of(lifted(lent, case.delta, case.se, standard.z), premium), premium, own)
+    bound = lifted(lent, case.delta, case.se, standard.z)
+    return Earned(reason, trust_of(bound, premium), premium, own)
 
 
 def _lent(case: Case, standard: Standard) -> Lent | None:

@@ -38,7 +38,9 @@ def command(
     strata: Annotated[bool, typer.Option("--strata", help="List the effect in each kind of episode.")] = False,
     label: Annotated[
         str,
-        typer.Option(metavar="TAG", help="Print as CSV the episodes whose outcome would settle this tag, for --outcomes."),
+        typer.Option(
+            metavar="TAG", help="Print as CSV the episodes whose outcome would settle this tag, for --outcomes."
+        ),
     ] = "",
     n: Annotated[
         int | None,
@@ -121,9 +123,7 @@ def _label(out: Path, tag: str, n: int | None, *, as_json: bool) -> None:
         segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
     arms = arms_of(row, episodes, econ, tags, segments)
     if not arms.what:
-        raise UsageError(
-            f"{tag} is tested against {row.cost_field}, which nobody can say afterwards: record it, see `sima2 trust {out}`"
-        )
+        raise UsageError(f"{tag} is tested against {row.cost_field}, which nobody can say afterwards: record it")
     chosen = chosen_for(episodes, arms, needed, n)
     listed = [
         {
@@ -146,7 +146,6 @@ def _print_to_label(told: Mapping[str, Any], *, as_json: bool) -> None:
 
     from sima2.cli.answer import plain
     from sima2.report.text import visible
-    from sima2.report.why import needed_words
 
     if as_json:
         typer.echo(json.dumps(plain(told), indent=2, allow_nan=False))
@@ -155,16 +154,26 @@ def _print_to_label(told: Mapping[str, Any], *, as_json: bool) -> None:
     names = ("episode_index", told["what"], *(("source",) if several else ()))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([names, *((each["episode_index"], "", *([visible(each["source"])] * several)) for each in told["episodes"])])
+    writer.writerows(
+        [names, *((each["episode_index"], "", *([visible(each["source"])] * several)) for each in told["episodes"])]
+    )
     typer.echo(text.getvalue(), nl=False)
     tagged = sum(bool(each["tagged"]) for each in told["episodes"])
     said = f"{tagged} tagged, {len(told['episodes']) - tagged} untagged"
-    lines = [f"{visible(told['tag'])}: {said} episodes to fill in", needed_words(told["needed"] or {})]
+    lines = [f"{visible(told['tag'])}: {said} episodes to fill in", _needed_here(told)]
     lines += ["of several sources: make a file of each, for its own --outcomes"] * several
     if not told["episodes"]:
         lines.append("no episode is left whose outcome would tell of it: see `sima2 trust OUT` for what it lacks")
     for line in filter(None, lines):
         typer.echo(line, err=True)
+
+
+def _needed_here(told: Mapping[str, Any]) -> str:
+    """What would settle it, with what is at hand for that, which the run may not have counted."""
+    from sima2.report.why import needed_words
+
+    at_hand = dict(zip(("tagged", "untagged"), told["at_hand"], strict=True))
+    return needed_words({**told["needed"], "at_hand": at_hand}) if told["needed"] else ""
 
 
 def _gate(rows: Mapping[str, TrustRow], least: Sequence[str]) -> None:

@@ -233,8 +233,8 @@ def _row(given: Mapping[str, Any]) -> TrustRow:
 
 
 def _carried(given: Mapping[str, Any]) -> CarriedTrust:
-    numbers = (_number(given[name]) for name in ("level", "effect", "agreement", "without"))
-    return CarriedTrust(*numbers, digest=_typed(str, given["digest"]))
+    numbers = {name: _number(given[name]) for name in ("level", "effect", "agreement", "without")}
+    return CarriedTrust(digest=_typed(str, given["digest"]), **numbers)
 
 
 def _typed(kind: type, value: Any) -> Any:

@@ -58,9 +58,7 @@ def forest(trust: Mapping[str, TrustRow], summary: Mapping[str, Any]) -> Markup:
     )
     alerts, needs = alerts_of(summary), needs_of(summary)
     rows = [
-        part
-        for row in by_trust(trust.values())
-        for part in _rows(row, alerts.get(row.tag, ()), needs.get(row.tag, ""))
+        part for row in by_trust(trust.values()) for part in _rows(row, alerts.get(row.tag, ()), needs.get(row.tag, ""))
     ]
     control = shadow_sentence(section(summary, "shadow"))
     return node(

@@ -135,7 +135,7 @@ def carried_words(row: TrustRow) -> str:
 def needed_words(needed: Mapping[str, Any]) -> str:
     """What would settle a tag, as ``summary.json`` tells it; empty for nothing.
 
-    >>> needed_words({"outcomes": 61, "tagged": 30, "untagged": 31, "assumed": "seen", "effect": 0.31, "what": "success"})
+    >>> needed_words({"outcomes": 61, "tagged": 30, "untagged": 31, "assumed": "seen", "what": "success"})
     'If it stays as seen, about 61 more outcomes would settle it: 30 of tagged, 31 of untagged episodes.'
     """
     total = as_number(needed.get("outcomes"))

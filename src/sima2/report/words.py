@@ -130,7 +130,7 @@ def no_gain_sentence(summary: Mapping[str, Any]) -> str:
 
     >>> ends = {"success": 40, "failure": 0, "unknown": 0, "source": "recorded"}
     >>> no_gain_sentence({"trust": {"RiskTag": {"tier": "untrusted"}}, "episode_outcomes": ends})
-    'No curation gain from tags: none has earned trust here. Missing: failures (none among 40 known outcomes).'
+    'No curation gain from tags; missing: failures (0 of 40 outcomes).'
     """
     trust = section(summary, "trust")
     apart = section(summary, "trust_by_collection").values()
@@ -139,18 +139,18 @@ def no_gain_sentence(summary: Mapping[str, Any]) -> str:
         return ""
     missing = [*_outcomes_missing(summary), *_nominal_missing(summary), *_tagged_missing(summary)]
     words = missing or _more_outcomes(trust) or ["nothing that was counted: the tags go with no cost beyond chance"]
-    return f"No curation gain from tags: none has earned trust here. Missing: {'; '.join(words)}."
+    return f"No curation gain from tags; missing: {', '.join(words)}."
 
 
 def _outcomes_missing(summary: Mapping[str, Any]) -> list[str]:
     ends = section(summary, "episode_outcomes")
-    won, lost, unknown = (int(as_number(ends.get(name)) or 0) for name in ("success", "failure", "unknown"))
+    won, lost = (int(as_number(ends.get(name)) or 0) for name in ("success", "failure"))
     recorded = as_number(section(section(summary, "first"), "outcomes").get("recorded"))
     if recorded is None:
         recorded = 0 if str(ends.get("source", "none")) in ("inferred", "none") else won + lost
     if not recorded:
-        return [f"outcomes (none of {number(won + lost + unknown)} episodes is recorded)"]
-    known = f"none among {count(won + lost, 'known outcome')}"
+        return ["outcomes"]
+    known = f"0 of {count(won + lost, 'outcome')}"
     return [f"failures ({known})"] if not lost else [f"successes ({known})"] if not won else []
 
 
