@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,7 @@ from sima2.records.tags import TagTable
 from sima2.semantic_orchestrator import Decision, SemanticOrchestrator
 
 if TYPE_CHECKING:
+    from sima2.analytics.prior import Prior
     from sima2.io.store import Coming, Run, Store
 
 T = TypeVar("T", bound=Table)
@@ -121,7 +122,8 @@ def run_pipeline(
         UsageError: for a setting that makes no sense, naming the valid ones.
         DataError: if nothing of the source could be used.
     """
-    every = [named(each) for each in (replace(settings or RunSettings(), **changes), *also)]
+    first = replace(settings or RunSettings(), **changes)
+    every = [named(each) for each in (first, *(replace(each, prior=first.prior) for each in also))]
     return run_sources([Given(open_source(each), each) for each in every], progress=progress)
 
 
@@ -143,6 +145,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
     from sima2.io.store import SUMMARY, Coming, Store
 
     settings = given[0].settings
+    prior = prior_of(settings)
     watch = _Seconds()
     executor = open_executor(settings.engine, settings.jobs)
     inputs = [each.inputs for each in given]
@@ -190,7 +193,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
             defects = with_joint_names(defects, [each.source.describe() for each in taken])
         with watch("finalize"):
-            values = _finish(store, taken, frozen, (defects, courses, doubts), settings, executor, watch)
+            values = _finish(store, taken, frozen, (defects, courses, doubts), settings, prior, executor, watch)
     return RunSummary(settings.out, values)
 
 
@@ -215,6 +218,11 @@ def _agrees(coming: Sequence[Coming], runs: Sequence[Run], out: Path, *, pool: b
             )
         for each in coming:
             _agree(run, each, out)
+            if run.settings.get("prior") != each.settings.get("prior"):
+                raise StoreError(
+                    f"{out}: what it holds was judged with {_prior_words(run.settings)}, this is to be with "
+                    f"{_prior_words(each.settings)}; give the same --prior, choose another folder, or --fresh"
+                )
     there, here = ({each.origin["collection"]: each.origin["words"] for each in some} for some in (runs, coming))
     if pool or here.keys() <= there.keys() or there.keys() <= here.keys():
         return
@@ -235,6 +243,36 @@ def _agree(run: Run, coming: Coming, out: Path) -> None:
         raise StoreError(
             f"{out}: holds a run of the same data with other {words}; choose another folder, or --fresh to drop it"
         )
+
+
+def _prior_words(told: Mapping[str, Any]) -> str:
+    return f"the prior {str(told['prior'])[:8]}" if told.get("prior") else "no prior"
+
+
+MOST_PRIOR: Final = 64 * 1024 * 1024
+"""Bytes of an earlier trust matrix; one of 20,000 strata takes a few."""
+
+
+def prior_of(settings: RunSettings) -> Prior | None:
+    """What the earlier trust matrix that the settings name says; None without one.
+
+    Raises:
+        UsageError: if it is no trust matrix, or the one of the folder that is to be written.
+        DatasetError: if it cannot be read.
+    """
+    if settings.prior is None:
+        return None
+    from sima2.analytics.prior import Prior
+    from sima2.io.documents import parse_json, read_document
+
+    path = settings.prior / "trust_matrix.json" if settings.prior.is_dir() else settings.prior
+    if path.resolve().is_relative_to(settings.out.resolve()):
+        raise UsageError(f"--prior {path} lies in the folder of this run: its episodes would count twice")
+    told = parse_json(read_document(path.parent, path.name, most=MOST_PRIOR), path)
+    try:
+        return Prior.of_plain(told)
+    except UsageError as error:
+        raise UsageError(f"--prior {path}: {error}") from None
 
 
 def named(settings: RunSettings) -> RunSettings:
@@ -305,7 +343,11 @@ def identity(settings: RunSettings) -> dict[str, Any]:
         if plain[name] is not None:
             plain[name] = f"{plain[name]} {fingerprint(plain[name])}"
     plain = {key: masked(str(value)) if isinstance(value, Path) else value for key, value in plain.items()}
-    plain.pop("goals")
+    for name in ("goals", "prior"):
+        del plain[name]
+    prior = prior_of(settings)
+    if prior is not None:
+        plain["prior"] = prior.digest
     if settings.goals:
         plain["goals"] = [masked(goal) for goal in settings.goals]
     return {
@@ -439,17 +481,21 @@ def _finish(
     frozen: Frozen,
     found: tuple[DefectTable, Courses, list[str]],
     settings: RunSettings,
+    prior: Prior | None,
     executor: Executor,
     watch: _Seconds,
 ) -> dict[str, Any]:
     """Aggregate over shards, decide, and write the single files."""
     from sima2.analytics.gate import next_look
     from sima2.io.store import SUMMARY
+    from sima2.labelling import needs
     from sima2.report.first import first_findings
+    from sima2.report.words import no_gain_sentence
 
     defects, courses, doubts = found
     merged = _merged(store)
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
+    econ = EconTable.concat(list(store.read(EconTable, "econ")))
     counted = merged.trust.digest()
     look = next_look([(digest, look) for look, digest, _ in store.calibrations], counted)
     results = finalize(
@@ -457,12 +503,13 @@ def _finish(
         replace(frozen, episodes=with_defects(frozen.episodes, defects)),
         merged,
         tags,
-        EconTable.concat(list(store.read(EconTable, "econ"))),
+        econ,
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
         defects=defects,
         verdicts=courses.verdicts,
         look=look,
         sources={each.origin["source_id"]: each.origin["collection"] for each in store.runs},
+        prior=prior,
     )
     orchestrator = SemanticOrchestrator()
     history = [Decision.from_json(text) for text in store.decisions]
@@ -522,7 +569,8 @@ def _finish(
         "episodes": {"in": came, "ok": len(results.episodes), "quarantined": quarantined, "skipped": skipped},
         "runs": [_run_told(each) for each in store.runs],
         "sources": _sources_told(store.runs, results.episodes),
-        **results.summary(proposals),
+        **_with_needs(results.summary(proposals), needs(results.trust, results.episodes, econ, tags)),
+        **({"prior": _prior_told(prior, results)} if prior is not None else {}),
         "defects": defect_counts(defects),
         "first": {
             **first_findings(results.episodes, courses.ended, defects, courses.unusual, courses.usual),
@@ -532,6 +580,7 @@ def _finish(
         "digest": store.digest(),
         "seconds": watch.spent,
     }
+    values["no_gain"] = no_gain_sentence(values)
     store.write_text(SUMMARY, _json(values))
     from sima2.report.html import render
     from sima2.report.inputs import load_report
@@ -687,6 +736,24 @@ def _calibration_told(run: int, results: Results) -> dict[str, Any]:
         "episodes": len(results.episodes),
         "effective": results.drawn["effective_sample_size"] / max(len(results.episodes), 1),
         "trust": {tag: row.trust_level for tag, row in results.trust.items()},
+    }
+
+
+def _with_needs(summary: dict[str, Any], needed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The summary with what each tag that is not settled would need."""
+    trust = {
+        tag: {**row, **({"needed": needed[tag]} if tag in needed else {})} for tag, row in summary["trust"].items()
+    }
+    return {**summary, "trust": trust}
+
+
+def _prior_told(prior: Prior, results: Results) -> dict[str, Any]:
+    """The prior in the summary: which it was, and which tags it moved."""
+    rows = results.trust.rows.values()
+    return {
+        "digest": prior.digest,
+        "tags": sorted(row.tag for row in rows if row.carried is not None),
+        "moved": sorted(row.tag for row in rows if row.carried and row.trust_level > row.carried.without),
     }
 
 

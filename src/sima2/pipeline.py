@@ -33,6 +33,7 @@ from sima2.records.vocabulary import ANOMALIES
 
 if TYPE_CHECKING:
     from sima2.analytics.counts import TrustCounts
+    from sima2.analytics.prior import Prior
     from sima2.analytics.statistics import Statistic
     from sima2.client import Intake, Source
     from sima2.knowledge.evidence import Evidence
@@ -63,6 +64,8 @@ class RunSettings:
     outcomes: Path | None = None
     goals: tuple[str, ...] = ()
     """What was asked for of recorded episodes, as ``--goal`` names it."""
+    prior: Path | None = None
+    """Trust matrix of an earlier or pooled set, or the folder that holds it; it opens no gate."""
     mix: str = MAIN_MIX
     families: tuple[str, ...] = ()
     episodes: int | None = None
@@ -621,6 +624,7 @@ def finalize(
     card: CardTable | None = None,
     look: int = 1,
     sources: Mapping[str, str] | None = None,
+    prior: Prior | None = None,
 ) -> Results:
     """Trust, proposals, audit and weights from what both passes left.
 
@@ -635,6 +639,7 @@ def finalize(
         card: how well what was found is found on this very set; unknown where none was made.
         look: counts the calibrations so far.
         sources: collection of each source by its id; needed where there are several collections.
+        prior: what an earlier set says of the tags.
     """
     from sima2.analytics.statistics import describe
     from sima2.sampling.effective import effective
@@ -645,7 +650,7 @@ def finalize(
     from sima2.sampling.tag_reviews import tag_reviews
     from sima2.tags.specs import TAGS, THRESHOLDS
 
-    trust = _tested(aggregates, look, sources or {})
+    trust = _tested(aggregates, look, sources or {}, prior)
     episodes = frozen.episodes
     pool = Pool.of(episodes, tags, trust, TAGS)
     known = Known(
@@ -688,14 +693,14 @@ def finalize(
     )
 
 
-def _tested(aggregates: Aggregates, look: int, sources: Mapping[str, str]) -> TrustMatrix:
+def _tested(aggregates: Aggregates, look: int, sources: Mapping[str, str], prior: Prior | None) -> TrustMatrix:
     """The verdict on every tag: on all episodes, and on those of each collection by themselves if there are several."""
     from sima2.analytics import counts
     from sima2.analytics.econ_correlator import EconCorrelator
     from sima2.tags.specs import TAGS
 
     def matrix(whole: TrustCounts, batches: Sequence[TrustCounts]) -> TrustMatrix:
-        return EconCorrelator().correlate(whole, specs=TAGS, look=look, batches=batches)
+        return EconCorrelator().correlate(whole, specs=TAGS, look=look, batches=batches, prior=prior)
 
     apart = {
         name: matrix(reduce(counts.merge, batches, counts.TrustCounts()), batches)

@@ -14,6 +14,7 @@ from sima2.analytics.drift import drifting
 from sima2.analytics.evidence import Evidence, How, Test, beside, join, judge
 from sima2.analytics.gate import adjusted, normal_quantile, spent_alpha
 from sima2.analytics.leakage import leakage_of
+from sima2.analytics.prior import Prior
 from sima2.analytics.shadow import affordable
 from sima2.analytics.verdict import Standard, verdicts
 from sima2.errors import UsageError
@@ -74,8 +75,9 @@ class EconCorrelator:
         specs: Mapping[str, TagSpec],
         look: int = 1,
         batches: Sequence[TrustCounts] = (),
+        prior: Prior | None = None,
     ) -> TrustMatrix:
-        """Verdict on every tag that ``specs`` declares: a pure function of counts, settings and look.
+        """Verdict on every tag that ``specs`` declares: a pure function of counts, settings, look and prior.
 
         A tag is judged by the panel of its declared cost; where an attempt was counted given a failure
         (``settings.AFTER_FAILURE``), by that one. Recorded outcomes go before inferred ones.
@@ -85,6 +87,7 @@ class EconCorrelator:
             specs: what the tags declare.
             look: 1 for the first calibration; one more for each that saw new data (``gate.next_look``).
             batches: counts of the same tags in order of arrival, by shard, session or run, to be watched for drift.
+            prior: what an earlier set says; it opens no gate (``analytics.prior``).
 
         Raises:
             UsageError: if look is not positive.
@@ -107,7 +110,7 @@ class EconCorrelator:
         missing = [test for test in tests if chosen[test.tag] is None]
         parts.append(Evidence.missing(missing, [specs[test.tag].cost_field for test in missing], how.shadows))
         evidence = join(parts)
-        matrix = self._decide(evidence, look)
+        matrix = self._decide(evidence, look, prior or Prior())
         return drifting(matrix, evidence.cases, batches, self.drift_alarms) if batches else matrix
 
     def calibrate(
@@ -119,6 +122,7 @@ class EconCorrelator:
         groups: Any = None,
         declarations: Mapping[str, TagSpec] | None = None,
         look: int = 1,
+        prior: Prior | None = None,
     ) -> TrustMatrix:
         """The plain-array door: a tag is right when it goes with a higher outcome.
 
@@ -129,6 +133,7 @@ class EconCorrelator:
             groups: what else episodes share (a collection session), crossed with the strata, shape (n,).
             declarations: what the tags declare; without it a tag's leakage is ``unchecked``.
             look: as in :meth:`correlate`.
+            prior: the same.
 
         Raises:
             UsageError: if lengths differ or an indicator is not one.
@@ -161,7 +166,7 @@ class EconCorrelator:
             some = tests[start : start + each]
             panel = tally({test.tag: given[test.tag] for test in some}, y, bins, stratum, edges, grain, high)
             parts.append(judge(replace(panel, price=price), "outcome", some, how))
-        return self._decide(join(parts), look)
+        return self._decide(join(parts), look, prior or Prior())
 
     def _panel_of(
         self, tag: str, spec: TagSpec, counts: TrustCounts, places: Mapping[str, Mapping[str, int]]
@@ -190,7 +195,7 @@ class EconCorrelator:
             keep_strata=min(_STRATA_OF_TAG, _STRATA_OF_MATRIX // max(1, tags)),
         )
 
-    def _decide(self, evidence: Evidence, look: int) -> TrustMatrix:
+    def _decide(self, evidence: Evidence, look: int, prior: Prior) -> TrustMatrix:
         """The gate over all tags, then the score of each."""
         level = spent_alpha(self.q, look)
 
@@ -209,6 +214,7 @@ class EconCorrelator:
                 money=self.money,
                 suspect_above=self.suspect_above,
                 self_referential_cap=self.self_referential_cap,
+                prior=prior,
             )
 
         return verdicts(evidence, judged_by)

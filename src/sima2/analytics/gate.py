@@ -20,7 +20,16 @@ _DECIDED = 25
 
 def normal_tail(z: Array) -> Array:
     """P(N(0, 1) >= z), NaN where z is."""
-    return np.array([0.5 * erfc(each / sqrt(2.0)) if each == each else np.nan for each in z.tolist()])
+    return np.array([normal_tail_of(each) if each == each else np.nan for each in z.tolist()])
+
+
+def normal_tail_of(z: float) -> float:
+    """P(N(0, 1) >= z) of one number.
+
+    >>> round(normal_tail_of(1.96), 3)
+    0.025
+    """
+    return 0.5 * erfc(z / sqrt(2.0))
 
 
 def normal_quantile(tail: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log2
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sima2.analytics.counts import INFERRED
 from sima2.analytics.evidence import Case, Evidence
 from sima2.analytics.leakage import NONE, UNCHECKED
+from sima2.analytics.prior import MOST_ALONE, Lent, Prior, lifted
 from sima2.analytics.settings import COST_FIELDS
-from sima2.records.trust import CalibrationAlert, ShadowTags, TrustMatrix, TrustRow, digest_of
+from sima2.records.trust import CalibrationAlert, CarriedTrust, ShadowTags, TrustMatrix, TrustRow, digest_of
 
 Array = NDArray[np.float64]
 
@@ -40,6 +41,8 @@ class Standard:
     money: bool
     suspect_above: float
     self_referential_cap: float
+    prior: Prior = Prior()
+    """What an earlier set says."""
 
 
 def trust_of(bound: float, premium: float = 1.0) -> float:
@@ -74,6 +77,8 @@ def verdicts(evidence: Evidence, judged_by: Callable[[Array], tuple[Array, Stand
         row = _row(case, float(evidence.p[k]), float(q[k]), standard)
         rows[row.tag] = row
         alerts += _alerts(case, row, standard)
+    if strangers := standard.prior.strangers(rows):
+        alerts.append(CalibrationAlert("prior", "prior_ignored", strangers))
     return TrustMatrix(rows, tuple(alerts), digest_of(rows), standard.look, _shadows(evidence, judged_by))
 
 
@@ -85,24 +90,64 @@ def _shadows(evidence: Evidence, judged_by: Callable[[Array], tuple[Array, Stand
     for k, p in enumerate(evidence.shadow_p.T):
         q, standard = judged_by(p)
         passing = [evidence.cases[m].test.tag for m in np.flatnonzero(q <= standard.level).tolist()]
-        earned = [_earned(evidence.shadow_cases[tag, k], True, standard)[1] for tag in passing]
+        earned = [_earned(evidence.shadow_cases[tag, k], True, standard).trust for tag in passing]
         highest.append(max(earned, default=0.0))
     return ShadowTags(len(highest), sum(each > 0 for each in highest), max(highest))
 
 
-def _earned(case: Case, passed: bool, standard: Standard) -> tuple[str, float, float]:
-    """Reason, trust, and the premium that is proven (1 where none is)."""
+class Earned(NamedTuple):
+    """What a tag has earned."""
+
+    reason: str
+    trust: float
+    premium: float
+    """That is proven, 1 where none is."""
+    without: float
+    """Trust without what a prior lent."""
+
+
+def _earned(case: Case, passed: bool, standard: Standard) -> Earned:
     low, _ = case.bounds(standard.z)
     reason = _reason(case, low, passed, standard)
     premium = case.premium.bound(standard.z) if passed and standard.money and not case.leaks else 1.0
-    trust = trust_of(low, premium) if reason in ("ok", "self_referential") else 0.0
-    return reason, min(trust, standard.self_referential_cap) if reason == "self_referential" else trust, premium
+    if reason == "self_referential":
+        capped = min(trust_of(low, premium), standard.self_referential_cap)
+        return Earned(reason, capped, premium, capped)
+    if reason != "ok":
+        return Earned(reason, 0.0, premium, 0.0)
+    lent, own = _lent(case, standard), trust_of(low, premium)
+    if lent is None:
+        return Earned(reason, own, premium, own)
+    bound = lifted(lent, case.delta, case.se, standard.z)
+    return Earned(reason, trust_of(bound, premium), premium, own)
+
+
+def _lent(case: Case, standard: Standard) -> Lent | None:
+    """What the prior has to say of a tag, None where it says nothing or does not count."""
+    tag = case.test.tag
+    if standard.prior.why_not(tag, case.field.removesuffix(INFERRED), case.digest):
+        return None
+    return standard.prior.lent(tag, case.delta, case.se)
+
+
+def _carried(case: Case, earned: Earned, standard: Standard) -> CarriedTrust | None:
+    lent = None if case.leaks else _lent(case, standard)
+    if lent is None:
+        return None
+    return CarriedTrust(
+        level=min(MOST_ALONE, trust_of(lent.level_bound)),
+        effect=lent.belief.effect,
+        agreement=lent.agreement,
+        without=earned.without,
+        digest=standard.prior.digest,
+    )
 
 
 def _row(case: Case, p: float, q: float, standard: Standard) -> TrustRow:
     low, high = case.bounds(standard.z)
     passed = q <= standard.level
-    reason, trust, premium = _earned(case, passed, standard)
+    earned = _earned(case, passed, standard)
+    reason, trust, premium, _ = earned
     return TrustRow(
         tag=case.test.tag,
         trust_level=trust,
@@ -124,6 +169,8 @@ def _row(case: Case, p: float, q: float, standard: Standard) -> TrustRow:
         leakage=case.test.leakage if case.leaks or case.test.leakage == UNCHECKED else NONE,
         n_late=_late(case),
         by_stratum=case.by_stratum,
+        standard_error=case.se,
+        carried=_carried(case, earned, standard),
     )
 
 
@@ -205,6 +252,8 @@ _ADVICE: Final = {
 
 def _alerts(case: Case, row: TrustRow, standard: Standard) -> list[CalibrationAlert]:
     out = []
+    if why_not := standard.prior.why_not(row.tag, row.cost_field, case.digest):
+        out.append(CalibrationAlert(row.tag, "prior_ignored", f"what the prior says of it was left aside: {why_not}"))
     if row.tier == "untrusted":
         kind = row.reason if row.reason in _ADVICE else "untrusted"
         advice = _ADVICE.get(row.reason, "do not lean on it; more episodes may show otherwise")

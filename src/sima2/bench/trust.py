@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial, reduce
 from pathlib import Path
@@ -16,7 +16,9 @@ import numpy as np
 from sima2.analytics.counts import INFERRED, TrustCounts, count, merge
 from sima2.analytics.econ_correlator import EconCorrelator
 from sima2.analytics.settings import COST_FIELDS
+from sima2.bench import trust_prior
 from sima2.bench import trust_worlds as worlds
+from sima2.bench.trust_figures import Line, crossing, rate
 from sima2.bench.trust_worlds import Array, Rng, World, rivals
 from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustMatrix
@@ -42,10 +44,19 @@ TARGETS: Final[Mapping[str, tuple[float, str]]] = {
     "calibration_cpu_s": (3.0, "at most"),
     "real_stop_trust": (0.8, "above"),
     "real_lost_and_shuffled_trust": (0.0, "at most"),
+    **trust_prior.TARGETS,
 }
 """Rates of false trust and false alarms are held to theirs within the Monte Carlo error: by the lower end of a 95 %
 interval. All others by the figure itself."""
-_WITHIN_ERROR: Final = ("null_", "recovery_useless", "recalibrated", "drift_false")
+_WITHIN_ERROR: Final = (
+    "null_",
+    "recovery_useless",
+    "recalibrated",
+    "drift_false",
+    "prior_null_any",
+    "prior_null_of_5_any",
+    "needed_null",
+)
 
 TAGS: Final = 200
 LOOKS: Final = 40
@@ -55,22 +66,6 @@ UR3: Final = Path("../shared/data/ur3_cobotops/ur3.csv")
 JUDGE: Final = EconCorrelator(shadows=0)
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One figure, and what the rivals say on the same data; NaN where they do not ask."""
-
-    value: float
-    pooled: float = float("nan")
-    """Of the test of a pooled correlation, p < 0.05."""
-    sigmoid: float = float("nan")
-    """Of the score ``sigmoid(10 |r|) > 0.5``."""
-    runs: int = 1
-    low: float = float("nan")
-    high: float = float("nan")
-    """95 % interval of a rate (Clopper and Pearson 1934)."""
-    note: str = ""
 
 
 def run(
@@ -133,28 +128,6 @@ def _met(name: str, line: Line, limit: float, sense: str) -> bool:
     if sense == "above":
         return line.value > limit
     return (line.low if name.startswith(_WITHIN_ERROR) else line.value) <= limit
-
-
-def rate(hits: Iterable[Any], pooled: Iterable[Any] = (), sigmoid: Iterable[Any] = (), note: str = "") -> Line:
-    """Share of runs in which something happened, with its interval, and the rivals' shares.
-
-    >>> rate([True, False, False, False]).value
-    0.25
-    """
-    from scipy.stats import beta
-
-    given, tested, scored = ([bool(each) for each in column] for column in (hits, pooled, sigmoid))
-    n, k = len(given), sum(given)
-    nan = float("nan")
-    return Line(
-        k / n,
-        sum(tested) / len(tested) if tested else nan,
-        sum(scored) / len(scored) if scored else nan,
-        n,
-        float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0,
-        float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0,
-        note,
-    )
 
 
 def _levels(matrix: TrustMatrix) -> Array:
@@ -257,23 +230,12 @@ def _premiums(runs: int, seed: list[int]) -> dict[str, Line]:
             reached = [float((each >= level).mean()) for each in levels]
             for part in (0.5, 0.9):
                 name = f"premium_{share / 0.1:.0f}_episodes_to_{level}_in_{part:.0%}".replace("%", "_percent")
-                test, score = _crossing(sizes, tested, part), _crossing(sizes, scored, part)
+                test, score = crossing(sizes, tested, part), crossing(sizes, scored, part)
                 note = f"of {some} runs a size; median trust at {curve}" if part == 0.5 else ""
                 if share == 0.2 and level == 0.8:
                     note = "a lower bound of a true premium of 2 stays below 2"
-                out[name] = Line(_crossing(sizes, reached, part), test, score, some, note=note)
+                out[name] = Line(crossing(sizes, reached, part), test, score, some, note=note)
     return out
-
-
-def _crossing(sizes: Sequence[int], reached: Sequence[float], part: float) -> float:
-    """Size from which on so large a part of the runs gets there, on a logarithmic scale; infinite if none does."""
-    for k, share in enumerate(reached):
-        if share >= part:
-            if k == 0:
-                return float(sizes[0])
-            step = (part - reached[k - 1]) / (share - reached[k - 1])
-            return float(sizes[k - 1] * (sizes[k] / sizes[k - 1]) ** step)
-    return float("inf")
 
 
 def _recoveries(runs: int, seed: list[int]) -> dict[str, Line]:
@@ -447,4 +409,5 @@ _PARTS: Final[Mapping[str, Callable[[int, list[int]], dict[str, Line]]]] = {
     "recalibrations": _recalibrated,
     "drift": _drifts,
     "merges": _merges,
+    **trust_prior.PARTS,
 }

@@ -22,6 +22,14 @@ def command(
     column_map: options.ColumnMaps = None,
     outcomes: options.OutcomeFiles = None,
     goal: options.Goals = None,
+    prior: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="trust_matrix.json of an earlier or pooled set (or its folder): supports what these episodes show, "
+            "never acts alone.",
+        ),
+    ] = None,
     mix: options.Mix = "hardening",
     families: options.Families = "",
     episodes: options.Episodes = None,
@@ -56,6 +64,7 @@ def command(
       sima2 run --out results
       sima2 run --path my_dataset --outcomes outcomes.csv --jobs 4
       sima2 run --path monday --path tuesday --out week
+      sima2 run --path wednesday --prior week/trust_matrix.json
     """
     from sima2.orchestrator import run_pipeline
     from sima2.pipeline import RunSettings
@@ -69,6 +78,7 @@ def command(
             column_map=mapped,
             outcomes=ended,
             goals=tuple(goal or ()),
+            prior=prior,
             mix=mix,
             families=options.names(families),
             total=wanted,

@@ -91,6 +91,7 @@ def command(
         "rank": rank, "world_size": world_size, "only_successes": only_successes,
     }  # fmt: skip
     told = {**settings, "effective": effective(pool, plan.p)}
+    told["no_gain"] = _no_gain(out, told)
     if frames_file is not None:
         told["frames"] = {
             "file": str(frames_file),
@@ -116,6 +117,17 @@ def command(
 
     # what other programs read stays alone on stdout
     Console(highlight=False, markup=False, emoji=False, stderr=printed).print(_shown(told))
+
+
+def _no_gain(out: Path, told: Mapping[str, Any]) -> str:
+    """Why tags move no weight and what is missing for that; empty where they do."""
+    from sima2.report.inputs import read_summary
+    from sima2.report.words import no_gain_sentence
+
+    lacking = no_gain_sentence(read_summary(out)) if (out / "summary.json").is_file() else ""
+    if lacking or not told["effective"]["uniform"] or told["strategy"] != "trust_weighted":
+        return lacking
+    return f"No curation gain from tags: none that is trusted here pulls at a weight for {told['objective']}."
 
 
 def weighed(
@@ -304,8 +316,10 @@ def _shown(told: Mapping[str, Any]) -> RenderableType:
             head[name] += f"; {number(without)} have no weight (set aside, or of another run)" if without else ""
     rows = [("failed episodes", values["failed"]), *values["families"].items()]
     rows += [(f"with {tag}", row) for tag, row in values["tags"].items()]
+    lacking = [terminal.plain(told["no_gain"])] if told["no_gain"] else []
     body = [(terminal.plain(name), percent(row["share"]), percent(row["even"])) for name, row in rows]
     return Group(
         terminal.listing(head),
+        *lacking,
         *terminal.titled("Shares", terminal.grid(("", "draws", "episodes"), body, numeric=(1, 2))),
     )

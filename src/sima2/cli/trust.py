@@ -36,6 +36,16 @@ def command(
         typer.Option(metavar="TAG=LEVEL", help="Exit with 5 unless this tag has at least that trust; may be repeated."),
     ] = None,
     strata: Annotated[bool, typer.Option("--strata", help="List the effect in each kind of episode.")] = False,
+    label: Annotated[
+        str,
+        typer.Option(
+            metavar="TAG", help="Print as CSV the episodes whose outcome would settle this tag, for --outcomes."
+        ),
+    ] = "",
+    n: Annotated[
+        int | None,
+        typer.Option("--n", metavar="N", min=1, help="For --label: how many; as many as are needed, if not given."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Show which tags can be trusted and why, or what changed.
@@ -48,13 +58,19 @@ def command(
       sima2 trust results --strata
       sima2 trust results --diff results_last_week
       sima2 trust results --least RecoveryTag=0.8
+      sima2 trust results --label OODTag --n 40 > outcomes.csv
     """
     from sima2.report import terminal
     from sima2.report.inputs import read_trust
 
+    if n is not None and not label:
+        raise UsageError("--n says how many episodes to --label: name a tag by it")
+    if label:
+        _label(out, label, n, as_json=as_json)
+        return
     rows = read_trust(out).rows
     if diff is None:
-        values: dict[str, Any] = {tag: asdict(row) for tag, row in rows.items()}
+        values: dict[str, Any] = _with_needs({tag: asdict(row) for tag, row in rows.items()}, _told(out))
         answer(values, as_json=as_json, shown=lambda: _shown(rows, _told(out), strata=strata))
         _gate(rows, least or [])
         return
@@ -75,6 +91,89 @@ def command(
     if lost:
         raise GateError(f"lost a tier since {diff}: {', '.join(lost)}")
     _gate(rows, least or [])
+
+
+def _with_needs(values: dict[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows with what would settle each, where the summary tells it."""
+    from sima2.report.words import section
+
+    told = section(summary, "trust")
+    return {tag: {**row, "needed": section(told, tag).get("needed")} for tag, row in values.items()}
+
+
+def _label(out: Path, tag: str, n: int | None, *, as_json: bool) -> None:
+    """The episodes whose outcome would settle a tag, ready to be filled in."""
+    from sima2.io.store import Store
+    from sima2.labelling import arms_of, chosen_for
+    from sima2.records.econ import EconTable
+    from sima2.records.episodes import EpisodeTable
+    from sima2.records.segments import SegmentTable
+    from sima2.records.tags import TagTable
+    from sima2.report.inputs import read_single, read_summary, read_trust
+    from sima2.report.words import section
+
+    if not out.is_dir():
+        raise UsageError(f"--label {tag}: {out} is no folder of a run, so that no episodes are known")
+    row = read_trust(out)[tag]
+    needed = section(section(section(read_summary(out), "trust"), tag), "needed")
+    episodes = read_single(out, EpisodeTable, "episodes")
+    with Store.read_only(out) as store:
+        econ = EconTable.concat(list(store.read(EconTable, "econ")))
+        tags = TagTable.concat(list(store.read(TagTable, "tags")))
+        segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
+    arms = arms_of(row, episodes, econ, tags, segments)
+    if not arms.what:
+        raise UsageError(f"{tag} is tested against {row.cost_field}, which nobody can say afterwards: record it")
+    chosen = chosen_for(episodes, arms, needed, n)
+    listed = [
+        {
+            "episode_index": int(episodes.source_index[each.row]),
+            "episode_id": episodes.episode_id[each.row],
+            "source": episodes.source[each.row],
+            "tagged": each.tagged,
+            "chosen": each.by,
+        }
+        for each in chosen
+    ]
+    told = {"tag": tag, "what": arms.what, "needed": dict(needed) or None, "at_hand": arms.at_hand, "episodes": listed}
+    _print_to_label(told, as_json=as_json)
+
+
+def _print_to_label(told: Mapping[str, Any], *, as_json: bool) -> None:
+    import csv
+    import io
+    import json
+
+    from sima2.cli.answer import plain
+    from sima2.report.text import visible
+
+    if as_json:
+        typer.echo(json.dumps(plain(told), indent=2, allow_nan=False))
+        return
+    several = len({each["source"] for each in told["episodes"]}) > 1
+    names = ("episode_index", told["what"], *(("source",) if several else ()))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(
+        [names, *((each["episode_index"], "", *([visible(each["source"])] * several)) for each in told["episodes"])]
+    )
+    typer.echo(text.getvalue(), nl=False)
+    tagged = sum(bool(each["tagged"]) for each in told["episodes"])
+    said = f"{tagged} tagged, {len(told['episodes']) - tagged} untagged"
+    lines = [f"{visible(told['tag'])}: {said} episodes to fill in", _needed_here(told)]
+    lines += ["of several sources: make a file of each, for its own --outcomes"] * several
+    if not told["episodes"]:
+        lines.append("no episode is left whose outcome would tell of it: see `sima2 trust OUT` for what it lacks")
+    for line in filter(None, lines):
+        typer.echo(line, err=True)
+
+
+def _needed_here(told: Mapping[str, Any]) -> str:
+    """What would settle it, with what is at hand for that, which the run may not have counted."""
+    from sima2.report.why import needed_words
+
+    at_hand = dict(zip(("tagged", "untagged"), told["at_hand"], strict=True))
+    return needed_words({**told["needed"], "at_hand": at_hand}) if told["needed"] else ""
 
 
 def _gate(rows: Mapping[str, TrustRow], least: Sequence[str]) -> None:

@@ -28,6 +28,22 @@ class StratumEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedTrust:
+    """What an earlier calibration says of a tag, and how far it moved the trust here."""
+
+    level: float
+    """Trust that it would lend alone, at most 0.5: told, never acted by."""
+    effect: float
+    """δ there, in the declared direction."""
+    agreement: float
+    """Weight that its agreement with the counts here leaves it, 0 to 1; NaN where nothing is counted yet."""
+    without: float
+    """Trust by the counts here alone."""
+    digest: str
+    """Of the earlier verdicts as they were used."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrustRow:
     """The verdict on one tag."""
 
@@ -65,6 +81,10 @@ class TrustRow:
     by_stratum: tuple[StratumEffect, ...] = ()
     """Strata in which both tagged and untagged episodes are known, the largest first; at most 50 of a tag and 20,000 of
     a matrix are kept."""
+    standard_error: float = math.nan
+    """Of ``effect``, by the largest of three estimates; NaN where no effect is known."""
+    carried: CarriedTrust | None = None
+    """What an earlier calibration lent, where one was given and speaks of this tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +192,18 @@ class TrustMatrix(Mapping[str, TrustRow]):
         return cls(rows, digest=digest_of(rows))
 
 
+def row_of(given: Any) -> TrustRow:
+    """One row from the plain values that :meth:`TrustMatrix.to_json` wrote of it.
+
+    Raises:
+        RecordError: if they are something else.
+    """
+    try:
+        return _row(given)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise RecordError(f"not a row of a trust matrix: {error!r:.200}") from error
+
+
 def digest_of(rows: Mapping[str, TrustRow]) -> str:
     """Digest of all the data that the rows came from."""
     parts = json.dumps([[tag, row.digest] for tag, row in sorted(rows.items())])
@@ -191,10 +223,18 @@ def _row(given: Mapping[str, Any]) -> TrustRow:
         )
         for each in values.pop("by_stratum", ())
     )
-    interval = _interval(values.pop("interval"))
+    interval, carried = _interval(values.pop("interval")), values.pop("carried", None)
     return TrustRow(
-        **{name: _KINDS[name](value) for name, value in values.items()}, interval=interval, by_stratum=by_stratum
+        **{name: _KINDS[name](value) for name, value in values.items()},
+        interval=interval,
+        by_stratum=by_stratum,
+        carried=None if carried is None else _carried(carried),
     )
+
+
+def _carried(given: Mapping[str, Any]) -> CarriedTrust:
+    numbers = {name: _number(given[name]) for name in ("level", "effect", "agreement", "without")}
+    return CarriedTrust(digest=_typed(str, given["digest"]), **numbers)
 
 
 def _typed(kind: type, value: Any) -> Any:

@@ -18,7 +18,7 @@ from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, v
 from sima2.report.timeline import timeline
 from sima2.report.trust import forest
 from sima2.report.why import alerts_of
-from sima2.report.words import OUTCOME_SOURCES, headline, plan_sentence, section, weights_sentence
+from sima2.report.words import OUTCOME_SOURCES, headline, no_gain_sentence, plan_sentence, section, weights_sentence
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Content security policy: the page may load nothing and run nothing."""
@@ -212,9 +212,11 @@ def _weights(report: ReportInput) -> Markup | None:
     if not weights:
         return None
     episodes = section(report.summary, "episodes")
+    lacking = no_gain_sentence(report.summary)
     parts = [
         node("p", plan_sentence(section(report.summary, "plan"))),
         node("p", weights_sentence(weights, weights.get("n", episodes.get("ok")))),
+        node("p", lacking) if lacking else None,
         sampled.page(weights),
     ]
     plan = report.plan

@@ -19,8 +19,17 @@ from sima2.report.sampled import shares
 from sima2.report.strata import strata
 from sima2.report.tables import COSTS
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
-from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, in_words, shadow_sentence, signed
-from sima2.report.words import TIERS, defects_sentence, headline, plan_line, plan_sentence, section, weights_sentence
+from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, in_words, needs_of, shadow_sentence, signed
+from sima2.report.words import (
+    TIERS,
+    defects_sentence,
+    headline,
+    no_gain_sentence,
+    plan_line,
+    plan_sentence,
+    section,
+    weights_sentence,
+)
 from sima2.report.worth import worth
 
 TIER_STYLES = {"trusted": "green", "provisional": "yellow", "untrusted": "bright_black"}
@@ -81,7 +90,8 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     for kind in first.PARTS:
         parts += _finding_part(kind, values, most, out, always=kind in ("failed", "defects"))
     parts += titled("The usual course", _usual(values))
-    told = [plan_line(section(values, "plan"), out), first.trust_sentence(values)]
+    trust = " ".join(filter(None, (first.trust_sentence(values), no_gain_sentence(values))))
+    told = [plan_line(section(values, "plan"), out), trust]
     parts += titled("What to train on", Group(*map(plain, filter(None, told))))
     warned = list(map(str, values.get("warnings") or ()))
     if more := len(_caveats(values, {})) - len(warned):
@@ -186,11 +196,11 @@ def verdicts(rows: Mapping[str, TrustRow], values: Mapping[str, Any]) -> Rendera
         rows: the verdicts.
         values: what ``summary.json`` holds, for alerts and the negative control.
     """
-    alerts = alerts_of(values)
+    alerts, needs = alerts_of(values), needs_of(values)
     wide: list[Sequence[RenderableType]] = []
     narrow: list[RenderableType] = []
     for row in by_trust(rows.values()):
-        words = plain(in_words(row, alerts.get(row.tag, ())))
+        words = plain(in_words(row, alerts.get(row.tag, ()), needs.get(row.tag, "")))
         wide.append((_mark(row), plain(row.tag), number(row.trust_level, 2), words))
         narrow += [_line(row), Padding(words, (0, 0, 0, 3))]
     longest = max((cell_len(visible(tag)) for tag in rows), default=0)
@@ -204,7 +214,7 @@ def verdicts(rows: Mapping[str, TrustRow], values: Mapping[str, Any]) -> Rendera
 
 def forest(rows: Mapping[str, TrustRow], values: Mapping[str, Any]) -> RenderableType:
     """The verdicts with what they rest on: δ on its axis with its interval, then why in words."""
-    alerts = alerts_of(values)
+    alerts, needs = alerts_of(values), needs_of(values)
     order = by_trust(rows.values())
     head = ("", "tag", "trust", "tier", "−1      chance      1", "δ [interval]", "tagged")
     cells = [
@@ -223,7 +233,7 @@ def forest(rows: Mapping[str, TrustRow], values: Mapping[str, Any]) -> Renderabl
     wide: list[RenderableType] = [Text(lines[0], style="dim")]
     narrow: list[RenderableType] = []
     for row, each, line in zip(order, cells, lines[1:]):
-        words = Padding(plain(in_words(row, alerts.get(row.tag, ()))), (0, 0, 1, 3))
+        words = Padding(plain(in_words(row, alerts.get(row.tag, ()), needs.get(row.tag, ""))), (0, 0, 1, 3))
         told = Text(line)
         told.stylize(TIER_STYLES.get(row.tier, ""), 0, 1)
         wide += [told, words]
@@ -445,7 +455,8 @@ def _statistics(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
 def _sampling(values: Mapping[str, Any]) -> RenderableType:
     """What the weights do, and whose share of the draws they change."""
     weights = section(values, "weights")
-    sentence = plain(weights_sentence(weights, weights.get("n", section(values, "episodes").get("ok"))))
+    told = weights_sentence(weights, weights.get("n", section(values, "episodes").get("ok")))
+    sentence = plain(" ".join(filter(None, (told, no_gain_sentence(values)))))
     found = [] if weights.get("uniform") else shares(weights)[0]
     # families are many, and mostly drawn evenly
     found = [each for each in found if each.kind != "family" or abs(each.drawn - each.even) > NOTABLE * each.even]

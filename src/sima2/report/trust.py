@@ -11,7 +11,19 @@ from sima2.report.looks import TIER_MARKS
 from sima2.report.markup import Markup, aside, node
 from sima2.report.strata import Stratum, strata
 from sima2.report.text import NOT_ASSESSED, as_number, count, number
-from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, field_words, impact, shadow_sentence, why
+from sima2.report.why import (
+    COMPARISONS,
+    alerts_of,
+    by_trust,
+    carried_words,
+    effect_words,
+    field_words,
+    impact,
+    needs_of,
+    shadow_sentence,
+    what_to_do,
+    why,
+)
 from sima2.report.words import TIERS, section, tag_meaning
 
 ROW: Final = 26
@@ -44,8 +56,10 @@ def forest(trust: Mapping[str, TrustRow], summary: Mapping[str, Any]) -> Markup:
         node("th", "cost"),
         node("th", "why, and what to do"),
     )
-    alerts = alerts_of(summary)
-    rows = [part for row in by_trust(trust.values()) for part in _rows(row, alerts.get(row.tag, ()))]
+    alerts, needs = alerts_of(summary), needs_of(summary)
+    rows = [
+        part for row in by_trust(trust.values()) for part in _rows(row, alerts.get(row.tag, ()), needs.get(row.tag, ""))
+    ]
     control = shadow_sentence(section(summary, "shadow"))
     return node(
         "div",
@@ -56,7 +70,7 @@ def forest(trust: Mapping[str, TrustRow], summary: Mapping[str, Any]) -> Markup:
     )
 
 
-def _rows(row: TrustRow, alerts: Sequence[str]) -> tuple[Markup, Markup]:
+def _rows(row: TrustRow, alerts: Sequence[str], needed: str) -> tuple[Markup, Markup]:
     """The verdict, and what it rests on, folded below it."""
     told, worth = why(row), impact(row)
     verdict = node(
@@ -69,7 +83,8 @@ def _rows(row: TrustRow, alerts: Sequence[str]) -> tuple[Markup, Markup]:
         node(
             "td",
             node("span", told.seen.replace("δ ", "δ\u00a0")),
-            aside(told.act),
+            aside(what_to_do(row, needed)),
+            aside(carried_words(row)),
             *(aside(each) for each in alerts),
             data_label="why",
         ),

@@ -19,6 +19,10 @@ MOST_TIMES: Final = 100
 """So many times the episodes at hand are still worth a number; beyond it the estimate tells nothing."""
 
 
+_MORE_EPISODES: Final = frozenset({"not_significant", "too_few"})
+"""Reasons whose advice is more episodes, of which a number says more."""
+
+
 class Why(NamedTuple):
     """A verdict in words."""
 
@@ -106,9 +110,77 @@ def why(row: TrustRow) -> Why:
     return Why(told.seen, f"{told.act} Needs recalibration: the data behind it has aged.".lstrip())
 
 
-def in_words(row: TrustRow, alerts: Iterable[str] = ()) -> str:
+def carried_words(row: TrustRow) -> str:
+    """What an earlier set says and how far it moved the trust here; empty where none was given."""
+    told = row.carried
+    if told is None:
+        return ""
+    head = f"An earlier set (prior {told.digest[:8]}) says δ {signed(told.effect)}"
+    agreement = f", agreement {number(told.agreement, 2)}" if as_number(told.agreement) is not None else ""
+    if row.trust_level > told.without:
+        return f"{head}: trust {number(told.without, 2)} → {number(row.trust_level, 2)}{agreement}."
+    if row.trust_level > 0:
+        return f"{head}: it adds nothing here{agreement}."
+    return f"{head}: worth {number(told.level, 2)} alone{agreement}; it does not act until these episodes show it too."
+
+
+def needed_words(needed: Mapping[str, Any]) -> str:
+    """What would settle a tag, as ``summary.json`` tells it; empty for nothing.
+
+    >>> needed_words({"outcomes": 61, "tagged": 30, "untagged": 31, "assumed": "seen", "what": "success"})
+    'If it stays as seen, about 61 more outcomes would settle it: 30 of tagged, 31 of untagged episodes.'
+    """
+    total = as_number(needed.get("outcomes"))
+    if not total:
+        return ""
+    hand, what = needed.get("at_hand"), str(needed.get("what") or "")
+    said = bool(what) and not (isinstance(hand, Mapping) and not any(hand.values()))
+    thing = ("values of its damage" if what == "damage" else "outcomes") if said else "episodes"
+    about, weakest = _about(total), as_number(needed.get("weakest"))
+    assumed, delta = needed.get("assumed"), signed(needed.get("effect"))
+    if assumed == "seen":
+        told = f"If it stays as seen, about {about} more {thing} would settle it"
+    elif assumed == "typical":
+        told = f"If it is as strong as a useful tag (δ {delta}), about {about} more {thing} would settle it"
+    else:
+        told = f"About {about} more {thing} would show even the weakest effect that matters (δ {delta})"
+    parts = [f"{number(needed[arm])} of {arm}" for arm in ("tagged", "untagged") if as_number(needed.get(arm))]
+    told += f": {', '.join(parts)} episodes"
+    if assumed == "typical":
+        told += f"; the weakest that matters takes {_about(weakest) if weakest and weakest > 0 else 'over 10,000'}"
+    if said and isinstance(hand, Mapping) and any(int(hand.get(k, 0)) < int(needed[k]) for k in ("tagged", "untagged")):
+        left = f"{number(hand.get('tagged'))} tagged and {number(hand.get('untagged'))} untagged"
+        told += f" ({left} are left to label, the others must be recorded)"
+    return f"{told}."
+
+
+def _about(n: float) -> str:
+    """A number of episodes to two digits: the estimate has no more."""
+    return number(int(float(f"{n:.2g}")))
+
+
+def needs_of(summary: Mapping[str, Any]) -> dict[str, str]:
+    """By tag, what would settle it, in a sentence."""
+    trust = summary.get("trust")
+    rows = trust.items() if isinstance(trust, Mapping) else ()
+    told = {
+        str(tag): needed_words(row["needed"])
+        for tag, row in rows
+        if isinstance(row, Mapping) and isinstance(row.get("needed"), Mapping)
+    }
+    return {tag: words for tag, words in told.items() if words}
+
+
+def what_to_do(row: TrustRow, needed: str = "") -> str:
+    """What to do, with what would settle it in the place of what merely says that more episodes might."""
+    act = why(row).act
+    return needed if needed and row.reason in _MORE_EPISODES else " ".join(part for part in (act, needed) if part)
+
+
+def in_words(row: TrustRow, alerts: Iterable[str] = (), needed: str = "") -> str:
     """All of it in a row, for a terminal."""
-    return " ".join(part for part in (*why(row), *alerts) if part)
+    parts = (why(row).seen, what_to_do(row, needed), carried_words(row), *alerts)
+    return " ".join(part for part in parts if part)
 
 
 def by_trust(rows: Iterable[TrustRow]) -> list[TrustRow]:
@@ -182,8 +254,7 @@ def _not_significant(row: TrustRow) -> Why:
     needed = math.ceil(row.n_tagged * ((effect - low) / effect) ** 2)
     if needed > MOST_TIMES * row.n_tagged:
         return Why(seen, "More episodes may show otherwise.")
-    about = int(float(f"{needed:.2g}"))
-    return Why(seen, f"If it stays so, about {number(about)} tagged episodes would show it.")
+    return Why(seen, f"If it stays so, about {_about(needed)} tagged episodes would show it.")
 
 
 def _wrong_direction(row: TrustRow) -> Why:

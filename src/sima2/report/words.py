@@ -20,7 +20,7 @@ OUTCOME_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
 
 TIERS: Final = "● trusted above 0.8, ◐ provisional above 0.5, ○ untrusted up to 0.5"
 
-UNIFORM: Final = "No tag is trusted enough to prefer one episode to another, so every episode is drawn alike."
+UNIFORM: Final = "Every episode is drawn alike."
 
 
 def tag_meaning(tag: str) -> str:
@@ -116,6 +116,65 @@ def weights_sentence(weights: Mapping[str, Any], n: Any) -> str:
         f"Episodes are drawn {times}; the effective sample size is "
         f"{number(weights.get('effective_sample_size'))} of {number(n)}."
     )
+
+
+NOMINAL_WANTED: Final = 59
+"""Nominal episodes from which strangeness can be calibrated (split-conformal rank at 5 % with 95 % confidence)."""
+
+
+def no_gain_sentence(summary: Mapping[str, Any]) -> str:
+    """That tags bring no curation gain and what is missing for one; empty where a tag may act. Speaks of tags alone.
+
+    >>> ends = {"success": 40, "failure": 0, "unknown": 0, "source": "recorded"}
+    >>> no_gain_sentence({"trust": {"RiskTag": {"tier": "untrusted"}}, "episode_outcomes": ends})
+    'No curation gain from tags; missing: failures (0 of 40 outcomes).'
+    """
+    trust = section(summary, "trust")
+    apart = section(summary, "trust_by_collection").values()
+    rows = [row for part in (trust, *apart) if isinstance(part, Mapping) for row in part.values()]
+    if not rows or any(isinstance(row, Mapping) and row.get("tier") in ("provisional", "trusted") for row in rows):
+        return ""
+    missing = [*_outcomes_missing(summary), *_nominal_missing(summary), *_tagged_missing(summary)]
+    words = missing or _more_outcomes(trust) or ["nothing that was counted: the tags go with no cost beyond chance"]
+    return f"No curation gain from tags; missing: {', '.join(words)}."
+
+
+def _outcomes_missing(summary: Mapping[str, Any]) -> list[str]:
+    ends = section(summary, "episode_outcomes")
+    won, lost = (int(as_number(ends.get(name)) or 0) for name in ("success", "failure"))
+    recorded = as_number(section(section(summary, "first"), "outcomes").get("recorded"))
+    if recorded is None:
+        recorded = 0 if str(ends.get("source", "none")) in ("inferred", "none") else won + lost
+    if not recorded:
+        return ["outcomes"]
+    known = f"0 of {count(won + lost, 'outcome')}"
+    return [f"failures ({known})"] if not lost else [f"successes ({known})"] if not won else []
+
+
+def _nominal_missing(summary: Mapping[str, Any]) -> list[str]:
+    n = as_number(section(summary, "nominal").get("episodes"))
+    return [] if n is None or n >= NOMINAL_WANTED else [f"nominal episodes ({number(int(n))} of {NOMINAL_WANTED})"]
+
+
+def _tagged_missing(summary: Mapping[str, Any]) -> list[str]:
+    """Tags that were looked for and found in no episode; one that can earn no trust is no loss."""
+    trust = section(summary, "trust")
+    none = [
+        str(tag)
+        for tag, row in section(summary, "tags").items()
+        if row.get("assessed") and not row.get("fired") and section(trust, tag).get("reason") != "leak"
+    ]
+    return [f"episodes that have {listed(none)}"] if none else []
+
+
+def _more_outcomes(trust: Mapping[str, Any]) -> list[str]:
+    """The tag that the fewest outcomes more would settle, one that shows an effect before one that does not."""
+    needs = {str(tag): section(row, "needed") for tag, row in trust.items() if isinstance(row, Mapping)}
+    order = sorted((not row.get("promised"), int(row["outcomes"]), tag) for tag, row in needs.items() if row)
+    if not order:
+        return []
+    unseen, n, tag = order[0]
+    return [f"about {number(int(float(f'{n:.2g}')))} more outcomes to {'tell' if unseen else 'prove'} {tag}"]
 
 
 def defects_sentence(kinds: Mapping[str, Any]) -> str:

@@ -157,7 +157,7 @@ def test_a_run_that_found_nothing_still_makes_a_page() -> None:
 
 def test_uniform_weights_are_called_so() -> None:
     values = {**summary(), "weights": {"effective_sample_size": 1240.0, "largest": 1.0, "uniform": True}}
-    assert "every episode is drawn alike" in render(replace(made_report(), summary=values))
+    assert "Every episode is drawn alike" in render(replace(made_report(), summary=values))
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))
