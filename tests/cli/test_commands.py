@@ -39,6 +39,7 @@ COMMANDS = (
     "quarantine",
     "doctor",
     "sample",
+    "export",
     "loop",
     "tree",
     "bench",

@@ -16,6 +16,7 @@ from sima2.cli import (
     doctor,
     episodes,
     explain,
+    export,
     generate,
     loop,
     proposals,
@@ -95,8 +96,8 @@ def sima2(
 
 
 for _command in (
-    run, generate, tasks, segment, trust, audit, episodes, explain, proposals, report, quarantine, doctor, sample, loop,
-    tree, bench,
+    run, generate, tasks, segment, trust, audit, episodes, explain, proposals, report, quarantine, doctor, sample,
+    export, loop, tree, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 
