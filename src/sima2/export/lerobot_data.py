@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +21,9 @@ from sima2.io.formats.lerobot_files import numbers_of, rows_of_episodes, whole
 from sima2.io.formats.lerobot_index import Index
 from sima2.io.formats.lerobot_rows import files_to_read, rows_by_file
 from sima2.io.parquet import opened, read_all
+
+BUFFER: Final = 1 << 20
+"""Bytes that are written at once."""
 
 Wanted = Mapping[str, Sequence[str]]
 """Feature to the statistics that are kept of it."""
@@ -164,7 +167,8 @@ def _measured(table: pa.Table, wanted: Wanted) -> Iterator[tuple[str, dict[str, 
 
 def _write(path: Path, table: pa.Table, source: _File, lengths: Sequence[int]) -> None:
     """A file as its source was written: codec, row groups, dictionaries where values may repeat."""
-    with pa.OSFile(str(path), "wb") as sink:
+    # each page by itself would be a call to the system
+    with pa.output_stream(str(path), compression=None, buffer_size=BUFFER) as sink:
         writer = pq.ParquetWriter(
             sink,
             table.schema,

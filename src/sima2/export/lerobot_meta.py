@@ -191,6 +191,7 @@ class NewMeta:
     def _stats(self) -> dict[int, Stats]:
         """Statistics of kept episodes of v2.1 by new number."""
         found: dict[int, Stats] = {}
+        cut = self.kept.cut.tolist()
         for new, number in enumerate(self.kept.number.tolist()):
             if number not in self.old.stats:
                 continue
@@ -198,7 +199,7 @@ class NewMeta:
             stats: Stats = {}
             for name, held in self.old.stats[number].items():
                 stats[name] = dict(held)
-                if self.kept.cut[new] and name in measured:
+                if cut[new] and name in measured:
                     stats[name] |= {key: like(held[key], measured[name][key]) for key in held if key in measured[name]}
                 elif (shift := _shift_of(name, self.written.shift[new], new)) is not None:
                     for key in held:
@@ -260,8 +261,9 @@ class NewMeta:
             return table
         values = got[0].astype(np.float64)
         before = values.copy()
+        cut = self.kept.cut.tolist()
         for new in range(len(values)):
-            measured = self.written.measured.get(new, {}).get(feature, {}) if self.kept.cut[new] else {}
+            measured = self.written.measured.get(new, {}).get(feature, {}) if cut[new] else {}
             if key in measured and measured[key].shape == values[new].shape:
                 values[new] = measured[key]
             elif (shift := _shift_of(feature, self.written.shift[new], new)) is not None:

@@ -134,9 +134,9 @@ def _times(
     return new, seconds
 
 
-def _shift(old: NDArray[np.generic], new: Whole, first: Whole, length: Whole) -> NDArray[np.float64]:
+def _shift(old: NDArray[np.generic], new: NDArray[np.generic], first: Whole, length: Whole) -> NDArray[np.float64]:
     """What was subtracted of each episode's numbers, NaN where that differs within it."""
-    less = old.astype(np.float64) - new
+    less = old.astype(np.float64) - new.astype(np.float64)
     alike = np.logical_and.reduceat(less == np.repeat(less[first], length), first)
     return np.where(alike, less[first], np.nan)
 

@@ -41,7 +41,8 @@ def measures(values: NDArray[Any], keys: Iterable[str]) -> dict[str, Floats]:
     """
     rows = np.asarray(values, np.float64)
     good = np.isfinite(rows)
-    clean = rows if good.all() else np.where(good, rows, np.nan)
+    finite = bool(good.all())
+    clean = rows if finite else np.where(good, rows, np.nan)
     found: dict[str, Floats] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column of which nothing is left
@@ -49,7 +50,7 @@ def measures(values: NDArray[Any], keys: Iterable[str]) -> dict[str, Floats]:
             if key == "count":
                 found[key] = np.array([float(len(rows))])
             elif key in PLAIN:
-                found[key] = getattr(np, key if good.all() else f"nan{key}")(clean, axis=0)
+                found[key] = getattr(clean, key)(axis=0) if finite else getattr(np, f"nan{key}")(clean, axis=0)
             elif (match := _QUANTILE.match(key)) is not None:
                 found[key] = np.nanquantile(clean, int(match[1]) / 100, axis=0)
     return found
@@ -91,6 +92,8 @@ def like(sample: Any, values: Floats) -> Any:
     >>> like([[[0.5]], [[0.5]]], np.array([1.0, 2.0])), like([7], np.array([3.0]))
     ([[[1.0]], [[2.0]]], [3])
     """
+    if isinstance(sample, list) and len(sample) == len(values) and all(type(each) is float for each in sample):
+        return values.tolist()
     shape = np.shape(sample)
     flat = np.asarray(sample).reshape(-1).tolist()
     whole = bool(flat) and all(type(each) is int for each in flat)
