@@ -33,15 +33,48 @@ def main() -> int:
     except ImportError as error:
         print(f"NOT RUN: LeRobot cannot be imported here ({error})")
         return NOT_RUN
+    decoder = with_a_decoder()
     bad = 0
     for root in options.copies:
         problems, told = check(LeRobotDataset, root, options.source)
         verdict = f"{len(problems)} PROBLEMS" if problems else "fine"
-        print(f"{root.name}: {told}; {verdict} (LeRobot {lerobot.__version__})")
+        print(f"{root.name}: {told}; {verdict} (LeRobot {lerobot.__version__}, {decoder})")
         for each in problems[:5]:
             print(f"  {each}")
         bad += bool(problems)
     return int(bool(bad))
+
+
+def with_a_decoder() -> str:
+    """What decodes videos: where torchvision has no reader any more, PyAV by the time of each picture, as LeRobot 0.6."""
+    import torchvision
+
+    if hasattr(getattr(torchvision, "io", None), "VideoReader"):
+        return "its own decoder"
+    from lerobot.datasets import lerobot_dataset
+
+    if hasattr(lerobot_dataset, "decode_video_frames"):
+        lerobot_dataset.decode_video_frames = decoded
+        return "pictures by PyAV"
+    return "its own decoder"
+
+
+def decoded(path: Path, timestamps: list[float], tolerance_s: float, backend: str | None = None) -> object:
+    """Pictures shown at these times, shape (n, channels, height, width)."""
+    import av
+    import torch
+
+    found = {}
+    with av.open(str(path)) as held:
+        for frame in held.decode(video=0):
+            for at in timestamps:
+                if abs(frame.time - at) <= tolerance_s and at not in found:
+                    found[at] = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1) / 255
+            if frame.time > max(timestamps) + tolerance_s:
+                break
+    if len(found) < len(set(timestamps)):
+        raise ValueError(f"{path} shows nothing at {sorted(set(timestamps) - set(found))} s")
+    return torch.stack([found[at] for at in timestamps])
 
 
 def check(reader: type, root: Path, source: Path | None) -> tuple[list[str], str]:

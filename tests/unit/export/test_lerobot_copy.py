@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -310,7 +308,7 @@ def test_whole_episodes_are_kept_on_request(source: Path, tmp_path: Path) -> Non
     assert kept.length.tolist() == [12, 9, 15, 8]
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not sys.platform.startswith("linux"), reason="needs file sizes to be limited")
+@pytest.mark.skipif(os.name != "posix", reason="needs the size of files to be limited")
 def test_a_full_disk_is_told_and_leaves_nothing(source: Path, tmp_path: Path) -> None:
     script = (
         "import resource, signal, sys; from pathlib import Path\n"
@@ -324,8 +322,6 @@ def test_a_full_disk_is_told_and_leaves_nothing(source: Path, tmp_path: Path) ->
         "try: copy_lerobot(index, kept, Path(sys.argv[2]), {})\n"
         "except UsageError as error: print(error)\n"
     )
-    assert signal.SIGXFSZ
-    assert resource.RLIMIT_FSIZE >= 0
     words = [sys.executable, "-c", script, str(source), str(tmp_path / "copy"), str(Path(__file__).parents[2])]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert "cannot be written" in done.stdout, done.stderr
