@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def with_a_decoder() -> str:
-    """What decodes videos: where torchvision has no reader any more, PyAV by the time of each picture, as LeRobot 0.6."""
+    """What decodes videos: where torchvision has no reader any more, PyAV by the times of pictures, as LeRobot 0.6."""
     import torchvision
 
     if hasattr(getattr(torchvision, "io", None), "VideoReader"):

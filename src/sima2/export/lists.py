@@ -148,7 +148,8 @@ def progress(planned: PlannedFrames, frames: SourceFrames) -> pa.Table:
     Progress is the share of the episode's weight that lies behind a frame, so that it stands still over frames that
     weigh nothing and reaches 1 at the end of what is kept: a rule, no learned reward. RA-BC weighs a frame by how much
     progress the next 50 bring: nothing where it falls. Episodes of no weight therefore fall, from 1 to 0: LeRobot would
-    take one without progress for a good one.
+    take one without progress for a good one. It sees no frame's own weight: one of none before good ones counts as they
+    do, and the last frame of an episode that falls stands still. Where weights must be exact, use ``weights.parquet``.
     """
     frames = frames.sorted()
     weight = np.zeros(len(frames))
