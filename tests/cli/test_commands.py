@@ -40,6 +40,7 @@ COMMANDS = (
     "quarantine",
     "doctor",
     "sample",
+    "export",
     "loop",
     "tree",
     "bench",

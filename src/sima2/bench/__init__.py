@@ -15,5 +15,6 @@ BENCHES: Final = (
     "trust",
     "trust_hardening",
     "stress",
+    "export",
 )
 """Benches that exist, each a module with ``run`` and ``rows``."""

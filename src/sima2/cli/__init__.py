@@ -16,6 +16,7 @@ from sima2.cli import (
     doctor,
     episodes,
     explain,
+    export,
     generate,
     loop,
     plan,
@@ -97,7 +98,7 @@ def sima2(
 
 for _command in (
     run, generate, tasks, segment, trust, audit, plan, episodes, explain, proposals, report, quarantine, doctor, sample,
-    loop, tree, bench,
+    export, loop, tree, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,14 +15,9 @@ from sima2.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from sima2.io.store import Run
-    from sima2.records.episodes import EpisodeTable
     from sima2.records.plan import DrawTable, SamplePlan
-    from sima2.records.table import Table
     from sima2.sampling.planned import Planned
     from sima2.sampling.pool import Pool
-
-T = TypeVar("T", bound="Table")
 
 
 def command(
@@ -184,89 +179,19 @@ def write_frames(
     """
     from dataclasses import replace
 
-    import numpy as np
-
-    from sima2.io.store import Store
-    from sima2.records.episodes import EpisodeTable
-    from sima2.records.intake import QuarantineTable, SkippedTable
-    from sima2.report.inputs import read_single
+    from sima2.cli.source_of_run import source_of
     from sima2.sampling.frames import frame_weights, inside_weights
 
-    with Store.read_only(out) as store:
-        runs = store.runs
-        skipped = SkippedTable.concat(list(store.read(SkippedTable, "skipped")))
-    if run is None and len(runs) > 1:
-        sources = "; ".join(f"{each.number}: {each.origin.get('words', 'unknown')}" for each in runs)
-        raise UsageError(
-            f"{out} holds several runs, and frames are numbered within a source: say which --run ({sources})"
-        )
-    chosen = next((each for each in runs if each.number == (run or 1)), None)
-    if chosen is None:
-        raise UsageError(f"{out} holds no run {run}; there are {len(runs)}")
-    episodes = _of_run(read_single(out, EpisodeTable, "episodes"), chosen)
-    aside = [_of_run(each, chosen).episode_index for each in (read_single(out, QuarantineTable, "quarantine"), skipped)]
-    plan, spans = _of_run(found.draws, chosen), _of_run(found.plan.spans, chosen)
+    read = source_of(out, run, path)
+    plan, spans = read.own(found.draws), read.own(found.plan.spans)
     if len(plan) and not plan.p.sum() > 0:
-        raise UsageError(f"the plan leaves every episode of run {chosen.number} out")
+        raise UsageError("the plan leaves every episode of this source out")
     plan = replace(plan, p=plan.p / plan.p.sum()) if len(plan) else plan
-    if path is None:
-        given = chosen.settings.get("path")
-        path = Path(given) if given and (Path(given) / "meta").is_dir() else None
-    if path is not None:
-        _refuse_other(path, episodes)
-    episode, index, numbered = _frames(path, episodes, np.concatenate(aside))
+    episode, index, numbered = read.frames()
     table = frame_weights(plan, episode, index, per=per, inside=inside_weights(spans, episode, index))
     _write(file, table)
     without = int((table.weight == 0).sum())
     return {"rows": len(table), "without_weight": without, "per": per, "numbered": numbered}
-
-
-def _refuse_other(path: Path, episodes: EpisodeTable) -> None:
-    """The data must be those that the run read: another set of the same shape would get the weights of this one."""
-    from sima2.io.formats.lerobot_index import INFO
-    from sima2.io.source_id import content_id
-
-    if not (path / INFO).is_file() or next(path.glob("data/**/*.parquet"), None) is None:
-        return  # what is missing is said when it is read; metadata alone may still tell lengths
-    found, known = content_id(path, INFO, "data/**/*.parquet"), set(episodes.source)
-    if known and found not in known:
-        raise UsageError(
-            f"{path} holds the source {found}, the run read {', '.join(sorted(known))}: the data have changed since, "
-            "or are others; run again, with --fresh"
-        )
-
-
-def _of_run(table: T, run: Run) -> T:
-    """The rows of one run, its episodes under their source's own numbers."""
-    from dataclasses import replace
-
-    index = vars(table)["episode_index"]
-    own = replace(table, episode_index=index - run.first_episode)  # type: ignore[type-var]
-    return own.take(run.holds(index).nonzero()[0])
-
-
-def _frames(path: Path | None, episodes: EpisodeTable, aside: Any) -> tuple[Any, Any, str]:
-    """Episode and index of each frame of a source, shape (n,) each, and how they are numbered, in words."""
-    import numpy as np
-
-    from sima2.sampling.frames import counted_frames
-
-    stated: dict[int, int] = {}
-    if path is not None:
-        from sima2.io.frame_rows import frame_rows
-
-        rows = frame_rows(path)
-        held = dict(zip(*(each.tolist() for each in np.unique(rows.episode, return_counts=True)), strict=True))
-        stated = {**rows.stated, **held}
-        for number, frames in zip(episodes.episode_index.tolist(), episodes.frames.tolist(), strict=True):
-            if stated.get(number, frames) != frames:
-                problem = f"{path} states {stated[number]} frames for episode {number}, the run read {frames}"
-                raise UsageError(f"{problem}: is it another data set?")
-        if len(rows.episode):
-            lost = f"; {len(rows.unread)} episodes cannot be read and have none" if rows.unread else ""
-            return rows.episode, rows.index, f"by {rows.numbered}{lost}"
-    episode = counted_frames(episodes, aside, stated)
-    return episode, np.arange(len(episode)), "by counting through all episodes"
 
 
 def _write(file: Path, table: Any) -> None:

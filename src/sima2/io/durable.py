@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +38,44 @@ def link_or_copy(file: Path, target: Path) -> None:
         os.link(file, target)
     except OSError:  # a file system without links
         shutil.copy2(file, target)
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether no new folder may be made here: there is a link, a file, or a folder that holds anything."""
+    if folder.is_symlink() or not folder.exists():
+        return folder.is_symlink()
+    return not folder.is_dir() or any(folder.iterdir())
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which appears under its name only when the block ends, all of it on the disk.
+
+    After an error or a crash nothing is there under the name; after an error nothing is left of what was written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
+    try:
+        yield building
+        sync_tree(building)
+        building.chmod(0o755)  # a temporary folder is made for its owner alone
+        if folder.is_dir():
+            folder.rmdir()  # fails where somebody has put anything into it meanwhile
+        building.rename(folder)
+        sync_folder(folder.parent)
+    finally:
+        if building.is_dir():
+            shutil.rmtree(building)
+
+
+def sync_tree(root: Path) -> None:
+    """Make sure that all files of a folder are on the disk."""
+    for file in sorted(root.rglob("*")):
+        if file.is_file():
+            with file.open("rb+") as handle:
+                os.fsync(handle.fileno())
+        else:
+            sync_folder(file)
 
 
 def make_folder(folder: Path) -> None:

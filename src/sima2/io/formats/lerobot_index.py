@@ -155,6 +155,27 @@ def _template(root: Path, info: Mapping[str, Any], default: str) -> str:
     return template
 
 
+def data_template(root: Path, info: Mapping[str, Any]) -> str:
+    """The path of data files as ``info.json`` of a version gives it; only whole numbers are ever filled in.
+
+    Raises:
+        DatasetError: if it is no path within the data set.
+    """
+    if info.get("codebase_version") == "v3.0":
+        return _template(root, info, V3_DATA)
+    # some writers of v2.1 call the chunk as v3.0 does
+    path = info.get("data_path")
+    if isinstance(path, str):
+        info = {**info, "data_path": path.replace("{chunk_index", "{episode_chunk")}
+    return _template(root, info, V2_DATA)
+
+
+def chunk_size(info: Mapping[str, Any]) -> int:
+    """Files in a folder; LeRobot's default where the metadata do not tell."""
+    chunks = info.get("chunks_size", 1000)
+    return chunks if type(chunks) is int and chunks > 0 else 1000
+
+
 def fill(template: str, numbers: Mapping[str, int]) -> str:
     """A data path with its numbers filled in.
 
@@ -170,13 +191,7 @@ def fill(template: str, numbers: Mapping[str, int]) -> str:
 
 
 def _episodes_v2(root: Path, info: Mapping[str, Any], warnings: list[str]) -> list[Entry]:
-    # some writers of v2.1 call the chunk as v3.0 does
-    path_of = info.get("data_path")
-    if isinstance(path_of, str):
-        info = {**info, "data_path": path_of.replace("{chunk_index", "{episode_chunk")}
-    template = _template(root, info, V2_DATA)
-    chunks = info.get("chunks_size", 1000)
-    chunk = chunks if type(chunks) is int and chunks > 0 else 1000
+    template, chunk = data_template(root, info), chunk_size(info)
 
     def path(index: int) -> str:
         return fill(template, {"episode_chunk": index // chunk, "episode_index": index})
@@ -218,7 +233,7 @@ def _indices_of_files(root: Path) -> list[int]:
 
 
 def _episodes_v3(root: Path, info: Mapping[str, Any], warnings: list[str]) -> tuple[list[Entry], pa.Table | None]:
-    template = _template(root, info, V3_DATA)
+    template = data_template(root, info)
     found: dict[int, Entry] = {}
     told: dict[int, tuple[str, ...]] = {}
     extras: list[pa.Table] = []

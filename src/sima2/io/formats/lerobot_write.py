@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RecordError
 from sima2.io.arrow import WRITER
+from sima2.io.durable import is_taken, new_folder
 from sima2.io.formats.lerobot_index import V3_DATA, fill
 from sima2.io.formats.lerobot_layout import (
     TIME,
@@ -84,25 +82,15 @@ def write_lerobot(path: Path, parts: Iterable[Part], *, fps: float, robot: str, 
     """
     if not (math.isfinite(fps) and fps > 0 and data_file_mb > 0):
         raise RecordError(f"fps {fps} and data_file_mb {data_file_mb} must be positive")
-    if path.is_symlink() or (path.exists() and not path.is_dir()) or (path.is_dir() and any(path.iterdir())):
+    if is_taken(path):
         raise DatasetError(path, "is not empty", "choose a new folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{path.name}.writing-", dir=path.parent))
-    try:
+    with new_folder(path) as building:
         writer = _Writer(building, int(data_file_mb * 1e6))
         placed = writer.run(parts)
         if not writer.episodes:
             raise DatasetError(path, "there are no episodes to write")
         facts = Facts(writer.episodes, writer.frames, list(writer.tasks), writer.arms, placed, writer.stats)
         write_meta(building, facts, fps=fps, robot=robot, data_file_mb=data_file_mb)
-        _sync(building)
-        building.chmod(0o755)  # a temporary folder is made for its owner alone
-        if path.is_dir():
-            path.rmdir()
-        building.rename(path)
-    finally:
-        if building.is_dir():
-            shutil.rmtree(building)
 
 
 @dataclass(slots=True)
@@ -332,11 +320,3 @@ def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 def _holds_floats(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind.value_type if pa.types.is_fixed_size_list(kind) else kind))
-
-
-def _sync(root: Path) -> None:
-    """Make sure that all is on the disk before the data set appears under its name."""
-    for file in sorted(root.rglob("*")):
-        if file.is_file():
-            with file.open("rb+") as handle:
-                os.fsync(handle.fileno())

@@ -1,0 +1,138 @@
+"""What a copy of a recorded set costs, against a plain one: its rows read and written again, or its bytes alone."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sima2.bench.children import measured
+from sima2.bench.recordings_maker import RECIPES, make_set
+from sima2.bench.source_stage import RECIPE, join
+from sima2.export.lerobot_copy import copy_lerobot, episodes_of
+from sima2.export.selection import select
+from sima2.io.durable import sync_tree
+from sima2.records.plan import EpisodePlan
+from sima2.records.table import Text
+
+ROUNDS: Final = 3
+"""All are timed so often in turn, and the least of each counts: what else the machine does only adds."""
+DROPPED: Final = 0.1
+"""Share of episodes that are left out …"""
+TRIMMED: Final = 0.3
+"""… and that are cut at both ends."""
+CUT: Final = 0.2
+"""Share of an episode that is cut at most, at each end."""
+TARGETS: Final = {
+    "copy_over_rows": (5.0, "at most"),
+    "copy_over_rows_shared_files": (5.0, "at most"),
+}
+
+
+def run(*, episodes: int = 1000, seed: int = 0, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """CPU time of a copy of a set without videos, of v2.1 (a file an episode) and of v3.0 (files that hold many)."""
+    with tempfile.TemporaryDirectory() as folder:
+        made, joined = Path(folder) / "made", Path(folder) / "joined"
+        recipe = next(each for each in RECIPES if each.name == RECIPE)
+        progress("recordings")
+        make_set(made, recipe, episodes, seed)
+        join(made, joined)
+        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        progress("copies")
+        alone, shared = (
+            measured(f"{__name__}:cost", one_thread, folder=str(each), seed=seed) for each in (made, joined)
+        )
+    values: dict[str, Any] = {"episodes": episodes, "seed": seed}
+    for told, ending in ((alone, ""), (shared, "_shared_files")):
+        values |= {
+            f"copy_over_rows{ending}": told["copy_s"] / told["rows_s"],
+            f"copy_over_bytes{ending}": told["copy_s"] / told["bytes_s"],
+            f"copy_us_per_episode{ending}": told["copy_s"] / episodes * 1e6,
+            f"rows_us_per_episode{ending}": told["rows_s"] / episodes * 1e6,
+            f"bytes_us_per_episode{ending}": told["bytes_s"] / episodes * 1e6,
+        }
+    values["targets"] = {
+        name: {"limit": limit, "sense": sense, "met": bool(values[name] <= limit)}
+        for name, (limit, sense) in TARGETS.items()
+    }
+    return values
+
+
+def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures as a table: name, result, target."""
+    out = []
+    for name, value in values.items():
+        if isinstance(value, int | float):
+            target = values["targets"].get(name)
+            limit = f"{target['sense']} {target['limit']:g}: {'met' if target['met'] else 'MISSED'}" if target else ""
+            out.append((name.replace("_", " "), f"{value:,.4g}", limit))
+    return out
+
+
+def cost(folder: str, seed: int) -> dict[str, float]:
+    """CPU seconds of a copy as planned, of reading and writing all rows, and of copying the bytes, on one thread.
+
+    All three end with every file on the disk.
+    """
+    pa.set_cpu_count(1)
+    source = Path(folder)
+    spent: dict[str, list[float]] = {"copy_s": [], "rows_s": [], "bytes_s": []}
+    with tempfile.TemporaryDirectory(dir=source.parent) as beside:
+        for each in range(ROUNDS):
+            for name, work in (("copy_s", _planned), ("rows_s", _rows), ("bytes_s", _bytes)):
+                target = Path(beside) / f"{name}-{each}"
+                begin = time.process_time()
+                work(source, target, seed)
+                spent[name].append(time.process_time() - begin)
+                shutil.rmtree(target)
+    return {name: min(seconds) for name, seconds in spent.items()}
+
+
+def _planned(source: Path, target: Path, seed: int) -> None:
+    index, held = episodes_of(source)
+    frames = {entry.episode: entry.length or 0 for entry in index.episodes}
+    copy_lerobot(index, select(plan(frames, seed), frames, held), target, {"source": "bench"})
+
+
+def _rows(source: Path, target: Path, seed: int) -> None:
+    shutil.copytree(source / "meta", target / "meta")
+    for file in sorted((source / "data").rglob("*.parquet")):
+        made = target / file.relative_to(source)
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetFile(file) as opened:
+            pq.write_table(opened.read(use_threads=False), made)
+    sync_tree(target)
+
+
+def _bytes(source: Path, target: Path, seed: int) -> None:
+    shutil.copytree(source, target)
+    sync_tree(target)
+
+
+def plan(frames: dict[int, int], seed: int) -> EpisodePlan:
+    """Some episodes dropped and some trimmed, by chance."""
+    rng = np.random.default_rng(seed)
+    n = len(frames)
+    length = np.fromiter(frames.values(), np.int64, n)
+    action = rng.choice(3, n, p=[1 - DROPPED - TRIMMED, TRIMMED, DROPPED])
+    least = np.where(action == 1, (length * CUT * rng.random((2, n))).astype(np.int64), 0)
+    names = ("keep", "trim", "drop")
+    return EpisodePlan(
+        episode_index=np.fromiter(frames, np.int64, n),
+        episode_id=Text.of([f"bench-{number}" for number in frames]),
+        source=Text.full(n, "bench"),
+        action=Text.of([names[each] for each in action.tolist()]),
+        weight=(action < 2).astype(np.float64),
+        keep_start_frame=least[0],
+        keep_end_frame=length - least[1],
+        codes=Text.full(n, ""),
+        words=Text.full(n, ""),
+        kind_of_knowledge=Text.full(n, ""),
+    )

@@ -1,0 +1,245 @@
+"""``sima2 export``: hand what a run found to a trainer, as a copy, as lists, or as plain tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sima2.cli import options
+from sima2.cli.answer import answer, steps
+from sima2.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from sima2.cli.source_of_run import SourceOfRun
+    from sima2.export.lists import Planned
+
+
+def command(
+    out: options.Out,
+    lerobot: Annotated[
+        Path | None,
+        typer.Option(
+            "--lerobot", metavar="DIR", help="A copy of the LeRobot data set, episodes dropped and trimmed as planned."
+        ),
+    ] = None,
+    lists: Annotated[
+        Path | None,
+        typer.Option(
+            "--lists",
+            metavar="DIR",
+            help="Without copying: lists and a command for LeRobot, weights, progress and subtasks by frame.",
+        ),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="The tables of the plan as csv.")] = None,
+    tables: Annotated[
+        Path | None, typer.Option("--tables", metavar="DIR", help="The tables of the plan in a --format.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", metavar="F", help="Of --tables: csv, json or parquet.")] = "parquet",
+    objective: Annotated[
+        str, typer.Option("--objective", metavar="O", help="What is trained: bc (imitation) or rl.")
+    ] = "bc",
+    preset: Annotated[
+        str,
+        typer.Option("--preset", metavar="P", help="How far the plan goes: measured, conservative, strict or none."),
+    ] = "measured",
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="RULE", help="A rule of the plan that is not to act.")
+    ] = None,
+    review: Annotated[
+        str,
+        typer.Option("--review", metavar="R", help="Episodes that a person should look at first: keep or drop."),
+    ] = "keep",
+    keep_whole: Annotated[
+        bool, typer.Option("--keep-whole", help="Drop episodes as planned, but trim none; no video has to be cut.")
+    ] = False,
+    path: Annotated[
+        Path | None, typer.Option("--path", metavar="P", help="The recorded data set, if it was moved.")
+    ] = None,
+    run: Annotated[
+        int | None, typer.Option("--run", metavar="R", min=1, help="Whose source, if OUT holds several runs.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Hand what a run found to a trainer.
+
+    Nothing of the source is changed, and nothing that is there is written over: the folder is new, and appears only
+    when all of it is written.
+
+    \b
+    Example:
+      sima2 export results --lerobot better_set
+      sima2 export results --lists for_lerobot --objective bc
+      sima2 export results --csv tables
+    """
+    wanted = {"--lerobot": lerobot, "--lists": lists, "--csv": csv, "--tables": tables}
+    chosen = {name: target for name, target in wanted.items() if target is not None}
+    if len(chosen) != 1:
+        raise UsageError(f"say what to write, as one of {', '.join(wanted)}")
+    target = next(iter(chosen.values()))
+    from sima2.cli.source_of_run import source_of
+    from sima2.export.target import refuse_target
+
+    read = source_of(out, run, path)
+    refuse_target(target, read.path)
+    settings = {"objective": objective, "preset": preset, "without": list(without or ()), "review": review}
+    with steps() as step:
+        step("plan")
+        told: dict[str, Any] = {"target": str(target), **settings, "keep_whole": keep_whole}
+        planned = planned_of(out, read, settings, by_frame=lerobot is None)
+        step("writing")
+        if lerobot is not None:
+            told |= {"what": "lerobot", **_copy(out, read, planned, lerobot, settings, keep_whole)}
+        elif lists is not None:
+            told |= {"what": "lists", **_lists(read, planned, lists, settings, keep_whole)}
+        else:
+            told |= {"what": "tables", **_tables(out, read, planned, target, "csv" if csv is not None else form)}
+    answer(told, as_json=as_json, shown=lambda: _shown(told))
+
+
+def planned_of(out: Path, read: SourceOfRun, settings: Mapping[str, Any], *, by_frame: bool = True) -> Planned:
+    """What a run planned for its source, all under the source's own numbers.
+
+    Args:
+        out: folder of the run.
+        read: its source.
+        settings: ``objective``, ``preset`` and ``without``.
+        by_frame: whether frames are numbered too, for which the data are read.
+
+    Raises:
+        StoreError: if the folder is not one of a finished run.
+        UsageError: if a setting is wrong.
+    """
+    from sima2.export.frames import SourceFrames
+    from sima2.export.lists import Planned
+    from sima2.io.store import Store
+    from sima2.planning import plan_of
+    from sima2.records.segments import SegmentTable
+
+    plan = plan_of(out, objective=settings["objective"], preset=settings["preset"], without=settings["without"])
+    with Store.read_only(out) as store:
+        segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
+    return Planned(
+        plan=read.own(plan.episodes),
+        spans=read.own(plan.spans),
+        episodes=read.episodes,
+        segments=read.own(segments),
+        frames=SourceFrames(*read.frames()) if by_frame else SourceFrames.none(),
+    )
+
+
+def _copy(
+    out: Path, read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any], keep_whole: bool
+) -> dict[str, Any]:
+    from sima2 import __version__
+    from sima2.export.lerobot_copy import copy_lerobot, episodes_of
+    from sima2.export.selection import select
+    from sima2.io.formats import format_of
+
+    if read.path is None:
+        given = read.run.settings.get("path")
+        why = f"{given} is no data set any more" if given else "its rollouts are of no recorded data set"
+        raise UsageError(f"{out}: {why}: name it with --path, or use --lists or --tables, which need none")
+    if (name := format_of(read.path)) != "lerobot":
+        raise UsageError(f"{read.path} is a data set of the format {name}; --lerobot copies LeRobot's own")
+    # the encoder of AV1 writes to stderr by itself unless it is told not to before it is loaded
+    os.environ.setdefault("SVT_LOG", "1")
+    index, held = episodes_of(read.path)
+    kept = select(planned.plan, _lengths(read), held, review=settings["review"], cut=not keep_whole)
+    about = {"made_by": f"sima2 {__version__}", "source": next(iter(read.episodes.source), ""), **settings}
+    about |= {"keep_whole": keep_whole}
+    told = copy_lerobot(index, kept, target, about)
+    return {**told, "zero_weight_inside": zero_weight_inside(planned, kept), **_whom(planned, kept)}
+
+
+def _lists(
+    read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any], keep_whole: bool
+) -> dict[str, Any]:
+    import numpy as np
+
+    from sima2.export.lists import write_lists
+    from sima2.export.selection import select
+
+    held = np.unique(np.concatenate([planned.frames.episode, read.aside, planned.plan.episode_index]))
+    kept = select(planned.plan, _lengths(read), held, review=settings["review"], cut=not keep_whole)
+    return {**write_lists(planned, kept, target, source=read.path), **_whom(planned, kept)}
+
+
+def _tables(out: Path, read: SourceOfRun, planned: Planned, target: Path, form: str) -> dict[str, Any]:
+    from sima2.export.tables import write_tables
+    from sima2.io.store import Store
+    from sima2.records.tags import TagTable
+
+    with Store.read_only(out) as store:
+        tags = TagTable.concat(list(store.read(TagTable, "tags")))
+    tables = {
+        "plan": planned.plan,
+        "frame_weights": planned.by_frame(),
+        "episodes": planned.episodes,
+        "segments": planned.segments,
+        "tags": read.own(tags),
+    }
+    return {"format": form, "rows": write_tables(tables, target, form, source=read.path)}
+
+
+def _lengths(read: SourceOfRun) -> dict[int, int]:
+    """Frames of each episode as the run read them."""
+    return dict(zip(read.episodes.episode_index.tolist(), read.episodes.frames.tolist(), strict=True))
+
+
+def zero_weight_inside(planned: Planned, kept: Any) -> int:
+    """Frames that weigh nothing within what a copy keeps, where they stay."""
+    import numpy as np
+
+    where = {number: at for at, number in enumerate(kept.number.tolist())}
+    spans, inside = planned.spans, 0
+    for at in np.flatnonzero(spans.weight == 0).tolist():
+        row = where.get(int(spans.episode_index[at]))
+        if row is not None:
+            low = max(int(spans.start_frame[at]), int(kept.start[row]))
+            inside += max(0, min(int(spans.end_frame[at]), int(kept.stop[row])) - low)
+    return inside
+
+
+def _whom(planned: Planned, kept: Any) -> dict[str, Any]:
+    """How many episodes were left out for which reason, and how many are kept though under review."""
+    from collections import Counter
+
+    why = Counter(codes.split(",")[0] for codes in kept.left_out.values())
+    return {"left_out_for": dict(why.most_common()), "under_review": int(kept.action.isin("review").sum())}
+
+
+def _shown(told: Mapping[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    from sima2.report import terminal
+    from sima2.report.text import number, visible
+
+    head: dict[str, object] = {"written": visible(told["target"], longest=300), "preset": told["preset"]}
+    head["objective"] = told["objective"]
+    lines: list[str] = []
+    if told["what"] == "tables":
+        head |= {name: f"{number(rows)} rows" for name, rows in told["rows"].items()}
+    else:
+        head["episodes"] = f"{number(told['episodes'])} kept, {number(told['left_out'])} left out"
+        if told["left_out_for"]:
+            head["left out for"] = ", ".join(f"{visible(why)} {number(n)}" for why, n in told["left_out_for"].items())
+        if told["under_review"]:
+            lines.append(f"{number(told['under_review'])} of them are under review: --review drop leaves them out")
+    if told["what"] == "lists":
+        head["frames"] = f"{number(told['frames'])}, {number(told['without_weight'])} of no weight, {told['numbered']}"
+        head["files"] = ", ".join(told["files"])
+    if told["what"] == "lerobot":
+        head["frames"] = f"{number(told['frames'])}; {number(told['trimmed'])} episodes trimmed"
+        if told["zero_weight_inside"]:
+            lines.append(
+                f"{number(told['zero_weight_inside'])} frames of no weight lie inside and stay: "
+                "train with the weights of --lists to leave them out"
+            )
+        lines += [visible(note, longest=400) for note in told["notes"]]
+    return Group(terminal.listing(head), *terminal.titled("Notes", terminal.bullets(lines)))

@@ -1,0 +1,149 @@
+"""Which episodes and frames of a source a copy holds, and under which numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.errors import UnknownNameError, UsageError
+from sima2.records.plan import EpisodePlan
+from sima2.records.table import Text
+
+REVIEW: Final = ("keep", "drop")
+"""What becomes of episodes that a person should look at first."""
+NOT_READ: Final = "not_read"
+"""Code of an episode that the run did not use: put aside, skipped, or unreadable."""
+NO_WEIGHT: Final = "no_weight"
+"""Code of an episode that weighs nothing, though the plan does not drop it."""
+UNDER_REVIEW: Final = "under_review"
+"""Code of an episode that was left out because it is under review."""
+
+Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """Episodes that are kept, in the order of their numbers; the place of each is its new number."""
+
+    number: Whole
+    """The source's own numbers, ascending, shape (n,)."""
+    start: Whole
+    """First frame that is kept, shape (n,)."""
+    stop: Whole
+    """One past the last, shape (n,); ``stop > start``."""
+    frames: Whole
+    """Frames of the episode in the source, shape (n,)."""
+    action: Text
+    """As the plan has it, shape (n,)."""
+    weight: NDArray[np.float64]
+    """Of the episode, shape (n,)."""
+    codes: Text
+    """Why, shape (n,)."""
+    left_out: Mapping[int, str]
+    """The source's other episodes, each with why, as codes."""
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @property
+    def length(self) -> Whole:
+        """Frames that are kept of each episode, shape (n,)."""
+        return self.stop - self.start
+
+    @property
+    def offset(self) -> Whole:
+        """Kept frames of all episodes before each, and of all, shape (n + 1,)."""
+        before = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(self.length, out=before[1:])
+        return before
+
+    @property
+    def cut(self) -> NDArray[np.bool_]:
+        """Which episodes lose frames, shape (n,)."""
+        return (self.start > 0) | (self.stop < self.frames)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Old and new number of each, and what became of it, as plain values."""
+        columns = (self.number, self.start, self.stop, self.frames, self.weight)
+        told = zip(*(each.tolist() for each in columns), self.action, self.codes, strict=True)
+        names = ("episode_index", "keep_start_frame", "keep_end_frame", "frames", "weight", "action", "codes")
+        return [{"new_episode_index": k, **dict(zip(names, row, strict=True))} for k, row in enumerate(told)]
+
+
+def select(
+    plan: EpisodePlan, frames: Mapping[int, int], held: Whole, *, review: str = "keep", cut: bool = True
+) -> Selection:
+    """What a plan keeps of a source.
+
+    Left out are episodes that the plan drops, that weigh nothing, that the plan does not know (they were put aside or
+    skipped), and on request those under review.
+
+    Args:
+        plan: of the episodes of this source, under its own numbers.
+        frames: of each episode of the plan as the run read it.
+        held: the source's own numbers of all its episodes.
+        review: ``keep`` or ``drop``, for those under review.
+        cut: whether episodes are trimmed; otherwise each is kept whole or not at all.
+
+    Raises:
+        UnknownNameError: if ``review`` is neither.
+        UsageError: if an episode of the plan is not in the source, or nothing is left.
+
+    >>> one = EpisodePlan([3], ["a-3"], ["a"], ["trim"], [1.0], [2], [9], ["idle_start"], [""], ["fact"])
+    >>> kept = select(one, {3: 10}, np.array([3, 4]))
+    >>> kept.length.tolist(), kept.left_out
+    ([7], {4: 'not_read'})
+    """
+    if review not in REVIEW:
+        raise UnknownNameError("way with episodes under review", review, REVIEW)
+    numbers = plan.episode_index.tolist()
+    gone = sorted(set(numbers) - set(held.tolist()))
+    if gone:
+        raise UsageError(
+            f"the source holds no episode {gone[0]} any more ({len(gone)} of the plan are missing): it has changed "
+            "since the run; run again, with --fresh"
+        )
+    order = np.argsort(plan.episode_index, kind="stable")
+    left_out = {number: NOT_READ for number in held.tolist() if number not in set(numbers)}
+    taken = []
+    for at in order.tolist():
+        why = _left_out(plan.action[at], float(plan.weight[at]), plan.codes[at], review)
+        if why is None:
+            taken.append(at)
+        else:
+            left_out[numbers[at]] = why
+    if not taken:
+        raise UsageError("the plan keeps no episode of this source: choose another --preset, or --review keep")
+    kept = plan.take(np.array(taken, np.int64))
+    length = np.array([frames[number] for number in kept.episode_index.tolist()], np.int64)
+    start = kept.keep_start_frame if cut else np.zeros(len(kept), np.int64)
+    stop = kept.keep_end_frame if cut else length
+    wrong = np.flatnonzero((start < 0) | (stop > length) | (start >= stop))
+    if len(wrong):
+        at = int(wrong[0])
+        raise UsageError(
+            f"episode {kept.episode_index[at]} is to be kept from frame {start[at]} to {stop[at]}, but has {length[at]}"
+        )
+    return Selection(
+        number=kept.episode_index,
+        start=start,
+        stop=stop,
+        frames=length,
+        action=kept.action,
+        weight=kept.weight,
+        codes=kept.codes,
+        left_out=dict(sorted(left_out.items())),
+    )
+
+
+def _left_out(action: str, weight: float, codes: str, review: str) -> str | None:
+    """Why an episode is left out; None where it is kept."""
+    if action == "drop":
+        return codes or "drop"
+    if action == "review" and review == "drop":
+        return f"{UNDER_REVIEW},{codes}".rstrip(",")
+    return f"{NO_WEIGHT},{codes}".rstrip(",") if weight <= 0 else None
