@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,19 @@ from sima2.bench.foreign_sets import FOLDERS, Recording, recordings
 from sima2.bench.recordings_defects import TOLD_AS, inspected, recalled
 from sima2.bench.recordings_maker import RECIPES, EpisodeTruth, kinds_of, make_set
 from sima2.bench.segmentation import CHANNEL_SETS
-from sima2.card import DROP, EVENTS, FAILED_ATTEMPT, FAILED_EPISODE, CardSettings, Count, measured, precision_of
+from sima2.card import (
+    BEHAVIOUR_OF,
+    DROP,
+    EVENTS,
+    FAILED_ATTEMPT,
+    FAILED_EPISODE,
+    OPENED,
+    UNNOTICED_EPISODE,
+    CardSettings,
+    Count,
+    measured,
+    precision_of,
+)
 from sima2.client import Intake, Sima2Client, Source
 from sima2.pipeline import Calibration, FirstPass, ShardTask, calibrate, first_pass, judged
 from sima2.records.intake import QuarantineTable
@@ -41,13 +53,15 @@ EACH: Final = 3
 """Episodes of a set of recordings that are given each kind of defect, by their maker."""
 AROUND_S: Final = 0.3
 """A verdict so far from what happened is still about it."""
+OPENS: Final = 0.15
+"""Share of their range by which fingers open that let something fall."""
 CLOSE: Final = 0.10
 """Recall by the card and by the truth differ by no more."""
 FEWEST: Final = 10
 """Fewer faults of a kind tell no recall: they are shown, and not judged."""
 SURE, WRONG = 0.9, 0.8
 """A verdict acts from such a precision on, at the least; it must not where fewer are right."""
-WITH: Final = ("full", "without_force", "without_object_poses", "joints_and_gripper")
+WITH: Final = ("full", "joints_and_gripper")
 """Channels of the foreign recordings, of ``CHANNEL_SETS``, of which cards are made."""
 MADE_AS: Final[Mapping[str, str]] = {
     "frozen_channel": "frozen_channel",
@@ -75,6 +89,9 @@ class Happened(NamedTuple):
     detector: str
     episode: str
     frames: Frames
+    """In which it ought to be told."""
+    attempt: Frames
+    """In which it may be told without being wrong: of the whole attempt."""
 
 
 @dataclass(slots=True)
@@ -184,7 +201,7 @@ def run(
         names = dict(zip(seen.first.episodes.source_index.tolist(), seen.first.episodes.episode_id, strict=True))
         own = list(_of_people([each for each in truth if each.episode_index in names], names))
         failed = {names[each.episode_index] for each in truth if not each.success and each.episode_index in names}
-        _compared(recipe.name, "people", seen, own, failed, kinds, precision)
+        _compared(recipe.name, "people", seen, own, failed, set(names.values()), kinds, precision)
         wanted = {kind: EACH for kind in kinds_of(recipe) if kind in TOLD_AS}
         with tempfile.TemporaryDirectory() as work:
             marks = make_set(Path(work) / recipe.name, recipe, max(episodes, 3 * EACH * 10), seed, wanted)
@@ -225,7 +242,8 @@ def _look_abroad(
     seen = looked(source, replace(calibration, engine=engine), seed)
     own = [each for one in found for each in _of_robots(one)]
     failed = {each.rollout.episode_id for each in found if each.success == 0}
-    _compared(name, "robots", seen, own, failed, kinds, precision)
+    known = {each.rollout.episode_id for each in found if not math.isnan(each.success)}
+    _compared(name, "robots", seen, own, failed, known, kinds, precision)
 
 
 def _of_people(truth: Sequence[EpisodeTruth], names: Mapping[int, str]) -> Iterator[Happened]:
@@ -236,9 +254,10 @@ def _of_people(truth: Sequence[EpisodeTruth], names: Mapping[int, str]) -> Itera
             last = k + 1 == len(one.attempts)
             if not each.held:
                 kind = "missed_grasp" if last else "missed_grasp_retried"
-                yield Happened(kind, FAILED_ATTEMPT, name, (each.start, each.end))
+                yield Happened(kind, FAILED_ATTEMPT, name, (each.start, each.end), (each.start, each.end))
             elif each.lost_at is not None:
-                yield Happened("slip", DROP, name, (each.lost_at, each.lost_at + 1))
+                lost = each.lost_at + 1
+                yield Happened("slip", DROP, name, (each.lost_at, lost), (each.start, lost))
 
 
 ABROAD: Final[Mapping[str, str]] = {
@@ -258,13 +277,23 @@ ABROAD: Final[Mapping[str, str]] = {
 def _of_robots(one: Recording) -> Iterator[Happened]:
     """Attempts that failed, of controllers; of what was lost, whether it slipped or was let fall."""
     for k, each in enumerate(one.attempts):
-        if not each.failed or each.reason not in ABROAD:
+        if not each.failed:
             continue
-        detector, last = ABROAD[each.reason], k + 1 == len(one.attempts)
-        kind = {"early_release": "early_release", "released_early": "early_release"}.get(each.reason, "slip")
+        detector, last = ABROAD.get(each.reason, ""), k + 1 == len(one.attempts)
+        frames = (each.start, each.held + round(0.5 / one.period))
+        kind = "opened" if _opened(one, each.held) else "slip"
         if detector == FAILED_ATTEMPT:
             kind = "missed_and_carried_on" if last else "missed_grasp_retried"
-        yield Happened(kind, detector, one.rollout.episode_id, (each.start, each.held + round(0.5 / one.period)))
+        yield Happened(kind if detector else "", detector, one.rollout.episode_id, frames, frames)
+
+
+def _opened(one: Recording, frame: int) -> bool:
+    """Whether fingers open when a thing is lost, and do not close."""
+    width = one.rollout.manipulators["arm"].gripper_width
+    if width is None:
+        return False
+    before, after = max(frame - 2, 0), min(frame + round(0.3 / one.period), len(width) - 1)
+    return bool(width[after] - width[before] > OPENS * (np.nanmax(width) - np.nanmin(width)))
 
 
 def _compared(
@@ -273,6 +302,7 @@ def _compared(
     seen: Looked,
     own: Sequence[Happened],
     failed: set[str],
+    known: set[str],
     kinds: dict[str, Tally],
     precision: list[dict[str, Any]],
 ) -> None:
@@ -283,29 +313,32 @@ def _compared(
         return a[0] < b[1] + around and b[0] < a[1] + around
 
     for each in own:
+        if not each.kind:
+            continue
         told = any(near(span, each.frames) for span in EVENTS[each.detector](seen.segments.get(each.episode, ())))
         kinds[f"{who}: {each.kind}"].add(name, told)
         if each is _last_of(own, each.episode) and each.episode in failed and each.kind != "missed_grasp_retried":
-            kinds[f"{who}: {FAILED_EPISODE}"].add(name, seen.success.get(each.episode) == 0)
-    for count in seen.counts.values():
-        for kind, n in (count.how or {}).items():
-            tally = kinds.get(f"{who}: {kind}")
-            if (tally is not None and kind not in ("missed_grasp", "slip")) or (
-                tally is not None and count is not (seen.counts[FAILED_EPISODE])
-            ):
-                tally.card[name] = [n - (count.missed or {}).get(kind, 0), n]
-    kinds[f"{who}: {FAILED_EPISODE}"].card[name] = [
-        seen.counts[FAILED_EPISODE].found,
-        seen.counts[FAILED_EPISODE].planted,
-    ]
+            kinds[f"{who}: {_episode_of(each.kind)}"].add(name, seen.success.get(each.episode) == 0)
+    for detector, count in seen.counts.items():
+        kinds[f"{who}: {detector}"].card[name] = [count.found, count.planted]
+        missed = count.missed or Counter()
+        for kind, n in (count.how or Counter()).items():
+            if detector in BEHAVIOUR_OF:
+                kinds[f"{who}: {kind}"].card[name] = [n - missed[kind], n]
+    kinds[f"{who}: opened"].card[name] = kinds[f"{who}: {OPENED}"].card[name]
     for detector in (FAILED_ATTEMPT, DROP):
         events = [(eid, span) for eid, some in seen.segments.items() for span in EVENTS[detector](some)]
         # what is lost may have been told as missed, and the other way round: either was an attempt that failed
-        right = sum(any(each.episode == eid and near(span, each.frames) for each in own) for eid, span in events)
+        right = sum(any(each.episode == eid and near(span, each.attempt) for each in own) for eid, span in events)
         precision.append(_row(name, who, detector, seen.counts[detector], right, len(events)))
-    told = [eid for eid, success in seen.success.items() if success == 0]
-    right = sum(eid in failed for eid in told)
-    precision.append(_row(name, who, FAILED_EPISODE, seen.counts[FAILED_EPISODE], right, len(told)))
+    told_failed = [eid for eid, success in seen.success.items() if success == 0 and eid in known]
+    right = sum(eid in failed for eid in told_failed)
+    precision.append(_row(name, who, FAILED_EPISODE, seen.counts[FAILED_EPISODE], right, len(told_failed)))
+
+
+def _episode_of(kind: str) -> str:
+    """The verdict on an episode that ends with a fault of a kind."""
+    return FAILED_EPISODE if kind in ("missed_grasp", "slip") else UNNOTICED_EPISODE
 
 
 def _last_of(own: Sequence[Happened], episode: str) -> Happened:

@@ -37,8 +37,9 @@ def command(
     """Measure the detectors on this very set: plant faults into its own episodes and see which are found.
 
     No outcome is needed. Each kind of fault that the set leaves room for is planted, in memory, into some of its
-    episodes; the worst found stand first. The last column is how much of what each detector tells of the set is so, at the least.
-    The source is read again and must be the one that was run. The table is kept as card.parquet beside the results.
+    episodes; the worst found stand first. The last column is how much of what each detector tells of the set is so, at
+    the least. The source is read again and must be the one that was run. The table is kept as card.parquet beside the
+    results.
 
     \b
     Example:

@@ -20,6 +20,12 @@ GRAVITY: Final = 9.81
 """m/s²."""
 SHORTEST_CARRY_S: Final = 0.8
 """What is carried for less is not lost half way."""
+LIFTS: Final = 0.6
+"""Share of those who notice only after lifting the hand that nothing was taken."""
+LOST_AT: Final = (0.05, 0.9)
+"""Shares of a carry between which a thing is lost: just taken, not yet lifted, or on the way."""
+FAR_FROM_GOAL: Final = 0.75
+"""Share of a carry from which on what falls may lie where it should."""
 QUICK: Final = 1.5
 """Strokes a second at which fingers close or open that do so fast."""
 
@@ -59,21 +65,16 @@ def carried_on(host: Host, rng: np.random.Generator) -> Planted:
 
 
 def given_up(host: Host, rng: np.random.Generator) -> Planted:
-    """The last grasp closes on nothing; the hand rises, perhaps opens, perhaps goes back as it came, and that is all."""
+    """The last grasp closes on nothing; the hand rises, perhaps opens, perhaps goes back as it came, that is all."""
     carries = host.carries()
     if not carries:
         return _why(host)
     carry = carries[-1]
     before = carries[-2].free if len(carries) > 1 else 0
     back = before if rng.random() < 0.7 else carry.start - host.frames(float(rng.uniform(0.3, 1.0)))
-    settle, rest = _settled(host, carry, rng)
-    up = np.arange(settle - 1, max(back, before), -1)
-    still = np.full(host.frames(float(rng.uniform(0.3, 1.5))), up[-1] if len(up) else settle - 1)
-    rows = np.concatenate([np.arange(settle), rest, up, still])
-    opens = len(rows)
-    if rng.random() < 0.5:
-        opens = settle + len(rest) + int(rng.uniform(0.0, 0.6) * len(up))
-    return _missed("missed_grasp", host, rows, carry, (opens, len(rows)), rng)
+    away, opens = _away(host, carry, max(back, before), rng)
+    rows = np.concatenate([away, np.full(host.frames(float(rng.uniform(0.3, 1.5))), away[-1])])
+    return _missed("missed_grasp", host, rows, carry, (opens if rng.random() < 0.5 else len(rows), len(rows)), rng)
 
 
 def missed_then_taken(host: Host, rng: np.random.Generator) -> Planted:
@@ -83,19 +84,25 @@ def missed_then_taken(host: Host, rng: np.random.Generator) -> Planted:
         return _why(host)
     carry = carries[int(rng.integers(len(carries)))]
     back = max(0, carry.start - host.frames(float(rng.uniform(0.4, 1.5))))
-    settle, rest = _settled(host, carry, rng)
-    up = np.arange(settle - 1, back - 1, -1)
-    rows = np.concatenate([np.arange(settle), rest, up, np.arange(back, len(host.rollout))])
-    until = settle + len(rest)
-    # some open where they are, others only on the way up
-    late = int(rng.uniform(0.0, 0.6) * max(len(up) - (carry.held - carry.start), 0)) if rng.random() < 0.5 else 0
-    return _missed("missed_grasp_retried", host, rows, carry, (until + late, until + len(up)), rng)
+    away, opens = _away(host, carry, back, rng)
+    rows = np.concatenate([away, np.arange(back, len(host.rollout))])
+    return _missed("missed_grasp_retried", host, rows, carry, (opens, len(away)), rng)
 
 
-def _settled(host: Host, carry: Carry, rng: np.random.Generator) -> tuple[int, Rows]:
-    """One past the frame at which it can be seen that nothing was taken, and frames of waiting there."""
+def _away(host: Host, carry: Carry, back: int, rng: np.random.Generator) -> tuple[Rows, int]:
+    """Frames until a hand that missed has gone back as it came, to a frame; and where in them it has noticed.
+
+    Some notice where they are, others when they have lifted it.
+    """
     settle = min(carry.held + host.frames(float(rng.uniform(0.05, 0.25))), len(host.rollout))
-    return settle, np.full(host.frames(float(rng.uniform(0.1, 0.7))), settle - 1)
+    up = np.arange(settle - 1, back - 1, -1)
+    stays = min(settle - carry.start, len(up))
+    lifted = rng.random() < LIFTS
+    top = stays + int(rng.uniform(0.2, 1.0) * (len(up) - stays)) if lifted else 0
+    at = up[min(top, len(up) - 1)] if len(up) else settle - 1
+    rest = np.full(host.frames(float(rng.uniform(0.1, 0.7))), at)
+    rows = np.concatenate([np.arange(settle), up[:top], rest, up[top:]])
+    return rows, settle + top + len(rest)
 
 
 def _missed(
@@ -170,7 +177,7 @@ def _last(host: Host) -> Carry | str:
 
 
 def _on_the_way(host: Host, rng: np.random.Generator) -> tuple[Carry, int, bool] | str:
-    """A carry, a frame in its middle, and whether it is the last of the episode."""
+    """A carry, a frame of it, and whether the episode has failed with it: it is the last, and the goal is still far."""
     carries = host.carries()
     if not carries:
         return _why(host)
@@ -178,8 +185,9 @@ def _on_the_way(host: Host, rng: np.random.Generator) -> tuple[Carry, int, bool]
     if not long:
         return NO_CARRY
     carry = long[int(rng.integers(len(long)))]
-    at = carry.held + int(rng.uniform(0.3, 0.75) * (carry.opens - carry.held))
-    return carry, at, carry is carries[-1]
+    share = float(rng.uniform(*LOST_AT))
+    at = carry.held + 1 + int(share * (carry.opens - carry.held - 2))
+    return carry, at, carry is carries[-1] and share < FAR_FROM_GOAL
 
 
 def _width(rollout: Rollout, arm: str) -> Floats:
@@ -224,15 +232,17 @@ def _empty(
     """
     hand, arm = host.usual.hands[carry.arm], rollout.manipulators[carry.arm]
     name, width = fingers_of(arm) or ("", np.zeros(0, np.float32))
-    new, told = width.astype(np.float64).copy(), np.isfinite(hand.told_shut)
+    new = width.astype(np.float64).copy()
+    end, told = hand.rests[int(rng.integers(len(hand.rests)))]
+    end = min(end, carry.width)
     lasts = slice(start, stop)
     free = _free(host.usual, rollout, carry.arm)
-    goal = np.full(stop - start, hand.told_shut if told else hand.shut)
+    goal = np.full(stop - start, told if np.isfinite(told) else end)
     if as_told and free is not None:
         goal = np.where(np.isfinite(free[lasts]), free[lasts], goal)
     elif as_told:
         # nothing tells how hard they squeezed: anywhere between where they were and shut
-        goal[:] = carry.width - float(rng.uniform(0.1, 1.2)) * max(carry.width - hand.shut, 0.0)
+        goal[:] = carry.width - float(rng.uniform(0.1, 1.2)) * max(carry.width - end, 0.0)
     # the closing as it was, until the thing would have stopped it
     fastest = hand.range * QUICK * period_of(host.rollout)
     drops = -np.diff(width[max(start - 1, 0) : min(carry.held + 1, len(width))], prepend=width[max(start - 1, 0)])
@@ -245,7 +255,7 @@ def _empty(
         still_closing = start + k < carry.held and own > near
         at = min(at, own) if still_closing and np.isfinite(own) else max(min(at, at - step), float(goal[k]))
         unhindered[k] = at
-    ends = np.maximum(unhindered, min(hand.shut, carry.width))
+    ends = np.maximum(unhindered, end)
     new[lasts] = ends + tremble(width)[lasts]
     residual = unhindered - ends
     if then_open is not None:

@@ -34,7 +34,7 @@ def with_arm(rollout: Rollout, arm: str, changes: Mapping[str, Floats | None]) -
 
 def at_rows(rollout: Rollout, rows: Rows, time: Doubles | None = None) -> Rollout:
     """Some frames of the rollout, in that order and as often; counted through by its median period without ``time``."""
-    clock: Doubles = np.arange(len(rows)) * period_of(rollout) if time is None else time
+    clock = np.asarray(np.arange(len(rows)) * period_of(rollout) if time is None else time, np.float64)
     things: dict[str, Any] = {
         name: {key: value[rows] for key, value in getattr(rollout, name).items()} for name in OBJECT_CHANNELS
     }

@@ -16,6 +16,10 @@ FEW: Final = 0.005
 """Quantile of a set's fingers at which they are as far shut as they go: a reading or two may lie beyond."""
 BLOCKED: Final = 0.04
 """Share of their range by which fingers stay behind their command where a thing keeps them from it."""
+NEARLY: Final = 0.04
+"""Share of their range by which fingers that are shut may stand apart from where they usually do."""
+RESTS: Final = 5
+"""Frames over which fingers rest."""
 SETTLES_S: Final = 0.25
 """Time over which it is looked how wide fingers are that have closed."""
 LEFT: Final = 0.3
@@ -40,6 +44,9 @@ class Hand:
     told_shut: float
     """… and where they would be, were they free to follow the most closed of their commands; NaN without commands."""
     open: float
+    rests: tuple[tuple[float, float], ...]
+    """Where fingers of some episodes came to rest as far shut as they go, and where they were told to be (NaN where
+    that is not known): people do not shut them alike each time."""
     unit: tuple[float, ...]
     """For each column of the fingers' residual its unit in their width; NaN where it could not be told."""
 
@@ -100,7 +107,26 @@ def _hand(rollouts: Sequence[Rollout], arm: str) -> Hand | None:
     known_end = np.concatenate(meets) if meets else np.zeros(0)
     if np.isfinite(known_end).any():
         shut = float(np.nanmedian(known_end))
-    return Hand(shut, told_shut, wide, units)
+    rests = _rests([w for _, _, w in told], free, shut, NEARLY * (wide - shut))
+    return Hand(shut, told_shut, wide, rests or ((shut, told_shut),), units)
+
+
+def _rests(
+    widths: Sequence[Floats], free: Sequence[Doubles | None], shut: float, near: float
+) -> tuple[tuple[float, float], ...]:
+    """Where fingers rest that are as far shut as they go, one an episode that has such."""
+    out = []
+    for width, told in zip(widths, free, strict=True):
+        if len(width) < RESTS or not np.isfinite(width).any():
+            continue
+        calm = np.median(np.lib.stride_tricks.sliding_window_view(width, RESTS), axis=1)
+        if not np.isfinite(calm).any():
+            continue
+        at = int(np.nanargmin(calm))
+        if abs(calm[at] - shut) <= near:
+            seen = float("nan") if told is None else float(np.nanmedian(told[at : at + RESTS]))
+            out.append((float(calm[at]), seen))
+    return tuple(out)
 
 
 def _units(told: Sequence[tuple[Rollout, Manipulator, Floats]]) -> tuple[float, ...]:
@@ -180,7 +206,7 @@ class Host:
 
     def carries(self) -> list[Carry]:
         """What was taken and let go, by its segments and its fingers, in order of time."""
-        out = []
+        out: list[Carry] = []
         for each in self.segments:
             if (
                 each.label != "grasp"
