@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from sima2.records.defects import DefectTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.outcome import Outcome
 from sima2.records.plan import CardTable
-from sima2.records.rollout import RolloutBatch
+from sima2.records.rollout import Rollout, RolloutBatch
+from sima2.records.table import Text
 
 SMALL = CardSettings(each=4, fewest=2, hosts=24, twins=1)
 
@@ -128,6 +129,41 @@ def test_the_same_seed_gives_the_same_card_whatever_the_batches(cups: Run) -> No
     again = run_of(cups.source, batch_size=7)
     for one, two in zip(cups.card().rows(), again.card().rows(), strict=True):
         assert str(one) == str(two)
+
+
+def test_an_outcome_turned_round_is_found_where_the_motion_tells_it(cups: Run) -> None:
+    episodes = cups.first.episodes
+    n = len(episodes)
+    sure = replace(
+        episodes,
+        success=np.ones(n),
+        inferred_success=np.ones(n),
+        inferred_confidence=np.full(n, 0.9, np.float32),
+        outcome_source=Text.full(n, "recorded"),
+    )
+    first = replace(cups.first, episodes=sure)
+    row = rows(replace(cups, first=first).card())["label_conflict"]
+    assert (row["planted"], row["found"], row["told"]) == (4, 4, 0)
+    blind = replace(sure, inferred_success=np.full(n, np.nan), inferred_confidence=np.zeros(n, np.float32))
+    assert rows(replace(cups, first=replace(first, episodes=blind)).card())["label_conflict"]["found"] == 0
+
+
+def test_damaged_episodes_have_a_card_too() -> None:
+    rollouts = [carried(k, things=k % 2 == 0, commands=k % 3 != 0) for k in range(10)]
+    width, joints = (np.array(getattr(rollouts[0], name)) for name in ("gripper_width", "joint_position"))
+    joints[20:60] = np.nan
+    nothing = np.full_like(width, np.nan)
+    rollouts[3] = rollouts[3].with_(gripper_width=nothing)
+    rollouts[4] = rollouts[4].with_(joint_position=joints)
+    rollouts[7] = rollouts[7].with_(gripper_closed=nothing)
+    rollouts[8] = rollouts[8].with_(object_position={"cup": np.full((len(width), 3), np.nan)})
+    time, arm = rollouts[0].time, rollouts[0].manipulators["arm"]
+    rollouts.append(Rollout("short", time=[0.0, 0.05], joint_position=np.zeros((2, 3))))
+    rollouts.append(Rollout("two", time=time, manipulators={"left": arm, "right": arm}))
+    rollouts.append(Rollout("still", time=time, joint_position=np.zeros((len(time), 3)), gripper_width=0 * time))
+    rollouts.append(Rollout("none", time=time, joint_position=np.full((len(time), 3), np.nan), robot="other"))
+    card = rows(run_of(Cups(RolloutBatch.from_rollouts(rollouts))).card())
+    assert card["teleport"]["found"] == card["teleport"]["planted"] > 0
 
 
 def test_a_set_of_one_episode_and_one_of_none_have_a_card() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.defects.planting.editing import Doubles, Floats, Rows, at_rows, period_of, with_arm
-from sima2.defects.planting.hosts import Carry, Host, Usual, fingers_of, free_width, joints_of, tremble
+from sima2.defects.planting.hosts import Carry, Host, Usual, fingers_of, free_width, joints_of, quantile, tremble
 from sima2.records.rollout import OBJECT_CHANNELS, Rollout
 
 GRAVITY: Final = 9.81
@@ -120,7 +120,7 @@ def _missed(
     """
     opens, again = opened
     made = _renumbered(host.rollout, rows)
-    wide = float(np.nanmax(_width(host.rollout, carry.arm)[max(carry.start - 2, 0) : carry.held]))
+    wide = quantile(_width(host.rollout, carry.arm)[max(carry.start - 2, 0) : carry.held], 1.0)
     made = _empty(host, made, carry, carry.start, opens, rng, then_open=(again, wide) if opens < again else None)
     made = _thing_stays(made, host.rollout, carry, carry.start, again)
     return Plant(kind, made, carry.start, min(carry.held, again), fails=again == len(rows))
@@ -161,7 +161,7 @@ def early_release(host: Host, rng: np.random.Generator) -> Planted:
     carry, at, last = found
     hand = host.usual.hands[carry.arm]
     width = _width(host.rollout, carry.arm)
-    wide = float(np.nanmax(width[carry.free : carry.free + 3])) if carry.free + 3 < len(width) else hand.open
+    wide = quantile(width[carry.free : carry.free + 3], 1.0) if carry.free + 3 < len(width) else hand.open
     made = _opened(host, host.rollout, carry, at, carry.free, max(wide, carry.width + 0.2 * hand.range), rng)
     made = _thing_falls(made, carry, at)
     return Plant("early_release", made, at, carry.opens, fails=last)
@@ -328,7 +328,7 @@ def _unloaded(channels: Mapping[str, Floats], rows: slice, before: int) -> dict[
         if name in channels:
             value = channels[name].copy()
             calm = value[:before] if before > 4 else value
-            base = float(np.nanmedian(calm))
+            base = quantile(calm, 0.5)
             value[rows] = np.where(np.isnan(value[rows]), np.nan, np.minimum(value[rows], base + tremble(value)[rows]))
             out[name] = value.astype(np.float32)
     return out

@@ -26,6 +26,12 @@ LEFT: Final = 0.3
 """Share of the way from held to open at which fingers have let go."""
 
 
+def quantile(values: Floats | Doubles, share: float) -> float:
+    """Quantile of what is a number; NaN where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(np.quantile(known, share)) if len(known) else float("nan")
+
+
 def fingers_of(arm: Manipulator) -> tuple[str, Floats] | None:
     """The channel that tells how far the fingers are open; None without one."""
     for name in ("gripper_width", "gripper_opening"):
@@ -73,11 +79,12 @@ class Usual:
             hand = _hand(mine, arm)
             if hand is not None:
                 hands[arm] = hand
-            joints = [each.manipulators[arm].joint_position for each in mine]
-            every = [each for each in joints if each is not None and each.shape[1] == joints[0].shape[1]]  # type: ignore[union-attr]
+            joints = [m.joint_position for m in (each.manipulators[arm] for each in mine)]
+            known = [each for each in joints if each is not None]
+            every = [each for each in known if each.shape[1] == known[0].shape[1]]
             if every:
-                low, high = np.nanquantile(np.concatenate(every), [0.01, 0.99], axis=0)
-                span[arm] = np.asarray(high - low, np.float64)
+                columns = np.concatenate(every).T
+                span[arm] = np.array([quantile(each, 0.99) - quantile(each, 0.01) for each in columns])
         return cls(hands, span)
 
 
@@ -95,13 +102,13 @@ def _hand(rollouts: Sequence[Rollout], arm: str) -> Hand | None:
     told_shut = float("nan")
     if known:
         free_all = np.concatenate(known)
-        told_shut = float(np.nanquantile(free_all, FEW))
+        told_shut = quantile(free_all, FEW)
         behind = np.concatenate([w for (_, _, w), f in zip(told, free, strict=True) if f is not None]) - free_all
         at_end = np.concatenate([w for (_, _, w), f in zip(told, free, strict=True) if f is not None]) <= shut + (
             0.02 * (wide - shut)
         )
         # if the least that was seen is a thing's width, fingers with nothing between them would go on
-        if np.nanmedian(behind[at_end]) > BLOCKED * (wide - shut):
+        if quantile(behind[at_end], 0.5) > BLOCKED * (wide - shut):
             shut = min(shut, told_shut)
     meets = [m.gripper_closed for _, m, _ in told if m.gripper_closed is not None]
     known_end = np.concatenate(meets) if meets else np.zeros(0)
@@ -124,7 +131,7 @@ def _rests(
             continue
         at = int(np.nanargmin(calm))
         if abs(calm[at] - shut) <= near:
-            seen = float("nan") if told is None else float(np.nanmedian(told[at : at + RESTS]))
+            seen = float("nan") if told is None else quantile(told[at : at + RESTS], 0.5)
             out.append((float(calm[at]), seen))
     return tuple(out)
 
@@ -226,7 +233,7 @@ class Host:
         if len(after) < 2 or not np.isfinite(after).all():
             return None
         held = float(np.median(after))
-        before = float(np.nanmax(width[max(grasp.start_frame - 2, 0) : grasp.end_frame]))
+        before = quantile(width[max(grasp.start_frame - 2, 0) : grasp.end_frame], 1.0)
         wide = held + LEFT * max(before - held, 0.1 * hand.range)
         beyond = np.flatnonzero(width[grasp.end_frame :] > wide)
         opens = length if not len(beyond) else grasp.end_frame + int(beyond[0])

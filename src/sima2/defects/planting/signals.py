@@ -17,7 +17,7 @@ from sima2.defects.planting.editing import (
     period_of,
     with_arm,
 )
-from sima2.defects.planting.hosts import Host, fingers_of
+from sima2.defects.planting.hosts import Host, fingers_of, quantile
 from sima2.records.rollout import Manipulator, Rollout
 
 NO_JOINTS: Final = "no joint moves by 0.1 rad or more in it"
@@ -285,7 +285,8 @@ def clipped(host: Host, rng: np.random.Generator) -> Planted:
     found = _moving(host)
     for place in rng.permutation(len(found)).tolist():
         arm, joint = found[place]
-        track, span = _joints(host.rollout, arm)[:, joint], float(host.usual.span[arm][joint])
+        track, spans = _joints(host.rollout, arm)[:, joint], host.usual.span.get(arm)
+        span = float(spans[joint]) if spans is not None and joint < len(spans) else float(np.ptp(track))
         top, share = bool(rng.random() < 0.5), float(rng.uniform(0.06, 0.25))
         limit = np.quantile(track, 1 - share if top else share)
         depth = float(track.max() - limit if top else limit - track.min())
@@ -309,7 +310,7 @@ def truncated(host: Host, rng: np.random.Generator) -> Planted:
     speed = np.convolve(speed, np.ones(width) / width, "same")
     last = min([each.opens for each in carries[-1:]], default=n)
     frame = np.arange(n - 1)
-    fast = speed > 0.6 * np.nanquantile(speed, 0.75)
+    fast = speed > 0.6 * quantile(speed, 0.75)
     fit = np.flatnonzero(fast & (frame > 0.25 * n) & (frame < min(last, n - host.frames(1.0))))
     if not len(fit):
         return SHORT
