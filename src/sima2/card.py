@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.client import Source
-from sima2.pipeline import Calibration, Seen, seen_in
+from sima2.pipeline import Calibration, seen_in
 from sima2.records.defects import DefectTable, EpisodeVitals
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import CardTable
@@ -287,7 +287,7 @@ class _Bench:
                 if number in place:
                     row = place[number]
                     found.append((row, rollout.with_(episode_id=self.episodes.episode_id[row])))
-        looked = self.look([(row, rollout) for row, rollout in found])
+        looked = self.look(found, data=False)
         by_robot: dict[str, list[Rollout]] = defaultdict(list)
         for _, rollout in found:
             by_robot[rollout.robot].append(rollout)
@@ -303,38 +303,54 @@ class _Bench:
         return out
 
     def look(
-        self, rollouts: Sequence[tuple[int, Rollout]]
+        self, rollouts: Sequence[tuple[int, Rollout]], *, acts: bool = True, data: bool = True
     ) -> list[tuple[tuple[Segment, ...], float, float, DefectTable, EpisodeVitals]]:
-        """The first pass over some episodes, each once: segments, inferred outcome and confidence, defects, vitals."""
-        from sima2.defects.inspector import DefectInspector
+        """The first pass over some episodes, each once: segments, inferred outcome and confidence, defects, vitals.
 
+        Args:
+            rollouts: with the row of each.
+            acts: look for what happens; else there are no segments and no outcome.
+            data: look for what is wrong with the data; else there are no defects and no vitals.
+        """
         if not rollouts:
             return []
         rows = np.array([row for row, _ in rollouts])
         batch = RolloutBatch.from_rollouts([rollout for _, rollout in rollouts])
         index = self.episodes.episode_index[rows]
         batch = replace(batch, episodes=replace(batch.episodes, episode_index=index))
-        seen: Seen = seen_in(self.calibration, batch)
-        inspected = DefectInspector().inspect(batch, seen.segments)
+        seen = seen_in(self.calibration, batch) if acts else None
         by_episode: dict[int, list[Segment]] = defaultdict(list)
-        for each in seen.segments:
+        for each in seen.segments if seen is not None else ():
             by_episode[each.episode_index].append(each)
-        found, own = (_by_number(table.episode_index) for table in inspected)
+        success, sure = (
+            (seen.inferred.success.tolist(), seen.inferred.confidence.tolist())
+            if seen is not None
+            else ([math.nan] * len(rows), [0.0] * len(rows))
+        )
+        defects, vitals = self._inspected(batch) if data else (DefectTable.empty(), EpisodeVitals.empty())
+        found, own = _by_number(defects.episode_index), _by_number(vitals.episode_index)
         nothing = np.zeros(0, np.intp)
         return [
             (
                 tuple(by_episode[number]),
-                float(seen.inferred.success[k]),
-                float(seen.inferred.confidence[k]),
-                inspected.defects.take(found.get(number, nothing)),
-                inspected.vitals.take(own.get(number, nothing)),
+                success[k],
+                sure[k],
+                defects.take(found.get(number, nothing)),
+                vitals.take(own.get(number, nothing)),
             )
             for k, number in enumerate(index.tolist())
         ]
 
+    def _inspected(self, batch: RolloutBatch) -> tuple[DefectTable, EpisodeVitals]:
+        """What each episode tells by itself; of segments only repeated grasps are told, which no card asks for."""
+        from sima2.defects.inspector import DefectInspector
+
+        inspected = DefectInspector().inspect(batch)
+        return inspected.defects, inspected.vitals
+
     def planted(self, kind: str, hosts: Sequence[_Own], count: Count) -> list[_Looked]:
         """A kind planted into some of the hosts, looked at."""
-        from sima2.defects.planting import plant
+        from sima2.defects.planting import SIGNALS, plant
 
         made: list[tuple[_Own, Plant]] = []
         for own in self.chosen(kind, hosts)[: self.settings.tries]:
@@ -345,7 +361,8 @@ class _Bench:
                 count.refuse(got)
             else:
                 made.append((own, got))
-        looked = self.look([(own.row, got.rollout) for own, got in made])
+        data = kind in SIGNALS
+        looked = self.look([(own.row, got.rollout) for own, got in made], acts=not data, data=data)
         return [_Looked(own, got, *seen) for (own, got), seen in zip(made, looked, strict=True)]
 
     def told_before(self, number: int) -> set[str]:
