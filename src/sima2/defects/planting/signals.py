@@ -342,6 +342,8 @@ def mixed_polarity(host: Host, rng: np.random.Generator) -> Planted:
         seen = fingers_of(rollout.manipulators[arm])
         if seen is None:
             continue
+        if seen[0] == "gripper_width":
+            return "a gripper that is read in metres does not run the other way round"
         if np.nan_to_num(np.ptp(seen[1])) < 0.3 * hand.range:
             return "the gripper hardly moves in it"
         rollout = with_arm(rollout, arm, {seen[0]: (hand.shut + hand.open - seen[1]).astype(np.float32)})
