@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.plan import ACTIONS, AuditTable, CardTable, EpisodePlan, SamplePlan, SegmentVerdicts
-from sima2.records.primitives import PrimitiveTable
+from sima2.records.primitives import InferredOutcome, PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sima2.knowledge.evidence import Evidence
     from sima2.knowledge.task_evidence import TaskEvidence
     from sima2.primitives.outcome_inference import OutcomeInference
-    from sima2.records.rollout import Episodes
+    from sima2.records.rollout import Episodes, RolloutBatch
     from sima2.sampling.plan import Plan
     from sima2.segmentation_engine import SegmentationEngine
     from sima2.tags.observations import RiskObservations, SegmentObservations
@@ -288,7 +288,6 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     from sima2.analytics.econ import econ_vectors
     from sima2.defects.inspector import DefectInspector
     from sima2.primitives.extractor import SemanticPrimitiveExtractor
-    from sima2.primitives.goal_state import goal_reached
     from sima2.tags.observations import observe
 
     watch = _Watch(clock)
@@ -296,11 +295,9 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     intake = task.source.read(start, stop)
     watch.lap("source")
     batch = intake.batch
-    segments = engine.segment(batch)
-    watch.lap("segment")
+    seen = seen_in(task.calibration, batch, watch.lap)
+    segments, inferred = seen.segments, seen.inferred
     primitives = SemanticPrimitiveExtractor().extract(segments)
-    each = batch.episodes
-    inferred = task.calibration.inference.infer(segments, each.episode_id, each.goal, each.family, goal_reached(batch))
     outcome = intake.outcome.filled_with(inferred.success, inferred.failed_at_s)
     watch.lap("primitives")
     econ = econ_vectors(batch, outcome, nominal_s=task.calibration.nominal_s)
@@ -324,6 +321,30 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
         vitals=inspected.vitals,
         seconds=watch.laps,
     )
+
+
+class Seen(NamedTuple):
+    """What is told of the episodes of a batch by what happens in them."""
+
+    segments: SegmentTable
+    inferred: InferredOutcome
+
+
+def seen_in(calibration: Calibration, batch: RolloutBatch, lap: Callable[[str], None] = lambda _: None) -> Seen:
+    """Segments of a batch, and how its episodes seem to have ended; the same in any batch.
+
+    Args:
+        calibration: of the source that the episodes are of.
+        batch: whole episodes, read or changed.
+        lap: told when a part is done.
+    """
+    from sima2.primitives.goal_state import goal_reached
+
+    segments = calibration.engine.segment(batch)
+    lap("segment")
+    each = batch.episodes
+    reached = goal_reached(batch)
+    return Seen(segments, calibration.inference.infer(segments, each.episode_id, each.goal, each.family, reached))
 
 
 def _goals(episodes: Episodes) -> GoalTable:

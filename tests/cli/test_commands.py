@@ -43,6 +43,7 @@ COMMANDS = (
     "export",
     "loop",
     "tree",
+    "card",
     "bench",
 )
 ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor")

@@ -11,6 +11,7 @@ BENCHES: Final = (
     "foreign_changed",
     "recordings",
     "recordings_defects",
+    "card",
     "semantics",
     "trust",
     "trust_hardening",

@@ -45,6 +45,8 @@ class Attempt(NamedTuple):
     held: int
     """Frame by which it had ended as it ended."""
     failed: bool
+    reason: str = ""
+    """Why it failed, as its own truth words it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +137,12 @@ def _recording(path: Path, name: str, data: Any) -> Recording:
 def _attempts(truth: Mapping[str, Any]) -> tuple[Attempt, ...]:
     """Those whose outcome the truth knows."""
     return tuple(
-        Attempt(each["start"], each["hold"][1] if "hold" in each else each["end"], each["outcome"] != "success")
+        Attempt(
+            each["start"],
+            each["hold"][1] if "hold" in each else each["end"],
+            each["outcome"] != "success",
+            str(each.get("reason") or ""),
+        )
         for each in truth["attempts"]
         if each["outcome"] != "unknown"
     )

@@ -13,6 +13,7 @@ from sima2 import __version__
 from sima2.cli import (
     audit,
     bench,
+    card,
     doctor,
     episodes,
     explain,
@@ -98,7 +99,7 @@ def sima2(
 
 for _command in (
     run, generate, tasks, segment, trust, audit, plan, episodes, explain, proposals, report, quarantine, doctor, sample,
-    export, loop, tree, bench,
+    export, loop, tree, card, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 
