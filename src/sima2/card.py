@@ -16,6 +16,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -94,6 +95,8 @@ class CardSettings:
     around_s: float = 0.3
     """A finding so far from where a fault was planted is still about it."""
     seed: int = 0
+    only: tuple[str, ...] = ()
+    """Verdicts on segments that alone are measured, which costs a tenth; none: everything is."""
 
 
 class Interval(NamedTuple):
@@ -172,6 +175,14 @@ def detection_card(
     return _table(measured(source, calibration, episodes, segments, defects, vitals, settings, switched_off))
 
 
+def least_sure(cards: Sequence[CardTable]) -> CardTable:
+    """Of several cards the row of each detector that is least sure; one that was not measured counts only by itself."""
+    every = CardTable.concat(list(cards))
+    order = np.argsort(np.where(np.isnan(every.precision), 2.0, every.precision), kind="stable")
+    _, first = np.unique(every.detector.codes[order], return_index=True)
+    return every.take(np.sort(order[first]))
+
+
 def measured(
     source: Source,
     calibration: Calibration,
@@ -187,11 +198,14 @@ def measured(
     bench = _Bench(calibration, episodes, segments, defects, vitals, settings)
     hosts = bench.hosts(source)
     counts: dict[str, Count] = defaultdict(Count)
-    _plant_signals(bench, hosts, counts)
+    if not settings.only:
+        _plant_signals(bench, hosts, counts)
+        bench.flip_labels(hosts, counts)
     _plant_behaviour(bench, hosts, counts)
-    bench.flip_labels(hosts, counts)
     bench.add_twins(hosts, counts)
     _told(bench, defects, counts)
+    if settings.only:
+        counts = {name: counts[name] for name in settings.only}
     for name in switched_off:
         off = counts[name]
         missed = Counter(off.how) if off.how is not None else None
@@ -281,7 +295,8 @@ class _Bench:
 
         place = {int(number): row for row, number in enumerate(self.episodes.source_index)}
         found: list[tuple[int, Rollout]] = []
-        for start, stop in _spans(source.episodes, self.settings.hosts, self.settings.spans):
+        there = np.array([int(number) in place for number in source.numbers.tolist()], np.bool_)
+        for start, stop in _usable(_spans(source.episodes, self.settings.hosts, self.settings.spans), there):
             batch = source.read(start, stop).batch
             for number, rollout in zip(batch.episodes.episode_index.tolist(), batch, strict=True):
                 if number in place:
@@ -422,10 +437,12 @@ class _Bench:
                 name = names[(k + turn * 2 + 1) % len(names)]
                 rng = self.rng("twin", name, own.host.rollout.episode_id)
                 made.append((own, HARMLESS[name](own.host.rollout, rng)))
-            looked = self.look([(own.row, rollout) for own, rollout in made])
+            looked = self.look([(own.row, rollout) for own, rollout in made], data=not self.settings.only)
             twins = [_Looked(own, None, *seen) for (own, _), seen in zip(made, looked, strict=True)]
             for each in twins:
                 _clean_verdicts(each, counts)
+            if self.settings.only:
+                continue
             self._clean_labels(twins, counts[LABEL_CONFLICT])
             for each, told in self.judged(twins, 2 * self.settings.replaced):
                 kinds = set(told.defect)
@@ -470,6 +487,17 @@ def _spans(total: int, most: int, parts: int) -> list[tuple[int, int]]:
         return [(0, total)] if total else []
     each = most // parts
     return [(int(start), int(start) + each) for start in np.linspace(0, total - each, parts)]
+
+
+def _usable(spans: Iterable[tuple[int, int]], there: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Parts of spans in which every place is there: what was put aside may bring down whoever reads it.
+
+    >>> list(_usable([(0, 3), (4, 6)], np.array([True, False, True, True, True, True])))
+    [(0, 1), (2, 3), (4, 6)]
+    """
+    for start, stop in spans:
+        edges = [start - 1, *(start + np.flatnonzero(~there[start:stop])).tolist(), stop]
+        yield from ((a + 1, b) for a, b in pairwise(edges) if a + 1 < b)
 
 
 def _recorded(rollout: Rollout) -> tuple[object, ...]:
@@ -565,6 +593,8 @@ def _plant_behaviour(bench: _Bench, hosts: Sequence[_Own], counts: dict[str, Cou
     """Grasps that miss and things that are lost, in episodes of which nothing bad is told."""
     good = [own for own in hosts if own.host.good and own.success != 0]
     for detector, kinds in BEHAVIOUR_OF.items():
+        if bench.settings.only and detector not in bench.settings.only:
+            continue
         episode = counts[EPISODE_OF[detector]]
         for kind in kinds:
             refused = Count()

@@ -59,6 +59,7 @@ from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.knowledge import ProposalTable
+from sima2.records.plan import CardTable, SegmentVerdicts
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table
@@ -72,6 +73,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Table)
 Numbers: TypeAlias = NDArray[np.int64]
 FIRST, SECOND, PLANNED = "pass 1", "pass 2", "plan"
+FEWEST_VERDICTS: Final = 3
+"""Fewer failed attempts in all are not worth a card: they are shown to a person."""
 
 
 class Given(NamedTuple):
@@ -493,6 +496,8 @@ def _finish(
     from sima2.report.words import no_gain_sentence
 
     defects, courses, doubts = found
+    with watch("card"):
+        card = _card(store, taken, frozen.episodes, defects, courses.verdicts, executor)
     merged = _merged(store)
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
     econ = EconTable.concat(list(store.read(EconTable, "econ")))
@@ -507,6 +512,7 @@ def _finish(
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
         defects=defects,
         verdicts=courses.verdicts,
+        card=card,
         look=look,
         sources={each.origin["source_id"]: each.origin["collection"] for each in store.runs},
         prior=prior,
@@ -538,6 +544,8 @@ def _finish(
     store.write_table("notes", notes)
     store.write_table("weights", results.draws)
     store.write_table("plan", results.training.episodes)
+    if len(card):
+        store.write_table("card", card)
     _write_frames(store, taken, results)
     store.write_table("audit", results.audit)
     store.write_text("trust_matrix.json", results.trust.to_json())
@@ -589,6 +597,44 @@ def _finish(
     _write_turtle(store, ontology())
     store.finish()
     return values
+
+
+def _card(
+    store: Store,
+    taken: Sequence[Taken],
+    episodes: EpisodeTable,
+    defects: DefectTable,
+    verdicts: SegmentVerdicts,
+    executor: Executor,
+) -> CardTable:
+    """How sure the verdicts are that the plan would act on, where recordings have enough of them to tell.
+
+    Of several sources the least sure counts, for the plan is one; where some are not at hand, nothing is known.
+    """
+    from sima2.card import DROP, FAILED_ATTEMPT, CardSettings, detection_card, least_sure
+
+    told = Counter(verdicts.verdict.tolist())
+    enough = max(told["failed_attempt"], told["lost_grip"]) >= FEWEST_VERDICTS
+    at_hand = {each.run.number for each in taken} == {run.number for run in store.runs}
+    if not (enough and at_hand and all(each.run.settings.get("path") for each in taken)):
+        return CardTable.empty()
+    vitals = EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals")))
+    segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
+    cards = []
+    for each in taken:
+        calibration, _ = calibrated(executor, each.source, time.process_time)
+        cards.append(
+            detection_card(
+                each.source,
+                calibration,
+                episodes.take(each.run.holds(episodes.episode_index)),
+                segments.take(each.run.holds(segments.episode_index)),
+                defects,
+                vitals,
+                CardSettings(only=(FAILED_ATTEMPT, DROP)),
+            )
+        )
+    return least_sure(cards)
 
 
 def _write_frames(store: Store, taken: Sequence[Taken], results: Results) -> None:

@@ -54,7 +54,9 @@ class SegmentVerdicts(Table):
     """Stretches of episodes that a trainer may not want, as segments tell them. Kept in memory only."""
 
     episode_id: Text = text(EPISODE_ID)
-    verdict: Text = text("`failed_attempt`, with the approach to it; `drive_home`.")
+    verdict: Text = text(
+        "`failed_attempt` at a grasp, with the approach to it; `lost_grip`; `failed_step`; `drive_home`."
+    )
     start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
     end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
     confidence: NDArray[np.float64] = column(np.float64, CONFIDENCE, unit="1")

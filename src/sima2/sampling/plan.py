@@ -138,7 +138,9 @@ class TrainingPlanner:
         for name in ON_SPANS:
             rows = np.flatnonzero(known.verdicts.verdict.isin(name) & (place >= 0))
             spans = (place[rows], known.verdicts.start_frame[rows], known.verdicts.end_frame[rows])
-            sheet.scale(name, spans, known.verdicts.confidence[rows], known.precision.get(name, float("nan")))
+            sheet.scale(
+                name, spans, known.verdicts.confidence[rows], known.precision.get(RULES[name].detector, float("nan"))
+            )
 
 
 def _broken(episodes: EpisodeTable) -> dict[str, Mask]:

@@ -29,6 +29,8 @@ class PlanRule:
     """What was found, as a person is told; for a defect its own words."""
     imitation: bool = False
     """Holds for imitation alone: to a critic, what went wrong is worth as much."""
+    detector: str = ""
+    """Row of the detection card that says how sure it is; of rules about stretches of an episode."""
 
 
 def _defects(knowledge: str, act: str, *kinds: str) -> tuple[PlanRule, ...]:
@@ -56,15 +58,17 @@ _RULES: Final = (
     *_defects("inference", ASK, "task_mismatch", "truncated", "duration_outlier", "jerk_outlier"),
     PlanRule("label_conflict", "inference", SCALE, DEFECTS["label_conflict"]),
     PlanRule("inferred_failure", "inference", SCALE, "it seems to have failed", imitation=True),
-    PlanRule("failed_attempt", "inference", SCALE, "an attempt fails and is made again", imitation=True),
-    PlanRule("drive_home", "inference", SCALE, "what follows the last thing done", imitation=True),
+    PlanRule("failed_attempt", "inference", SCALE, "a grasp fails and is made again", True, "failed_attempt"),
+    PlanRule("lost_grip", "inference", SCALE, "what was held is lost and taken again", True, "drop"),
+    PlanRule("failed_step", "inference", SCALE, "a step fails and is made again", True),
+    PlanRule("drive_home", "inference", SCALE, "what follows the last thing done", True),
     PlanRule("provisional_tags", "tag", ASK, "has provisional tags"),
     PlanRule("severe_ood", "tag", ASK, "very strange, by a trusted tag"),
 )
 
 RULES: Final[Mapping[str, PlanRule]] = MappingProxyType({rule.name: rule for rule in _RULES})
 """By name, the gravest first."""
-ON_SPANS: Final = ("failed_attempt", "drive_home")
+ON_SPANS: Final = ("failed_attempt", "lost_grip", "failed_step", "drive_home")
 """Rules of inference about stretches of an episode; they act only where the detector was measured on this very set."""
 
 

@@ -11,14 +11,15 @@ from sima2.records.plan import SegmentVerdicts
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 
-FAILED_ATTEMPT: Final = "failed_attempt"
-DRIVE_HOME: Final = "drive_home"
+VERDICTS: Final = ("failed_attempt", "lost_grip", "failed_step", "drive_home")
+LOST: Final = ("drop", "gripper_slip")
+"""Reasons of a segment by which what was held is lost."""
 _HOMEWARD: Final = ("retreat", "idle")
 """Labels of what follows the last thing done."""
 
 
 def segment_verdicts(segments: SegmentTable) -> SegmentVerdicts:
-    """Failed attempts that were followed by another, each with the approach to it, and what follows the last deed.
+    """Attempts that failed and were made again, a grasp with the approach to it, and what follows the last deed.
 
     Segments of an episode and manipulator stand together in their order; what was tried with success, and the way back
     to the next attempt, stay out.
@@ -31,19 +32,18 @@ def segment_verdicts(segments: SegmentTable) -> SegmentVerdicts:
         return SegmentVerdicts.empty()
     same = _continues(segments)
     failed = segments.outcome.isin("retry")
-    approach = segments.label.isin("approach")
-    leads = np.append(approach[:-1] & failed[1:] & same[1:], False)
-    # an attempt begins with its approach
-    start = np.where(
-        failed & np.append(False, leads[:-1]), np.append(0, segments.start_frame[:-1]), segments.start_frame
-    )
-    homeward = _homeward(segments.label.isin(*_HOMEWARD), same)
-    rows = np.concatenate([np.flatnonzero(failed), np.flatnonzero(homeward)])
-    verdict = np.repeat([0, 1], [int(failed.sum()), int(homeward.sum())])
+    lost = failed & segments.failure_reason.isin(*LOST)
+    grasp = failed & ~lost & segments.label.isin("grasp")
+    # a grasp that misses was approached in vain
+    led = grasp & same & np.append(False, segments.label.isin("approach")[:-1])
+    start = np.where(led, np.append(0, segments.start_frame[:-1]), segments.start_frame)
+    homeward = _homeward(segments.label.isin(*_HOMEWARD), same) & ~failed
+    kinds = [grasp, lost, failed & ~lost & ~grasp, homeward]
+    rows = np.concatenate([np.flatnonzero(each) for each in kinds])
     return SegmentVerdicts(
         episode_id=segments.episode_id[rows],
-        verdict=Text(verdict, (FAILED_ATTEMPT, DRIVE_HOME)),
-        start_frame=np.where(verdict == 0, start[rows], segments.start_frame[rows]),
+        verdict=Text(np.repeat(np.arange(len(kinds)), [int(each.sum()) for each in kinds]), VERDICTS),
+        start_frame=start[rows],
         end_frame=segments.end_frame[rows],
         confidence=segments.confidence[rows].astype(np.float64),
     )

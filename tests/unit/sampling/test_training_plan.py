@@ -113,7 +113,7 @@ def test_a_failed_attempt_weighs_less_only_where_its_detector_was_measured_here(
 
 def test_the_drive_home_is_left_out_by_the_strict_preset_alone():
     away = attempt(80, 100, verdict="drive_home")
-    assert row(episodes(), verdicts=away, precision={"drive_home": 1.0})["action"] == "keep"
+    assert row(episodes(), verdicts=away, precision={"failed_attempt": 1.0})["action"] == "keep"
     each = row(episodes(), verdicts=away, preset="strict")
     assert (each["action"], each["keep_end_frame"]) == ("trim", 80)
 
@@ -161,7 +161,7 @@ def everything(name):
         pytest.skip("takes two episodes")
     if name == "little_left":
         return {"table": episodes(), "defects": found(("e0", "frozen_channel", 0.6, 20, 80))}
-    if name in ("failed_attempt", "drive_home"):
+    if name in ("failed_attempt", "lost_grip", "failed_step", "drive_home"):
         return {"table": episodes(), "verdicts": attempt(10, 30, verdict=name)}
     return {"table": episodes(), "asked": (Asked(name, np.ones(1, np.bool_), {}),)}
 
