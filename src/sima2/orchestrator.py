@@ -655,7 +655,7 @@ def _write_frames(store: Store, taken: Sequence[Taken], results: Results) -> Non
         if not numbers[run.number] and not run.holds(results.quarantine.episode_index).any():
             index = counted[run.number] + np.arange(len(index))
         counted[run.number] += len(index)
-        part = planned_frames(episodes, Plan(table.take(rows), spans), index)
+        part = planned_frames(Plan(table.take(rows), spans), episodes.frames, index)
         store.commit(PLANNED, shard, {"frame_weights": part}, {})
 
 

@@ -122,7 +122,7 @@ def frames_of(out: Path, plan: Plan, episode_index: NDArray[np.int64] | None = N
         rows = rows[np.isin(episodes.episode_index[rows], episode_index)]
     chosen = episodes.take(rows)
     index = held.index[held.episode_id.isin(*chosen.episode_id)]
-    return planned_frames(chosen, Plan(plan.episodes.take(rows), plan.spans), index)
+    return planned_frames(Plan(plan.episodes.take(rows), plan.spans), chosen.frames, index)
 
 
 CARD = "card.parquet"

@@ -9,8 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
-from sima2.records.plan import EpisodePlan, FrameWeights, PlannedFrames, PlannedSpans
+from sima2.records.plan import EpisodePlan, FrameWeights, PlannedFrames, PlannedSpans, SamplePlan
 from sima2.records.table import Text
+from sima2.sampling.frames import frame_weights as spread
+from sima2.sampling.frames import inside_weights
+from sima2.sampling.frames import planned_frames as by_plan
+from sima2.sampling.plan import Plan
+from sima2.sampling.weights import importance
 
 Whole = NDArray[np.int64]
 
@@ -55,8 +60,6 @@ class SourceFrames:
 def planned_frames(plan: EpisodePlan, spans: PlannedSpans, frames: SourceFrames) -> PlannedFrames:
     """Every frame of the plan's episodes with its weight: that of its episode times that of its span.
 
-    Frames outside what is kept of an episode weigh 0.
-
     Args:
         plan: of the episodes of this source, under its own numbers.
         spans: frames that weigh less than their episode, under the same numbers.
@@ -67,69 +70,33 @@ def planned_frames(plan: EpisodePlan, spans: PlannedSpans, frames: SourceFrames)
     """
     frames = frames.sorted()
     number, begin, end = frames.bounds()
-    place = np.searchsorted(number, plan.episode_index)
-    there = np.minimum(place, max(len(number) - 1, 0))
-    if len(plan) and (not len(number) or (number[there] != plan.episode_index).any()):
+    held = {each: row for row, each in enumerate(number.tolist())}
+    if any(each not in held for each in plan.episode_index.tolist()):
         raise UsageError("the plan has an episode that the source does not hold: it has changed since the run")
-    row = {int(each): at for at, each in enumerate(plan.episode_index.tolist())}
-    of = np.array([row.get(int(each), -1) for each in number.tolist()], np.int64)
-    owner = np.repeat(of, end - begin)
-    frame = np.arange(len(frames)) - np.repeat(begin, end - begin)
-    weight = np.where(owner >= 0, plan.weight[owner], 0.0) if len(plan) else np.zeros(len(frames))
-    reason = np.where(weight == 1.0, -1, owner)
-    codes, kinds = [*plan.codes.tolist()], [*plan.kind_of_knowledge.tolist()]
-    cut = (frame < plan.keep_start_frame[owner]) | (frame >= plan.keep_end_frame[owner]) if len(plan) else frame < 0
-    weight[cut & (owner >= 0)] = 0.0
-    reason = np.where(cut, owner, reason)
-    first = dict(zip(number.tolist(), zip(begin.tolist(), end.tolist(), strict=True), strict=True))
-    for at in range(len(spans)):
-        a, b = first.get(int(spans.episode_index[at]), (0, 0))
-        low, high = int(spans.start_frame[at]), int(spans.end_frame[at])
-        if not 0 <= low <= high <= b - a:
+    rows = np.array([held[each] for each in plan.episode_index.tolist()], np.int64)
+    length = dict(zip(plan.episode_index.tolist(), (end - begin)[rows].tolist(), strict=True))
+    for each, start, stop in zip(spans.episode_index.tolist(), spans.start_frame, spans.end_frame, strict=True):
+        if not 0 <= start <= stop <= length.get(each, 0):
             raise UsageError(
-                f"episode {spans.episode_index[at]} has {b - a} frames, its plan speaks of {low} to {high}: "
-                "the source has changed since the run"
+                f"episode {each} has {length.get(each, 0)} frames, its plan speaks of {start} to {stop}: the source "
+                "has changed since the run"
             )
-        weight[a + low : a + high] *= spans.weight[at]
-        if spans.weight[at] != 1.0:
-            inner = slice(a + low, a + high)
-            reason[inner] = np.where(reason[inner] < 0, len(codes), reason[inner])
-            codes.append(spans.reason[at])
-            kinds.append(spans.kind_of_knowledge[at])
-    known = owner >= 0
-    owner, reason = owner[known], reason[known]
-    return PlannedFrames(
-        source=plan.source[owner],
-        episode_id=plan.episode_id[owner],
-        episode_index=frames.episode[known],
-        frame_index=frame[known],
-        index=frames.index[known],
-        weight=weight[known].astype(np.float32),
-        reason=_words(reason, codes),
-        kind_of_knowledge=_words(reason, kinds),
-    )
+    index = [np.zeros(0, np.int64), *(frames.index[begin[row] : end[row]] for row in rows.tolist())]
+    return by_plan(Plan(plan, spans), (end - begin)[rows], np.concatenate(index))
 
 
-def _words(code: Whole, words: list[str]) -> Text:
-    """Words by their place; empty where it is -1."""
-    names = list(dict.fromkeys(["", *words]))
-    known = {name: at for at, name in enumerate(names)}
-    table = np.array([known[word] for word in [*words, ""]], np.int32)
-    return Text(table[code], names)
-
-
-def frame_weights(planned: PlannedFrames, frames: SourceFrames) -> FrameWeights:
+def frame_weights(plan: EpisodePlan, spans: PlannedSpans, frames: SourceFrames) -> FrameWeights:
     """``index, weight`` of every frame of the source, as ``sima2 sample --frames`` writes it: 1 in the mean.
 
-    Frames of episodes that are not in the plan weigh 0.
+    An episode's weight is shared out over its frames; those of episodes that are not in the plan weigh 0.
 
     Raises:
         UsageError: if no frame has any weight.
     """
-    order = np.argsort(frames.index, kind="stable")
-    index, weight = frames.index[order], np.zeros(len(frames))
-    weight[np.searchsorted(index, planned.index)] = planned.weight
-    total = math.fsum(weight.tolist())
-    if not total:
+    total = math.fsum(plan.weight.tolist())
+    if not total > 0:
         raise UsageError("no frame of this source has any weight: choose another --preset")
-    return FrameWeights(index=index, weight=weight * (len(weight) / total))
+    p = plan.weight / total
+    draws = SamplePlan(plan.episode_index, plan.episode_id, p, importance(p), Text.full(len(plan), ""))
+    inside = inside_weights(spans, frames.episode, frames.index)
+    return spread(draws, frames.episode, frames.index, inside=inside)

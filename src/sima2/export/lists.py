@@ -73,7 +73,7 @@ def write_lists(planned: Planned, kept: Selection, target: Path, *, source: Path
         UsageError: if the target is taken, or no frame has any weight.
     """
     by_frame = planned.by_frame()
-    weights = frame_weights(by_frame, planned.frames)
+    weights = frame_weights(planned.plan, planned.spans, planned.frames)
     dropped = sorted(kept.left_out)
     with target_folder(target, source) as building:
         _write_text(building / "drop.txt", "".join(f"{number}\n" for number in dropped))

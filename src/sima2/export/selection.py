@@ -93,7 +93,7 @@ def select(
         UnknownNameError: if ``review`` is neither.
         UsageError: if an episode of the plan is not in the source, or nothing is left.
 
-    >>> one = EpisodePlan([3], ["a-3"], ["a"], ["trim"], [1.0], [2], [9], ["idle_start"], [""], ["fact"])
+    >>> one = EpisodePlan([3], ["a-3"], ["a"], ["trim"], [1.0], [2], [9], ["idle"], [""], ["fact"])
     >>> kept = select(one, {3: 10}, np.array([3, 4]))
     >>> kept.length.tolist(), kept.left_out
     ([7], {4: 'not_read'})

@@ -62,28 +62,28 @@ BY_TAGS: Final = "tags"
 """Reason of a weight that only tags moved."""
 
 
-def planned_frames(episodes: EpisodeTable, plan: Plan, index: Whole) -> PlannedFrames:
+def planned_frames(plan: Plan, length: Whole, index: Whole) -> PlannedFrames:
     """Every frame with its weight: that of its episode times that of its span.
 
     Args:
-        episodes: those of a shard, rows of the plan in their order.
-        plan: with the spans of these episodes, and of any others.
+        plan: n episodes, with the spans of these, and of any others.
+        length: frames of each, shape (n,).
         index: the source's own number of each frame, episode by episode, shape (frames,).
     """
     table, spans = plan
-    offset = np.concatenate([[0], np.cumsum(episodes.frames)]).astype(np.int64)
-    owner = np.repeat(np.arange(len(episodes)), episodes.frames)
+    offset = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
+    owner = np.repeat(np.arange(len(table)), length)
     names, knowledge, code, kind = _moved(table)
     weight, reason, known = table.weight[owner], code[owner], kind[owner]
-    for row, place in _rows_of(spans, episodes.episode_id):
+    for row, place in _rows_of(spans, table.episode_id):
         part = slice(offset[place] + spans.start_frame[row], offset[place] + spans.end_frame[row])
         weight[part] *= spans.weight[row]
         reason[part] = names.index(spans.reason[row])
         known[part] = knowledge.index(spans.kind_of_knowledge[row])
     return PlannedFrames(
-        source=episodes.source[owner],
-        episode_id=episodes.episode_id[owner],
-        episode_index=episodes.episode_index[owner],
+        source=table.source[owner],
+        episode_id=table.episode_id[owner],
+        episode_index=table.episode_index[owner],
         frame_index=np.arange(len(owner)) - offset[owner],
         index=index,
         weight=weight.astype(np.float32),

@@ -27,11 +27,12 @@ from sima2.records.segments import SegmentTable
 
 LENGTHS = [6, 4, 5]
 FRAMES = SourceFrames(np.repeat([0, 1, 2], LENGTHS), np.arange(15) + 100, "by hand")
+EVEN = SourceFrames(np.repeat([0, 1, 2], 5), np.arange(15), "by hand")
 PLAN: dict[str, Any] = {
     "action": ["trim", "drop", "keep"],
     "weight": np.array([1.0, 0.0, 0.5]),
     "keep_start_frame": np.array([2, 0, 0]),
-    "codes": ["idle_start", "failed", ""],
+    "codes": ["idle", "failed", ""],
     "kind_of_knowledge": ["fact", "fact", "inference"],
 }
 
@@ -53,11 +54,11 @@ def episodes(success: list[float]) -> EpisodeTable:
 
 
 def test_a_frame_weighs_its_episode_times_its_span() -> None:
-    made = planned_frames(plan_of(LENGTHS, **PLAN), spans_of((0, 3, 5, 0.0), (2, 0, 2, 0.5)), FRAMES)
+    made = planned_frames(plan_of(LENGTHS, **PLAN), spans_of((0, 0, 2, 0.0), (0, 3, 5, 0.0), (2, 0, 2, 0.5)), FRAMES)
     assert made.weight.tolist() == [0, 0, 1, 0, 0, 1] + [0] * 4 + [0.25, 0.25, 0.5, 0.5, 0.5]
     assert made.index.tolist() == list(range(100, 115))
     assert made.frame_index.tolist() == [*range(6), *range(4), *range(5)]
-    assert made.reason[0] == "idle_start"
+    assert made.reason[0] == "failed_attempt"
     assert made.reason[2] == ""
     assert made.reason[3] == "failed_attempt"
     assert made.kind_of_knowledge[7] == "fact"
@@ -67,7 +68,7 @@ def test_no_facts_and_no_spans_is_one_everywhere() -> None:
     made = planned_frames(plan_of(LENGTHS), spans_of(), FRAMES)
     assert set(made.weight.tolist()) == {1.0}
     assert set(made.reason) == {""}
-    assert set(frame_weights(made, FRAMES).weight.tolist()) == {1.0}
+    assert frame_weights(plan_of([5, 5, 5]), spans_of(), EVEN).weight.tolist() == [1.0] * 15
 
 
 def test_spans_beyond_the_episode_are_of_a_changed_source() -> None:
@@ -81,27 +82,27 @@ def test_spans_beyond_the_episode_are_of_a_changed_source() -> None:
 def test_weights_of_frames_are_one_in_the_mean_and_in_order_of_index(weight: list[float], seed: int) -> None:
     index = np.random.default_rng(seed).permutation(15).tolist()
     frames = SourceFrames(FRAMES.episode, np.array(index), "")
-    made = frame_weights(planned_frames(plan_of(LENGTHS, weight=np.array(weight)), spans_of(), frames), frames)
+    made = frame_weights(plan_of(LENGTHS, weight=np.array(weight)), spans_of(), frames)
     assert isinstance(made, FrameWeights)
     assert made.index.tolist() == list(range(15))
     assert abs(made.weight.sum() - 15) < 1e-9
     of = dict(zip(index, FRAMES.episode.tolist(), strict=True))
-    expected = np.array([weight[of[k]] for k in range(15)], np.float32).astype(float)
+    expected = np.array([weight[of[k]] / LENGTHS[of[k]] for k in range(15)])
     assert np.allclose(made.weight / made.weight[0], expected / expected[0])
 
 
 def test_frames_of_episodes_outside_the_plan_weigh_nothing() -> None:
-    made = frame_weights(planned_frames(plan_of(LENGTHS[:2]), spans_of(), FRAMES), FRAMES)
-    assert made.weight.tolist() == [1.5] * 10 + [0.0] * 5
+    made = frame_weights(plan_of(LENGTHS[:2]), spans_of(), FRAMES)
+    assert np.allclose(made.weight, [1.25] * 6 + [1.875] * 4 + [0.0] * 5)
 
 
 def test_no_weight_at_all_is_an_error() -> None:
     with pytest.raises(UsageError, match="no frame of this source has any weight"):
-        frame_weights(planned_frames(plan_of(LENGTHS, weight=np.zeros(3)), spans_of(), FRAMES), FRAMES)
+        frame_weights(plan_of(LENGTHS, weight=np.zeros(3)), spans_of(), FRAMES)
 
 
 def test_progress_rises_over_what_counts_and_falls_where_nothing_does() -> None:
-    planned = planned_frames(plan_of(LENGTHS, **PLAN), spans_of((0, 3, 5, 0.0)), FRAMES)
+    planned = planned_frames(plan_of(LENGTHS, **PLAN), spans_of((0, 0, 2, 0.0), (0, 3, 5, 0.0)), FRAMES)
     made = progress(planned, FRAMES)
     assert made.column_names == ["index", "episode_index", "frame_index", "progress_sparse"]
     values = made.column("progress_sparse").to_numpy()
@@ -164,7 +165,7 @@ def test_lists_name_episodes_by_the_sources_numbers(tmp_path: Path) -> None:
     assert rows == [["episode_index", "new_episode_index"], ["0", "0"], ["1", ""], ["2", "1"], ["7", ""]]
     columns = pq.read_table(tmp_path / "lists/episodes.parquet").to_pylist()
     assert [row["sima2_keep"] for row in columns] == [True, False, True, False]
-    assert [row["sima2_codes"] for row in columns] == ["idle_start", "failed", "", "not_read"]
+    assert [row["sima2_codes"] for row in columns] == ["idle", "failed", "", "not_read"]
     assert told["files"] == sorted(told["files"])
     assert told["without_weight"] == 6
     weights = pq.read_table(tmp_path / "lists/weights.parquet")

@@ -218,7 +218,7 @@ def test_laws_of_every_plan(rows, success, preset, objective):
         assert (each.weight == 1).all()
         assert not len(spans)
     index = np.arange(4 * FRAMES)
-    frames = planned_frames(table, made.plan, index)
+    frames = planned_frames(made.plan, table.frames, index)
     inside = inside_weights(spans, table.episode_index.repeat(FRAMES), index)
     assert np.allclose(frames.weight, each.weight.repeat(FRAMES) * inside)
     assert (np.array([bool(why) for why in frames.reason]) == (frames.weight != 1)).all(), "each weight says why"
