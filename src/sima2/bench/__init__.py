@@ -11,9 +11,10 @@ BENCHES: Final = (
     "foreign_changed",
     "recordings",
     "recordings_defects",
+    "receipts",
     "semantics",
     "trust",
     "trust_hardening",
     "stress",
 )
-"""Benches that exist, each a module with ``run`` and ``rows``."""
+"""Benches that exist, each a module or package with ``run`` and ``rows``."""

@@ -20,6 +20,7 @@ from sima2.cli import (
     loop,
     proposals,
     quarantine,
+    receipt,
     report,
     run,
     sample,
@@ -96,7 +97,7 @@ def sima2(
 
 for _command in (
     run, generate, tasks, segment, trust, audit, episodes, explain, proposals, report, quarantine, doctor, sample, loop,
-    tree, bench,
+    tree, receipt, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 
