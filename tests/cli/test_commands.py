@@ -41,6 +41,7 @@ COMMANDS = (
     "sample",
     "loop",
     "tree",
+    "receipt",
     "bench",
 )
 ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor")

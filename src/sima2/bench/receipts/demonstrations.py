@@ -25,8 +25,15 @@ FLIPPED: Final = 0.1
 """Of the rest, those that are told wrongly."""
 RAISED: Final = 0.03
 """A cube whose middle rose by so much was lifted, m."""
-REST: Final = 0.02
-"""m/s."""
+REST: Final = 0.004
+"""A cube that moves less within the last two frames lies, m."""
+STOOD: Final = 0.25
+"""Share of the time for which somebody who hesitates stands still at least, before the cube is let go; others stand
+still for a tenth."""
+HELD_STILL: Final = 0.0005
+"""The hand stands still where it is asked to move less from frame to frame, m; the fingers, too."""
+ROUGH: Final = 0.005
+"""Usual second difference of where a shaky hand is asked to be, m; of steady ones it is a tenth of that."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,13 +212,13 @@ def is_so(episode: Episode) -> bool:
     """Whether physics made of an episode what its kind says."""
     cube, opening = episode.things[:, :3], episode.state[:, 4]
     high = cube[:, 2] - CUBE / 2
-    still = np.linalg.norm(cube[-1] - cube[-3]) < REST / 5
+    still = np.linalg.norm(cube[-1] - cube[-3]) < REST
     off = float(np.linalg.norm(cube[-1, :2] - episode.things[-1, 3:5]))
     lifted = high > RAISED
     checks = {
         GOOD: episode.success,
-        "hesitated": episode.success,
-        "shaky": _rough(episode) > 2.5 * _SMOOTH,
+        "hesitated": episode.success and _stood(episode) > STOOD,
+        "shaky": _rough(episode) > ROUGH,
         "retried": episode.success and _first_miss(opening) and not lifted[: _first_miss(opening) + 6].any(),
         "missed": high.max() < RAISED / 2 and not episode.success,
         "dropped": lifted.any() and not episode.success and off > 2 * PLACED and _fell(high, opening),
@@ -221,14 +228,16 @@ def is_so(episode: Episode) -> bool:
     return bool(checks[episode.kind] and still)
 
 
-_SMOOTH: Final = 0.002
-"""Usual second difference of a good operator's hand from frame to frame, m."""
-
-
 def _rough(episode: Episode) -> float:
     """Middle size of the second difference of where the hand was asked to be, m."""
     path = np.diff(hand(episode.action[:, :4]), 2, axis=0)
     return float(np.median(np.linalg.norm(path, axis=1)))
+
+
+def _stood(episode: Episode) -> float:
+    """Share of frames in which neither hand nor fingers were asked to move."""
+    moved = np.linalg.norm(np.diff(hand(episode.action[:, :4]), axis=0), axis=1)
+    return float(np.mean((moved < HELD_STILL) & (np.abs(np.diff(episode.action[:, 4])) < HELD_STILL)))
 
 
 def _first_miss(opening: Reals) -> int:
