@@ -18,8 +18,8 @@ from sima2.errors import UsageError
 Reals: TypeAlias = NDArray[np.float64]
 Singles: TypeAlias = NDArray[np.float32]
 
-FLAT: Final = 1e-4
-"""A column that varies less, in its own unit, is no input: noise alone would be blown up."""
+FLAT: Final = 1e-6
+"""A column that varies less, beside its mean or 1, is none: what single precision leaves would be blown up."""
 FIRST: Final = 0.9
 SECOND: Final = 0.999
 TINY: Final = 1e-8
@@ -136,7 +136,7 @@ def _counted(
 def _scale(values: Reals, share: Reals) -> tuple[Reals, Reals]:
     mean = (values * share[:, None]).sum(axis=0) / share.sum()
     spread = np.sqrt(((values - mean) ** 2 * share[:, None]).sum(axis=0) / share.sum())
-    return mean, np.where(spread > FLAT, spread, np.inf)
+    return mean, np.where(spread > FLAT * np.maximum(np.abs(mean), 1.0), spread, np.inf)
 
 
 def _train(

@@ -189,6 +189,14 @@ def test_what_is_done_is_kept_and_a_line_cut_short_is_made_again(
         receipts.run(episodes=24, seed=100, quick=True, out=tmp_path)
 
 
+def test_weights_that_were_tried_before_are_not_tried_again() -> None:
+    first = judge(TINY)
+    known = {digest: 0.125 for name, digest in first["weights"].items() if name != ORACLE}
+    again = judge(TINY, known)
+    assert again["success"] == {**dict.fromkeys(first["success"], 0.125), ORACLE: first["success"][ORACLE]}
+    assert again["weights"] == first["weights"]
+
+
 def test_seeds_that_chose_and_seeds_that_judge_are_not_mixed() -> None:
     with pytest.raises(UsageError, match="judge nothing"):
         receipts.run(seed=95)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +48,8 @@ def run(
     Args:
         episodes: demonstrations of a set; 100 and 300, if not given.
         seed: the first of those taken; from 100 on they are told and judge nothing.
-        out: folder in which what is done is kept, so that a run that was stopped goes on; nowhere, if not given.
+        out: folder in which what is done is kept, so that a run that was stopped goes on, and one after a change of the
+            code tries only the weights that changed; nowhere, if not given.
         jobs: processes; changes no result.
         quick: a small size, of one setting, that proves nothing.
         progress: told the step under way.
@@ -98,7 +100,11 @@ def _lines(units: Sequence[Unit], out: Path | None, jobs: int, progress: Progres
     """Results by key: those that were kept, and the others made now."""
     lines = {} if out is None else _kept(out / KEPT)
     left = [unit for unit in units if unit.key not in lines]
-    for line in _done(left, jobs):
+    tried: dict[str, dict[str, float]] = {}
+    for line in lines.values():
+        same = {line["weights"][name]: rate for name, rate in line["success"].items()}
+        tried.setdefault(line["tried"], {}).update(same)
+    for line in _done([(unit, tried.get(unit.tried, {})) for unit in left], jobs):
         lines[line["key"]] = line
         if out is not None:
             with (out / KEPT).open("a", encoding="utf-8") as file:
@@ -107,15 +113,15 @@ def _lines(units: Sequence[Unit], out: Path | None, jobs: int, progress: Progres
     return lines
 
 
-def _done(units: Sequence[Unit], jobs: int) -> Iterator[dict[str, Any]]:
+def _done(units: Sequence[tuple[Unit, dict[str, float]]], jobs: int) -> Iterator[dict[str, Any]]:
     if jobs == 1 or len(units) < 2:
-        yield from map(judge, units)
+        yield from starmap(judge, units)
         return
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for each in as_completed([pool.submit(judge, unit) for unit in units]):
+        for each in as_completed([pool.submit(judge, *each) for each in units]):
             yield each.result()
 
 
@@ -129,8 +135,8 @@ def _kept(file: Path) -> dict[str, dict[str, Any]]:
         file.write_text(whole, encoding="utf-8")
     try:
         lines = [json.loads(line) for line in whole.splitlines()]
-        return {line["key"]: line for line in lines}
-    except (ValueError, KeyError, TypeError):
+        return {str(line["key"]): line for line in lines if line["weights"].keys() == line["success"].keys()}
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DatasetError(file, "holds what no run of this bench wrote", "give another folder") from None
 
 

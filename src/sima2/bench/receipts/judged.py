@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import tempfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -21,9 +25,18 @@ from sima2.orchestrator import run_pipeline
 from sima2.pipeline import RunSettings
 from sima2.receipt import CONSERVATIVE, MEASURED, effective, planned_weights
 
-VERSION: Final = 1
-"""Of world, operator, trainer and trials: another one makes what is kept of earlier ones void."""
 TRAINING: Final = FitSettings()
+TRIED_BY: Final = (
+    "bench/receipts/world.py",
+    "bench/receipts/operator.py",
+    "bench/receipts/demonstrations.py",
+    "bench/receipts/trials.py",
+    "bench/receipts/judged.py",
+    "imitation/policy.py",
+)
+"""What success under given weights depends on: another rule of the product makes no kept trial void, but these do."""
+DIGITS: Final = 16
+"""Of a fingerprint, in hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +54,14 @@ class Unit:
     """Updates of every policy."""
 
     @property
+    def tried(self) -> str:
+        """What a kept trial must be of, besides its weights, to be this one's."""
+        return f"{self.n}:{self.contamination}:{self.seed}:{self.trials}:{self.steps}:{code(TRIED_BY)}"
+
+    @property
     def key(self) -> str:
-        """What a kept result must be of to be this one's."""
-        return f"{VERSION}:{self.n}:{self.contamination}:{self.seed}:{self.trials}:{self.steps}"
+        """What a kept result must be of to be this one's: the same code throughout."""
+        return f"{self.tried}:{code()}"
 
     def rng(self, what: str) -> np.random.Generator:
         """A generator of its own for each purpose; starts of trials are the same in all settings of a seed."""
@@ -51,12 +69,27 @@ class Unit:
         return np.random.default_rng([self.seed, zlib.crc32(what.encode()), *own])
 
 
-def judge(unit: Unit) -> dict[str, Any]:
+@functools.cache
+def code(names: tuple[str, ...] = ()) -> str:
+    """Fingerprint of files of the package, of all where none are named: what other code gave is not taken for its."""
+    root = Path(__file__).parents[2]
+    files = [root / name for name in names] or sorted(root.rglob("*.py"))
+    hashed = hashlib.sha256()
+    for file in files:
+        hashed.update(f"{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes())
+    return hashed.hexdigest()[:DIGITS]
+
+
+def judge(unit: Unit, known: Mapping[str, float] = MappingProxyType({})) -> dict[str, Any]:
     """Success of every selection.
 
+    Args:
+        unit: what is judged.
+        known: success under weights that were tried before, by their digest.
+
     Returns:
-        ``success`` and ``frames`` (what the weights are worth) by selection, ``length_auroc``, ``trap_auroc``, and what
-        was asked for.
+        ``success``, ``weights`` (their digest) and ``frames`` (what they are worth) by selection, ``length_auroc``,
+        ``trap_auroc``, and what was asked for.
     """
     with one_thread():
         made = make(unit.n, unit.contamination, unit.rng("set"))
@@ -64,22 +97,30 @@ def judge(unit: Unit) -> dict[str, Any]:
         observations = np.concatenate([seen(each.state, each.things) for each in made.episodes])
         actions = np.concatenate([done(each) for each in made.episodes])
         starts = scenes(unit.trials, unit.rng("trials"))
-        success = {}
+        digests = {name: _digest(weight) for name, weight in weights.items()}
+        rates = dict(known)
         for name, weight in weights.items():
-            settings = FitSettings(steps=unit.steps)
-            policy = fit(observations, actions, weight, seed=unit.seed, settings=settings)
-            success[name] = float(try_out(policy, starts).mean())
+            if digests[name] not in rates:
+                settings = FitSettings(steps=unit.steps)
+                policy = fit(observations, actions, weight, seed=unit.seed, settings=settings)
+                rates[digests[name]] = float(try_out(policy, starts).mean())
     return {
         "key": unit.key,
+        "tried": unit.tried,
         "n": unit.n,
         "contamination": unit.contamination,
         "seed": unit.seed,
         "trials": unit.trials,
-        "success": success,
+        "success": {name: rates[digest] for name, digest in digests.items()},
+        "weights": digests,
         "frames": {name: round(effective(weight)) for name, weight in weights.items()},
         "length_auroc": made.length_auroc,
         **facts,
     }
+
+
+def _digest(weights: Reals) -> str:
+    return hashlib.sha256(weights.astype("<f8").tobytes()).hexdigest()[:DIGITS]
 
 
 def _plans(made: Made) -> dict[str, Reals]:
