@@ -34,7 +34,7 @@ NAMES: Final[Mapping[str, str]] = {
 """Every selection that is compared, and what it is."""
 PURE: Final = (4.0, 0.5, 2.0)
 """What a good episode adds to the trap's score, the noise of it, and what a start one spread farther off takes away."""
-KEPT: Final = 0.05
+KEPT: Final = 0.03
 """Share of the episodes that the trap keeps."""
 NEAREST: Final = 5
 """A random episode of a length is one of so many whose lengths are nearest."""
