@@ -41,6 +41,7 @@ COMMANDS = (
     "doctor",
     "sample",
     "export",
+    "receipt",
     "loop",
     "tree",
     "card",

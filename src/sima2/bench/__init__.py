@@ -12,10 +12,11 @@ BENCHES: Final = (
     "recordings",
     "recordings_defects",
     "card",
+    "receipts",
     "semantics",
     "trust",
     "trust_hardening",
     "stress",
     "export",
 )
-"""Benches that exist, each a module with ``run`` and ``rows``."""
+"""Benches that exist, each a module or package with ``run`` and ``rows``."""

@@ -23,6 +23,7 @@ from sima2.cli import (
     plan,
     proposals,
     quarantine,
+    receipt,
     report,
     run,
     sample,
@@ -99,7 +100,7 @@ def sima2(
 
 for _command in (
     run, generate, tasks, segment, trust, audit, plan, episodes, explain, proposals, report, quarantine, doctor, sample,
-    export, loop, tree, card, bench,
+    export, receipt, loop, tree, card, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 

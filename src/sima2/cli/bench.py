@@ -39,6 +39,14 @@ def command(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Also write a page with pictures, where there are any."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="For ``receipts``: keep what is done, so that a long run can go on."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", metavar="J", min=1, help="For ``receipts``: processes.", show_default=False)
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="For ``receipts``: a small size that judges nothing.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure a claim of the README.
@@ -46,7 +54,8 @@ def command(
     The exit code is 5 if a target is missed.
 
     On one core ``segmentation`` at its own size takes about 9 minutes, most of them for rivals that learn, ``trust``
-    about 3 minutes (with --episodes 10000 it repeats a tenth); fewer --episodes take less.
+    about 3 minutes (with --episodes 10000 it repeats a tenth); fewer --episodes take less. ``receipts`` takes about an
+    hour.
 
     \b
     Example:
@@ -54,6 +63,7 @@ def command(
       sima2 bench segmentation --html worst.html
       sima2 bench trust --episodes 10000
       sima2 bench foreign --data recordings.zip
+      sima2 bench receipts --out receipts
     """
     from sima2.bench import BENCHES
 
@@ -66,7 +76,10 @@ def command(
         raise UsageError(f"bench {name} has no page to write (--html)")
     if html is not None and not html.parent.is_dir():
         raise UsageError(f"--html {html}: there is no folder {html.parent}")
-    given = (("episodes", episodes), ("seed", seed), ("data", data or None))
+    given = (
+        ("episodes", episodes), ("seed", seed), ("data", data or None), ("out", out), ("jobs", jobs),
+        ("quick", quick or None),
+    )  # fmt: skip
     chosen = {key: value for key, value in given if value is not None}
     unknown = sorted(set(chosen) - set(inspect.signature(module.run).parameters))
     if unknown:

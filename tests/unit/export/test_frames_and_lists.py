@@ -150,8 +150,8 @@ def test_success_is_told_on_the_last_frame_and_null_where_not_known() -> None:
 
 def planned(plan: EpisodePlan | None = None) -> Planned:
     return Planned(
-        plan_of(LENGTHS, **PLAN) if plan is None else plan, spans_of(), episodes([1.0, 0.0, NAN]), SegmentTable.empty(),
-        FRAMES,
+        plan_of(LENGTHS, **PLAN) if plan is None else plan, spans_of((0, 0, 2, 0.0)), episodes([1.0, 0.0, NAN]),
+        SegmentTable.empty(), FRAMES,
     )  # fmt: skip
 
 
