@@ -54,7 +54,7 @@ from sima2.pipeline import (
     with_defects,
     with_joint_names,
 )
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
@@ -512,6 +512,7 @@ def _finish(
         QuarantineTable.concat(list(store.read(QuarantineTable, "quarantine_shards"))),
         defects=defects,
         verdicts=courses.verdicts,
+        pauses=PauseTable.concat(list(store.read(PauseTable, "pauses"))),
         card=card,
         look=look,
         sources={each.origin["source_id"]: each.origin["collection"] for each in store.runs},

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 import numpy as np
 
 from sima2.records.courses import CourseTable, Endings, Strides, UnusualTable
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable
@@ -146,6 +146,7 @@ class FirstPass:
     goals: GoalTable
     defects: DefectTable
     vitals: EpisodeVitals
+    pauses: PauseTable
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     KINDS: ClassVar[Mapping[str, str]] = {
@@ -160,6 +161,7 @@ class FirstPass:
         "goals": "goals",
         "defect_shards": "defects",
         "vitals": "vitals",
+        "pauses": "pauses",
     }
     """Kind of table that is stored, and the field that holds it."""
 
@@ -190,6 +192,7 @@ class FirstPass:
             goals=GoalTable.concat([part.goals for part in parts]),
             defects=DefectTable.concat([part.defects for part in parts]),
             vitals=EpisodeVitals.concat([part.vitals for part in parts]),
+            pauses=PauseTable.concat([part.pauses for part in parts]),
             seconds=seconds,
         )
 
@@ -319,6 +322,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
         goals=_goals(batch.episodes),
         defects=inspected.defects,
         vitals=inspected.vitals,
+        pauses=inspected.pauses,
         seconds=watch.laps,
     )
 
@@ -642,6 +646,7 @@ def finalize(
     *,
     defects: DefectTable | None = None,
     verdicts: SegmentVerdicts | None = None,
+    pauses: PauseTable | None = None,
     card: CardTable | None = None,
     look: int = 1,
     sources: Mapping[str, str] | None = None,
@@ -657,6 +662,7 @@ def finalize(
         quarantine: what was put aside.
         defects: what is wrong with the data of all episodes.
         verdicts: what segments tell of stretches of them.
+        pauses: where nothing moves in them.
         card: how well what was found is found on this very set; unknown where none was made.
         look: counts the calibrations so far.
         sources: collection of each source by its id; needed where there are several collections.
@@ -678,6 +684,7 @@ def finalize(
         episodes=episodes,
         defects=DefectTable.empty() if defects is None else defects,
         verdicts=SegmentVerdicts.empty() if verdicts is None else verdicts,
+        pauses=PauseTable.empty() if pauses is None else pauses,
         precision=precision_of(CardTable.empty() if card is None else card),
         asked=tag_reviews(episodes, tags, trust, THRESHOLDS),
     )

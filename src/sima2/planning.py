@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sima2.errors import RecordError, StoreError, UsageError
 from sima2.io.arrow import read_table
 from sima2.io.store import Store
-from sima2.records.defects import DefectTable
+from sima2.records.defects import DefectTable, PauseTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import CardTable, PlannedFrames, SegmentVerdicts
 from sima2.records.segments import SegmentTable
@@ -90,6 +90,7 @@ def known_of(out: Path) -> tuple[Known, Pool]:
         episodes = _single(store, EpisodeTable, "episodes")
         tags = TagTable.concat(list(store.read(TagTable, "tags")))
         verdicts = SegmentVerdicts.concat([segment_verdicts(part) for part in store.read(SegmentTable, "segments")])
+        pauses = PauseTable.concat(list(store.read(PauseTable, "pauses")))
         defects = _single(store, DefectTable, "defects")
         card = _single(store, CardTable, CARD) if (out / CARD).is_file() else CardTable.empty()
         trust = _trust(store)
@@ -97,6 +98,7 @@ def known_of(out: Path) -> tuple[Known, Pool]:
         episodes=episodes,
         defects=defects,
         verdicts=verdicts,
+        pauses=pauses,
         precision=precision_of(card),
         asked=tag_reviews(episodes, tags, trust, THRESHOLDS),
     )

@@ -14,11 +14,11 @@ from sima2.defects.findings import Finding, table_of
 from sima2.defects.grasps import from_gripper, from_segments, grasp_spans
 from sima2.defects.sensors import sensor_findings
 from sima2.defects.settings import DefectSettings
-from sima2.defects.stillness import idle_findings, stall_findings
+from sima2.defects.stillness import idle_findings, pauses, stall_findings
 from sima2.defects.teleports import teleport_findings
 from sima2.defects.tracks import tracks
 from sima2.defects.vitals import vitals_of
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
 from sima2.records.rollout import TURNED, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
@@ -29,6 +29,8 @@ class Inspection(NamedTuple):
 
     defects: DefectTable
     vitals: EpisodeVitals
+    pauses: PauseTable
+    """Where nothing moves, short stops left aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +48,20 @@ class DefectInspector:
         """
         findings: list[Finding] = []
         vitals: list[EpisodeVitals] = []
+        still: list[tuple[int, int, int]] = []
         for where, part in batch.by_layout():
             seen = self._of_part(part)
             places = where.tolist()
             findings += [Finding(places[each.episode], *each[1:]) for each in seen[0]]
             vitals.append(seen[1])
+            still += [(places[i], start, end) for i, start, end in seen[2]]
         if segments is not None:
             retries = from_segments(segments, batch.episodes.episode_id, batch.length.tolist())
             findings = _with_retries(findings, retries, grasp_spans(segments, batch.episodes.episode_id))
         table = table_of(findings, batch.episodes.episode_index, Text.of(batch.episodes.episode_id))
-        return Inspection(table, _in_order(EpisodeVitals.concat(vitals)))
+        return Inspection(table, _in_order(EpisodeVitals.concat(vitals)), _paused(sorted(still), batch))
 
-    def _of_part(self, batch: RolloutBatch) -> tuple[list[Finding], EpisodeVitals]:
+    def _of_part(self, batch: RolloutBatch) -> tuple[list[Finding], EpisodeVitals, list[tuple[int, int, int]]]:
         seen = tracks(batch, self.settings)
         follows = following(seen, batch, self.settings)
         sensors = sensor_findings(seen, batch, follows, self.settings)
@@ -66,7 +70,7 @@ class DefectInspector:
         skips = skip_findings(seen, follows, self.settings)
         lost = {(f.episode, f.start) for f in skips}
         jumps = [f for f in teleport_findings(seen, follows, self.settings) if (f.episode, f.start) not in lost]
-        return [
+        findings = [
             *sensors,
             # what was frozen jumps to where it has got to meanwhile
             *(f for f in jumps if (f.episode, f.manipulator, f.start + 1) not in frozen),
@@ -76,7 +80,18 @@ class DefectInspector:
             *(f for f in stalls if not _within(f, [f for f in sensors if f.defect == "frozen_channel"])),
             *from_gripper(seen, self.settings),
             *_turned(batch),
-        ], vitals_of(seen, batch, follows, self.settings)
+        ]
+        return findings, vitals_of(seen, batch, follows, self.settings), pauses(seen, self.settings)
+
+
+def _paused(still: list[tuple[int, int, int]], batch: RolloutBatch) -> PauseTable:
+    rows = np.array(still, np.int64).reshape(-1, 3)
+    return PauseTable(
+        episode_index=batch.episodes.episode_index[rows[:, 0]],
+        episode_id=Text.of(batch.episodes.episode_id)[rows[:, 0]],
+        start_frame=rows[:, 1],
+        end_frame=rows[:, 2],
+    )
 
 
 def _within(stall: Finding, others: list[Finding]) -> bool:

@@ -17,6 +17,10 @@ class DefectSettings:
     """… or below so many standard deviations of its own noise, which a run's worth of frames does not reach."""
     still_counts: float = 2.5
     """… or below so many counts of its encoder."""
+    pause_s: float = 0.8
+    """Where nothing moves for so long nothing is done: fingers close, and people look, in less;"""
+    linger_s: float = 0.3
+    """… but so much of it belongs to what was done before."""
     idle_share: float = 0.1
     """Idle stretches of this share of the episode are reported,"""
     idle_ends_s: float = 3.0

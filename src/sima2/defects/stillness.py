@@ -55,6 +55,23 @@ def idle_findings(tracks: Tracks, settings: DefectSettings) -> list[Finding]:
     return found
 
 
+def pauses(tracks: Tracks, settings: DefectSettings) -> list[tuple[int, int, int]]:
+    """Stretches in which nothing moves: episode, first frame and one past the last, counted from its start.
+
+    Whoever grips, looks or turns round stops for a moment: the first of it stays, as does all of a short stop.
+    """
+    if not tracks.columns:
+        return []
+    start, stop = runs(~tracks.anything_moves, tracks.first)
+    episode = np.searchsorted(tracks.offset, start, side="right") - 1
+    first, last = tracks.offset[:-1][episode], tracks.offset[1:][episode] - 1
+    lasts = tracks.time[np.minimum(stop, last)] - tracks.time[start]
+    begin = np.where(start == first, start, start + tracks.frames(settings.linger_s)[episode])
+    rows = np.flatnonzero((lasts >= settings.pause_s) & (begin < stop))
+    columns = (episode[rows], begin[rows] - first[rows], stop[rows] - first[rows])
+    return list(zip(*(each.tolist() for each in columns), strict=True))
+
+
 def _cut(start: int, end: int, length: int) -> str:
     """Which frames a trainer can leave out without a gap."""
     if (start == 0) == (end == length):

@@ -79,6 +79,18 @@ class DefectTable(Table):
 
 
 @dataclass(frozen=True, eq=False)
+class PauseTable(Table):
+    """Stretches in which nothing of the robot moves, short ones too: no defect, but nothing to imitate either."""
+
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    start_frame: NDArray[np.int64] = column(
+        np.int64, f"{START_FRAME} Where something moved before, some time after it stopped.", unit="frame"
+    )
+    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
+
+
+@dataclass(frozen=True, eq=False)
 class EpisodeVitals(Table):
     """One row for each manipulator of an episode: what only a comparison with other episodes can judge.
 

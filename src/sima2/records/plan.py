@@ -36,7 +36,7 @@ class EpisodePlan(Table):
     episode_id: Text = text(EPISODE_ID)
     source: Text = text("Id of the source that it came from.")
     action: Text = text(
-        f"{one_of(ACTIONS).capitalize()}: used whole; used in part; shown to a person first (used meanwhile by its "
+        f"{one_of(ACTIONS).capitalize()}: used whole, short stops apart, which weigh nothing; used in part; shown to a person first (used meanwhile by its "
         "weight); left out."
     )
     weight: NDArray[np.float64] = column(np.float64, f"Weight of the episode: {_WEIGHT}", unit="1")

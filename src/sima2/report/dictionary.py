@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sima2.records.courses import CourseTable, UnusualTable
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
@@ -47,6 +47,7 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "observations/": SegmentObservations,
         "landmarks/": RiskObservations,
         "vitals/": EpisodeVitals,
+        "pauses/": PauseTable,
     }
 )
 """Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.defects import DefectTable
+from sima2.records.defects import DefectTable, PauseTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import ACTIONS, KNOWLEDGE, CardTable, EpisodePlan, PlannedSpans, SegmentVerdicts
 from sima2.records.table import Text
@@ -36,8 +36,10 @@ Doubles = NDArray[np.float64]
 
 SAID: Final = ("recorded", "task_sensor", "person")
 """Sources of an outcome that is a fact."""
-DEAD_TIME: Final = "idle"
-"""A cut that takes nothing of what was done."""
+PAUSE: Final = "pause"
+"""A stop that is short enough to belong to an episode that is kept as it came."""
+DEAD_TIME: Final = ("idle", PAUSE)
+"""Cuts that take nothing of what was done."""
 _ORDER: Final = tuple(RULES)
 
 
@@ -60,6 +62,8 @@ class Known:
     """n of them."""
     defects: DefectTable = field(default_factory=DefectTable.empty)
     verdicts: SegmentVerdicts = field(default_factory=SegmentVerdicts.empty)
+    pauses: PauseTable = field(default_factory=PauseTable.empty)
+    """Where nothing moves."""
     precision: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Precision at the least of each detector on this very set, by its name; what was not measured is not there."""
     asked: tuple[Asked, ...] = ()
@@ -110,6 +114,10 @@ class TrainingPlanner:
         for asked in known.asked:
             sheet.whole(asked.code, asked.where, words=asked.words)
         self._defects(sheet, known.defects)
+        place = sheet.place(known.pauses.episode_id)
+        rows = np.flatnonzero(place >= 0)
+        spans = (place[rows], known.pauses.start_frame[rows], known.pauses.end_frame[rows])
+        sheet.cut(RULES[PAUSE], spans, {})
         self._verdicts(sheet, known)
         return sheet.finished()
 
@@ -219,7 +227,7 @@ class _Sheet:
         """Frames that weigh nothing, each stretch with a margin (dead time has none)."""
         if not self.settings.act(rule.name) or not len(spans[0]):
             return
-        margin = 0 if rule.name == DEAD_TIME else self.settings.margin
+        margin = 0 if rule.name in DEAD_TIME else self.settings.margin
         for i, start, end in zip(*(each.tolist() for each in spans), strict=True):
             begin, stop = max(start - margin, 0), min(end + margin, int(self.episodes.frames[i]))
             if stop > begin:
@@ -254,8 +262,9 @@ class _Sheet:
                 continue
             flat = _flat(self.spans[i])
             told += [(i, span) for span in flat]
-            cut[i] = bool(flat)
-            start[i], end[i] = _kept(flat, int(episodes.frames[i]))
+            graver = [span for span in self.spans[i] if span.code != PAUSE]
+            cut[i] = bool(graver)
+            start[i], end[i] = _kept(_flat(graver), int(episodes.frames[i]))
             self.moved[i] |= {span.knowledge for span in flat}
             self._little_left(i, flat)
         nothing = end <= start
@@ -296,7 +305,7 @@ class _Sheet:
 
     def _little_left(self, i: int, flat: list[_Span]) -> None:
         """Ask for a look where what is wrong, dead time apart, takes most of an episode."""
-        dead = sum(span.end - span.start for span in flat if span.code == DEAD_TIME)
+        dead = sum(span.end - span.start for span in flat if span.code in DEAD_TIME)
         lost = sum((span.end - span.start) * (1 - span.weight) for span in flat if span.knowledge == "fact") - dead
         if lost > (1 - self.settings.least_left) * max(int(self.episodes.frames[i]) - dead, 1):
             self.whole("little_left", np.arange(len(self.episodes)) == i)

@@ -51,6 +51,7 @@ _RULES: Final = (
     # frames that are wrong, or in which nothing is done
     *_defects("fact", CUT, "missing_samples", "teleport", "frozen_channel", "clipped_channel", "repeated_frames"),
     *_defects("fact", CUT, "dropped_frames", "clock_jump", "noise_burst", "tracking_fault", "stalled", "idle"),
+    PlanRule("pause", "fact", CUT, "nothing moves for a moment"),
     PlanRule("little_left", "fact", ASK, "less than half of it is left without what is wrong with its data"),
     # true of all of it, and a trainer may be able to take it
     *_defects("fact", ASK, "rate_change", "irregular_clock"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sima2.errors import UnknownNameError
-from sima2.records.defects import DEFECTS, DefectTable
+from sima2.records.defects import DEFECTS, DefectTable, PauseTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import CardTable, SegmentVerdicts
 from sima2.records.table import Text
@@ -40,6 +40,10 @@ def attempt(start, end, sure=1.0, verdict="failed_attempt"):
         end_frame=np.array([end]),
         confidence=np.array([sure]),
     )
+
+
+def paused(start, end):
+    return PauseTable(np.zeros(1, np.int64), Text.of(["e0"]), np.array([start]), np.array([end]))
 
 
 def inferred(p, n=1):
@@ -90,6 +94,12 @@ def test_frames_that_are_wrong_weigh_nothing_with_the_frame_before_and_behind():
         (49, 53, 0.0, "teleport")
     ]
     assert (table.keep_start_frame[0], table.keep_end_frame[0]) == (0, FRAMES)
+
+
+def test_a_short_stop_weighs_nothing_in_an_episode_that_is_kept_as_it_came():
+    table, spans = plan(episodes(), pauses=paused(0, 20))
+    assert (table.action[0], table.keep_start_frame[0], table.codes[0]) == ("keep", 0, "pause")
+    assert (spans.start_frame[0], spans.end_frame[0], spans.weight[0]) == (0, 20, 0.0)
 
 
 def test_a_copy_is_dropped_so_that_a_motion_has_one_weight():
@@ -157,6 +167,8 @@ def everything(name):
     }
     if name in special:
         return {"table": special[name]}
+    if name == "pause":
+        return {"table": episodes(), "pauses": paused(40, 60)}
     if name == "id_not_unique":
         pytest.skip("takes two episodes")
     if name == "little_left":
