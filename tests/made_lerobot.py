@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sima2.records.plan import EpisodePlan
+from sima2.records.plan import TrainingPlan
 
 FPS = 20
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -136,7 +136,7 @@ def _lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def plan_of(lengths: Sequence[int], numbers: Sequence[int] | None = None, **given: Any) -> EpisodePlan:
+def plan_of(lengths: Sequence[int], numbers: Sequence[int] | None = None, **given: Any) -> TrainingPlan:
     """A plan that keeps every episode whole, but for the columns that are given."""
     n = len(lengths)
     numbers = list(range(n) if numbers is None else numbers)
@@ -152,7 +152,7 @@ def plan_of(lengths: Sequence[int], numbers: Sequence[int] | None = None, **give
         "words": [""] * n,
         "kind_of_knowledge": [""] * n,
     }
-    return EpisodePlan(**{**columns, **given})
+    return TrainingPlan(**{**columns, **given})
 
 
 def rows_by_episode(root: Path) -> dict[int, pa.Table]:

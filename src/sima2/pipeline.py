@@ -23,7 +23,7 @@ from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
-from sima2.records.plan import ACTIONS, AuditTable, CardTable, EpisodePlan, SamplePlan, SegmentVerdicts
+from sima2.records.plan import ACTIONS, AuditTable, CardTable, SamplePlan, SegmentVerdicts, TrainingPlan
 from sima2.records.primitives import InferredOutcome, PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
@@ -743,7 +743,7 @@ def _audited(
     tags: TagTable,
     trust: TrustMatrix,
     quarantine: QuarantineTable,
-    plan: EpisodePlan,
+    plan: TrainingPlan,
 ) -> AuditTable:
     """Every datapack audited by its plan and by what was tested on its own collection."""
     from sima2.sampling.auditor import DatapackAuditor

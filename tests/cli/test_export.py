@@ -21,7 +21,7 @@ from sima2.cli import app
 from sima2.io.arrow import read_table
 from sima2.io.store import Store
 from sima2.records.episodes import EpisodeTable
-from sima2.records.plan import EpisodePlan, FrameWeights, PlannedSpans
+from sima2.records.plan import FrameWeights, PlannedSpans, TrainingPlan
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 
@@ -32,7 +32,7 @@ VERSIONS = ("v2.1", "v3.0")
 class Plan:
     """Stands for what the planner hands over."""
 
-    episodes: EpisodePlan
+    episodes: TrainingPlan
     spans: PlannedSpans
 
 

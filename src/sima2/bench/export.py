@@ -19,7 +19,7 @@ from sima2.bench.source_stage import RECIPE, join
 from sima2.export.lerobot_copy import copy_lerobot, episodes_of
 from sima2.export.selection import select
 from sima2.io.durable import sync_tree
-from sima2.records.plan import EpisodePlan
+from sima2.records.plan import TrainingPlan
 from sima2.records.table import Text
 
 ROUNDS: Final = 3
@@ -116,7 +116,7 @@ def _bytes(source: Path, target: Path, seed: int) -> None:
     sync_tree(target)
 
 
-def plan(frames: dict[int, int], seed: int) -> EpisodePlan:
+def plan(frames: dict[int, int], seed: int) -> TrainingPlan:
     """Some episodes dropped and some trimmed, by chance."""
     rng = np.random.default_rng(seed)
     n = len(frames)
@@ -124,7 +124,7 @@ def plan(frames: dict[int, int], seed: int) -> EpisodePlan:
     action = rng.choice(3, n, p=[1 - DROPPED - TRIMMED, TRIMMED, DROPPED])
     least = np.where(action == 1, (length * CUT * rng.random((2, n))).astype(np.int64), 0)
     names = ("keep", "trim", "drop")
-    return EpisodePlan(
+    return TrainingPlan(
         episode_index=np.fromiter(frames, np.int64, n),
         episode_id=Text.of([f"bench-{number}" for number in frames]),
         source=Text.full(n, "bench"),

@@ -49,7 +49,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
     from sima2.records.econ import EconTable
     from sima2.records.episodes import EpisodeTable
     from sima2.records.intake import QuarantineTable
-    from sima2.records.plan import EpisodePlan, SamplePlan
+    from sima2.records.plan import SamplePlan, TrainingPlan
     from sima2.records.primitives import PrimitiveTable
     from sima2.records.segments import SegmentTable
     from sima2.records.tags import TagTable
@@ -84,7 +84,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         "tags": tables["tags"],
         "costs": costs[0] if costs else {},
         "weight": _weight(read_single(out, SamplePlan, "weights"), name),
-        "plan": next(iter(_rows(read_single(out, EpisodePlan, "plan"), name)), None),
+        "plan": next(iter(_rows(read_single(out, TrainingPlan, "plan"), name)), None),
         "segments": tables["segments"],
         "primitives": tables["primitives"],
     }

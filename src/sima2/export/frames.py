@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
-from sima2.records.plan import EpisodePlan, FrameWeights, PlannedFrames, PlannedSpans, SamplePlan
+from sima2.records.plan import FrameWeights, PlannedFrames, PlannedSpans, SamplePlan, TrainingPlan
 from sima2.records.table import Text
 from sima2.sampling.frames import frame_weights as spread
 from sima2.sampling.frames import inside_weights
@@ -57,7 +57,7 @@ class SourceFrames:
         return np.arange(len(self)) - np.repeat(begin, end - begin)
 
 
-def planned_frames(plan: EpisodePlan, spans: PlannedSpans, frames: SourceFrames) -> PlannedFrames:
+def planned_frames(plan: TrainingPlan, spans: PlannedSpans, frames: SourceFrames) -> PlannedFrames:
     """Every frame of the plan's episodes with its weight: that of its episode times that of its span.
 
     Args:
@@ -85,10 +85,11 @@ def planned_frames(plan: EpisodePlan, spans: PlannedSpans, frames: SourceFrames)
     return by_plan(Plan(plan, spans), (end - begin)[rows], np.concatenate(index))
 
 
-def frame_weights(plan: EpisodePlan, spans: PlannedSpans, frames: SourceFrames) -> FrameWeights:
-    """``index, weight`` of every frame of the source, as ``sima2 sample --frames`` writes it: 1 in the mean.
+def frame_weights(plan: TrainingPlan, spans: PlannedSpans, frames: SourceFrames) -> FrameWeights:
+    """``index, weight`` of every frame of the source, as the plan weighs it: 1 in the mean.
 
-    An episode's weight is shared out over its frames; those of episodes that are not in the plan weigh 0.
+    This is what receipts measure. Each frame has the weight of its episode times that of its span, so that longer
+    episodes have more; frames of episodes that are not in the plan weigh 0.
 
     Raises:
         UsageError: if no frame has any weight.
@@ -99,4 +100,4 @@ def frame_weights(plan: EpisodePlan, spans: PlannedSpans, frames: SourceFrames) 
     p = plan.weight / total
     draws = SamplePlan(plan.episode_index, plan.episode_id, p, importance(p), Text.full(len(plan), ""))
     inside = inside_weights(spans, frames.episode, frames.index)
-    return spread(draws, frames.episode, frames.index, inside=inside)
+    return spread(draws, frames.episode, frames.index, per="frame", inside=inside)

@@ -25,7 +25,7 @@ from sima2.export.selection import Selection
 from sima2.export.target import target_folder
 from sima2.io.arrow import write_table
 from sima2.records.episodes import EpisodeTable
-from sima2.records.plan import EpisodePlan, PlannedFrames, PlannedSpans
+from sima2.records.plan import PlannedFrames, PlannedSpans, TrainingPlan
 from sima2.records.segments import SegmentTable
 
 _ROW: Final = [
@@ -49,7 +49,7 @@ GROUP_EPISODES: Final = 64
 class Planned:
     """All that is exported of a run: tables of one source, under its own numbers."""
 
-    plan: EpisodePlan
+    plan: TrainingPlan
     spans: PlannedSpans
     episodes: EpisodeTable
     segments: SegmentTable
@@ -108,7 +108,7 @@ def command(dropped: list[int], source: Path | None) -> str:
     return (shlex.join(words) if dropped else "# nothing is to be left out") + "\n"
 
 
-def filter_columns(plan: EpisodePlan, kept: Selection) -> pa.Table:
+def filter_columns(plan: TrainingPlan, kept: Selection) -> pa.Table:
     """A row an episode of the source, keyed by ``episode_index``: what ``episode_filter`` may ask for.
 
     ``new_episode_index`` is the number after the command of :func:`command`; null where it is left out.

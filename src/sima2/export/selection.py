@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UnknownNameError, UsageError
-from sima2.records.plan import EpisodePlan
+from sima2.records.plan import TrainingPlan
 from sima2.records.table import Text
 
 REVIEW: Final = ("keep", "drop")
@@ -75,7 +75,7 @@ class Selection:
 
 
 def select(
-    plan: EpisodePlan, frames: Mapping[int, int], held: Whole, *, review: str = "keep", cut: bool = True
+    plan: TrainingPlan, frames: Mapping[int, int], held: Whole, *, review: str = "keep", cut: bool = True
 ) -> Selection:
     """What a plan keeps of a source.
 
@@ -93,7 +93,7 @@ def select(
         UnknownNameError: if ``review`` is neither.
         UsageError: if an episode of the plan is not in the source, or nothing is left.
 
-    >>> one = EpisodePlan([3], ["a-3"], ["a"], ["trim"], [1.0], [2], [9], ["idle"], [""], ["fact"])
+    >>> one = TrainingPlan([3], ["a-3"], ["a"], ["trim"], [1.0], [2], [9], ["idle"], [""], ["fact"])
     >>> kept = select(one, {3: 10}, np.array([3, 4]))
     >>> kept.length.tolist(), kept.left_out
     ([7], {4: 'not_read'})

@@ -29,15 +29,15 @@ _WEIGHT: Final = "1 is as it came, 0 left out."
 
 
 @dataclass(frozen=True, eq=False)
-class EpisodePlan(Table):
+class TrainingPlan(Table):
     """What to train on: one row an episode. Nothing of a source is ever changed by it."""
 
     episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     source: Text = text("Id of the source that it came from.")
     action: Text = text(
-        f"{one_of(ACTIONS).capitalize()}: used whole, short stops apart, which weigh nothing; used in part; shown to a person first (used meanwhile by its "
-        "weight); left out."
+        f"{one_of(ACTIONS).capitalize()}: used whole (short stops weigh nothing); in part; shown to a person first "
+        "(used meanwhile by its weight); left out."
     )
     weight: NDArray[np.float64] = column(np.float64, f"Weight of the episode: {_WEIGHT}", unit="1")
     keep_start_frame: NDArray[np.int64] = column(np.int64, f"{START_FRAME} Of those that are kept.", unit="frame")

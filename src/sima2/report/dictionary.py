@@ -13,7 +13,7 @@ from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.knowledge import ActionTable, ProposalTable
-from sima2.records.plan import AuditTable, DrawTable, EpisodePlan, FrameWeights, PlannedFrames, SamplePlan
+from sima2.records.plan import AuditTable, DrawTable, FrameWeights, PlannedFrames, SamplePlan, TrainingPlan
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Column, Table
@@ -28,7 +28,7 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "primitives/": PrimitiveTable,
         "tags/": TagTable,
         "econ/": EconTable,
-        "plan.parquet": EpisodePlan,
+        "plan.parquet": TrainingPlan,
         "frame_weights/": PlannedFrames,
         "weights.parquet": SamplePlan,
         "audit.parquet": AuditTable,

@@ -90,12 +90,13 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     for kind in first.PARTS:
         parts += _finding_part(kind, values, most, out, always=kind in ("failed", "defects"))
     parts += titled("The usual course", _usual(values))
-    trust = " ".join(filter(None, (first.trust_sentence(values), no_gain_sentence(values))))
+    gain = "Until then no curation gain from tags." if no_gain_sentence(values) else ""
+    trust = " ".join(filter(None, (first.trust_sentence(values), gain)))
     told = [plan_line(section(values, "plan"), out), trust]
-    parts += titled("What to train on", Group(*map(plain, filter(None, told))))
+    parts += titled("Training and trust", Group(*map(plain, filter(None, told))))
     warned = list(map(str, values.get("warnings") or ()))
     if more := len(_caveats(values, {})) - len(warned):
-        warned.append(f"{count(more, 'note')} on how columns were read and what is not assessed: see the report")
+        warned.append(f"{count(more, 'note')} on columns and what is missing: see the report")
     parts += titled("Bear in mind", bullets(_at_most(FEW, warned)))
     return Group(*parts, *([Text(), plain(f"report: {report}")] if report else []))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
-from sima2.records.plan import AuditTable, EpisodePlan
+from sima2.records.plan import AuditTable, TrainingPlan
 from sima2.records.table import Text
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustRow
@@ -38,7 +38,7 @@ class DatapackAuditor:
         thresholds: Mapping[str, float],
         quarantine: QuarantineTable | None = None,
         defects: DefectTable | None = None,
-        plan: EpisodePlan | None = None,
+        plan: TrainingPlan | None = None,
     ) -> AuditTable:
         """One row an episode, in order; those in quarantine follow, rejected.
 
@@ -93,7 +93,7 @@ class DatapackAuditor:
 class _Notes:
     """Reasons of each episode, in words and as codes: those of the plan, then those of quality."""
 
-    def __init__(self, plan: EpisodePlan) -> None:
+    def __init__(self, plan: TrainingPlan) -> None:
         self.words = plan.words.tolist()
         self.codes = plan.codes.tolist()
 

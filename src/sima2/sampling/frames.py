@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sima2.errors import UnknownNameError, UsageError
 from sima2.records.episodes import EpisodeTable
-from sima2.records.plan import KNOWLEDGE, EpisodePlan, FrameWeights, PlannedFrames, PlannedSpans, SamplePlan
+from sima2.records.plan import KNOWLEDGE, FrameWeights, PlannedFrames, PlannedSpans, SamplePlan, TrainingPlan
 from sima2.records.table import Text
 from sima2.sampling.plan import Plan
 from sima2.sampling.plan_settings import CUT, ON_SPANS, RULES
@@ -92,7 +92,7 @@ def planned_frames(plan: Plan, length: Whole, index: Whole) -> PlannedFrames:
     )
 
 
-def _moved(table: EpisodePlan) -> tuple[tuple[str, ...], tuple[str, ...], Whole, Whole]:
+def _moved(table: TrainingPlan) -> tuple[tuple[str, ...], tuple[str, ...], Whole, Whole]:
     """What moved the weight of each whole episode, as codes over names: the gravest rule that is about all of it."""
     names, knowledge = ("", *RULES, BY_TAGS), ("", *KNOWLEDGE)
     found = {}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sima2.records.defects import DefectTable, PauseTable
 from sima2.records.episodes import EpisodeTable
-from sima2.records.plan import ACTIONS, KNOWLEDGE, CardTable, EpisodePlan, PlannedSpans, SegmentVerdicts
+from sima2.records.plan import ACTIONS, KNOWLEDGE, CardTable, PlannedSpans, SegmentVerdicts, TrainingPlan
 from sima2.records.table import Text
 from sima2.sampling.plan_settings import (
     ASK,
@@ -72,7 +72,7 @@ class Known:
 class Plan(NamedTuple):
     """What to do with each episode, and which of its frames weigh less than it."""
 
-    episodes: EpisodePlan
+    episodes: TrainingPlan
     """One row an episode, in the order of the episodes."""
     spans: PlannedSpans
     """All frames that are in no span have the weight of their episode."""
@@ -276,9 +276,9 @@ class _Sheet:
         action = np.select([self.dropped, review, cut], [3, 2, 1], 0)
         return Plan(self._rows(action, start, end), self._spans([each for each in told if not nothing[each[0]]]))
 
-    def _rows(self, action: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]) -> EpisodePlan:
+    def _rows(self, action: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]) -> TrainingPlan:
         codes = [sorted(note, key=_ORDER.index) for note in self.notes]
-        return EpisodePlan(
+        return TrainingPlan(
             episode_index=self.episodes.episode_index,
             episode_id=self.episodes.episode_id,
             source=self.episodes.source,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sima2.records.plan import KNOWLEDGE, EpisodePlan, SamplePlan
+from sima2.records.plan import KNOWLEDGE, SamplePlan, TrainingPlan
 from sima2.records.table import Text
 from sima2.sampling.plan import Known, Plan, TrainingPlanner
 from sima2.sampling.plan_settings import PlanSettings
@@ -55,7 +55,7 @@ def planned(known: Known, pool: Pool, settings: PlanSettings, *, strategy: str =
     return Planned(Plan(episodes, plan.spans), draws)
 
 
-def _with_base(plan: EpisodePlan, reasons: Text) -> Text:
+def _with_base(plan: TrainingPlan, reasons: Text) -> Text:
     """By what each weight was moved: first what the plan leaves of the episode and why, then the tags."""
     told = reasons.tolist()
     for i in np.flatnonzero(plan.weight != 1).tolist():

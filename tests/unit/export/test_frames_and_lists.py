@@ -22,7 +22,7 @@ from sima2.export.lists import Planned, command, outcomes, progress, subtasks, w
 from sima2.export.selection import select
 from sima2.export.tables import write_tables
 from sima2.records.episodes import EpisodeTable
-from sima2.records.plan import EpisodePlan, FrameWeights, PlannedSpans
+from sima2.records.plan import FrameWeights, PlannedSpans, TrainingPlan
 from sima2.records.segments import SegmentTable
 
 LENGTHS = [6, 4, 5]
@@ -87,13 +87,13 @@ def test_weights_of_frames_are_one_in_the_mean_and_in_order_of_index(weight: lis
     assert made.index.tolist() == list(range(15))
     assert abs(made.weight.sum() - 15) < 1e-9
     of = dict(zip(index, FRAMES.episode.tolist(), strict=True))
-    expected = np.array([weight[of[k]] / LENGTHS[of[k]] for k in range(15)])
+    expected = np.array([weight[of[k]] for k in range(15)])
     assert np.allclose(made.weight / made.weight[0], expected / expected[0])
 
 
 def test_frames_of_episodes_outside_the_plan_weigh_nothing() -> None:
     made = frame_weights(plan_of(LENGTHS[:2]), spans_of(), FRAMES)
-    assert np.allclose(made.weight, [1.25] * 6 + [1.875] * 4 + [0.0] * 5)
+    assert np.allclose(made.weight, [1.5] * 10 + [0.0] * 5)
 
 
 def test_no_weight_at_all_is_an_error() -> None:
@@ -148,7 +148,7 @@ def test_success_is_told_on_the_last_frame_and_null_where_not_known() -> None:
     assert made == [False] * 5 + [True] + [False] * 4 + [None] * 5
 
 
-def planned(plan: EpisodePlan | None = None) -> Planned:
+def planned(plan: TrainingPlan | None = None) -> Planned:
     return Planned(
         plan_of(LENGTHS, **PLAN) if plan is None else plan, spans_of((0, 0, 2, 0.0)), episodes([1.0, 0.0, NAN]),
         SegmentTable.empty(), FRAMES,

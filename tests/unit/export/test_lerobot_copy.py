@@ -22,7 +22,7 @@ from sima2.errors import DatasetError, UsageError
 from sima2.export.lerobot_copy import copy_lerobot, episodes_of
 from sima2.export.selection import Selection, select
 from sima2.io.formats import open_dataset
-from sima2.records.plan import EpisodePlan
+from sima2.records.plan import TrainingPlan
 
 LENGTHS = [12, 7, 9, 15, 8, 10]
 PLAN: dict[str, Any] = {
@@ -35,7 +35,7 @@ PLAN: dict[str, Any] = {
 
 
 def copied(
-    source: Path, target: Path, plan: EpisodePlan, lengths: Sequence[int] = LENGTHS, **how: Any
+    source: Path, target: Path, plan: TrainingPlan, lengths: Sequence[int] = LENGTHS, **how: Any
 ) -> tuple[Selection, dict[str, Any]]:
     index, held = episodes_of(source)
     frames = dict(zip(plan.episode_index.tolist(), lengths, strict=True))

@@ -157,7 +157,7 @@ def test_findings_come_first_and_trust_is_one_line() -> None:
     line = " ".join(out.split())
     places = [line.index(title) for title in PARTS.values()]
     assert places == sorted(places)
-    assert places[-1] < line.index("The usual course") < line.index("Trust")
+    assert places[-1] < line.index("The usual course") < line.index("Training and trust")
     assert (
         "not testable without outcomes. Label 12 episodes (--outcomes FILE, a CSV of episode_index, success): 0, 2, 4"
         in line
