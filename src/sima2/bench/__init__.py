@@ -11,6 +11,7 @@ BENCHES: Final = (
     "foreign_changed",
     "recordings",
     "recordings_defects",
+    "recordings_plan",
     "card",
     "receipts",
     "semantics",
