@@ -49,7 +49,7 @@ class Line:
 
 def on_results(out: str, needs: Path = ROOT) -> Iterator[Line]:
     """Every command that looks at a folder of results."""
-    for command in ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor", "sample"):
+    for command in ("trust", "audit", "plan", "episodes", "proposals", "report", "quarantine", "doctor", "sample"):
         yield Line(f"sima2 {command} {out}", needs=needs)
     yield Line(f"sima2 explain {out} 0", needs=needs)
     yield Line(f"sima2 sample {out} --objective bc --frames {out}.parquet", makes=f"{out}.parquet", needs=needs)
@@ -73,6 +73,16 @@ CORE: Final = (
     Line("sima2 generate --families drawer_open --episodes 5 --out made", makes="made/meta/info.json"),
     Line("sima2 segment made --write segments.parquet", makes="segments.parquet"),
     Line(f"{READ} made --out read", says="5 episodes"),
+    # from a set to a policy
+    Line("sima2 generate --families pick_and_place --episodes 60 --out planted", makes="planted/meta/info.json"),
+    Line("sima2 run --path planted --out week", makes="week/plan.parquet"),
+    Line("sima2 plan week --preset conservative", says="keep"),
+    Line("sima2 export week --lerobot better", makes="better/meta/info.json"),
+    Line("sima2 run --path better --out again", makes="again/report.html"),
+    Line("sima2 export week --lists lists", makes="lists/weights.parquet"),
+    Line("sima2 export week --csv tables", makes="tables/plan.csv"),
+    Line("sima2 card week", makes="week/card.parquet"),
+    Line("sima2 receipt week --policy policy.npz", makes="policy.npz"),
     Line("sima2 loop --rounds 2 --episodes 60 --families drawer_open --jobs 2 --out loop"),
     Line("sima2 bench throughput --episodes 60", exits=SMALL),
     # what needs an extra says which

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
-from sima2.imitation.policy import FLAT, FitSettings, fit
+from sima2.imitation.policy import FLAT, FitSettings, Policy, fit
 from sima2.records.rollout import RolloutBatch, fold_of
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ def receipt(
     *,
     path: Path | None = None,
     seed: int = 0,
+    policy: Path | None = None,
     settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -181,6 +182,8 @@ def receipt(
         out: folder of the run.
         path: the data set, if it was moved.
         seed: of the fits.
+        policy: file (``.npz``) for the policy that is trained on all episodes by the plan, if wanted: arrays of
+            ``imitation.policy.Policy``, whose inputs and outputs are those of :func:`read`.
         settings: how a policy is trained.
         progress: told the step under way.
 
@@ -196,7 +199,7 @@ def receipt(
     made = read(source_of(out, episodes, path))
     plans = {preset: made.in_order(planned_weights(out, preset)) for preset in (MEASURED, CONSERVATIVE)}
     recorded = (episodes.success == 1) & (np.array(list(episodes.outcome_source)) == "recorded")
-    return compared(
+    told = compared(
         made,
         plans,
         np.isin(made.episode_index, kept_whole(out)),
@@ -205,6 +208,25 @@ def receipt(
         settings=settings,
         progress=progress,
     )
+    if policy is None:
+        return told
+    progress("training the policy")
+    weights = np.where(made.known, plans[MEASURED], 0.0)
+    _keep(policy, fit(made.seen, made.done, weights, seed=seed, settings=settings))
+    return {**told, "policy": str(policy)}
+
+
+def _keep(file: Path, policy: Policy) -> None:
+    """Write a policy as plain arrays, whole or not at all."""
+    from io import BytesIO
+
+    from sima2.io.durable import replace_file, write_bytes
+
+    if file.exists():
+        raise UsageError(f"{file} is there: name another file, for nothing is written over")
+    held = BytesIO()
+    np.savez(held, **policy.arrays())  # type: ignore[arg-type]
+    replace_file(file, lambda target: write_bytes(target, held.getvalue()))
 
 
 def source_of(out: Path, episodes: EpisodeTable, path: Path | None) -> Source:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 def command(
     out: options.Out,
     path: Annotated[Path | None, typer.Option("--path", metavar="P", help="The data set, if it was moved.")] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="Write the policy that the plan trains, as arrays (.npz)."),
+    ] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -30,11 +34,12 @@ def command(
     \b
     Example:
       sima2 receipt results
+      sima2 receipt results --policy policy.npz
     """
     from sima2.receipt import receipt
 
     with steps() as told:
-        values = receipt(out, path=path, seed=seed, progress=told)
+        values = receipt(out, path=path, seed=seed, policy=policy, progress=told)
     answer(values, as_json=as_json, shown=lambda: _shown(values))
 
 
@@ -55,6 +60,7 @@ def _shown(values: Mapping[str, Any]) -> RenderableType:
         Text(),
         plain(f"In spreads of the actions, with 95 % intervals over folds. {about}"),
         plain(values["caveat"]),
+        *([plain(f"policy trained by the plan: {values['policy']}")] if "policy" in values else []),
     )
 
 

@@ -6,6 +6,7 @@ Source: Adam of Kingma and Ba (2015), with a cosine decay and the mean of late p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -24,6 +25,9 @@ FIRST: Final = 0.9
 SECOND: Final = 0.999
 TINY: Final = 1e-8
 """Adam's memory of slopes and of their squares, and what keeps it from dividing by 0."""
+
+_SCALES: Final = ("seen_mean", "seen_spread", "done_mean", "done_spread")
+_PARTS: Final = ("weights", "offsets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,33 @@ class Policy:
             x = np.maximum(x @ weights + offsets, np.float32(0))
         weights, offsets = self.layers[-1]
         return np.asarray((x @ weights + offsets) * self.done_spread + self.done_mean, np.float64)
+
+    def arrays(self) -> dict[str, NDArray[np.floating]]:
+        """All of it as arrays by name, to be kept as ``.npz``."""
+        scales = {name: getattr(self, name) for name in _SCALES}
+        named = {f"layer_{k}_{part}": each[k2] for k, each in enumerate(self.layers) for k2, part in enumerate(_PARTS)}
+        return {**scales, **named}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[np.floating]]) -> Policy:
+        """The policy that :meth:`arrays` told of.
+
+        Raises:
+            UsageError: if an array is missing.
+
+        >>> x = np.linspace(-1, 1, 50)[:, None]
+        >>> policy = fit(x, 3 * x, np.ones(50), seed=0, settings=FitSettings(hidden=4, steps=10))
+        >>> bool((Policy.of_arrays(policy.arrays()).act(x) == policy.act(x)).all())
+        True
+        """
+        layers: list[tuple[Singles, Singles]] = []
+        while f"layer_{len(layers)}_{_PARTS[0]}" in arrays:
+            weights, offsets = (arrays[f"layer_{len(layers)}_{part}"] for part in _PARTS)
+            layers.append((weights.astype(np.float32), offsets.astype(np.float32)))
+        if not layers or any(name not in arrays for name in _SCALES):
+            raise UsageError("these arrays are no policy: some are missing")
+        seen_mean, seen_spread, done_mean, done_spread = (np.asarray(arrays[name], np.float64) for name in _SCALES)
+        return cls(seen_mean, seen_spread, done_mean, done_spread, tuple(layers))
 
 
 def fit(
