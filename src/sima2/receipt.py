@@ -191,9 +191,25 @@ def receipt(
         StoreError: if the folder is not one of a finished run.
         UsageError: if it is not of one recorded set that is still there as it was, with actions and 20 episodes.
     """
+    from sima2.execution.executor import one_thread
+
+    with one_thread():  # small matrices: threads would only wait for each other
+        return _receipt(out, path, seed, policy, settings, progress)
+
+
+def _receipt(
+    out: Path,
+    path: Path | None,
+    seed: int,
+    policy: Path | None,
+    settings: FitSettings,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
     from sima2.records.episodes import EpisodeTable
     from sima2.report.inputs import read_single
 
+    if policy is not None and policy.exists():
+        raise UsageError(f"{policy} is there: name another file, for nothing is written over")
     episodes = read_single(out, EpisodeTable, "episodes")
     progress("reading")
     made = read(source_of(out, episodes, path))
@@ -222,8 +238,6 @@ def _keep(file: Path, policy: Policy) -> None:
 
     from sima2.io.durable import replace_file, write_bytes
 
-    if file.exists():
-        raise UsageError(f"{file} is there: name another file, for nothing is written over")
     held = BytesIO()
     np.savez(held, **policy.arrays())  # type: ignore[arg-type]
     replace_file(file, lambda target: write_bytes(target, held.getvalue()))
