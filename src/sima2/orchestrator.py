@@ -149,6 +149,9 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
 
     settings = given[0].settings
     prior = prior_of(settings)
+    for each in given:
+        if each.settings.path is not None and settings.out.resolve().is_relative_to(each.settings.path.resolve()):
+            raise UsageError(f"{settings.out} lies within the data set {each.settings.path}: give another --out")
     watch = _Seconds()
     executor = open_executor(settings.engine, settings.jobs)
     inputs = [each.inputs for each in given]
@@ -546,7 +549,7 @@ def _finish(
     store.write_table("weights", results.draws)
     store.write_table("plan", results.training.episodes)
     if len(card):
-        store.write_table("card", card)
+        store.write_table("verdict_card", card)
     _write_frames(store, taken, results)
     store.write_table("audit", results.audit)
     store.write_text("trust_matrix.json", results.trust.to_json())

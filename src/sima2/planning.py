@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ from sima2.records.segments import SegmentTable
 from sima2.records.table import Table
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix
-from sima2.sampling.plan import Known, Plan, precision_of
-from sima2.sampling.plan_settings import PlanSettings
+from sima2.sampling.plan import SAID, Known, Plan, precision_of
+from sima2.sampling.plan_settings import DROP, PlanSettings
 from sima2.sampling.planned import Planned, planned
 from sima2.sampling.pool import Pool
 from sima2.sampling.tag_reviews import tag_reviews
@@ -45,11 +45,18 @@ def plan_of(out: Path, *, objective: str = "bc", preset: str = "measured", witho
         StoreError: if the folder holds no finished run.
         UnknownNameError: for a wrong name, naming the valid ones.
     """
-    return planned_of(out, PlanSettings(objective=objective, preset=preset, without=tuple(without)))[0].plan
+    return planned_of(out, PlanSettings(objective=objective, preset=preset, without=tuple(without)), drawn=False)[
+        0
+    ].plan
 
 
 def planned_of(
-    out: Path, settings: PlanSettings, *, strategy: str = "trust_weighted", only_successes: bool = False
+    out: Path,
+    settings: PlanSettings,
+    *,
+    strategy: str = "trust_weighted",
+    only_successes: bool = False,
+    drawn: bool = True,
 ) -> tuple[Planned, Pool]:
     """The plan, how often each episode is drawn by it, and the pool that is drawn from.
 
@@ -58,6 +65,7 @@ def planned_of(
         settings: of the plan.
         strategy: of the draws.
         only_successes: leave out all that are not known to have succeeded.
+        drawn: whether something is to be drawn by it, for which something must be left.
 
     Raises:
         StoreError: if the folder holds no finished run.
@@ -65,13 +73,15 @@ def planned_of(
     """
     known, pool = known_of(out)
     if only_successes:
-        if not (pool.success == 1).any():
+        won = (pool.success == 1) & known.episodes.outcome_source.isin(*SAID)
+        if not won.any():
             raise UsageError("no episode is known to have succeeded: leave out --only-successes")
-        known = replace(known, episodes=known.episodes.take(pool.success == 1))
-        pool = pool.take(pool.success == 1)
+        known = replace(known, episodes=known.episodes.take(won))
+        pool = pool.take(won)
     found = planned(known, pool, settings, strategy=strategy)
-    if len(pool) and not (found.plan.episodes.weight > 0).any():
-        codes = sorted({code for each in found.plan.episodes.codes.names for code in each.split(",") if code})
+    if drawn and len(pool) and not (found.plan.episodes.weight > 0).any():
+        gone = {code for each in found.plan.episodes.codes.names for code in each.split(",") if code}
+        codes = sorted(code for code in gone if settings.act(code) == DROP) or sorted(gone)
         raise UsageError(
             f"the plan leaves every episode out ({', '.join(codes)}): choose another --objective or --preset, or "
             "switch a rule off (--without)"
@@ -127,8 +137,8 @@ def frames_of(out: Path, plan: Plan, episode_index: NDArray[np.int64] | None = N
     return planned_frames(Plan(plan.episodes.take(rows), plan.spans), chosen.frames, index)
 
 
-CARD = "card.parquet"
-"""Detection card of a run, where one was made."""
+CARD: Final = "verdict_card.parquet"
+"""How sure a run found its verdicts on segments; what ``sima2 card`` writes is for people and moves nothing."""
 
 
 def _single(store: Store, cls: type[T], name: str) -> T:

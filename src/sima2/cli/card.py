@@ -38,8 +38,8 @@ def command(
 
     No outcome is needed. Each kind of fault that the set leaves room for is planted, in memory, into some of its
     episodes; the worst found stand first. The last column is how much of what each detector tells of the set is so, at
-    the least. The source is read again and must be the one that was run. The table is kept as card.parquet beside the
-    results.
+    the least. The source is read again and must be the one that was run (of several, the last). The table is kept as
+    card.parquet beside the results, and changes none of them.
 
     \b
     Example:
@@ -89,7 +89,7 @@ def made_card(out: Path, *, path: Path | None = None, seed: int = 0) -> CardTabl
             EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
             replace(CardSettings(), seed=seed),
         )
-        store.write_table("card", table)
+        store.write_table("card", table, result=False)
         values = {**read_summary(out), "digest": store.digest()}
         store.write_text(SUMMARY, _json(values))
     return table

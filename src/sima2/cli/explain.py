@@ -137,8 +137,8 @@ def _shown(values: dict[str, Any]) -> RenderableType:
     return Group(
         terminal.listing(head),
         *terminal.titled("Tags", terminal.tag_rows(values["tags"])),
-        *terminal.titled("Weight", drawn),
-        *terminal.titled("Plan", _planned(values["plan"])),
+        *terminal.titled("Weight for reinforcement", drawn),
+        *terminal.titled("Plan for imitation", _planned(values["plan"])),
         *terminal.titled("What is wrong with its data", defects.rows(values["findings"], named=False)),
         *terminal.titled("Against the others of its task", defects.standing(values["unusual"])),
         *terminal.titled("Costs", terminal.cost_row(values["costs"])),

@@ -87,7 +87,7 @@ def command(
 
     read = source_of(out, run, path)
     refuse_target(target, read.path)
-    settings = {"objective": objective, "preset": preset, "without": list(without or ()), "review": review}
+    settings = {"objective": objective, "preset": preset, "without": list(options.several(without)), "review": review}
     with steps() as step:
         step("plan")
         told: dict[str, Any] = {"target": str(target), **settings, "keep_whole": keep_whole}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -66,7 +67,7 @@ Preset = Annotated[
 ]
 Without = Annotated[
     list[str] | None,
-    typer.Option("--without", metavar="RULE", help="A rule of the plan that is off; may be given several times."),
+    typer.Option("--without", metavar="RULE", help="Rules of the plan that are off, comma-separated."),
 ]
 Mix = Annotated[
     str, typer.Option("--mix", metavar="M", help="Mix of made episodes: hardening, stress_mix_v1 or edge_cases_v1.")
@@ -95,3 +96,12 @@ def names(listed: str) -> tuple[str, ...]:
     ('drawer_open', 'dish_place')
     """
     return tuple(name for name in (part.strip() for part in listed.split(",")) if name)
+
+
+def several(given: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of an option that is given several times, each of them one or several, comma-separated.
+
+    >>> several(["idle,pause", "failed"]), several(None)
+    (('idle', 'pause', 'failed'), ())
+    """
+    return tuple(name for each in given or () for name in names(each))

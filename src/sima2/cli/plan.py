@@ -41,18 +41,18 @@ def command(
     from sima2.planning import planned_of
     from sima2.sampling.plan_settings import PlanSettings
 
-    settings = PlanSettings(objective=objective, preset=preset, without=tuple(without or ()))
+    settings = PlanSettings(objective=objective, preset=preset, without=options.several(without))
     if rules:
         listed = ruled(settings)
         answer(
             {"preset": preset, "objective": objective, "rules": listed}, as_json=as_json, shown=lambda: _rules(listed)
         )
         return
-    plan = planned_of(out, settings)[0].plan
+    plan = planned_of(out, settings, drawn=False)[0].plan
     values = {
         "preset": preset,
         "objective": objective,
-        "without": list(without or ()),
+        "without": list(options.several(without)),
         **counted(plan),
         "episodes": list(plan.episodes.rows()),
         "spans": list(plan.spans.rows()),

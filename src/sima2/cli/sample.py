@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from sima2.records.plan import DrawTable, SamplePlan
+    from sima2.records.table import Table
     from sima2.sampling.planned import Planned
     from sima2.sampling.pool import Pool
 
@@ -77,7 +78,12 @@ def command(
     from sima2.sampling.effective import effective
 
     found, pool = weighed(
-        out, strategy=strategy, objective=objective, preset=preset, without=without or (), only_successes=only_successes
+        out,
+        strategy=strategy,
+        objective=objective,
+        preset=preset,
+        without=options.several(without),
+        only_successes=only_successes,
     )
     plan = found.draws
     drawn = drawn_from(plan, n, epoch=epoch, seed=seed, rank=rank, world_size=world_size)
@@ -95,7 +101,7 @@ def command(
     if draws_file is not None:
         if not n:
             raise UsageError("--draws writes draws: say how many with --n")
-        _write(draws_file, drawn)
+        _write(draws_file, drawn, kept_of(out))
         told["draws"] = {"file": str(draws_file), "rows": len(drawn)}
     if as_json:
         import json
@@ -148,6 +154,15 @@ def weighed(
     return planned_of(out, settings, strategy=strategy, only_successes=only_successes)
 
 
+def kept_of(out: Path) -> list[Path]:
+    """Folders into which nothing may be written: the results, and the data sets that they are of."""
+    from sima2.io.store import Store
+
+    with Store.read_only(out) as store:
+        paths = [run.settings.get("path") for run in store.runs]
+    return [out, *(Path(str(path)) for path in paths if path)]
+
+
 def drawn_from(plan: SamplePlan, n: int, *, epoch: int, seed: int, rank: int = 0, world_size: int = 1) -> DrawTable:
     """The drawn episodes in the order of the draws."""
     import numpy as np
@@ -189,15 +204,27 @@ def write_frames(
     plan = replace(plan, p=plan.p / plan.p.sum()) if len(plan) else plan
     episode, index, numbered = read.frames()
     table = frame_weights(plan, episode, index, per=per, inside=inside_weights(spans, episode, index))
-    _write(file, table)
+    _write(file, table, [*kept_of(out), *([read.path] if read.path else [])])
     without = int((table.weight == 0).sum())
     return {"rows": len(table), "without_weight": without, "per": per, "numbered": numbered}
 
 
-def _write(file: Path, table: Any) -> None:
+def _write(file: Path, table: Table, kept: Sequence[Path]) -> None:
+    """Write a table to a file outside of some folders; one of the same columns may be there already."""
+    from sima2.export.target import refuse_file
     from sima2.io.arrow import write_table
     from sima2.io.durable import replace_file
 
+    def alike(there: Path) -> bool:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return bool(pq.read_schema(there).names == list(table.columns()))
+        except (pa.ArrowInvalid, OSError):
+            return False
+
+    refuse_file(file, kept, alike)
     replace_file(file, lambda target: write_table(target, table))
 
 
@@ -238,7 +265,7 @@ def _shown(told: Mapping[str, Any]) -> RenderableType:
             head[name] = f"{number(told[name]['rows'])} rows in {told[name]['file']}"
             head[name] += f", numbered {numbered}" if numbered else ""
             without = told[name].get("without_weight")
-            head[name] += f"; {number(without)} have no weight (set aside, or of another run)" if without else ""
+            head[name] += f"; {number(without)} have no weight (left out by the plan, or set aside)" if without else ""
     rows = [("failed episodes", values["failed"]), *values["families"].items()]
     rows += [(f"with {tag}", row) for tag, row in values["tags"].items()]
     lacking = [terminal.plain(told["no_gain"])] if told["no_gain"] else []

@@ -11,6 +11,7 @@ from sima2.errors import UsageError
 if TYPE_CHECKING:
     from sima2.io.store import Run
     from sima2.records.episodes import EpisodeTable
+    from sima2.records.plan import PlannedFrames
     from sima2.records.table import Table
 
 T = TypeVar("T", bound="Table")
@@ -27,6 +28,8 @@ class SourceOfRun:
     """Own numbers of those that were put aside or skipped, shape (n,)."""
     path: Path | None
     """The recorded data set; None where there is none, or it is no longer there."""
+    kept: PlannedFrames
+    """Frames as the run numbered them, its episodes under the source's own numbers; none where the data are there."""
 
     def own(self, table: T) -> T:
         """The rows of a table that are of this source, under its own numbers."""
@@ -43,6 +46,8 @@ class SourceOfRun:
         from sima2.sampling.frames import counted_frames
 
         stated: dict[int, int] = {}
+        if len(self.kept) and (self.kept.index >= 0).all():
+            return self.kept.episode_index, self.kept.index, "as the run read them; the data are not there any more"
         if self.path is not None:
             from sima2.io.frame_rows import frame_rows
 
@@ -79,6 +84,7 @@ def source_of(out: Path, run: int | None, path: Path | None) -> SourceOfRun:
     from sima2.io.store import Store
     from sima2.records.episodes import EpisodeTable
     from sima2.records.intake import QuarantineTable, SkippedTable
+    from sima2.records.plan import PlannedFrames
     from sima2.report.inputs import read_single
 
     with Store.read_only(out) as store:
@@ -99,7 +105,11 @@ def source_of(out: Path, run: int | None, path: Path | None) -> SourceOfRun:
         path = Path(given) if given and (Path(given) / "meta").is_dir() else None
     if path is not None:
         refuse_other(path, set(episodes.source))
-    return SourceOfRun(chosen, episodes, np.concatenate(aside), path)
+    kept = PlannedFrames.empty()
+    if path is None and chosen.settings.get("path"):
+        with Store.read_only(out) as store:
+            kept = _of_run(PlannedFrames.concat(list(store.read(PlannedFrames, "frame_weights"))), chosen)
+    return SourceOfRun(chosen, episodes, np.concatenate(aside), path, kept)
 
 
 def _of_run(table: T, run: Run) -> T:

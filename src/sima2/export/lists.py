@@ -27,6 +27,7 @@ from sima2.io.arrow import write_table
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import PlannedFrames, PlannedSpans, TrainingPlan
 from sima2.records.segments import SegmentTable
+from sima2.sampling.plan import SAID
 
 _ROW: Final = [
     pa.field("role", pa.string(), nullable=False),
@@ -99,13 +100,18 @@ def write_lists(planned: Planned, kept: Selection, target: Path, *, source: Path
 
 
 def command(dropped: list[int], source: Path | None) -> str:
-    """The command by which LeRobot leaves episodes out, into a new data set; of sets of version 3.0."""
+    """The command by which LeRobot leaves episodes out, into a new data set.
+
+    It takes sets of version 3.0 alone, which the file says: of others ``sima2 export --lerobot`` makes the copy.
+    """
     name = source.name if source is not None else "DATASET"
     words = ["lerobot-edit-dataset", "--repo_id", f"local/{name}"]
     words += ["--root", str(source)] if source is not None else []
     words += ["--new_repo_id", f"local/{name}_kept", "--new_root", f"{source or name}_kept"]
     words += ["--operation.type", "delete_episodes", "--operation.episode_indices", str(dropped)]
-    return (shlex.join(words) if dropped else "# nothing is to be left out") + "\n"
+    if not dropped:
+        return "# nothing is to be left out\n"
+    return f"# for LeRobot sets of version 3.0; of others, sima2 export --lerobot makes a copy\n{shlex.join(words)}\n"
 
 
 def filter_columns(plan: TrainingPlan, kept: Selection) -> pa.Table:
@@ -224,10 +230,14 @@ def _merged(hands: dict[str, list[tuple[float, str]]]) -> Iterator[dict[str, Any
 
 
 def outcomes(episodes: EpisodeTable, frames: SourceFrames) -> pa.Table:
-    """``index, next.success`` of every frame: true on the last of an episode that succeeded, null where not known."""
+    """``index, next.success`` of every frame: true on the last of an episode that succeeded.
+
+    Null where that is not known; what is only inferred is not: as a column of the set it would be read as recorded.
+    """
     frames = frames.sorted()
     number, begin, end = frames.bounds()
-    success = dict(zip(episodes.episode_index.tolist(), episodes.success.tolist(), strict=True))
+    said = np.where(episodes.outcome_source.isin(*SAID), episodes.success, np.nan)
+    success = dict(zip(episodes.episode_index.tolist(), said.tolist(), strict=True))
     ended = np.array([success.get(each, np.nan) for each in number.tolist()])
     known: NDArray[np.bool_] = np.repeat(np.isfinite(ended), end - begin)
     made = np.zeros(len(frames), np.bool_)

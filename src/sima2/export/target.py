@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,3 +46,25 @@ def refuse_target(target: Path, source: Path | None = None) -> None:
         raise UsageError(f"{target} lies within the data set {source}, which is never changed: name another folder")
     if taken:
         raise UsageError(f"{target} is there already and is never overwritten: name a new folder, or remove it first")
+
+
+def refuse_file(file: Path, kept: Sequence[Path], alike: Callable[[Path], bool] = lambda _: False) -> None:
+    """Refuse a file that must not be written, before anything is read.
+
+    Args:
+        file: to be written.
+        kept: folders into which nothing is written: the data set, and the results that are read.
+        alike: whether a file that is there is one of the same kind, which may be written anew.
+
+    Raises:
+        UsageError: if it lies in such a folder, or something else is there.
+    """
+    try:
+        within = next((each for each in kept if file.resolve().is_relative_to(each.resolve())), None)
+        taken = file.is_symlink() or (file.exists() and not (file.is_file() and alike(file)))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"{file}: is no place for a file: {reason(error)}") from None
+    if within is not None:
+        raise UsageError(f"{file} lies within {within}, into which nothing is written: name a file elsewhere")
+    if taken:
+        raise UsageError(f"{file} is there already and is no such file: it is never overwritten; name another")

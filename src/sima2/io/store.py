@@ -435,11 +435,17 @@ class Store:
         """Where a shard of a kind lies."""
         return _shard_path(self.path, kind, shard)
 
-    def write_table(self, name: str, table: Table) -> None:
-        """Write a single table, ``<name>.parquet``, replacing an earlier one as a whole."""
+    def write_table(self, name: str, table: Table, *, result: bool = True) -> None:
+        """Write a single table, ``<name>.parquet``, replacing an earlier one as a whole.
+
+        Args:
+            name: of the file, with or without ``.parquet``.
+            table: what it holds.
+            result: whether it is one of the results that :meth:`digest` is of, and not made on request beside them.
+        """
         name = _checked(name.removesuffix(".parquet")) + ".parquet"
         sha256 = replace_file(self.path / name, partial(write_table, table=table))
-        self._record_single(name, sha256, logical_digest(table))
+        self._record_single(name, sha256, logical_digest(table) if result else None)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a single text file, replacing an earlier one as a whole."""

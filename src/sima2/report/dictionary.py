@@ -13,7 +13,7 @@ from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.knowledge import ActionTable, ProposalTable
-from sima2.records.plan import AuditTable, DrawTable, FrameWeights, PlannedFrames, SamplePlan, TrainingPlan
+from sima2.records.plan import AuditTable, CardTable, DrawTable, FrameWeights, PlannedFrames, SamplePlan, TrainingPlan
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Column, Table
@@ -52,9 +52,14 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
 )
 """Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""
 ASKED_FOR: Final[Mapping[str, type[Table]]] = MappingProxyType(
-    {"sima2 sample --frames F.parquet": FrameWeights, "sima2 sample --draws F.parquet": DrawTable}
+    {
+        "sima2 sample --frames F.parquet": FrameWeights,
+        "sima2 sample --draws F.parquet": DrawTable,
+        "sima2 card OUT": CardTable,
+    }
 )
-"""Tables that a command writes where it is told to."""
+"""Tables that a command writes where it is told to; that of the card also where a run found failed attempts in
+recordings (`verdict_card.parquet`)."""
 
 _INTRODUCTION: Final = """\
 # Columns of every table
