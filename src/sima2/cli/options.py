@@ -68,6 +68,14 @@ Without = Annotated[
     list[str] | None,
     typer.Option("--without", metavar="RULE", help="A rule of the plan that is off; may be given several times."),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        metavar="RULE",
+        help="A rule that acts only when asked for: consensus (leave out what others do otherwise in like states).",
+    ),
+]
 Mix = Annotated[
     str, typer.Option("--mix", metavar="M", help="Mix of made episodes: hardening, stress_mix_v1 or edge_cases_v1.")
 ]

@@ -24,6 +24,7 @@ def command(
         str, typer.Option(metavar="O", help="What is trained: bc (imitation; known failures are left out) or rl.")
     ] = "bc",
     without: options.Without = None,
+    also: options.Also = None,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules and what each does under the preset.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -37,11 +38,12 @@ def command(
     Example:
       sima2 plan results --preset conservative
       sima2 plan results --without near_duplicate --json
+      sima2 plan results --also consensus
     """
     from sima2.planning import planned_of
     from sima2.sampling.plan_settings import PlanSettings
 
-    settings = PlanSettings(objective=objective, preset=preset, without=tuple(without or ()))
+    settings = PlanSettings(objective=objective, preset=preset, without=tuple(without or ()), also=tuple(also or ()))
     if rules:
         listed = ruled(settings)
         answer(
@@ -53,6 +55,7 @@ def command(
         "preset": preset,
         "objective": objective,
         "without": list(without or ()),
+        "also": list(also or ()),
         **counted(plan),
         "episodes": list(plan.episodes.rows()),
         "spans": list(plan.spans.rows()),
