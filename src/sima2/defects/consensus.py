@@ -17,13 +17,14 @@ from sima2.records.courses import MOMENTS, ConsensusTable, PointTable, moments_o
 from sima2.records.defects import DefectTable
 
 Doubles = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Rows = NDArray[np.intp]
 MAD: Final = 1.4826
 """Of a median absolute deviation, to estimate a standard deviation."""
 SIDES: Final[tuple[Literal["left", "right"], ...]] = ("left", "right")
 RESTS: Final = 0.25
 """Least spread of a slot, in its standard deviation."""
-CHUNK: Final = 128
+CHUNK: Final = 256
 """Moments whose distances are in memory at once."""
 
 
@@ -33,12 +34,13 @@ class ConsensusSettings:
 
     least: int = 20
     """Episodes of a task from which on they are compared."""
-    references: int = 48
+    references: int = 36
     """Episodes of a task that are asked at most, evenly spread over it: more cost more and tell no better."""
     neighbours: float = 0.5
-    """Share of them whose nearest state counts: a third of all is a consensus, a few are a clique."""
+    """Share of them whose nearest state counts: half of all is a consensus, a few are a clique."""
     floor: float = 1.0
-    """Least spread of the neighbours' actions, in that of all actions: where all agree, a hair is no disagreement."""
+    """Least spread of their actions, in that of all actions: it counts only where they do more different things than
+    the task as a whole."""
     known: float = 0.5
     """Share of the task's moments at which a slot must be known to be compared."""
     around: int = 1
@@ -113,7 +115,7 @@ def _of_task(task: PointTable, copies: frozenset[str], settings: ConsensusSettin
     )
 
 
-def _scaled(values: NDArray[np.float32], row: Rows, settings: ConsensusSettings) -> tuple[Doubles, NDArray[np.bool_]]:
+def _scaled(values: Singles, row: Rows, settings: ConsensusSettings) -> tuple[Singles, NDArray[np.bool_]]:
     """Slots of all arms at all moments, each in its own spread, and where all of them are known.
 
     Returns:
@@ -130,18 +132,19 @@ def _scaled(values: NDArray[np.float32], row: Rows, settings: ConsensusSettings)
     x = x[:, np.isfinite(x).mean(axis=0) >= settings.known]
     known = np.isfinite(x).all(axis=1)
     if not known.any():
-        return np.zeros((len(x), 0)), known
+        return np.zeros((len(x), 0), np.float32), known
     held = x[known]
-    spread = MAD * np.median(np.abs(held - np.median(held, axis=0)), axis=0)
+    middle = np.median(held, axis=0)
+    spread = MAD * np.median(np.abs(held - middle), axis=0)
     # what mostly rests, as a hand that is open, has a spread all the same
     spread = np.maximum(spread, RESTS * held.std(axis=0))
     used = spread > 1e-6
-    return np.where(known[:, None], x[:, used], 0.0) / spread[used], known
+    return (np.where(known[:, None], x - middle, 0.0)[:, used] / spread[used]).astype(np.float32), known
 
 
 def _disagreement(
-    states: Doubles,
-    actions: Doubles,
+    states: Singles,
+    actions: Singles,
     moments: Rows,
     witnesses: Rows,
     asked: NDArray[np.bool_],
@@ -158,10 +161,10 @@ def _disagreement(
         settings: who is asked.
     """
     theirs = (witnesses[:, None] * MOMENTS + np.arange(MOMENTS)).ravel()
-    held, done = states[theirs], np.ascontiguousarray(actions[theirs].T.astype(np.float32))
+    held, done, done_here = states[theirs], np.ascontiguousarray(actions[theirs].T), actions[moments].T
     count = max(3, round(settings.neighbours * len(witnesses)))
     square = (held**2).sum(axis=1)
-    towards = np.ascontiguousarray(np.where(np.isfinite(square)[:, None], -2.0 * held, 0.0).T)
+    towards = np.ascontiguousarray(np.where(np.isfinite(square)[:, None], np.float32(-2) * held, np.float32(0)).T)
     own = np.full(len(states) // MOMENTS, -1)
     own[witnesses] = np.arange(len(witnesses))
     out = np.empty(len(moments))
@@ -180,12 +183,12 @@ def _disagreement(
         like = done[:, who * MOMENTS + np.take_along_axis(nearest, who, axis=1)]
         middle = _median(like)
         spread = MAD * _median(np.abs(like - middle[:, :, None]))
-        off = (actions[mine].T - middle) / np.maximum(spread, settings.floor)
+        off = (done_here[:, begin : begin + CHUNK] - middle) / np.maximum(spread, settings.floor)
         out[begin : begin + CHUNK] = np.sqrt((off**2).mean(axis=0))
     return out
 
 
-def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _median(values: Singles) -> Singles:
     """Over the last axis; many short rows are sorted much sooner than parted."""
     ordered, middle = np.sort(values, axis=-1), values.shape[-1] // 2
     if values.shape[-1] % 2:

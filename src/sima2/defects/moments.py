@@ -55,10 +55,13 @@ def _slots(tracks: Tracks, arm: str) -> dict[int, int]:
 def _state(tracks: Tracks, batch: RolloutBatch, arm: str, some: Ints, at: Ints) -> Floats:
     """Positions, and things from the hand, shape (n, MOMENTS, SLOTS + 3 * THINGS)."""
     out = np.full((*at.shape, SLOTS + 3 * THINGS), np.nan, np.float32)
+    by_hand = bool(tracks.rows(arm=arm, kind=HAND))
     for row, slot in _slots(tracks, arm).items():
-        out[..., slot] = tracks.x[row][at]
+        # the hand says it in metres; the joints would say it again
+        if not by_hand or slot >= MOST_JOINTS:
+            out[..., slot] = tracks.x[row][at]
     where = batch.object_position
-    if where is None or not tracks.rows(arm=arm, kind=HAND):
+    if where is None or not by_hand:
         return out
     order = np.array([_things(batch, i) for i in some.tolist()], np.int64)
     for place in range(THINGS):

@@ -148,8 +148,8 @@ class PointTable(Table):
     frames: NDArray[np.int64] = column(np.int64, "Length of the episode.", unit="frames")
     state: NDArray[np.float32] = matrix(
         np.float32,
-        f"Where it is at each of {MOMENTS} moments, moment by moment: {SLOTS} slots of positions (joints, hand, "
-        f"gripper), then {THINGS} things, x, y and z from the hand; NaN where a slot is empty.",
+        f"Where it is at each of {MOMENTS} moments, moment by moment: {SLOTS} slots of positions (of the hand, "
+        f"else of joints; gripper), then {THINGS} things, x, y and z from the hand; NaN where a slot is empty.",
         unit="rad; m of hand and things; m or share of the gripper",
     )
     motion: NDArray[np.float32] = matrix(

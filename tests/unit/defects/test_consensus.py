@@ -183,7 +183,13 @@ def test_a_command_says_what_is_done_and_without_one_the_motion_does() -> None:
     assert motion[0, SLOTS - 4] == pytest.approx(0.3)
     assert motion[-1, 1] == 0.0
     assert np.isnan(motion[:, 5]).all()
-    assert state[0, 1] == 0.0
+    assert np.isnan(state[:, 0]).all()
+
+
+def test_joints_stand_for_a_hand_that_is_not_known() -> None:
+    state, _ = seen(recorded().with_(ee_position=None))
+    assert state[-1, 1] == pytest.approx(9.8)
+    assert np.isnan(state[:, SLOTS:]).all()
 
 
 def test_who_disagrees_far_is_shown_as_unusual_in_words() -> None:
