@@ -78,7 +78,7 @@ def alone(r: Rollout) -> DefectTable:
 
 def together(rollouts: list[Rollout]) -> DefectTable:
     """What the run tells."""
-    return DefectJudge().judge(*DefectInspector().inspect(RolloutBatch.from_rollouts(rollouts)))
+    return DefectJudge().judge(*DefectInspector().inspect(RolloutBatch.from_rollouts(rollouts))[:2])
 
 
 def kinds(table: DefectTable) -> set[str]:

@@ -54,6 +54,7 @@ from sima2.pipeline import (
     with_defects,
     with_joint_names,
 )
+from sima2.records.courses import PointTable
 from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
@@ -195,7 +196,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         defects, seconds = judging()
         watch.add({"defects": seconds})
         with watch("courses"):
-            courses = _courses(store)
+            courses = _courses(store, defects)
             defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
             defects = with_joint_names(defects, [each.source.describe() for each in taken])
         with watch("finalize"):
@@ -428,14 +429,15 @@ def _begin_judging(store: Store, executor: Executor) -> Callable[[], tuple[Defec
     return begun(executor, partial(judged_defects, clock=time.process_time), (tables[0], tables[1]))
 
 
-def _courses(store: Store) -> Courses:
-    """What the episodes of each task have in common; one shard in memory at a time."""
+def _courses(store: Store, defects: DefectTable) -> Courses:
+    """What the episodes of each task have in common; one shard of segments in memory at a time."""
     kinds = (
         store.read(EpisodeTable, "episode_shards"),
         store.read(EpisodeVitals, "vitals"),
         store.read(SegmentTable, "segments"),
     )
-    return Courses.of(zip(*kinds, strict=True))
+    points = PointTable.concat(list(store.read(PointTable, "points")))
+    return Courses.of(zip(*kinds, strict=True), points, defects)
 
 
 def _to_label(episodes: EpisodeTable) -> list[dict[str, Any]]:
@@ -516,6 +518,7 @@ def _finish(
         defects=defects,
         verdicts=courses.verdicts,
         pauses=PauseTable.concat(list(store.read(PauseTable, "pauses"))),
+        consensus=courses.consensus,
         card=card,
         look=look,
         sources={each.origin["source_id"]: each.origin["collection"] for each in store.runs},
@@ -540,6 +543,7 @@ def _finish(
     store.write_table("defects", defects)
     store.write_table("unusual", courses.unusual)
     store.write_table("courses", courses.usual)
+    store.write_table("consensus", courses.consensus)
     store.record_decisions([each.to_json() for each in orchestrator.changes(proposals, history, look)])
     store.write_table("proposals", proposals)
     store.write_table("actions", actions)

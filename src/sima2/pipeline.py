@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
-from sima2.records.courses import CourseTable, Endings, Strides, UnusualTable
+from sima2.records.courses import ConsensusTable, CourseTable, Endings, PointTable, Strides, UnusualTable
 from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
@@ -147,6 +147,7 @@ class FirstPass:
     defects: DefectTable
     vitals: EpisodeVitals
     pauses: PauseTable
+    points: PointTable
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     KINDS: ClassVar[Mapping[str, str]] = {
@@ -162,6 +163,7 @@ class FirstPass:
         "defect_shards": "defects",
         "vitals": "vitals",
         "pauses": "pauses",
+        "points": "points",
     }
     """Kind of table that is stored, and the field that holds it."""
 
@@ -193,6 +195,7 @@ class FirstPass:
             defects=DefectTable.concat([part.defects for part in parts]),
             vitals=EpisodeVitals.concat([part.vitals for part in parts]),
             pauses=PauseTable.concat([part.pauses for part in parts]),
+            points=PointTable.concat([part.points for part in parts]),
             seconds=seconds,
         )
 
@@ -323,6 +326,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
         defects=inspected.defects,
         vitals=inspected.vitals,
         pauses=inspected.pauses,
+        points=inspected.points,
         seconds=watch.laps,
     )
 
@@ -647,6 +651,7 @@ def finalize(
     defects: DefectTable | None = None,
     verdicts: SegmentVerdicts | None = None,
     pauses: PauseTable | None = None,
+    consensus: ConsensusTable | None = None,
     card: CardTable | None = None,
     look: int = 1,
     sources: Mapping[str, str] | None = None,
@@ -663,6 +668,7 @@ def finalize(
         defects: what is wrong with the data of all episodes.
         verdicts: what segments tell of stretches of them.
         pauses: where nothing moves in them.
+        consensus: how far each does otherwise than others in like states.
         card: how well what was found is found on this very set; unknown where none was made.
         look: counts the calibrations so far.
         sources: collection of each source by its id; needed where there are several collections.
@@ -685,6 +691,7 @@ def finalize(
         defects=DefectTable.empty() if defects is None else defects,
         verdicts=SegmentVerdicts.empty() if verdicts is None else verdicts,
         pauses=PauseTable.empty() if pauses is None else pauses,
+        consensus=ConsensusTable.empty() if consensus is None else consensus,
         precision=precision_of(CardTable.empty() if card is None else card),
         asked=tag_reviews(episodes, tags, trust, THRESHOLDS),
     )
@@ -801,10 +808,24 @@ class Courses:
     ended: Endings
     verdicts: SegmentVerdicts
     """Failed attempts and drives home."""
+    consensus: ConsensusTable
+    """How far each does otherwise than others in like states."""
 
     @classmethod
-    def of(cls, shards: Iterable[tuple[EpisodeTable, EpisodeVitals, SegmentTable]]) -> Courses:
-        """Of all shards, of which only what is compared is kept."""
+    def of(
+        cls,
+        shards: Iterable[tuple[EpisodeTable, EpisodeVitals, SegmentTable]],
+        points: PointTable,
+        defects: DefectTable,
+    ) -> Courses:
+        """Of all shards, of which only what is compared is kept.
+
+        Args:
+            shards: tables of each.
+            points: of all episodes.
+            defects: the same; copies vouch for nobody.
+        """
+        from sima2.defects.consensus import consensus, copied
         from sima2.defects.courses import endings, strides, usual_courses
         from sima2.defects.unusual import unusual_episodes
         from sima2.sampling.verdicts import segment_verdicts
@@ -816,7 +837,9 @@ class Courses:
             told.append(segment_verdicts(segments))
         every = Strides.concat(taken)
         verdicts = SegmentVerdicts.concat(told)
-        return cls(usual_courses(every), unusual_episodes(every), Endings.concat(ended), verdicts)
+        agreed = consensus(points, copied(defects))
+        unusual = unusual_episodes(every, consensus=agreed)
+        return cls(usual_courses(every), unusual, Endings.concat(ended), verdicts, agreed)
 
 
 def plan_counts(plan: Plan, episodes: EpisodeTable) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sima2.errors import RecordError, StoreError, UsageError
 from sima2.io.arrow import read_table
 from sima2.io.store import Store
+from sima2.records.courses import ConsensusTable
 from sima2.records.defects import DefectTable, PauseTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import CardTable, PlannedFrames, SegmentVerdicts
@@ -32,7 +33,9 @@ from sima2.tags.specs import TAGS, THRESHOLDS
 T = TypeVar("T", bound=Table)
 
 
-def plan_of(out: Path, *, objective: str = "bc", preset: str = "measured", without: Sequence[str] = ()) -> Plan:
+def plan_of(
+    out: Path, *, objective: str = "bc", preset: str = "measured", without: Sequence[str] = (), also: Sequence[str] = ()
+) -> Plan:
     """What to do with each episode of a finished run, and which of its frames weigh less than it.
 
     Args:
@@ -40,14 +43,14 @@ def plan_of(out: Path, *, objective: str = "bc", preset: str = "measured", witho
         objective: ``bc`` (imitation) or ``rl``.
         preset: ``measured``, ``conservative``, ``strict`` or ``none``.
         without: rules that are off, by name (``plan_settings.RULES``).
+        also: rules that act though every preset leaves them off, by name (``plan_settings.ALSO``).
 
     Raises:
         StoreError: if the folder holds no finished run.
         UnknownNameError: for a wrong name, naming the valid ones.
     """
-    return planned_of(out, PlanSettings(objective=objective, preset=preset, without=tuple(without)), drawn=False)[
-        0
-    ].plan
+    settings = PlanSettings(objective=objective, preset=preset, without=tuple(without), also=tuple(also))
+    return planned_of(out, settings, drawn=False)[0].plan
 
 
 def planned_of(
@@ -96,12 +99,20 @@ def known_of(out: Path) -> tuple[Known, Pool]:
         StoreError: if the folder holds no finished run, or a table of it was changed since.
     """
     with Store.read_only(out) as store:
-        store.check("episodes.parquet", "defects.parquet", "trust_matrix.json", "trust_by_collection.json", CARD)
+        store.check(
+            "episodes.parquet",
+            "defects.parquet",
+            "consensus.parquet",
+            "trust_matrix.json",
+            "trust_by_collection.json",
+            CARD,
+        )
         episodes = _single(store, EpisodeTable, "episodes")
         tags = TagTable.concat(list(store.read(TagTable, "tags")))
         verdicts = SegmentVerdicts.concat([segment_verdicts(part) for part in store.read(SegmentTable, "segments")])
         pauses = PauseTable.concat(list(store.read(PauseTable, "pauses")))
         defects = _single(store, DefectTable, "defects")
+        agreed = _single(store, ConsensusTable, "consensus")
         card = _single(store, CardTable, CARD) if (out / CARD).is_file() else CardTable.empty()
         trust = _trust(store)
     known = Known(
@@ -109,6 +120,7 @@ def known_of(out: Path) -> tuple[Known, Pool]:
         defects=defects,
         verdicts=verdicts,
         pauses=pauses,
+        consensus=agreed,
         precision=precision_of(card),
         asked=tag_reviews(episodes, tags, trust, THRESHOLDS),
     )

@@ -36,7 +36,9 @@ class Plan:
     spans: PlannedSpans
 
 
-def planned(out: Path, *, objective: str = "bc", preset: str = "measured", without: Sequence[str] = ()) -> Plan:
+def planned(
+    out: Path, *, objective: str = "bc", preset: str = "measured", without: Sequence[str] = (), also: Sequence[str] = ()
+) -> Plan:
     """Drops the second episode, trims the third by five frames, and finds two frames of the first worth nothing."""
     table = read_table(EpisodeTable, out / "episodes.parquet")
     n = len(table)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import recorded_sets
 from sima2.cli import app
 from sima2.io.arrow import read_table
-from sima2.records.courses import CourseTable, UnusualTable
+from sima2.records.courses import ConsensusTable, CourseTable, UnusualTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import AuditTable, SamplePlan
 
@@ -102,3 +102,19 @@ def test_the_same_run_says_the_same_and_twelve_are_named_to_label(screen: tuple[
     assert first == again
     assert [each["chosen"] for each in first["to_label"]].count("random") == 6
     assert len(first["to_label"]) == 12
+
+
+def test_consensus_is_told_of_an_episode_and_weighs_only_where_it_is_asked_for(screen: tuple[Path, str]) -> None:
+    out, _ = screen
+    agreed = read_table(ConsensusTable, out / "consensus.parquet")
+    assert len(agreed) == N
+    assert np.isfinite(agreed.p).all()
+    values = json.loads(call("explain", out, ODD, "--json"))
+    assert 0 < values["consensus"]["p"] <= 1
+    assert "disagree as much with what others do" in " ".join(call("explain", out, ODD).split())
+    calm, asked = (json.loads(call("plan", out, "--json", *more)) for more in ((), ("--also", "consensus")))
+    assert "consensus" not in {row["code"] for row in calm["reasons"]}
+    assert "consensus" in {row["code"] for row in asked["reasons"]}
+    cut = sum(row["end_frame"] - row["start_frame"] for row in asked["spans"] if row["reason"] == "consensus")
+    frames = int(read_table(EpisodeTable, out / "episodes.parquet").frames.sum())
+    assert 0.1 * frames < cut < 0.3 * frames

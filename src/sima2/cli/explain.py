@@ -44,7 +44,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         UsageError: if the folder has no such episode, or several.
     """
     from sima2.io.store import Store
-    from sima2.records.courses import UnusualTable
+    from sima2.records.courses import ConsensusTable, UnusualTable
     from sima2.records.defects import DefectTable
     from sima2.records.econ import EconTable
     from sima2.records.episodes import EpisodeTable
@@ -81,6 +81,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         **found[0],
         "findings": _rows(read_single(out, DefectTable, "defects"), name),
         "unusual": next(iter(_rows(read_single(out, UnusualTable, "unusual"), name)), None),
+        "consensus": _agreed(read_single(out, ConsensusTable, "consensus"), name),
         "tags": tables["tags"],
         "costs": costs[0] if costs else {},
         "weight": _weight(read_single(out, SamplePlan, "weights"), name),
@@ -95,6 +96,14 @@ def _rows(table: Any, name: str) -> list[dict[str, Any]]:
     from sima2.report.inputs import of_episodes
 
     return list(Table.rows(of_episodes(table, (name,))))
+
+
+def _agreed(table: Any, name: str) -> dict[str, Any] | None:
+    """How far the episode does otherwise than others in like states; None where that is not known."""
+    row = next(iter(_rows(table, name)), None)
+    if row is None or row["p"] != row["p"]:
+        return None
+    return {key: row[key] for key in ("disagreement", "p", "start_frame", "end_frame", "episodes")}
 
 
 def _weight(plan: SamplePlan, name: str) -> dict[str, Any] | None:
@@ -141,6 +150,7 @@ def _shown(values: dict[str, Any]) -> RenderableType:
         *terminal.titled("Plan for imitation", _planned(values["plan"])),
         *terminal.titled("What is wrong with its data", defects.rows(values["findings"], named=False)),
         *terminal.titled("Against the others of its task", defects.standing(values["unusual"])),
+        *terminal.titled("What others do in like states", defects.dissent(values["consensus"])),
         *terminal.titled("Costs", terminal.cost_row(values["costs"])),
         *terminal.titled("Segments", terminal.segment_rows(values["segments"])),
     )

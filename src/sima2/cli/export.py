@@ -51,6 +51,7 @@ def command(
     without: Annotated[
         list[str] | None, typer.Option("--without", metavar="RULE", help="A rule of the plan that is not to act.")
     ] = None,
+    also: options.Also = None,
     review: Annotated[
         str,
         typer.Option("--review", metavar="R", help="Episodes that a person should look at first: keep or drop."),
@@ -87,7 +88,13 @@ def command(
 
     read = source_of(out, run, path)
     refuse_target(target, read.path)
-    settings = {"objective": objective, "preset": preset, "without": list(options.several(without)), "review": review}
+    settings = {
+        "objective": objective,
+        "preset": preset,
+        "without": list(options.several(without)),
+        "also": list(options.several(also)),
+        "review": review,
+    }
     with steps() as step:
         step("plan")
         told: dict[str, Any] = {"target": str(target), **settings, "keep_whole": keep_whole}
@@ -108,7 +115,7 @@ def planned_of(out: Path, read: SourceOfRun, settings: Mapping[str, Any], *, by_
     Args:
         out: folder of the run.
         read: its source.
-        settings: ``objective``, ``preset`` and ``without``.
+        settings: ``objective``, ``preset``, ``without`` and ``also``.
         by_frame: whether frames are numbered too, for which the data are read.
 
     Raises:
@@ -121,7 +128,8 @@ def planned_of(out: Path, read: SourceOfRun, settings: Mapping[str, Any], *, by_
     from sima2.planning import plan_of
     from sima2.records.segments import SegmentTable
 
-    plan = plan_of(out, objective=settings["objective"], preset=settings["preset"], without=settings["without"])
+    rules = {name: settings[name] for name in ("objective", "preset", "without", "also")}
+    plan = plan_of(out, **rules)
     with Store.read_only(out) as store:
         segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
     return Planned(

@@ -69,6 +69,14 @@ Without = Annotated[
     list[str] | None,
     typer.Option("--without", metavar="RULE", help="Rules of the plan that are off, comma-separated."),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        metavar="RULE",
+        help="A rule that acts only when asked for: consensus (leave out what others do otherwise in like states).",
+    ),
+]
 Mix = Annotated[
     str, typer.Option("--mix", metavar="M", help="Mix of made episodes: hardening, stress_mix_v1 or edge_cases_v1.")
 ]

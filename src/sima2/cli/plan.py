@@ -24,6 +24,7 @@ def command(
         str, typer.Option(metavar="O", help="What is trained: bc (imitation; known failures are left out) or rl.")
     ] = "bc",
     without: options.Without = None,
+    also: options.Also = None,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules and what each does under the preset.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -37,11 +38,14 @@ def command(
     Example:
       sima2 plan results --preset conservative
       sima2 plan results --without near_duplicate --json
+      sima2 plan results --also consensus
     """
     from sima2.planning import planned_of
     from sima2.sampling.plan_settings import PlanSettings
 
-    settings = PlanSettings(objective=objective, preset=preset, without=options.several(without))
+    settings = PlanSettings(
+        objective=objective, preset=preset, without=options.several(without), also=options.several(also)
+    )
     if rules:
         listed = ruled(settings)
         answer(
@@ -53,6 +57,7 @@ def command(
         "preset": preset,
         "objective": objective,
         "without": list(options.several(without)),
+        "also": list(options.several(also)),
         **counted(plan),
         "episodes": list(plan.episodes.rows()),
         "spans": list(plan.spans.rows()),

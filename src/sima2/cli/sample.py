@@ -39,6 +39,7 @@ def command(
     ] = 1,
     preset: options.Preset = "measured",
     without: options.Without = None,
+    also: options.Also = None,
     only_successes: Annotated[
         bool, typer.Option("--only-successes", help="Leave out all episodes that are not known to have succeeded.")
     ] = False,
@@ -83,13 +84,14 @@ def command(
         objective=objective,
         preset=preset,
         without=options.several(without),
+        also=options.several(also),
         only_successes=only_successes,
     )
     plan = found.draws
     drawn = drawn_from(plan, n, epoch=epoch, seed=seed, rank=rank, world_size=world_size)
     settings = {
-        "n": n, "strategy": strategy, "objective": objective, "preset": preset, "epoch": epoch, "seed": seed,
-        "rank": rank, "world_size": world_size, "only_successes": only_successes,
+        "n": n, "strategy": strategy, "objective": objective, "preset": preset, "also": list(also or ()),
+        "epoch": epoch, "seed": seed, "rank": rank, "world_size": world_size, "only_successes": only_successes,
     }  # fmt: skip
     told = {**settings, "effective": effective(pool, plan.p)}
     told["no_gain"] = _no_gain(out, told)
@@ -138,6 +140,7 @@ def weighed(
     objective: str = "rl",
     preset: str = "measured",
     without: Sequence[str] = (),
+    also: Sequence[str] = (),
     only_successes: bool = False,
 ) -> tuple[Planned, Pool]:
     """Plan and probabilities of a finished run under a strategy, an objective and a preset, and the pool they are of.
@@ -150,7 +153,7 @@ def weighed(
     from sima2.planning import planned_of
     from sima2.sampling.plan_settings import PlanSettings
 
-    settings = PlanSettings(objective=objective, preset=preset, without=tuple(without))
+    settings = PlanSettings(objective=objective, preset=preset, without=tuple(without), also=tuple(also))
     return planned_of(out, settings, strategy=strategy, only_successes=only_successes)
 
 

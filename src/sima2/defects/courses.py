@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.courses import WHOLE, CourseTable, Endings, Strides
+from sima2.records.courses import WHOLE, CourseTable, Endings, PointTable, Strides
 from sima2.records.defects import EpisodeVitals
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
@@ -155,7 +155,7 @@ def endings(episode_id: Text, segments: SegmentTable) -> Endings:
     )
 
 
-def tasks_of(table: Strides) -> Iterator[Rows]:
+def tasks_of(table: Strides | PointTable) -> Iterator[Rows]:
     """Rows of each task (family and robot), by name."""
     family, robot = (each.recode(sorted(each.names)) for each in (table.family, table.robot))
     order = np.lexsort((np.arange(len(table)), robot, family))

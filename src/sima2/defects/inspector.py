@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,16 +12,20 @@ from sima2.defects.clock import clock_findings, skip_findings
 from sima2.defects.commands import following
 from sima2.defects.findings import Finding, table_of
 from sima2.defects.grasps import from_gripper, from_segments, grasp_spans
+from sima2.defects.moments import points_of
 from sima2.defects.sensors import sensor_findings
 from sima2.defects.settings import DefectSettings
 from sima2.defects.stillness import idle_findings, pauses, stall_findings
 from sima2.defects.teleports import teleport_findings
 from sima2.defects.tracks import tracks
 from sima2.defects.vitals import vitals_of
+from sima2.records.courses import PointTable
 from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
 from sima2.records.rollout import TURNED, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
+
+Rows = TypeVar("Rows", EpisodeVitals, PointTable)
 
 
 class Inspection(NamedTuple):
@@ -31,6 +35,17 @@ class Inspection(NamedTuple):
     vitals: EpisodeVitals
     pauses: PauseTable
     """Where nothing moves, short stops left aside."""
+    points: PointTable
+    """What is done in which states."""
+
+
+class _Part(NamedTuple):
+    """What is told of episodes that have the same channels, by their places among them."""
+
+    findings: list[Finding]
+    vitals: EpisodeVitals
+    still: list[tuple[int, int, int]]
+    points: PointTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +64,26 @@ class DefectInspector:
         findings: list[Finding] = []
         vitals: list[EpisodeVitals] = []
         still: list[tuple[int, int, int]] = []
+        points: list[PointTable] = []
         for where, part in batch.by_layout():
             seen = self._of_part(part)
             places = where.tolist()
-            findings += [Finding(places[each.episode], *each[1:]) for each in seen[0]]
-            vitals.append(seen[1])
-            still += [(places[i], start, end) for i, start, end in seen[2]]
+            findings += [Finding(places[each.episode], *each[1:]) for each in seen.findings]
+            vitals.append(seen.vitals)
+            still += [(places[i], start, end) for i, start, end in seen.still]
+            points.append(seen.points)
         if segments is not None:
             retries = from_segments(segments, batch.episodes.episode_id, batch.length.tolist())
             findings = _with_retries(findings, retries, grasp_spans(segments, batch.episodes.episode_id))
         table = table_of(findings, batch.episodes.episode_index, Text.of(batch.episodes.episode_id))
-        return Inspection(table, _in_order(EpisodeVitals.concat(vitals)), _paused(sorted(still), batch))
+        return Inspection(
+            table,
+            _in_order(EpisodeVitals.concat(vitals)),
+            _paused(sorted(still), batch),
+            _in_order(PointTable.concat(points)),
+        )
 
-    def _of_part(self, batch: RolloutBatch) -> tuple[list[Finding], EpisodeVitals, list[tuple[int, int, int]]]:
+    def _of_part(self, batch: RolloutBatch) -> _Part:
         seen = tracks(batch, self.settings)
         follows = following(seen, batch, self.settings)
         sensors = sensor_findings(seen, batch, follows, self.settings)
@@ -81,7 +103,12 @@ class DefectInspector:
             *from_gripper(seen, self.settings),
             *_turned(batch),
         ]
-        return findings, vitals_of(seen, batch, follows, self.settings), pauses(seen, self.settings)
+        return _Part(
+            findings,
+            vitals_of(seen, batch, follows, self.settings),
+            pauses(seen, self.settings),
+            points_of(seen, batch, follows),
+        )
 
 
 def _paused(still: list[tuple[int, int, int]], batch: RolloutBatch) -> PauseTable:
@@ -134,5 +161,5 @@ def _with_retries(
     return [*filter(kept, findings), *retries]
 
 
-def _in_order(vitals: EpisodeVitals) -> EpisodeVitals:
-    return vitals.take(np.lexsort((vitals.manipulator.decode().astype(str), vitals.episode_index)))
+def _in_order(table: Rows) -> Rows:
+    return table.take(np.lexsort((table.manipulator.decode().astype(str), table.episode_index)))

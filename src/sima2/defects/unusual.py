@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.defects.courses import GRASP, NO_PHASES, tasks_of
-from sima2.records.courses import COVERAGE, Strides, UnusualTable
+from sima2.records.courses import COVERAGE, ConsensusTable, Strides, UnusualTable
 from sima2.records.defects import POINTS, SLOTS
 from sima2.records.table import Text
 from sima2.records.vocabulary import LABELS
@@ -56,6 +56,8 @@ class UnusualSettings:
     metres: float = 0.02
     radians: float = 0.05
     """Spread of a place and of a joint below which they are the same."""
+    agreement: float = 0.2
+    """Least spread of how far episodes disagree, as a difference of log odds: of a mean of 32 ranks, by chance."""
     hand: float = 0.1
     """The same of the gripper, as a share of its range over all episodes of the task."""
     references: int = 1000
@@ -79,7 +81,9 @@ class Measure(NamedTuple):
     end: Frames
 
 
-def unusual_episodes(table: Strides, settings: UnusualSettings | None = None) -> UnusualTable:
+def unusual_episodes(
+    table: Strides, settings: UnusualSettings | None = None, consensus: ConsensusTable | None = None
+) -> UnusualTable:
     """Every task's episodes, those furthest from their others first.
 
     An episode is compared with all others of its task (leave-one-out): on each measure by the distance from their
@@ -88,18 +92,24 @@ def unusual_episodes(table: Strides, settings: UnusualSettings | None = None) ->
 
     Source: the p-value is the rank of that distance among those of the task (Vovk, Gammerman and Shafer 2005): never
     below one over the number of episodes, whatever the distance.
+
+    Args:
+        table: what courses are compared by.
+        settings: what counts.
+        consensus: how far each episode disagrees with its others in like states, as one more measure.
     """
     settings = settings or UnusualSettings()
-    parts = [_of_task(table.take(rows), settings) for rows in tasks_of(table)]
+    consensus = ConsensusTable.empty() if consensus is None else consensus
+    parts = [_of_task(table.take(rows), consensus, settings) for rows in tasks_of(table)]
     return UnusualTable.concat([part for part in parts if part is not None])
 
 
-def _of_task(task: Strides, settings: UnusualSettings) -> UnusualTable | None:
+def _of_task(task: Strides, consensus: ConsensusTable, settings: UnusualSettings) -> UnusualTable | None:
     view = _Task(task)
     n = len(view.one)
     if n < settings.least:
         return None
-    measures = list(_measures(view, settings))
+    measures = [*_measures(view, settings), _disagreement(view, consensus, settings)]
     beyond = np.stack([_beyond(each, settings) for each in measures])
     score = np.round(np.sqrt((beyond**2).sum(axis=0)), 3)
     order = np.lexsort((task.episode_index[view.one], -score))
@@ -183,6 +193,23 @@ def _measures(view: _Task, settings: UnusualSettings) -> Iterator[Measure]:
     for arm in range(len(view.arms)):
         yield from _of_arm(view, arm, settings)
         yield from _places(view, arm, settings)
+
+
+def _disagreement(view: _Task, consensus: ConsensusTable, settings: UnusualSettings) -> Measure:
+    """How far what is done is from what others do in like states."""
+    index = view.table.episode_index[view.one]
+    share, span = np.full(len(index), np.nan), np.zeros((2, len(index)), np.int64)
+    at = np.searchsorted(index, consensus.episode_index)
+    mine = np.flatnonzero((at < len(index)) & (index[np.minimum(at, len(index) - 1)] == consensus.episode_index))
+    share[at[mine]] = consensus.disagreement[mine]
+    span[0, at[mine]], span[1, at[mine]] = consensus.start_frame[mine], consensus.end_frame[mine]
+
+    def words(i: int, _: float) -> str:
+        return f"moves otherwise than others in like states, most in frames {span[0, i]}–{span[1, i]}"
+
+    # a mean rank is cramped at its ends
+    share = np.clip(share, 1e-3, 1 - 1e-3)
+    return Measure(np.log(share / (1 - share)), settings.agreement, UP, words, span[0], span[1])
 
 
 def _of_arm(view: _Task, arm: int, settings: UnusualSettings) -> Iterator[Measure]:

@@ -56,7 +56,7 @@ def _of_arm(
 ) -> EpisodeVitals:
     n, each = len(batch), batch.episodes
     joints, hand, grip = (tracks.rows(arm=arm, kind=kind) for kind in (JOINT, HAND, GRIPPER))
-    slots = dict(zip([*joints[:MOST_JOINTS], *hand, *grip], _places(len(joints), len(hand), len(grip)), strict=True))
+    slots = slots_of(joints, hand, grip)
     spread, noise = np.full((2, n, SLOTS), np.nan, np.float32)
     low, offset, varies = np.full((3, n, SLOTS), np.nan, np.float32)
     extent = np.full((n, 2, SLOTS), np.nan, np.float32)
@@ -113,9 +113,15 @@ def _of_arm(
     )
 
 
-def _places(joints: int, hand: int, grip: int) -> list[int]:
-    kept = min(joints, MOST_JOINTS)
-    return [*range(kept), *range(MOST_JOINTS, MOST_JOINTS + hand), *range(SLOTS - 1, SLOTS - 1 + grip)]
+def slots_of(joints: list[int], hand: list[int], grip: list[int]) -> dict[int, int]:
+    """Slot of each row of an arm's positions that has one; joints beyond the first have none.
+
+    >>> slots_of([4, 5], [6, 7, 8], [9])
+    {4: 0, 5: 1, 6: 20, 7: 21, 8: 22, 9: 23}
+    """
+    kept = joints[:MOST_JOINTS]
+    places = [*range(len(kept)), *range(MOST_JOINTS, MOST_JOINTS + len(hand)), *range(SLOTS - 1, SLOTS - 1 + len(grip))]
+    return dict(zip([*kept, *hand, *grip], places, strict=True))
 
 
 def _duration(tracks: Tracks) -> NDArray[np.float64]:

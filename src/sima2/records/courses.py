@@ -17,6 +17,10 @@ WHOLE: Final = "episode"
 """Stands in the place of a phase for the row that tells of the episodes as a whole."""
 COVERAGE: Final = ("", "alike", "rare")
 """How near the nearest other episode of the task is: as usual, nearly the same motion, or far from all."""
+MOMENTS: Final = 32
+"""Moments of an episode at which what is done is compared with what others do: every quarter of a second or so."""
+THINGS: Final = 4
+"""Things whose places those moments keep: those that a goal names first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +134,67 @@ class Endings(Table):
     retried_because: Text = text("Reason of the first of them; empty where none is known.")
     retry_start: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
     retry_end: NDArray[np.int64] = column(np.int64, f"{END_FRAME} Of the last of them.", unit="frame")
+
+
+@dataclass(frozen=True, eq=False)
+class PointTable(Table):
+    """How each arm stands and what it is told to do at moments spread evenly over an episode: one row an arm."""
+
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    manipulator: Text = text(MANIPULATOR)
+    family: Text = text(FAMILY)
+    robot: Text = text(ROBOT)
+    frames: NDArray[np.int64] = column(np.int64, "Length of the episode.", unit="frames")
+    state: NDArray[np.float32] = matrix(
+        np.float32,
+        f"Where it is at each of {MOMENTS} moments, moment by moment: {SLOTS} slots of positions (of the hand, "
+        f"else of joints; gripper), then {THINGS} things, x, y and z from the hand; NaN where a slot is empty.",
+        unit="rad; m of hand and things; m or share of the gripper",
+    )
+    motion: NDArray[np.float32] = matrix(
+        np.float32,
+        f"What follows within 0.3 s, {SLOTS} slots a moment: of joints with a command, how far that is from where they "
+        "are; of all others, how far they move.",
+        unit="rad; m of the hand; m or share of the gripper",
+    )
+
+
+def moments_of(frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Frames of the moments of episodes of these lengths, shape (n, MOMENTS).
+
+    >>> moments_of(np.array([100]))[0, [0, 1, -1]].tolist()
+    [0, 3, 99]
+    """
+    return np.asarray(np.arange(MOMENTS) * np.maximum(frames - 1, 0)[:, None] // (MOMENTS - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class ConsensusTable(Table):
+    """How far each episode does otherwise than others of its task do in like states. It moves no weight by itself.
+
+    One row an episode of a task with 20 episodes or more.
+    """
+
+    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_id: Text = text(EPISODE_ID)
+    family: Text = text(FAMILY)
+    robot: Text = text(ROBOT)
+    episodes: NDArray[np.int64] = column(np.int64, "Episodes of the task.", unit="episodes")
+    disagreement: NDArray[np.float64] = column(
+        np.float64,
+        "How far what it does is from what others do in like states: the mean over its moments of their rank among all "
+        "of the task, 0 to 1; NaN where nothing can be compared.",
+        unit="1",
+    )
+    p: NDArray[np.float64] = column(
+        np.float64, "Share of the task's episodes that disagree as much, itself among them; NaN as above.", unit="1"
+    )
+    dissent: NDArray[np.float32] = matrix(
+        np.float32,
+        f"The same at each of {MOMENTS} moments spread evenly over it, with those beside it: the share of all "
+        "moments of the task that disagree less, 0 to 1; NaN where not known.",
+        unit="1",
+    )
+    start_frame: NDArray[np.int64] = column(np.int64, f"{START_FRAME} Of what disagrees most.", unit="frame")
+    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")

@@ -120,6 +120,15 @@ def standing(row: Mapping[str, Any] | None) -> RenderableType | None:
     return terminal.plain(f"{row['words'] or 'nothing stands out'}; {place}")
 
 
+def dissent(row: Mapping[str, Any] | None) -> RenderableType | None:
+    """How far one episode does otherwise than others of its task in like states; nothing where that is not known."""
+    if row is None:
+        return None
+    most = f"most in frames {row['start_frame']}–{row['end_frame']}"
+    of = f"{number(row['p'], 2)} of {number(row['episodes'])} episodes disagree as much"
+    return terminal.plain(f"{of} with what others do; {most}")
+
+
 def counted(kinds: Mapping[str, Any]) -> RenderableType | None:
     """Defects by kind in a terminal."""
     known = {name: row for name, row in kinds.items() if isinstance(row, Mapping)}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from sima2.records.courses import CourseTable, UnusualTable
+from sima2.records.courses import ConsensusTable, CourseTable, PointTable, UnusualTable
 from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
@@ -35,6 +35,7 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "defects.parquet": DefectTable,
         "defect_shards/": DefectTable,
         "unusual.parquet": UnusualTable,
+        "consensus.parquet": ConsensusTable,
         "courses.parquet": CourseTable,
         "quarantine.parquet": QuarantineTable,
         "quarantine_shards/": QuarantineTable,
@@ -48,6 +49,7 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "landmarks/": RiskObservations,
         "vitals/": EpisodeVitals,
         "pauses/": PauseTable,
+        "points/": PointTable,
     }
 )
 """Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""

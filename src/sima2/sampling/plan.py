@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.courses import ConsensusTable, moments_of
 from sima2.records.defects import DefectTable, PauseTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import ACTIONS, KNOWLEDGE, CardTable, PlannedSpans, SegmentVerdicts, TrainingPlan
@@ -64,6 +65,8 @@ class Known:
     verdicts: SegmentVerdicts = field(default_factory=SegmentVerdicts.empty)
     pauses: PauseTable = field(default_factory=PauseTable.empty)
     """Where nothing moves."""
+    consensus: ConsensusTable = field(default_factory=ConsensusTable.empty)
+    """How far each does otherwise than others in like states; looked at only where settings say so."""
     precision: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Precision at the least of each detector on this very set, by its name; what was not measured is not there."""
     asked: tuple[Asked, ...] = ()
@@ -113,6 +116,7 @@ class TrainingPlanner:
         sheet.whole("inferred_failure", inferred, p, words)
         for asked in known.asked:
             sheet.whole(asked.code, asked.where, words=asked.words)
+        self._consensus(sheet, known.consensus)
         self._defects(sheet, known.defects)
         place = sheet.place(known.pauses.episode_id)
         rows = np.flatnonzero(place >= 0)
@@ -120,6 +124,18 @@ class TrainingPlanner:
         sheet.cut(RULES[PAUSE], spans, {})
         self._verdicts(sheet, known)
         return sheet.finished()
+
+    def _consensus(self, sheet: _Sheet, agreed: ConsensusTable) -> None:
+        """Frames about the moments that disagree most with what others do there."""
+        place = sheet.place(agreed.episode_id)
+        mine = np.flatnonzero(place >= 0)
+        place, frames = place[mine], sheet.episodes.frames[place[mine]]
+        at = moments_of(frames)
+        # a moment stands for the frames that are nearest to it
+        between = (at[:, 1:] + at[:, :-1] + 1) // 2
+        edges = np.concatenate([np.zeros_like(at[:, :1]), between, frames[:, None]], axis=1)
+        row, moment = np.nonzero(agreed.dissent[mine] > 1.0 - self.settings.dissent)
+        sheet.cut(RULES["consensus"], (place[row], edges[row, moment], edges[row, moment + 1]), {})
 
     def _defects(self, sheet: _Sheet, defects: DefectTable) -> None:
         place = sheet.place(defects.episode_id)
@@ -224,10 +240,10 @@ class _Sheet:
         self._note(rule, rows.tolist(), words)
 
     def cut(self, rule: PlanRule, spans: tuple[NDArray[np.int64], ...], words: Mapping[int, str]) -> None:
-        """Frames that weigh nothing, each stretch with a margin (dead time has none)."""
+        """Frames that weigh nothing, each stretch of a fact with a margin (dead time has none)."""
         if not self.settings.act(rule.name) or not len(spans[0]):
             return
-        margin = 0 if rule.name in DEAD_TIME else self.settings.margin
+        margin = 0 if rule.name in DEAD_TIME or rule.knowledge != "fact" else self.settings.margin
         for i, start, end in zip(*(each.tolist() for each in spans), strict=True):
             begin, stop = max(start - margin, 0), min(end + margin, int(self.episodes.frames[i]))
             if stop > begin:

@@ -31,6 +31,8 @@ class PlanRule:
     """Holds for imitation alone: to a critic, what went wrong is worth as much."""
     detector: str = ""
     """Row of the detection card that says how sure it is; of rules about stretches of an episode."""
+    asked: bool = False
+    """Off in every preset: acts only where settings name it (``PlanSettings.also``)."""
 
 
 def _defects(knowledge: str, act: str, *kinds: str) -> tuple[PlanRule, ...]:
@@ -63,12 +65,15 @@ _RULES: Final = (
     PlanRule("lost_grip", "inference", SCALE, "what was held is lost and taken again", True, "drop"),
     PlanRule("failed_step", "inference", SCALE, "a step fails and is made again", True),
     PlanRule("drive_home", "inference", SCALE, "what follows the last thing done", True),
+    PlanRule("consensus", "inference", CUT, "moves otherwise than others in like states", True, asked=True),
     PlanRule("provisional_tags", "tag", ASK, "has provisional tags"),
     PlanRule("severe_ood", "tag", ASK, "very strange, by a trusted tag"),
 )
 
 RULES: Final[Mapping[str, PlanRule]] = MappingProxyType({rule.name: rule for rule in _RULES})
 """By name, the gravest first."""
+ALSO: Final = tuple(rule.name for rule in _RULES if rule.asked)
+"""Rules that act only where settings name them."""
 ON_SPANS: Final = ("failed_attempt", "lost_grip", "failed_step", "drive_home")
 """Rules of inference about stretches of an episode; they act only where the detector was measured on this very set."""
 
@@ -108,10 +113,14 @@ class PlanSettings:
     preset: str = "measured"
     without: tuple[str, ...] = field(default=())
     """Rules that are off besides those of the preset."""
+    also: tuple[str, ...] = field(default=())
+    """Rules that act though they are off in every preset: those of which no receipt has shown a gain."""
     least_precision: float = 0.9
     """Precision, at the least, that a verdict on segments needs on this very set before it moves a weight."""
     margin: int = 1
     """Frames before and behind a cut that go with it: what is commanded there leads into it or comes from it."""
+    dissent: float = 0.2
+    """Share of a task's moments that disagree most with what others do there, which rule ``consensus`` leaves out."""
     least_left: float = 0.5
     """Share of the frames that must be left besides dead time; with less a person should look."""
 
@@ -122,14 +131,22 @@ class PlanSettings:
         for name in self.without:
             if name not in RULES:
                 raise UnknownNameError("rule", name, RULES)
-        if not 0 <= self.least_precision <= 1 or not 0 <= self.least_left <= 1 or self.margin < 0:
-            raise UsageError("least_precision and least_left lie in 0 to 1, margin is not negative")
+        for name in self.also:
+            if name not in ALSO:
+                raise UnknownNameError("rule to add", name, ALSO)
+        shares = (self.least_precision, self.dissent, self.least_left)
+        if not all(0 <= share <= 1 for share in shares) or self.margin < 0:
+            raise UsageError("least_precision, dissent and least_left lie in 0 to 1, margin is not negative")
 
     def act(self, name: str) -> str:
         """What a rule does under preset and objective; empty where it is off."""
         rule, preset = RULES[name], PRESETS[self.preset]
-        off = name in self.without or name in preset.without or (self.objective != "bc" and rule.imitation)
-        if off or (rule.knowledge == "fact" and not preset.facts):
+        off = name in self.without or (self.objective != "bc" and rule.imitation)
+        if rule.asked:
+            return rule.act if name in self.also and not off else ""
+        if off or name in preset.without:
+            return ""
+        if rule.knowledge == "fact" and not preset.facts:
             return ""
         if rule.knowledge != "inference" or not preset.inference:
             return rule.act if rule.knowledge != "inference" else ""

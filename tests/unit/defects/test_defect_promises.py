@@ -13,7 +13,8 @@ from damaged_rollouts import SENSED, changed, clean, joints_and_gripper, taken, 
 from sima2 import Sima2Client
 from sima2.defects.inspector import DefectInspector, Inspection
 from sima2.defects.judge import DefectJudge, by_episode
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.courses import PointTable
+from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
 from sima2.records.rollout import Rollout, RolloutBatch
 from sima2.records.table import Table
 
@@ -47,7 +48,10 @@ def inspected(rollouts: list[Rollout], *cuts: int) -> Inspection:
         DefectInspector().inspect(RolloutBatch.from_rollouts(rollouts[a:b], first_index=a)) for a, b in pairwise(edges)
     ]
     return Inspection(
-        DefectTable.concat([part.defects for part in parts]), EpisodeVitals.concat([part.vitals for part in parts])
+        DefectTable.concat([part.defects for part in parts]),
+        EpisodeVitals.concat([part.vitals for part in parts]),
+        PauseTable.concat([part.pauses for part in parts]),
+        PointTable.concat([part.points for part in parts]),
     )
 
 
@@ -56,9 +60,11 @@ def test_nothing_depends_on_how_episodes_fell_into_batches(cuts: Any) -> None:
     whole, parts = inspected(spoiled()), inspected(spoiled(), *cuts)
     assert len(whole.defects) >= 5
     assert plain(whole.defects) == plain(parts.defects)
-    for name in EpisodeVitals.columns():
-        a, b = getattr(whole.vitals, name), getattr(parts.vitals, name)
-        assert a.tobytes() == b.tobytes() if isinstance(a, np.ndarray) else a.tolist() == b.tolist(), name
+    assert plain(whole.pauses) == plain(parts.pauses)
+    for table, other in ((whole.vitals, parts.vitals), (whole.points, parts.points)):
+        for name in table.columns():
+            a, b = getattr(table, name), getattr(other, name)
+            assert a.tobytes() == b.tobytes() if isinstance(a, np.ndarray) else a.tolist() == b.tolist(), name
 
 
 def told(table: DefectTable) -> list[tuple[Any, ...]]:
@@ -92,17 +98,17 @@ def test_the_order_of_the_run_changes_only_which_of_two_copies_came_first() -> N
 )
 def test_nominal_episodes_have_next_to_no_defects(family: str, absent: tuple[str, ...]) -> None:
     batch = Sima2Client(seed=23).rollouts(family=family, template="success", count=100)[0].without(*absent)
-    found = DefectJudge().judge(*DefectInspector().inspect(batch))
+    found = DefectJudge().judge(*DefectInspector().inspect(batch)[:2])
     assert len(set(found.episode_id)) <= 1, [row["details"] for row in found.rows()]
 
 
 def test_hands_alone_and_nothing_at_all_are_taken() -> None:
     run = RolloutBatch.from_rollouts(spoiled())
     hands = run.without("joint_position", "joint_velocity", "joint_torque", "gripper_width", "grip_force")
-    found = DefectJudge().judge(*DefectInspector().inspect(hands))
+    found = DefectJudge().judge(*DefectInspector().inspect(hands)[:2])
     assert "idle" in set(found.defect)
     nothing = run.without(*SENSED, "joint_position", "gripper_width", "action")
-    assert set(DefectJudge().judge(*DefectInspector().inspect(nothing)).defect) <= {
+    assert set(DefectJudge().judge(*DefectInspector().inspect(nothing)[:2]).defect) <= {
         "dropped_frames",
         "duration_outlier",
     }
@@ -117,7 +123,7 @@ def test_the_shortest_episodes_alone_in_a_run_are_taken(frames: int) -> None:
 def test_an_empty_batch_gives_empty_tables() -> None:
     seen = DefectInspector().inspect(RolloutBatch.from_rollouts([]))
     assert len(seen.defects) == len(seen.vitals) == 0
-    assert len(DefectJudge().judge(*seen)) == 0
+    assert len(DefectJudge().judge(*seen[:2])) == 0
 
 
 def test_the_worst_comes_first_and_episodes_know_theirs() -> None:
@@ -145,7 +151,7 @@ def test_findings_and_vitals_come_back_from_a_store(tmp_path: Any) -> None:
 @pytest.mark.skipif(not REAL.exists(), reason="needs the real recordings in ../shared/data")
 def test_a_teleoperated_humanoid_has_one_skip_in_both_states_and_commands_and_a_copy_of_it_is_found() -> None:
     batch = Sima2Client(backend="dataset", path=REAL).source().read(0, 20).batch
-    rows = list(DefectJudge().judge(*DefectInspector().inspect(batch)).rows())
+    rows = list(DefectJudge().judge(*DefectInspector().inspect(batch)[:2]).rows())
     # three joints of the right arm and their commands go four steps at once between the same two frames
     skip = [("dropped_frames", 1, 236, 238)]
     assert [(r["defect"], r["episode_index"], r["start_frame"], r["end_frame"]) for r in rows] == skip

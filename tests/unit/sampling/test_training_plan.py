@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sima2.errors import UnknownNameError
+from sima2.records.courses import MOMENTS, ConsensusTable
 from sima2.records.defects import DEFECTS, DefectTable, PauseTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import CardTable, SegmentVerdicts
 from sima2.records.table import Text
 from sima2.sampling.frames import frame_weights, inside_weights, planned_frames
 from sima2.sampling.plan import Asked, Known, TrainingPlanner, precision_of
-from sima2.sampling.plan_settings import PRESETS, RULES, PlanSettings
+from sima2.sampling.plan_settings import ALSO, PRESETS, RULES, PlanSettings
 from sima2.sampling.planned import planned
 from sima2.sampling.pool import Pool
 from unit.sampling.test_datapack_auditor import episodes, filled, found
@@ -22,8 +23,8 @@ from unit.sampling.test_datapack_auditor import episodes, filled, found
 FRAMES = 100
 
 
-def plan(table, *, preset="measured", objective="bc", without=(), **known):
-    settings = PlanSettings(preset=preset, objective=objective, without=without)
+def plan(table, *, preset="measured", objective="bc", without=(), also=ALSO, **known):
+    settings = PlanSettings(preset=preset, objective=objective, without=without, also=also)
     return TrainingPlanner(settings).plan(Known(table, **known))
 
 
@@ -44,6 +45,17 @@ def attempt(start, end, sure=1.0, verdict="failed_attempt"):
 
 def paused(start, end):
     return PauseTable(np.zeros(1, np.int64), Text.of(["e0"]), np.array([start]), np.array([end]))
+
+
+def agreed(n=1, **apart):
+    """What others do is done at all moments but these, by name of the episode."""
+    dissent = np.full((n, MOMENTS), 0.1, np.float32)
+    for name, moments in apart.items():
+        dissent[int(name[1:]), moments] = 0.9
+    one, half = Text.full(n, "all"), np.full(n, 0.5)
+    names = Text.of(f"e{i}" for i in range(n))
+    whole = np.zeros(n, np.int64), np.full(n, FRAMES)
+    return ConsensusTable(np.arange(n), names, one, one, np.full(n, n), half, half, dissent, *whole)
 
 
 def inferred(p, n=1):
@@ -146,6 +158,29 @@ def test_an_episode_that_is_wrong_all_along_is_dropped():
     assert (each["action"], each["weight"], each["keep_end_frame"]) == ("drop", 0.0, 0)
 
 
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_consensus_moves_nothing_in_any_preset_unless_it_is_asked_for(preset):
+    known = {"consensus": agreed(3, e1=[8, 9, 31]), "preset": preset}
+    table, spans = plan(episodes(3), **known, also=())
+    assert (table.weight.tolist(), len(spans)) == ([1.0] * 3, 0)
+    table, spans = plan(episodes(3), **known)
+    assert table.action.tolist() == ["keep", "trim", "keep"]
+    assert table.codes.tolist() == ["", "consensus", ""]
+    assert table.kind_of_knowledge.tolist() == ["", "inference", ""]
+    assert [(s["start_frame"], s["end_frame"], s["weight"]) for s in spans.rows()] == [(24, 30, 0.0), (97, 100, 0.0)]
+
+
+def test_consensus_is_no_matter_of_reinforcement():
+    assert not len(plan(episodes(2), consensus=agreed(2, e1=[8]), objective="rl").spans)
+
+
+def test_consensus_leaves_out_the_share_that_it_is_told():
+    known = Known(episodes(2), consensus=agreed(2, e1=[8]))
+    for share, cut in ((0.05, False), (0.15, True)):
+        spans = TrainingPlanner(PlanSettings(also=ALSO, dissent=share)).plan(known).spans
+        assert bool(len(spans)) == cut
+
+
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_every_rule_can_be_switched_off(name):
     known = everything(name)
@@ -169,6 +204,8 @@ def everything(name):
         return {"table": special[name]}
     if name == "pause":
         return {"table": episodes(), "pauses": paused(40, 60)}
+    if name == "consensus":
+        return {"table": episodes(), "consensus": agreed(e0=[8])}
     if name == "id_not_unique":
         pytest.skip("takes two episodes")
     if name == "little_left":
@@ -182,7 +219,9 @@ def test_every_kind_of_defect_is_spoken_for_or_is_known_to_cost_a_trainer_nothin
     assert set(DEFECTS) - set(RULES) == {"constant_channel", "repeated_grasp"}
 
 
-@pytest.mark.parametrize("wrong", [{"preset": "measurd"}, {"objective": "il"}, {"without": ("idel",)}])
+@pytest.mark.parametrize(
+    "wrong", [{"preset": "measurd"}, {"objective": "il"}, {"without": ("idel",)}, {"also": ("failed",)}]
+)
 def test_a_wrong_name_says_which_are_right(wrong):
     with pytest.raises(UnknownNameError, match="valid"):
         PlanSettings(**wrong)
