@@ -590,7 +590,7 @@ def _finish(
         "defects": defect_counts(defects),
         "first": {
             **first_findings(results.episodes, courses.ended, defects, courses.unusual, courses.usual),
-            "to_label": _to_label(results.episodes),
+            "to_label": _to_label(results.episodes.take(~results.training.episodes.action.isin("drop"))),
         },
         "alarms": {name: int(actions.action.isin(name).sum()) for name in ("safety_stop", "warning")},
         "digest": store.digest(),

@@ -399,8 +399,25 @@ def compared(
         "over_baseline": {
             name: mean(whole[name] - whole[BASELINE])._asdict() for name in NAMES if name in whole and name != BASELINE
         },
+        "verdict": verdict(mean(whole[MEASURED] - whole[BASELINE])) if MEASURED in whole else NOTHING,
         "caveat": CAVEAT,
     }
+
+
+NOTHING: Final = "The plan leaves nothing of some fold to train on: nothing can be said."
+
+
+def verdict(over: Interval) -> str:
+    """What the difference to every episode alike says, in a sentence.
+
+    >>> verdict(Interval(-0.02, -0.03, -0.01))
+    'The plan gains: its policy errs less than with every episode alike.'
+    """
+    if over.high < 0:
+        return "The plan gains: its policy errs less than with every episode alike."
+    if over.low > 0:
+        return "The plan loses: its policy errs more than with every episode alike."
+    return "No difference is shown between the plan and every episode alike."
 
 
 def _selections(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sima2.io.store import Run, Store
     from sima2.records.plan import CardTable
 
+VERDICTS: Final = ("failed_attempt", "drop", "failed_episode", "label_conflict")
+"""Inferences, of which it matters how often they are right; a defect is measured, and says what it measured."""
 SEEN: Final = 0.8
 """Recall, at the lower end of its interval, from which on a detector is said to be trusted to see its kind."""
 BLIND: Final = 0.5
@@ -204,7 +206,7 @@ def _shown(rows: Sequence[Mapping[str, Any]], sentence: str) -> RenderableType:
             f"{row['found']}/{row['planted']}",
             f"{share(row['recall_low'])}–{share(row['recall_high'])}",
             f"{row['told']}/{row['asked']}",
-            share(row["precision"]),
+            share(row["precision"] if row["detector"] in VERDICTS else math.nan),
         )
         for row in measured
     ]

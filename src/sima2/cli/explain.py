@@ -145,9 +145,9 @@ def _shown(values: dict[str, Any]) -> RenderableType:
         drawn = terminal.plain(f"{number(weight['of_even_share'], 2)} × an even share: {why}")
     return Group(
         terminal.listing(head),
+        *terminal.titled("Plan for imitation", _planned(values["plan"])),
         *terminal.titled("Tags", terminal.tag_rows(values["tags"])),
         *terminal.titled("Weight for reinforcement", drawn),
-        *terminal.titled("Plan for imitation", _planned(values["plan"])),
         *terminal.titled("What is wrong with its data", defects.rows(values["findings"], named=False)),
         *terminal.titled("Against the others of its task", defects.standing(values["unusual"])),
         *terminal.titled("What others do in like states", defects.dissent(values["consensus"])),

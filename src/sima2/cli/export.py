@@ -145,6 +145,7 @@ def _copy(
     out: Path, read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any], keep_whole: bool
 ) -> dict[str, Any]:
     from sima2 import __version__
+    from sima2.export.frames import copy_weights
     from sima2.export.lerobot_copy import copy_lerobot, episodes_of
     from sima2.export.selection import select
     from sima2.io.formats import format_of
@@ -161,7 +162,7 @@ def _copy(
     kept = select(planned.plan, _lengths(read), held, review=settings["review"], cut=not keep_whole)
     about = {"made_by": f"sima2 {__version__}", "source": next(iter(read.episodes.source), ""), **settings}
     about |= {"keep_whole": keep_whole}
-    told = copy_lerobot(index, kept, target, about)
+    told = copy_lerobot(index, kept, target, about, copy_weights(kept, planned.spans))
     return {**told, "zero_weight_inside": zero_weight_inside(planned, kept), **_whom(planned, kept)}
 
 
@@ -247,7 +248,7 @@ def _shown(told: Mapping[str, Any]) -> RenderableType:
         if told["zero_weight_inside"]:
             lines.append(
                 f"{number(told['zero_weight_inside'])} frames of no weight lie inside and stay: "
-                "train with the weights of --lists to leave them out"
+                "train with meta/sima2_weights.parquet of the copy to leave them out"
             )
         lines += [visible(note, longest=400) for note in told["notes"]]
     return Group(terminal.listing(head), *terminal.titled("Notes", terminal.bullets(lines)))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SHOWN = 50
 """Episodes listed for people; ``--json`` lists all."""
+CUTS = 4
+"""Stretches of an episode that are named."""
 
 
 def command(
@@ -91,7 +93,7 @@ def ruled(settings: Any) -> list[dict[str, Any]]:
 def _rules(listed: list[dict[str, Any]]) -> RenderableType:
     from sima2.report.terminal import grid, plain
 
-    rows = [(plain(row["rule"]), row["knowledge"], row["does"] or "off", plain(row["about"])) for row in listed]
+    rows = [(plain(row["rule"]), row["knowledge"], _does(row), plain(row["about"])) for row in listed]
     return grid(("rule", "knowledge", "does", "about"), rows)
 
 
@@ -111,12 +113,13 @@ def _shown(values: Mapping[str, Any]) -> RenderableType:
         (row for row in values["episodes"] if row["action"] != "keep"),
         key=lambda row: (-("keep", "trim", "review", "drop").index(row["action"]), row["weight"], row["episode_index"]),
     )
+    cuts = _cuts(values)
     listed = [
         (
             number(row["weight"], 2),
             Text("\n").join(
                 [
-                    Text.assemble((visible(row["episode_id"]), "bold"), f"  {row['action']}{_part(row)}"),
+                    Text.assemble((visible(row["episode_id"]), "bold"), f"  {row['action']}{_part(row, cuts)}"),
                     plain(row["words"]),
                 ]
             ),
@@ -132,7 +135,30 @@ def _shown(values: Mapping[str, Any]) -> RenderableType:
     )
 
 
-def _part(row: Mapping[str, Any]) -> str:
+def _part(row: Mapping[str, Any], cuts: Mapping[str, list[str]]) -> str:
+    """Which frames of an episode are used, and which of these weigh less."""
     if row["action"] == "drop":
         return ""
-    return f", frames {row['keep_start_frame']}–{row['keep_end_frame']}"
+    inside = cuts.get(row["episode_id"], [])
+    less = f", less weight on {', '.join(inside[:CUTS])}{', …' if len(inside) > CUTS else ''}" if inside else ""
+    return f", frames {row['keep_start_frame']}–{row['keep_end_frame']}{less}"
+
+
+def _cuts(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Stretches of each episode that weigh less within what is kept of it, short stops left aside."""
+    kept = {row["episode_id"]: (row["keep_start_frame"], row["keep_end_frame"]) for row in values["episodes"]}
+    told: dict[str, list[str]] = {}
+    for span in values["spans"]:
+        start, end = kept[span["episode_id"]]
+        if span["reason"] != "pause" and span["start_frame"] < end and span["end_frame"] > start:
+            told.setdefault(span["episode_id"], []).append(f"{span['start_frame']}–{span['end_frame']}")
+    return told
+
+
+def _does(row: Mapping[str, Any]) -> str:
+    """What a rule does, for people."""
+    from sima2.sampling.plan_settings import ON_SPANS, SCALE
+
+    if row["rule"] in ON_SPANS and row["does"] == SCALE:
+        return "scale where shown right here, else ask"
+    return str(row["does"] or "off")

@@ -56,6 +56,8 @@ def _shown(values: Mapping[str, Any]) -> RenderableType:
     ]
     about = f"{values['judged_episodes']} of {values['episodes']} episodes are judged by, in {values['folds']} folds."
     return Group(
+        plain(values["verdict"]),
+        Text(),
         grid(("selection", "error of held-out actions", "over the baseline"), rows),
         Text(),
         plain(f"In spreads of the actions, with 95 % intervals over folds. {about}"),

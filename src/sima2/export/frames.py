@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.export.selection import Selection
 from sima2.records.plan import FrameWeights, PlannedFrames, PlannedSpans, SamplePlan, TrainingPlan
 from sima2.records.table import Text
 from sima2.sampling.frames import frame_weights as spread
@@ -101,3 +102,30 @@ def frame_weights(plan: TrainingPlan, spans: PlannedSpans, frames: SourceFrames)
     draws = SamplePlan(plan.episode_index, plan.episode_id, p, importance(p), Text.full(len(plan), ""))
     inside = inside_weights(spans, frames.episode, frames.index)
     return spread(draws, frames.episode, frames.index, per="frame", inside=inside)
+
+
+def copy_weights(kept: Selection, spans: PlannedSpans) -> FrameWeights:
+    """``index, weight`` of every frame of a copy, by its own numbers: 1 in the mean.
+
+    Args:
+        kept: what the copy holds.
+        spans: frames that weigh less than their episode, under the source's own numbers.
+
+    Raises:
+        UsageError: if no frame has any weight.
+    """
+    place = {number: k for k, number in enumerate(kept.number.tolist())}
+    weight = np.repeat(kept.weight, kept.length)
+    rows = zip(spans.episode_index.tolist(), spans.start_frame.tolist(), spans.end_frame.tolist(), strict=True)
+    for (number, start, end), share in zip(rows, spans.weight.tolist(), strict=True):
+        k = place.get(number)
+        if k is None:
+            continue
+        first, begin, stop = int(kept.offset[k]), int(kept.start[k]), int(kept.stop[k])
+        low, high = max(start, begin), min(end, stop)
+        if low < high:
+            weight[first + low - begin : first + high - begin] *= share
+    total = math.fsum(weight.tolist())
+    if not total > 0:
+        raise UsageError("no frame of the copy has any weight: choose another --preset")
+    return FrameWeights(index=np.arange(len(weight)), weight=weight * (len(weight) / total))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from sima2.export.lerobot_videos import VideoCopier, Videos
 from sima2.export.rows import placed_of
 from sima2.export.selection import Selection
 from sima2.export.target import refuse_target, target_folder
+from sima2.io.arrow import write_table
 from sima2.io.documents import is_file, read_json
 from sima2.io.formats.lerobot_index import Index, chunk_size, data_template, fill, load_index
+from sima2.records.plan import FrameWeights
 
 Told = dict[str, Any]
 
@@ -30,7 +32,13 @@ def episodes_of(root: Path) -> tuple[Index, np.ndarray[Any, np.dtype[np.int64]]]
     return index, np.array([entry.episode for entry in index.episodes], np.int64)
 
 
-def copy_lerobot(index: Index, kept: Selection, target: Path, about: Mapping[str, Any]) -> Told:
+WEIGHTS: Final = "meta/sima2_weights.parquet"
+"""Weight of every frame of the copy, for frames that are left out inside an episode."""
+
+
+def copy_lerobot(
+    index: Index, kept: Selection, target: Path, about: Mapping[str, Any], weights: FrameWeights | None = None
+) -> Told:
     """Write the copy; what it holds, as plain values.
 
     Rows that are kept are those of the source bit for bit, unknown columns and images in them included, but for
@@ -43,6 +51,7 @@ def copy_lerobot(index: Index, kept: Selection, target: Path, about: Mapping[str
         kept: what the copy holds.
         target: a folder that is missing or empty, not within the source.
         about: told in ``meta/sima2.json``: the run, its settings.
+        weights: of every frame of the copy, kept beside it.
 
     Raises:
         UsageError: if the target is taken, the disk is full, or episodes have other lengths than the run read.
@@ -67,6 +76,8 @@ def copy_lerobot(index: Index, kept: Selection, target: Path, about: Mapping[str
         told = videos.run(building)
         unknown, behind = carry(index, building)
         notes = _notes(index, kept, told, unknown, behind)
+        if weights is not None:
+            notes.append(f"{WEIGHTS} holds the weight of every frame of the copy, by its own index")
         provenance = {
             **about,
             "codebase_version": index.version,
@@ -78,6 +89,8 @@ def copy_lerobot(index: Index, kept: Selection, target: Path, about: Mapping[str
             provenance["source_provenance"] = read_json(index.root, PROVENANCE)
         more = {"total_videos": told.copied + told.cut + told.encoded} if _counts_videos(index, old) else {}
         NewMeta(index, old, kept, written).write(building, provenance, more)
+        if weights is not None:
+            write_table(building / WEIGHTS, weights)
     return {
         "episodes": len(kept),
         "frames": int(kept.offset[-1]),

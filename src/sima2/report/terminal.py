@@ -92,7 +92,7 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     parts += titled("The usual course", _usual(values))
     gain = "Until then no curation gain from tags." if no_gain_sentence(values) else ""
     trust = " ".join(filter(None, (first.trust_sentence(values), gain)))
-    told = [plan_line(section(values, "plan"), out), trust]
+    told = [plan_line(section(values, "plan")), trust]
     parts += titled("Training and trust", Group(*map(plain, filter(None, told))))
     warned = list(map(str, values.get("warnings") or ()))
     if more := len(_caveats(values, {})) - len(warned):

@@ -235,14 +235,11 @@ facts in 11 episodes and inferences in 9; see `sima2 plan`.'
     return f"Of {count(total, 'episode')} {said}{lost}.{by}"
 
 
-def plan_line(plan: Mapping[str, Any], out: str) -> str:
+def plan_line(plan: Mapping[str, Any]) -> str:
     """The same in a line, with what lists it.
 
-    >>> plan_line({"actions": {"keep": 80, "trim": 5, "review": 9, "drop": 6}}, "week")
-    'Keep 80, trim 5, review 9, drop 6 (sima2 plan week).'
+    >>> plan_line({"actions": {"keep": 80, "trim": 5, "review": 9, "drop": 0}})
+    'Keep 80, trim 5, review 9: see `sima2 plan`.'
     """
-    actions = section(plan, "actions")
-    if not any(actions.values()):
-        return ""
-    told = ", ".join(f"{name} {number(n)}" for name, n in actions.items())
-    return f"{told[:1].upper()}{told[1:]} (sima2 plan {out})."
+    told = ", ".join(f"{name} {number(n)}" for name, n in section(plan, "actions").items() if n)
+    return f"{told[:1].upper()}{told[1:]}: see `sima2 plan`." if told else ""

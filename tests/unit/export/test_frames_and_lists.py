@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from finished_run import NAN, episodes_of, segments_of
 from made_lerobot import plan_of
 from sima2.errors import UnknownNameError, UsageError
-from sima2.export.frames import SourceFrames, frame_weights, planned_frames
+from sima2.export.frames import SourceFrames, copy_weights, frame_weights, planned_frames
 from sima2.export.lists import Planned, command, outcomes, progress, subtasks, write_lists
 from sima2.export.selection import select
 from sima2.export.tables import write_tables
@@ -194,3 +194,11 @@ def test_tables_are_written_in_each_form(tmp_path: Path) -> None:
         write_tables(tables, tmp_path / "more", "xml")
     with pytest.raises(UsageError, match="never overwritten"):
         write_tables(tables, tmp_path / "csv", "csv")
+
+
+def test_weights_of_a_copy_are_by_its_own_numbers() -> None:
+    kept = select(plan_of(LENGTHS, **PLAN), dict(enumerate(LENGTHS)), np.arange(3))
+    made = copy_weights(kept, spans_of((0, 0, 2, 0.0), (0, 3, 5, 0.0), (1, 0, 4, 0.0), (2, 0, 2, 0.5)))
+    assert made.index.tolist() == list(range(9))  # four frames of the first, five of the third
+    assert np.allclose(made.weight / made.weight[0], [1, 0, 0, 1, 0.25, 0.25, 0.5, 0.5, 0.5])
+    assert abs(made.weight.mean() - 1) < 1e-12
