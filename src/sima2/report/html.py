@@ -39,11 +39,20 @@ def render(report: ReportInput) -> str:
     ]
     wrong = part("What is wrong with my data", defects.page(summary, report.defects))
     caveats = part("What to bear in mind", _caveats(report))
+    planned = part("What to train on", _plan(section(summary, "plan")))
     if first.leads(summary, report.trust):
         said = findings.leading(summary, wrong)
-        order = [*said, part("Episodes", _episodes(report)), caveats, *used, _folded_trust(report)]
+        order = [*said, planned, part("Episodes", _episodes(report)), caveats, *used, _folded_trust(report)]
     else:
-        order = [caveats, trust, *used, wrong, *findings.following(summary), part("Episodes", _episodes(report))]
+        order = [
+            caveats,
+            trust,
+            planned,
+            *used,
+            wrong,
+            *findings.following(summary),
+            part("Episodes", _episodes(report)),
+        ]
     parts = [
         _head(report),
         *order,
@@ -72,6 +81,21 @@ def render(report: ReportInput) -> str:
     )
     page = node("html", head, node("body", definitions(), node("main", *parts)), lang="en")
     return f"<!doctype html>\n{page}\n"
+
+
+def _plan(plan: Mapping[str, Any]) -> Markup | None:
+    """What to do with how many episodes, and why."""
+    from sima2.sampling.plan_settings import RULES
+
+    told = plan_sentence(plan)
+    if not told:
+        return None
+    rows = [
+        (RULES[code].words if code in RULES else code, RULES[code].knowledge if code in RULES else "", number(n))
+        for code, n in section(plan, "codes").items()
+    ]
+    why = tables.table(("why", "kind of knowledge", "episodes"), rows, numeric=(2,)) if rows else None
+    return node("div", node("p", told), why)
 
 
 def _folded_trust(report: ReportInput) -> Markup | None:
@@ -214,7 +238,6 @@ def _weights(report: ReportInput) -> Markup | None:
     episodes = section(report.summary, "episodes")
     lacking = no_gain_sentence(report.summary)
     parts = [
-        node("p", plan_sentence(section(report.summary, "plan"))),
         node("p", weights_sentence(weights, weights.get("n", episodes.get("ok")))),
         node("p", lacking) if lacking else None,
         sampled.page(weights),
