@@ -92,7 +92,7 @@ def _plan(plan: Mapping[str, Any]) -> Markup | None:
         return None
     rows = [
         (RULES[code].words if code in RULES else code, RULES[code].knowledge if code in RULES else "", number(n))
-        for code, n in section(plan, "codes").items()
+        for code, n in sorted(section(plan, "codes").items(), key=lambda item: (-item[1], item[0]))
     ]
     why = tables.table(("why", "kind of knowledge", "episodes"), rows, numeric=(2,)) if rows else None
     return node("div", node("p", told), why)
