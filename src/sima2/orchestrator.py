@@ -51,6 +51,7 @@ from sima2.pipeline import (
     proposal_counts,
     shard_spans,
     with_conflicts,
+    with_cuts,
     with_defects,
     with_joint_names,
 )
@@ -540,7 +541,7 @@ def _finish(
             f"{skipped} were there already: some were lost; this is a defect"
         )
     store.write_table("episodes", results.episodes)
-    store.write_table("defects", defects)
+    store.write_table("defects", with_cuts(defects, results.episodes))
     store.write_table("unusual", courses.unusual)
     store.write_table("courses", courses.usual)
     store.write_table("consensus", courses.consensus)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 import numpy as np
 
 from sima2.records.courses import ConsensusTable, CourseTable, Endings, PointTable, Strides, UnusualTable
-from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
+from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable, RankedDefects
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable
@@ -783,6 +783,25 @@ def with_joint_names(defects: DefectTable, described: Sequence[Mapping[str, Any]
 
     names = [dict(each.get("joint_names") or {}) for each in described]
     return named(defects, names[0]) if names and all(each == names[0] for each in names) else defects
+
+
+def with_cuts(defects: DefectTable, episodes: EpisodeTable) -> RankedDefects:
+    """Findings with what each costs a trainer by the rules of the plan, and what can be cut off at an end."""
+    from sima2.sampling.plan_settings import CUT, DROP, RULES
+
+    frames = dict(zip(episodes.episode_id, episodes.frames.tolist(), strict=True))
+    length = np.array([frames.get(name, 0) for name in defects.episode_id], np.int64)
+    acts = np.array([RULES[kind].act if kind in RULES else "" for kind in defects.defect], object)
+    start, end = defects.start_frame, np.minimum(defects.end_frame, length)
+    cut, gone = acts == CUT, acts == DROP
+    head, tail = cut & (start == 0), cut & (end == length) & (start > 0)
+    return RankedDefects(
+        **{name: getattr(defects, name) for name in DefectTable.columns()},
+        kind_of_knowledge=Text.of(RULES[kind].knowledge if kind in RULES else "" for kind in defects.defect),
+        frames_lost=np.where(cut, np.maximum(end - start, 0), np.where(gone, length, 0)),
+        cut_start=np.where(tail, start, 0),
+        cut_end=np.where(head | tail, end, 0),
+    )
 
 
 def with_conflicts(defects: DefectTable, episodes: EpisodeTable, ended: Endings) -> tuple[DefectTable, list[str]]:

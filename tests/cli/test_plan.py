@@ -162,3 +162,12 @@ def test_frames_keep_their_numbers_after_the_set_has_moved(tmp_path: Path) -> No
     data.rename(tmp_path / "elsewhere")
     assert call("export", out, "--lists", tmp_path / "lists")[0] == 0
     assert pq.read_table(tmp_path / "lists/weights.parquet")["index"].to_pylist()[:2] == [1000, 1001]
+
+
+def test_findings_say_what_they_cost_a_trainer(made: tuple[Path, Path]) -> None:
+    rows = pq.read_table(made[1] / "defects.parquet").to_pylist()
+    lost = next(row for row in rows if row["defect"] == "missing_samples" and row["episode_index"] == LOST)
+    assert (lost["kind_of_knowledge"], lost["frames_lost"], lost["cut_end"]) == ("fact", 4, 0)
+    copy = next(row for row in rows if row["defect"] == "near_duplicate")
+    frames = pq.read_table(made[1] / "episodes.parquet").to_pylist()[COPY]["frames"]
+    assert (copy["kind_of_knowledge"], copy["frames_lost"]) == ("fact", frames)

@@ -79,6 +79,25 @@ class DefectTable(Table):
 
 
 @dataclass(frozen=True, eq=False)
+class RankedDefects(DefectTable):
+    """Findings of a finished run, each with what it costs a trainer of imitation by the rules of the plan."""
+
+    kind_of_knowledge: Text = text(
+        "`fact`: measured, acts by a rule; `inference`: suggested by other episodes or by segments, asks for review; "
+        "empty where no rule of the plan is about it."
+    )
+    frames_lost: NDArray[np.int64] = column(
+        np.int64, "Frames of the episode that the rule leaves out: 0 where it only asks.", unit="frames"
+    )
+    cut_start: NDArray[np.int64] = column(
+        np.int64, f"{START_FRAME} Of those that can be cut off at an end of the episode.", unit="frame"
+    )
+    cut_end: NDArray[np.int64] = column(
+        np.int64, f"{END_FRAME} Equal to `cut_start` where nothing can be cut off without a gap.", unit="frame"
+    )
+
+
+@dataclass(frozen=True, eq=False)
 class PauseTable(Table):
     """Stretches in which nothing of the robot moves, short ones too: no defect, but nothing to imitate either."""
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sima2.records.courses import ConsensusTable, CourseTable, PointTable, UnusualTable
-from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
+from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable, RankedDefects
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
@@ -32,7 +32,7 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "frame_weights/": PlannedFrames,
         "weights.parquet": SamplePlan,
         "audit.parquet": AuditTable,
-        "defects.parquet": DefectTable,
+        "defects.parquet": RankedDefects,
         "defect_shards/": DefectTable,
         "unusual.parquet": UnusualTable,
         "consensus.parquet": ConsensusTable,
