@@ -24,6 +24,8 @@ OPEN_FRAMES: Final = 30
 
 STAYS_BEHIND: Final = 20.0
 """Usual spreads by which fingers stay behind their command when something is between them, as segmentation has it."""
+FARTHER: Final = 3.0
+"""Times as far behind their command as at their closed end, at which fingers on things are told from fingers that met."""
 BESIDE: Final = 0.05
 """Share of the range within which fingers are at its closed end."""
 
@@ -147,12 +149,16 @@ def _stops_short(
     """
     sent, now = commands.command(key, lag), commands.state(key)
     opening = (now - closed) / (open_ - closed)
-    behind = np.abs(sent - now - usual) > STAYS_BEHIND * spread
+    size = np.abs(sent - now - usual)
+    behind = size > STAYS_BEHIND * spread
     told_to_close = commands.held(key) & ((sent - closed) / (open_ - closed) < BESIDE)
     at_end = told_to_close & (opening <= BESIDE)
     before_it = told_to_close & (opening > 2.0 * BESIDE)
     few = min(np.count_nonzero(at_end), np.count_nonzero(before_it)) < OPEN_FRAMES
-    return not few and float(behind[at_end].mean()) > 0.5
+    if few or not float(behind[at_end].mean()) > 0.5:
+        return False
+    # a command a little beyond where they meet leaves what holds them far before it as plain as ever
+    return bool(float(np.median(size[before_it])) < FARTHER * float(np.median(size[at_end])))
 
 
 def _told(

@@ -361,3 +361,33 @@ def test_the_humanoid_s_arm_lags_4_to_7_frames_and_one_thumb_stands_out() -> Non
     thumb = proxy[:, 11]
     assert np.count_nonzero(thumb < -40) > 10 * np.count_nonzero(thumb > 40)  # closing on something
     assert any("of kRightHandThumbBend" in note for note in data.describe().assumptions)
+
+
+@pytest.mark.parametrize(("beyond", "thing", "kept"), [(0.05, 0.4, True), (0.15, 0.2, False)])
+def test_a_command_a_little_beyond_where_fingers_meet_leaves_what_holds_them_far_before_it_plain(
+    beyond: float, thing: float, kept: bool
+) -> None:
+    """Half of the closings meet at the closed end, half are kept from it; the command goes beyond where they meet."""
+    rng = np.random.default_rng(3)
+    n, episodes = LENGTH, 12
+    corners = [0, 100, 115, 240, 255, n - 1]
+    arm, fingers, told = [], [], []
+    for k in range(episodes):
+        sent = np.interp(np.arange(n), corners, [1.0, 1.0, -beyond, -beyond, 1.0, 1.0])
+        stop = thing if k % 2 else 0.0
+        fingers.append(np.maximum(sent, stop) + rng.normal(0, 0.001, n))
+        told.append(sent)
+        arm.append(smooth(rng, n))
+    joint, opening, command = (np.concatenate(each) for each in (arm, fingers, told))
+    made = Sample(
+        {
+            "observation.state": np.stack([joint + rng.normal(0, 0.002, len(joint)), opening], axis=1),
+            "action": np.stack([joint, command], axis=1),
+        },
+        np.arange(episodes) * n,
+    )
+    names = {"observation.state": ["joint_0", "gripper"], "action": ["joint_0", "gripper"]}
+    commands = fit_commands(made, names, "action", ["observation.state"], FPS)
+    columns = guess(names, made, commands=commands)
+    residual = with_effort(columns, commands, names).residuals["arm"]["gripper"]
+    assert (residual.index[0] >= 0) == kept
