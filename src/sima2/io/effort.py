@@ -25,7 +25,7 @@ OPEN_FRAMES: Final = 30
 STAYS_BEHIND: Final = 20.0
 """Usual spreads by which fingers stay behind their command when something is between them, as segmentation has it."""
 FARTHER: Final = 3.0
-"""Times as far behind their command as at their closed end, at which fingers on things are told from fingers that met."""
+"""Times as far behind their command as at their closed end: fingers on things are then told from such that met."""
 BESIDE: Final = 0.05
 """Share of the range within which fingers are at its closed end."""
 
