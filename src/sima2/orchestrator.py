@@ -627,7 +627,6 @@ def _card(
     at_hand = {each.run.number for each in taken} == {run.number for run in store.runs}
     if not (enough and at_hand and all(each.run.settings.get("path") for each in taken)):
         return CardTable.empty()
-    vitals = EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals")))
     segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
     cards = []
     for each in taken:
@@ -639,7 +638,7 @@ def _card(
                 episodes.take(each.run.holds(episodes.episode_index)),
                 segments.take(each.run.holds(segments.episode_index)),
                 defects,
-                vitals,
+                EpisodeVitals.empty(),  # which verdicts on segments do not look at
                 CardSettings(only=(FAILED_ATTEMPT, DROP)),
             )
         )
