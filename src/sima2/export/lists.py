@@ -9,6 +9,7 @@ columns (``datasets/language.py``, ``docs/source/language_and_recipes.mdx``) and
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ def write_lists(planned: Planned, kept: Selection, target: Path, *, source: Path
         write_table(building / "episodes.parquet", filter_columns(planned.plan, kept))
         _write_text(building / "numbers.csv", _numbers(kept))
         write_table(building / "weights.parquet", weights)
+        _write_text(building / "ranges.json", json.dumps(ranges(by_frame), indent=0) + "\n")
         write_table(building / "progress.parquet", progress(by_frame, planned.frames))
         with pq.ParquetWriter(building / "subtasks.parquet", _SUBTASKS, compression="snappy") as writer:
             for part in subtasks(planned.segments, planned.frames):
@@ -140,6 +142,29 @@ def filter_columns(plan: TrainingPlan, kept: Selection) -> pa.Table:
             "sima2_codes": pa.array([kept.left_out.get(k) or c or "" for k, c in zip(numbers, told(plan.codes))]),
         }
     )
+
+
+def ranges(planned: PlannedFrames) -> dict[str, list[list[int]]]:
+    """Frames that weigh anything, half-open, by the source's own number of the episode: for loaders that take ranges.
+
+    Args:
+        planned: every frame, those of an episode together and in order.
+    """
+    counts = np.concatenate([[0], (planned.weight > 0).astype(np.int8), [0]])
+    episode = planned.episode_index
+    # a run ends where its episode does
+    breaks = np.flatnonzero(np.diff(episode)) + 1
+    edge = np.diff(counts)
+    start, end = set(np.flatnonzero(edge == 1).tolist()), set(np.flatnonzero(edge == -1).tolist())
+    for row in breaks.tolist():
+        if planned.weight[row - 1] > 0 and planned.weight[row] > 0:
+            start.add(row)
+            end.add(row)
+    told: dict[str, list[list[int]]] = {}
+    for a, b in zip(sorted(start), sorted(end), strict=True):
+        frames = [int(planned.frame_index[a]), int(planned.frame_index[b - 1]) + 1]
+        told.setdefault(str(int(episode[a])), []).append(frames)
+    return told
 
 
 def _numbers(kept: Selection) -> str:

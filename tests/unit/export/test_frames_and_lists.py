@@ -18,7 +18,7 @@ from finished_run import NAN, episodes_of, segments_of
 from made_lerobot import plan_of
 from sima2.errors import UnknownNameError, UsageError
 from sima2.export.frames import SourceFrames, copy_weights, frame_weights, planned_frames
-from sima2.export.lists import Planned, command, outcomes, progress, subtasks, write_lists
+from sima2.export.lists import Planned, command, outcomes, progress, ranges, subtasks, write_lists
 from sima2.export.selection import select
 from sima2.export.tables import write_tables
 from sima2.records.episodes import EpisodeTable
@@ -202,3 +202,10 @@ def test_weights_of_a_copy_are_by_its_own_numbers() -> None:
     assert made.index.tolist() == list(range(9))  # four frames of the first, five of the third
     assert np.allclose(made.weight / made.weight[0], [1, 0, 0, 1, 0.25, 0.25, 0.5, 0.5, 0.5])
     assert abs(made.weight.mean() - 1) < 1e-12
+
+
+def test_ranges_are_of_frames_that_weigh_anything_and_end_with_their_episode() -> None:
+    made = planned_frames(plan_of(LENGTHS, **PLAN), spans_of((0, 0, 2, 0.0), (0, 3, 5, 0.0), (2, 0, 2, 0.5)), FRAMES)
+    assert ranges(made) == {"0": [[2, 3], [5, 6]], "2": [[0, 5]]}
+    whole = planned_frames(plan_of(LENGTHS), spans_of(), FRAMES)
+    assert ranges(whole) == {"0": [[0, 6]], "1": [[0, 4]], "2": [[0, 5]]}
