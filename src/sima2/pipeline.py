@@ -599,7 +599,9 @@ class Results:
     trust: TrustMatrix
     proposals: ProposalTable
     training: Plan
-    """What to train on, and by which frames: for imitation, preset ``measured``."""
+    """What to train on, and by which frames."""
+    planned_by: Mapping[str, str]
+    """Objective and preset of that."""
     draws: SamplePlan
     """How often each episode is drawn, for reinforcement."""
     audit: AuditTable
@@ -627,7 +629,7 @@ class Results:
             "alerts": [{"tag": a.tag, "kind": a.kind, "message": a.message} for a in self.trust.alerts],
             "proposals": proposal_counts(proposals),
             "audit": _tally(self.audit.status),
-            "plan": plan_counts(self.training, self.episodes),
+            "plan": {**self.planned_by, **plan_counts(self.training, self.episodes)},
             "weights": self.drawn,
         }
 
@@ -695,7 +697,8 @@ def finalize(
         precision=precision_of(CardTable.empty() if card is None else card),
         asked=tag_reviews(episodes, tags, trust, THRESHOLDS),
     )
-    training = planned(known, pool, PlanSettings()).plan
+    settings = PlanSettings()
+    training = planned(known, pool, settings).plan
     draws = planned(known, pool, PlanSettings(objective="rl")).draws
     return Results(
         frozen=frozen,
@@ -703,6 +706,7 @@ def finalize(
         trust=trust,
         proposals=aggregates.proposals(),
         training=training,
+        planned_by={"objective": settings.objective, "preset": settings.preset},
         draws=draws,
         audit=_audited(episodes, tags, trust, quarantine, training.episodes),
         quarantine=quarantine,
@@ -873,8 +877,6 @@ def plan_counts(plan: Plan, episodes: EpisodeTable) -> dict[str, Any]:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     return {
-        "objective": "bc",
-        "preset": "measured",
         "actions": {name: int(table.action.isin(name).sum()) for name in ACTIONS},
         "codes": each(table.codes),
         "moved_by": each(table.kind_of_knowledge),

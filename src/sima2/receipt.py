@@ -250,6 +250,7 @@ def source_of(out: Path, episodes: EpisodeTable, path: Path | None) -> Source:
         UsageError: saying which, and the way on.
     """
     from sima2.client import SOURCES, Sima2Client
+    from sima2.io.same_source import refuse_other
     from sima2.io.store import Store
 
     with Store.read_only(out) as store:
@@ -261,15 +262,9 @@ def source_of(out: Path, episodes: EpisodeTable, path: Path | None) -> Source:
     place = path or Path(str(runs[0].settings["path"]))
     if not (place / "meta").is_dir():
         raise UsageError(f"{place}: the data set of the run is not there; say where it is with --path")
+    refuse_other(place, set(episodes.source))
     named = out / "column_map.toml"
-    source = Sima2Client("dataset", path=place, column_map=named if named.is_file() else None).source()
-    known = set(episodes.source)
-    if known and source.source_id not in known:
-        raise UsageError(
-            f"{place} holds the source {source.source_id}, the run read {', '.join(sorted(known))}: the data have "
-            "changed since, or are others; run again, with --fresh"
-        )
-    return source
+    return Sima2Client("dataset", path=place, column_map=named if named.is_file() else None).source()
 
 
 def read(source: Source) -> Demonstrations:

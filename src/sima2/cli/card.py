@@ -69,7 +69,7 @@ def made_card(out: Path, *, path: Path | None = None, seed: int = 0) -> CardTabl
     from dataclasses import replace
 
     from sima2.card import CardSettings, detection_card
-    from sima2.io.store import SUMMARY, Store
+    from sima2.io.store import Store
     from sima2.pipeline import calibrate
     from sima2.records.defects import DefectTable, EpisodeVitals
     from sima2.records.episodes import EpisodeTable
@@ -92,15 +92,7 @@ def made_card(out: Path, *, path: Path | None = None, seed: int = 0) -> CardTabl
             replace(CardSettings(), seed=seed),
         )
         store.write_table("card", table, result=False)
-        values = {**read_summary(out), "digest": store.digest()}
-        store.write_text(SUMMARY, _json(values))
     return table
-
-
-def _json(values: Mapping[str, Any]) -> str:
-    import json
-
-    return json.dumps(values, indent=1, sort_keys=True)
 
 
 def _source_of(store: Store, path: Path | None) -> tuple[Run, Source]:

@@ -44,13 +44,8 @@ def command(
     objective: Annotated[
         str, typer.Option("--objective", metavar="O", help="What is trained: bc (imitation) or rl.")
     ] = "bc",
-    preset: Annotated[
-        str,
-        typer.Option("--preset", metavar="P", help="How far the plan goes: measured, conservative, strict or none."),
-    ] = "measured",
-    without: Annotated[
-        list[str] | None, typer.Option("--without", metavar="RULE", help="A rule of the plan that is not to act.")
-    ] = None,
+    preset: options.Preset = "measured",
+    without: options.Without = None,
     also: options.Also = None,
     review: Annotated[
         str,
