@@ -200,8 +200,10 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             courses = _courses(store, defects)
             defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
             defects = with_joint_names(defects, [each.source.describe() for each in taken])
+        with watch("card"):
+            card = _card(store, taken, frozen.episodes, defects, courses.verdicts, executor)
         with watch("finalize"):
-            values = _finish(store, taken, frozen, (defects, courses, doubts), settings, prior, executor, watch)
+            values = _finish(store, taken, frozen, (defects, courses, doubts, card), settings, prior, executor, watch)
     return RunSummary(settings.out, values)
 
 
@@ -488,7 +490,7 @@ def _finish(
     store: Store,
     taken: Sequence[Taken],
     frozen: Frozen,
-    found: tuple[DefectTable, Courses, list[str]],
+    found: tuple[DefectTable, Courses, list[str], CardTable],
     settings: RunSettings,
     prior: Prior | None,
     executor: Executor,
@@ -501,9 +503,7 @@ def _finish(
     from sima2.report.first import first_findings
     from sima2.report.words import no_gain_sentence
 
-    defects, courses, doubts = found
-    with watch("card"):
-        card = _card(store, taken, frozen.episodes, defects, courses.verdicts, executor)
+    defects, courses, doubts, card = found
     merged = _merged(store)
     tags = TagTable.concat(list(store.read(TagTable, "tags")))
     econ = EconTable.concat(list(store.read(EconTable, "econ")))

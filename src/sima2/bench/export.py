@@ -30,9 +30,9 @@ TRIMMED: Final = 0.3
 """… and that are cut at both ends."""
 CUT: Final = 0.2
 """Share of an episode that is cut at most, at each end."""
-TARGETS: Final = {
-    "copy_over_rows": (5.0, "at most"),
-    "copy_over_rows_shared_files": (5.0, "at most"),
+TARGETS: Final = {  # against a plain copy of the files; what rewriting rows costs at all stands beside it
+    "copy_over_bytes": (5.0, "at most"),
+    "copy_over_bytes_shared_files": (5.0, "at most"),
 }
 
 
