@@ -319,7 +319,6 @@ def write_folder(out: Path, report: ReportInput | None = None, *, trust: dict[st
         store.write_table("quarantine", report.quarantine)
         store.write_table("weights", report.plan)
         store.write_table("audit", audit_of(ids))
-        store.write_text("signals.json", json.dumps(list(report.signals)))
         store.write_text("trust_matrix.json", TrustMatrix(report.trust if trust is None else trust).to_json())
         values = {**report.summary, "digest": store.digest()}
         values["statistics"] = [

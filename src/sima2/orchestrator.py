@@ -530,7 +530,6 @@ def _finish(
     proposals = orchestrator.decide(results.proposals, results.trust, history)
     source_of = dict(zip(results.episodes.episode_id, results.episodes.source, strict=True))
     actions = orchestrator.react_apart(tags, results.trust, source_of)
-    signals = begun(executor, partial(_signals, taken, results.episodes), _fired(tags))
     ontology = begun(executor, turtle, (merged, proposals))
     quarantined = len(results.quarantine)
     skipped = sum(len(part) for part in store.read(SkippedTable, SKIPPED))
@@ -563,7 +562,6 @@ def _finish(
     newest = max(each.run.number for each in taken)
     store.record_calibration(look, counted, _json(_calibration_told(newest, results)))
     store.write_text("references.json", frozen.references.to_json())
-    store.write_text("signals.json", _json(signals()))
     for name, text in merged.texts(proposals).items():
         store.write_text(name, text)
     described = [each.source.describe() for each in taken]
@@ -816,36 +814,6 @@ def _run_told(each: Run) -> dict[str, Any]:
     given = ("source", "path", "mix", "families", "seed", "request")
     inputs = {name: each.settings.get(name) for name in given if each.settings.get(name) not in (None, [])}
     return {"run": each.number, "episodes": each.episodes, "inputs": inputs}
-
-
-def _signals(taken: Sequence[Taken], episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> list[dict[str, Any]]:
-    """What the page shows: episodes whose source is at hand, which those of earlier runs may not be."""
-    from sima2.report.signals import chosen_episodes, signals_of
-
-    owner = np.full(len(episodes), -1)
-    for k, each in enumerate(taken):
-        owner[each.run.holds(episodes.episode_index)] = k
-    rows = np.flatnonzero(owner >= 0)
-    shown = []
-    for row in rows[chosen_episodes(episodes.take(rows), fired)].tolist():
-        source = taken[owner[row]].source
-        place = int(np.searchsorted(source.numbers, episodes.source_index[row]))
-        batch = source.read(place, place + 1).batch
-        if len(batch):
-            # under the name that it has among all runs
-            named = replace(batch, episodes=replace(batch.episodes, episode_id=(episodes.episode_id[row],)))
-            shown.append(signals_of(named, episodes))
-    return [each for each in shown if each is not None]
-
-
-def _fired(tags: TagTable) -> Mapping[str, set[str]]:
-    """Episodes of each tag that fired."""
-    from sima2.tags.specs import THRESHOLDS
-
-    return {
-        tag: set(tags.take(tags.tag.isin(tag) & (np.nan_to_num(tags.level) > threshold)).episode_id.tolist())
-        for tag, threshold in THRESHOLDS.items()
-    }
 
 
 def _map_name(source: Source, *, alone: bool) -> str:

@@ -26,6 +26,7 @@ from sima2.records.knowledge import ProposalTable
 from sima2.records.plan import ACTIONS, AuditTable, CardTable, SamplePlan, SegmentVerdicts, TrainingPlan
 from sima2.records.primitives import InferredOutcome, PrimitiveTable
 from sima2.records.segments import SegmentTable
+from sima2.records.signals import SignalTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix
@@ -148,6 +149,7 @@ class FirstPass:
     vitals: EpisodeVitals
     pauses: PauseTable
     points: PointTable
+    signals: SignalTable
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     KINDS: ClassVar[Mapping[str, str]] = {
@@ -164,6 +166,7 @@ class FirstPass:
         "vitals": "vitals",
         "pauses": "pauses",
         "points": "points",
+        "signals": "signals",
     }
     """Kind of table that is stored, and the field that holds it."""
 
@@ -196,6 +199,7 @@ class FirstPass:
             vitals=EpisodeVitals.concat([part.vitals for part in parts]),
             pauses=PauseTable.concat([part.pauses for part in parts]),
             points=PointTable.concat([part.points for part in parts]),
+            signals=SignalTable.concat([part.signals for part in parts]),
             seconds=seconds,
         )
 
@@ -275,6 +279,7 @@ def load_stages(answer: str) -> str:
     import sima2.primitives.extractor
     import sima2.primitives.goal_state
     import sima2.primitives.outcome_inference
+    import sima2.report.signals
     import sima2.segmentation_engine
     import sima2.tags.propagator  # noqa: F401
 
@@ -294,6 +299,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     from sima2.analytics.econ import econ_vectors
     from sima2.defects.inspector import DefectInspector
     from sima2.primitives.extractor import SemanticPrimitiveExtractor
+    from sima2.report.signals import thinned_signals
     from sima2.tags.observations import observe
 
     watch = _Watch(clock)
@@ -312,6 +318,8 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
     watch.lap("observe")
     inspected = DefectInspector().inspect(batch, segments)
     watch.lap("defects")
+    signals = thinned_signals(batch)
+    watch.lap("signals")
     return FirstPass(
         shard=task.shard,
         episodes=_episode_table(intake, outcome, inferred, segments, task.source.source_id),
@@ -327,6 +335,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
         vitals=inspected.vitals,
         pauses=inspected.pauses,
         points=inspected.points,
+        signals=signals,
         seconds=watch.laps,
     )
 

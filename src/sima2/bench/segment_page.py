@@ -7,7 +7,7 @@ from typing import Any
 
 from sima2.records.segments import Segment
 from sima2.records.vocabulary import LABELS
-from sima2.report.html import POLICY
+from sima2.report.html import policy
 from sima2.report.looks import definitions, swatch
 from sima2.report.markup import Markup, join, node
 from sima2.report.style import style_sheet
@@ -31,7 +31,7 @@ def page(values: Mapping[str, Any]) -> str:
     head = node(
         "head",
         node("meta", charset="utf-8"),
-        node("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        node("meta", http_equiv="Content-Security-Policy", content=policy()),
         node("meta", name="viewport", content="width=device-width,initial-scale=1"),
         node("title", "sima2: segments against truth"),
         node("style", Markup(style_sheet())),

@@ -31,6 +31,7 @@ from sima2.cli import (
     tasks,
     tree,
     trust,
+    view,
 )
 from sima2.errors import Sima2Error
 from sima2.report.text import visible
@@ -99,7 +100,8 @@ def sima2(
 
 
 for _command in (
-    run, generate, tasks, segment, trust, audit, plan, episodes, explain, proposals, report, quarantine, doctor, sample,
+    run, generate, tasks, segment, trust, audit, plan, episodes, explain, proposals, report, view, quarantine, doctor,
+    sample,
     export, receipt, loop, tree, card, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)

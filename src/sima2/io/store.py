@@ -424,12 +424,17 @@ class Store:
 
     def read(self, cls: type[T], kind: str, *, below: int | None = None) -> Iterator[T]:
         """The tables of the committed shards of a kind, in shard order; only those ``below`` a shard if given."""
-        for shard in self._shards_of(kind):
+        for shard in self.shards(kind):
             if below is not None and shard >= below:
                 break
             table = read_table(cls, _shard_path(self.path, kind, shard))
             release()
             yield table
+
+    def shards(self, kind: str) -> list[int]:
+        """The committed shards of a kind, in order."""
+        query = "SELECT shard FROM files WHERE kind = ? ORDER BY shard"
+        return [shard for (shard,) in self._all(query, _checked(kind))]
 
     def shard_file(self, kind: str, shard: int) -> Path:
         """Where a shard of a kind lies."""
@@ -470,7 +475,7 @@ class Store:
         """sha256 over the values of all tables in episode order, wherever the shards were cut."""
         whole = hashlib.sha256()
         for kind in self.kinds():
-            shards = self._shards_of(kind)
+            shards = self.shards(kind)
             digest, known = self._digests.get(kind, (LogicalDigest(), []))
             if known != shards[: len(known)]:
                 digest, known = LogicalDigest(), []
@@ -578,10 +583,6 @@ class Store:
             return self._ledger.execute(query, values).fetchall()
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise StoreError(f"{self.path / LEDGER}: {error}") from error
-
-    def _shards_of(self, kind: str) -> list[int]:
-        query = "SELECT shard FROM files WHERE kind = ? ORDER BY shard"
-        return [shard for (shard,) in self._all(query, _checked(kind))]
 
     def _record_single(self, name: str, sha256: str, digest: str | None) -> None:
         with _transaction(self._ledger, self.path):

@@ -11,6 +11,7 @@ from rich.text import Text as Line
 
 from sima2.records.defects import DEFECTS, DefectTable
 from sima2.report import tables, terminal
+from sima2.report.links import to_episode, to_episodes
 from sima2.report.markup import Markup, aside, node
 from sima2.report.text import as_number, number, visible
 from sima2.report.words import section
@@ -49,7 +50,7 @@ def _counts(kinds: Mapping[str, Any]) -> Markup:
     most = max((as_number(row.get("episodes")) or 0.0 for row in known.values()), default=0.0)
     rows = [
         (
-            node("span", _words(name), aside(DEFECTS.get(name))),
+            node("span", to_episodes(_words(name), defect=name), aside(DEFECTS.get(name))),
             tables.bar((as_number(row.get("episodes")) or 0.0) / most if most else 0.0),
             number(row.get("episodes")),
             number(row.get("findings")),
@@ -65,11 +66,12 @@ def _by_episodes(kinds: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapp
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     arm = f"{row['manipulator']}: " if row["manipulator"] not in ("", "arm") else ""
+    name, frames = row["episode_id"], f"{row['start_frame']}–{row['end_frame']}"
     return (
         number(row["severity"], 2),
-        row["episode_id"] or WHOLE,
+        to_episode(name) if name else WHOLE,
         _words(row["defect"]),
-        f"{row['start_frame']}–{row['end_frame']}" if row["episode_id"] else "",
+        to_episode(name, frames, frame=int(row["start_frame"])) if name else "",
         arm + row["details"],
     )
 

@@ -6,12 +6,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sima2.report import first, tables
+from sima2.report.links import to_episode, to_episodes
 from sima2.report.markup import Markup, node, part
 from sima2.report.text import number
 from sima2.report.words import section
 
 FIRST_ROWS: Final = 8
 """Findings of a kind that are shown at once; more of them open on demand."""
+FIGURES: Final = {"failed": "failed", "retried": "tried again", "defects": "with defects", "unusual": "unusual"}
+"""Kinds of finding that the head of the page counts, and what it calls them."""
+WAYS: Final[Mapping[str, Mapping[str, str]]] = {
+    "failed": {"ended": "failure"},
+    "with defects": {"defect": "any"},
+    "unusual": {"unusual": "yes"},
+}
+"""Filters that leave those episodes, where one does."""
 NOTES: Final = {
     "failed": "Inferred: told from the motion, with its probability; never mixed with what was recorded.",
     "conflicts": "The recorded outcome and the motion say different things. A person has to settle which is right.",
@@ -41,10 +50,10 @@ def following(summary: Mapping[str, Any]) -> list[Markup | None]:
 
 
 def figures(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Number of episodes of each kind of finding."""
+    """Number of episodes of each kind of finding, with the way to them."""
     found = section(summary, "first")
-    names = {"failed": "failed", "retried": "tried again", "defects": "with defects", "unusual": "unusual"}
-    return {name: number(section(found, kind).get("count")) for kind, name in names.items()}
+    told = {name: number(section(found, kind).get("count")) for kind, name in FIGURES.items()}
+    return {name: to_episodes(n, **WAYS[name]) if name in WAYS and n != "0" else n for name, n in told.items()}
 
 
 def _findings(kind: str, summary: Mapping[str, Any], *, always: bool = False) -> Markup | None:
@@ -66,11 +75,11 @@ def _findings(kind: str, summary: Mapping[str, Any], *, always: bool = False) ->
 
 
 def _row(kind: str, row: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        first.named(row, summary).removeprefix("episode "),
-        first.frames_of(row),
-        first.row_words(kind, row),
-    )
+    name, frames = first.named(row, summary).removeprefix("episode "), first.frames_of(row)
+    if frames:
+        episode, at = str(row["episode_id"]), int(row["start_frame"])
+        return to_episode(episode, name), to_episode(episode, frames, frame=at), first.row_words(kind, row)
+    return name, frames, first.row_words(kind, row)
 
 
 def _listed(rows: list[tuple[str, ...]]) -> Markup:

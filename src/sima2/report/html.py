@@ -1,8 +1,12 @@
-"""report.html: one page that needs no network, no script and no other file."""
+"""report.html: one page that needs no network and no other file, and tells all that it tells without its script too."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
 from typing import Any, Final
 
 import numpy as np
@@ -10,8 +14,10 @@ import numpy as np
 from sima2.records.segments import Segment
 from sima2.report import defects, findings, first, quality, sampled, tables
 from sima2.report.inputs import ReportInput, of_episodes
+from sima2.report.links import to_episode
 from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, definitions
 from sima2.report.markup import Markup, join, node, part
+from sima2.report.page_data import ENDED, as_script
 from sima2.report.style import style_sheet
 from sima2.report.task_graph import task_graphs
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
@@ -20,15 +26,18 @@ from sima2.report.trust import forest
 from sima2.report.why import alerts_of
 from sima2.report.words import OUTCOME_SOURCES, headline, no_gain_sentence, plan_sentence, section, weights_sentence
 
-POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""Content security policy: the page may load nothing and run nothing."""
+SCRIPT: Final = "page.js"
 
 
-def render(report: ReportInput) -> str:
+def render(report: ReportInput, *, live: str = "") -> str:
     """The page, the same for the same records.
 
-    >>> "<script" in render(ReportInput(summary={}))
-    False
+    Args:
+        report: what it tells.
+        live: ``read`` or ``label`` where a server (``sima2 view``) tells what the file does not hold, or takes labels.
+
+    >>> render(ReportInput(summary={})).count("<script")
+    0
     """
     summary = report.summary
     trust = part("Which tags predict cost here", forest(report.trust, summary))
@@ -39,10 +48,11 @@ def render(report: ReportInput) -> str:
     ]
     wrong = part("What is wrong with my data", defects.page(summary, report.defects))
     caveats = part("What to bear in mind", _caveats(report))
+    episodes = without_script("Some episodes", _episodes(report))
     planned = part("What to train on", _plan(section(summary, "plan")))
     if first.leads(summary, report.trust):
         said = findings.leading(summary, wrong)
-        order = [*said, planned, part("Episodes", _episodes(report)), caveats, *used, _folded_trust(report)]
+        order = [*said, planned, episodes, caveats, *used, _folded_trust(report)]
     else:
         order = [
             caveats,
@@ -51,10 +61,11 @@ def render(report: ReportInput) -> str:
             *used,
             wrong,
             *findings.following(summary),
-            part("Episodes", _episodes(report)),
+            episodes,
         ]
     parts = [
         _head(report),
+        _workbench(report),
         *order,
         _side_by_side(
             part("Tags", tables.tag_counts(tags) if (tags := section(summary, "tags")) else None),
@@ -73,14 +84,88 @@ def render(report: ReportInput) -> str:
     head = node(
         "head",
         node("meta", charset="utf-8"),
-        node("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        node("meta", http_equiv="Content-Security-Policy", content=policy(live)),
         node("meta", name="viewport", content="width=device-width,initial-scale=1"),
         node("meta", name="referrer", content="no-referrer"),
         node("title", f"sima2: {visible(summary.get('source', 'report'))}"),
         node("style", Markup(style_sheet())),
     )
-    page = node("html", head, node("body", definitions(), node("main", *parts)), lang="en")
+    data = [
+        as_script("overview", report.overview),
+        as_script("details", report.details),
+        node("script", Markup(script())),
+    ]
+    shown = join(data) if report.overview else None
+    page = node(
+        "html", head, node("body", definitions(), node("main", *parts), shown, data_live=live or None), lang="en"
+    )
     return f"<!doctype html>\n{page}\n"
+
+
+@cache
+def script() -> str:
+    """The page's own script, the only one that it may run."""
+    return files("sima2.report").joinpath(SCRIPT).read_text(encoding="utf-8")
+
+
+def policy(live: str = "") -> str:
+    """Content security policy: the page runs its own script and style alone, and loads nothing but from its server.
+
+    Args:
+        live: as for :func:`render`; a file has no server.
+    """
+    allowed = {
+        "default-src": "'none'",
+        "script-src": _digest(script()),
+        "style-src": _digest(style_sheet()),
+        "img-src": "data: 'self'" if live else "data:",
+        **({"connect-src": "'self'", "media-src": "'self'"} if live else {}),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in allowed.items())
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _workbench(report: ReportInput) -> Markup | None:
+    """Where the script finds and shows any episode; without it, a list of all."""
+    if not report.overview:
+        return None
+    listed = node("div", _all_episodes(report), class_="without-script")
+    return node("section", node("h2", "Episodes"), node("div", id="workbench"), listed, id="episodes")
+
+
+def _all_episodes(report: ReportInput) -> Markup:
+    """Every episode, in a table that opens on demand."""
+    rows = report.overview
+    shown = range(min(rows["n"], MOST_LISTED))
+    listed = [
+        (
+            OUTCOME_MARKS[ENDED[rows["ended"][k]]] + TEXT_FORM,
+            rows["id"][k],
+            rows["task_names"][rows["task"][k]].replace("_", " "),
+            number(rows["seconds"][k]),
+            rows["action"][k],
+            ", ".join(rows["tag_names"][tag] for tag in rows["tags"][k]),
+            ", ".join(rows["defect_names"][kind].replace("_", " ") for kind in rows["defects"][k]),
+        )
+        for k in shown
+    ]
+    rest = rows["n"] - len(shown)
+    return tables.folded(
+        f"All {count(rows['n'], 'episode')}"
+        if not rest
+        else f"The first {len(shown)} of {count(rows['n'], 'episode')}",
+        tables.table(("", "episode", "task", "s", "plan", "tags", "defects"), listed, numeric=(3,)),
+    )
+
+
+def without_script(title: str, body: Markup | None) -> Markup | None:
+    """A part that the script shows better; nothing for nothing."""
+    return None if body is None else node("section", node("h2", title), body, class_="without-script")
 
 
 def _plan(plan: Mapping[str, Any]) -> Markup | None:
@@ -246,7 +331,7 @@ def _weights(report: ReportInput) -> Markup | None:
     if len(plan) and not weights.get("uniform"):
         order = np.argsort(-plan.p, kind="stable")[:10]
         rows = [
-            (row["episode_id"], f"{number(row['p'] * len(plan), 2)} ×", row["reasons"])
+            (to_episode(row["episode_id"]), f"{number(row['p'] * len(plan), 2)} ×", row["reasons"])
             for row in plan.take(order).rows()
         ]
         parts.append(
@@ -265,6 +350,8 @@ def _quarantine(report: ReportInput) -> Markup | None:
     return tables.quarantined(report.quarantine, QUARANTINE_REASONS)
 
 
+MOST_LISTED: Final = 500
+"""Episodes that are listed without a script."""
 READING: Final = ("format", "version", "robot", "fps", "mapping", "assumptions", "unmapped", "absent")
 """What the summary tells of a recorded data set."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix, TrustRow
+
+if TYPE_CHECKING:
+    from sima2.report.folder import ReportFolder
 
 T = TypeVar("T", bound=Table)
 
@@ -44,8 +47,12 @@ class ReportInput:
     """What ``task_graph.json`` holds."""
     defects: DefectTable = field(default_factory=DefectTable.empty)
     signals: Sequence[Mapping[str, Any]] = ()
-    """Chosen episodes: ``episode_id``, ``family``, ``time`` in s, ``tracks`` of ``name``, ``unit`` and ``values``,
-    ``success`` and ``outcome_source``."""
+    """Episodes shown without a script: ``episode_id``, ``family``, ``time`` in s, ``tracks`` of ``name``, ``unit`` and
+    ``values``, ``success`` and ``outcome_source``."""
+    overview: Mapping[str, Any] = field(default_factory=dict)
+    """A row of every episode, by columns (``page_data.Overview``)."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """All about some of them, by their place in the overview (``page_data.details``)."""
 
 
 def read_json(path: Path) -> Any:
@@ -105,29 +112,55 @@ def load_report(out: Path) -> ReportInput:
     Raises:
         StoreError: if the folder is not one of a finished run.
     """
+    return load_folder(out)[0]
+
+
+def load_folder(out: Path, *, whole: bool = True) -> tuple[ReportInput, ReportFolder]:
+    """The report of an output folder, and the folder to ask for more.
+
+    Args:
+        out: the folder.
+        whole: whether episodes are told whole in the page itself; else a server tells them.
+
+    Raises:
+        StoreError: if the folder is not one of a finished run.
+    """
     from sima2.io.store import Store
+    from sima2.report.folder import ReportFolder
+    from sima2.report.signals import chosen_episodes, shown_signals
 
     summary = read_summary(out)
     with Store.read_only(out) as store:  # so that what is shown has the shape it was written in
-        store.check("summary.json", "signals.json", "trust_matrix.json", "task_graph.json")
-    signals = read_json(out / "signals.json") if (out / "signals.json").exists() else []
-    shown = tuple(str(each["episode_id"]) for each in signals)
+        store.check("summary.json", "trust_matrix.json", "task_graph.json")
+    folder = ReportFolder(out)
+    episodes = folder.episodes
+    shown = [episodes.episode_id[row] for row in chosen_episodes(episodes, folder.fired)]
+    tables = folder.tables(shown)
     with Store.read_only(out) as store:
-        return ReportInput(
+        report = ReportInput(
             summary=summary,
             trust=read_trust(out) if (out / "trust_matrix.json").exists() else {},
-            segments=SegmentTable.concat([of_episodes(part, shown) for part in store.read(SegmentTable, "segments")]),
-            tags=TagTable.concat([of_episodes(part, shown) for part in store.read(TagTable, "tags")]),
+            segments=tables["segments"],
+            tags=tables["tags"],
             econ=EconTable.concat(list(store.read(EconTable, "econ"))),
             proposals=read_single(out, ProposalTable, "proposals"),
             quarantine=read_single(out, QuarantineTable, "quarantine"),
             plan=read_single(out, SamplePlan, "weights"),
             audit=read_single(out, AuditTable, "audit"),
-            episodes=read_single(out, EpisodeTable, "episodes"),
+            episodes=episodes,
             task_graph=read_json(out / "task_graph.json") if (out / "task_graph.json").exists() else {},
-            defects=read_single(out, DefectTable, "defects"),
-            signals=signals,
+            defects=folder.defects,
+            signals=[shown_signals(tables["signals"], episodes, name) for name in shown],
+            overview=folder.overview(),
+            details=folder.chosen_details(shown, [row["episode_id"] for row in _found(summary)]) if whole else {},
         )
+    return report, folder
+
+
+def _found(summary: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Rows of what the summary tells first."""
+    for kind in (summary.get("first") or {}).values():
+        yield from (row for row in (kind.get("rows") or () if isinstance(kind, Mapping) else ()) if row["episode_id"])
 
 
 def read_single(out: Path, cls: type[T], name: str) -> T:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import AuditTable
+from sima2.report.links import to_episode, to_episodes
 from sima2.report.markup import Markup, aside, join, node
 from sima2.report.tables import bar, table
 from sima2.report.text import as_number, count, number, percent
@@ -61,6 +62,10 @@ def grouped(audit: AuditTable) -> list[Group]:
     ]
 
 
+def _such_as(example: str) -> Markup:
+    return node("small", "such as ", to_episode(example))
+
+
 def _parts(reasons: str) -> list[str]:
     # the message of what was set aside is free text and may hold the separator
     if reasons.startswith("quarantined, "):
@@ -80,7 +85,7 @@ def audited(summary: Mapping[str, Any], audit: AuditTable) -> Markup | None:
         if as_number(counts.get(status))
     ]
     rows = [
-        (node("span", group.reason, aside(f"such as {group.example}")), number(group.episodes), number(group.asks))
+        (node("span", group.reason, _such_as(group.example)), number(group.episodes), number(group.asks))
         for group in found[:MOST]
     ]
     rest = len(found) - len(rows)
@@ -113,7 +118,7 @@ def _by_reason(steps: Mapping[str, Any], episodes: EpisodeTable) -> Markup | Non
     order = sorted({*known, *last}, key=lambda reason: (-known.get(reason, 0), -last[reason], reason))
     rows = [
         (
-            reason.replace("_", " "),
+            to_episodes(reason.replace("_", " "), why=reason),
             bar(known.get(reason, 0) / most if most else 0),
             number(known.get(reason, 0)),
             number(last[reason]) if len(failed) else "",
@@ -143,15 +148,23 @@ def _by_family(episodes: EpisodeTable) -> Markup | None:
         n, failed = int(mine.sum()), int(lost.sum())
         if n:
             common = reasons.most_common(1)[0][0].replace("_", " ") if reasons else ""
-            rows.append((failed / n, name.replace("_", " "), failed, n, common))
+            rows.append((failed / n, name, failed, n, common))
     if not any(row[2] for row in rows):
         return None
     rows.sort(key=lambda row: (-row[0], row[1]))
     body = [
-        (node("span", name, aside(f"most often {common}" if common else None)), bar(share), f"{number(failed)} of "
-         f"{number(n)}", percent(share))
+        (
+            node(
+                "span",
+                to_episodes(name.replace("_", " "), task=name),
+                aside(f"most often {common}" if common else None),
+            ),
+            bar(share),
+            f"{number(failed)} of {number(n)}",
+            percent(share),
+        )
         for share, name, failed, n, common in rows[:MOST]
-    ]  # fmt: skip
+    ]
     rest = len(rows) - len(body)
     return node(
         "div",

@@ -1,8 +1,8 @@
-"""Which episodes the report shows, and their signals, thinned for the eye."""
+"""Which episodes the page shows without a script, and the signals of all, thinned for the eye."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -10,11 +10,22 @@ from numpy.typing import NDArray
 
 from sima2.records.episodes import EpisodeTable
 from sima2.records.rollout import Manipulator, RolloutBatch
+from sima2.records.signals import NOTHING, STEPS, STRETCHES, SignalTable
+from sima2.records.table import Text
+from sima2.report.inputs import of_episodes
 
 MOST: Final = 12
-"""Episodes shown."""
-POINTS: Final = 320
-"""Points of a track: more than its width on paper can show."""
+"""Episodes shown without a script."""
+JOINTS: Final = 8
+"""Joints of a manipulator that are drawn, where nothing tells of its hand."""
+SCALARS: Final = (
+    ("gripper_width", "gripper width", "m"),
+    ("gripper_opening", "gripper opening", ""),
+    ("grip_force", "grip force", "N"),
+    ("contact_force", "contact force", "N"),
+)
+HAND: Final = ("hand x", "hand y", "hand z")
+"""Signals of where the hand is, in the robot's base frame."""
 
 
 def chosen_episodes(episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> NDArray[np.int64]:
@@ -50,49 +61,129 @@ def chosen_episodes(episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> ND
     return np.array(chosen, np.int64)
 
 
-def signals_of(batch: RolloutBatch, episodes: EpisodeTable) -> dict[str, Any] | None:
-    """Tracks of the one episode of a batch, as plain values; None if it holds none."""
-    if not len(batch):
-        return None
-    rollout = batch[0]
-    step = max(1, -(-len(rollout) // POINTS))
-    row = episodes.episode_id.tolist().index(rollout.episode_id)
-    tracks = []
-    for arm, channels in rollout.manipulators.items():
-        prefix = "" if len(rollout.manipulators) == 1 else f"{arm} "
-        tracks += [
-            {"name": prefix + name, "unit": unit, "values": _plain(values[::step])}
-            for name, unit, values in _tracks(channels, rollout.time)
-        ]
+def thinned_signals(batch: RolloutBatch) -> SignalTable:
+    """Signals of the episodes of a batch as pictures draw them; the same for an episode in any batch."""
+    parts = [_of_layout(part) for _, part in batch.by_layout() if len(part)]
+    table = SignalTable.concat(parts)
+    return table.take(np.argsort(table.episode_index, kind="stable")) if len(parts) > 1 else table
+
+
+def _of_layout(batch: RolloutBatch) -> SignalTable:
+    """Of episodes that have all channels of the batch: their rows by episode, each with its signals in order."""
+    n = len(batch)
+    edges = (batch.offset[:-1, None] + (np.arange(STRETCHES) * batch.length[:, None]) // STRETCHES).reshape(-1)
+    drawn = [
+        (arm, name, unit, *_stretched(values, edges, n))
+        for arm, channels in batch.manipulators.items()
+        for name, unit, values in _signals(channels, batch)
+    ]
+    if not drawn:
+        return SignalTable.empty()
+    arms, names, units, lows, highs, leasts, mosts = zip(*drawn, strict=True)
+    k = len(drawn)
+
+    def by_episode(columns: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+        stacked = np.stack(columns, axis=1)
+        return stacked.reshape(n * k, *stacked.shape[2:])
+
+    return SignalTable(
+        episode_index=np.repeat(batch.episodes.episode_index, k),
+        episode_id=Text(np.repeat(np.arange(n), k), batch.episodes.episode_id),
+        manipulator=Text.of(arms * n),
+        signal=Text.of(names * n),
+        unit=Text.of(units * n),
+        low=by_episode(lows),
+        high=by_episode(highs),
+        least=by_episode(leasts),
+        most=by_episode(mosts),
+    )
+
+
+def _signals(channels: Manipulator, batch: RolloutBatch) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
+    """Name, unit and values over all frames of each signal that is drawn, the telling ones first."""
+    hand, joints = channels.ee_position, channels.joint_position
+    if hand is not None:
+        yield "hand speed", "m/s", _speed(hand, batch)
+    elif joints is not None:
+        yield "joint speed", "rad/s", _speed(joints, batch)
+    for channel, name, unit in SCALARS:
+        values = getattr(channels, channel)
+        if values is not None:
+            yield name, unit, values
+    if hand is not None:
+        yield from ((name, "m", hand[:, axis]) for axis, name in enumerate(HAND))
+    elif joints is not None:
+        yield from ((f"joint {j + 1}", "rad", joints[:, j]) for j in range(min(joints.shape[1], JOINTS)))
+
+
+def _speed(position: NDArray[np.float32], batch: RolloutBatch) -> NDArray[np.float32]:
+    """Speed from the frame before to the frame after, within the episode, shape (T,)."""
+    frames = np.arange(batch.frames)
+    before = np.maximum(frames - 1, np.repeat(batch.offset[:-1], batch.length))
+    after = np.minimum(frames + 1, np.repeat(batch.offset[1:] - 1, batch.length))
+    seconds = batch.time[after] - batch.time[before]
+    way = np.zeros(batch.frames)
+    for axis in range(position.shape[1]):
+        way += (position[after, axis].astype(np.float64) - position[before, axis]) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(seconds > 0, np.sqrt(way) / seconds, 0.0).astype(np.float32)
+
+
+def _stretched(values: NDArray[np.float32], edges: NDArray[np.int64], n: int) -> tuple[NDArray[Any], ...]:
+    """Low and high of each episode, shape (n,), and least and most of its stretches, shape (n, 128)."""
+    values = np.where(np.isfinite(values), values, np.float32(np.nan))
+    # an episode shorter than the stretches has some without a frame, which get the nearest one
+    least = np.fmin.reduceat(values, edges).reshape(n, STRETCHES)
+    most = np.fmax.reduceat(values, edges).reshape(n, STRETCHES)
+    low, high = np.fmin.reduce(least, axis=1), np.fmax.reduce(most, axis=1)
+    span = (high.astype(np.float64) - low)[:, None]
+
+    def steps(some: NDArray[np.float32]) -> NDArray[np.uint8]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(
+                span > 0, (some - low[:, None].astype(np.float64)) / span, np.where(np.isnan(some), np.nan, 0.5)
+            )
+        return np.where(np.isnan(share), NOTHING, np.rint(np.nan_to_num(share) * STEPS)).astype(np.uint8)
+
+    return low, high, steps(least), steps(most)
+
+
+def shown_signals(signals: SignalTable, episodes: EpisodeTable, name: str) -> dict[str, Any]:
+    """One episode as pictures without a script draw it, as plain values.
+
+    Args:
+        signals: of that episode, and perhaps of others.
+        episodes: of the run.
+        name: id of the episode.
+    """
+    own = of_episodes(signals, (name,))
+    row = episodes.episode_id.tolist().index(name)
+    time = np.linspace(0.0, float(episodes.duration_s[row]), STRETCHES)
+    alone = len(set(own.manipulator)) < 2
+    tracks = [
+        {
+            "name": ("" if alone else f"{own.manipulator[k]} ") + own.signal[k],
+            "unit": own.unit[k],
+            "values": _line(*own.values(k)),
+        }
+        for k in range(len(own))
+    ]
     return {
-        "episode_id": rollout.episode_id,
-        "family": rollout.family,
-        "time": _plain(rollout.time[::step]),
+        "episode_id": name,
+        "family": episodes.family[row],
+        "time": [round(t, 5) for t in time.tolist()],
         "tracks": tracks,
-        "success": _plain(episodes.success[row : row + 1])[0],
+        "success": None if np.isnan(episodes.success[row]) else float(episodes.success[row]),
         "outcome_source": episodes.outcome_source[row],
     }
 
 
-def _tracks(channels: Manipulator, time: NDArray[np.float64]) -> list[tuple[str, str, NDArray[Any]]]:
-    tracks: list[tuple[str, str, NDArray[Any]]] = []
-    if channels.ee_position is not None:
-        tracks.append(("hand height", "m", channels.ee_position[:, 2]))
-        tracks.append(("hand speed", "m/s", _speed(channels.ee_position, time)))
-    elif channels.joint_position is not None:
-        tracks.append(("joint speed", "rad/s", _speed(channels.joint_position, time)))
-    for name, unit in (("gripper_width", "m"), ("gripper_opening", ""), ("grip_force", "N"), ("contact_force", "N")):
-        values = getattr(channels, name)
-        if values is not None:
-            tracks.append((name.replace("_", " "), unit, values))
-    return tracks
-
-
-def _speed(position: NDArray[Any], time: NDArray[np.float64]) -> NDArray[np.float64]:
-    if len(time) < 2:
-        return np.zeros(len(time))
-    return np.asarray(np.linalg.norm(np.gradient(position.astype(np.float64), time, axis=0), axis=1))
-
-
-def _plain(values: NDArray[Any]) -> list[float | None]:
-    return [round(float(v), 5) if np.isfinite(v) else None for v in values]
+def _line(least: NDArray[np.float64], most: NDArray[np.float64]) -> list[float | None]:
+    """A line through stretches that passes their peaks: of each, the end that is further from the point before."""
+    line: list[float | None] = []
+    last = float(least[0])
+    for low, high in zip(least.tolist(), most.tolist(), strict=True):
+        value = high if not abs(low - last) > abs(high - last) else low
+        line.append(round(value, 5) if np.isfinite(value) else None)
+        last = value
+    return line

@@ -113,6 +113,82 @@ grid-row:span 3;padding-top:.15rem}
 }
 """
 
+_WORK = """
+#workbench:empty{display:none}
+#workbench button,#workbench input,#workbench select{font:inherit;color:inherit;background:var(--paper);
+border:1px solid var(--rule);border-radius:3px;padding:.15rem .45rem;max-width:100%}
+#workbench button{cursor:pointer}
+#workbench button:hover{background:var(--soft)}
+#workbench :focus-visible,main a:focus-visible,summary:focus-visible{outline:2px solid var(--accent);outline-offset:1px}
+a{color:var(--accent);text-decoration-thickness:1px;text-underline-offset:2px}
+td a,th a,.row a,.facts a{color:inherit;text-decoration-color:var(--muted)}
+.filters{display:flex;flex-wrap:wrap;gap:.5rem .8rem;align-items:end;margin:.6rem 0}
+.filters label{display:flex;flex-direction:column;font-size:.88rem;min-width:0}
+.filters label span{color:var(--muted);font-size:.78rem}
+.filters .wide{flex:1 1 15rem}
+.filters select{max-width:13rem}
+.quick{display:flex;flex-wrap:wrap;gap:.35rem}
+#workbench .quick button,#workbench .moments button{font-size:.82rem;border-radius:1rem;padding:.1rem .65rem}
+.told{display:block;font-size:.88rem;color:var(--muted);margin:.3rem 0}
+.problem{color:var(--warn)}
+.grid{font-size:.88rem;border:1px solid var(--rule);border-radius:3px}
+.scrolled{height:min(21rem,45vh);overflow-y:auto;overflow-x:hidden;position:relative}
+.rows{position:relative}
+.row{display:flex;align-items:center;gap:.7rem;height:30px;padding:0 .6rem;border-bottom:1px solid var(--rule)}
+.rows .row{position:absolute;left:0;right:0;cursor:pointer}
+.rows .row:hover{background:var(--soft)}
+.rows .row.here{background:var(--soft);box-shadow:inset 3px 0 var(--accent)}
+.row>div{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;min-width:0;flex:1 1 0}
+.head.row{background:var(--soft);height:27px}
+.head button{border:0!important;background:none!important;padding:0!important;color:var(--muted)!important;
+font-size:.8rem!important}
+.row>.c-ended{flex:0 0 3.2rem}.row>.c-ended small{display:inline}
+.row>.c-number{flex:0 0 3.2rem;text-align:right}.row>.c-seconds{flex:0 0 3rem;text-align:right}
+.row>.c-episode{flex:1.6 1 0}.row>.c-steps{flex:2.2 1 0}.row>.c-plan{flex:0 0 4.6rem}
+.row>.c-unusual{flex:0 0 5rem;text-align:right}
+.course{display:block;width:100%}.course text,.flag text{font-size:11px}
+.keys{font-size:.85rem;border:0;margin:.3rem 0}
+.keys dl{display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;margin:.3rem 0}
+.keys dl div{display:flex;gap:.4rem}.keys dd{margin:0;color:var(--muted)}
+kbd{font:.85em ui-monospace,"DejaVu Sans Mono",monospace;border:1px solid var(--rule);border-radius:3px;padding:0 .3rem}
+.one{margin-top:.8rem;scroll-margin-top:.5rem}
+.one h3{font-size:1.05rem;font-weight:600;margin:.4rem 0;overflow-wrap:anywhere}
+.one h3 button{margin-right:.25rem;min-width:1.9rem}
+.address{text-decoration:none;color:var(--muted)!important;font-weight:400;padding:0 .3rem}
+.facts{display:flex;flex-wrap:wrap;gap:.25rem 1.6rem;margin:.4rem 0;font-size:.9rem}
+.facts div{display:flex;gap:.45rem;min-width:0}.facts dt{color:var(--muted);white-space:nowrap}
+.facts dd{margin:0;overflow-wrap:anywhere}
+.moments{display:flex;flex-wrap:wrap;gap:.3rem;max-width:none;max-height:8.2rem;overflow-y:auto}
+.moments small{display:inline}
+#workbench .moments .bad{border-color:var(--warn)}#workbench .moments .good{border-color:var(--accent)}
+#workbench .moments .defect,#workbench .moments .tag{border-style:dashed}
+.zoom{display:flex;flex-wrap:wrap;gap:.3rem;align-items:baseline;max-width:none;min-height:1.9rem}
+.zoom button{min-width:2rem}
+.readout,.news{font-size:.85rem;color:var(--muted);margin-left:.5rem}
+.timeline{touch-action:pan-y;user-select:none;cursor:crosshair;overflow:hidden}
+.timeline svg{display:block;max-width:100%}
+.timeline .on{paint-order:stroke;stroke:var(--halo);stroke-width:2.5px;stroke-opacity:.75;stroke-linejoin:round}
+.timeline .caption{fill:var(--muted);font-size:11px}
+.timeline .signal{fill:var(--accent);fill-opacity:.25}
+.timeline .cursor{stroke:var(--warn);stroke-width:1.5}
+.timeline .cut{fill:var(--ink);opacity:.14}
+.flag line{stroke:var(--warn);stroke-width:1}.flag.good line{stroke:var(--accent)}
+.flag text{fill:var(--warn)!important}.flag.good text{fill:var(--accent)!important}
+.defect{fill:var(--warn)}
+.paths,.stills,.films{display:flex;flex-wrap:wrap;gap:.6rem}
+.paths figure,.stills figure,.films figure{margin:.4rem 0}
+.films figure{flex:1 1 16rem;max-width:30rem}.films video{width:100%;background:#000}
+#workbench .still{padding:0;line-height:0}.still img{max-width:160px;height:auto}
+.paths svg{border:1px solid var(--rule);border-radius:3px}
+.way{fill:none;stroke:var(--accent);stroke-width:1.2}
+.begin{fill:var(--muted)}.failed{fill:none;stroke:var(--warn);stroke-width:2}.spot{fill:var(--warn)}
+.say,.labelling{display:flex;flex-wrap:wrap;gap:.35rem;align-items:center;max-width:none}
+.say small{flex:1 0 100%}
+@media (max-width:760px){.row>.c-task,.row>.c-tags,.row>.c-defects,.row>.c-unusual,.row>.c-seconds,.row>.c-number
+{display:none}.filters label{flex:1 1 8rem}.filters select{max-width:none}}
+@media print{#workbench{display:none}.without-script{display:block!important}}
+"""
+
 _PAPER = """
 @media print{:root{color-scheme:light}body{max-width:none;padding:0;font-size:10pt}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
@@ -124,7 +200,9 @@ def style_sheet() -> str:
     """All rules of the page."""
     shown = "".join(_shown_from(width) for width in WIDTHS)
     dark = f"@media (prefers-color-scheme:dark){{{colours(dark=True)}}}"
-    return (_THEMES + _PAGE + _PICTURES + TASK_GRAPH + colours(dark=False) + dark + shown + _PAPER).replace("\n", "")
+    return (_THEMES + _PAGE + _PICTURES + _WORK + TASK_GRAPH + colours(dark=False) + dark + shown + _PAPER).replace(
+        "\n", ""
+    )
 
 
 def _shown_from(width: int) -> str:

@@ -12,6 +12,7 @@ from sima2.records.econ import EconTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.segments import Segment
+from sima2.report.links import to_episodes
 from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, swatch
 from sima2.report.markup import Markup, aside, node
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent
@@ -90,7 +91,7 @@ def tag_counts(tags: Mapping[str, Any]) -> Markup:
     """How often each tag was given, of how many episodes that could be assessed."""
     rows = [
         (
-            node("span", name, aside(tag_meaning(name))),
+            node("span", to_episodes(name, tag=name), aside(tag_meaning(name))),
             bar(row.get("share")),
             f"{number(row.get('fired'))} of {number(row.get('assessed'))}" if row.get("assessed") else None,
             percent(row.get("share")) if row.get("assessed") else NOT_ASSESSED,
