@@ -17,6 +17,7 @@ from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.plan import AuditTable, SamplePlan
 from sima2.records.segments import SegmentTable
+from sima2.records.signals import NOTHING, STRETCHES, SignalTable
 from sima2.records.table import Text
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix, TrustRow
@@ -136,6 +137,22 @@ def signal_of(episode: str, success: bool | None = True) -> dict[str, Any]:
         "success": success,
         "outcome_source": "task_sensor",
     }
+
+
+def drawn_signals(episode: str) -> SignalTable:
+    """The hand's place and a gripper of which nothing was recorded, as the page draws them."""
+    place = np.arange(STRETCHES, dtype=np.uint8)
+    return SignalTable(
+        episode_index=np.zeros(4, np.int64),
+        episode_id=[episode] * 4,
+        manipulator=["arm"] * 4,
+        signal=["hand x", "hand y", "hand z", "gripper width"],
+        unit=["m"] * 4,
+        low=np.array([0, -0.2, 0.1, NAN], np.float32),
+        high=np.array([0.5, 0.2, 0.4, NAN], np.float32),
+        least=np.stack([place, place[::-1], place, np.full(STRETCHES, NOTHING, np.uint8)]),
+        most=np.stack([place + 9, place[::-1] + 9, place + 2, np.full(STRETCHES, NOTHING, np.uint8)]),
+    )
 
 
 def trust_row(tag: str, level: float, effect: float, half: float, reason: str = "ok", **changes: Any) -> TrustRow:
@@ -311,8 +328,9 @@ def write_folder(out: Path, report: ReportInput | None = None, *, trust: dict[st
     report = report or made_report()
     ids = list(report.plan.episode_id)
     came = report.summary["episodes"]["in"]
+    signals = SignalTable.concat([drawn_signals(name) for name in dict.fromkeys(report.segments.episode_id)])
     with Store.open(out, settings={"seed": 0}, episodes=came) as store:
-        store.commit("pass1", 0, {"segments": report.segments, "econ": report.econ}, {})
+        store.commit("pass1", 0, {"segments": report.segments, "econ": report.econ, "signals": signals}, {})
         store.commit("pass2", 0, {"tags": report.tags}, {})
         store.write_table("episodes", episodes_of(ids))
         store.write_table("proposals", report.proposals)

@@ -345,6 +345,6 @@ def test_a_changed_summary_is_not_shown_as_it_was(tmp_path: Path) -> None:
 
     write_folder(tmp_path / "out")
     load_report(tmp_path / "out")
-    (tmp_path / "out" / "signals.json").write_text("[7]")
-    with pytest.raises(StoreError, match=r"signals\.json: differs from what was committed"):
+    (tmp_path / "out" / "trust_matrix.json").write_text("[7]")
+    with pytest.raises(StoreError, match=r"trust_matrix\.json: differs from what was committed"):
         load_report(tmp_path / "out")

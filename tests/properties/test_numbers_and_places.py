@@ -21,6 +21,7 @@ from sima2.orchestrator import rebuild_ledger, run_source
 from sima2.pipeline import RunSettings
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable, SkippedTable
+from sima2.report.inputs import load_report
 
 KEPT = (0, 1, 2, 5, 6, 9)
 """Numbers that a curator left."""
@@ -67,8 +68,10 @@ def test_the_page_shows_each_episode_with_its_own_frames(tmp_path: Path, version
     run(data, tmp_path / "out")
     episodes = episodes_of(tmp_path / "out")
     frames = dict(zip(episodes.episode_id, episodes.frames.tolist(), strict=True))
-    drawn = json.loads((tmp_path / "out" / "signals.json").read_text())
-    assert {each["episode_id"]: len(each["time"]) for each in drawn} == frames
+    told = load_report(tmp_path / "out")
+    assert dict(zip(told.overview["id"], told.overview["frames"], strict=True)) == frames
+    ends = {name: told.details[str(k)]["segments"][-1][2] for k, name in enumerate(told.overview["id"])}
+    assert ends == frames
 
 
 @pytest.mark.parametrize("version", ["v2.1", "v3.0"])

@@ -24,7 +24,7 @@ from sima2.orchestrator import Given, run_pipeline, run_source, run_sources
 from sima2.pipeline import RunSettings
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import AuditTable, SamplePlan
-from sima2.report.inputs import read_trust
+from sima2.report.inputs import load_report, read_trust
 
 OTHER = ("left.pos", *NAMES)
 
@@ -127,8 +127,9 @@ def test_several_paths_are_judged_once_and_as_one_after_the_other(sets: dict[str
     assert values["costs"] == other["costs"]
     again = json.loads(sima2("run", "--path", sets["robot"], "--out", both, "--json")[1])
     assert again["nothing_new"]
-    shown = json.loads((both / "signals.json").read_text())
-    assert {each["episode_id"] for each in shown} == set(episodes.episode_id)
+    shown = load_report(both)
+    assert {shown.overview["id"][int(row)] for row in shown.details} == set(episodes.episode_id)
+    assert all(each["signals"] for each in shown.details.values())
 
 
 def test_maps_and_outcomes_belong_to_the_paths_in_order(sets: dict[str, Path], tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_an_error_while_reading_leaves_a_finished_folder_as_it_was(
     assert not (settings.out / BEFORE).exists()
 
 
-@pytest.mark.parametrize("at", ["finalize", "turtle", "_signals"])
+@pytest.mark.parametrize("at", ["finalize", "turtle", "_with_needs"])
 def test_an_error_after_reading_leaves_a_finished_folder_as_it_was(
     sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:

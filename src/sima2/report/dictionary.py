@@ -16,6 +16,7 @@ from sima2.records.knowledge import ActionTable, ProposalTable
 from sima2.records.plan import AuditTable, CardTable, DrawTable, FrameWeights, PlannedFrames, SamplePlan, TrainingPlan
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
+from sima2.records.signals import SignalTable
 from sima2.records.table import Column, Table
 from sima2.records.tags import TagTable
 from sima2.tags.observations import RiskObservations, SegmentObservations
@@ -50,6 +51,7 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "vitals/": EpisodeVitals,
         "pauses/": PauseTable,
         "points/": PointTable,
+        "signals/": SignalTable,
     }
 )
 """Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""

@@ -194,7 +194,7 @@ let soon = 0;
 const filtered = (name, value) => {
   if (value) state.filter[name] = value; else delete state.filter[name];
   clearTimeout(soon);
-  soon = setTimeout(() => { choose(); remember(); }, name === "text" || name === "steps" ? 80 : 0);
+  soon = setTimeout(() => { choose(); remember(); }, name === "text" || name === "steps" ? 30 : 0);
 };
 const ask_server = async (text) => {
   const answer = { text, rows: new Set(), problem: "" };

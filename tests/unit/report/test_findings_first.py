@@ -248,7 +248,7 @@ def test_the_page_keeps_the_same_order_and_folds_the_table_of_trust() -> None:
         "Unusual, not bad",
         "The usual course of each task",
         "not testable without outcomes",
-        "<h2>Episodes</h2>",
+        "<h2>Some episodes</h2>",
         "Why each tag could not be tested",
     ]
     places = [page.index(each) for each in order]
