@@ -23,6 +23,7 @@ from sima2.cli import (
     plan,
     proposals,
     quarantine,
+    query,
     receipt,
     report,
     run,
@@ -99,8 +100,8 @@ def sima2(
 
 
 for _command in (
-    run, generate, tasks, segment, trust, audit, plan, episodes, explain, proposals, report, quarantine, doctor, sample,
-    export, receipt, loop, tree, card, bench,
+    run, generate, tasks, segment, trust, audit, plan, episodes, query, explain, proposals, report, quarantine, doctor,
+    sample, export, receipt, loop, tree, card, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +52,14 @@ def command(
         str,
         typer.Option("--review", metavar="R", help="Episodes that a person should look at first: keep or drop."),
     ] = "keep",
+    only: Annotated[
+        Path | None,
+        typer.Option(
+            "--episodes",
+            metavar="FILE",
+            help="Only these, one a line by id or number, of those that the plan keeps (query --episodes writes it).",
+        ),
+    ] = None,
     keep_whole: Annotated[
         bool, typer.Option("--keep-whole", help="Drop episodes as planned, but trim none; no video has to be cut.")
     ] = False,
@@ -72,6 +81,7 @@ def command(
       sima2 export results --lerobot better_set
       sima2 export results --lists for_lerobot --objective bc
       sima2 export results --csv tables
+      sima2 export results --lerobot second_tries --episodes second_tries.txt
     """
     wanted = {"--lerobot": lerobot, "--lists": lists, "--csv": csv, "--tables": tables}
     chosen = {name: target for name, target in wanted.items() if target is not None}
@@ -79,6 +89,7 @@ def command(
         raise UsageError(f"say what to write, as one of {', '.join(wanted)}")
     target = next(iter(chosen.values()))
     from sima2.cli.source_of_run import source_of
+    from sima2.export.selection import chosen_only
     from sima2.export.target import refuse_target
 
     read = source_of(out, run, path)
@@ -90,10 +101,13 @@ def command(
         "also": list(options.several(also)),
         "review": review,
     }
+    chosen_list = None if only is None else _lines(only)
     with steps() as step:
         step("plan")
         told: dict[str, Any] = {"target": str(target), **settings, "keep_whole": keep_whole}
         planned = planned_of(out, read, settings, by_frame=lerobot is None)
+        if chosen_list is not None:
+            planned = replace(planned, plan=chosen_only(planned.plan, chosen_list))
         step("writing")
         if lerobot is not None:
             told |= {"what": "lerobot", **_copy(out, read, planned, lerobot, settings, keep_whole)}
@@ -102,6 +116,28 @@ def command(
         else:
             told |= {"what": "tables", **_tables(out, read, planned, target, "csv" if csv is not None else form)}
     answer(told, as_json=as_json, shown=lambda: _shown(told))
+
+
+MOST_LISTED = 64 << 20
+"""Bytes of a list of episodes: a million ids."""
+
+
+def _lines(file: Path) -> list[str]:
+    """Lines of a list that somebody gives.
+
+    Raises:
+        UsageError: if it cannot be read.
+    """
+    from sima2.io.documents import reason
+
+    try:
+        if not file.is_file():
+            raise UsageError(f"{file}: there is no such file; sima2 query OUT … --episodes FILE writes one")
+        if file.stat().st_size > MOST_LISTED:
+            raise UsageError(f"{file}: is too large for a list of episodes")
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: is no list of episodes: {reason(error)}") from None
 
 
 def planned_of(out: Path, read: SourceOfRun, settings: Mapping[str, Any], *, by_frame: bool = True) -> Planned:

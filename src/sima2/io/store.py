@@ -431,6 +431,10 @@ class Store:
             release()
             yield table
 
+    def shard_files(self, kind: str) -> list[Path]:
+        """Where the committed shards of a kind lie, in their order."""
+        return [_shard_path(self.path, kind, shard) for shard in self._shards_of(kind)]
+
     def shard_file(self, kind: str, shard: int) -> Path:
         """Where a shard of a kind lies."""
         return _shard_path(self.path, kind, shard)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -91,9 +91,12 @@ class _Lanes:
         code = segments.episode_id.recode(episodes.episode_id.names)
         episode = np.where(code >= 0, row_of[code], -1) if len(row_of) else np.full(len(segments), -1, np.int64)
         kept = np.flatnonzero(episode >= 0)
-        key = episode * max(1, len(segments.manipulator.names)) + segments.manipulator.codes
+        # lanes of an episode by the name of the arm, whatever order the names were met in
+        names = sorted(segments.manipulator.names)
+        arm = segments.manipulator.recode(names)
+        key: Whole = (episode * max(1, len(names)) + arm).astype(np.int64)
         order = kept[np.lexsort((segments.start_frame[kept], key[kept]))]
-        table = segments.take(order)
+        table = replace(segments, manipulator=Text(arm, names)).take(order)
         micro = [np.rint(each * MICROSECONDS).astype(np.int64) for each in (table.start_t, table.end_t)]
         return cls(table, episode[order], key[order], table.start_frame, table.end_frame, micro[0], micro[1])
 
@@ -134,7 +137,7 @@ class _Lanes:
         return good
 
     def _numbered(self, kind: Mask, nth: int) -> Mask:
-        """The n-th of a kind in its episode by first frame (arms in the order of their names' codes where equal)."""
+        """The n-th of a kind in its episode by first frame (arms by name where equal)."""
         rows = np.flatnonzero(kind)
         rows = rows[np.lexsort((rows, self.start[rows], self.episode[rows]))]
         first = np.searchsorted(self.episode[rows], self.episode[rows], "left")
@@ -170,19 +173,26 @@ class _Index:
 
     def before(self, lane: Whole, value: Whole) -> Whole:
         """First row of a lane at or above a value; one past its last row where there is none."""
-        return np.searchsorted(self.composed, lane * self.width + np.clip(value - self.low, 0, self.width - 1), "left")
+        inside = np.clip(value - self.low, 0, self.width - 1)
+        return _places(np.searchsorted(self.composed, lane * self.width + inside, "left"))
 
     def behind(self, lane: Whole, value: Whole) -> Whole:
         """One past the last row of a lane at or below a value; its first row where there is none."""
         inside = np.clip(value - self.low, -1, self.width - 1)
-        return np.searchsorted(self.composed, lane * self.width + inside, "right")
+        return _places(np.searchsorted(self.composed, lane * self.width + inside, "right"))
+
+
+def _places(found: NDArray[np.intp]) -> Whole:
+    places: Whole = found.astype(np.int64, copy=False)
+    return places
 
 
 def _following(mask: Mask) -> Whole:
     """First row at or after each that holds, n where none does, shape (n + 1,)."""
     n = len(mask)
     rows = np.where(mask, np.arange(n), n)
-    return np.r_[np.minimum.accumulate(rows[::-1])[::-1], n].astype(np.int64)
+    after: Whole = np.r_[np.minimum.accumulate(rows[::-1])[::-1], n].astype(np.int64)
+    return after
 
 
 def _found(lane: _Lanes, wanted: Pattern, allowed: Mask) -> Whole:
