@@ -42,6 +42,20 @@ def command(
         Path | None, typer.Option("--tables", metavar="DIR", help="The tables of the plan in a --format.")
     ] = None,
     form: Annotated[str, typer.Option("--format", metavar="F", help="Of --tables: csv, json or parquet.")] = "parquet",
+    rerun: Annotated[
+        Path | None,
+        typer.Option("--rerun", metavar="FILE", help="Episodes for the Rerun viewer (.rrd): states, signals, poses."),
+    ] = None,
+    mcap: Annotated[
+        Path | None, typer.Option("--mcap", metavar="FILE", help="Episodes for Foxglove (.mcap): the same.")
+    ] = None,
+    most: Annotated[
+        int, typer.Option("--most", metavar="N", min=1, help="Of --rerun and --mcap: at most so many episodes.")
+    ] = 50,
+    embed_videos: Annotated[
+        bool,
+        typer.Option("--embed-videos", help="Of --rerun: put the video files into it; else it says where they are."),
+    ] = False,
     objective: Annotated[
         str, typer.Option("--objective", metavar="O", help="What is trained: bc (imitation) or rl.")
     ] = "bc",
@@ -57,7 +71,8 @@ def command(
         typer.Option(
             "--episodes",
             metavar="FILE",
-            help="Only these, one a line by id or number, of those that the plan keeps (query --episodes writes it).",
+            help="Only these, one a line by id or number (query --episodes writes it); of copies, lists and tables "
+            "those of them that the plan keeps.",
         ),
     ] = None,
     keep_whole: Annotated[
@@ -81,9 +96,18 @@ def command(
       sima2 export results --lerobot better_set
       sima2 export results --lists for_lerobot --objective bc
       sima2 export results --csv tables
+      sima2 export results --rerun look.rrd --episodes second_tries.txt
+      sima2 export results --mcap look.mcap --most 10
       sima2 export results --lerobot second_tries --episodes second_tries.txt
     """
-    wanted = {"--lerobot": lerobot, "--lists": lists, "--csv": csv, "--tables": tables}
+    wanted = {
+        "--lerobot": lerobot,
+        "--lists": lists,
+        "--csv": csv,
+        "--tables": tables,
+        "--rerun": rerun,
+        "--mcap": mcap,
+    }
     chosen = {name: target for name, target in wanted.items() if target is not None}
     if len(chosen) != 1:
         raise UsageError(f"say what to write, as one of {', '.join(wanted)}")
@@ -92,7 +116,22 @@ def command(
     from sima2.export.selection import chosen_only
     from sima2.export.target import refuse_target
 
+    viewer = rerun or mcap
+    if viewer is not None:
+        _need(rerun is not None)
     read = source_of(out, run, path)
+    if viewer is not None:
+        from sima2.cli.scenes import write_scenes
+        from sima2.export.target import refuse_file
+
+        refuse_file(viewer, [out, *([] if read.path is None else [read.path])])
+        lines = None if only is None else _lines(only)
+        with steps() as step:
+            step("writing")
+            shown = write_scenes(out, read, viewer, lines, most, rerun=rerun is not None, embed_videos=embed_videos)
+        written = {"target": str(target), "what": "viewer", **shown}
+        answer(written, as_json=as_json, shown=lambda: _viewer_shown(written))
+        return
     refuse_target(target, read.path)
     settings = {
         "objective": objective,
@@ -116,6 +155,14 @@ def command(
         else:
             told |= {"what": "tables", **_tables(out, read, planned, target, "csv" if csv is not None else form)}
     answer(told, as_json=as_json, shown=lambda: _shown(told))
+
+
+def _need(rerun: bool) -> None:
+    """Refuse for want of an extra before anything is read."""
+    from sima2.export.mcap_file import need_mcap
+    from sima2.export.rerun_file import need_rerun
+
+    (need_rerun if rerun else need_mcap)()
 
 
 MOST_LISTED = 64 << 20
@@ -252,6 +299,18 @@ def _whom(planned: Planned, kept: Any) -> dict[str, Any]:
 
     why = Counter(codes.split(",")[0] for codes in kept.left_out.values())
     return {"left_out_for": dict(why.most_common()), "under_review": int(kept.action.isin("review").sum())}
+
+
+def _viewer_shown(told: Mapping[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    from sima2.report import terminal
+    from sima2.report.text import number, visible
+
+    head = {"written": visible(told["target"], longest=300)}
+    head["episodes"] = f"{number(told['episodes'])} of {number(told['of_episodes'])}"
+    head |= {name: number(told[name]) for name in ("frames", "videos")}
+    return Group(terminal.listing(head), *terminal.titled("Notes", terminal.bullets(told["notes"])))
 
 
 def _shown(told: Mapping[str, Any]) -> RenderableType:

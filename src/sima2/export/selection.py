@@ -77,6 +77,36 @@ class Selection:
         return [{"new_episode_index": k, **dict(zip(names, row, strict=True))} for k, row in enumerate(told)]
 
 
+def rows_named(number: Whole, episode_id: Text, lines: Sequence[str]) -> Whole:
+    """Rows of the episodes of a list, in its order, each once.
+
+    Args:
+        number: the source's own number of each episode, shape (n,).
+        episode_id: of each.
+        lines: an episode each, by id or by number; empty ones and those after ``#`` say nothing.
+
+    Raises:
+        UsageError: if a line names no episode, or no line names any.
+
+    >>> rows_named(np.array([3, 4]), Text.of(["a-3", "a-4"]), ["# mine", "a-4", "3", "4"]).tolist()
+    [1, 0]
+    """
+    named = [line.strip() for line in lines]
+    named = [line for line in named if line and not line.startswith("#")]
+    if not named:
+        raise UsageError("the list of episodes names none: a line each, by id or by number")
+    row_of = {str(each): at for at, each in enumerate(number.tolist())}
+    row_of |= {name: at for at, name in enumerate(episode_id)}
+    strange = [each for each in named if each not in row_of]
+    if strange:
+        near = difflib.get_close_matches(strange[0][:200], row_of, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"{len(strange)} of the list are no episodes of this source, the first {strange[0][:200]!r}{hint}"
+        )
+    return np.array(list(dict.fromkeys(row_of[each] for each in named)), np.int64)
+
+
 def chosen_only(plan: TrainingPlan, lines: Sequence[str]) -> TrainingPlan:
     """The plan with every episode dropped that is not in a list; what it drops already stays dropped for its reason.
 
@@ -92,21 +122,8 @@ def chosen_only(plan: TrainingPlan, lines: Sequence[str]) -> TrainingPlan:
     >>> chosen_only(one, ["# mine", "a-4"]).action.tolist(), chosen_only(one, ["3"]).weight.tolist()
     (['drop', 'keep'], [1.0, 0.0])
     """
-    named = [line.strip() for line in lines]
-    named = [line for line in named if line and not line.startswith("#")]
-    if not named:
-        raise UsageError("the list of episodes names none: a line each, by id or by number")
-    row_of = {str(number): at for at, number in enumerate(plan.episode_index.tolist())}
-    row_of |= {name: at for at, name in enumerate(plan.episode_id)}
-    strange = [each for each in named if each not in row_of]
-    if strange:
-        near = difflib.get_close_matches(strange[0][:200], row_of, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UsageError(
-            f"{len(strange)} of the list are no episodes of this source, the first {strange[0][:200]!r}{hint}"
-        )
     out = np.ones(len(plan), np.bool_)
-    out[[row_of[each] for each in named]] = False
+    out[rows_named(plan.episode_index, plan.episode_id, lines)] = False
     out &= ~plan.action.isin("drop")
 
     def told(column: Text, value: str) -> Text:

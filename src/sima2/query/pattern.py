@@ -1,4 +1,16 @@
-"""A short form for what happened in which order: ``lift > slip{<1s} > … success``."""
+"""A short form for what happened in which order: ``lift > slip{<1s} > … success``.
+
+::
+
+    pattern = [gap] item {gap item} [gap end]  |  end
+    gap     = ">"  |  "…" or "..."  |  both
+    item    = ["!"] (label {"|" label} | "*") {suffix}        no label: any, where a suffix follows
+    suffix  = ":" result {"|" result}  |  "@" arm  |  "(" object ")"  |  "[" n "]"  |  "{" limit {"," limit} "}"
+    limit   = ("<" | "<=" | ">" | ">=") number ("s" | "ms" | "f")
+    end     = "success" | "failure" | "unknown"
+
+``docs/query.md`` tells what each means.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +32,6 @@ MOST: Final = 32
 """Steps of a pattern."""
 LARGEST: Final = 10**12
 """Of a limit, in microseconds or frames: eleven days, and well within whole numbers of 64 bits."""
-
-GRAMMAR: Final = """\
-lift > slip        slip is the next segment of the same arm
-lift … slip        slip comes later, whatever lies between (... does as well)
-lift > slip{<1s}   slip begins less than 1 s after lift ended, whatever lies
-                   between; also <= > >=, ms, f (frames), and {>1s,<3s}
-lift … !slip … place   no slip between the two; first or last: none before
-                   or after; alone: none in the episode
-grasp:failure      how it ended: success, failure (whether or not tried
-                   again), retry (tried again), unknown; or a reason:
-                   grasp:missed_grasp
-grasp[2]           the second grasp of the episode; [-1] the last
-grasp@left(cup)    of this arm, on this object or on one of this class
-grasp|pull  *      one of these labels; any label (may be left out before :)
-… success          last word: how the episode ended (success, failure, unknown)"""
-"""The whole of it, for ``--help``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ class Pattern:
 
 
 def parsed(text: str) -> Pattern:
-    """The sequence that a pattern asks for; its grammar is :data:`GRAMMAR`.
+    """The sequence that a pattern asks for, by the grammar of this module.
 
     Raises:
         QueryError: saying what is wrong, its lines marking the place.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -216,6 +217,14 @@ def test_no_query_reaches_or_changes_anything_else(sql: str, run: Path, asked: S
 def test_a_query_of_no_end_is_stopped_by_its_memory(asked: Session) -> None:
     with pytest.raises(QueryError, match="1GB of memory"):
         asked.ask("SELECT list(a.range) FROM range(400000000) a", 5)
+
+
+def test_sql_without_its_extra_names_it_and_sequences_need_none(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    code, out, err = call("query", run, "SELECT 1")
+    assert (code, out) == (2, "")
+    assert "pip install 'sima2[query]'" in err
+    assert call("query", run)[0] == call("query", run, "--sequence", "grasp > lift")[0] == 0
 
 
 def test_wrong_names_are_met_with_near_ones_and_the_place(run: Path) -> None:
