@@ -42,7 +42,7 @@ def command(
     out: options.Out,
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT; without it, what can be asked.")] = "",
     sequence: Annotated[
-        str, typer.Option("--sequence", metavar="P", help="What happened in which order, in place of SQL; see below.")
+        str, typer.Option("--sequence", metavar="P", help="What happened in which order, in place of SQL; see above.")
     ] = "",
     table: Annotated[str, typer.Option("--table", metavar="T", help="What the columns of a table or view mean.")] = "",
     rows: Annotated[
