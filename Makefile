@@ -50,5 +50,5 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.extras: pyproject.toml | $(VENV)/bin/python
 	$(PIP) 'torch==$(TORCH)'
-	$(PIP) --editable '.[sim,dev,rdf,torch,ray,video]'
+	$(PIP) --editable '.[sim,dev,rdf,torch,ray,video,query,rerun,mcap]'
 	touch $(VENV)/.core $(VENV)/.dev $@

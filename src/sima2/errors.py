@@ -66,6 +66,14 @@ class UnknownNameError(UsageError):
         super().__init__(f"unknown {kind} {str(name)!r}: {hint}valid: {', '.join(names)}")
 
 
+class QueryError(UsageError):
+    """A query cannot be understood; ``lines`` show where."""
+
+    def __init__(self, message: str, *lines: str) -> None:
+        super().__init__(message)
+        self.lines = lines
+
+
 class MissingExtraError(UsageError):
     """An optional dependency is not installed."""
 

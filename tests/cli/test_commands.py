@@ -34,6 +34,7 @@ COMMANDS = (
     "audit",
     "plan",
     "episodes",
+    "query",
     "explain",
     "proposals",
     "report",
@@ -47,7 +48,7 @@ COMMANDS = (
     "card",
     "bench",
 )
-ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor")
+ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor", "query")
 HEAVY = ("numpy", "pyarrow", "scipy", "rich", "mujoco", "sqlite3", "torch")
 
 

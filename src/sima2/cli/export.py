@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +42,20 @@ def command(
         Path | None, typer.Option("--tables", metavar="DIR", help="The tables of the plan in a --format.")
     ] = None,
     form: Annotated[str, typer.Option("--format", metavar="F", help="Of --tables: csv, json or parquet.")] = "parquet",
+    rerun: Annotated[
+        Path | None,
+        typer.Option("--rerun", metavar="FILE", help="Episodes for the Rerun viewer (.rrd): states, signals, poses."),
+    ] = None,
+    mcap: Annotated[
+        Path | None, typer.Option("--mcap", metavar="FILE", help="Episodes for Foxglove (.mcap): the same.")
+    ] = None,
+    most: Annotated[
+        int, typer.Option("--most", metavar="N", min=1, help="Of --rerun and --mcap: at most so many episodes.")
+    ] = 50,
+    embed_videos: Annotated[
+        bool,
+        typer.Option("--embed-videos", help="Of --rerun: put the video files into it; else it says where they are."),
+    ] = False,
     objective: Annotated[
         str, typer.Option("--objective", metavar="O", help="What is trained: bc (imitation) or rl.")
     ] = "bc",
@@ -51,6 +66,15 @@ def command(
         str,
         typer.Option("--review", metavar="R", help="Episodes that a person should look at first: keep or drop."),
     ] = "keep",
+    only: Annotated[
+        Path | None,
+        typer.Option(
+            "--episodes",
+            metavar="FILE",
+            help="Only these, one a line by id or number (query --episodes writes it); of copies, lists and tables "
+            "those of them that the plan keeps.",
+        ),
+    ] = None,
     keep_whole: Annotated[
         bool, typer.Option("--keep-whole", help="Drop episodes as planned, but trim none; no video has to be cut.")
     ] = False,
@@ -72,16 +96,42 @@ def command(
       sima2 export results --lerobot better_set
       sima2 export results --lists for_lerobot --objective bc
       sima2 export results --csv tables
+      sima2 export results --rerun look.rrd --episodes second_tries.txt
+      sima2 export results --mcap look.mcap --most 10
+      sima2 export results --lerobot second_tries --episodes second_tries.txt
     """
-    wanted = {"--lerobot": lerobot, "--lists": lists, "--csv": csv, "--tables": tables}
+    wanted = {
+        "--lerobot": lerobot,
+        "--lists": lists,
+        "--csv": csv,
+        "--tables": tables,
+        "--rerun": rerun,
+        "--mcap": mcap,
+    }
     chosen = {name: target for name, target in wanted.items() if target is not None}
     if len(chosen) != 1:
         raise UsageError(f"say what to write, as one of {', '.join(wanted)}")
     target = next(iter(chosen.values()))
     from sima2.cli.source_of_run import source_of
+    from sima2.export.selection import chosen_only
     from sima2.export.target import refuse_target
 
+    viewer = rerun or mcap
+    if viewer is not None:
+        _need(rerun is not None)
     read = source_of(out, run, path)
+    if viewer is not None:
+        from sima2.cli.scenes import write_scenes
+        from sima2.export.target import refuse_file
+
+        refuse_file(viewer, [out, *([] if read.path is None else [read.path])])
+        lines = None if only is None else _lines(only)
+        with steps() as step:
+            step("writing")
+            shown = write_scenes(out, read, viewer, lines, most, rerun=rerun is not None, embed_videos=embed_videos)
+        written = {"target": str(target), "what": "viewer", **shown}
+        answer(written, as_json=as_json, shown=lambda: _viewer_shown(written))
+        return
     refuse_target(target, read.path)
     settings = {
         "objective": objective,
@@ -90,10 +140,13 @@ def command(
         "also": list(options.several(also)),
         "review": review,
     }
+    chosen_list = None if only is None else _lines(only)
     with steps() as step:
         step("plan")
         told: dict[str, Any] = {"target": str(target), **settings, "keep_whole": keep_whole}
         planned = planned_of(out, read, settings, by_frame=lerobot is None)
+        if chosen_list is not None:
+            planned = replace(planned, plan=chosen_only(planned.plan, chosen_list))
         step("writing")
         if lerobot is not None:
             told |= {"what": "lerobot", **_copy(out, read, planned, lerobot, settings, keep_whole)}
@@ -102,6 +155,36 @@ def command(
         else:
             told |= {"what": "tables", **_tables(out, read, planned, target, "csv" if csv is not None else form)}
     answer(told, as_json=as_json, shown=lambda: _shown(told))
+
+
+def _need(rerun: bool) -> None:
+    """Refuse for want of an extra before anything is read."""
+    from sima2.export.mcap_file import need_mcap
+    from sima2.export.rerun_file import need_rerun
+
+    (need_rerun if rerun else need_mcap)()
+
+
+MOST_LISTED = 64 << 20
+"""Bytes of a list of episodes: a million ids."""
+
+
+def _lines(file: Path) -> list[str]:
+    """Lines of a list that somebody gives.
+
+    Raises:
+        UsageError: if it cannot be read.
+    """
+    from sima2.io.documents import reason
+
+    try:
+        if not file.is_file():
+            raise UsageError(f"{file}: there is no such file; sima2 query OUT … --episodes FILE writes one")
+        if file.stat().st_size > MOST_LISTED:
+            raise UsageError(f"{file}: is too large for a list of episodes")
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: is no list of episodes: {reason(error)}") from None
 
 
 def planned_of(out: Path, read: SourceOfRun, settings: Mapping[str, Any], *, by_frame: bool = True) -> Planned:
@@ -216,6 +299,18 @@ def _whom(planned: Planned, kept: Any) -> dict[str, Any]:
 
     why = Counter(codes.split(",")[0] for codes in kept.left_out.values())
     return {"left_out_for": dict(why.most_common()), "under_review": int(kept.action.isin("review").sum())}
+
+
+def _viewer_shown(told: Mapping[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    from sima2.report import terminal
+    from sima2.report.text import number, visible
+
+    head = {"written": visible(told["target"], longest=300)}
+    head["episodes"] = f"{number(told['episodes'])} of {number(told['of_episodes'])}"
+    head |= {name: number(told[name]) for name in ("frames", "videos")}
+    return Group(terminal.listing(head), *terminal.titled("Notes", terminal.bullets(told["notes"])))
 
 
 def _shown(told: Mapping[str, Any]) -> RenderableType:

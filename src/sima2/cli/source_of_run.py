@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sima2.errors import UsageError
 
 if TYPE_CHECKING:
+    from sima2.client import Source
     from sima2.io.store import Run
     from sima2.records.episodes import EpisodeTable
     from sima2.records.plan import PlannedFrames
@@ -110,6 +111,30 @@ def source_of(out: Path, run: int | None, path: Path | None) -> SourceOfRun:
         with Store.read_only(out) as store:
             kept = _of_run(PlannedFrames.concat(list(store.read(PlannedFrames, "frame_weights"))), chosen)
     return SourceOfRun(chosen, episodes, np.concatenate(aside), path, kept)
+
+
+def rollouts_of(out: Path, read: SourceOfRun) -> Source:
+    """The rollouts that a run read, to be read again.
+
+    Raises:
+        UsageError: if its data set is not there any more.
+    """
+    from sima2.client import SOURCES, Sima2Client
+    from sima2.io.store import MAPS
+
+    given = read.run.settings
+    backend = SOURCES.get(str(given.get("source")), "dataset")
+    if backend != "dataset":
+        client = Sima2Client(backend, seed=int(given["seed"]), rate_hz=float(given["rate_hz"]))
+        families = tuple(given["families"])
+        asked = tuple((str(family), str(template), int(count)) for family, template, count in given["request"])
+        wanted = {name: given[name] for name in ("mix", "episodes", "total")}
+        return client.source(families=families, request=asked, **wanted)
+    if read.path is None:
+        raise UsageError(f"{out}: {given.get('path')} is no data set any more: name it with --path")
+    names = [f"{MAPS}.toml", f"{MAPS}-{read.run.origin.get('source_id', '')}.toml"]
+    used = next((out / name for name in names if (out / name).is_file()), None)
+    return Sima2Client("dataset", path=read.path, column_map=used).source()
 
 
 def _of_run(table: T, run: Run) -> T:

@@ -98,6 +98,26 @@ class VideoCopier:
         copy_file(self.index.root, name, inside(building, new))
         told.copied += 1
 
+    def place(self, key: str, old: int) -> tuple[str, float] | None:
+        """File of an episode's video, relative to the data set, and the second in it at which the episode begins.
+
+        None where the metadata do not tell.
+
+        Args:
+            key: feature of the video.
+            old: the source's own number of the episode.
+        """
+        if not self.index.shared_files:
+            return self._path(key, old), 0.0
+        table, row = self.old.table, self.old.row_of.get(old)
+        columns = [f"videos/{key}/{each}" for each in ("chunk_index", "file_index", "from_timestamp")]
+        if table is None or row is None or any(each not in table.column_names for each in columns):
+            return None
+        chunk, file, begins = (table.column(each)[row].as_py() for each in columns)
+        if type(chunk) is not int or type(file) is not int or not isinstance(begins, int | float):
+            return None
+        return self._filled(key, {"chunk_index": chunk, "file_index": file}), float(begins)
+
     def _shared(self, key: str) -> list[str]:
         """Files of a feature that kept episodes lie in."""
         table = self.old.table

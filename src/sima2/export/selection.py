@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,8 @@ NOT_READ: Final = "not_read"
 """Code of an episode that the run did not use: put aside, skipped, or unreadable."""
 NO_WEIGHT: Final = "no_weight"
 """Code of an episode that weighs nothing, though the plan does not drop it."""
+NOT_CHOSEN: Final = "not_chosen"
+"""Code of an episode that is not in the list of those asked for."""
 UNDER_REVIEW: Final = "under_review"
 """Code of an episode that was left out because it is under review."""
 
@@ -72,6 +75,68 @@ class Selection:
         told = zip(*(each.tolist() for each in columns), self.action, self.codes, strict=True)
         names = ("episode_index", "keep_start_frame", "keep_end_frame", "frames", "weight", "action", "codes")
         return [{"new_episode_index": k, **dict(zip(names, row, strict=True))} for k, row in enumerate(told)]
+
+
+def rows_named(number: Whole, episode_id: Text, lines: Sequence[str]) -> Whole:
+    """Rows of the episodes of a list, in its order, each once.
+
+    Args:
+        number: the source's own number of each episode, shape (n,).
+        episode_id: of each.
+        lines: an episode each, by id or by number; empty ones and those after ``#`` say nothing.
+
+    Raises:
+        UsageError: if a line names no episode, or no line names any.
+
+    >>> rows_named(np.array([3, 4]), Text.of(["a-3", "a-4"]), ["# mine", "a-4", "3", "4"]).tolist()
+    [1, 0]
+    """
+    named = [line.strip() for line in lines]
+    named = [line for line in named if line and not line.startswith("#")]
+    if not named:
+        raise UsageError("the list of episodes names none: a line each, by id or by number")
+    row_of = {str(each): at for at, each in enumerate(number.tolist())}
+    row_of |= {name: at for at, name in enumerate(episode_id)}
+    strange = [each for each in named if each not in row_of]
+    if strange:
+        near = difflib.get_close_matches(strange[0][:200], row_of, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"{len(strange)} of the list are no episodes of this source, the first {strange[0][:200]!r}{hint}"
+        )
+    return np.array(list(dict.fromkeys(row_of[each] for each in named)), np.int64)
+
+
+def chosen_only(plan: TrainingPlan, lines: Sequence[str]) -> TrainingPlan:
+    """The plan with every episode dropped that is not in a list; what it drops already stays dropped for its reason.
+
+    Args:
+        plan: of the episodes of one source, under its own numbers.
+        lines: an episode each, by id or by the source's own number; empty ones and those after ``#`` say nothing.
+
+    Raises:
+        UsageError: if a line names no episode of the plan, or no line names any.
+
+    >>> one = TrainingPlan([3, 4], ["a-3", "a-4"], ["a"] * 2, ["keep"] * 2, [1.0, 1.0], [0, 0], [9, 9], ["", ""],
+    ...     ["", ""], ["", ""])
+    >>> chosen_only(one, ["# mine", "a-4"]).action.tolist(), chosen_only(one, ["3"]).weight.tolist()
+    (['drop', 'keep'], [1.0, 0.0])
+    """
+    out = np.ones(len(plan), np.bool_)
+    out[rows_named(plan.episode_index, plan.episode_id, lines)] = False
+    out &= ~plan.action.isin("drop")
+
+    def told(column: Text, value: str) -> Text:
+        return Text.of([value if gone else each for gone, each in zip(out.tolist(), column, strict=True)])
+
+    return replace(
+        plan,
+        action=told(plan.action, "drop"),
+        weight=np.where(out, 0.0, plan.weight),
+        codes=told(plan.codes, NOT_CHOSEN),
+        words=told(plan.words, "not in the list of episodes that was given"),
+        kind_of_knowledge=told(plan.kind_of_knowledge, ""),
+    )
 
 
 def select(

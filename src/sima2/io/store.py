@@ -436,6 +436,10 @@ class Store:
         query = "SELECT shard FROM files WHERE kind = ? ORDER BY shard"
         return [shard for (shard,) in self._all(query, _checked(kind))]
 
+    def shard_files(self, kind: str) -> list[Path]:
+        """Where the committed shards of a kind lie, in their order."""
+        return [_shard_path(self.path, kind, shard) for shard in self.shards(kind)]
+
     def shard_file(self, kind: str, shard: int) -> Path:
         """Where a shard of a kind lies."""
         return _shard_path(self.path, kind, shard)

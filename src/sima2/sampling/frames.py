@@ -93,16 +93,23 @@ def planned_frames(plan: Plan, length: Whole, index: Whole) -> PlannedFrames:
 
 
 def _moved(table: TrainingPlan) -> tuple[tuple[str, ...], tuple[str, ...], Whole, Whole]:
-    """What moved the weight of each whole episode, as codes over names: the gravest rule that is about all of it."""
-    names, knowledge = ("", *RULES, BY_TAGS), ("", *KNOWLEDGE)
+    """What moved the weight of each whole episode, as codes over names: the gravest rule that is about all of it.
+
+    A code that is no rule (somebody left the episode out) is its own reason, and no knowledge.
+    """
+    listed = {codes: [code for code in codes.split(",") if code] for codes in table.codes.names}
+    others = sorted({code for codes in listed.values() for code in codes} - set(RULES))
+    names, knowledge = ("", *RULES, BY_TAGS, *others), ("", *KNOWLEDGE)
     found = {}
-    for codes in table.codes.names:
-        each = [code for code in codes.split(",") if code and RULES[code].act != CUT and code not in ON_SPANS]
+    for codes, single in listed.items():
+        each = [code for code in single if code in others or (RULES[code].act != CUT and code not in ON_SPANS)]
         found[codes] = each[0] if each else BY_TAGS
     said = [found[codes] for codes in table.codes]
     moved = table.weight != 1
     code = np.where(moved, [names.index(each) for each in said], 0).astype(np.int64)
-    kinds = [knowledge.index(RULES[each].knowledge if each in RULES else "tag") for each in said]
+    kinds = [
+        knowledge.index(RULES[each].knowledge if each in RULES else "tag" if each == BY_TAGS else "") for each in said
+    ]
     return names, knowledge, code, np.where(moved, kinds, 0).astype(np.int64)
 
 
