@@ -38,6 +38,7 @@ COMMANDS = (
     "explain",
     "proposals",
     "report",
+    "view",
     "quarantine",
     "doctor",
     "sample",

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sima2.records.courses import UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import TrainingPlan
 from sima2.records.segments import SegmentTable
 from sima2.records.signals import SignalTable
-from sima2.records.table import Table
+from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
 from sima2.report.page_data import FEW_DETAILS, MOST_DETAILS, Overview, details, within
 
@@ -51,6 +54,17 @@ class ReportFolder:
     def overview(self) -> dict[str, Any]:
         """A row of every episode, by columns, as plain values."""
         return self._overview.plain(self.plan, self.defects, self.unusual)
+
+    def segments(self) -> SegmentTable:
+        """The segments of all episodes."""
+        from sima2.io.store import Store
+
+        with Store.read_only(self._out) as store:
+            return SegmentTable.concat(list(store.read(SegmentTable, "segments")))
+
+    def rows(self, names: Text) -> NDArray[np.int64]:
+        """Places in the overview of episodes that are named, each once, in order."""
+        return np.flatnonzero(self.episodes.episode_id.isin(*set(names)))
 
     def tables(self, names: Sequence[str]) -> dict[str, Any]:
         """Segments, tags and signals of some episodes, by kind."""

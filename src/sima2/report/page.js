@@ -74,7 +74,7 @@ const parsed = (text) => {
   const pieces = text.split(/(>|…|\.\.\.)/).map((each) => each.trim()).filter(Boolean), steps = [];
   let absent = [], later = false, sign = "", end = "", arm = "";
   for (const [k, piece] of pieces.entries()) {
-    if (piece === ">" || piece === "…" || piece === "...") { if (piece === ">" && sign === ">" && !later) wrong("two > with nothing between them"); sign = piece; later ||= piece !== ">"; continue; }
+    if (piece === ">" || piece === "…" || piece === "...") { if (piece === ">" && sign === ">" && !later) wrong("two > with nothing between them"); if (piece === ">" && !steps.length && !absent.length && !later) wrong("nothing comes before >"); sign = piece; later ||= piece !== ">"; continue; }
     if (k === pieces.length - 1 && ENDED.includes(piece)) { end = piece; break; }
     if (end) wrong("how the episode ended comes last");
     if (piece[0] === "!") { absent.push(condition(piece.slice(1))); sign = ""; continue; }

@@ -8,7 +8,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from sima2.errors import StoreError
+from sima2.errors import StoreError, UsageError
+from sima2.query.pattern import parsed
+from sima2.query.sequences import matches, refuse_unknown
+from sima2.records.segments import SegmentTable
 from sima2.report.folder import ReportFolder
 from sima2.report.html import policy, render
 from sima2.report.inputs import load_folder
@@ -37,6 +40,7 @@ class RunPages:
         self._seen: tuple[int, int] | None = None
         self._folder: ReportFolder
         self._page = b""
+        self._segments: SegmentTable | None = None
         self._load()
 
     def get(self, name: str, query: Mapping[str, str]) -> Answer:
@@ -47,6 +51,8 @@ class RunPages:
                 return Answer(self._page, "text/html; charset=utf-8", policy(self._mode))
             if name == "episode":
                 return plain(as_json(self._episode(query)))
+            if name == "find":
+                return plain(self._found(query.get("steps", "")))
             raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     def post(self, name: str, values: Mapping[str, Any]) -> Answer:
@@ -67,7 +73,20 @@ class RunPages:
             return
         report, self._folder = load_folder(self._out, whole=False)
         self._page = render(report, live=self._mode).encode()
+        self._segments = None
         self._seen = (seen.st_mtime_ns, seen.st_size)
+
+    def _found(self, steps: str) -> dict[str, Any]:
+        """Rows of the episodes in which a sequence occurs, or what is wrong with it."""
+        if self._segments is None:
+            self._segments = self._folder.segments()
+        try:
+            pattern = parsed(steps)
+            refuse_unknown(self._segments, pattern)
+        except UsageError as error:
+            return {"rows": [], "error": str(error)}
+        found = matches(self._segments, self._folder.episodes, pattern)
+        return {"rows": self._folder.rows(found.episode_id).tolist()}
 
     def _row(self, query: Mapping[str, Any]) -> int:
         text = str(query.get("row", ""))

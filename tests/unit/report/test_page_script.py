@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
 from sima2.bench.browser import Browser, browser, found
+from sima2.errors import QueryError
 from sima2.orchestrator import run_pipeline
+from sima2.query.pattern import parsed
+from sima2.query.sequences import matches
 from sima2.report.folder import ReportFolder
 from sima2.tags.specs import THRESHOLDS
 
@@ -43,8 +47,11 @@ def shown(page: Browser) -> str:
 
 
 def at(page: Browser, address: str) -> str:
-    page.run(f"location.hash = {json.dumps(address)}")
-    page.until(f"location.hash.length > 0 && decodeURIComponent(location.hash).length >= {len(address) - 40}")
+    page.run(
+        "new Promise((done) => { history.replaceState(null, '', location.pathname); "
+        "addEventListener('hashchange', () => setTimeout(done), { once: true }); "
+        f"location.hash = {json.dumps(address)}; }})"
+    )
     return shown(page)
 
 
@@ -140,3 +147,40 @@ def test_the_page_asks_for_nothing_but_itself(page: Browser) -> None:
     assert page.requested
     assert all(each.split("#")[0].endswith("report.html") or each == "about:blank" for each in page.requested)
     assert page.problems == []
+
+
+PATTERNS = 60
+PARTS = ("grasp", "lift", "approach", "release", "*", "grasp|lift", "slip", "transport", "place", "retreat")
+
+
+def made_pattern(rng: np.random.Generator) -> str:
+    steps = []
+    for k in range(int(rng.integers(1, 4))):
+        step = str(rng.choice(PARTS)) + str(rng.choice(["", "", ":success", ":failure", ":failure|unknown", ":retry"]))
+        step += str(rng.choice(["", "", "", "[1]", "[2]", "[-1]"]))
+        steps.append((str(rng.choice([" > ", " … ", " … !collision … ", " > !idle > "])) if k else "") + step)
+    first = str(rng.choice(["", "", "!slip … "]))
+    last = str(rng.choice(["", "", " … success", " … failure", " … !release", " … unknown"]))
+    return first + "".join(steps) + last
+
+
+def test_the_page_finds_the_same_sequences_as_the_command(fresh: Browser, out: Path) -> None:
+    folder = ReportFolder(out)
+    segments, episodes = folder.segments(), folder.episodes
+    rng = np.random.default_rng(19)
+    hits = 0
+    for _ in range(PATTERNS):
+        text = made_pattern(rng)
+        expected = len(set(matches(segments, episodes, text).episode_id))
+        assert n_of(at(fresh, "#steps=" + quote(text))) == expected, text
+        hits += 0 < expected < len(episodes)
+    assert hits > PATTERNS / 4
+
+
+@pytest.mark.parametrize(
+    "text", ["grasp >", "> grasp", "lift lift", "grasp:bad", "!", "[1]x", "grasp > > lift", "success > lift"]
+)
+def test_what_the_command_refuses_the_page_does_not_answer(fresh: Browser, text: str) -> None:
+    with pytest.raises(QueryError):
+        parsed(text)
+    assert not at(fresh, "#steps=" + quote(text))[0].isdigit()
