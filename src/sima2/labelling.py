@@ -214,7 +214,9 @@ class OpenQuestions:
     episodes: EpisodeTable
     """With the outcomes of the run."""
     conflicts: Mapping[str, str]
-    """By name of an episode, how its recorded outcome is contradicted."""
+    """By name of an episode, how the motion contradicts its recorded outcome."""
+    overridden: Mapping[str, str]
+    """By name of an episode, how a person contradicted it, as of the run."""
     central: NDArray[np.float64]
     """How near each episode is to the middle of its task; NaN unknown, shape (n,)."""
     usable: NDArray[np.bool_]
@@ -247,7 +249,11 @@ class OpenQuestions:
                 matrix = TrustMatrix.from_json(store.read_text("trust_matrix.json"))
             except (RecordError, ValueError, RecursionError) as error:
                 raise StoreError(f"{out}: its summary or trust matrix cannot be read ({error})") from None
-        told = defects.take(defects.defect.isin("label_conflict"))
+        found = {
+            kind: dict(zip(told.episode_id, told.details, strict=True))
+            for kind in ("label_conflict", "outcome_overridden")
+            for told in [defects.take(defects.defect.isin(kind))]
+        }
         rank = dict(zip(unusual.episode_id, unusual.rank.tolist(), strict=True))
         arms = {}
         if len(econ) == len(episodes):
@@ -256,7 +262,8 @@ class OpenQuestions:
         dropped = plan.take(plan.action.isin("drop") & ~plan.codes.isin("failed"))
         return cls(
             episodes=episodes,
-            conflicts=dict(zip(told.episode_id, told.details, strict=True)),
+            conflicts=found["label_conflict"],
+            overridden=found["outcome_overridden"],
             central=np.array([rank.get(name, np.nan) for name in episodes.episode_id], np.float64),
             usable=~episodes.episode_id.isin(*dropped.episode_id),
             arms={tag: each for tag, each in arms.items() if each.what == SUCCESS},

@@ -40,6 +40,7 @@ COMMANDS = (
     "quarantine",
     "doctor",
     "sample",
+    "label",
     "export",
     "receipt",
     "loop",
@@ -47,7 +48,7 @@ COMMANDS = (
     "card",
     "bench",
 )
-ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor")
+ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor", "label")
 HEAVY = ("numpy", "pyarrow", "scipy", "rich", "mujoco", "sqlite3", "torch")
 
 

@@ -19,6 +19,7 @@ from sima2.cli import (
     explain,
     export,
     generate,
+    label,
     loop,
     plan,
     proposals,
@@ -100,7 +101,7 @@ def sima2(
 
 for _command in (
     run, generate, tasks, segment, trust, audit, plan, episodes, explain, proposals, report, quarantine, doctor, sample,
-    export, receipt, loop, tree, card, bench,
+    label, export, receipt, loop, tree, card, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 

@@ -60,6 +60,8 @@ class Asked(NamedTuple):
     """In words."""
 
 
+_TIES: Final = -1
+"""Seed of the lot among those that are equally unsure: their order in the source would favour its beginning."""
 BY_LOT: Final = "drawn by lot, to stand for all"
 
 
@@ -123,7 +125,7 @@ def most_teaching(
     rows = np.flatnonzero(open_)
     doubtful = [
         (row, f"its outcome is inferred with {sure[row]:.2g}" if known[row] else "nothing tells how it ended")
-        for row in rows[np.lexsort((_names(episodes, rows), sure[rows]))].tolist()
+        for row in sorted(rows.tolist(), key=lambda row: (sure[row], _lot(episodes.episode_id[row], _TIES)))
     ]
     middles = list(_middles(episodes, open_, central))
     turns = [each for pair in zip(doubtful, middles, strict=False) for each in pair]
@@ -132,13 +134,6 @@ def most_teaching(
     for row, why in (*first, *turns, *rest):
         told.setdefault(row, why)
     return list(told.items())
-
-
-def _names(episodes: EpisodeTable, rows: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Places of the names in their order, so that no choice rests on how the episodes came."""
-    names = sorted(episodes.episode_id[rows])
-    place = {name: k for k, name in enumerate(names)}
-    return np.array([place[name] for name in episodes.episode_id[rows]], np.int64)
 
 
 def _middles(
