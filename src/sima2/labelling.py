@@ -184,7 +184,7 @@ class ToAsk(NamedTuple):
     """In words."""
 
 
-class Testable(NamedTuple):
+class TagQuestion(NamedTuple):
     """How far the labels go for one tag."""
 
     tag: str
@@ -303,7 +303,7 @@ class OpenQuestions:
         )
         return [ToAsk(episodes.episode_id[each.row], each.by, each.why) for each in order]
 
-    def testable(self, labels: LabelTable) -> list[Testable]:
+    def testable(self, labels: LabelTable) -> list[TagQuestion]:
         """How far the labels go for each tag that outcomes tell of, by name; only those drawn by lot count.
 
         Args:
@@ -320,7 +320,7 @@ class OpenQuestions:
 
     def _test(
         self, tag: str, arms: Arms, success: NDArray[np.float64], known: NDArray[np.bool_], inferred: bool, since: int
-    ) -> Testable:
+    ) -> TagQuestion:
         counted = known & (arms.given >= 0)
         n = len(arms.strata.names)
 
@@ -336,7 +336,7 @@ class OpenQuestions:
         if inferred:  # so many are needed before they are judged by themselves
             more = max(more, LEAST_KNOWN - int(counted.sum()))
         row, settle = self.rows[tag], self.needed.get(tag)
-        return Testable(
+        return TagQuestion(
             tag=tag,
             testable=more == 0 and both,
             tested=row.reason not in _UNTESTED,
@@ -389,7 +389,7 @@ def label_order(out: Path, labels: LabelTable, *, n: int = WANTED, seed: int = 0
     return OpenQuestions.of(out).order(labels, n=n, seed=seed)
 
 
-def testable(out: Path, labels: LabelTable) -> list[Testable]:
+def tags_testable(out: Path, labels: LabelTable) -> list[TagQuestion]:
     """How far the labels go for each tag; see :meth:`OpenQuestions.testable`.
 
     Raises:

@@ -65,9 +65,8 @@ def costs_as_said(econ: EconTable, said: SaidTable, settings: EconSettings | Non
     success, source = _ended(econ.success, econ.outcome_source, rows, mine)
     mpl, wage_parity = brought(success, econ.duration_s, econ.energy_wh, econ.damage, settings or EconSettings())
     changed = ~((success == econ.success) | (np.isnan(success) & np.isnan(econ.success)))
-    at_a_time = np.isfinite(econ.resilience)
-    at_a_time[rows] |= mine.failed_at_frame >= 0
-    failed = at_a_time & (success == 0)
+    failed = np.zeros(len(econ), np.bool_)
+    failed[rows] = (success[rows] == 0) & (np.isfinite(econ.resilience[rows]) | (mine.failed_at_frame >= 0))
     resilience = np.where(failed, 0.0, np.where(changed, np.nan, econ.resilience))
     return replace(
         econ,

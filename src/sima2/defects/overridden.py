@@ -36,12 +36,12 @@ def said_otherwise(episodes: EpisodeTable, said: SaidTable) -> DefectTable:
         before = float(episodes.success[i])
         was = WORDS.get(before, "") if recorded[i] else ""
         whole = (0, int(episodes.frames[i]))
+        span: tuple[int, int] = (frame, whole[1]) if 0 <= frame < whole[1] else whole
         if disputed:
             words = "persons disagree on how it ended: not known until that is settled"
             words += f"; it was recorded as a {was}" if was else ""
             found.append(Finding(i, "", "outcome_disputed", DISPUTED, *whole, 2.0, "outcomes said", words))
         elif was and np.isfinite(success) and success != before:
-            span = (frame, whole[1]) if 0 <= frame < whole[1] else whole
             sensor = "measured" if episodes.outcome_source[i] == "task_sensor" else "recorded"
             words = f"{sensor} as a {was}, called a {WORDS[success]} by a person"
             found.append(Finding(i, "", "outcome_overridden", 1.0, *span, success, "outcome said", words))

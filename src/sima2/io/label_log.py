@@ -25,8 +25,8 @@ from sima2.records.labels import Label, LabelTable
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Bytes of the file: some 400,000 labels, more than a team says in a year."""
-LONGEST_LINE: Final = 64 * 1024
-"""Bytes of a line: the longest name and value in six-byte escapes."""
+LONGEST_LINE: Final = 128 * 1024
+"""Bytes of a line: more than the longest name and value take in escapes of twelve bytes a character."""
 SHOWN: Final = 20
 """Of many lines that are no labels, so many are told one by one."""
 

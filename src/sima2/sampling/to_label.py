@@ -112,7 +112,7 @@ def most_teaching(
     """Places of episodes whose label would teach most, with why: what is contradicted, unsure, or stands for many.
 
     What is contradicted comes first, then in turns the episode that is least sure, and the middle of the largest group
-    of which nobody has said anything.
+    of those of one task that seem to end alike.
 
     Args:
         episodes: n of them.
@@ -122,32 +122,27 @@ def most_teaching(
     """
     known = np.isfinite(episodes.inferred_success)
     sure = np.where(known, np.maximum(episodes.inferred_confidence, 0.5), 0.5)
-    rows = np.flatnonzero(open_)
+    # of all episodes, so that those that are left keep their order when something is said of others
     doubtful = [
         (row, f"its outcome is inferred with {sure[row]:.2g}" if known[row] else "nothing tells how it ended")
-        for row in sorted(rows.tolist(), key=lambda row: (sure[row], _lot(episodes.episode_id[row], _TIES)))
+        for row in sorted(range(len(episodes)), key=lambda row: (sure[row], _lot(episodes.episode_id[row], _TIES)))
     ]
-    middles = list(_middles(episodes, open_, central))
+    middles = list(_middles(episodes, central))
     turns = [each for pair in zip(doubtful, middles, strict=False) for each in pair]
-    rest = [*doubtful[len(middles) :], *middles[len(doubtful) :]]
-    told: dict[int, str] = {}
-    for row, why in (*first, *turns, *rest):
-        told.setdefault(row, why)
+    told = dict(first)
+    for row, why in (*turns, *doubtful[len(middles) :]):
+        if open_[row]:
+            told.setdefault(row, why)
     return list(told.items())
 
 
-def _middles(
-    episodes: EpisodeTable, open_: NDArray[np.bool_], central: NDArray[np.float64]
-) -> Iterator[tuple[int, str]]:
-    """The middle of each group of episodes of one task that seem to end alike, the largest group first; none of a group
-    of which an outcome was said."""
+def _middles(episodes: EpisodeTable, central: NDArray[np.float64]) -> Iterator[tuple[int, str]]:
+    """The middle of each group of episodes of one task that seem to end alike, the largest group first."""
     groups: dict[tuple[str, ...], list[int]] = {}
     columns = (episodes.family, episodes.robot, episodes.failure_reason, episodes.inferred_end)
     for row, key in enumerate(zip(*columns, map(str, episodes.inferred_success.tolist()), strict=True)):
         groups.setdefault(key, []).append(row)
     for _, rows in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
-        if not open_[rows].all():
-            continue
         middle = float(np.median(episodes.duration_s[rows]))
 
         def nearest(row: int, middle: float = middle) -> tuple[float, float, str]:
