@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
@@ -200,6 +200,8 @@ class TagQuestion(NamedTuple):
     """Successes and failures are known of episodes that can be compared: where all end alike nothing can be tested."""
     more: int
     """Labels of episodes drawn by lot that are missing for any test, at the least; 0 where it is testable."""
+    possible: bool
+    """Enough episodes with and without it are there to be labelled, or are known: else no label makes it testable."""
     to_settle: int | None
     """About how many labels more would settle it; None where that is not known, or more would not help."""
 
@@ -272,7 +274,7 @@ class OpenQuestions:
             said=said,
         )
 
-    def order(self, labels: LabelTable, *, n: int = WANTED, seed: int = 0) -> list[ToAsk]:
+    def order(self, labels: LabelTable, *, n: int = WANTED, seed: int = 0, skip: Collection[str] = ()) -> list[ToAsk]:
         """Whom to look at next, in order: at least half of all by lot, the others because a label would teach.
 
         The same labels and seed give the same order, and after a label of the first the rest is as it was.
@@ -281,6 +283,7 @@ class OpenQuestions:
             labels: all so far.
             n: how many at most.
             seed: another one draws another lot.
+            skip: names of episodes of which nobody can say anything. Who skips by what is seen makes the lot a choice.
         """
         said = said_of(labels)
         episodes = self._now(said)
@@ -297,11 +300,12 @@ class OpenQuestions:
             episodes,
             open_,
             most_teaching(episodes, open_, first, self.central),
-            n,
+            n + len(skip),
             said=(by_lot, len(mine) - by_lot),
             seed=seed,
         )
-        return [ToAsk(episodes.episode_id[each.row], each.by, each.why) for each in order]
+        asked = [ToAsk(episodes.episode_id[each.row], each.by, each.why) for each in order]
+        return [each for each in asked if each.episode_id not in skip][:n]
 
     def testable(self, labels: LabelTable) -> list[TagQuestion]:
         """How far the labels go for each tag that outcomes tell of, by name; only those drawn by lot count.
@@ -315,17 +319,25 @@ class OpenQuestions:
         since = int((known & ~_counts(self.episodes, self.said)).sum())
         inferred = bool(episodes.outcome_source.isin("inferred").any())
         return [
-            self._test(tag, arms, episodes.success, known, inferred, since) for tag, arms in sorted(self.arms.items())
+            self._test(tag, arms, episodes.success, known, unsaid(episodes), inferred, since)
+            for tag, arms in sorted(self.arms.items())
         ]
 
     def _test(
-        self, tag: str, arms: Arms, success: NDArray[np.float64], known: NDArray[np.bool_], inferred: bool, since: int
+        self,
+        tag: str,
+        arms: Arms,
+        success: NDArray[np.float64],
+        known: NDArray[np.bool_],
+        open_: NDArray[np.bool_],
+        inferred: bool,
+        since: int,
     ) -> TagQuestion:
         counted = known & (arms.given >= 0)
         n = len(arms.strata.names)
 
-        def per_stratum(which: NDArray[np.bool_]) -> NDArray[np.int64]:
-            return np.bincount(arms.strata.codes[counted & which], minlength=n)
+        def per_stratum(which: NDArray[np.bool_], of: NDArray[np.bool_] = counted) -> NDArray[np.int64]:
+            return np.bincount(arms.strata.codes[of & which], minlength=n)
 
         tagged, untagged = per_stratum(arms.given == 1), per_stratum(arms.given == 0)
         ends = [per_stratum(success == told)[(tagged > 0) & (untagged > 0)] for told in (1.0, 0.0)]
@@ -335,6 +347,8 @@ class OpenQuestions:
         more = short + max(short - int(np.abs(tagged - untagged).sum()), 0)
         if inferred:  # so many are needed before they are judged by themselves
             more = max(more, LEAST_KNOWN - int(counted.sum()))
+        there = known | open_
+        most = np.minimum(per_stratum(arms.given == 1, there), per_stratum(arms.given == 0, there)).sum()
         row, settle = self.rows[tag], self.needed.get(tag)
         return TagQuestion(
             tag=tag,
@@ -344,6 +358,7 @@ class OpenQuestions:
             untagged=int(untagged.sum()),
             both=both,
             more=more if both else max(more, 1),
+            possible=bool(most >= LEAST_ARM),
             to_settle=None if settle is None else max(settle - since, 0),
         )
 

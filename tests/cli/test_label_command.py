@@ -241,6 +241,10 @@ def test_whom_to_look_at_next_goes_on_stably_and_says_why(out: Path) -> None:
     assert [each["chosen"] for each in listed] == ["random", "active"] * 5
     assert label_order(out, read_labels(out), n=10) == [*map(tuple, (each.values() for each in listed))]
     first = listed[0]["episode_id"]
+    skipped = OpenQuestions.of(out).order(read_labels(out), n=8, skip=[first, listed[3]["episode_id"]])
+    assert [each.episode_id for each in skipped[:8]] == [
+        each["episode_id"] for k, each in enumerate(listed) if k not in (0, 3)
+    ]
     now = told("label", out, first, "success", "--by", "ann")
     assert now["said"][0]["chosen"] == "random"
     assert now["next"][0] == listed[1]
@@ -252,6 +256,7 @@ def test_whom_to_look_at_next_goes_on_stably_and_says_why(out: Path) -> None:
 
 def test_tags_become_testable_by_labels_of_those_drawn_by_lot(recorded: Path, out: Path) -> None:
     questions = OpenQuestions.of(out)
+    assert not any(each.possible for each in questions.testable(read_labels(out))), "no episode has them here"
     assert {each.tag for each in questions.testable(read_labels(out))} == {"OODTag", "RecoveryTag", "LuckySuccessTag"}
     arms = questions.arms["OODTag"]
     given = np.where(np.arange(N) % 2 == 0, 1, 0).astype(np.int8)
@@ -261,6 +266,7 @@ def test_tags_become_testable_by_labels_of_those_drawn_by_lot(recorded: Path, ou
         (row,) = questions.testable(read_labels(out))
         assert row.testable == (row.more == 0 and row.both)
         assert row.testable == (n >= 10), "five of each arm"
+        assert row.possible
         assert (row.tagged + row.untagged, row.to_settle) == (n, 40 - n)
         if n < 10:
             assert n + row.more <= 10 + (n == 0)
