@@ -1,4 +1,4 @@
-"""Kills runs at their durability steps and lets them go on: ``kill_driver.py FOLDER FIRST STRIDE [second]``.
+"""Kills runs at their durability steps and lets them go on: ``kill_driver.py FOLDER FIRST STRIDE [second | labels]``.
 
 A step is a sync, a rename, a removal or a transaction. Each kill is a SIGKILL of a child of its own just before the
 step; then the same command goes on to its end, once more killed on the way in every fifth case. Prints one JSON object.
@@ -16,7 +16,10 @@ from pathlib import Path
 
 from sima2 import orchestrator, pipeline
 from sima2.io import store
+from sima2.io.label_log import append_label
 from sima2.pipeline import RunSettings
+from sima2.records.episodes import EpisodeTable
+from sima2.records.labels import Label
 
 SETTINGS = RunSettings(mix="stress_mix_v1", episodes=40)
 SHARD = 16
@@ -87,17 +90,28 @@ def content(out: Path) -> dict[str, bytes]:
     return found
 
 
-def main(folder: Path, first: int, stride: int, second: bool) -> None:
+def say(out: Path) -> None:
+    """Turn some outcomes of a finished run round."""
+    with store.Store.read_only(out) as kept:
+        episodes = kept.read_table(EpisodeTable, "episodes")
+    for name, success in zip(episodes.episode_id.tolist()[::4], episodes.success.tolist()[::4], strict=True):
+        append_label(out, Label(name, "success" if success == 0 else "failure", chosen="random"))
+
+
+def main(folder: Path, first: int, stride: int, more: str) -> None:
     pipeline.SHARD_EPISODES = SHARD
     settings = SETTINGS
     before = folder / "before"
-    if second:
+    if more:
         in_child(before, SETTINGS, None)
+    if more == "second":
         settings = RunSettings(mix="stress_mix_v1", episodes=30, seed=1)
+    if more == "labels":
+        say(before)
 
     def begin(name: str) -> Path:
         out = folder / name
-        if second:
+        if more:
             shutil.copytree(before, out)
         return out
 
@@ -125,4 +139,4 @@ def main(folder: Path, first: int, stride: int, second: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:] == ["second"])
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), "".join(sys.argv[4:]))

@@ -54,6 +54,7 @@ from sima2.pipeline import (
     with_cuts,
     with_defects,
     with_joint_names,
+    with_said,
 )
 from sima2.records.courses import PointTable
 from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
@@ -61,6 +62,7 @@ from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.knowledge import ProposalTable
+from sima2.records.labels import SaidTable
 from sima2.records.plan import CardTable, SegmentVerdicts
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
@@ -70,6 +72,7 @@ from sima2.semantic_orchestrator import Decision, SemanticOrchestrator
 
 if TYPE_CHECKING:
     from sima2.analytics.prior import Prior
+    from sima2.io.label_log import LabelLog
     from sima2.io.store import Coming, Run, Store
 
 T = TypeVar("T", bound=Table)
@@ -142,18 +145,23 @@ def run_source(
 def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] | None = None) -> RunSummary:
     """The same over several sources, each a run of its own, with one judgement at the end; the first says how.
 
-    A folder that holds other runs is added to: references, tags and trust are made anew of all episodes.
+    What persons said (``labels.jsonl`` of the folder) is taken in; where it has changed, all from pass 2 on is made
+    anew. A folder that holds other runs is added to: references, tags and trust are made anew of all episodes.
 
     Raises:
         UsageError: if the folder holds episodes of another collection and nobody asked to judge them together.
     """
-    from sima2.io.store import SUMMARY, Coming, Store
+    from sima2.io.label_log import read_log
+    from sima2.io.store import LABELS, SUMMARY, Coming, Store
+    from sima2.records.labels import said_of
 
     settings = given[0].settings
     prior = prior_of(settings)
     for each in given:
         if each.settings.path is not None and settings.out.resolve().is_relative_to(each.settings.path.resolve()):
             raise UsageError(f"{settings.out} lies within the data set {each.settings.path}: give another --out")
+    log = read_log(settings.out)
+    said = said_of(log.labels)
     watch = _Seconds()
     executor = open_executor(settings.engine, settings.jobs)
     inputs = [each.inputs for each in given]
@@ -180,7 +188,8 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
     with one_thread(), opened as store, executor:
         runs = [_run_of(store, each) for each in inputs]
         mended = store.mend(runs, (SECOND, PLANNED))
-        if all(run.finished for run in runs) and not mended and (store.path / SUMMARY).is_file():
+        again = store.rest_on(LABELS, said.digest(), runs, (SECOND, PLANNED))
+        if all(run.finished for run in runs) and not mended and not again and (store.path / SUMMARY).is_file():
             return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
         tell = _Told(progress, sum(source.episodes for source, _ in given))
         taken = [
@@ -192,13 +201,14 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
                 raise _nothing_usable(store, [source for source, _ in given])
-            frozen = freeze(episodes, *_observed(store))
+            frozen = freeze(episodes, *_observed(store), said)
         _second(store, frozen, len(episodes), executor, tell, watch)
         defects, seconds = judging()
         watch.add({"defects": seconds})
         with watch("courses"):
             courses = _courses(store, defects)
             defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
+            defects, doubts = with_said(defects, episodes, said), [*doubts, *_label_doubts(log, said, episodes)]
             defects = with_joint_names(defects, [each.source.describe() for each in taken])
         with watch("card"):
             card = _card(store, taken, frozen.episodes, defects, courses.verdicts, executor)
@@ -415,6 +425,40 @@ def _known(store: Store, run: Run) -> Known:
     )
 
 
+def said_counts(said: SaidTable, episodes: EpisodeTable, defects: DefectTable) -> dict[str, int]:
+    """What persons said of the outcomes of these episodes, counted for the summary."""
+    here = said.take(said.episode_id.isin(*episodes.episode_id))
+    told = here.take(here.outcome)
+    overridden = defects.episode_index[defects.defect.isin("outcome_overridden")]
+    return {
+        "outcomes": len(told),
+        "success": int((told.success == 1).sum()),
+        "failure": int((told.success == 0).sum()),
+        "disputed": int(told.disputed.sum()),
+        "by_lot": int(told.chosen.isin("random").sum()),
+        "overridden": len(np.unique(overridden)),
+        "nominal": int(here.nominal.sum()),
+        "of_other_episodes": len(said) - len(here),
+    }
+
+
+def _label_doubts(log: LabelLog, said: SaidTable, episodes: EpisodeTable) -> list[str]:
+    """What must be said of labels: lines that are none, and such as fit no episode."""
+    frames = dict(zip(episodes.episode_id, episodes.frames.tolist(), strict=True))
+    strange = [name for name in dict.fromkeys(log.labels.episode_id) if name not in frames]
+    late = [
+        name
+        for name, frame in zip(said.episode_id, said.failed_at_frame.tolist(), strict=True)
+        if name in frames and frame >= frames[name]
+    ]
+    told = list(log.problems)
+    if strange:
+        told.append(f"labels are kept of {len(strange)} episodes that are not here ({strange[0]}, …): not used")
+    if late:
+        told.append(f"{len(late)} episodes are said to have failed at a frame behind their last ({late[0]}, …)")
+    return told
+
+
 def _observed(store: Store) -> tuple[Any, Any]:
     from sima2.tags.observations import RiskObservations, SegmentObservations, pool, pool_risk
 
@@ -464,7 +508,7 @@ def _second(store: Store, frozen: Frozen, total: int, executor: Executor, tell: 
         (EpisodeTable, "episode_shards"),
         (SegmentTable, "segments"),
         (PrimitiveTable, "primitives"),
-        (EconTable, "econ"),
+        (EconTable, "econ_shards"),
         (SegmentObservations, "observations"),
         (RiskObservations, "landmarks"),
         (GoalTable, "goals"),
@@ -482,7 +526,7 @@ def _second(store: Store, frozen: Frozen, total: int, executor: Executor, tell: 
     for part in tagged(executor, map(task, left), time.process_time):
         watch.add({"tag": part.seconds})
         with watch("store"):
-            store.commit(SECOND, part.shard, {"tags": part.tags}, part.aggregates)
+            store.commit(SECOND, part.shard, {"tags": part.tags, "econ": part.econ}, part.aggregates)
         tell(SECOND, total if part.shard == left[-1] else part.episodes)
 
 
@@ -548,6 +592,7 @@ def _finish(
     store.write_table("proposals", proposals)
     store.write_table("actions", actions)
     store.write_table("quarantine", results.quarantine)
+    store.write_table("said", frozen.said)
     notes = NoteTable.concat(list(store.read(NoteTable, "note_shards")))
     store.write_table("notes", notes)
     store.write_table("weights", results.draws)
@@ -584,9 +629,10 @@ def _finish(
         "episodes": {"in": came, "ok": len(results.episodes), "quarantined": quarantined, "skipped": skipped},
         "runs": [_run_told(each) for each in store.runs],
         "sources": _sources_told(store.runs, results.episodes),
-        **_with_needs(results.summary(proposals), needs(results.trust, results.episodes, econ, tags)),
+        **_with_needs(results.summary(proposals), needs(results.trust, results.episodes, econ, tags, frozen.said)),
         **({"prior": _prior_told(prior, results)} if prior is not None else {}),
         "defects": defect_counts(defects),
+        **({"said": said_counts(frozen.said, results.episodes, defects)} if len(frozen.said) else {}),
         "first": {
             **first_findings(results.episodes, courses.ended, defects, courses.unusual, courses.usual),
             "to_label": _to_label(results.episodes.take(~results.training.episodes.action.isin("drop"))),

@@ -23,6 +23,7 @@ from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
+from sima2.records.labels import SaidTable
 from sima2.records.plan import ACTIONS, AuditTable, CardTable, SamplePlan, SegmentVerdicts, TrainingPlan
 from sima2.records.primitives import InferredOutcome, PrimitiveTable
 from sima2.records.segments import SegmentTable
@@ -156,7 +157,7 @@ class FirstPass:
         "episode_shards": "episodes",
         "segments": "segments",
         "primitives": "primitives",
-        "econ": "econ",
+        "econ_shards": "econ",
         "observations": "observations",
         "landmarks": "landmarks",
         "quarantine_shards": "quarantine",
@@ -427,17 +428,30 @@ class Frozen:
     episodes: EpisodeTable
     """All episodes, with ``nominal`` by the rule."""
     nominal_rule: str
+    said: SaidTable = field(default_factory=SaidTable.empty)
+    """What persons say of outcomes, which ``episodes`` has and shards have not."""
 
 
-def freeze(episodes: EpisodeTable, observations: SegmentObservations, landmarks: RiskObservations) -> Frozen:
-    """Fit references on nominal episodes, out of fold."""
+def freeze(
+    episodes: EpisodeTable,
+    observations: SegmentObservations,
+    landmarks: RiskObservations,
+    said: SaidTable | None = None,
+) -> Frozen:
+    """Fit references on nominal episodes, out of fold.
+
+    Here, and nowhere before, outcomes become what persons say: all that follows takes them from what is frozen.
+    """
+    from sima2.analytics.said import episodes_as_said
     from sima2.tags.observations import episode_places, failed_later
     from sima2.tags.references import fit_references
 
+    said = SaidTable.empty() if said is None else said
+    episodes = episodes_as_said(episodes, said)
     nominal, rule = _nominal(episodes, observations)
     place = episode_places(landmarks.episode_id, episodes.episode_id)
     references = fit_references(observations, landmarks, nominal[place], failed_later(observations, landmarks))
-    return Frozen(references, replace(episodes, nominal=nominal), rule)
+    return Frozen(references, replace(episodes, nominal=nominal), rule, said)
 
 
 def _nominal(episodes: EpisodeTable, observations: SegmentObservations) -> tuple[np.ndarray, str]:
@@ -455,9 +469,11 @@ def _nominal(episodes: EpisodeTable, observations: SegmentObservations) -> tuple
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SecondPass:
-    """What pass 2 makes of a shard: its tags, and what it adds to each aggregate."""
+    """What pass 2 makes of a shard: its tags and costs, and what it adds to each aggregate."""
 
     tags: TagTable
+    econ: EconTable
+    """With the outcomes that persons say."""
     trust: TrustCounts
     evidence: Evidence
     tasks: TaskEvidence
@@ -484,7 +500,11 @@ def second_pass(
     landmarks: RiskObservations,
     goals: GoalTable,
 ) -> SecondPass:
-    """Tags and counts of a shard, from its tables and the frozen references alone."""
+    """Tags, costs and counts of a shard, from its tables and what is frozen alone.
+
+    Counts that trust rests on take what persons say only of episodes that were drawn by lot (``analytics.said``).
+    """
+    from sima2.analytics.said import costs_as_said, drawn_by_lot
     from sima2.analytics.trust_inputs import trust_counts
     from sima2.knowledge.evidence import evidence
     from sima2.knowledge.task_evidence import merge, tag_evidence, task_evidence
@@ -503,7 +523,8 @@ def second_pass(
     family = dict(zip(episodes.episode_id, episodes.family, strict=True))
     return SecondPass(
         tags=tags,
-        trust=trust_counts(tags, econ, episodes, segments, TAGS, THRESHOLDS),
+        econ=costs_as_said(econ, frozen.said),
+        trust=trust_counts(tags, costs_as_said(econ, drawn_by_lot(frozen.said)), episodes, segments, TAGS, THRESHOLDS),
         evidence=evidence(primitives, segments, goals),
         tasks=merge([task_evidence(segments, family), tag_evidence(tags, segments, family)]),
         tally={
@@ -815,6 +836,21 @@ def with_cuts(defects: DefectTable, episodes: EpisodeTable) -> RankedDefects:
         cut_start=np.where(tail, start, 0),
         cut_end=np.where(head | tail, end, 0),
     )
+
+
+def with_said(defects: DefectTable, episodes: EpisodeTable, said: SaidTable) -> DefectTable:
+    """All findings, and outcomes that persons say otherwise than they were recorded or than each other, worst first.
+
+    Args:
+        defects: so far.
+        episodes: with outcomes as they were before anybody spoke.
+        said: what persons say.
+    """
+    from sima2.defects.judge import ranked
+    from sima2.defects.overridden import said_otherwise
+
+    found = said_otherwise(episodes, said)
+    return ranked(DefectTable.concat([defects, found])) if len(found) else defects
 
 
 def with_conflicts(defects: DefectTable, episodes: EpisodeTable, ended: Endings) -> tuple[DefectTable, list[str]]:

@@ -214,7 +214,7 @@ def _receipt(
     progress("reading")
     made = read(source_of(out, episodes, path))
     plans = {preset: made.in_order(planned_weights(out, preset)) for preset in (MEASURED, CONSERVATIVE)}
-    recorded = (episodes.success == 1) & (np.array(list(episodes.outcome_source)) == "recorded")
+    recorded = (episodes.success == 1) & episodes.outcome_source.isin("recorded", "person")
     told = compared(
         made,
         plans,

@@ -36,6 +36,7 @@ COMMANDS = (
     "episodes",
     "query",
     "explain",
+    "label",
     "proposals",
     "report",
     "view",
@@ -49,7 +50,7 @@ COMMANDS = (
     "card",
     "bench",
 )
-ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor", "query")
+ON_A_FOLDER = ("trust", "audit", "episodes", "proposals", "report", "quarantine", "doctor", "query", "label")
 HEAVY = ("numpy", "pyarrow", "scipy", "rich", "mujoco", "sqlite3", "torch")
 
 

@@ -35,8 +35,14 @@ def test_a_killed_addition_goes_on_to_the_same_bytes(tmp_path) -> None:
     assert told["differing"] == []
 
 
+def test_a_killed_run_after_new_labels_goes_on_to_the_same_bytes(tmp_path) -> None:
+    told = kills(tmp_path, 2, 3 * EVERY, "labels")
+    assert told["kills"] >= 4
+    assert told["differing"] == []
+
+
 @pytest.mark.stress
-@pytest.mark.parametrize("more", [(), ("second",)])
+@pytest.mark.parametrize("more", [(), ("second",), ("labels",)])
 def test_a_run_killed_at_every_step_goes_on_to_the_same_bytes(tmp_path, more) -> None:
     told = kills(tmp_path, 0, 1, *more)
     assert told["kills"] >= told["steps"] > 150

@@ -139,7 +139,7 @@ def chained(source: Source) -> Chained:
             frozen,
             Aggregates.merged({name: [each[name] for each in aggregates] for name in aggregates[0]}),
             tags,
-            EconTable.concat([part.econ for part in parts]),
+            EconTable.concat([each.econ for each in seconds]),
             QuarantineTable.concat([part.quarantine for part in parts]),
         ),
         truth=truth.take(episode_places(episodes.episode_id, truth.episode_id)),

@@ -19,6 +19,7 @@ from sima2.cli import (
     explain,
     export,
     generate,
+    label,
     loop,
     plan,
     proposals,
@@ -101,8 +102,8 @@ def sima2(
 
 
 for _command in (
-    run, generate, tasks, segment, trust, audit, plan, episodes, query, explain, proposals, report, view, quarantine,
-    doctor, sample, export, receipt, loop, tree, card, bench,
+    run, generate, tasks, segment, trust, audit, plan, episodes, query, explain, label, proposals, report, view,
+    quarantine, doctor, sample, export, receipt, loop, tree, card, bench,
 ):  # fmt: skip
     app.command(_command.__name__.rpartition(".")[2])(_command.command)
 

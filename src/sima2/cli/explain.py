@@ -9,6 +9,7 @@ import typer
 
 from sima2.cli import options
 from sima2.cli.answer import answer
+from sima2.cli.label import standing_of, standing_rows
 from sima2.cli.named import meant
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def explained(out: Path, episode: str) -> dict[str, Any]:
         "costs": costs[0] if costs else {},
         "weight": _weight(read_single(out, SamplePlan, "weights"), name),
         "plan": next(iter(_rows(read_single(out, TrainingPlan, "plan"), name)), None),
+        "labels": standing_of(out, name),
         "segments": tables["segments"],
         "primitives": tables["primitives"],
     }
@@ -145,6 +147,7 @@ def _shown(values: dict[str, Any]) -> RenderableType:
         drawn = terminal.plain(f"{number(weight['of_even_share'], 2)} × an even share: {why}")
     return Group(
         terminal.listing(head),
+        *terminal.titled("What persons say", standing_rows(values["labels"])),
         *terminal.titled("Plan for imitation", _planned(values["plan"])),
         *terminal.titled("Tags", terminal.tag_rows(values["tags"])),
         *terminal.titled("Weight for reinforcement", drawn),

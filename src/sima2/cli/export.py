@@ -240,8 +240,14 @@ def _copy(
     kept = select(planned.plan, _lengths(read), held, review=settings["review"], cut=not keep_whole)
     about = {"made_by": f"sima2 {__version__}", "source": next(iter(read.episodes.source), ""), **settings}
     about |= {"keep_whole": keep_whole}
-    told = copy_lerobot(index, kept, target, about, copy_weights(kept, planned.spans))
+    told = copy_lerobot(index, kept, target, about, copy_weights(kept, planned.spans), _said(read))
     return {**told, "zero_weight_inside": zero_weight_inside(planned, kept), **_whom(planned, kept)}
+
+
+def _said(read: SourceOfRun) -> dict[int, bool]:
+    """Whether each episode succeeded of which a person says it, by the source's own number."""
+    told = read.episodes.take(read.episodes.outcome_source.isin("person"))
+    return dict(zip(told.episode_index.tolist(), (told.success == 1).tolist(), strict=True))
 
 
 def _lists(

@@ -17,8 +17,9 @@ FEWEST: Final = 5
 """Fewer outcomes recorded one way do not tell whether the inference sees them,"""
 SEES: Final = 1 / 3
 """… more do: it agrees with no less of them, as far as it says anything."""
-NO_LABEL: Final = ("none", "inferred", "task_sensor")
-"""Sources of an outcome that nobody wrote down: nothing, the inference itself, and a measurement."""
+NO_LABEL: Final = ("none", "inferred", "task_sensor", "person")
+"""Sources of an outcome that nobody wrote down: nothing, the inference itself, and a measurement; and a person who
+looked, which settles the conflict."""
 WORDS: Final = {1.0: "success", 0.0: "failure"}
 
 

@@ -28,6 +28,7 @@ from sima2.pipeline import (
     second_pass,
 )
 from sima2.records.defects import DefectTable
+from sima2.records.econ import EconTable
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.table import Table, Text
@@ -152,6 +153,7 @@ class Tagged:
     shard: int
     episodes: int
     tags: TagTable
+    econ: EconTable
     aggregates: Mapping[str, str]
     seconds: float
     """Of CPU."""
@@ -185,7 +187,7 @@ def _tagged(clock: Callable[[], float], task: TagTask) -> Tagged:
     tables = [each.read() for each in task.tables]
     made = second_pass(task.frozen, *tables)
     aggregates = made.aggregates()
-    return Tagged(task.shard, len(tables[0]), made.tags, aggregates, clock() - begin)
+    return Tagged(task.shard, len(tables[0]), made.tags, made.econ, aggregates, clock() - begin)
 
 
 def judged_defects(tables: tuple[Stored, Stored], clock: Callable[[], float]) -> tuple[DefectTable, float]:

@@ -11,12 +11,12 @@ import numpy as np
 from sima2.export.lerobot_data import DataCopier
 from sima2.export.lerobot_meta import PROVENANCE, NewMeta, OldMeta, carry
 from sima2.export.lerobot_videos import VideoCopier, Videos
-from sima2.export.rows import placed_of
+from sima2.export.rows import SUCCESS, placed_of
 from sima2.export.selection import Selection
 from sima2.export.target import refuse_target, target_folder
 from sima2.io.arrow import write_table
 from sima2.io.documents import is_file, read_json
-from sima2.io.formats.lerobot_index import Index, chunk_size, data_template, fill, load_index
+from sima2.io.formats.lerobot_index import OWN, Index, chunk_size, data_template, fill, load_index
 from sima2.records.plan import FrameWeights
 
 Told = dict[str, Any]
@@ -37,7 +37,12 @@ WEIGHTS: Final = "meta/sima2_weights.parquet"
 
 
 def copy_lerobot(
-    index: Index, kept: Selection, target: Path, about: Mapping[str, Any], weights: FrameWeights | None = None
+    index: Index,
+    kept: Selection,
+    target: Path,
+    about: Mapping[str, Any],
+    weights: FrameWeights | None = None,
+    said: Mapping[int, bool] | None = None,
 ) -> Told:
     """Write the copy; what it holds, as plain values.
 
@@ -52,6 +57,8 @@ def copy_lerobot(
         target: a folder that is missing or empty, not within the source.
         about: told in ``meta/sima2.json``: the run, its settings.
         weights: of every frame of the copy, kept beside it.
+        said: by the source's own number, whether an episode succeeded, where a person says it: told in the episodes
+            file, and in ``next.success`` where the source has such a column.
 
     Raises:
         UsageError: if the target is taken, the disk is full, or episodes have other lengths than the run read.
@@ -72,10 +79,13 @@ def copy_lerobot(
         return fill(template, {"episode_chunk": episode // chunks, "episode_index": episode})
 
     with target_folder(target, index.root) as building:
-        written = DataCopier(index, placed, *old.wanted(index, numbers)).run(building, path_of)
+        told_by = {number: said[number] for number in numbers if said and number in said}
+        written = DataCopier(index, placed, *old.wanted(index, numbers), told_by).run(building, path_of)
         told = videos.run(building)
         unknown, behind = carry(index, building)
         notes = _notes(index, kept, told, unknown, behind)
+        if told_by:
+            notes.append(_outcome_note(index, len(told_by)))
         if weights is not None:
             notes.append(f"{WEIGHTS} holds the weight of every frame of the copy, by its own index")
         provenance = {
@@ -88,7 +98,7 @@ def copy_lerobot(
         if is_file(index.root / PROVENANCE):
             provenance["source_provenance"] = read_json(index.root, PROVENANCE)
         more = {"total_videos": told.copied + told.cut + told.encoded} if _counts_videos(index, old) else {}
-        NewMeta(index, old, kept, written).write(building, provenance, more)
+        NewMeta(index, old, kept, written, told_by).write(building, provenance, more)
         if weights is not None:
             write_table(building / WEIGHTS, weights)
     return {
@@ -99,6 +109,12 @@ def copy_lerobot(
         "videos": {"copied": told.copied, "cut": told.cut, "encoded": told.encoded, "missing": len(told.missing)},
         "notes": notes,
     }
+
+
+def _outcome_note(index: Index, n: int) -> str:
+    there = SUCCESS in index.features
+    words = f"{SUCCESS} of these is as they say" if there else f"the source has no {SUCCESS}, and neither has the copy"
+    return f"persons say how {n} episodes ended: {OWN}success of the episodes file has it; {words}"
 
 
 def _counts_videos(index: Index, old: OldMeta) -> bool:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sima2.errors import DatasetError, UsageError
-from sima2.export.rows import Placed, Shift, renumbered, taken
+from sima2.export.rows import SUCCESS, Placed, Shift, ended, renumbered, taken
 from sima2.export.stats import Floats, measures
 from sima2.io.documents import inside, insider
 from sima2.io.formats.frame_source import Entry
@@ -67,6 +67,8 @@ class DataCopier:
     """Statistics of episodes that are cut."""
     wanted_of_all: Wanted
     """Statistics of every episode: where the source has none of single episodes."""
+    said: Mapping[int, bool] = field(default_factory=dict)
+    """Whether an episode succeeded, by old number, where a person says it."""
 
     def run(self, building: Path, path_of: Any) -> Written:
         """Write all files.
@@ -89,6 +91,7 @@ class DataCopier:
             placed = [self.placed[entry.episode] for entry in entries]
             table, shifts = renumbered(name, _joined(name, parts), placed, self.index.fps)
             relative = path_of(written.files, placed[0].new)
+            table = ended(name, table, placed, self.said)
             target = inside(building, relative)
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
@@ -99,6 +102,8 @@ class DataCopier:
                 written.file[each.new] = written.files
                 written.shift[each.new] = shift
                 asked = {**self.wanted_of_all, **(self.wanted if each.cut else {})}
+                if each.old in self.said and SUCCESS in self.wanted:
+                    asked[SUCCESS] = list(dict.fromkeys([*asked.get(SUCCESS, ()), *self.wanted[SUCCESS]]))
                 if asked:
                     written.measured[each.new] = dict(_measured(table.slice(at, each.length), asked))
                 at += each.length

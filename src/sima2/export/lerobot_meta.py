@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 
 from sima2.errors import DatasetError
 from sima2.export.lerobot_data import Wanted, Written
-from sima2.export.rows import Shift
+from sima2.export.rows import SUCCESS, Shift
 from sima2.export.selection import Selection
 from sima2.export.stats import Floats, is_measure, like, together
 from sima2.io.documents import inside, is_file, read_json, read_json_lines, reason, refuse_no_file
 from sima2.io.formats.frame_source import NUMERIC
 from sima2.io.formats.lerobot_files import numbers_of, whole_numbers
-from sima2.io.formats.lerobot_index import INFO, Index, chunk_size
+from sima2.io.formats.lerobot_index import INFO, OWN, Index, chunk_size
 from sima2.io.parquet import read_whole
 
 EPISODES: Final = "meta/episodes.jsonl"
@@ -141,6 +141,8 @@ class NewMeta:
     old: OldMeta
     kept: Selection
     written: Written
+    said: Mapping[int, bool] = field(default_factory=dict)
+    """Whether an episode succeeded, by old number, where a person says it."""
 
     def write(self, building: Path, provenance: Mapping[str, Any], more: Mapping[str, Any]) -> None:
         """Write all files.
@@ -181,7 +183,8 @@ class NewMeta:
         lines = []
         for new, (number, length) in enumerate(zip(self.kept.number.tolist(), self.kept.length.tolist(), strict=True)):
             row = self.old.rows.get(number, {"episode_index": new, "tasks": [tasks[number]] if tasks[number] else []})
-            lines.append({**row, "episode_index": new, "length": length})
+            own = {f"{OWN}{key}": value for key, value in self._told(number).items()}
+            lines.append({**row, "episode_index": new, "length": length, **own})
         _write_lines(building / EPISODES, lines)
         stats = self._stats()
         if stats:
@@ -199,7 +202,7 @@ class NewMeta:
             stats: Stats = {}
             for name, held in self.old.stats[number].items():
                 stats[name] = dict(held)
-                if cut[new] and name in measured:
+                if (cut[new] or (name == SUCCESS and number in self.said)) and name in measured:
                     stats[name] |= {key: like(held[key], measured[name][key]) for key in held if key in measured[name]}
                 elif (shift := _shift_of(name, self.written.shift[new], new)) is not None:
                     for key in held:
@@ -239,6 +242,25 @@ class NewMeta:
         for name in table.column_names:
             if match := _COLUMN.match(name):
                 table = self._restated(table, name, match[1], match[2])
+        return self._with_outcomes(table, numbers)
+
+    def _told(self, number: int) -> dict[str, Any]:
+        """What the episodes file says of an outcome that a person tells; nothing of another."""
+        return {"success": float(self.said[number]), "outcome_source": "person"} if number in self.said else {}
+
+    def _with_outcomes(self, table: pa.Table, numbers: Sequence[int]) -> pa.Table:
+        """Rows of the episodes file with the outcomes that persons tell, where they tell any."""
+        told = [self._told(number) for number in numbers]
+        if not any(told):
+            return table
+        for key, kind in (("success", pa.float64()), ("outcome_source", pa.string())):
+            name = f"{OWN}{key}"
+            held = table.column(name).to_pylist() if name in table.column_names else [None] * len(table)
+            values = [each.get(key, old) for each, old in zip(told, held, strict=True)]
+            if name in table.column_names:
+                table = _set(table, name, values)
+            else:
+                table = table.append_column(name, pa.array(values, kind))
         return table
 
     def _video_times(self, table: pa.Table, name: str) -> dict[str, list[float | None]]:
@@ -263,7 +285,8 @@ class NewMeta:
         before = values.copy()
         cut = self.kept.cut.tolist()
         for new in range(len(values)):
-            measured = self.written.measured.get(new, {}).get(feature, {}) if cut[new] else {}
+            restated = cut[new] or (feature == SUCCESS and int(self.kept.number[new]) in self.said)
+            measured = self.written.measured.get(new, {}).get(feature, {}) if restated else {}
             if key in measured and measured[key].shape == values[new].shape:
                 values[new] = measured[key]
             elif (shift := _shift_of(feature, self.written.shift[new], new)) is not None:

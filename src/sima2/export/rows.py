@@ -16,6 +16,9 @@ from sima2.io.formats.lerobot_files import numbers_of
 NUMBERED: Final = ("timestamp", "frame_index", "episode_index", "index")
 """Columns that are made anew; every other is carried through."""
 
+SUCCESS: Final = "next.success"
+"""Column that tells of each frame whether the task is done after it."""
+
 Whole = NDArray[np.int64]
 Rows = slice | Whole
 
@@ -114,6 +117,38 @@ def renumbered(
         table = table.set_column(at, field, _cast(name, column, new, field.type))
     told = zip(shifts["index"].tolist(), shifts["frame"].tolist(), seconds.tolist(), strict=True)
     return table, [Shift(*each) for each in told]
+
+
+def ended(name: object, table: pa.Table, placed: Sequence[Placed], said: Mapping[int, bool]) -> pa.Table:
+    """Kept frames whose ``next.success`` is as persons say: true on the last frame of a success, else false.
+
+    All other rows stay as they are; so does a table without such a column, or whose column is of another form.
+
+    Args:
+        name: of the file, for messages.
+        table: rows of the episodes one after the other.
+        placed: the episodes, in that order.
+        said: by old number, whether the episode succeeded; those that are not here stay as they are.
+
+    Raises:
+        DatasetError: if the column cannot hold it.
+    """
+    at = table.schema.get_field_index(SUCCESS)
+    mine = [each.old in said for each in placed]
+    if at < 0 or not any(mine):
+        return table
+    field = table.schema.field(at)
+    if pa.types.is_nested(field.type) and not (pa.types.is_fixed_size_list(field.type) or _is_list(field.type)):
+        return table
+    length = np.array([each.length for each in placed], np.int64)
+    last = np.cumsum(length) - 1
+    values = np.zeros(len(table), np.int8)
+    values[last[[said.get(each.old, False) for each in placed]]] = 1
+    new = pa.chunked_array([_cast(name, SUCCESS, values, field.type)])
+    rows = np.arange(len(table))
+    taken = pa.chunked_array([*table.column(at).chunks, *new.chunks], field.type)
+    where = np.where(np.repeat(mine, length), rows + len(table), rows)
+    return table.set_column(at, field, taken.take(pa.array(where)))
 
 
 def _times(

@@ -40,7 +40,9 @@ BEFORE: Final = ".before"
 """Folder that holds finished results while runs are added to them, so that an error leaves them as they were."""
 MAPS: Final = "column_map"
 """How the names of the column maps begin that were used: to be edited and given back."""
-LAYOUT: Final = "3"
+LABELS: Final = "labels.jsonl"
+"""What persons say of episodes: input and no result, so that nothing here ever removes or changes it."""
+LAYOUT: Final = "4"
 _APPLICATION: Final = 0x53494D32  # "SIM2": how a ledger is told from other SQLite files
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _SHARD: Final = re.compile(r"shard-\d{6,}\.parquet\Z")
@@ -225,6 +227,38 @@ class Store:
     def run_of(self, shard: int) -> Run:
         """The run that a shard is of."""
         return [run for run in self.runs if run.first_shard <= shard or run.number == 1][-1]
+
+    def rest_on(self, name: str, digest: str, runs: Sequence[Run], redone: Sequence[str]) -> bool:
+        """Tell what the phases that rest on all runs rest on besides; if that has changed, they are to be made anew.
+
+        Finished results are kept until then, so that an error leaves them as they were.
+
+        Args:
+            name: of what they rest on.
+            digest: of what it is now; empty where there is nothing.
+            runs: those that go on, and make the phases anew.
+            redone: the phases.
+
+        Returns:
+            Whether it is another than that on which they rested.
+        """
+        key = f"rests_on:{name}"
+        before = self._all("SELECT value FROM meta WHERE key = ?", key)
+        if (str(before[0][0]) if before else "") == digest:
+            return False
+        if all(run.finished for run in self.runs):
+            self._keep_before()
+        (self.path / SUMMARY).unlink(missing_ok=True)
+        with _transaction(self._ledger, self.path):
+            self._ledger.execute("DELETE FROM singles WHERE name = ?", (SUMMARY,))
+            for phase in redone:
+                for table in ("shards", "files", "aggregates"):
+                    self._ledger.execute(f"DELETE FROM {table} WHERE phase = ?", (phase,))
+            self._ledger.executemany("UPDATE runs SET finished = 0 WHERE run = ?", [(run.number,) for run in runs])
+            self._ledger.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, digest))
+        self._digests.clear()
+        self._sweep()
+        return True
 
     def finish(self) -> None:
         """All runs are finished: their results are whole."""
@@ -674,7 +708,7 @@ def _refuse_foreign(path: Path) -> None:
         raise StoreError(f"{path}: is a file; choose a folder")
     if not path.exists() or (path / LEDGER).exists():
         return
-    strange = sorted(each.name for each in path.iterdir() if each.name != FolderLock.NAME)
+    strange = sorted(each.name for each in path.iterdir() if each.name not in (FolderLock.NAME, LABELS))
     if strange:
         some = ", ".join(strange[:3]) + (", …" if len(strange) > 3 else "")
         raise StoreError(f"{path}: holds something else ({some}); choose an empty or a new folder")

@@ -57,7 +57,8 @@ TELLS_OF_THINGS: Final = frozenset({"grip_force", "contact_force", "objects"})
 or collision does not show, and neither does success with a thing. Fingers and motion alone do not tell."""
 
 TAG_KINDS: Final = ("predictive", "diagnostic")
-OUTCOME_SOURCES: Final = ("none", "recorded", "task_sensor", "inferred")
+OUTCOME_SOURCES: Final = ("none", "recorded", "task_sensor", "inferred", "person")
+"""Where an outcome is known from: what a person says goes before what was recorded, that before what is inferred."""
 RELATIONS: Final = ("opened", "placed_on", "placed_in", "wiped", "visible", "held", "home")
 """What a goal asks of its object: moved along its joint, at rest on or in the target, wiped, seen, held, at home."""
 UNKNOWN: Final = "unknown"

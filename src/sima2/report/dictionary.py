@@ -13,6 +13,7 @@ from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.knowledge import ActionTable, ProposalTable
+from sima2.records.labels import SaidTable
 from sima2.records.plan import AuditTable, CardTable, DrawTable, FrameWeights, PlannedFrames, SamplePlan, TrainingPlan
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
@@ -29,6 +30,8 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "primitives/": PrimitiveTable,
         "tags/": TagTable,
         "econ/": EconTable,
+        "econ_shards/": EconTable,
+        "said.parquet": SaidTable,
         "plan.parquet": TrainingPlan,
         "frame_weights/": PlannedFrames,
         "weights.parquet": SamplePlan,

@@ -13,6 +13,7 @@ OUTCOME_SOURCES: Final[Mapping[str, str]] = MappingProxyType(
         "recorded": "as recorded",
         "task_sensor": "measured by the task's own sensor",
         "inferred": "inferred from the segments",
+        "person": "said by a person",
         "none": "not known",
         "mixed": "from several sources",
     }

@@ -28,6 +28,7 @@ from sima2.sampling.plan_settings import (
     PRESETS,
     RULES,
     SCALE,
+    TELL,
     PlanRule,
     PlanSettings,
 )
@@ -329,7 +330,8 @@ class _Sheet:
     def _note(self, rule: PlanRule, rows: Iterable[int], words: Mapping[int, str] | None) -> None:
         for i in rows:
             self.notes[i].setdefault(rule.name, (words or {}).get(i) or rule.words)
-            self.moved[i].add(rule.knowledge)
+            if rule.act != TELL:
+                self.moved[i].add(rule.knowledge)
 
 
 def _flat(spans: list[_Span]) -> list[_Span]:

@@ -11,9 +11,9 @@ from sima2.errors import UnknownNameError, UsageError
 from sima2.records.defects import DEFECTS
 from sima2.sampling.settings import objective
 
-CUT, DROP, ASK, SCALE = "cut", "drop", "ask", "scale"
+CUT, DROP, ASK, SCALE, TELL = "cut", "drop", "ask", "scale", "tell"
 """What a rule does: its frames weigh nothing; the episode weighs nothing; a person is asked; what it is about weighs
-1 less its probability, and a person is asked."""
+1 less its probability, and a person is asked; it is told, and moves nothing by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class PlanRule:
     knowledge: str
     """``fact``, ``tag`` or ``inference``."""
     act: str
-    """``CUT``, ``DROP``, ``ASK`` or ``SCALE``."""
+    """``CUT``, ``DROP``, ``ASK``, ``SCALE`` or ``TELL``."""
     words: str
     """What was found, as a person is told; for a defect its own words."""
     imitation: bool = False
@@ -57,6 +57,9 @@ _RULES: Final = (
     PlanRule("little_left", "fact", ASK, "less than half of it is left without what is wrong with its data"),
     # true of all of it, and a trainer may be able to take it
     *_defects("fact", ASK, "rate_change", "irregular_clock"),
+    # what persons say of how it ended: that acts as an outcome; where they disagree they are asked
+    *_defects("fact", TELL, "outcome_overridden"),
+    *_defects("fact", ASK, "outcome_disputed"),
     # what others of its task suggest
     *_defects("inference", ASK, "task_mismatch", "truncated", "duration_outlier", "jerk_outlier"),
     PlanRule("label_conflict", "inference", SCALE, DEFECTS["label_conflict"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -47,6 +48,108 @@ def to_label(episodes: EpisodeTable, n: int = WANTED, *, seed: int = 0) -> list[
 def unsaid(episodes: EpisodeTable) -> NDArray[np.bool_]:
     """Episodes that nobody said the outcome of, shape (n,)."""
     return episodes.outcome_source.isin(*SAID) & ~episodes.debug_mode
+
+
+class Asked(NamedTuple):
+    """An episode that a person should look at next."""
+
+    row: int
+    by: str
+    """``random`` or ``active``."""
+    why: str
+    """In words."""
+
+
+_TIES: Final = -1
+"""Seed of the lot among those that are equally unsure: their order in the source would favour its beginning."""
+BY_LOT: Final = "drawn by lot, to stand for all"
+
+
+def asking_order(
+    episodes: EpisodeTable,
+    open_: NDArray[np.bool_],
+    teaching: Sequence[tuple[int, str]],
+    n: int = WANTED,
+    *,
+    said: tuple[int, int] = (0, 0),
+    seed: int = 0,
+) -> list[Asked]:
+    """Whom to look at next, in order: by lot and by what teaches most in turns, at least half of all by lot.
+
+    The lot is drawn once, by name and seed, so that the order goes on as it was when labels come in. Where more were
+    looked at by choice than by lot, as many by lot come first.
+
+    Args:
+        episodes: n of them.
+        open_: those that the lot may fall on, shape (n,).
+        teaching: places of episodes that would teach, the most first, each with why; need not be open.
+        n: how many at most.
+        said: how many episodes were labelled so far by lot, and by choice.
+        seed: another one draws another lot.
+    """
+    rows = np.flatnonzero(open_).tolist()
+    lot: Iterator[Asked] = (
+        Asked(row, "random", BY_LOT) for row in sorted(rows, key=lambda row: _lot(episodes.episode_id[row], seed))
+    )
+    active: Iterator[Asked] = (Asked(row, "active", why) for row, why in teaching)
+    by_lot, by_choice = said
+    taken: dict[int, Asked] = {}
+    while len(taken) < n:
+        drawn = by_lot <= by_choice or (by_lot + by_choice) % 2 == 0
+        # where the lot has fallen on all there are, what is contradicted is left
+        turns = (lot, active) if drawn else (active, lot)
+        found = next((each for turn in turns for each in turn if each.row not in taken), None)
+        if found is None:
+            break
+        taken[found.row] = found
+        by_lot, by_choice = by_lot + (found.by == "random"), by_choice + (found.by == "active")
+    return list(taken.values())
+
+
+def most_teaching(
+    episodes: EpisodeTable, open_: NDArray[np.bool_], first: Sequence[tuple[int, str]], central: NDArray[np.float64]
+) -> list[tuple[int, str]]:
+    """Places of episodes whose label would teach most, with why: what is contradicted, unsure, or stands for many.
+
+    What is contradicted comes first, then in turns the episode that is least sure, and the middle of the largest group
+    of those of one task that seem to end alike.
+
+    Args:
+        episodes: n of them.
+        open_: those that nobody said the outcome of, shape (n,).
+        first: what is contradicted, each with why.
+        central: how near each is to the middle of its task, the largest is the nearest; NaN unknown, shape (n,).
+    """
+    known = np.isfinite(episodes.inferred_success)
+    sure = np.where(known, np.maximum(episodes.inferred_confidence, 0.5), 0.5)
+    # of all episodes, so that those that are left keep their order when something is said of others
+    doubtful = [
+        (row, f"its outcome is inferred with {sure[row]:.2g}" if known[row] else "nothing tells how it ended")
+        for row in sorted(range(len(episodes)), key=lambda row: (sure[row], _lot(episodes.episode_id[row], _TIES)))
+    ]
+    middles = list(_middles(episodes, central))
+    turns = [each for pair in zip(doubtful, middles, strict=False) for each in pair]
+    told = dict(first)
+    for row, why in (*turns, *doubtful[len(middles) :]):
+        if open_[row]:
+            told.setdefault(row, why)
+    return list(told.items())
+
+
+def _middles(episodes: EpisodeTable, central: NDArray[np.float64]) -> Iterator[tuple[int, str]]:
+    """The middle of each group of episodes of one task that seem to end alike, the largest group first."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    columns = (episodes.family, episodes.robot, episodes.failure_reason, episodes.inferred_end)
+    for row, key in enumerate(zip(*columns, map(str, episodes.inferred_success.tolist()), strict=True)):
+        groups.setdefault(key, []).append(row)
+    for _, rows in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        middle = float(np.median(episodes.duration_s[rows]))
+
+        def nearest(row: int, middle: float = middle) -> tuple[float, float, str]:
+            apart = abs(float(episodes.duration_s[row]) - middle)
+            return (-float(np.nan_to_num(central[row], nan=-1.0)), apart, episodes.episode_id[row])
+
+        yield min(rows, key=nearest), f"stands in the middle of {len(rows)} that go alike"
 
 
 def to_label_for_tag(
