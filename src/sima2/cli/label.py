@@ -282,6 +282,7 @@ def _said(values: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report.terminal import plain, titled
+    from sima2.report.words import tags_sentence
 
     return Group(
         *titled("Stands", standing_rows(values["stands"])),
@@ -295,6 +296,7 @@ def _asked(values: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report.terminal import grid, plain
+    from sima2.report.words import tags_sentence
 
     if not values["next"]:
         return plain("nobody is left to look at: something was said of every episode")
@@ -326,6 +328,7 @@ def _overview(values: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report.terminal import bullets, plain, titled
+    from sima2.report.words import tags_sentence
 
     ends = values["outcomes"]
     head = f"{values['lines']} lines by {values['persons']} persons"
@@ -371,22 +374,3 @@ def standing_rows(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
         for each in rows
     ]
     return grid(("what", "frame", "value", "by"), told, whole=(0, 1))
-
-
-def tags_sentence(tags: Sequence[Mapping[str, Any]]) -> str:
-    """How many tags can be tested by the labels, and what the nearest of the others needs.
-
-    >>> row = {"tag": "OODTag", "testable": False, "more": 8, "possible": True}
-    >>> tags_sentence([row, {"tag": "RecoveryTag", "testable": True, "more": 0, "possible": True}])
-    '1 of 2 tags that outcomes tell of can be tested; OODTag needs at least 8 labels more of episodes drawn by lot.'
-    """
-    if not tags:
-        return "No tag of this run rests on outcomes."
-    ready = sum(bool(each["testable"]) for each in tags)
-    told = f"{ready} of {len(tags)} tags that outcomes tell of can be tested"
-    rest = [each for each in tags if not each["testable"]]
-    open_ = min((each for each in rest if each["possible"]), key=lambda each: each["more"], default=None)
-    if open_ is None:
-        lack = "; of the others too few episodes have them, or lack them, for labels to tell" if rest else ""
-        return f"{told}{lack}."
-    return f"{told}; {open_['tag']} needs at least {open_['more']} labels more of episodes drawn by lot."

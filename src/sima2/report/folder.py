@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from sima2.records.courses import UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
+from sima2.records.labels import LabelTable, standing
 from sima2.records.plan import TrainingPlan
 from sima2.records.segments import SegmentTable
 from sima2.records.signals import SignalTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
-from sima2.report.page_data import FEW_DETAILS, MOST_DETAILS, Overview, details, within
+from sima2.report.page_data import FEW_DETAILS, MOST_DETAILS, Overview, details, said_words, within
 
 T = TypeVar("T", bound=Table)
 _BY_EPISODE: Final[Mapping[str, type[Table]]] = {"segments": SegmentTable, "tags": TagTable, "signals": SignalTable}
@@ -29,6 +30,9 @@ class ReportFolder:
     Raises:
         StoreError: if it is not one of a finished run, or a table is damaged.
     """
+
+    labels: LabelTable
+    """What persons say, as far as it stands."""
 
     def __init__(self, out: Path) -> None:
         from sima2.io.store import Store
@@ -50,10 +54,17 @@ class ReportFolder:
                 overview.add_tags(tags)
         self._overview = overview
         self.fired = overview.given()
+        self.listen()
+
+    def listen(self) -> None:
+        """Read what persons say anew."""
+        from sima2.io.label_log import read_labels
+
+        self.labels = standing(read_labels(self._out))
 
     def overview(self) -> dict[str, Any]:
         """A row of every episode, by columns, as plain values."""
-        return self._overview.plain(self.plan, self.defects, self.unusual)
+        return self._overview.plain(self.plan, self.defects, self.unusual, said_words(self.labels))
 
     def segments(self) -> SegmentTable:
         """The segments of all episodes."""
@@ -84,6 +95,7 @@ class ReportFolder:
             held["signals"],
             self.plan,
             self.unusual,
+            self.labels,
         )
 
     def chosen_details(self, *kinds: Sequence[str]) -> dict[str, Any]:

@@ -542,20 +542,20 @@ const ask = (...kids) => { const at = panel.querySelector(".ask"); at.replaceChi
 const say = (name) => {
   const { what, at } = SAY[name];
   if (at && state.frame === null) { news.textContent = "choose a frame first: click the timeline, or use the arrow keys"; return; }
-  const frame = at ? state.frame : -1;
+  const frame = at ? state.frame : null;
   if (name === "label") {
     const now = shown.segments.find(([, a, b]) => a <= frame && frame < b);
     const list = h("select", { "aria-label": "the right label", onchange: (e) => { if (e.target.value) send("label", e.target.value, now ? now[1] : frame); } }, h("option", { value: "" }, `not ${now ? words(now[3]) : "this"} but …`), all.labels.map((each) => h("option", { value: each }, words(each))));
     return ask(list);
   }
   if (name === "note") {
-    const text = h("input", { type: "text", maxlength: 500, "aria-label": "note", placeholder: "note, then Enter", onkeydown: (e) => { if (e.key === "Enter" && text.value.trim()) { e.preventDefault(); send("note", text.value.trim(), state.frame ?? -1); } } });
+    const text = h("input", { type: "text", maxlength: 500, "aria-label": "note", placeholder: "note, then Enter", onkeydown: (e) => { if (e.key === "Enter" && text.value.trim()) { e.preventDefault(); send("note", text.value.trim(), state.frame); } } });
     return ask(text);
   }
   if (name === "boundary") {
     const edges = shown.segments.map((each) => each[1]).filter((a) => a > 0), near = edges.sort((a, b) => Math.abs(a - frame) - Math.abs(b - frame))[0];
     if (near === undefined) { news.textContent = "this episode has no boundary"; return; }
-    return send("boundary", String(near), frame);
+    return send("boundary", String(frame), near);
   }
   send(what || name, "", frame);
 };
@@ -573,7 +573,7 @@ const send = async (what, value, frame) => {
     draw_rows(); scroll.focus({ preventScroll: true });
   } catch { news.textContent = "not saved: the server does not answer"; }
 };
-const take_back = () => { const mine = shown && shown.labels && shown.labels.filter((each) => each.by === who.value.trim()); if (mine && mine.length) { const last = mine[mine.length - 1]; send(last.what, "withdrawn", last.frame); } else news.textContent = "you have said nothing of this episode"; };
+const take_back = () => { const mine = shown && shown.labels && shown.labels.filter((each) => each.by === who.value.trim()); if (mine && mine.length) { const last = mine[mine.length - 1]; send(last.what, "withdrawn", last.frame < 0 ? null : last.frame); } else news.textContent = "you have said nothing of this episode"; };
 
 // ---------------------------------------------------------------- keys
 const HELP = [["/", "find"], ["j k", "next and previous episode"], ["← →", "a frame (with Shift: ten)"], ["[ ]", "previous and next moment"], ["+ − 0", "zoom in, out, all"], ["space", "play and stop"], ["esc", "leave a field"],

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sima2.records.courses import UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
+from sima2.records.labels import LabelTable
 from sima2.records.plan import TrainingPlan
 from sima2.records.segments import SegmentTable
 from sima2.records.signals import SignalTable
@@ -165,13 +166,14 @@ def details(
     signals: SignalTable,
     plan: TrainingPlan,
     unusual: UnusualTable,
+    labels: LabelTable,
 ) -> dict[str, dict[str, Any]]:
     """All about some episodes, by their ids, in the order of ``names``; tables may hold others too."""
-    tables: tuple[Table, ...] = (episodes, segments, tags, defects, signals, plan, unusual)
+    tables: tuple[Table, ...] = (episodes, segments, tags, defects, signals, plan, unusual, labels)
     rows = [_rows_by_name(table, names) for table in tables]
     told = {}
     for name in names:
-        own, steps, marks, found, drawn, planned, odd = (each.get(name, []) for each in rows)
+        own, steps, marks, found, drawn, planned, odd, said = (each.get(name, []) for each in rows)
         told[name] = {
             **_ended(episodes, own),
             "segments": [_segment(segments, row) for row in steps],
@@ -181,8 +183,31 @@ def details(
             "signals": [_signal(signals, row) for row in drawn],
             "plan": _plan(plan, planned),
             "unusual": [[_short(unusual.p[row], 3), unusual.words[row]] for row in odd],
+            "labels": [said_plain(labels, row) for row in said],
         }
     return told
+
+
+def said_words(labels: LabelTable) -> dict[str, str]:
+    """What persons say of each episode of which they say anything, in a word or two, by id."""
+    told: dict[str, set[str]] = {}
+    for name, what in zip(labels.episode_id, labels.what, strict=True):
+        told.setdefault(name, set()).add(what)
+    both = {"success", "failure"}
+    return {
+        name: ", ".join([*sorted(what - both), "disputed"]) if both <= what else ", ".join(sorted(what))
+        for name, what in told.items()
+    }
+
+
+def said_plain(labels: LabelTable, row: int) -> dict[str, Any]:
+    """One thing that a person says, as plain values."""
+    return {
+        "what": labels.what[row],
+        "value": labels.value[row],
+        "frame": int(labels.frame[row]),
+        "by": labels.by[row],
+    }
 
 
 def _ended(episodes: EpisodeTable, rows: Sequence[int]) -> dict[str, Any]:

@@ -244,3 +244,22 @@ def plan_line(plan: Mapping[str, Any]) -> str:
     """
     told = ", ".join(f"{name} {number(n)}" for name, n in section(plan, "actions").items() if n)
     return f"{told[:1].upper()}{told[1:]}: see `sima2 plan`." if told else ""
+
+
+def tags_sentence(tags: Sequence[Mapping[str, Any]]) -> str:
+    """How many tags can be tested by the labels, and what the nearest of the others needs.
+
+    >>> row = {"tag": "OODTag", "testable": False, "more": 8, "possible": True}
+    >>> tags_sentence([row, {"tag": "RecoveryTag", "testable": True, "more": 0, "possible": True}])
+    '1 of 2 tags that outcomes tell of can be tested; OODTag needs at least 8 labels more of episodes drawn by lot.'
+    """
+    if not tags:
+        return "No tag of this run rests on outcomes."
+    ready = sum(bool(each["testable"]) for each in tags)
+    told = f"{ready} of {len(tags)} tags that outcomes tell of can be tested"
+    rest = [each for each in tags if not each["testable"]]
+    open_ = min((each for each in rest if each["possible"]), key=lambda each: each["more"], default=None)
+    if open_ is None:
+        lack = "; of the others too few episodes have them, or lack them, for labels to tell" if rest else ""
+        return f"{told}{lack}."
+    return f"{told}; {open_['tag']} needs at least {open_['more']} labels more of episodes drawn by lot."

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from sima2.errors import StoreError, UsageError
+from sima2.io.label_log import append_label, read_labels
+from sima2.labelling import OpenQuestions
 from sima2.query.pattern import parsed
 from sima2.query.sequences import matches, refuse_unknown
+from sima2.records.labels import Label, said_of
 from sima2.records.segments import SegmentTable
 from sima2.report.folder import ReportFolder
 from sima2.report.html import policy, render
-from sima2.report.inputs import load_folder
-from sima2.report.page_data import as_json
+from sima2.report.inputs import ReportInput, load_folder
+from sima2.report.page_data import as_json, said_plain, said_words
+from sima2.report.text import count
+from sima2.report.words import tags_sentence
 from sima2.view.server import Answer, Refused, plain
 
 READ: Final = "read"
@@ -39,7 +48,10 @@ class RunPages:
         self._lock = threading.RLock()
         self._seen: tuple[int, int] | None = None
         self._folder: ReportFolder
+        self._report: ReportInput
         self._page = b""
+        self._stale = True
+        self._questions: OpenQuestions | None = None
         self._segments: SegmentTable | None = None
         self._load()
 
@@ -48,18 +60,78 @@ class RunPages:
         with self._lock:
             self._load()
             if name == "":
+                self._render()
                 return Answer(self._page, "text/html; charset=utf-8", policy(self._mode))
             if name == "episode":
                 return plain(as_json(self._episode(query)))
             if name == "find":
                 return plain(self._found(query.get("steps", "")))
+            if name == "next" and self._mode == LABEL:
+                return plain(self._asked())
             raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     def post(self, name: str, values: Mapping[str, Any]) -> Answer:
         """Takes labels, where they are asked for."""
         if self._mode != LABEL:
             raise Refused(HTTPStatus.FORBIDDEN, "labels are not taken: start sima2 view with --label")
-        raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
+        if name != "label":
+            raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
+        with self._lock:
+            self._load()
+            return plain(as_json(self._said(values)))
+
+    def _said(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep what is said of an episode, and tell what now stands of it and what comes next."""
+        row = self._row(values)
+        episode = self._folder.episodes.episode_id[row]
+        frame = values.get("frame")
+        if frame is not None and not (type(frame) is int and frame < self._folder.episodes.frames[row]):
+            raise UsageError(f"frame {str(frame)[:40]} is none of the episode's {self._folder.episodes.frames[row]}")
+        by_lot = {each.episode_id for each in self._opened().order(read_labels(self._out)) if each.chosen == "random"}
+        label = Label(
+            episode,
+            values.get("what", ""),
+            value=values.get("value", ""),
+            frame=frame,
+            chosen="random"
+            if any(each.episode_id == episode and each.chosen == "random" for each in queue)
+            else "active",
+            by=values.get("by", ""),
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        append_label(self._out, label)
+        self._folder.listen()
+        self._stale = True
+        kept = self._folder.labels
+        stands = np.flatnonzero(kept.episode_id.isin(episode)).tolist()
+        return {
+            "said": said_words(kept).get(episode, ""),
+            "labels": [said_plain(kept, each) for each in stands],
+            **self._asked(),
+        }
+
+    def _asked(self) -> dict[str, Any]:
+        """Whom to look at next and why, and how far the labels go."""
+        labels = read_labels(self._out)
+        places = {name: row for row, name in enumerate(self._folder.episodes.episode_id)}
+        queue = [
+            {"row": places[each.episode_id], "chosen": each.chosen, "why": each.why}
+            for each in self._opened().order(labels)
+        ]
+        told = tags_sentence([each._asdict() for each in self._opened().testable(labels)])
+        waiting = said_of(labels).digest() != self._opened().said.digest()
+        more = " The next sima2 run into this folder takes in what was said." if waiting else ""
+        said = int(said_of(labels).outcome.sum())
+        return {
+            "next": queue[0]["row"] if queue else None,
+            "queue": queue,
+            "words": f"{count(said, 'outcome')} said. {told}{more}",
+        }
+
+    def _opened(self) -> OpenQuestions:
+        if self._questions is None:
+            self._questions = OpenQuestions.of(self._out)
+        return self._questions
 
     def _load(self) -> None:
         """Read the folder, if it is not as it was."""
@@ -71,9 +143,8 @@ class RunPages:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "a run is under way: ask again when it is done") from None
         if (seen.st_mtime_ns, seen.st_size) == self._seen:
             return
-        report, self._folder = load_folder(self._out, whole=False)
-        self._page = render(report, live=self._mode).encode()
-        self._segments = None
+        self._report, self._folder = load_folder(self._out, whole=False)
+        self._segments, self._questions, self._stale = None, None, True
         self._seen = (seen.st_mtime_ns, seen.st_size)
 
     def _found(self, steps: str) -> dict[str, Any]:
@@ -87,6 +158,12 @@ class RunPages:
             return {"rows": [], "error": str(error)}
         found = matches(self._segments, self._folder.episodes, pattern)
         return {"rows": self._folder.rows(found.episode_id).tolist()}
+
+    def _render(self) -> None:
+        """Make the page anew, if something that it tells has changed."""
+        if self._stale:
+            self._page = render(replace(self._report, overview=self._folder.overview()), live=self._mode).encode()
+            self._stale = False
 
     def _row(self, query: Mapping[str, Any]) -> int:
         text = str(query.get("row", ""))
