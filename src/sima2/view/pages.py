@@ -93,9 +93,7 @@ class RunPages:
             values.get("what", ""),
             value=values.get("value", ""),
             frame=frame,
-            chosen="random"
-            if any(each.episode_id == episode and each.chosen == "random" for each in queue)
-            else "active",
+            chosen="random" if episode in by_lot else "active",
             by=values.get("by", ""),
             at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
