@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -21,6 +21,7 @@ from sima2.records.courses import ConsensusTable, CourseTable, Endings, PointTab
 from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable, RankedDefects
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
+from sima2.records.examples import ExampleTable
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.plan import ACTIONS, AuditTable, CardTable, SamplePlan, SegmentVerdicts, TrainingPlan
@@ -33,6 +34,7 @@ from sima2.records.vocabulary import ANOMALIES
 
 if TYPE_CHECKING:
     from sima2.analytics.counts import TrustCounts
+    from sima2.analytics.example_views import Pictures
     from sima2.analytics.prior import Prior
     from sima2.analytics.statistics import Statistic
     from sima2.client import Intake, Source
@@ -418,17 +420,44 @@ class Frozen:
     episodes: EpisodeTable
     """All episodes, with ``nominal`` by the rule."""
     nominal_rule: str
+    examples: ExampleTable = field(default_factory=ExampleTable.empty)
+    """What episodes whose outcome was said tell of the others."""
+    by_example: EpisodeTable = field(default_factory=EpisodeTable.empty)
+    """Episodes whose outcome, as ``episodes`` has it, is another by that than in their shard."""
 
 
-def freeze(episodes: EpisodeTable, observations: SegmentObservations, landmarks: RiskObservations) -> Frozen:
-    """Fit references on nominal episodes, out of fold."""
+def freeze(
+    episodes: EpisodeTable,
+    observations: SegmentObservations,
+    landmarks: RiskObservations,
+    points: Callable[[], PointTable] | None = None,
+    *,
+    active: Collection[str] = (),
+    pictures: Pictures | None = None,
+) -> Frozen:
+    """Infer by example what nobody said, and fit references on nominal episodes, out of fold.
+
+    Args:
+        episodes: all, with the outcomes that were said.
+        observations: of their segments.
+        landmarks: of their beginnings.
+        points: how arms stand in them, asked for where enough was said to infer by example; without it nothing is.
+        active: names of episodes whose outcome was said because they were chosen for it, and not by lot.
+        pictures: what cameras show at their ends.
+    """
+    from sima2.analytics.inferred_by_example import changed_by, infer_by_example, speaks_by_example, with_examples
     from sima2.tags.observations import episode_places, failed_later
     from sima2.tags.references import fit_references
 
+    examples, by_example = ExampleTable.empty(), EpisodeTable.empty()
+    if points is not None and speaks_by_example(episodes):
+        examples = infer_by_example(episodes, points(), pictures, active=active)
+        before, episodes = episodes, with_examples(episodes, examples)
+        by_example = changed_by(before, episodes)
     nominal, rule = _nominal(episodes, observations)
     place = episode_places(landmarks.episode_id, episodes.episode_id)
     references = fit_references(observations, landmarks, nominal[place], failed_later(observations, landmarks))
-    return Frozen(references, replace(episodes, nominal=nominal), rule)
+    return Frozen(references, replace(episodes, nominal=nominal), rule, examples=examples, by_example=by_example)
 
 
 def _nominal(episodes: EpisodeTable, observations: SegmentObservations) -> tuple[np.ndarray, str]:
@@ -476,12 +505,14 @@ def second_pass(
     goals: GoalTable,
 ) -> SecondPass:
     """Tags and counts of a shard, from its tables and the frozen references alone."""
+    from sima2.analytics.inferred_by_example import costs_by_example, episodes_by_example
     from sima2.analytics.trust_inputs import trust_counts
     from sima2.knowledge.evidence import evidence
     from sima2.knowledge.task_evidence import merge, tag_evidence, task_evidence
     from sima2.tags.propagator import SemanticTagPropagator, TaggedEpisodes
     from sima2.tags.specs import TAGS, THRESHOLDS
 
+    episodes, econ = episodes_by_example(episodes, frozen.by_example), costs_by_example(econ, frozen.by_example)
     tagged = TaggedEpisodes(
         episode_index=episodes.episode_index,
         episode_id=episodes.episode_id,
@@ -787,6 +818,28 @@ def with_joint_names(defects: DefectTable, described: Sequence[Mapping[str, Any]
 
     names = [dict(each.get("joint_names") or {}) for each in described]
     return named(defects, names[0]) if names and all(each == names[0] for each in names) else defects
+
+
+def example_counts(examples: ExampleTable) -> list[dict[str, Any]]:
+    """What is told by example of each task, for the summary."""
+    out = []
+    for family, robot in sorted(set(zip(examples.family, examples.robot, strict=True))):
+        task = examples.take(examples.family.isin(family) & examples.robot.isin(robot))
+        open_ = task.take(task.said.isin(""))
+        answer = _tally(open_.answer)
+        error = float(task.stated_error[0])
+        out.append(
+            {
+                "family": family,
+                "robot": robot,
+                "said": len(task) - len(open_),
+                **{name: answer.get(name, 0) for name in ("success", "failure", "unsure")},
+                "stated_error": None if math.isnan(error) else round(error, 3),
+                "confidence": round(float(task.confidence.max()), 3),
+                "view": task.view[0],
+            }
+        )
+    return out
 
 
 def with_cuts(defects: DefectTable, episodes: EpisodeTable) -> RankedDefects:

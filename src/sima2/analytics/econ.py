@@ -54,10 +54,7 @@ def econ_vectors(
         energy[where] = energy_wh(part, settings)
         harm[where] = damage(part, settings)
     harm = np.where(np.isnan(outcome.damage), harm, outcome.damage)
-    hours = np.where(duration > 0, duration, np.nan) / 3600.0
-    mpl = outcome.success / hours
-    worth = min(settings.unit_price, settings.human_wage / settings.human_rate)
-    spent = (energy / 1000.0 * settings.energy_price + harm) / hours + settings.wear
+    mpl, wage_parity = brought(outcome.success, duration, energy, harm, settings)
     return EconTable(
         episode_id=Text.of(batch.episodes.episode_id),
         success=outcome.success,
@@ -65,10 +62,21 @@ def econ_vectors(
         mpl=mpl,
         energy_wh=energy,
         damage=harm,
-        wage_parity=(mpl * worth - spent) / settings.human_wage,
+        wage_parity=wage_parity,
         resilience=_resilience(batch, outcome, duration, nominal_s or {}),
         outcome_source=outcome.source,
     )
+
+
+def brought(
+    success: Array, duration_s: Array, energy_wh: Array, damage: Array, settings: EconSettings
+) -> tuple[Array, Array]:
+    """``mpl`` and ``wage_parity``, as :func:`econ_vectors` says; all of shape (n,)."""
+    hours = np.where(duration_s > 0, duration_s, np.nan) / 3600.0
+    mpl = success / hours
+    worth = min(settings.unit_price, settings.human_wage / settings.human_rate)
+    spent = (energy_wh / 1000.0 * settings.energy_price + damage) / hours + settings.wear
+    return mpl, (mpl * worth - spent) / settings.human_wage
 
 
 def energy_wh(batch: RolloutBatch, settings: EconSettings) -> Array:

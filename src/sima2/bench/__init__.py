@@ -19,5 +19,6 @@ BENCHES: Final = (
     "trust_hardening",
     "stress",
     "export",
+    "by_example",
 )
 """Benches that exist, each a module or package with ``run`` and ``rows``."""
