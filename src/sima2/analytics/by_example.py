@@ -66,7 +66,7 @@ def mean_error(told: int, wrong: int) -> float:
     which nothing tells anything: one that answers in spite of it is rare, and says so by this.
 
     >>> round(mean_error(4, 0), 3), round(mean_error(12, 0), 3), round(mean_error(12, 1), 3), mean_error(0, 0)
-    (0.082, 0.029, 0.065, 1.0)
+    (0.082, 0.029, 0.068, 1.0)
     """
     if wrong > told or told < 1:
         return 1.0
@@ -119,7 +119,9 @@ class ByExample:
         kept = self._kept(hidden, won, by_chance[rows]) if chance <= self.chance else None
         least, told, wrong, kinds = kept or (2.0, 0, 0, (False, False))
         answer = np.sign(margin) * (np.abs(margin) >= least)
-        answer[((answer > 0) & ~kinds[1]) | ((answer < 0) & ~kinds[0])] = UNSURE
+        for side, known in zip((FAILURE, SUCCESS), kinds, strict=True):
+            if not known:
+                answer[answer == side] = UNSURE
         return Answers(
             answer=answer.astype(np.int8),
             margin=margin,

@@ -88,8 +88,9 @@ def said_outcomes(episodes: EpisodeTable) -> NDArray[np.float64]:
 def with_examples(episodes: EpisodeTable, examples: ExampleTable) -> EpisodeTable:
     """Episodes with what examples tell where nobody said how they ended; all they tell is ``inferred``.
 
-    An answer takes the place of what the segments suggest. Where there is none, that stays, but for a kind of
-    suggestion that was wrong in most of those said of the task: it becomes unknown.
+    A kind of suggestion of the segments that was wrong in most of those said of the task counts for nothing. Where an
+    answer and what the segments suggest differ, it is not known; else what either of them tells counts, and where both
+    do, with the larger confidence.
     """
     n = len(episodes)
     place = {name: row for row, name in enumerate(examples.episode_id)}
@@ -101,10 +102,13 @@ def with_examples(episodes: EpisodeTable, examples: ExampleTable) -> EpisodeTabl
         told = np.where((at >= 0) & (answer > 0), answer - 1.0, np.nan)
         sure = examples.confidence[at]
     told[~open_] = np.nan
-    answered = np.isfinite(told)
-    dropped = _doubted(episodes, at >= 0) & open_ & ~answered
+    doubted = _doubted(episodes, at >= 0) & open_
+    suggested = np.where(doubted, np.nan, episodes.inferred_success)
+    sure_of = np.where(np.isnan(suggested), 0.0, episodes.inferred_confidence)
+    against = np.abs(told - suggested) == 1
+    answered, dropped = np.isfinite(told) & ~against, against | (doubted & np.isnan(told))
     inferred = np.where(answered, told, np.where(dropped, np.nan, episodes.inferred_success))
-    confidence = np.where(answered, sure, np.where(dropped, 0.0, episodes.inferred_confidence))
+    confidence = np.where(answered, np.maximum(sure, sure_of), np.where(dropped, 0.0, episodes.inferred_confidence))
     changed = answered | dropped
     source = episodes.outcome_source.recode(OUTCOME_SOURCES)
     code = {name: OUTCOME_SOURCES.index(name) for name in NOT_SAID}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,8 +167,8 @@ class _Motion:
         grip = [1.0, 1.0, 0.35, 0.35, 1.0, 1.0]
         failed = kind >= 0
         if world.shows == "held":
-            way[3:] = [way[2] + (-0.33 if failed else 1.2) * up] * 2 + [way[2] + (-0.33 if failed else 1.2) * up]
-            way[5] = way[5] + 0.03 * rng.normal(size=3)
+            there = way[2] + (-0.33 if failed else 1.2) * up
+            way[3:] = [there, there, there + 0.03 * rng.normal(size=3)]
             grip[3:] = [0.35] * 3
         elif failed and world.shows in ("end", "kinds"):
             way[5] = home + world.size * self.away[kind if world.shows == "kinds" else 0]
@@ -225,7 +225,7 @@ def _chosen(
 def _episodes(names: list[str], told: Array) -> EpisodeTable:
     n = len(names)
     blank = EpisodeTable.empty()
-    columns = {
+    columns: dict[str, Any] = {
         name: Text.full(n, "") if dtype is None else np.zeros(n, dtype) for name, dtype in blank.columns().items()
     }
     said = np.isfinite(told)
