@@ -85,7 +85,7 @@ def path_lengths(place: Doubles, rows: Sequence[int] | NDArray[np.intp]) -> Doub
     n, chosen = len(place), np.asarray(rows, np.intp)
     k = min(NEIGHBOURS + 1, n)
     step, to = cKDTree(place).query(place, k=k)
-    step, to = step.reshape(n, k), to.reshape(n, k)
+    step, to = np.reshape(step, (n, k)), np.reshape(to, (n, k))
     # a step of no length would be no step
     cost = np.maximum(step, 1e-9) ** POWER
     graph = csr_matrix((cost.ravel(), (np.repeat(np.arange(n), k), to.ravel())), shape=(n, n))

@@ -49,8 +49,8 @@ class ExampleTable(Table):
     )
     stated_error: NDArray[np.float64] = column(
         np.float64,
-        "Most share of wrong answers that is to be expected, the mean over many such sets, those in which nothing is "
-        "answered counted as 0; NaN where nothing of the task is answered.",
+        "Share of wrong answers that the rule keeps to in the mean over many sets, those in which nothing is answered "
+        "counted as 0; one set may have more. NaN where nothing of the task is answered.",
         unit="1",
     )
     view: Text = text("By what they differ most; empty where nothing of the task is answered.")
