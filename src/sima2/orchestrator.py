@@ -557,8 +557,7 @@ def _finish(
     store.write_table("notes", notes)
     store.write_table("weights", results.draws)
     store.write_table("plan", results.training.episodes)
-    if len(frozen.examples):
-        store.write_table("by_example", frozen.examples)
+    store.write_table("by_example", frozen.examples)
     if len(card):
         store.write_table("verdict_card", card)
     _write_frames(store, taken, results)
