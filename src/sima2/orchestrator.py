@@ -46,6 +46,7 @@ from sima2.pipeline import (
     RunSummary,
     ShardTask,
     defect_counts,
+    example_counts,
     finalize,
     freeze,
     proposal_counts,
@@ -201,7 +202,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
                 raise _nothing_usable(store, [source for source, _ in given])
-            frozen = freeze(episodes, *_observed(store), said)
+            frozen = freeze(episodes, *_observed(store), said, points=partial(_points, store))
         _second(store, frozen, len(episodes), executor, tell, watch)
         defects, seconds = judging()
         watch.add({"defects": seconds})
@@ -483,8 +484,11 @@ def _courses(store: Store, defects: DefectTable) -> Courses:
         store.read(EpisodeVitals, "vitals"),
         store.read(SegmentTable, "segments"),
     )
-    points = PointTable.concat(list(store.read(PointTable, "points")))
-    return Courses.of(zip(*kinds, strict=True), points, defects)
+    return Courses.of(zip(*kinds, strict=True), _points(store), defects)
+
+
+def _points(store: Store) -> PointTable:
+    return PointTable.concat(list(store.read(PointTable, "points")))
 
 
 def _to_label(episodes: EpisodeTable) -> list[dict[str, Any]]:
@@ -597,6 +601,7 @@ def _finish(
     store.write_table("notes", notes)
     store.write_table("weights", results.draws)
     store.write_table("plan", results.training.episodes)
+    store.write_table("by_example", frozen.examples)
     if len(card):
         store.write_table("verdict_card", card)
     _write_frames(store, taken, results)
@@ -631,6 +636,7 @@ def _finish(
         "sources": _sources_told(store.runs, results.episodes),
         **_with_needs(results.summary(proposals), needs(results.trust, results.episodes, econ, tags, frozen.said)),
         **({"prior": _prior_told(prior, results)} if prior is not None else {}),
+        **({"by_example": example_counts(frozen.examples)} if len(frozen.examples) else {}),
         "defects": defect_counts(defects),
         **({"said": said_counts(frozen.said, results.episodes, defects)} if len(frozen.said) else {}),
         "first": {

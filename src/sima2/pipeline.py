@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sima2.records.courses import ConsensusTable, CourseTable, Endings, PointTable, Strides, UnusualTable
 from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable, RankedDefects
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
+from sima2.records.examples import ExampleTable
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.labels import SaidTable
@@ -35,6 +37,7 @@ from sima2.records.vocabulary import ANOMALIES
 
 if TYPE_CHECKING:
     from sima2.analytics.counts import TrustCounts
+    from sima2.analytics.example_views import Pictures
     from sima2.analytics.prior import Prior
     from sima2.analytics.statistics import Statistic
     from sima2.client import Intake, Source
@@ -430,6 +433,10 @@ class Frozen:
     nominal_rule: str
     said: SaidTable = field(default_factory=SaidTable.empty)
     """What persons say of outcomes, which ``episodes`` has and shards have not."""
+    examples: ExampleTable = field(default_factory=ExampleTable.empty)
+    """What episodes whose outcome was said tell of the others."""
+    by_example: EpisodeTable = field(default_factory=EpisodeTable.empty)
+    """Episodes whose outcome, as ``episodes`` has it, is another by that than in their shard."""
 
 
 def freeze(
@@ -437,25 +444,44 @@ def freeze(
     observations: SegmentObservations,
     landmarks: RiskObservations,
     said: SaidTable | None = None,
+    *,
+    points: Callable[[], PointTable] | None = None,
+    pictures: Pictures | None = None,
 ) -> Frozen:
-    """Fit references on nominal episodes, out of fold.
+    """Infer by example what nobody said, and fit references on nominal episodes, out of fold.
 
     Here, and nowhere before, outcomes become what persons say: all that follows takes them from what is frozen.
+
+    Args:
+        episodes: all, as recorded or inferred from their segments.
+        observations: of their segments.
+        landmarks: of their beginnings.
+        said: what persons say of them.
+        points: how arms stand in them, asked for where enough was said to infer by example; without it nothing is.
+        pictures: what cameras show at their ends.
     """
-    from sima2.analytics.said import episodes_as_said
+    from sima2.analytics.inferred_by_example import changed_by, infer_by_example, speaks_by_example, with_examples
+    from sima2.analytics.said import chosen_by_persons, episodes_as_said, references_of_persons
     from sima2.tags.observations import episode_places, failed_later
     from sima2.tags.references import fit_references
 
     said = SaidTable.empty() if said is None else said
     episodes = episodes_as_said(episodes, said)
-    nominal, rule = _nominal(episodes, observations)
+    examples, by_example = ExampleTable.empty(), EpisodeTable.empty()
+    if points is not None and speaks_by_example(episodes):
+        examples = infer_by_example(episodes, points(), pictures, active=chosen_by_persons(said))
+        before, episodes = episodes, with_examples(episodes, examples)
+        by_example = changed_by(before, episodes)
+    nominal, rule = _nominal(episodes, observations, references_of_persons(episodes.episode_id, said))
     place = episode_places(landmarks.episode_id, episodes.episode_id)
     references = fit_references(observations, landmarks, nominal[place], failed_later(observations, landmarks))
-    return Frozen(references, replace(episodes, nominal=nominal), rule, said)
+    return Frozen(references, replace(episodes, nominal=nominal), rule, said, examples, by_example)
 
 
-def _nominal(episodes: EpisodeTable, observations: SegmentObservations) -> tuple[np.ndarray, str]:
-    """Reference episodes, debug ones left aside."""
+def _nominal(
+    episodes: EpisodeTable, observations: SegmentObservations, named: NDArray[np.bool_]
+) -> tuple[np.ndarray, str]:
+    """Reference episodes, debug ones left aside, and those that persons named besides, shape (n,)."""
     from sima2.analytics.nominal import nominal_episodes
     from sima2.tags.observations import episode_places
 
@@ -464,7 +490,9 @@ def _nominal(episodes: EpisodeTable, observations: SegmentObservations) -> tuple
     clean[episode_places(observations.episode_id, episodes.episode_id)[wrong & ~observations.cut]] = False
     usable = ~episodes.debug_mode
     success = np.where(usable, episodes.success, np.nan)
-    return nominal_episodes(success, episodes.outcome_source, episodes.nominal & usable, clean)
+    return nominal_episodes(
+        success, episodes.outcome_source, episodes.nominal & usable, clean, named & usable & (episodes.success != 0)
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -504,6 +532,7 @@ def second_pass(
 
     Counts that trust rests on take what persons say only of episodes that were drawn by lot (``analytics.said``).
     """
+    from sima2.analytics.inferred_by_example import costs_by_example, episodes_by_example
     from sima2.analytics.said import costs_as_said, drawn_by_lot
     from sima2.analytics.trust_inputs import trust_counts
     from sima2.knowledge.evidence import evidence
@@ -511,6 +540,7 @@ def second_pass(
     from sima2.tags.propagator import SemanticTagPropagator, TaggedEpisodes
     from sima2.tags.specs import TAGS, THRESHOLDS
 
+    episodes, econ = episodes_by_example(episodes, frozen.by_example), costs_by_example(econ, frozen.by_example)
     tagged = TaggedEpisodes(
         episode_index=episodes.episode_index,
         episode_id=episodes.episode_id,
@@ -817,6 +847,28 @@ def with_joint_names(defects: DefectTable, described: Sequence[Mapping[str, Any]
 
     names = [dict(each.get("joint_names") or {}) for each in described]
     return named(defects, names[0]) if names and all(each == names[0] for each in names) else defects
+
+
+def example_counts(examples: ExampleTable) -> list[dict[str, Any]]:
+    """What is told by example of each task, for the summary."""
+    out = []
+    for family, robot in sorted(set(zip(examples.family, examples.robot, strict=True))):
+        task = examples.take(examples.family.isin(family) & examples.robot.isin(robot))
+        open_ = task.take(task.said.isin(""))
+        answer = _tally(open_.answer)
+        error = float(task.stated_error[0])
+        out.append(
+            {
+                "family": family,
+                "robot": robot,
+                "said": len(task) - len(open_),
+                **{name: answer.get(name, 0) for name in ("success", "failure", "unsure")},
+                "stated_error": None if math.isnan(error) else round(error, 3),
+                "confidence": round(float(task.confidence.max()), 3),
+                "view": task.view[0],
+            }
+        )
+    return out
 
 
 def with_cuts(defects: DefectTable, episodes: EpisodeTable) -> RankedDefects:

@@ -15,7 +15,11 @@ NOTHING = "none: no success is known"
 
 
 def nominal_episodes(
-    success: NDArray[np.float64], source: Text, designated: NDArray[np.bool_], clean: NDArray[np.bool_]
+    success: NDArray[np.float64],
+    source: Text,
+    designated: NDArray[np.bool_],
+    clean: NDArray[np.bool_],
+    named: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.bool_], str]:
     """Nominal episodes, and the rule they were chosen by; never by OOD itself, which they calibrate.
 
@@ -24,6 +28,7 @@ def nominal_episodes(
         source: of the outcomes, shape (n,).
         designated: named as references by the source, shape (n,).
         clean: no anomaly and no recovery was seen, shape (n,).
+        named: called references by persons, shape (n,): a few that join those of the rule, and never replace them.
 
     Returns:
         Where an episode is nominal, shape (n,), and the first rule that finds any, in words.
@@ -39,5 +44,12 @@ def nominal_episodes(
     inferred = source.isin("inferred")
     for where, rule in ((designated, DESIGNATED), (won & ~inferred, RECORDED), (won & inferred & clean, INFERRED)):
         if where.any():
-            return np.array(where), rule
-    return np.zeros(len(success), np.bool_), NOTHING
+            return _joined(where, rule, named)
+    return _joined(np.zeros(len(success), np.bool_), NOTHING, named)
+
+
+def _joined(where: NDArray[np.bool_], rule: str, named: NDArray[np.bool_] | None) -> tuple[NDArray[np.bool_], str]:
+    more = 0 if named is None else int((named & ~where).sum())
+    if named is None or not more:
+        return np.array(where), rule
+    return where | named, f"{rule}; and {more} that persons named"

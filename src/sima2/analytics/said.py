@@ -43,10 +43,17 @@ def episodes_as_said(episodes: EpisodeTable, said: SaidTable) -> EpisodeTable:
     if not len(rows):
         return episodes
     success, source = _ended(episodes.success, episodes.outcome_source, rows, mine)
-    nominal = episodes.nominal.copy()
-    nominal[rows] |= mine.nominal
-    nominal[rows] &= success[rows] != 0
-    return replace(episodes, success=success, outcome_source=source, nominal=nominal)
+    return replace(episodes, success=success, outcome_source=source, nominal=episodes.nominal & (success != 0))
+
+
+def references_of_persons(episode_id: Text, said: SaidTable) -> NDArray[np.bool_]:
+    """Where a person named an episode a reference, shape (n,)."""
+    return episode_id.isin(*said.episode_id[said.nominal])
+
+
+def chosen_by_persons(said: SaidTable) -> set[str]:
+    """Names of the episodes of which something is said because somebody chose to look at them."""
+    return set(said.episode_id[said.chosen.isin(CHOSEN[1])])
 
 
 def costs_as_said(econ: EconTable, said: SaidTable, settings: EconSettings | None = None) -> EconTable:

@@ -20,5 +20,6 @@ BENCHES: Final = (
     "stress",
     "export",
     "view",
+    "by_example",
 )
 """Benches that exist, each a module or package with ``run`` and ``rows``."""

@@ -42,12 +42,15 @@ class EpisodeTable(Table):
     success: NDArray[np.float64] = column(np.float64, SUCCESS, unit="1")
     outcome_source: Text = text(f"Where `success` comes from: {one_of(OUTCOME_SOURCES)}.")
     inferred_success: NDArray[np.float64] = column(
-        np.float64, "What the segments alone suggest: 1 success, 0 failure, NaN not known.", unit="1"
+        np.float64,
+        "What the segments suggest, or (in `episodes.parquet` alone) episodes of known outcome that it is like, as "
+        "`by_example.parquet` tells: 1 success, 0 failure, NaN not known.",
+        unit="1",
     )
     inferred_confidence: NDArray[np.float32] = column(
         np.float32,
         "Confidence of the segment that decided it, 0 to 1; 0.75 where fingers alone or things alone tell, 0.95 where "
-        "the poses that a goal names do; 0 where `inferred_success` is NaN.",
+        "the poses that a goal names do, by example what `by_example.parquet` says; 0 where `inferred_success` is NaN.",
         unit="1",
     )
     inferred_end: Text = text(INFERRED_END)

@@ -11,6 +11,7 @@ from sima2.records.courses import ConsensusTable, CourseTable, PointTable, Unusu
 from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable, RankedDefects
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
+from sima2.records.examples import ExampleTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.knowledge import ActionTable, ProposalTable
 from sima2.records.labels import SaidTable
@@ -40,6 +41,7 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "defect_shards/": DefectTable,
         "unusual.parquet": UnusualTable,
         "consensus.parquet": ConsensusTable,
+        "by_example.parquet": ExampleTable,
         "courses.parquet": CourseTable,
         "quarantine.parquet": QuarantineTable,
         "quarantine_shards/": QuarantineTable,
