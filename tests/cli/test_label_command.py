@@ -230,10 +230,12 @@ def test_labels_of_other_episodes_and_broken_lines_are_kept_and_told(recorded: P
 
 
 def test_nominal_makes_a_reference(recorded: Path, out: Path) -> None:
-    for k in range(3):
-        told("label", out, k, "nominal", "--by", "ann")
-    summary = told("run", "--path", recorded, "--out", out)
-    assert summary["nominal"] == {"episodes": 3, "rule": "designated reference episodes"}
+    before = table(out)
+    for k in np.flatnonzero(~before.nominal)[:2].tolist():
+        told("label", out, before.episode_id[k], "success", "--by", "ann")
+        told("label", out, before.episode_id[k], "nominal", "--by", "ann")
+    told("run", "--path", recorded, "--out", out)
+    assert table(out).nominal[np.flatnonzero(~before.nominal)[:2]].all()
 
 
 def test_whom_to_look_at_next_goes_on_stably_and_says_why(out: Path) -> None:

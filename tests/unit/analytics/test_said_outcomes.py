@@ -11,7 +11,8 @@ from finished_run import episodes_of
 from sima2.analytics.econ import brought
 from sima2.analytics.econ_correlator import EconCorrelator
 from sima2.analytics.gate import next_look
-from sima2.analytics.said import costs_as_said, drawn_by_lot, episodes_as_said
+from sima2.analytics.nominal import RECORDED, nominal_episodes
+from sima2.analytics.said import costs_as_said, drawn_by_lot, episodes_as_said, references_of_persons
 from sima2.analytics.settings import EconSettings
 from sima2.analytics.trust_inputs import trust_counts
 from sima2.defects.overridden import said_otherwise
@@ -71,9 +72,20 @@ def test_where_persons_disagree_the_outcome_is_not_known() -> None:
     assert np.isnan(costs_as_said(costs(episodes([1.0, 0.0])), both).mpl[0])
 
 
-def test_nominal_makes_a_reference_unless_it_failed() -> None:
-    told = said(*(Label(f"pick-{k}", "nominal") for k in range(3)))
-    assert episodes_as_said(episodes([1.0, 0.0, NAN]), told).nominal.tolist() == [True, False, True]
+def test_a_reference_that_persons_name_joins_those_of_the_rule_and_replaces_none() -> None:
+    table = episodes([1.0, 1.0, NAN])
+    named = references_of_persons(table.episode_id, said(Label("pick-2", "nominal")))
+    assert named.tolist() == [False, False, True]
+    none = np.zeros(3, np.bool_)
+    nominal, rule = nominal_episodes(table.success, table.outcome_source, none, ~none, named)
+    assert nominal.tolist() == [True, True, True]
+    assert rule == f"{RECORDED}; and 1 that persons named"
+    assert nominal_episodes(table.success, table.outcome_source, none, ~none)[1] == RECORDED
+
+
+def test_what_persons_call_a_failure_is_no_reference() -> None:
+    designated = replace(episodes([1.0, 1.0]), nominal=np.ones(2, np.bool_))
+    assert episodes_as_said(designated, said(Label("pick-1", "failure"))).nominal.tolist() == [True, False]
 
 
 def test_nothing_said_changes_nothing() -> None:

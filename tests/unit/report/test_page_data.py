@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from finished_run import drawn_signals, episodes_of, segments_of, tags_of
 from sima2.records.courses import UnusualTable
 from sima2.records.defects import DefectTable
+from sima2.records.labels import Label, LabelTable, standing
 from sima2.records.plan import TrainingPlan
 from sima2.records.segments import SegmentTable
 from sima2.records.signals import NOTHING
@@ -103,7 +104,9 @@ def test_an_episode_is_told_whole_and_only_itself() -> None:
         drawn_signals(NAMES[1]),
         plan(),
         UnusualTable.empty(),
+        standing(LabelTable.of([Label(NAMES[1], "failure", frame=7, by="ann"), Label(NAMES[0], "note", "hm", 3)])),
     )
+    assert told[NAMES[1]]["labels"] == [{"what": "failure", "value": "", "frame": 7, "by": "ann"}]
     assert list(told) == [NAMES[1]]
     one = told[NAMES[1]]
     assert len(one["segments"]) == len(segments_of(NAMES[1]))
