@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sima2.cli import options
+
+if TYPE_CHECKING:
+    from sima2.client import Source
+    from sima2.records.episodes import EpisodeTable
+    from sima2.records.rollout import RolloutBatch
+
+
+class Recorded:
+    """Episodes of a folder as they were recorded, as far as their sources are still there."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._sources: dict[int, Source | None] = {}
+
+    def __call__(self, episodes: EpisodeTable, row: int) -> RolloutBatch | None:
+        """The episode of a row of the table, alone in a batch; None where its source is not there."""
+        import numpy as np
+
+        from sima2.io.store import Store
+
+        with Store.read_only(self._out) as store:
+            run = next(each for each in store.runs if each.holds(episodes.episode_index[row : row + 1])[0])
+        if run.number not in self._sources:
+            self._sources[run.number] = self._source(run.number)
+        source = self._sources[run.number]
+        if source is None:
+            return None
+        place = int(np.searchsorted(source.numbers, episodes.source_index[row]))
+        return source.read(place, place + 1).batch
+
+    def _source(self, run: int) -> Source | None:
+        from sima2.cli.source_of_run import rollouts_of, source_of
+        from sima2.errors import Sima2Error
+
+        try:
+            return rollouts_of(self._out, source_of(self._out, run, None))
+        except Sima2Error:  # its data set was moved or changed: what the run kept of it is shown
+            return None
 
 
 def command(
@@ -34,7 +73,7 @@ def command(
     from sima2.view.pages import RunPages
     from sima2.view.server import serving
 
-    server = serving(RunPages(out, label=label), port)
+    server = serving(RunPages(out, label=label, rollouts=Recorded(out)), port)
     told = {"address": server.address, "label": label}
     typer.echo(json.dumps(told) if as_json else f"{server.address}\nCtrl-C ends it")
     if browser:

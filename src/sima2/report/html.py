@@ -87,6 +87,7 @@ def render(report: ReportInput, *, live: str = "") -> str:
         node("meta", http_equiv="Content-Security-Policy", content=policy(live)),
         node("meta", name="viewport", content="width=device-width,initial-scale=1"),
         node("meta", name="referrer", content="no-referrer"),
+        node("link", rel="icon", href="data:,") if live else None,
         node("title", f"sima2: {visible(summary.get('source', 'report'))}"),
         node("style", Markup(style_sheet())),
     )

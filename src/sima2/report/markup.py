@@ -14,7 +14,7 @@ class Markup(str):
     __slots__ = ()
 
 
-_VOID = frozenset({"meta", "br", "hr", "col"})
+_VOID = frozenset({"meta", "br", "hr", "col", "link"})
 
 
 def escaped(text: str) -> Markup:

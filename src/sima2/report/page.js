@@ -350,12 +350,23 @@ const list_of = (told) => h("details", null, h("summary", null, `${many(told.seg
 const span = () => [state.from ?? 0, state.to ?? Math.max(all.frames[state.row], 1)];
 const readout = h("output", { class: "readout", "aria-live": "polite" });
 const bytes = (text) => { const raw = atob(text); return Uint8Array.from(raw, (c) => c.charCodeAt(0)); };
-const curves = (told) => told.curves ||= told.signals.map(([arm, name, unit, low, high, least, most]) => { const a = bytes(least); return { arm, name, unit, low, high, least: a, most: most ? bytes(most) : a }; });
+const curves = (told) => {
+  if (told.curves) return told.curves;
+  // a joint that hardly moves beside the others is drawn so
+  const widest = Math.max(0, ...told.signals.filter((each) => each[2] === "rad").map((each) => each[4] - each[3]));
+  told.curves = told.signals.map(([arm, name, unit, low, high, least, most]) => {
+    const a = bytes(least), part = unit === "rad" && widest > 0 ? Math.min(1, (high - low) / (widest / 8)) : 1;
+    return { arm, name, unit, low, high, part, tall: unit === "rad" ? 20 : 30, least: a, most: most ? bytes(most) : a };
+  });
+  return told.curves;
+};
 const value_of = (curve, step) => step === NOTHING ? null : curve.low + ((curve.high - curve.low) * step) / STEPS;
 const draw_timeline = () => {
   const place = panel.querySelector(".timeline");
   if (!place || !shown) return;
-  const W = Math.max(place.clientWidth, 200), [a, b] = span(), told = shown, x = (f) => ((f - a) / (b - a)) * W;
+  const W = Math.max(place.clientWidth, 200), [a, b] = span(), told = shown;
+  if (live && !told.exact && b - a < all.frames[state.row] / 2) look_closer(told, state.row);
+  const x = (f) => ((f - a) / (b - a)) * W;
   const out = []; let y = 0;
   const bar = (f0, f1) => { const left = Math.max(x(f0), 0), right = Math.min(x(f1), W); return right > left ? [left, Math.max(right - left, 1.5)] : null; };
   // named failures and recoveries: flags over the strips, each in the first line that is free there
@@ -398,12 +409,13 @@ const draw_timeline = () => {
       const f = ((k + 0.5) * frames) / n, px = x(f);
       if (curve.most[k] === NOTHING) { close(); continue; }
       if (x(((k + 2) * frames) / n) < 0 || x(((k - 1) * frames) / n) > W) continue;
-      up.push(`${px.toFixed(1)} ${(y + 46 - (30 * curve.most[k]) / STEPS).toFixed(1)}`); down.push(`${px.toFixed(1)} ${(y + 46 - (30 * curve.least[k]) / STEPS).toFixed(1)}`);
+      const height = (step) => (y + 16 + curve.tall - curve.tall * curve.part * (step / STEPS)).toFixed(1);
+      up.push(`${px.toFixed(1)} ${height(curve.most[k])}`); down.push(`${px.toFixed(1)} ${height(curve.least[k])}`);
     }
     close();
     const who = all_arms(told).length > 1 ? `${curve.arm} ` : "";
     out.push(s("path", { d: pieces.join(""), class: "signal" }), s("text", { x: 0, y: y + 11, class: "caption" }, curve.low === null ? `${who}${curve.name}: not assessed` : `${who}${curve.name}  ${short(curve.low)} to ${short(curve.high)} ${curve.unit}`));
-    y += 50;
+    y += curve.tall + 20;
   }
   const per = (all.seconds[state.row] ?? 0) / Math.max(all.frames[state.row] - 1, 1), unit = per > 0 ? 1 / per : 1, wanted = ((b - a) / unit) / Math.max(2, Math.min(8, W / 90));
   const power = 10 ** Math.floor(Math.log10(wanted)), step = [1, 2, 5, 10].map((m) => m * power).find((m) => m >= wanted) || power * 10;
@@ -414,6 +426,13 @@ const draw_timeline = () => {
   place_cursor();
 };
 const show = (...kids) => { panel.replaceChildren(); fill(panel, kids); };
+const look_closer = async (told, row) => {
+  told.exact = true;
+  try {
+    const { signals } = await (await fetch(`signals?row=${row}`)).json();
+    if (signals.length) { told.signals = signals; told.curves = null; if (shown === told) draw_timeline(); }
+  } catch { /* what is there stays */ }
+};
 const all_arms = (told) => [...new Set(told.segments.map((each) => each[0]))];
 const place_cursor = () => {
   const cursor = panel.querySelector(".cursor"), [a, b] = span(), f = state.frame;

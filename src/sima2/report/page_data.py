@@ -180,7 +180,7 @@ def details(
             "tags": [_tag(tags, row) for row in marks if THRESHOLDS.get(tags.tag[row], 0.0) < tags.level[row]],
             "unassessed": sorted({tags.tag[row] for row in marks if np.isnan(tags.level[row])}),
             "defects": [_defect(defects, row) for row in found],
-            "signals": [_signal(signals, row) for row in drawn],
+            "signals": [signal_plain(signals, row) for row in drawn],
             "plan": _plan(plan, planned),
             "unusual": [[_short(unusual.p[row], 3), unusual.words[row]] for row in odd],
             "labels": [said_plain(labels, row) for row in said],
@@ -248,7 +248,8 @@ def _defect(defects: DefectTable, row: int) -> list[Any]:
     return [defects.defect[row], *span, _short(float(defects.severity[row]), 2), defects.details[row]]
 
 
-def _signal(signals: SignalTable, row: int) -> list[Any]:
+def signal_plain(signals: SignalTable, row: int) -> list[Any]:
+    """One signal as the page draws it: arm, name, unit, ends of its range, and its stretches in base64."""
     ends = [_short(float(value), 5) for value in (signals.low[row], signals.high[row])]
     drawn = [base64.b64encode(each[row].tobytes()).decode() for each in (signals.least, signals.most)]
     alike = drawn[0] == drawn[1]  # as in an episode with fewer frames than stretches

@@ -61,17 +61,22 @@ def chosen_episodes(episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> ND
     return np.array(chosen, np.int64)
 
 
-def thinned_signals(batch: RolloutBatch) -> SignalTable:
-    """Signals of the episodes of a batch as pictures draw them; the same for an episode in any batch."""
-    parts = [_of_layout(part) for _, part in batch.by_layout() if len(part)]
+def thinned_signals(batch: RolloutBatch, stretches: int = STRETCHES) -> SignalTable:
+    """Signals of the episodes of a batch as pictures draw them; the same for an episode in any batch.
+
+    Args:
+        batch: whole episodes.
+        stretches: into how many an episode is cut; more where one looks closer.
+    """
+    parts = [_of_layout(part, stretches) for _, part in batch.by_layout() if len(part)]
     table = SignalTable.concat(parts)
     return table.take(np.argsort(table.episode_index, kind="stable")) if len(parts) > 1 else table
 
 
-def _of_layout(batch: RolloutBatch) -> SignalTable:
+def _of_layout(batch: RolloutBatch, stretches: int) -> SignalTable:
     """Of episodes that have all channels of the batch: their rows by episode, each with its signals in order."""
     n = len(batch)
-    edges = (batch.offset[:-1, None] + (np.arange(STRETCHES) * batch.length[:, None]) // STRETCHES).reshape(-1)
+    edges = (batch.offset[:-1, None] + (np.arange(stretches) * batch.length[:, None]) // stretches).reshape(-1)
     drawn = [
         (arm, name, unit, *_stretched(values, edges, n))
         for arm, channels in batch.manipulators.items()
@@ -130,11 +135,11 @@ def _speed(position: NDArray[np.float32], batch: RolloutBatch) -> NDArray[np.flo
 
 
 def _stretched(values: NDArray[np.float32], edges: NDArray[np.int64], n: int) -> tuple[NDArray[Any], ...]:
-    """Low and high of each episode, shape (n,), and least and most of its stretches, shape (n, 128)."""
+    """Low and high of each episode, shape (n,), and least and most of its stretches, shape (n, stretches)."""
     values = np.where(np.isfinite(values), values, np.float32(np.nan))
     # an episode shorter than the stretches has some without a frame, which get the nearest one
-    least = np.fmin.reduceat(values, edges).reshape(n, STRETCHES)
-    most = np.fmax.reduceat(values, edges).reshape(n, STRETCHES)
+    least = np.fmin.reduceat(values, edges).reshape(n, -1)
+    most = np.fmax.reduceat(values, edges).reshape(n, -1)
     low, high = np.fmin.reduce(least, axis=1), np.fmax.reduce(most, axis=1)
     span = (high.astype(np.float64) - low)[:, None]
 

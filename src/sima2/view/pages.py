@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -17,16 +17,22 @@ from sima2.io.label_log import append_label, read_labels
 from sima2.labelling import OpenQuestions
 from sima2.query.pattern import parsed
 from sima2.query.sequences import matches, refuse_unknown
+from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import Label, said_of
+from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.report.folder import ReportFolder
 from sima2.report.html import policy, render
 from sima2.report.inputs import ReportInput, load_folder
-from sima2.report.page_data import as_json, said_plain, said_words
+from sima2.report.page_data import as_json, said_plain, said_words, signal_plain
+from sima2.report.signals import thinned_signals
 from sima2.report.text import count
 from sima2.report.words import tags_sentence
 from sima2.view.server import Answer, Refused, plain
 
+Rollouts: TypeAlias = Callable[[EpisodeTable, int], RolloutBatch | None]
+FINEST: Final = 4096
+"""Stretches of a signal at most: more than a screen is wide, four times over."""
 READ: Final = "read"
 LABEL: Final = "label"
 
@@ -37,13 +43,15 @@ class RunPages:
     Args:
         out: the folder.
         label: whether labels are taken.
+        rollouts: gives an episode, by its row in the table, as it was recorded; None where its source is not there.
 
     Raises:
         StoreError: if the folder is not one of a finished run.
     """
 
-    def __init__(self, out: Path, *, label: bool = False) -> None:
+    def __init__(self, out: Path, *, label: bool = False, rollouts: Rollouts = lambda *_: None) -> None:
         self._out = out
+        self._rollouts = rollouts
         self._mode = LABEL if label else READ
         self._lock = threading.RLock()
         self._seen: tuple[int, int] | None = None
@@ -64,6 +72,8 @@ class RunPages:
                 return Answer(self._page, "text/html; charset=utf-8", policy(self._mode))
             if name == "episode":
                 return plain(as_json(self._episode(query)))
+            if name == "signals":
+                return plain(as_json(self._signals(query)))
             if name == "find":
                 return plain(self._found(query.get("steps", "")))
             if name == "next" and self._mode == LABEL:
@@ -144,6 +154,15 @@ class RunPages:
         self._report, self._folder = load_folder(self._out, whole=False)
         self._segments, self._questions, self._stale = None, None, True
         self._seen = (seen.st_mtime_ns, seen.st_size)
+
+    def _signals(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """The signals of an episode as finely as they were recorded; none where its source is not there."""
+        row = self._row(query)
+        batch = self._rollouts(self._folder.episodes, row)
+        if batch is None or not len(batch):
+            return {"signals": []}
+        table = thinned_signals(batch, int(np.clip(batch.frames, 1, FINEST)))
+        return {"signals": [signal_plain(table, each) for each in range(len(table))]}
 
     def _found(self, steps: str) -> dict[str, Any]:
         """Rows of the episodes in which a sequence occurs, or what is wrong with it."""

@@ -1,0 +1,145 @@
+"""What is said in the page is kept at once, by its rules, and nothing that is said can harm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finished_run import write_folder
+from recorded_sets import record
+from sima2.errors import Sima2Error
+from sima2.io.label_log import read_labels
+from sima2.orchestrator import run_pipeline
+from sima2.view.pages import RunPages
+from sima2.view.server import Refused
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("labels") / "out")
+
+
+@pytest.fixture
+def out(finished: Path) -> Iterator[Path]:
+    yield finished
+    (finished / "labels.jsonl").unlink(missing_ok=True)
+
+
+def said(pages: RunPages, **values: Any) -> dict[str, Any]:
+    return json.loads(pages.post("label", values).body)
+
+
+def test_a_label_is_on_the_disk_when_the_page_hears_of_it(out: Path) -> None:
+    pages = RunPages(out, label=True)
+    told = said(pages, row=3, what="failure", frame=17, by="ann")
+    line = json.loads((out / "labels.jsonl").read_text())
+    assert (line["what"], line["frame"], line["by"], line["value"]) == ("failure", 17, "ann", "")
+    assert line["at"]
+    assert told["said"] == "failure"
+    assert told["labels"] == [{"what": "failure", "value": "", "frame": 17, "by": "ann"}]
+    assert "1 outcome said" in told["words"]
+    assert b'"failure"' in pages.get("", {}).body
+    assert json.loads(pages.get("episode", {"row": "3"}).body)["labels"] == told["labels"]
+
+
+def test_what_comes_by_lot_is_marked_so_and_what_one_picks_oneself_is_not(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_pipeline(path=record(tmp_path / "set", range(30)), out=out)
+    pages = RunPages(out, label=True)
+    queue = json.loads(pages.get("next", {}).body)["queue"]
+    assert {each["chosen"] for each in queue} == {"random", "active"}
+    by_lot = next(each["row"] for each in queue if each["chosen"] == "random")
+    queue = said(pages, row=by_lot, what="success", by="ann")["queue"]
+    other = next(row for row in range(30) if row not in {by_lot, *(each["row"] for each in queue)})
+    said(pages, row=other, what="success", by="ann")
+    assert read_labels(out).chosen.tolist() == ["random", "active"]
+
+
+def test_taking_back_leaves_nothing_said(out: Path) -> None:
+    pages = RunPages(out, label=True)
+    said(pages, row=3, what="success", by="ann")
+    assert said(pages, row=3, what="success", value="withdrawn", by="ann")["said"] == ""
+    assert len(read_labels(out)) == 2
+
+
+def test_two_persons_who_disagree_are_both_shown(out: Path) -> None:
+    pages = RunPages(out, label=True)
+    said(pages, row=3, what="success", by="ann")
+    assert said(pages, row=3, what="failure", by="bob")["said"] == "disputed"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"row": 400, "what": "success"},
+        {"row": "x", "what": "success"},
+        {"row": 1, "what": "sucess"},
+        {"row": 1, "what": ["success"]},
+        {"row": 1, "what": "failure", "frame": 208},
+        {"row": 1, "what": "failure", "frame": -1},
+        {"row": 1, "what": "failure", "frame": 1.5},
+        {"row": 1, "what": "failure", "frame": True},
+        {"row": 1, "what": "label", "value": "jump", "frame": 3},
+        {"row": 1, "what": "note", "value": "x" * 5000},
+        {"row": 1, "what": "note", "value": "\ud800"},
+        {"row": 1, "what": "success", "by": {"a": 1}},
+        {"row": {"a": 1}, "what": "success"},
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_not_kept(out: Path, values: dict[str, Any]) -> None:
+    pages = RunPages(out, label=True)
+    with pytest.raises((Sima2Error, Refused)):
+        pages.post("label", values)
+    assert not (out / "labels.jsonl").exists()
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["row", "what", "value", "frame", "by", "x"]),
+        st.none() | st.booleans() | st.integers() | st.text(max_size=30) | st.lists(st.integers(), max_size=2)
+        | st.sampled_from(["success", "note", "label"]),
+    )
+)  # fmt: skip
+def test_whatever_is_sent_is_kept_or_refused(finished: Path, values: dict[str, Any]) -> None:
+    pages = RunPages(finished, label=True)
+    before = len(read_labels(finished))
+    try:
+        said(pages, **values)
+    except (Sima2Error, Refused):
+        assert len(read_labels(finished)) == before
+    else:
+        assert len(read_labels(finished)) == before + 1
+
+
+def test_without_label_there_is_nothing_to_ask(out: Path) -> None:
+    with pytest.raises(Refused):
+        RunPages(out).get("next", {})
+
+
+def test_a_closer_look_reads_the_episode_as_it_was_recorded(tmp_path: Path) -> None:
+    from sima2.cli.view import Recorded
+
+    run_pipeline(episodes=4, out=tmp_path / "out")
+    pages = RunPages(tmp_path / "out", rollouts=Recorded(tmp_path / "out"))
+    coarse = json.loads(pages.get("episode", {"row": "2"}).body)["signals"]
+    fine = json.loads(pages.get("signals", {"row": "2"}).body)["signals"]
+    assert [each[1] for each in fine] == [each[1] for each in coarse]
+    assert len(fine[0][5]) > len(coarse[0][5])
+    assert json.loads(RunPages(tmp_path / "out").get("signals", {"row": "2"}).body) == {"signals": []}
+
+
+def test_a_sequence_is_found_with_its_times_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+    run_pipeline(episodes=30, out=tmp_path / "out")
+    pages = RunPages(tmp_path / "out")
+    some = json.loads(pages.get("find", {"steps": "grasp > lift{<2s}"}).body)["rows"]
+    assert some == sorted(set(some))
+    assert some
+    assert "did you mean" in json.loads(pages.get("find", {"steps": "graps"}).body)["error"]
