@@ -640,7 +640,7 @@ def _finish(
         "defects": defect_counts(defects),
         **({"said": said_counts(frozen.said, results.episodes, defects)} if len(frozen.said) else {}),
         "first": {
-            **first_findings(results.episodes, courses.ended, defects, courses.unusual, courses.usual),
+            **first_findings(results.episodes, courses.ended, defects, courses.unusual, courses.usual, frozen.said),
             "to_label": _to_label(results.episodes.take(~results.training.episodes.action.isin("drop"))),
         },
         "alarms": {name: int(actions.action.isin(name).sum()) for name in ("safety_stop", "warning")},

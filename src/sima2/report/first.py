@@ -13,6 +13,7 @@ import numpy as np
 from sima2.records.courses import WHOLE, CourseTable, Endings, UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
+from sima2.records.labels import SaidTable
 from sima2.records.trust import TrustRow
 from sima2.records.vocabulary import UNKNOWN
 from sima2.report.text import as_number, count, number
@@ -54,7 +55,12 @@ def more(kind: str, out: str = "OUT") -> str:
 
 
 def first_findings(
-    episodes: EpisodeTable, ended: Endings, defects: DefectTable, unusual: UnusualTable, courses: CourseTable
+    episodes: EpisodeTable,
+    ended: Endings,
+    defects: DefectTable,
+    unusual: UnusualTable,
+    courses: CourseTable,
+    said: SaidTable | None = None,
 ) -> dict[str, Any]:
     """What can be said of the episodes, each row with its episode and frames.
 
@@ -64,13 +70,14 @@ def first_findings(
         defects: all findings, the worst first.
         unusual: distance of each episode from its task's usual course.
         courses: the usual courses.
+        said: what persons say, and by which frame what failed had failed.
     """
     place = dict(zip(ended.episode_id, range(len(ended)), strict=True))
     at = np.array([place[name] for name in episodes.episode_id], np.int64)
     ended = ended.take(at)
     shown = unusual.take(np.lexsort((unusual.rank, unusual.p))).rows()
     told = {
-        "failed": _failed(episodes, ended),
+        "failed": _failed(episodes, ended, SaidTable.empty() if said is None else said),
         "conflicts": [_found(row) for row in _of_kinds(defects, CONFLICT)],
         "retried": _retried(ended, defects, episodes),
         "defects": [_found(row, named=True) for row in _other(defects)],
@@ -87,24 +94,29 @@ def first_findings(
     }
 
 
-def _failed(episodes: EpisodeTable, ended: Endings) -> list[dict[str, Any]]:
+def _failed(episodes: EpisodeTable, ended: Endings, said: SaidTable) -> list[dict[str, Any]]:
     """Failed episodes, those known to have failed before those that are inferred to, these the surest first."""
     inferred = episodes.outcome_source.isin("inferred")
     rows = np.flatnonzero(episodes.success == 0)
     order = rows[np.lexsort((-episodes.inferred_confidence[rows], inferred[rows]))]
+    by_frame = dict(zip(said.episode_id, said.failed_at_frame.tolist(), strict=True))
     told = []
     for i in order.tolist():
         bad = bool(ended.failed[i])
+        frame = by_frame.get(episodes.episode_id[i], -1)
+        words = _why(episodes.failure_reason[i], "" if not inferred[i] else episodes.inferred_end[i], ended, i)
+        if frame >= 0:
+            words = f"by frame {frame}, says a person; the motion: {words}"
         p = round(float(episodes.inferred_confidence[i]), 3) if inferred[i] else None
         told.append(
             {
                 "episode_id": episodes.episode_id[i],
                 "episode_index": int(episodes.episode_index[i]),
-                "start_frame": int(ended.failed_start[i]) if bad else 0,
-                "end_frame": int(ended.failed_end[i]) if bad else int(episodes.frames[i]),
+                "start_frame": frame if frame >= 0 else int(ended.failed_start[i]) if bad else 0,
+                "end_frame": int(ended.failed_end[i]) if bad and frame < 0 else int(episodes.frames[i]),
                 "inferred": bool(inferred[i]),
                 "p": p,
-                "words": _why(episodes.failure_reason[i], episodes.inferred_end[i] if p is not None else "", ended, i),
+                "words": words,
             }
         )
     return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -12,11 +13,15 @@ import pytest
 
 from sima2.bench.browser import Browser, browser, found
 from sima2.errors import QueryError
+from sima2.io.label_log import append_label, read_labels
 from sima2.orchestrator import run_pipeline
 from sima2.query.pattern import parsed
 from sima2.query.sequences import matches
+from sima2.records.labels import Label
 from sima2.report.folder import ReportFolder
 from sima2.tags.specs import THRESHOLDS
+from sima2.view.pages import RunPages
+from sima2.view.server import serving
 
 pytestmark = [pytest.mark.extras, pytest.mark.skipif(found() is None, reason="no Chromium is installed")]
 
@@ -184,3 +189,51 @@ def test_what_the_command_refuses_the_page_does_not_answer(fresh: Browser, text:
     with pytest.raises(QueryError):
         parsed(text)
     assert not at(fresh, "#steps=" + quote(text))[0].isdigit()
+
+
+HOSTILE = (
+    "<script>document.title='PWNED'</script>",
+    "<img src=x onerror=\"document.title='PWNED'\">",
+    "\"><svg onload=document.title='PWNED'>",
+    "</script><script>document.title='PWNED'</script>",
+    "javascript:document.title='PWNED'",
+    "{{constructor.constructor('document.title=1')()}}",
+    "');document.title='PWNED';//",
+    "\u202e\u2066<b>\x00\x1b[31m",
+    "#episode=1&frame=2",
+    "__proto__",
+)
+
+
+def test_hundreds_of_hostile_notes_are_shown_and_do_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    run_pipeline(episodes=12, out=folder)
+    names = ReportFolder(folder).episodes.episode_id.tolist()
+    for k in range(500):
+        text = HOSTILE[k % len(HOSTILE)] * (1 + k % 3)
+        append_label(folder, Label(names[k % 12], "note", text, frame=k, by=f"{text[:60]}{k}"))
+    server = serving(RunPages(folder, label=True))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        with browser() as page:
+            page.open(server.address)
+            for row in range(12):
+                page.run(f"location.hash = 'episode=' + encodeURIComponent({json.dumps(names[row])})")
+                page.until("(document.querySelector('.facts') || document.body).textContent.includes('note')")
+            assert page.run("document.title").startswith("sima2")
+            assert page.run("document.querySelectorAll('.facts img, .facts script, .facts svg').length") == 0
+            home = server.address.rsplit("/", 2)[0]
+            assert all(each.startswith((home, "about:", "data:")) for each in page.requested)
+            assert page.problems == []
+            page.press(".", "t")
+            page.until("document.querySelector('.ask input') !== null")
+            page.run("document.querySelector('.labelling input').value = 'ann'")
+            page.run("document.querySelector('.ask input').value = '<b>mine</b>'")
+            page.run("document.querySelector('.ask input').focus()")
+            page.press("Enter")
+            page.until("document.querySelector('.facts').textContent.includes('<b>mine</b>')")
+    finally:
+        server.stop()
+        thread.join()
+    assert read_labels(folder).value.tolist()[-1] == "<b>mine</b>"
