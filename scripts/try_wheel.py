@@ -49,7 +49,7 @@ class Line:
 
 def on_results(out: str, needs: Path = ROOT) -> Iterator[Line]:
     """Every command that looks at a folder of results."""
-    for command in ("trust", "audit", "plan", "episodes", "proposals", "report", "quarantine", "doctor", "sample"):
+    for command in ("trust", "audit", "plan", "episodes", "proposals", "report", "quarantine", "doctor", "sample", "query", "label"):
         yield Line(f"sima2 {command} {out}", needs=needs)
     yield Line(f"sima2 explain {out} 0", needs=needs)
     yield Line(f"sima2 sample {out} --objective bc --frames {out}.parquet", makes=f"{out}.parquet", needs=needs)
@@ -81,6 +81,16 @@ CORE: Final = (
     Line("sima2 run --path better --out again", makes="again/report.html"),
     Line("sima2 export week --lists lists", makes="lists/weights.parquet"),
     Line("sima2 export week --csv tables", makes="tables/plan.csv"),
+    Line("sima2 query week --sequence 'grasp … release' --episodes chosen.txt", makes="chosen.txt"),
+    Line("sima2 export week --lists chosen --episodes chosen.txt", makes="chosen/keep.txt"),
+    Line("sima2 label week 0 success --by me"),
+    Line("sima2 run --path planted --out week", makes="week/said.parquet"),
+    Line("sima2 label week --outcomes said.csv", makes="said.csv"),
+    Line("python view.py week", says="1 page, True"),
+    Line("sima2 view nowhere", exits=(3,), says="no finished run"),
+    Line("sima2 query week 'SELECT 1'", exits=(2,), says="pip install 'sima2[query]'"),
+    Line("sima2 export week --rerun look.rrd", exits=(2,), says="pip install 'sima2[rerun]'"),
+    Line("sima2 export week --mcap look.mcap", exits=(2,), says="pip install 'sima2[mcap]'"),
     Line("sima2 card week", makes="week/card.parquet"),
     Line("sima2 receipt week --policy policy.npz", makes="policy.npz"),
     Line("sima2 loop --rounds 2 --episodes 60 --families drawer_open --jobs 2 --out loop"),
@@ -117,10 +127,27 @@ EXTRAS: Final[Mapping[str, Sequence[Line]]] = {
     ),
     "rdf": (Line(f"{MADE} --out results", makes="results/ontology.ttl"),),
     "ray": (Line(f"{MADE} --engine ray --out results", makes="results/report.html"),),
+    "query": (Line(f"{MADE} --out results"), Line("sima2 query results 'SELECT count(*) FROM episodes'", says="60")),
+    "rerun": (Line(f"{MADE} --out results"), Line("sima2 export results --rerun look.rrd --most 5", makes="look.rrd")),
+    "mcap": (Line(f"{MADE} --out results"), Line("sima2 export results --mcap look.mcap --most 5", makes="look.mcap")),
     "torch": (Line(f"{MADE} --out results"), Line("python sampler.py", says="60 drawn")),
 }
 """What each extra is for."""
 
+VIEW: Final = """
+import json, subprocess, sys, urllib.request
+from pathlib import Path
+
+program = Path(sys.executable).with_name("sima2")
+server = subprocess.Popen([program, "view", sys.argv[1], "--json"], stdout=subprocess.PIPE, text=True)
+try:
+    address = json.loads(server.stdout.readline())["address"]
+    page = urllib.request.urlopen(address).read().decode()
+    told = json.loads(urllib.request.urlopen(address + "episode?row=0").read())
+    print(page.count('"tag_names"'), "page,", len(told["segments"]) > 0 and len(told["signals"]) > 0)
+finally:
+    server.terminate()
+"""
 MAP: Final = """
 [arms.right]
 urdf = "robot.urdf"
@@ -146,7 +173,7 @@ def files() -> dict[str, str]:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     example = (ROOT / "examples/trust_on_your_own_tags.py").read_text("utf-8")
     core = "\n".join(block for block in blocks if "torch" not in block)
-    return {"readme.py": core, "example.py": example, "sampler.py": SAMPLER, "map.toml": MAP, "robot.urdf": ROBOT}
+    return {"readme.py": core, "example.py": example, "sampler.py": SAMPLER, "view.py": VIEW, "map.toml": MAP, "robot.urdf": ROBOT}
 
 
 class Environment:
