@@ -92,28 +92,30 @@ const holds = (step, one) => (!one.labels || one.labels.has(step.label)) && (!on
 const kind = (step, one) => (!one.labels || one.labels.has(step.label)) && (!one.arm || one.arm === step.arm);
 const pattern = (text) => {
   const { steps, absent, end } = parsed(text);
-  const none = (lane, from, to, list) => list.every((one) => { for (let k = from; k < to; k++) if (holds(lane[k], one)) return false; return true; });
-  const may = (every, step, one) => {
-    if (!holds(step, one)) return false;
+  // a lane is the places, in the episode's course, of the steps of one arm
+  const none = (every, lane, from, to, list) => list.every((one) => { for (let k = from; k < to; k++) if (holds(every[lane[k]], one)) return false; return true; });
+  const may = (every, place, one) => {
+    if (!holds(every[place], one)) return false;
     if (!one.nth) return true;
-    const same = every.filter((each) => kind(each, one));
-    return same[one.nth > 0 ? one.nth - 1 : same.length + one.nth] === step;
+    let left = Math.abs(one.nth);
+    for (let k = place; k >= 0 && k < every.length; k += one.nth > 0 ? -1 : 1) if (kind(every[k], one)) left--;
+    return left === 0;
   };
   const follows = (every, lane, at, k) => {
-    if (k === steps.length) return none(lane, at + 1, lane.length, absent);
+    if (k === steps.length) return none(every, lane, at + 1, lane.length, absent);
     const step = steps[k], last = step.later ? lane.length : Math.min(at + 2, lane.length);
     for (let next = at + 1; next < last; next++) {
-      if (may(every, lane[next], step) && none(lane, at + 1, next, step.absent) && follows(every, lane, next, k + 1)) return true;
+      if (may(every, lane[next], step) && none(every, lane, at + 1, next, step.absent) && follows(every, lane, next, k + 1)) return true;
     }
     return false;
   };
   return (row) => {
     if (end && ENDED[all.ended[row]] !== end) return false;
-    const every = steps_of(row).map((each) => ({ ...each }));
-    if (!steps.length) return none(every, 0, every.length, absent);
+    const every = steps_of(row), places = every.map((_, k) => k);
+    if (!steps.length) return none(every, places, 0, every.length, absent);
     return all.arms.some((arm) => {
-      const lane = every.filter((each) => each.arm === arm);
-      for (let k = 0; k < lane.length; k++) if (may(every, lane[k], steps[0]) && none(lane, 0, k, steps[0].absent) && follows(every, lane, k, 1)) return true;
+      const lane = all.arms.length > 1 ? places.filter((k) => every[k].arm === arm) : places;
+      for (let k = 0; k < lane.length; k++) if (may(every, lane[k], steps[0]) && none(every, lane, 0, k, steps[0].absent) && follows(every, lane, k, 1)) return true;
       return false;
     });
   };
@@ -174,8 +176,9 @@ const choose = () => {
   search_problem = "";
   is("steps", (text) => {
     if (found && found.text === text) { search_problem = found.problem; return (r) => found.problem || found.rows.has(r); }
-    if (live) { ask_server(text); search_problem = "…"; return () => true; }
-    try { const ask = pattern(text); return (r) => ask(r); } catch (problem) { search_problem = problem.message; return () => true; }
+    try { const ask = pattern(text); return (r) => ask(r); } catch (problem) { search_problem = problem.message; }
+    if (live) { ask_server(text); search_problem = "…"; }
+    return () => true;
   });
   view = [];
   for (let r = 0; r < all.n; r++) if (tests.every((test) => test(r))) view.push(r);

@@ -220,7 +220,10 @@ def test_hundreds_of_hostile_notes_are_shown_and_do_nothing(tmp_path: Path) -> N
             page.open(server.address)
             for row in range(12):
                 page.run(f"location.hash = 'episode=' + encodeURIComponent({json.dumps(names[row])})")
-                page.until("(document.querySelector('.facts') || document.body).textContent.includes('note')")
+                page.until(f"document.querySelector('.one h3').textContent.includes({json.dumps(names[row])})")
+                page.until(
+                    "document.querySelector('.facts') && document.querySelector('.facts').textContent.includes('note')"
+                )
             assert page.run("document.title").startswith("sima2")
             assert page.run("document.querySelectorAll('.facts img, .facts script, .facts svg').length") == 0
             home = server.address.rsplit("/", 2)[0]
