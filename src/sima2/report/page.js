@@ -500,7 +500,7 @@ const drawn_path = (told, arm, from, name_u, name_v, us, vs) => {
   const spot = s("circle", { r: 4.5, class: "spot" });
   spot.points = both.map((p) => p[0] === null || p[1] === null ? null : at(p));
   move_spot(spot, (state.frame ?? 0) / n);
-  return h("figure", null, s("svg", { viewBox: `0 0 ${size} ${size}`, width: size, height: size, role: "img", "aria-label": `path of the hand ${from}` }, s("path", { d, class: "way" }),
+  return h("figure", null, s("svg", { viewBox: `0 0 ${size} ${size}`, width: size, height: size, role: "img", "aria-label": `path of the hand ${from}` }, s("path", { d, class: "track" }),
     known.length ? s("circle", { cx: at(known[0])[0], cy: at(known[0])[1], r: 3, class: "begin" }, s("title", null, "start")) : null,
     spots.map(([p, said]) => s("circle", { cx: at(p)[0], cy: at(p)[1], r: 4, class: "failed" }, s("title", null, said))), spot),
     h("figcaption", null, `${all_arms(told).length > 1 ? `${arm}, ` : ""}${from}: ${name_u} and ${name_v}, ${short(wide)} m wide`));
@@ -512,15 +512,23 @@ const pictures = (row, told) => {
   const films = (told.videos || []).map(({ camera, url, begin }) => {
     const film = h("video", { src: url, muted: true, playsinline: true, preload: "metadata", controls: true, "aria-label": camera });
     film.begin = begin;
-    film.addEventListener("timeupdate", () => { if (!film.paused && state.row === row) { const n = all.frames[row], t = film.currentTime - begin; if (t > (all.seconds[row] ?? 0)) film.pause(); else go_to((t / Math.max(all.seconds[row], 1e-9)) * (n - 1), true); } });
-    film.addEventListener("loadedmetadata", () => { film.currentTime = begin + seconds_at(state.frame ?? 0); });
+    film.addEventListener("timeupdate", () => {
+      if (film.paused || state.row !== row) return;
+      const t = film.currentTime - begin, others = [...panel.querySelectorAll("video")].filter((each) => each !== film);
+      if (t > (all.seconds[row] ?? 0)) { for (const each of [film, ...others]) each.pause(); return; }
+      if (others.some((each) => !each.paused && each.compareDocumentPosition(film) & Node.DOCUMENT_POSITION_FOLLOWING)) return;
+      for (const each of others) if (Math.abs(each.currentTime - each.begin - t) > 0.12) each.currentTime = each.begin + t;
+      go_to(Math.floor((t / Math.max(all.seconds[row], 1e-9)) * (all.frames[row] - 1)), true);
+    });
+    film.addEventListener("loadedmetadata", seek);
     film.addEventListener("error", () => film.replaceWith(h("p", { class: "muted" }, `${camera}: this browser cannot show the video`)));
     return h("figure", null, film, h("figcaption", null, camera));
   });
   const stills = (told.thumbnails || []).map(({ camera, frame, moment, source }) => h("figure", null, h("button", { type: "button", class: "still", title: `${camera}, frame ${frame}`, onclick: () => go_to(frame) }, h("img", { src: source, alt: `${camera}: ${moment}, frame ${frame}`, loading: "lazy" })), h("figcaption", null, `${words(moment)} ${short(seconds_at(frame))} s`, all.cameras > 1 ? ` ${camera}` : "")));
   return [films.length ? h("div", { class: "films" }, films) : null, stills.length ? h("div", { class: "stills" }, stills) : null];
 };
-const seek = () => { for (const film of panel.querySelectorAll("video")) if (film.paused && film.readyState > 0) film.currentTime = film.begin + seconds_at(state.frame ?? 0); };
+// the middle of a frame: at its edge a browser may show the one before, which may be another episode's
+const seek = () => { const at = seconds_at((state.frame ?? 0) + 0.5); for (const film of panel.querySelectorAll("video")) if (film.paused && film.readyState > 0) film.currentTime = film.begin + at; };
 
 // ---------------------------------------------------------------- saying how it ended
 const SAY = {

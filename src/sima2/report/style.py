@@ -180,11 +180,11 @@ kbd{font:.85em ui-monospace,"DejaVu Sans Mono",monospace;border:1px solid var(--
 .films figure{flex:1 1 16rem;max-width:30rem}.films video{width:100%;background:#000}
 #workbench .still{padding:0;line-height:0}.still img{max-width:160px;height:auto}
 .paths svg{border:1px solid var(--rule);border-radius:3px}
-.way{fill:none;stroke:var(--accent);stroke-width:1.2}
+.track{fill:none;stroke:var(--accent);stroke-width:1.2}
 .begin{fill:var(--muted)}.failed{fill:none;stroke:var(--warn);stroke-width:2}.spot{fill:var(--warn)}
 .say,.labelling{display:flex;flex-wrap:wrap;gap:.35rem;align-items:center;max-width:none}
 .say small{flex:1 0 100%}
-@media (max-width:760px){.row>.c-task,.row>.c-tags,.row>.c-defects,.row>.c-unusual,.row>.c-seconds,.row>.c-number
+@media (max-width:760px){.row>.c-task,.row>.c-tags,.row>.c-defects,.row>.c-unusual,.row>.c-seconds,.row>.c-plan
 {display:none}.filters label{flex:1 1 8rem}.filters select{max-width:none}}
 @media print{#workbench{display:none}.without-script{display:block!important}}
 """
