@@ -48,7 +48,7 @@ def render(report: ReportInput, *, live: str = "") -> str:
     ]
     wrong = part("What is wrong with my data", defects.page(summary, report.defects))
     caveats = part("What to bear in mind", _caveats(report))
-    episodes = without_script("Some episodes", _episodes(report))
+    episodes = None if live else without_script("Some episodes", _episodes(report))
     planned = part("What to train on", _plan(section(summary, "plan")))
     if first.leads(summary, report.trust):
         said = findings.leading(summary, wrong)
@@ -65,7 +65,7 @@ def render(report: ReportInput, *, live: str = "") -> str:
         ]
     parts = [
         _head(report),
-        _workbench(report),
+        _workbench(report, live),
         *order,
         _side_by_side(
             part("Tags", tables.tag_counts(tags) if (tags := section(summary, "tags")) else None),
@@ -92,7 +92,7 @@ def render(report: ReportInput, *, live: str = "") -> str:
         node("style", Markup(style_sheet())),
     )
     data = [
-        as_script("overview", report.overview),
+        as_script("overview", report.overview, shown=True),
         as_script("details", report.details),
         node("script", Markup(script())),
     ]
@@ -131,11 +131,11 @@ def _digest(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def _workbench(report: ReportInput) -> Markup | None:
-    """Where the script finds and shows any episode; without it, a list of all."""
+def _workbench(report: ReportInput, live: str) -> Markup | None:
+    """Where the script finds and shows any episode; without it, a list of all, if it is a file."""
     if not report.overview:
         return None
-    listed = node("div", _all_episodes(report), class_="without-script")
+    listed = None if live else node("div", _all_episodes(report), class_="without-script")
     return node("section", node("h2", "Episodes"), node("div", id="workbench"), listed, id="episodes")
 
 

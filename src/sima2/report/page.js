@@ -49,7 +49,8 @@ const decode = (each) => {
   }
   return step;
 };
-const steps_of = (row) => Array.from(all.steps[row], decode);
+const courses = [];
+const steps_of = (row) => courses[row] ||= Array.from(all.steps[row], decode);
 const wrong = (problem) => { throw new Error(problem); };
 const condition = (text) => {
   const made = /^\s*(\*|[A-Za-z_]+(?:\s*\|\s*[A-Za-z_]+)*)?\s*((?:\s*(?::\s*(?:\*|[A-Za-z_]+(?:\s*\|\s*[A-Za-z_]+)*)|@[^\s@([{:>…!)]+|\[\s*-?\d+\s*\]))*)\s*$/.exec(text);
@@ -90,6 +91,8 @@ const parsed = (text) => {
 };
 const holds = (step, one) => (!one.labels || one.labels.has(step.label)) && (!one.outcomes || one.outcomes.has(step.outcome)) && (!one.arm || one.arm === step.arm);
 const kind = (step, one) => (!one.labels || one.labels.has(step.label)) && (!one.arm || one.arm === step.arm);
+const counts = [];
+const numbered = (n) => counts[n] ||= Array.from({ length: n }, (_, k) => k);
 const pattern = (text) => {
   const { steps, absent, end } = parsed(text);
   // a lane is the places, in the episode's course, of the steps of one arm
@@ -111,7 +114,7 @@ const pattern = (text) => {
   };
   return (row) => {
     if (end && ENDED[all.ended[row]] !== end) return false;
-    const every = steps_of(row), places = every.map((_, k) => k);
+    const every = steps_of(row), places = numbered(every.length);
     if (!steps.length) return none(every, places, 0, every.length, absent);
     return all.arms.some((arm) => {
       const lane = all.arms.length > 1 ? places.filter((k) => every[k].arm === arm) : places;

@@ -88,7 +88,7 @@ class Overview:
     def plain(
         self, plan: TrainingPlan, defects: DefectTable, unusual: UnusualTable, said: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """All of it, by columns.
+        """All of it, by columns, hidden characters of names shown.
 
         Args:
             plan: what to train on.
@@ -102,7 +102,7 @@ class Overview:
         found, kinds = self._found(defects)
         return {
             "n": len(each),
-            "id": each.episode_id.tolist(),
+            "id": [visible(name, longest=LONGEST) for name in each.episode_id],
             "number": each.source_index.tolist(),
             **_coded("source", each.source),
             **_coded("task", each.family),
@@ -117,14 +117,14 @@ class Overview:
             "tags": self._tags,
             "tag_names": self._tag_names,
             "defects": found,
-            "defect_names": kinds,
+            "defect_names": [visible(kind) for kind in kinds],
             "unusual": self._unusual(unusual),
             "odd": sorted(set(self._rows(unusual.episode_id)[unusual.shown].tolist()) - {-1}),
             "steps": self._steps,
             "labels": list(LABELS),
             "outcomes": list(OUTCOMES),
-            "arms": list(self._arms),
-            "said": [(said or {}).get(name, "") for name in each.episode_id] if said else [],
+            "arms": [visible(name, longest=LONGEST) for name in self._arms],
+            "said": [(said or {}).get(name, "") for name in each.episode_id],
         }
 
     def _rows(self, names: Text) -> Numbers:
@@ -276,18 +276,23 @@ def _plan(plan: TrainingPlan, rows: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def as_script(identity: str, values: Any) -> Markup:
+def as_script(identity: str, values: Any, *, shown: bool = False) -> Markup:
     """Values as a block of data in a page, which no browser runs; what they hold cannot end the block.
+
+    Args:
+        identity: of the block.
+        values: plain ones.
+        shown: hidden characters are shown in them already.
 
     >>> as_script("data", {"name": "</script><b>"})
     '<script type="application/json" id="data">{"name":"\\\\u003c/script>\\\\u003cb>"}</script>'
     """
-    return Markup(f'<script type="application/json" id="{identity}">{as_json(values)}</script>')
+    return Markup(f'<script type="application/json" id="{identity}">{as_json(values, shown=shown)}</script>')
 
 
-def as_json(values: Any) -> str:
+def as_json(values: Any, *, shown: bool = False) -> str:
     """JSON without blanks and without what could end or open an element; hidden characters of names are shown."""
-    text = json.dumps(_shown(values), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(values if shown else _shown(values), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
@@ -313,7 +318,10 @@ def within(told: Mapping[str, Any], most: int = MOST_BYTES) -> dict[str, Any]:
 def _coded(name: str, column: Text) -> dict[str, Any]:
     """A text column as codes over the names that occur."""
     used, codes = np.unique(column.codes, return_inverse=True)
-    return {name: codes.tolist(), f"{name}_names": [column.names[code] for code in used.tolist()]}
+    return {
+        name: codes.tolist(),
+        f"{name}_names": [visible(column.names[code], longest=LONGEST) for code in used.tolist()],
+    }
 
 
 def _rows_by_name(table: Table, names: Iterable[str]) -> dict[str, list[int]]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from sima2.errors import StoreError, UsageError
 from sima2.io.label_log import append_label, read_labels
-from sima2.labelling import OpenQuestions
 from sima2.query.pattern import parsed
 from sima2.query.sequences import matches, refuse_unknown
 from sima2.records.episodes import EpisodeTable
@@ -29,6 +28,9 @@ from sima2.report.signals import thinned_signals
 from sima2.report.text import count
 from sima2.report.words import tags_sentence
 from sima2.view.server import Answer, Refused, plain
+
+if TYPE_CHECKING:
+    from sima2.labelling import OpenQuestions
 
 Rollouts: TypeAlias = Callable[[EpisodeTable, int], RolloutBatch | None]
 FINEST: Final = 4096
@@ -53,7 +55,7 @@ class RunPages:
         self._out = out
         self._rollouts = rollouts
         self._mode = LABEL if label else READ
-        self._lock = threading.RLock()
+        self._worker = ThreadPoolExecutor(1)
         self._seen: tuple[int, int] | None = None
         self._folder: ReportFolder
         self._report: ReportInput
@@ -61,24 +63,26 @@ class RunPages:
         self._stale = True
         self._questions: OpenQuestions | None = None
         self._segments: SegmentTable | None = None
-        self._load()
+        self._worker.submit(self._load).result()
 
     def get(self, name: str, query: Mapping[str, str]) -> Answer:
-        """One of the pages below; the lock keeps the shard that is in memory one."""
-        with self._lock:
-            self._load()
-            if name == "":
-                self._render()
-                return Answer(self._page, "text/html; charset=utf-8", policy(self._mode))
-            if name == "episode":
-                return plain(as_json(self._episode(query)))
-            if name == "signals":
-                return plain(as_json(self._signals(query)))
-            if name == "find":
-                return plain(self._found(query.get("steps", "")))
-            if name == "next" and self._mode == LABEL:
-                return plain(self._asked())
-            raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
+        """One of the pages below, made by one thread alone: one shard is in memory, and one thread keeps memory."""
+        return self._worker.submit(self._got, name, query).result()
+
+    def _got(self, name: str, query: Mapping[str, str]) -> Answer:
+        self._load()
+        if name == "":
+            self._render()
+            return Answer(self._page, "text/html; charset=utf-8", policy(self._mode))
+        if name == "episode":
+            return plain(as_json(self._episode(query)))
+        if name == "signals":
+            return plain(as_json(self._signals(query)))
+        if name == "find":
+            return plain(self._found(query.get("steps", "")))
+        if name == "next" and self._mode == LABEL:
+            return plain(self._asked())
+        raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
 
     def post(self, name: str, values: Mapping[str, Any]) -> Answer:
         """Takes labels, where they are asked for."""
@@ -86,9 +90,11 @@ class RunPages:
             raise Refused(HTTPStatus.FORBIDDEN, "labels are not taken: start sima2 view with --label")
         if name != "label":
             raise Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
-        with self._lock:
-            self._load()
-            return plain(as_json(self._said(values)))
+        return self._worker.submit(self._kept, values).result()
+
+    def _kept(self, values: Mapping[str, Any]) -> Answer:
+        self._load()
+        return plain(as_json(self._said(values)))
 
     def _said(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Keep what is said of an episode, and tell what now stands of it and what comes next."""
@@ -137,6 +143,8 @@ class RunPages:
         }
 
     def _opened(self) -> OpenQuestions:
+        from sima2.labelling import OpenQuestions
+
         if self._questions is None:
             self._questions = OpenQuestions.of(self._out)
         return self._questions
