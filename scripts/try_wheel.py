@@ -49,7 +49,8 @@ class Line:
 
 def on_results(out: str, needs: Path = ROOT) -> Iterator[Line]:
     """Every command that looks at a folder of results."""
-    for command in ("trust", "audit", "plan", "episodes", "proposals", "report", "quarantine", "doctor", "sample", "query", "label"):
+    looks = "trust audit plan episodes query label proposals report quarantine doctor sample"
+    for command in looks.split():
         yield Line(f"sima2 {command} {out}", needs=needs)
     yield Line(f"sima2 explain {out} 0", needs=needs)
     yield Line(f"sima2 sample {out} --objective bc --frames {out}.parquet", makes=f"{out}.parquet", needs=needs)
@@ -173,7 +174,8 @@ def files() -> dict[str, str]:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     example = (ROOT / "examples/trust_on_your_own_tags.py").read_text("utf-8")
     core = "\n".join(block for block in blocks if "torch" not in block)
-    return {"readme.py": core, "example.py": example, "sampler.py": SAMPLER, "view.py": VIEW, "map.toml": MAP, "robot.urdf": ROBOT}
+    programs = {"readme.py": core, "example.py": example, "sampler.py": SAMPLER, "view.py": VIEW}
+    return {**programs, "map.toml": MAP, "robot.urdf": ROBOT}
 
 
 class Environment:
