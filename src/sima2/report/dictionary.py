@@ -18,6 +18,7 @@ from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Column, Table
 from sima2.records.tags import TagTable
+from sima2.records.video import CameraTable, LastFrameTable, ThumbnailTable
 from sima2.tags.observations import RiskObservations, SegmentObservations
 
 FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
@@ -50,6 +51,10 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "vitals/": EpisodeVitals,
         "pauses/": PauseTable,
         "points/": PointTable,
+        "thumbnails/": ThumbnailTable,
+        "last_frames/": LastFrameTable,
+        "cameras/": CameraTable,
+        "video_defects/": DefectTable,
     }
 )
 """Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""

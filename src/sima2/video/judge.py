@@ -1,0 +1,120 @@
+"""What only the other episodes of a camera can tell: files that are never there, stands, repeats and lags that are usual."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.video import CameraTable
+from sima2.video.inspector import Told, frozen
+from sima2.video.settings import VideoSettings
+
+SET: Final = -1
+"""Row of a finding that is about the set."""
+NORMAL: Final = 1.4826
+"""Standard deviation over median absolute deviation, of a normal spread."""
+Rows = NDArray[np.intp]
+Found = tuple[int, str, Told]
+"""Row of the table (``SET`` for none), camera, finding."""
+
+
+def judged_cameras(cameras: CameraTable, settings: VideoSettings) -> list[Found]:
+    """Findings that rest on all episodes."""
+    found: list[Found] = []
+    for code, name in enumerate(cameras.camera.names):
+        rows = np.flatnonzero(cameras.camera.codes == code)
+        for rule in (_missing, _length, _standing, _repeating, _late):
+            found += [(row, name, told) for row, told in rule(cameras, rows, settings)]
+    return found
+
+
+def _missing(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
+    gone = rows[~cameras.here[rows]]
+    if len(gone) and len(gone) == len(rows):
+        words = f"none of its {len(rows)} videos is there ({cameras.missing[int(gone[0])]})"
+        yield SET, Told("video_missing", 1.0, 0, 0, float(len(gone)), "episodes", words)
+        return
+    for row in gone.tolist():
+        frames = int(cameras.frames[row])
+        yield row, Told("video_missing", 1.0, 0, frames, 1.0, "of the video", cameras.missing[row])
+
+
+def _length(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
+    read = rows[cameras.here[rows] & (cameras.pictures[rows] > 0)]
+    more = cameras.pictures[read] - cameras.frames[read]
+    usual, times = Counter(more.tolist()).most_common(1)[0] if len(read) else (0, 0)
+    of_all = usual != 0 and len(read) >= settings.lag_peers and 2 * times > len(read)
+    if of_all:
+        words = f"{times} of {len(read)} videos hold {_more(usual)} than the episode has frames"
+        yield SET, Told("video_length", times / len(read), 0, 0, float(usual), "pictures", words)
+    for row, off in zip(read.tolist(), more.tolist(), strict=True):
+        if off != 0 and not (of_all and off == usual):
+            frames, pictures = int(cameras.frames[row]), int(cameras.pictures[row])
+            words = f"holds {pictures} pictures for {frames} frames"
+            begin = min(pictures, frames)
+            yield row, Told("video_length", max(-off, 0) / frames, begin, frames, float(pictures), "pictures", words)
+
+
+def _more(off: int) -> str:
+    return f"{abs(off)} picture{'s' if abs(off) > 1 else ''} {'more' if off > 0 else 'fewer'}"
+
+
+def _standing(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
+    """Stands that no leap ends: only of a camera that shows motion wherever else there is some."""
+    for row in rows[cameras.stand_end[rows] > cameras.stand_start[rows]].tolist():
+        start, stop, period = int(cameras.stand_start[row]), int(cameras.stand_end[row]), float(cameras.period_s[row])
+        spans = (stop - start) * period / settings.look_s
+        other = rows[(rows != row) & (cameras.moving[rows] >= settings.fewest_spans)]
+        share = cameras.standing[other] / np.maximum(cameras.moving[other], 1)
+        peers = len(other) >= settings.fewest_peers and float(np.median(share)) <= settings.usual_stand
+        rest = cameras.moving[row] - spans
+        own = rest >= settings.fewest_spans and cameras.standing[row] - spans <= settings.usual_stand * rest + 1
+        if peers and (own or cameras.standing[row] >= 0.9 * cameras.moving[row]):
+            yield row, frozen(start, stop, int(cameras.pictures[row]), 1.0 / period)
+
+
+def _repeating(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
+    read = rows[cameras.moving[rows] > 0]
+    share = cameras.repeats[read]
+    many = read[share >= settings.repeats]
+    if len(read) >= settings.lag_peers and 2 * len(many) > len(read):
+        usual = float(np.median(share))
+        words = f"in {len(many)} of {len(read)} videos a picture is often the one before over again: {_rate(usual)}"
+        yield SET, Told("video_repeats", usual, 0, 0, usual, "of the pictures", words)
+        return
+    for row in many.tolist():
+        own = float(cameras.repeats[row])
+        words = f"a picture is often the one before over again: {_rate(own)}"
+        yield row, Told("video_repeats", own, 0, int(cameras.frames[row]), own, "of the pictures", words)
+
+
+def _rate(share: float) -> str:
+    return f"{share:.0%} of those in which the robot moves"
+
+
+def _late(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
+    """Lags that are far from what is usual of the camera, by the spread of the set itself."""
+    known = rows[np.nan_to_num(cameras.lag_fit[rows]) >= settings.lag_fit]
+    if len(known) < settings.lag_peers:
+        return
+    lag = cameras.lag_s[known]
+    usual = float(np.median(lag))
+    spread = NORMAL * float(np.median(np.abs(lag - usual)))
+    period = float(np.median(cameras.period_s[known]))
+    most = max(settings.lag_least, 2 * period, settings.lag_spreads * spread)
+    if abs(usual) >= settings.lag_set and spread <= settings.lag_set / 3:
+        words = f"in {len(known)} episodes {_lag(usual)}, give or take {spread:.2f} s"
+        yield SET, Told("video_lag", 1.0, 0, 0, usual, "s", words)
+    for row, own in zip(known.tolist(), lag.tolist(), strict=True):
+        if abs(own - usual) > most:
+            fit = float(cameras.lag_fit[row])
+            words = f"{_lag(own)}; usual are {usual:.2f} s, give or take {spread:.2f} s (agreement {fit:.2f})"
+            yield row, Told("video_lag", 1.0, 0, int(cameras.frames[row]), own, "s", words)
+
+
+def _lag(lag: float) -> str:
+    return f"the picture changes {abs(lag):.2f} s {'later' if lag >= 0 else 'earlier'} than the joints move"
