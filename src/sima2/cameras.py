@@ -126,7 +126,7 @@ def frame_image(path: Path | LeRobotVideos, episode: int, camera: str, frame: in
             return media_type(data), data
         need_av("PyAV, which unpacks single pictures of videos,")
         packets = read_packets(clip.path, settings)
-        first, stop = packets.within(clip.begin_s, clip.end_s, clip.fps)
+        first, stop = packets.within(clip)
         trouble: list[str] = []
         if first + frame < stop:
             for _, picture in pictures(packets, [first + frame], settings, trouble.append):
@@ -308,9 +308,9 @@ def _tables(shard: int, rows: Sequence[_Row], episodes: EpisodeTable) -> CameraP
             standing=of([row.standing for row in looked], np.int64),
             stand_start=of([row.stand[0] for row in looked], np.int64),
             stand_end=of([row.stand[1] for row in looked], np.int64),
+            stand_spans=of([row.stand_spans for row in looked], np.int64),
             repeats=of([row.repeats for row in looked], np.float64),
-            lag_s=of([row.lag[0] for row in looked], np.float64),
-            lag_fit=of([row.lag[1] for row in looked], np.float64),
+            agreement=np.array([row.agreement for row in looked], np.float32).reshape(len(rows), -1 if rows else 0),
             period_s=of([row.period_s for row in rows], np.float64),
         ),
         ThumbnailTable(

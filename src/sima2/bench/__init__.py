@@ -19,5 +19,6 @@ BENCHES: Final = (
     "trust_hardening",
     "stress",
     "export",
+    "videos",
 )
 """Benches that exist, each a module or package with ``run`` and ``rows``."""

@@ -35,6 +35,8 @@ class Clip(NamedTuple):
     """The data set's own number."""
     fps: float
     """Pictures a second, as the data set declares."""
+    alone: bool
+    """Whether the file holds no other episode: all its pictures are of this one."""
 
     @property
     def in_rows(self) -> bool:
@@ -88,19 +90,18 @@ class CameraTable(Table):
     standing: NDArray[np.int64] = column(np.int64, "Those in which the picture stands.")
     stand_start: NDArray[np.int64] = column(
         np.int64,
-        f"{START_FRAME} Of the longest stretch in which the picture stands while the robot moves, and that no leap ends.",
+        f"{START_FRAME} Of the longest stretch in which the picture stands while the robot moves, and that lasts to the end.",
         unit="frame",
     )
     stand_end: NDArray[np.int64] = column(np.int64, f"{END_FRAME} 0 where there is none.", unit="frame")
+    stand_spans: NDArray[np.int64] = column(np.int64, "Moving spans that lie within it.")
     repeats: NDArray[np.float64] = column(
         np.float64, "Share of pictures that are the one before over again while the robot moves.", unit="1"
     )
-    lag_s: NDArray[np.float64] = column(
-        np.float64,
-        "By how much the picture changes later than the joints move, below 0 where earlier; NaN where nothing tells.",
-        unit="s",
-    )
-    lag_fit: NDArray[np.float64] = column(
-        np.float64, "Correlation of change and motion at that lag; NaN where nothing tells.", unit="1"
+    agreement: NDArray[np.float32] = matrix(
+        np.float32,
+        "Correlation of the picture's change with the robot's motion, if the picture came 1 s earlier, 0.95 s earlier, "
+        "… 1 s later; NaN where nothing tells.",
+        unit="1",
     )
     period_s: NDArray[np.float64] = column(np.float64, "Time between two pictures.", unit="s")

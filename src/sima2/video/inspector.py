@@ -15,13 +15,15 @@ from sima2.records.video import Clip
 from sima2.video.cells import brightness, coarse_colours
 from sima2.video.images import small, unpacked
 from sima2.video.looks import (
+    LAGS,
+    Grid,
     Motion,
     Stand,
+    agreement,
     black_spans,
     even_looks,
     exact,
     grid_of,
-    lag_of,
     repeats,
     stands,
     stretches,
@@ -68,8 +70,9 @@ class Looked:
     moving: int = 0
     standing: int = 0
     stand: tuple[int, int] = (0, 0)
+    stand_spans: int = 0
     repeats: float = 0.0
-    lag: tuple[float, float] = (np.nan, np.nan)
+    agreement: NDArray[np.float32] = field(default_factory=lambda: np.full(len(LAGS), np.nan, np.float32))
 
 
 class Rows(Protocol):
@@ -163,7 +166,7 @@ class VideoInspector:
             except VideoError as error:
                 found.told.append(Told("video_unreadable", 1.0, 0, frames, 1.0, "of the video", str(error)))
                 return found
-            first, stop = packets.within(clip.begin_s, clip.end_s, clip.fps)
+            first, stop = packets.within(clip)
             found.told += _container(packets, first, stop, time, self.settings)
             source = _Video(packets, first, min(stop - first, frames), self.settings)
             found.pictures = stop - first
@@ -233,9 +236,11 @@ class _Look:
             found.told.append(Told("video_black", span.value, span.start, span.stop, span.value, "of its pictures", words))
         grid = grid_of(self.cells, looks, self.motion, settings)
         found.moving, found.standing = int(grid.moving.sum()), int((grid.moving & grid.standing).sum())
-        self._stands([self._exact(near, grid.most) for near in stands(grid, self.fps, settings)])
+        self._stands([self._exact(near, grid) for near in stands(grid, self.fps, settings)])
+        start, stop = found.stand
+        found.stand_spans = int((grid.moving & (grid.start >= start) & (grid.stop <= stop)).sum())
         found.repeats, _ = repeats(self.cells, closely, self.motion, settings)
-        found.lag = lag_of(self.cells, closely, self.motion, self.fps, settings)
+        found.agreement = agreement(self.cells, closely, self.motion, self.fps, settings)
 
     def _unpack(self, frames: set[int], shown: Sequence[Moment] = ()) -> None:
         wanted = sorted(frames - self.asked)
@@ -260,7 +265,7 @@ class _Look:
             words = f"{len(lost)} of {len(self.asked)} pictures cannot be unpacked: {self.trouble[0] if self.trouble else 'absent'}"
             yield Told("video_unreadable", share, lost[0], lost[-1] + 1, share, "of the pictures looked at", words)
 
-    def _exact(self, near: tuple[int, int], most: float) -> Stand | None:
+    def _exact(self, near: tuple[int, int], grid: Grid) -> Stand | None:
         around = round(self.fps)
         start, stop = max(0, near[0] - around), min(self.source.count, near[1] + around)
         if stop - start > LONGEST_STAND:
@@ -271,17 +276,20 @@ class _Look:
         self.found.decoded = len(self.asked)
         if near[0] not in self.cells:
             return None
-        return exact(self.cells, near, most, self.motion, self.source.count, self.settings.leap_least)
+        return exact(self.cells, near, grid, self.source.count, self.fps, self.settings)
 
     def _stands(self, found: Sequence[Stand | None]) -> None:
-        """Stands that a leap ends are told; the longest other is left to the judge."""
+        """Stands that a leap ends are told; the longest that lasts to the end is left to the judge.
+
+        Of others nothing tells that the camera stood: what moved was out of its sight.
+        """
         for each in dict.fromkeys(filter(None, found)):
             length = each.stop - each.start
-            if length < self.settings.stand_s * self.fps or each.moving < self.settings.stand_moving:
+            if length < self.settings.stand_s * self.fps or not each.moving:
                 continue
             if each.leap >= self.settings.leap:
                 self.found.told.append(frozen(each.start, each.stop, self.source.count, self.fps, each.leap))
-            elif length > self.found.stand[1] - self.found.stand[0]:
+            elif each.stop >= self.source.count and length > self.found.stand[1] - self.found.stand[0]:
                 self.found.stand = (each.start, each.stop)
 
 

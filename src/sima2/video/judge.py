@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sima2.records.video import CameraTable
 from sima2.video.inspector import Told, frozen
+from sima2.video.looks import LAGS
 from sima2.video.settings import VideoSettings
 
 SET: Final = -1
@@ -65,24 +66,33 @@ def _more(off: int) -> str:
 
 def _standing(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
     """Stands that no leap ends: only of a camera that shows motion wherever else there is some."""
-    for row in rows[cameras.stand_end[rows] > cameras.stand_start[rows]].tolist():
-        start, stop, period = int(cameras.stand_start[row]), int(cameras.stand_end[row]), float(cameras.period_s[row])
-        spans = (stop - start) * period / settings.look_s
+    length = (cameras.stand_end - cameras.stand_start) * cameras.period_s
+    for row in rows[length[rows] > 0].tolist():
         other = rows[(rows != row) & (cameras.moving[rows] >= settings.fewest_spans)]
-        share = cameras.standing[other] / np.maximum(cameras.moving[other], 1)
-        peers = len(other) >= settings.fewest_peers and float(np.median(share)) <= settings.usual_stand
-        rest = cameras.moving[row] - spans
-        own = rest >= settings.fewest_spans and cameras.standing[row] - spans <= settings.usual_stand * rest + 1
-        if peers and (own or cameras.standing[row] >= 0.9 * cameras.moving[row]):
-            yield row, frozen(start, stop, int(cameras.pictures[row]), 1.0 / period)
+        if len(other) < settings.fewest_peers:
+            continue
+        share = cameras.standing[other] / cameras.moving[other]
+        usual = float(np.median(share)) <= settings.usual_stand
+        rare = length[row] >= settings.rare_stand * np.quantile(length[other], 0.8)
+        within = cameras.stand_spans[row]
+        rest, stood = cameras.moving[row] - within, cameras.standing[row] - within
+        own = rest >= settings.fewest_spans and stood <= settings.usual_stand * rest + 1
+        whole = cameras.stand_end[row] - cameras.stand_start[row] >= 0.95 * cameras.pictures[row]
+        if usual and rare and (own or whole):
+            start, stop = int(cameras.stand_start[row]), int(cameras.stand_end[row])
+            yield row, frozen(start, stop, int(cameras.pictures[row]), 1.0 / float(cameras.period_s[row]))
 
 
 def _repeating(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
     read = rows[cameras.moving[rows] > 0]
     share = cameras.repeats[read]
-    many = read[share >= settings.repeats]
-    if len(read) >= settings.lag_peers and 2 * len(many) > len(read):
+    least = settings.repeats
+    if len(read) >= settings.lag_peers:
         usual = float(np.median(share))
+        spread = NORMAL * float(np.median(np.abs(share - usual)))
+        least = min(least, max(settings.repeats_least, usual + settings.repeat_spreads * spread))
+    many = read[share >= least]
+    if len(read) >= settings.lag_peers and 2 * len(many) > len(read):
         words = f"in {len(many)} of {len(read)} videos a picture is often the one before over again: {_rate(usual)}"
         yield SET, Told("video_repeats", usual, 0, 0, usual, "of the pictures", words)
         return
@@ -98,22 +108,29 @@ def _rate(share: float) -> str:
 
 def _late(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
     """Lags that are far from what is usual of the camera, by the spread of the set itself."""
-    known = rows[np.nan_to_num(cameras.lag_fit[rows]) >= settings.lag_fit]
-    if len(known) < settings.lag_peers:
+    grid = np.array(LAGS)
+    rows = rows[np.isfinite(cameras.agreement[rows]).all(axis=1)]
+    if not len(rows):
         return
-    lag = cameras.lag_s[known]
-    usual = float(np.median(lag))
-    spread = NORMAL * float(np.median(np.abs(lag - usual)))
-    period = float(np.median(cameras.period_s[known]))
-    most = max(settings.lag_least, 2 * period, settings.lag_spreads * spread)
+    curves = cameras.agreement[rows].astype(np.float64)
+    at, fit = curves.argmax(axis=1), curves.max(axis=1)
+    # at the edge of what is looked for nothing tells that it is a peak
+    known = (fit >= settings.lag_fit) & (at > 0) & (at < len(grid) - 1)
+    lag = grid[at]
+    if known.sum() < settings.lag_peers:
+        return
+    usual = float(np.median(lag[known]))
+    spread = NORMAL * float(np.median(np.abs(lag[known] - usual)))
+    most = max(settings.lag_least, 2 * float(np.median(cameras.period_s[rows])), settings.lag_spreads * spread)
     if abs(usual) >= settings.lag_set and spread <= settings.lag_set / 3:
-        words = f"in {len(known)} episodes {_lag(usual)}, give or take {spread:.2f} s"
+        words = f"in {int(known.sum())} episodes {_lag(usual)}, give or take {spread:.2f} s"
         yield SET, Told("video_lag", 1.0, 0, 0, usual, "s", words)
-    for row, own in zip(known.tolist(), lag.tolist(), strict=True):
-        if abs(own - usual) > most:
-            fit = float(cameras.lag_fit[row])
-            words = f"{_lag(own)}; usual are {usual:.2f} s, give or take {spread:.2f} s (agreement {fit:.2f})"
-            yield row, Told("video_lag", 1.0, 0, int(cameras.frames[row]), own, "s", words)
+    near = np.abs(grid - usual) <= max(settings.lag_least / 2, spread) + 1e-9
+    clear = fit - curves[:, near].max(axis=1)
+    for k in np.flatnonzero(known & (np.abs(lag - usual) > most) & (clear >= settings.lag_clear)).tolist():
+        row, own = int(rows[k]), float(lag[k])
+        words = f"{_lag(own)}; usual are {usual:.2f} s, give or take {spread:.2f} s (agreement {fit[k]:.2f})"
+        yield row, Told("video_lag", 1.0, 0, int(cameras.frames[row]), own, "s", words)
 
 
 def _lag(lag: float) -> str:

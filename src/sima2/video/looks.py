@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,13 +17,18 @@ Floats = NDArray[np.float32]
 Cells = Mapping[int, Floats]
 """Frame of the episode to the brightness of the fields of its picture."""
 
-NEIGHBOURS: Final = 3
-"""Pictures on each side that a repeated one is compared with."""
+NEIGHBOURS: Final = 4
+"""Pictures on each side that a repeated one is compared with: with the second most changed of them, for a lamp that
+blinks changes one."""
+LAGS: Final = tuple(float(lag) for lag in np.round(np.arange(-20, 21) * 0.05, 2))
+"""s by which pictures may come later than the joints move."""
+LEAPS: Final = 3
+"""Pictures behind a stand among which the leap is: coding spreads it."""
 AFTER: Final = 12
 """Pictures behind a stand that show how much changes from one to the next."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Motion:
     """What the robot does in an episode, frame by frame."""
 
@@ -30,6 +36,18 @@ class Motion:
     """Whether any part of it moves, shape (t,)."""
     pace: NDArray[np.float64]
     """How fast each arm moves, shape (arms, t)."""
+
+    @cached_property
+    def whole(self) -> NDArray[np.float64]:
+        """Pace of all arms together, shape (t,)."""
+        return np.asarray(self.pace.sum(axis=0)) if len(self.pace) else np.zeros(len(self.moves))
+
+    def travels(self, start: int, stop: int, settings: VideoSettings) -> bool:
+        """Whether it moves over some frames, and at a pace that shows: hands that tremble change no picture."""
+        if stop <= start or self.moves[start:stop].mean() < settings.stand_moving:
+            return False
+        usual = float(self.whole[self.moves].mean())
+        return bool(self.whole[start:stop].mean() >= settings.stand_pace * usual)
 
 
 class Span(NamedTuple):
@@ -61,7 +79,7 @@ def even_looks(frames: int, fps: float, key: Bools, settings: VideoSettings) -> 
 def stretches(motion: Motion, frames: int, fps: float, settings: VideoSettings) -> list[tuple[int, int]]:
     """Stretches in which the pace changes most, apart and in order; they tell repeats and lag best."""
     size = min(max(round(fps * settings.stretch_s), settings.fewest_pictures), frames)
-    pace = motion.pace[:, :frames].sum(axis=0) if len(motion.pace) else np.zeros(frames)
+    pace = motion.whole[:frames]
     free = np.ones(frames, np.bool_)
     found: list[tuple[int, int]] = []
     for _ in range(settings.stretches):
@@ -117,7 +135,7 @@ def grid_of(cells: Cells, looks: Sequence[int], motion: Motion, settings: VideoS
     pairs = list(zip(there[:-1], there[1:], strict=True))
     start, stop = (np.array([pair[k] for pair in pairs], np.int64) for k in (0, 1))
     change = np.array([np.abs(cells[b] - cells[a]).max() for a, b in pairs], np.float32)
-    moving = np.array([motion.moves[a + 1 : b + 1].mean() >= settings.stand_moving for a, b in pairs], np.bool_)
+    moving = np.array([motion.travels(a + 1, b + 1, settings) for a, b in pairs], np.bool_)
     usual = float(np.quantile(change[moving], 0.75)) if moving.any() else 0.0
     most = min(max(settings.stand_most, settings.stand_share * usual), settings.stand_loud)
     return Grid(start, stop, change, moving, change <= most, most)
@@ -143,36 +161,49 @@ class Stand(NamedTuple):
     leap: float
     """Change of the first picture behind it over what changes from one to the next there; 0 where it ends the
     episode."""
-    moving: float
-    """Share of its frames in which the robot moves."""
+    moving: bool
+    """Whether the robot moves for long in it, and the picture stands all the way."""
 
 
-def exact(cells: Cells, near: tuple[int, int], most: float, motion: Motion, frames: int, leap_least: float) -> Stand:
-    """A stand to the frame, of pictures around it that were all looked at."""
-    anchor = cells[near[0]]
-    start, stop = near[0], near[0] + 1
-    while start - 1 in cells and np.abs(cells[start - 1] - anchor).max() <= most:
-        start -= 1
-    while stop in cells and np.abs(cells[stop] - anchor).max() <= most:
-        stop += 1
-    moving = float(motion.moves[start + 1 : stop].mean()) if stop - start > 1 else 0.0
-    if stop >= frames or stop not in cells:
-        return Stand(start, stop, 0.0, moving)
-    behind = [k for k in range(stop + 1, stop + 1 + AFTER) if k in cells and k - 1 in cells]
-    changes = [float(np.abs(cells[k] - cells[k - 1]).mean()) for k in behind]
-    first = float(np.abs(cells[stop] - cells[stop - 1]).mean())
-    usual = max(float(np.quantile(changes, 0.9)) if changes else 0.0, leap_least / 4)
-    return Stand(start, stop, first / usual if first >= leap_least else 0.0, moving)
+def exact(
+    cells: Cells, near: tuple[int, int], grid: Grid, frames: int, fps: float, settings: VideoSettings
+) -> Stand:
+    """A stand to the frame, where all pictures about its ends were looked at."""
+    middle = (near[0] + near[1]) // 2
+    middle = middle if middle in cells else near[0]
+    anchor = cells[middle]
+    known = sorted(cells)
+    same = [bool(np.abs(cells[k] - anchor).max() <= settings.stand_refresh) for k in known]
+    at = known.index(middle)
+    behind = next((k for k in range(at, len(known)) if not same[k]), len(known))
+    before = next((k for k in range(at, -1, -1) if not same[k]), -1)
+    start = known[before] + 1 if before >= 0 else 0
+    stop = known[behind] if behind < len(known) else frames
+    steps = [np.abs(cells[k] - cells[k - 1]).max() for k in range(start + 1, stop) if {k, k - 1} <= cells.keys()]
+    stands = bool(steps) and float(np.mean(np.array(steps) <= grid.most)) >= settings.stand_still
+    within = grid.moving & (grid.start >= start) & (grid.stop <= stop)
+    moved = int((grid.stop - grid.start)[within].sum())
+    moving = stands and moved >= settings.stand_moving * settings.stand_s * fps
+    if stop >= frames or stop - 1 not in cells:
+        # a camera that sees nothing move still has noise
+        return Stand(start, stop, 0.0, moving and float(np.median(steps)) <= settings.stand_exact)
+    changes = [
+        float(np.abs(cells[k] - cells[k - 1]).mean()) if {k, k - 1} <= cells.keys() else 0.0
+        for k in range(stop, min(stop + LEAPS + AFTER, frames))
+    ]
+    first, after = max(changes[:LEAPS]), changes[LEAPS:]
+    usual = max(float(np.quantile(after, 0.9)) if after else 0.0, settings.leap_least / 4)
+    return Stand(start, stop, first / usual if first >= settings.leap_least else 0.0, moving)
 
 
 def repeats(
     cells: Cells, spans: Sequence[tuple[int, int]], motion: Motion, settings: VideoSettings
 ) -> tuple[float, int]:
-    """Share of the pictures of stretches that are the one before over again while all around changes, and of how many.
+    """Share of the pictures, of those around which much changes, that are the one before over again; and of how many.
 
     Only where the robot moves as fast as usual counts: else it may have stopped for a moment.
     """
-    pace = motion.pace.sum(axis=0) if len(motion.pace) else np.zeros(len(motion.moves))
+    pace = _smooth(motion.whole, 2 * NEIGHBOURS - 1)
     fast = float(np.quantile(pace[motion.moves], 0.5)) if motion.moves.any() else np.inf
     same = counted = 0
     for start, stop in spans:
@@ -183,53 +214,44 @@ def repeats(
         for at, own in enumerate(change):
             frame = start + 1 + at
             before, after = change[max(at - NEIGHBOURS, 0) : at], change[at + 1 : at + 1 + NEIGHBOURS]
-            if not (motion.moves[frame] and pace[frame] >= 0.5 * fast and before and after and own == own):
+            if not (motion.moves[frame] and pace[frame] >= 0.5 * fast and own == own):
                 continue
-            around = min(np.nanmax([*before, 0.0]), np.nanmax([*after, 0.0]))
-            counted += 1
-            same += bool(around >= settings.repeat_loud and own <= settings.repeat_share * around)
+            around = min(_second(before), _second(after))
+            if around >= settings.repeat_loud:
+                counted += 1
+                same += own <= settings.repeat_share * around
     return (same / counted if counted >= settings.fewest_pictures else 0.0), counted
 
 
-def lag_of(
-    cells: Cells, spans: Sequence[tuple[int, int]], motion: Motion, fps: float, settings: VideoSettings
-) -> tuple[float, float]:
-    """By how many seconds pictures change later than the robot moves, and how well the two agree then.
+def _second(values: Sequence[float]) -> float:
+    """The second largest number; 0 where there are fewer."""
+    known = sorted(value for value in values if value == value)
+    return known[-2] if len(known) > 1 else 0.0
 
-    The arm that agrees best counts: a camera may see but one. NaN where nothing varies.
+
+def agreement(
+    cells: Cells, spans: Sequence[tuple[int, int]], motion: Motion, fps: float, settings: VideoSettings
+) -> NDArray[np.float32]:
+    """How well change of the picture and motion of the robot agree at each lag of ``LAGS``, shape (41,).
+
+    The arm that agrees best counts: a camera may see but one. Sizes are compressed (logarithm of the change, root of the
+    pace), for how much of a picture changes tells more of what is near than of how fast it goes. NaN where nothing
+    varies.
     """
     width = max(1, round(settings.smooth_s * fps))
-    most = max(1, round(settings.lag_s * fps))
-    frames = len(motion.moves)
-    change = np.full(frames, np.nan)
+    change = np.full(len(motion.moves), np.nan)
     for start, stop in spans:
         for k in range(start + 1, stop):
             if k in cells and k - 1 in cells:
-                change[k] = np.abs(cells[k] - cells[k - 1]).mean()
+                change[k] = np.log(np.abs(cells[k] - cells[k - 1]).mean() + settings.still_change)
     change = _smooth(change, width)
-    best = (np.nan, np.nan)
+    best = np.full(len(LAGS), np.nan)
     for arm in motion.pace:
-        pace = _smooth(arm.astype(np.float64), width)
-        fits = [_agree(change, pace, shift) for shift in range(-most, most + 1)]
-        if not np.isfinite(fits).any():
-            continue
-        at = int(np.nanargmax(fits))
-        far = round(settings.lag_apart_s * fps)
-        aside = [fit for k, fit in enumerate(fits) if abs(k - at) > far and np.isfinite(fit)]
-        if aside and max(aside) > fits[at] - settings.lag_clear:
-            continue  # motion that goes to and fro agrees at several lags
-        if not best[1] >= fits[at]:
-            best = (_peak(fits, at, most) / fps, fits[at])
-    return best
-
-
-def _peak(fits: Sequence[float], at: int, most: int) -> float:
-    """Place of a peak between samples, by a parabola."""
-    if 0 < at < len(fits) - 1 and np.isfinite(fits[at - 1]) and np.isfinite(fits[at + 1]):
-        bend = fits[at - 1] - 2 * fits[at] + fits[at + 1]
-        if bend < 0:
-            return at - most + 0.5 * (fits[at - 1] - fits[at + 1]) / bend
-    return float(at - most)
+        pace = _smooth(np.sqrt(arm), width)
+        fits = np.array([_agree(change, pace, round(lag * fps)) for lag in LAGS])
+        if np.isfinite(fits).all() and not np.nanmax(best, initial=-1.0) >= fits.max():
+            best = fits
+    return np.asarray(best, np.float32)
 
 
 def _agree(change: NDArray[np.float64], pace: NDArray[np.float64], shift: int) -> float:

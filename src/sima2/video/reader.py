@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DataError, MissingExtraError
+from sima2.records.video import Clip
 from sima2.video.settings import VideoSettings
 
 DEMUXERS: Final[Mapping[str, str]] = {".mp4": "mov", ".webm": "matroska", ".mkv": "matroska"}
@@ -56,11 +57,13 @@ class Packets:
     problem: str
     """What went wrong while it was read; empty where nothing did."""
 
-    def within(self, begin_s: float, end_s: float, fps: float) -> tuple[int, int]:
-        """Places start .. stop of the pictures shown between two times."""
-        half = 0.5 / fps
-        first, stop = np.searchsorted(self.time, [begin_s - half, end_s - half]).tolist()
-        return (0 if begin_s == 0 else first), (len(self.time) if np.isinf(end_s) else stop)
+    def within(self, clip: Clip) -> tuple[int, int]:
+        """Places start .. stop of the pictures of an episode."""
+        if clip.alone:
+            return 0, len(self.time)
+        half = 0.5 / clip.fps
+        first, stop = np.searchsorted(self.time, [clip.begin_s - half, clip.end_s - half]).tolist()
+        return first, stop
 
 
 @contextmanager
@@ -161,11 +164,11 @@ def pictures(
             at = -1
             for start, places in groups_of(packets.key, wanted):
                 if start or at >= 0:
-                    held.seek(int(packets.dts[start]), stream=stream, backward=True, any_frame=False)
+                    held.seek(int(packets.pts[start]), stream=stream, backward=True, any_frame=False)
                 left = set(places)
                 at = places[-1]
                 try:
-                    for frame in _decoded(held, stream, int(packets.pts[at])):
+                    for frame in _decoded(held, stream, {int(packets.pts[each]) for each in places}):
                         place = place_of.get(-1 if frame.pts is None else int(frame.pts), -1)
                         if place not in left:
                             continue
@@ -185,13 +188,14 @@ def pictures(
         trouble(str(error))
 
 
-def _decoded(held: Any, stream: Any, last: int) -> Iterator[Any]:
-    """Pictures from where the file stands, until the last is behind."""
+def _decoded(held: Any, stream: Any, wanted: set[int]) -> Iterator[Any]:
+    """Pictures from where the file stands on; once the packets of those wanted are fed, what is held back comes."""
     for packet in held.demux(stream):
-        for frame in packet.decode():
-            yield frame
-            if frame.pts is not None and frame.pts >= last:
-                return
+        yield from packet.decode()
+        wanted.discard(packet.pts)
+        if not wanted:
+            yield from stream.codec_context.decode(None)
+            return
 
 
 def _words(error: BaseException) -> str:

@@ -39,37 +39,50 @@ class VideoSettings:
     stand_share: float = 0.1
     stand_loud: float = 5.0
     """Where the camera is noisy the same share of its usual change, and never more than this."""
+    stand_refresh: float = 7.0
+    """Change in all over a stand: a key picture of the same scene is coded a little otherwise than the one before."""
+    stand_still: float = 0.85
+    """Share of the pictures of a stand that do not change at all."""
+    stand_exact: float = 0.5
+    """Median change of a stand that no leap ends: the noise of a camera that goes on is more, unless coding swallows it
+    (then the other episodes tell)."""
     stand_s: float = 0.9
     """Shorter stands are pauses of the scene or a few pictures lost."""
     stand_moving: float = 0.6
-    """Share of the frames of a stand in which the robot must move."""
+    """Share of a stand, of ``stand_s`` at the least, in which the robot must move."""
+    stand_pace: float = 0.25
+    """… at such a share of its usual pace."""
     leap: float = 2.5
     """Mean change at the end of a stand over that of the pictures that follow: a camera that goes on shows at once what
     has happened meanwhile, a scene into which an arm comes back shows it bit by bit."""
     leap_least: float = 1.0
     usual_stand: float = 0.05
     """Share of moving spans in which the pictures of a camera stand anyway, up to which a stand without a leap tells."""
-    fewest_spans: int = 9
-    """Moving spans outside of it that must show so: 3 s."""
+    fewest_spans: int = 3
+    """Moving spans outside of it that must show so: 1 s."""
+    rare_stand: float = 2.0
+    """Times the stands of the other episodes (80th percentile) that it must be as long as."""
     fewest_peers: int = 4
     """Other episodes that must show so of a camera that stands through all of an episode."""
     # repeated pictures
-    repeat_share: float = 0.15
+    repeat_share: float = 0.3
     """Of the change of the pictures around: below, it is the picture before."""
     repeat_loud: float = 8.0
     """Change that the pictures around must show for that."""
-    repeats: float = 0.15
-    """Share of repeated pictures that is told: every sixth."""
-    fewest_pictures: int = 30
+    repeats: float = 0.25
+    """Share of repeated pictures that is told: every fourth; what stops and goes on by itself shows fewer."""
+    repeats_least: float = 0.12
+    repeat_spreads: float = 6.0
+    """Less is told where it is so many spreads above what is usual of the camera in the set."""
+    fewest_pictures: int = 12
     # out of step
-    lag_s: float = 1.0
-    """Furthest that is looked for."""
     smooth_s: float = 0.13
+    still_change: float = 0.1
+    """Mean change of a picture that shows nothing but noise."""
     lag_fit: float = 0.5
     """Correlation from which on a lag is known."""
-    lag_apart_s: float = 0.4
-    lag_clear: float = 0.1
-    """By so much it must be above that of every lag further away."""
+    lag_clear: float = 0.15
+    """By so much it must be above that at the usual lag: what goes to and fro agrees at several."""
     lag_least: float = 0.2
     """A camera's latency and its jitter are below; LeRobot's own tolerance is a frame."""
     lag_spreads: float = 5.0

@@ -86,7 +86,7 @@ class LeRobotVideos:
         name, length = self.data[episode]
         begin, end = 0.0, math.inf if length is None else length / self.fps
         if self.cameras[camera] == "image":
-            return Clip(_there(self.root, name), begin, end, IN_ROWS, camera, episode, self.fps)
+            return Clip(_there(self.root, name), begin, end, IN_ROWS, camera, episode, self.fps, not self.shared)
         chunk = file = episode // self.chunk
         if self.shared:
             if episode not in self.places.get(camera, {}):
@@ -98,7 +98,7 @@ class LeRobotVideos:
         mime = MIMES.get(PurePosixPath(name).suffix.lower(), "")
         if not mime:
             raise DatasetError(self.root, f"{name} is of no known kind", f"known: {', '.join(MIMES)}")
-        return Clip(self._file(name), begin, end, mime, camera, episode, self.fps)
+        return Clip(self._file(name), begin, end, mime, camera, episode, self.fps, not self.shared)
 
     def _file(self, name: str) -> Path:
         aside = ASIDE[1] + name.removeprefix(ASIDE[0])
