@@ -303,6 +303,7 @@ def _tables(shard: int, rows: Sequence[_Row], episodes: EpisodeTable) -> CameraP
             missing=Text.of(row.missing for row in rows),
             frames=of([row.frames for row in rows], np.int64),
             pictures=of([row.pictures for row in looked], np.int64),
+            clock=of([row.clock for row in looked], np.float64),
             decoded=of([row.decoded for row in looked], np.int64),
             moving=of([row.moving for row in looked], np.int64),
             standing=of([row.standing for row in looked], np.int64),

@@ -327,7 +327,13 @@ def open_source(settings: RunSettings) -> Source:
 
             parse_goal_options(settings.goals)  # refused before anything is read
     else:
-        names = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes", "goals": "--goal", "video": "--video"}
+        names = {
+            "path": "--path",
+            "column_map": "--map",
+            "outcomes": "--outcomes",
+            "goals": "--goal",
+            "video": "--video",
+        }
         for option, name in names.items():
             if getattr(settings, option):
                 way = "add --path" if settings.path is None else "leave --source away"

@@ -100,9 +100,7 @@ class Look:
     """Standard deviation of the time between pictures and frames, in periods."""
 
 
-def add_cameras(
-    root: Path, look: Look, cameras: Sequence[str], planted: Sequence[Planted], seed: int
-) -> None:
+def add_cameras(root: Path, look: Look, cameras: Sequence[str], planted: Sequence[Planted], seed: int) -> None:
     """Draw and encode the videos of a made set of version 2.1.
 
     Args:
@@ -138,6 +136,8 @@ def add_cameras(
 
 SEEN: Final[Mapping[str, int]] = {"scene": 3, "wrist": 2, "away": 2}
 """Joints whose motion a camera shows: the first so many."""
+SMOOTH: Final = 2
+"""Frames on each side over which readings are averaged to draw the arm."""
 BLACK: Final = -1
 """In the place of a picture."""
 
@@ -166,6 +166,9 @@ def _signals(root: Path, info: Mapping[str, Any], number: int) -> tuple[NDArray[
     name = info["data_path"].format(episode_chunk=number // info["chunks_size"], episode_index=number)
     table = pq.read_table(root / name, columns=["observation.state", "timestamp"], partitioning=None)
     states = np.array(table.column(0).to_pylist(), np.float64)
+    # readings come in steps, arms do not
+    padded = np.pad(states, ((SMOOTH, SMOOTH), (0, 0)), mode="edge")
+    states = np.mean([padded[k : k + len(states)] for k in range(2 * SMOOTH + 1)], axis=0)
     return states, table.column(1).to_numpy().astype(np.float64)
 
 
@@ -233,9 +236,7 @@ def _once(pictures: Any) -> Any:
         yield last[1]
 
 
-def write_video(
-    file: Path, pictures: Any, fps: float, coder: Coder, time: NDArray[np.float64] | None = None
-) -> None:
+def write_video(file: Path, pictures: Any, fps: float, coder: Coder, time: NDArray[np.float64] | None = None) -> None:
     """Encode pictures of brightness, shape (HEIGHT, WIDTH), 0 to 255.
 
     Args:
@@ -267,7 +268,9 @@ def _black() -> Picture:
     return np.zeros((HEIGHT, WIDTH), np.float32)
 
 
-def _artist(camera: str, look: Look, rng: np.random.Generator) -> Callable[[NDArray[np.float64], np.random.Generator], Picture]:
+def _artist(
+    camera: str, look: Look, rng: np.random.Generator
+) -> Callable[[NDArray[np.float64], np.random.Generator], Picture]:
     """Draws what a camera sees of a posture."""
     wall = _texture(rng, 3)
 

@@ -1,4 +1,4 @@
-"""Whether faults of videos are found, and sound ones left alone: sets whose pictures are drawn from their own motion."""
+"""Whether faults of videos are found and sound ones left alone: sets whose pictures are drawn from their motion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look at videos as work for an executor: what brings a worker down costs the look at that episode, not the episode."""
+"""The look at videos as work for an executor: what brings a worker down costs the look at an episode, not it."""
 
 from __future__ import annotations
 

@@ -85,12 +85,17 @@ class CameraTable(Table):
     missing: Text = text("Why its file is not; empty where it is.")
     frames: NDArray[np.int64] = column(np.int64, "Frames of the episode in the table.", unit="frames")
     pictures: NDArray[np.int64] = column(np.int64, "Pictures that the video holds of it.", unit="frames")
+    clock: NDArray[np.float64] = column(
+        np.float64,
+        "Time that the pictures take over that of as many frames in the table; NaN where one takes none.",
+        unit="1",
+    )
     decoded: NDArray[np.int64] = column(np.int64, "Pictures that were unpacked to judge it.", unit="frames")
     moving: NDArray[np.int64] = column(np.int64, "Spans between two looks in which the robot moves.")
     standing: NDArray[np.int64] = column(np.int64, "Those in which the picture stands.")
     stand_start: NDArray[np.int64] = column(
         np.int64,
-        f"{START_FRAME} Of the longest stretch in which the picture stands while the robot moves, and that lasts to the end.",
+        f"{START_FRAME} Of the longest stretch to the end in which the picture stands while the robot moves.",
         unit="frame",
     )
     stand_end: NDArray[np.int64] = column(np.int64, f"{END_FRAME} 0 where there is none.", unit="frame")

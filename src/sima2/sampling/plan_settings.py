@@ -55,11 +55,12 @@ _RULES: Final = (
     *_defects("fact", CUT, "dropped_frames", "clock_jump", "noise_burst", "tracking_fault", "stalled", "idle"),
     PlanRule("pause", "fact", CUT, "nothing moves for a moment"),
     PlanRule("little_left", "fact", ASK, "less than half of it is left without what is wrong with its data"),
-    # a trainer with cameras has no picture, or one of another moment
-    *_defects("fact", DROP, "video_missing", "video_unreadable", "video_lag"),
+    # a trainer with cameras has no picture here
+    *_defects("fact", DROP, "video_missing", "video_unreadable"),
     *_defects("fact", CUT, "video_black", "video_frozen"),
     # true of all of it, and a trainer may be able to take it
-    *_defects("fact", ASK, "rate_change", "irregular_clock", "video_length", "video_rate", "video_repeats"),
+    *_defects("fact", ASK, "rate_change", "irregular_clock", "video_length", "video_rate"),
+    *_defects("fact", ASK, "video_repeats", "video_lag"),
     # what others of its task suggest
     *_defects("inference", ASK, "task_mismatch", "truncated", "duration_outlier", "jerk_outlier"),
     PlanRule("label_conflict", "inference", SCALE, DEFECTS["label_conflict"]),

@@ -66,6 +66,7 @@ class Looked:
     last: NDArray[np.float32] | None = None
     """Coarse colours of the last picture, shape (192,)."""
     pictures: int = 0
+    clock: float = np.nan
     decoded: int = 0
     moving: int = 0
     standing: int = 0
@@ -87,7 +88,11 @@ class _Pictures(Protocol):
     """The pictures of an episode."""
 
     count: int
-    key: NDArray[np.bool_]
+
+    @property
+    def key(self) -> NDArray[np.bool_]:
+        """Whether each needs no other, shape (count,)."""
+        ...
 
     def get(self, frames: Sequence[int], trouble: Callable[[str], None]) -> Iterator[tuple[int, Any]]:
         """Pictures by frame."""
@@ -167,9 +172,10 @@ class VideoInspector:
                 found.told.append(Told("video_unreadable", 1.0, 0, frames, 1.0, "of the video", str(error)))
                 return found
             first, stop = packets.within(clip)
-            found.told += _container(packets, first, stop, time, self.settings)
+            found.told += _unreadable(packets, stop - first, frames)
+            found.clock = _clock(packets, first, stop, time)
             source = _Video(packets, first, min(stop - first, frames), self.settings)
-            found.pictures = stop - first
+            found.pictures = max(stop - first, 0)
         if clip.in_rows:
             found.pictures = frames
         if source.count >= 1:
@@ -187,23 +193,21 @@ class VideoInspector:
         raise VideoError(str(self._listed))
 
 
-def _container(
-    packets: Packets, first: int, stop: int, time: NDArray[np.float64], settings: VideoSettings
-) -> Iterator[Told]:
-    """Length and rate by the packets alone."""
-    frames, count = len(time), stop - first
+def _unreadable(packets: Packets, count: int, frames: int) -> Iterator[Told]:
+    """What the packets alone tell of a file that cannot be read to its end."""
     if packets.problem or count < 1:
         words = packets.problem or "no picture lies within the episode's time"
-        yield Told("video_unreadable", 1.0 - min(count, frames) / max(frames, 1), count, frames, 1.0, "of the video", words)
-        return
-    both = min(frames, count) - 1
+        lost = 1.0 - min(max(count, 0), frames) / max(frames, 1)
+        yield Told("video_unreadable", lost, min(max(count, 0), frames), frames, lost, "of the video", words)
+
+
+def _clock(packets: Packets, first: int, stop: int, time: NDArray[np.float64]) -> float:
+    """Time that the pictures take over that of as many frames."""
+    both = min(len(time), stop - first) - 1
     if both < 1:
-        return
+        return np.nan
     video, table = (float(x[both] - x[0]) for x in (packets.time[first:stop], time))
-    off = video / table - 1.0 if table > 0 else 0.0
-    if abs(off) > settings.rate_off and abs(off) * both > settings.rate_frames:
-        words = f"its {both + 1} pictures take {video:.2f} s, the frames of the table {table:.2f} s"
-        yield Told("video_rate", min(abs(off), 1.0), 0, frames, both / max(video, 1e-9), "pictures a second", words)
+    return video / table if table > 0 else np.nan
 
 
 @dataclass(slots=True, eq=False)
@@ -233,7 +237,9 @@ class _Look:
         black = black_spans({k: self.cells[k] for k in looks if k in self.cells}, count, self.fps, settings)
         for span in black:
             words = f"shows nothing from frame {span.start} to {span.stop}"
-            found.told.append(Told("video_black", span.value, span.start, span.stop, span.value, "of its pictures", words))
+            found.told.append(
+                Told("video_black", span.value, span.start, span.stop, span.value, "of its pictures", words)
+            )
         grid = grid_of(self.cells, looks, self.motion, settings)
         found.moving, found.standing = int(grid.moving.sum()), int((grid.moving & grid.standing).sum())
         self._stands([self._exact(near, grid) for near in stands(grid, self.fps, settings)])
@@ -262,7 +268,8 @@ class _Look:
         lost = sorted(self.asked - self.cells.keys())
         if lost:
             share = len(lost) / len(self.asked)
-            words = f"{len(lost)} of {len(self.asked)} pictures cannot be unpacked: {self.trouble[0] if self.trouble else 'absent'}"
+            why = self.trouble[0] if self.trouble else "absent"
+            words = f"{len(lost)} of {len(self.asked)} pictures cannot be unpacked: {why}"
             yield Told("video_unreadable", share, lost[0], lost[-1] + 1, share, "of the pictures looked at", words)
 
     def _exact(self, near: tuple[int, int], grid: Grid) -> Stand | None:
@@ -285,7 +292,10 @@ class _Look:
         """
         for each in dict.fromkeys(filter(None, found)):
             length = each.stop - each.start
-            if length < self.settings.stand_s * self.fps or not each.moving:
+            least = self.settings.stand_moving * self.settings.stand_s
+            if each.leap >= 2 * self.settings.leap:
+                least /= 2  # what went on meanwhile shows by itself
+            if length < self.settings.stand_s * self.fps or each.moved_s < least:
                 continue
             if each.leap >= self.settings.leap:
                 self.found.told.append(frozen(each.start, each.stop, self.source.count, self.fps, each.leap))

@@ -1,4 +1,4 @@
-"""What only the other episodes of a camera can tell: files that are never there, stands, repeats and lags that are usual."""
+"""What only the other episodes of a camera can tell: which files, lengths, stands, repeats and lags are usual."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def judged_cameras(cameras: CameraTable, settings: VideoSettings) -> list[Found]
     found: list[Found] = []
     for code, name in enumerate(cameras.camera.names):
         rows = np.flatnonzero(cameras.camera.codes == code)
-        for rule in (_missing, _length, _standing, _repeating, _late):
+        for rule in (_missing, _length, _clock, _standing, _repeating, _late):
             found += [(row, name, told) for row, told in rule(cameras, rows, settings)]
     return found
 
@@ -64,6 +64,23 @@ def _more(off: int) -> str:
     return f"{abs(off)} picture{'s' if abs(off) > 1 else ''} {'more' if off > 0 else 'fewer'}"
 
 
+def _clock(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
+    """Videos that run at another rate than the frames of the table."""
+    known = rows[np.isfinite(cameras.clock[rows])]
+    off = cameras.clock[known] - 1.0
+    both = np.minimum(cameras.pictures[known], cameras.frames[known]) - 1
+    wrong = (np.abs(off) > settings.rate_off) & (np.abs(off) * both > settings.rate_frames)
+    if len(known) >= settings.lag_peers and 2 * wrong.sum() > len(known):
+        usual = float(np.median(cameras.clock[known]))
+        words = f"in {int(wrong.sum())} of {len(known)} videos pictures take {usual:.3f} times the time of their frames"
+        yield SET, Told("video_rate", float(wrong.mean()), 0, 0, usual, "times", words)
+        return
+    for k in np.flatnonzero(wrong).tolist():
+        row, clock = int(known[k]), float(cameras.clock[known[k]])
+        words = f"its pictures take {clock:.3f} times the time of their frames in the table"
+        yield row, Told("video_rate", min(abs(clock - 1), 1.0), 0, int(cameras.frames[row]), clock, "times", words)
+
+
 def _standing(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator[tuple[int, Told]]:
     """Stands that no leap ends: only of a camera that shows motion wherever else there is some."""
     length = (cameras.stand_end - cameras.stand_start) * cameras.period_s
@@ -77,7 +94,7 @@ def _standing(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iter
         within = cameras.stand_spans[row]
         rest, stood = cameras.moving[row] - within, cameras.standing[row] - within
         own = rest >= settings.fewest_spans and stood <= settings.usual_stand * rest + 1
-        whole = cameras.stand_end[row] - cameras.stand_start[row] >= 0.95 * cameras.pictures[row]
+        whole = cameras.stand_end[row] - cameras.stand_start[row] >= settings.stand_whole * cameras.pictures[row]
         if usual and rare and (own or whole):
             start, stop = int(cameras.stand_start[row]), int(cameras.stand_end[row])
             yield row, frozen(start, stop, int(cameras.pictures[row]), 1.0 / float(cameras.period_s[row]))
@@ -127,7 +144,8 @@ def _late(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator
         yield SET, Told("video_lag", 1.0, 0, 0, usual, "s", words)
     near = np.abs(grid - usual) <= max(settings.lag_least / 2, spread) + 1e-9
     clear = fit - curves[:, near].max(axis=1)
-    for k in np.flatnonzero(known & (np.abs(lag - usual) > most) & (clear >= settings.lag_clear)).tolist():
+    sure = known & (fit >= settings.lag_sure) & (clear >= settings.lag_clear)
+    for k in np.flatnonzero(sure & (np.abs(lag - usual) > most)).tolist():
         row, own = int(rows[k]), float(lag[k])
         words = f"{_lag(own)}; usual are {usual:.2f} s, give or take {spread:.2f} s (agreement {fit[k]:.2f})"
         yield row, Told("video_lag", 1.0, 0, int(cameras.frames[row]), own, "s", words)

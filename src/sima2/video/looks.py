@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -132,7 +133,7 @@ class Grid(NamedTuple):
 def grid_of(cells: Cells, looks: Sequence[int], motion: Motion, settings: VideoSettings) -> Grid:
     """The spans between looks; those from or to a black picture tell nothing."""
     there = [k for k in looks if k in cells and not is_black(cells[k], settings)]
-    pairs = list(zip(there[:-1], there[1:], strict=True))
+    pairs = list(pairwise(there))
     start, stop = (np.array([pair[k] for pair in pairs], np.int64) for k in (0, 1))
     change = np.array([np.abs(cells[b] - cells[a]).max() for a, b in pairs], np.float32)
     moving = np.array([motion.travels(a + 1, b + 1, settings) for a, b in pairs], np.bool_)
@@ -161,13 +162,11 @@ class Stand(NamedTuple):
     leap: float
     """Change of the first picture behind it over what changes from one to the next there; 0 where it ends the
     episode."""
-    moving: bool
-    """Whether the robot moves for long in it, and the picture stands all the way."""
+    moved_s: float
+    """How long the robot moves in it; 0 where the picture does not stand all the way."""
 
 
-def exact(
-    cells: Cells, near: tuple[int, int], grid: Grid, frames: int, fps: float, settings: VideoSettings
-) -> Stand:
+def exact(cells: Cells, near: tuple[int, int], grid: Grid, frames: int, fps: float, settings: VideoSettings) -> Stand:
     """A stand to the frame, where all pictures about its ends were looked at."""
     middle = (near[0] + near[1]) // 2
     middle = middle if middle in cells else near[0]
@@ -183,17 +182,19 @@ def exact(
     stands = bool(steps) and float(np.mean(np.array(steps) <= grid.most)) >= settings.stand_still
     within = grid.moving & (grid.start >= start) & (grid.stop <= stop)
     moved = int((grid.stop - grid.start)[within].sum())
-    moving = stands and moved >= settings.stand_moving * settings.stand_s * fps
+    moved_s = moved / fps if stands else 0.0
     if stop >= frames or stop - 1 not in cells:
         # a camera that sees nothing move still has noise
-        return Stand(start, stop, 0.0, moving and float(np.median(steps)) <= settings.stand_exact)
+        whole = stop - start >= settings.stand_whole * frames
+        exact_too = whole or (bool(steps) and float(np.median(steps)) <= settings.stand_exact)
+        return Stand(start, stop, 0.0, moved_s if exact_too else 0.0)
     changes = [
         float(np.abs(cells[k] - cells[k - 1]).mean()) if {k, k - 1} <= cells.keys() else 0.0
         for k in range(stop, min(stop + LEAPS + AFTER, frames))
     ]
     first, after = max(changes[:LEAPS]), changes[LEAPS:]
     usual = max(float(np.quantile(after, 0.9)) if after else 0.0, settings.leap_least / 4)
-    return Stand(start, stop, first / usual if first >= settings.leap_least else 0.0, moving)
+    return Stand(start, stop, first / usual if first >= settings.leap_least else 0.0, moved_s)
 
 
 def repeats(
@@ -234,8 +235,8 @@ def agreement(
 ) -> NDArray[np.float32]:
     """How well change of the picture and motion of the robot agree at each lag of ``LAGS``, shape (41,).
 
-    The arm that agrees best counts: a camera may see but one. Sizes are compressed (logarithm of the change, root of the
-    pace), for how much of a picture changes tells more of what is near than of how fast it goes. NaN where nothing
+    The arm that agrees best counts: a camera may see but one. Sizes are compressed (logarithm of the change, root of
+    the pace), for how much of a picture changes tells more of what is near than of how fast it goes. NaN where nothing
     varies.
     """
     width = max(1, round(settings.smooth_s * fps))

@@ -113,8 +113,9 @@ def read_packets(path: Path, settings: VideoSettings) -> Packets:
         base = float(stream.time_base or 0)
         context = stream.codec_context
         table = np.array(rows, np.int64).reshape(-1, 3)
+        time = np.asarray(table[:, 0] * base, np.float64)
         return Packets(
-            path, table[:, 0] * base, table[:, 0], table[:, 1], table[:, 2].astype(np.bool_), int(stream.frames or 0),
+            path, time, table[:, 0], table[:, 1], table[:, 2].astype(np.bool_), int(stream.frames or 0),
             str(context.name), int(context.width), int(context.height), problem,
         )  # fmt: skip
 

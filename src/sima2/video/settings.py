@@ -31,10 +31,10 @@ class VideoSettings:
     # black
     black_mean: float = 5.0
     black_most: float = 12.0
-    """Above black, of the mean and of the brightest field: a lamp that is on lifts some field of a dark room further."""
+    """Above black, of the mean and of the brightest field: a lamp that is on lifts some field of a dark room more."""
     black_s: float = 0.3
     # standing still
-    stand_most: float = 1.5
+    stand_most: float = 3.0
     """Change of the field that changes most, up to which a picture stands: noise of a coded picture."""
     stand_share: float = 0.1
     stand_loud: float = 5.0
@@ -46,18 +46,20 @@ class VideoSettings:
     stand_exact: float = 0.5
     """Median change of a stand that no leap ends: the noise of a camera that goes on is more, unless coding swallows it
     (then the other episodes tell)."""
+    stand_whole: float = 0.95
+    """Share of an episode that is all of it: there the other episodes tell alone."""
     stand_s: float = 0.9
     """Shorter stands are pauses of the scene or a few pictures lost."""
     stand_moving: float = 0.6
     """Share of a stand, of ``stand_s`` at the least, in which the robot must move."""
     stand_pace: float = 0.25
     """… at such a share of its usual pace."""
-    leap: float = 2.5
+    leap: float = 2.0
     """Mean change at the end of a stand over that of the pictures that follow: a camera that goes on shows at once what
     has happened meanwhile, a scene into which an arm comes back shows it bit by bit."""
     leap_least: float = 1.0
     usual_stand: float = 0.05
-    """Share of moving spans in which the pictures of a camera stand anyway, up to which a stand without a leap tells."""
+    """Share of moving spans in which pictures of a camera stand anyway, up to which a stand without a leap tells."""
     fewest_spans: int = 3
     """Moving spans outside of it that must show so: 1 s."""
     rare_stand: float = 2.0
@@ -81,6 +83,8 @@ class VideoSettings:
     """Mean change of a picture that shows nothing but noise."""
     lag_fit: float = 0.5
     """Correlation from which on a lag is known."""
+    lag_sure: float = 0.6
+    """… and is told where it is unusual."""
     lag_clear: float = 0.15
     """By so much it must be above that at the usual lag: what goes to and fro agrees at several."""
     lag_least: float = 0.2

@@ -196,8 +196,9 @@ def _places(index: Index, cameras: Sequence[str]) -> dict[str, dict[int, tuple[i
             if chunks is None or files is None:
                 continue
             for number, chunk, each, begin, end in zip(numbers, chunks, files, begins, ends, strict=True):
-                told = number is not None and chunk is not None and each is not None and min(chunk, each) >= 0
-                if told and begin is not None and 0 <= begin < end:
+                if number is None or chunk is None or each is None or min(chunk, each) < 0:
+                    continue
+                if begin is not None and 0 <= begin < end:
                     found[name].setdefault(number, (chunk, each, begin, end))
     return found
 
@@ -206,6 +207,4 @@ def _seconds(table: pa.Table, name: str) -> list[Any]:
     """A column of times; infinite ends and unknown begins where it tells none."""
     values = table.column(name).to_pylist() if name in table.column_names else [None] * len(table)
     unknown = math.inf if name.endswith("to_timestamp") else None
-    return [
-        float(each) if isinstance(each, (int, float)) and math.isfinite(each) else unknown for each in values
-    ]
+    return [float(each) if isinstance(each, (int, float)) and math.isfinite(each) else unknown for each in values]
