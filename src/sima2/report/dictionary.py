@@ -51,13 +51,18 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "vitals/": EpisodeVitals,
         "pauses/": PauseTable,
         "points/": PointTable,
+    }
+)
+"""Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""
+WITH_VIDEO: Final[Mapping[str, type[Table]]] = MappingProxyType(
+    {
         "thumbnails/": ThumbnailTable,
         "last_frames/": LastFrameTable,
         "cameras/": CameraTable,
         "video_defects/": DefectTable,
     }
 )
-"""Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""
+"""Those that a run with ``--video`` leaves besides."""
 ASKED_FOR: Final[Mapping[str, type[Table]]] = MappingProxyType(
     {
         "sima2 sample --frames F.parquet": FrameWeights,
@@ -96,7 +101,7 @@ In every table:
 
 def dictionary() -> str:
     """``docs/columns.md``."""
-    return "\n".join([_INTRODUCTION, *_chapters({**FILES, **ASKED_FOR})])
+    return "\n".join([_INTRODUCTION, *_chapters({**FILES, **WITH_VIDEO, **ASKED_FOR})])
 
 
 def _chapters(files: Mapping[str, type[Table]]) -> Iterator[str]:
