@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2 import __version__
+from sima2.cameras import CAMERAS, FINDINGS, NOT_LOOKED, THUMBNAILS, declared_cameras, moments_for, open_videos
 from sima2.client import AUTO, SOURCES, Sima2Client, Source, source_named
 from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError, masked
 from sima2.execution.containment import Losses, contained
@@ -33,6 +34,7 @@ from sima2.execution.shards import (
     turtle,
     warnings_of,
 )
+from sima2.execution.videos import VideoTask, VideoWork
 from sima2.incremental import SKIPPED, Known, joined
 from sima2.pipeline import (
     MAIN_MIX,
@@ -69,6 +71,7 @@ from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table
 from sima2.records.tags import TagTable
+from sima2.records.video import CameraTable, ThumbnailTable
 from sima2.semantic_orchestrator import Decision, SemanticOrchestrator
 
 if TYPE_CHECKING:
@@ -78,7 +81,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Table)
 Numbers: TypeAlias = NDArray[np.int64]
-FIRST, SECOND, PLANNED = "pass 1", "pass 2", "plan"
+FIRST, LOOKED, SECOND, PLANNED = "pass 1", "video", "pass 2", "plan"
 FEWEST_VERDICTS: Final = 3
 """Fewer failed attempts in all are not worth a card: they are shown to a person."""
 
@@ -197,6 +200,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             Taken(each.source, run, _first(store, run, each, settings, executor, tell, watch))
             for each, run in zip(given, runs, strict=True)
         ]
+        _look(store, taken, given, executor, watch)
         judging = _begin_judging(store, executor)
         with watch("freeze"):
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
@@ -214,7 +218,16 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         with watch("card"):
             card = _card(store, taken, frozen.episodes, defects, courses.verdicts, executor)
         with watch("finalize"):
-            values = _finish(store, taken, frozen, (defects, courses, doubts, card), settings, prior, executor, watch)
+            values = _finish(
+                store,
+                taken,
+                frozen,
+                (defects, courses, doubts, card),
+                [each.settings for each in given],
+                prior,
+                executor,
+                watch,
+            )
     return RunSummary(settings.out, values)
 
 
@@ -257,7 +270,7 @@ def _agrees(coming: Sequence[Coming], runs: Sequence[Run], out: Path, *, pool: b
 def _agree(run: Run, coming: Coming, out: Path) -> None:
     if coming.settings["path"] is None or run.origin["source_id"] != coming.origin["source_id"]:
         return
-    names = ("column_map", "outcomes", "goals")
+    names = ("column_map", "outcomes", "goals", "video")
     changed = [name for name in names if run.settings.get(name) != coming.settings.get(name)]
     if changed:
         words = " and ".join(name.replace("_", " ") for name in changed)
@@ -325,11 +338,21 @@ def open_source(settings: RunSettings) -> Source:
 
             parse_goal_options(settings.goals)  # refused before anything is read
     else:
-        names = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes", "goals": "--goal"}
+        names = {
+            "path": "--path",
+            "column_map": "--map",
+            "outcomes": "--outcomes",
+            "goals": "--goal",
+            "video": "--video",
+        }
         for option, name in names.items():
             if getattr(settings, option):
                 way = "add --path" if settings.path is None else "leave --source away"
                 raise UsageError(f"{name} belongs to a recorded source: {way}")
+    if settings.video:
+        from sima2.video.reader import need_av
+
+        need_av("PyAV, which looks at videos (--video),")
     if settings.families and SOURCES[settings.source] == "dataset":
         raise UsageError("families choose among made rollouts; a recorded data set is taken as it is")
     client = Sima2Client(
@@ -364,7 +387,7 @@ def identity(settings: RunSettings) -> dict[str, Any]:
         if plain[name] is not None:
             plain[name] = f"{plain[name]} {fingerprint(plain[name])}"
     plain = {key: masked(str(value)) if isinstance(value, Path) else value for key, value in plain.items()}
-    for name in ("goals", "prior"):
+    for name in ("goals", "prior", *(() if settings.video else ("video",))):
         del plain[name]
     prior = prior_of(settings)
     if prior is not None:
@@ -471,10 +494,84 @@ def _observed(store: Store) -> tuple[Any, Any]:
 
 def _begin_judging(store: Store, executor: Executor) -> Callable[[], tuple[DefectTable, float]]:
     """Judge defects beside what follows: they need no tag, and no tag needs them."""
-    shards = sorted(store.committed(FIRST))
-    kinds: tuple[tuple[type[Table], str], ...] = ((DefectTable, "defect_shards"), (EpisodeVitals, "vitals"))
-    tables = [Stored.of(executor, cls, [store.shard_file(kind, k) for k in shards]) for cls, kind in kinds]
-    return begun(executor, partial(judged_defects, clock=time.process_time), (tables[0], tables[1]))
+    shards, looked = (sorted(store.committed(phase)) for phase in (FIRST, LOOKED))
+
+    def stored(cls: type[Table], *kinds: tuple[str, Sequence[int]]) -> Stored:
+        return Stored.of(executor, cls, [store.shard_file(kind, k) for kind, some in kinds for k in some])
+
+    tables = (
+        stored(DefectTable, ("defect_shards", shards), (FINDINGS, looked)),
+        stored(EpisodeVitals, ("vitals", shards)),
+        tuple(
+            stored(CameraTable, (CAMERAS, mine))
+            for run in store.runs
+            if (mine := [k for k in looked if store.run_of(k).number == run.number])
+        ),
+    )
+    return begun(executor, partial(judged_defects, clock=time.process_time), tables)
+
+
+def _look(store: Store, taken: Sequence[Taken], given: Sequence[Given], executor: Executor, watch: _Seconds) -> None:
+    """Look at the videos of what was taken in, where that was asked for."""
+    from sima2.io.arrow import read_table
+
+    for (source, run, losses), (_, settings) in zip(taken, given, strict=True):
+        if not settings.video or settings.path is None:
+            continue
+        videos = open_videos(settings.path)
+        if not videos.cameras:
+            continue
+        shards = sorted(k for k in store.committed(FIRST) if store.run_of(k).number == run.number)
+        tables = {
+            k: (
+                read_table(EpisodeTable, store.shard_file("episode_shards", k)),
+                read_table(SegmentTable, store.shard_file("segments", k)),
+            )
+            for k in shards
+        }
+        moments = moments_for(
+            EpisodeTable.concat([each for each, _ in tables.values()]),
+            SegmentTable.concat([each for _, each in tables.values()]),
+            len(videos.cameras),
+        )
+        done = store.committed(LOOKED)
+        tasks = (
+            VideoTask(
+                source,
+                videos,
+                k,
+                episodes,
+                {name: moments[name] for name in episodes.episode_id if name in moments},
+                given[0].settings.batch_size,
+            )
+            for k, (episodes, _) in tables.items()
+            if k not in done
+        )
+        for part in contained(executor, VideoWork(time.process_time), tasks, Losses(losses.total)):
+            watch.add({"video": part.seconds})
+            with watch("store"):
+                store.commit(LOOKED, part.shard, part.tables(), {})
+
+
+def _videos_told(store: Store, given: Sequence[RunSettings]) -> dict[str, Any] | None:
+    """What the summary says of videos; nothing where there are none."""
+    paths = [each.path for each in given if each.path is not None]
+    if not any(map(declared_cameras, paths)):
+        return None
+    if not store.committed(LOOKED):
+        return {"looked": False, "words": NOT_LOOKED}
+    cameras = CameraTable.concat(list(store.read(CameraTable, CAMERAS)))
+    kept = [len(table) for table in store.read(ThumbnailTable, THUMBNAILS)]
+    return {
+        "looked": True,
+        "cameras": sorted(set(cameras.camera)),
+        "videos": int(cameras.here.sum()),
+        "missing": int((~cameras.here).sum()),
+        "pictures": int(cameras.pictures.sum()),
+        "unpacked": int(cameras.decoded.sum()),
+        "thumbnails": sum(kept),
+        "words": "",
+    }
 
 
 def _courses(store: Store, defects: DefectTable) -> Courses:
@@ -539,7 +636,7 @@ def _finish(
     taken: Sequence[Taken],
     frozen: Frozen,
     found: tuple[DefectTable, Courses, list[str], CardTable],
-    settings: RunSettings,
+    asked: Sequence[RunSettings],
     prior: Prior | None,
     executor: Executor,
     watch: _Seconds,
@@ -629,8 +726,8 @@ def _finish(
             *warnings_of(results.quarantine, mended),
         ],
         "sima2_version": __version__,
-        "source": settings.source,
-        "seed": settings.seed,
+        "source": asked[0].source,
+        "seed": asked[0].seed,
         "episodes": {"in": came, "ok": len(results.episodes), "quarantined": quarantined, "skipped": skipped},
         "runs": [_run_told(each) for each in store.runs],
         "sources": _sources_told(store.runs, results.episodes),
@@ -644,6 +741,7 @@ def _finish(
             "to_label": _to_label(results.episodes.take(~results.training.episodes.action.isin("drop"))),
         },
         "alarms": {name: int(actions.action.isin(name).sum()) for name in ("safety_stop", "warning")},
+        **({"videos": videos} if (videos := _videos_told(store, asked)) else {}),
         "digest": store.digest(),
         "seconds": watch.spent,
     }

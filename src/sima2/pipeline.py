@@ -33,6 +33,7 @@ from sima2.records.signals import SignalTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix
+from sima2.records.video import CameraTable
 from sima2.records.vocabulary import ANOMALIES
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class RunSettings:
     """Drop the results that are there instead of adding to them."""
     pool: bool = False
     """Add to results of another collection too: all are judged together."""
+    video: bool = False
+    """Look at videos too (extra ``video``)."""
     request: tuple[tuple[str, str, int], ...] = ()
     """Made rollouts by family, template and count, in place of ``mix``, ``families`` and ``episodes``."""
 
@@ -834,11 +837,19 @@ def _audited(
     return AuditTable.concat([whole.take(order), aside])
 
 
-def judged(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
-    """All defects, the worst first: those of single episodes, and those that the others show."""
+def judged(defects: DefectTable, vitals: EpisodeVitals, cameras: Sequence[CameraTable] = ()) -> DefectTable:
+    """All defects, the worst first: those of single episodes, and those that the others show.
+
+    Args:
+        defects: of single episodes.
+        vitals: of all episodes.
+        cameras: what was measured in their pictures, each source by itself.
+    """
+    from sima2.cameras import judged_cameras
     from sima2.defects.judge import DefectJudge
 
-    return DefectJudge().judge(defects, vitals)
+    shown = [judged_cameras(each) for each in cameras]
+    return DefectJudge().judge(DefectTable.concat([defects, *shown]), vitals)
 
 
 def with_joint_names(defects: DefectTable, described: Sequence[Mapping[str, Any]]) -> DefectTable:

@@ -21,5 +21,6 @@ BENCHES: Final = (
     "export",
     "view",
     "by_example",
+    "videos",
 )
 """Benches that exist, each a module or package with ``run`` and ``rows``."""

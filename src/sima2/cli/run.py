@@ -50,6 +50,9 @@ def command(
     pool: Annotated[
         bool, typer.Option("--pool", help="Add to a DIR that holds another source: all are judged together.")
     ] = False,
+    video: Annotated[
+        bool, typer.Option("--video", help="Look at the cameras' videos too: faults, small pictures; extra [video].")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Take rollouts to segments, tags, costs, trust and weights.
@@ -63,6 +66,7 @@ def command(
     Examples:
       sima2 run --out results
       sima2 run --path my_dataset --outcomes outcomes.csv --jobs 4
+      sima2 run --path my_dataset --video
       sima2 run --path monday --path tuesday --out week
       sima2 run --path wednesday --prior week/trust_matrix.json
     """
@@ -89,6 +93,7 @@ def command(
             resume=resume,
             fresh=fresh,
             pool=pool,
+            video=video,
         )
         for each, wanted, mapped, ended in zip(
             paths,

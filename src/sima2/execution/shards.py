@@ -190,10 +190,13 @@ def _tagged(clock: Callable[[], float], task: TagTask) -> Tagged:
     return Tagged(task.shard, len(tables[0]), made.tags, made.econ, aggregates, clock() - begin)
 
 
-def judged_defects(tables: tuple[Stored, Stored], clock: Callable[[], float]) -> tuple[DefectTable, float]:
-    """Defects and vitals of all episodes, judged together; and the CPU seconds it took."""
+def judged_defects(
+    tables: tuple[Stored, Stored, tuple[Stored, ...]], clock: Callable[[], float]
+) -> tuple[DefectTable, float]:
+    """Defects, vitals and cameras (each source's) of all episodes, judged together; and the CPU seconds it took."""
     begin = clock()
-    found = judged(*(each.read() for each in tables))
+    defects, vitals, cameras = tables
+    found = judged(defects.read(), vitals.read(), [each.read() for each in cameras])
     return found, clock() - begin
 
 

@@ -42,6 +42,14 @@ DEFECTS: Final[Mapping[str, str]] = MappingProxyType(
         "repeated_grasp": "the gripper closes again where it has just closed",
         "duration_outlier": "much longer or shorter than other episodes of the task",
         "jerk_outlier": "much jerkier or smoother than other episodes of the task",
+        "video_missing": "a camera's video is not there",
+        "video_unreadable": "a camera's video cannot be read, or pictures of it cannot",
+        "video_length": "a video holds more or fewer pictures than the episode has frames",
+        "video_rate": "a video runs at another rate than the frames of the table",
+        "video_black": "a camera shows nothing but black",
+        "video_frozen": "a camera's picture stands while the robot moves",
+        "video_repeats": "pictures of a camera are the one before over again while the robot moves",
+        "video_lag": "a camera shows motion earlier or later beside the joints than it does otherwise",
     }
 )
 """Kinds of defect and what each means."""

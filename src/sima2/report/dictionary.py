@@ -21,6 +21,7 @@ from sima2.records.segments import SegmentTable
 from sima2.records.signals import SignalTable
 from sima2.records.table import Column, Table
 from sima2.records.tags import TagTable
+from sima2.records.video import CameraTable, LastFrameTable, ThumbnailTable
 from sima2.tags.observations import RiskObservations, SegmentObservations
 
 FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
@@ -60,6 +61,15 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
     }
 )
 """Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""
+WITH_VIDEO: Final[Mapping[str, type[Table]]] = MappingProxyType(
+    {
+        "thumbnails/": ThumbnailTable,
+        "last_frames/": LastFrameTable,
+        "cameras/": CameraTable,
+        "video_defects/": DefectTable,
+    }
+)
+"""Those that a run with ``--video`` leaves besides."""
 ASKED_FOR: Final[Mapping[str, type[Table]]] = MappingProxyType(
     {
         "sima2 sample --frames F.parquet": FrameWeights,
@@ -98,7 +108,7 @@ In every table:
 
 def dictionary() -> str:
     """``docs/columns.md``."""
-    return "\n".join([_INTRODUCTION, *_chapters({**FILES, **ASKED_FOR})])
+    return "\n".join([_INTRODUCTION, *_chapters({**FILES, **WITH_VIDEO, **ASKED_FOR})])
 
 
 def _chapters(files: Mapping[str, type[Table]]) -> Iterator[str]:

@@ -67,6 +67,7 @@ def summary(
     parts += titled("Bear in mind", bullets(_at_most(CAVEATS, _caveats(values, trust or {}))))
     parts += titled("Trust: which tags predict cost here", verdicts(trust, values) if trust else None)
     parts += by_collection(values)
+    parts += _videos(values)
     if report:
         parts += [Text(), plain(f"report: {report}")]
     return Group(*parts)
@@ -98,7 +99,14 @@ def _findings_first(values: Mapping[str, Any], report: str) -> RenderableType:
     if more := len(_caveats(values, {})) - len(warned):
         warned.append(f"{count(more, 'note')} on columns and what is missing: see the report")
     parts += titled("Bear in mind", bullets(_at_most(FEW, warned)))
+    parts += _videos(values)
     return Group(*parts, *([Text(), plain(f"report: {report}")] if report else []))
+
+
+def _videos(values: Mapping[str, Any]) -> list[RenderableType]:
+    """That there are videos nobody looked at."""
+    words = section(values, "videos").get("words")
+    return [Text(), plain(words)] if words else []
 
 
 def _plan(values: Mapping[str, Any]) -> RenderableType | None:

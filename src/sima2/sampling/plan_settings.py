@@ -55,8 +55,12 @@ _RULES: Final = (
     *_defects("fact", CUT, "dropped_frames", "clock_jump", "noise_burst", "tracking_fault", "stalled", "idle"),
     PlanRule("pause", "fact", CUT, "nothing moves for a moment"),
     PlanRule("little_left", "fact", ASK, "less than half of it is left without what is wrong with its data"),
+    # a trainer with cameras has no picture here
+    *_defects("fact", DROP, "video_missing", "video_unreadable"),
+    *_defects("fact", CUT, "video_black", "video_frozen"),
     # true of all of it, and a trainer may be able to take it
-    *_defects("fact", ASK, "rate_change", "irregular_clock"),
+    *_defects("fact", ASK, "rate_change", "irregular_clock", "video_length", "video_rate"),
+    *_defects("fact", ASK, "video_repeats", "video_lag"),
     # what persons say of how it ended: that acts as an outcome; where they disagree they are asked
     *_defects("fact", TELL, "outcome_overridden"),
     *_defects("fact", ASK, "outcome_disputed"),

@@ -1,0 +1,221 @@
+"""Whether faults of videos are found and sound ones left alone: sets whose pictures are drawn from their motion."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from sima2.bench.recordings_maker import RECIPES, make_set
+from sima2.bench.video_sets import (
+    CODERS,
+    KINDS,
+    TOLD_AS,
+    Look,
+    Planted,
+    add_cameras,
+    jittered,
+    share_files,
+)
+from sima2.cameras import CameraPass, look_at, moments_for, open_videos
+from sima2.client import Sima2Client
+from sima2.pipeline import ShardTask, calibrate, first_pass, judged
+from sima2.records.defects import DefectTable, EpisodeVitals
+
+Progress = Callable[[str], None]
+
+EPISODES: Final = 45
+"""Of each set with faults: three of each kind, and two thirds of all videos as they should be."""
+CAMERAS: Final = ("scene", "wrist", "away")
+LEAST_FOUND: Final = 0.95
+THUMB_COST: Final = 1.5
+
+
+class Set(NamedTuple):
+    """A set that is judged."""
+
+    name: str
+    recipe: str
+    look: Look
+    faults: bool
+
+
+def sets() -> list[Set]:
+    """A set of each codec with faults, and sound ones that look strange."""
+    av1, h264, long, mpeg4 = CODERS
+    faulty = [
+        Set("av1", "so101_cube", Look(av1), True),
+        Set("h264", "aloha_transfer", Look(h264), True),
+        Set("h264, one key picture in 250", "koch_bricks", Look(long), True),
+        Set("mpeg4", "franka_drawer", Look(mpeg4), True),
+    ]
+    sound = [
+        Set("dark room", "so100_pens", Look(h264, light=0.12), False),
+        Set("uneven clock", "xarm_sponge", Look(h264, jitter=0.2), False),
+        Set("shared files", "so101_cube", Look(long, shared=True), False),
+        Set("10 Hz", "panda_states", Look(av1), False),
+        Set("idle", "g1_bottle", Look(mpeg4), False),
+    ]
+    return faulty + sound
+
+
+def run(progress: Progress = lambda _: None, *, episodes: int = EPISODES, seed: int = 0) -> dict[str, Any]:
+    """Make the sets, look at them, and hold what is told against what was planted.
+
+    Args:
+        progress: told what is done.
+        episodes: of each set with faults; the sound ones have a third.
+        seed: of all that is made.
+
+    Raises:
+        MissingExtraError: if PyAV is not installed.
+    """
+    from sima2.video.reader import need_av
+
+    need_av("PyAV, which draws and reads the videos of this bench,")
+    planted: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    wrong: list[str] = []
+    clean = 0
+    cost: list[float] = []
+    pictures = unpacked = 0
+    seconds = 0.0
+    for k, each in enumerate(sets()):
+        progress(each.name)
+        count = episodes if each.faults else max(episodes // 3, 8)
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder) / "set"
+            faults = made(root, each, count, [seed, k])
+            told, looked = looked_at(root)
+            cost.append(thumbnail_cost(root))
+        cells = {(name, int(e)): set[str]() for name in CAMERAS for e in range(count)}
+        for kind, index, words in zip(told.defect, told.episode_index.tolist(), told.details, strict=True):
+            if kind.startswith("video_"):
+                camera = words.split(" ")[1].rstrip(":")
+                mine = [(camera, index)] if index >= 0 else [(camera, e) for e in range(count)]
+                for cell in mine:
+                    cells[cell].add(kind)
+        faulty = {(each.camera, each.episode): each.kind for each in faults}
+        for (camera, episode), kinds in cells.items():
+            fault = faulty.get((camera, episode))
+            if fault is None:
+                clean += 1
+                wrong += [f"{each.name}: episode {episode} camera {camera}: {kind}" for kind in sorted(kinds)]
+            else:
+                planted[fault] += 1
+                found[fault] += bool(kinds & set(TOLD_AS[fault]))
+        pictures += int(looked.cameras.pictures.sum())
+        unpacked += int(looked.cameras.decoded.sum())
+        seconds += looked.seconds
+    recall = {kind: found[kind] / planted[kind] for kind in KINDS if planted[kind]}
+    targets = {f"{kind} found": _met(value, value >= LEAST_FOUND) for kind, value in recall.items()}
+    targets["false alarms"] = _met(len(wrong), not wrong)
+    targets["cost of thumbnails"] = _met(max(cost), max(cost) <= THUMB_COST)
+    return {
+        "planted": dict(planted),
+        "found": recall,
+        "clean_videos": clean,
+        "false_alarms": wrong,
+        "thumbnail_cost": max(cost),
+        "unpacked_share": unpacked / max(pictures, 1),
+        "cpu_ms_per_picture": 1e3 * seconds / max(pictures, 1),
+        "targets": targets,
+    }
+
+
+def _met(value: float, met: bool) -> dict[str, Any]:
+    return {"value": value, "met": met}
+
+
+def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Figures, results and targets as text."""
+    told = [
+        (f"{kind.replace('_', ' ')} ({values['planted'][kind]})", f"{share:.1%}", f"≥ {LEAST_FOUND:.0%}")
+        for kind, share in values["found"].items()
+    ]
+    return [
+        *told,
+        (f"false alarms in {values['clean_videos']} sound videos", str(len(values["false_alarms"])), "0"),
+        ("cost of thumbnails over unpacking alone", f"{values['thumbnail_cost']:.2f}", f"≤ {THUMB_COST}"),
+        ("pictures unpacked", f"{values['unpacked_share']:.0%}", ""),
+        ("CPU for each picture", f"{values['cpu_ms_per_picture']:.2f} ms", ""),
+    ]
+
+
+def made(root: Path, each: Set, episodes: int, seed: Sequence[int]) -> list[Planted]:
+    """Make a set with its videos; the faults that were planted, each in one camera of an episode."""
+    recipe = next(recipe for recipe in RECIPES if recipe.name == each.recipe)
+    number = seed[0] * 100 + seed[1]
+    make_set(root, recipe, episodes, number)
+    if each.look.jitter:
+        jittered(root, each.look.jitter, number)
+    faults: list[Planted] = []
+    if each.faults:
+        order = np.random.default_rng([*seed, 1]).permutation(episodes).tolist()
+        for k, episode in enumerate(order):
+            faults.append(Planted(episode, CAMERAS[k // len(KINDS) % 2], KINDS[k % len(KINDS)]))
+    add_cameras(root, each.look, CAMERAS, faults, number)
+    if each.look.shared:
+        share_files(root)
+    return faults
+
+
+def looked_at(root: Path) -> tuple[DefectTable, CameraPass]:
+    """All that is told of a set, as a run tells it."""
+    source = Sima2Client("dataset", path=root).source()
+    first = first_pass(ShardTask(source, calibrate(source), 0, 0, source.episodes, source.episodes))
+    videos = open_videos(root)
+    moments = moments_for(first.episodes, first.segments, len(videos.cameras))
+    batch = source.read(0, source.episodes).batch
+    begin = time.process_time()
+    looked = look_at(videos, first.episodes, batch, moments)
+    looked = CameraPass(
+        0, looked.findings, looked.cameras, looked.thumbnails, looked.last_frames, time.process_time() - begin
+    )
+    return judged(looked.findings, EpisodeVitals.empty(), [looked.cameras]), looked
+
+
+def thumbnail_cost(root: Path, frames: int = 6) -> float:
+    """CPU time of thumbnails over that of unpacking, without anything else, the pictures that have to be for them.
+
+    Source: of each file the pictures from the key picture before each frame on; sought and made small by one, unpacked
+    one after the other from packets in memory by the other.
+    """
+    import av
+
+    from sima2.video.images import small
+    from sima2.video.reader import VideoError, groups_of, pictures, read_packets
+    from sima2.video.settings import VideoSettings
+
+    settings = VideoSettings()
+    ours = plain = 0.0
+    for file in sorted((root / "videos").rglob("*.mp4"))[:40]:
+        try:
+            packets = read_packets(file, settings)
+        except VideoError:
+            continue
+        count = len(packets.pts)
+        wanted = sorted({round(k * (count - 1) / (frames - 1)) for k in range(frames)})
+        needed = {p for start, places in groups_of(packets.key, wanted) for p in range(start, places[-1] + 1)}
+        keep = {int(packets.pts[p]) for p in needed}
+        with av.open(str(file)) as held:
+            stream = held.streams.video[0]
+            taken = [packet for packet in held.demux(stream) if packet.pts is not None and int(packet.pts) in keep]
+            stream.codec_context.thread_count = 1
+            begin = time.process_time()
+            try:
+                got = sum(len(packet.decode()) for packet in taken) + len(stream.codec_context.decode(None))
+            except av.error.FFmpegError:
+                continue
+            one = time.process_time() - begin
+        begin = time.process_time()
+        made = [small(picture, settings) for _, picture in pictures(packets, wanted, settings, lambda _: None)]
+        if got and len(made) == len(wanted):
+            ours += time.process_time() - begin
+            plain += one
+    return ours / plain if plain else 0.0
