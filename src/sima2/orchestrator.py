@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2 import __version__
-from sima2.cameras import CAMERAS, FINDINGS, NOT_LOOKED, THUMBNAILS, declared_cameras, moments_for, open_videos
+from sima2.cameras import (
+    CAMERAS,
+    FINDINGS,
+    LAST_FRAMES,
+    NOT_LOOKED,
+    THUMBNAILS,
+    declared_cameras,
+    moments_for,
+    open_videos,
+)
 from sima2.client import AUTO, SOURCES, Sima2Client, Source, source_named
 from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError, masked
 from sima2.execution.containment import Losses, contained
@@ -71,7 +80,7 @@ from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table
 from sima2.records.tags import TagTable
-from sima2.records.video import CameraTable, ThumbnailTable
+from sima2.records.video import CameraTable, LastFrameTable, ThumbnailTable
 from sima2.semantic_orchestrator import Decision, SemanticOrchestrator
 
 if TYPE_CHECKING:
@@ -206,7 +215,9 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             episodes = EpisodeTable.concat(list(store.read(EpisodeTable, "episode_shards")))
             if not len(episodes):
                 raise _nothing_usable(store, [source for source, _ in given])
-            frozen = freeze(episodes, *_observed(store), said, points=partial(_points, store))
+            frozen = freeze(
+                episodes, *_observed(store), said, points=partial(_points, store), pictures=_last_pictures(store)
+            )
         _second(store, frozen, len(episodes), executor, tell, watch)
         defects, seconds = judging()
         watch.add({"defects": seconds})
@@ -582,6 +593,12 @@ def _courses(store: Store, defects: DefectTable) -> Courses:
         store.read(SegmentTable, "segments"),
     )
     return Courses.of(zip(*kinds, strict=True), _points(store), defects)
+
+
+def _last_pictures(store: Store) -> LastFrameTable | None:
+    """What cameras show at the ends of episodes; None where nobody looked."""
+    tables = list(store.read(LastFrameTable, LAST_FRAMES))
+    return LastFrameTable.concat(tables) if tables else None
 
 
 def _points(store: Store) -> PointTable:

@@ -18,10 +18,16 @@ from sima2.records.segments import SegmentTable
 from sima2.records.signals import SignalTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
-from sima2.report.page_data import FEW_DETAILS, MOST_DETAILS, Overview, details, said_words, within
+from sima2.records.video import ThumbnailTable
+from sima2.report.page_data import FEW_DETAILS, MOST_DETAILS, Overview, details, said_words, with_pictures, within
 
 T = TypeVar("T", bound=Table)
-_BY_EPISODE: Final[Mapping[str, type[Table]]] = {"segments": SegmentTable, "tags": TagTable, "signals": SignalTable}
+_BY_EPISODE: Final[Mapping[str, type[Table]]] = {
+    "segments": SegmentTable,
+    "tags": TagTable,
+    "signals": SignalTable,
+    "thumbnails": ThumbnailTable,
+}
 
 
 class ReportFolder:
@@ -84,9 +90,9 @@ class ReportFolder:
         return {kind: _of(cls, (part[kind] for part in parts), names) for kind, cls in _BY_EPISODE.items()}
 
     def details(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """All about some episodes, by their ids, as plain values."""
+        """All about some episodes, by their ids, as plain values; of very many only of the first."""
         held = self.tables(names)
-        return details(
+        told = details(
             names,
             self.episodes,
             held["segments"],
@@ -97,6 +103,7 @@ class ReportFolder:
             self.unusual,
             self.labels,
         )
+        return with_pictures(within(told), held["thumbnails"])
 
     def chosen_details(self, *kinds: Sequence[str]) -> dict[str, Any]:
         """All about as many episodes as one file can show, by their place in the overview.
@@ -108,7 +115,7 @@ class ReportFolder:
         names = [*dict.fromkeys([*(name for kind in kinds for name in kind), *ids])]
         names = names[: MOST_DETAILS if len(ids) <= MOST_DETAILS else FEW_DETAILS]
         known = dict(zip(ids, range(len(ids)), strict=True))
-        told = within(self.details([name for name in names if name in known]))
+        told = self.details([name for name in names if name in known])
         return {str(known[name]): values for name, values in told.items()}
 
     def _of_shard(self, shard: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from sima2.records.segments import SegmentTable
 from sima2.records.signals import SignalTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
+from sima2.records.video import ThumbnailTable
 from sima2.records.vocabulary import LABELS, OUTCOMES
 from sima2.report.markup import Markup
 from sima2.report.text import visible
@@ -37,6 +39,9 @@ FEW_DETAILS: Final = 120
 """The same where there are more episodes than that."""
 MOST_BYTES: Final = 3_600_000
 """Of what is told of single episodes in the file."""
+MOST_PICTURES: Final = 8_000_000
+"""Of small pictures in the file, besides."""
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 
 Numbers = NDArray[np.int64]
 
@@ -302,6 +307,36 @@ def _shown(values: Any) -> Any:
     if isinstance(values, Mapping):
         return {visible(key, longest=4000): _shown(value) for key, value in values.items()}
     return [_shown(value) for value in values] if isinstance(values, list | tuple) else values
+
+
+def with_pictures(
+    told: Mapping[str, Mapping[str, Any]], thumbnails: ThumbnailTable, most: int = MOST_PICTURES
+) -> dict[str, dict[str, Any]]:
+    """What is told of episodes with their small pictures, of as many, the first first, as take so many bytes.
+
+    Args:
+        told: by ids.
+        thumbnails: of them, and perhaps of others.
+        most: bytes.
+    """
+    rows, full = _rows_by_name(thumbnails, list(told)), {}
+    for name, values in told.items():
+        mine = rows.get(name, [])
+        most -= sum(len(thumbnails.data[row]) for row in mine)
+        shown = [_thumbnail(thumbnails, row) for row in mine] if most >= 0 else []
+        full[name] = {**values, "thumbnails": sorted(shown, key=lambda each: (each["frame"], each["camera"]))}
+    return full
+
+
+def _thumbnail(thumbnails: ThumbnailTable, row: int) -> dict[str, Any]:
+    kind = thumbnails.media_type[row]
+    data = thumbnails.data[row] if kind in ("image/webp", "image/jpeg", "image/png") else ""
+    return {
+        "camera": thumbnails.camera[row],
+        "frame": int(thumbnails.frame[row]),
+        "moment": thumbnails.moment[row],
+        "source": f"data:{kind};base64,{data}" if _BASE64.fullmatch(data) else "",
+    }
 
 
 def within(told: Mapping[str, Any], most: int = MOST_BYTES) -> dict[str, Any]:

@@ -177,7 +177,7 @@ kbd{font:.85em ui-monospace,"DejaVu Sans Mono",monospace;border:1px solid var(--
 .defect{fill:var(--warn)}
 .paths,.stills,.films{display:flex;flex-wrap:wrap;gap:.6rem}
 .paths figure,.stills figure,.films figure{margin:.4rem 0}
-.films figure{flex:1 1 16rem;max-width:30rem}.films video{width:100%;background:#000}
+.films figure{flex:1 1 16rem;max-width:30rem}.films video,.films img{width:100%;background:#000}
 #workbench .still{padding:0;line-height:0}.still img{max-width:160px;height:auto}
 .paths svg{border:1px solid var(--rule);border-radius:3px}
 .track{fill:none;stroke:var(--accent);stroke-width:1.2}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import Label, said_of
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
+from sima2.records.video import Clip
 from sima2.report.folder import ReportFolder
 from sima2.report.html import policy, render
 from sima2.report.inputs import ReportInput, load_folder
@@ -32,7 +33,35 @@ from sima2.view.server import Answer, Refused, plain
 if TYPE_CHECKING:
     from sima2.labelling import OpenQuestions
 
-Rollouts: TypeAlias = Callable[[EpisodeTable, int], RolloutBatch | None]
+
+class Recordings(Protocol):
+    """What was recorded of the episodes of a folder, by their row in its table; as far as it is still there."""
+
+    def rollout(self, episodes: EpisodeTable, row: int) -> RolloutBatch | None:
+        """The episode alone in a batch; None where its source is not there."""
+
+    def clips(self, episodes: EpisodeTable, row: int) -> Sequence[Clip]:
+        """Where its cameras have their pictures; those whose files are there."""
+
+    def picture(self, episodes: EpisodeTable, row: int, clip: Clip, frame: int) -> tuple[str, bytes]:
+        """One picture: media type and bytes."""
+
+
+class Nothing:
+    """No recordings: what the run kept is all there is."""
+
+    def rollout(self, episodes: EpisodeTable, row: int) -> None:
+        """None."""
+
+    def clips(self, episodes: EpisodeTable, row: int) -> Sequence[Clip]:
+        """None."""
+        return ()
+
+    def picture(self, episodes: EpisodeTable, row: int, clip: Clip, frame: int) -> tuple[str, bytes]:
+        """Never asked for."""
+        raise Refused(HTTPStatus.NOT_FOUND, "there is no picture")
+
+
 FINEST: Final = 4096
 """Stretches of a signal at most: more than a screen is wide, four times over."""
 READ: Final = "read"
@@ -45,15 +74,15 @@ class RunPages:
     Args:
         out: the folder.
         label: whether labels are taken.
-        rollouts: gives an episode, by its row in the table, as it was recorded; None where its source is not there.
+        recordings: what is still there of what was recorded.
 
     Raises:
         StoreError: if the folder is not one of a finished run.
     """
 
-    def __init__(self, out: Path, *, label: bool = False, rollouts: Rollouts = lambda *_: None) -> None:
+    def __init__(self, out: Path, *, label: bool = False, recordings: Recordings | None = None) -> None:
         self._out = out
-        self._rollouts = rollouts
+        self._recordings: Recordings = recordings or Nothing()
         self._mode = LABEL if label else READ
         self._worker = ThreadPoolExecutor(1)
         self._seen: tuple[int, int] | None = None
@@ -76,6 +105,11 @@ class RunPages:
             return Answer(self._page, "text/html; charset=utf-8", policy(self._mode))
         if name == "episode":
             return plain(as_json(self._episode(query)))
+        if name == "video":
+            clip = self._clip(query)
+            return Answer(clip.path, clip.mime)
+        if name == "frame":
+            return self._picture(query)
         if name == "signals":
             return plain(as_json(self._signals(query)))
         if name == "find":
@@ -166,7 +200,7 @@ class RunPages:
     def _signals(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The signals of an episode as finely as they were recorded; none where its source is not there."""
         row = self._row(query)
-        batch = self._rollouts(self._folder.episodes, row)
+        batch = self._recordings.rollout(self._folder.episodes, row)
         if batch is None or not len(batch):
             return {"signals": []}
         table = thinned_signals(batch, int(np.clip(batch.frames, 1, FINEST)))
@@ -191,11 +225,37 @@ class RunPages:
             self._stale = False
 
     def _row(self, query: Mapping[str, Any]) -> int:
-        text = str(query.get("row", ""))
-        if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) >= len(self._folder.episodes):
-            raise Refused(HTTPStatus.NOT_FOUND, "there is no such episode")
-        return int(text)
+        return _number(query, "row", len(self._folder.episodes))
 
     def _episode(self, query: Mapping[str, str]) -> dict[str, Any]:
-        name = self._folder.episodes.episode_id[self._row(query)]
-        return self._folder.details([name])[name]
+        row = self._row(query)
+        name = self._folder.episodes.episode_id[row]
+        clips = list(enumerate(self._recordings.clips(self._folder.episodes, row)))
+        return {
+            **self._folder.details([name])[name],
+            "videos": [
+                {"camera": clip.camera, "url": f"video?row={row}&camera={k}", "begin": clip.begin_s}
+                for k, clip in clips
+                if not clip.in_rows
+            ],
+            "pictures": [{"camera": clip.camera, "index": k} for k, clip in clips if clip.in_rows],
+        }
+
+    def _clip(self, query: Mapping[str, str]) -> Clip:
+        """The clip that a camera's number asks for; only what an episode has can be asked for, never a path."""
+        clips = self._recordings.clips(self._folder.episodes, self._row(query))
+        return clips[_number(query, "camera", len(clips))]
+
+    def _picture(self, query: Mapping[str, str]) -> Answer:
+        row, clip = self._row(query), self._clip(query)
+        frame = _number(query, "frame", int(self._folder.episodes.frames[row]))
+        kind, data = self._recordings.picture(self._folder.episodes, row, clip, frame)
+        return Answer(data, kind)
+
+
+def _number(query: Mapping[str, Any], name: str, end: int) -> int:
+    """A whole number of a query, from 0 and below ``end``."""
+    text = str(query.get(name, ""))
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) >= end:
+        raise Refused(HTTPStatus.NOT_FOUND, f"there is no such {name}")
+    return int(text)

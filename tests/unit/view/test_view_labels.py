@@ -128,7 +128,7 @@ def test_a_closer_look_reads_the_episode_as_it_was_recorded(tmp_path: Path) -> N
     from sima2.cli.view import Recorded
 
     run_pipeline(episodes=4, out=tmp_path / "out")
-    pages = RunPages(tmp_path / "out", rollouts=Recorded(tmp_path / "out"))
+    pages = RunPages(tmp_path / "out", recordings=Recorded(tmp_path / "out"))
     coarse = json.loads(pages.get("episode", {"row": "2"}).body)["signals"]
     fine = json.loads(pages.get("signals", {"row": "2"}).body)["signals"]
     assert [each[1] for each in fine] == [each[1] for each in coarse]
