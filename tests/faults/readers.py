@@ -437,6 +437,6 @@ READERS: Final[Mapping[str, Reader]] = {
     "outcomes jsonl": Reader(outcomes, read_outcomes("o.jsonl"), {"o.jsonl": 1}),
     "outcomes parquet": Reader(outcomes, read_outcomes("o.parquet"), {"o.parquet": 1}),
     "store": Reader(results, read_store, {"ledger.sqlite": 8, ".parquet": 8, "trust_matrix.json": 1}),
-    "results": Reader(results, read_results, {"summary.json": 4, "trust_matrix.json": 4, "task_graph.json": 2}),
+    "results": Reader(results, read_results, {"summary.json": 4, "trust_matrix.json": 6}),
 }  # fmt: skip
 CONTROLS: Final[Mapping[str, Reader]] = {kind: Reader(_nothing, _misdeed(kind), {"a.json": 1}) for kind in _MISDEEDS}
