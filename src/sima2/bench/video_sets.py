@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -237,7 +238,7 @@ def _once(pictures: Any) -> Any:
 
 
 def write_video(file: Path, pictures: Any, fps: float, coder: Coder, time: NDArray[np.float64] | None = None) -> None:
-    """Encode pictures of brightness, shape (HEIGHT, WIDTH), 0 to 255.
+    """Encode pictures of brightness, shape (height, width) each, 0 to 255.
 
     Args:
         file: new.
@@ -252,10 +253,12 @@ def write_video(file: Path, pictures: Any, fps: float, coder: Coder, time: NDArr
         stream: Any = made.add_stream(
             coder.encoder, rate=Fraction(fps).limit_denominator(1000), options=dict(coder.options)
         )
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        first = next(iter_ := iter(pictures))
+        stream.height, stream.width = first.shape
+        stream.pix_fmt = "yuv420p"
         if time is not None:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 10_000)
-        for k, picture in enumerate(pictures):
+        for k, picture in enumerate(chain([first], iter_)):
             bright = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(np.repeat(bright[..., None], 3, axis=2), format="rgb24")
             if time is not None and k < len(time):

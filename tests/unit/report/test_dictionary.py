@@ -19,7 +19,7 @@ from sima2.records.knowledge import PROPOSAL_KINDS, ProposalTable
 from sima2.records.table import Table
 from sima2.records.tags import TagTable
 from sima2.records.truth import Truth
-from sima2.report.dictionary import ASKED_FOR, FILES, dictionary
+from sima2.report.dictionary import ASKED_FOR, FILES, WITH_VIDEO, dictionary
 from sima2.tags.specs import TAGS
 from sima2.tasks.design import EpisodePlan
 
@@ -59,7 +59,7 @@ def files_of(out: Path) -> Iterator[tuple[str, Path]]:
 def test_the_dictionary_tells_of_every_table_of_a_run_and_of_no_other(folder) -> None:
     assert {name for name, _ in files_of(folder)} == {*FILES}
     headings = set(re.findall(r"`([^`]+)`", " ".join(re.findall(r"^## .*", dictionary(), flags=re.MULTILINE))))
-    assert headings == {*FILES, *ASKED_FOR}
+    assert headings == {*FILES, *WITH_VIDEO, *ASKED_FOR}
 
 
 def test_every_file_of_a_run_says_of_its_columns_what_the_dictionary_says(folder) -> None:
