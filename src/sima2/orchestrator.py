@@ -317,21 +317,21 @@ def open_source(settings: RunSettings) -> Source:
     if wanted is not None and wanted < 1:
         raise UsageError(f"{wanted} episodes are none")
     if backend == "dataset":
-        _refuse_other_format(settings)
         if settings.mix != MAIN_MIX:
             raise UsageError("a mix is of made rollouts; a recorded data set is taken as it is")
         if settings.goals:
             from sima2.io.goals import parse_goal_options
 
             parse_goal_options(settings.goals)  # refused before anything is read
+        if settings.families:
+            raise UsageError("families choose among made rollouts; a recorded data set is taken as it is")
+        _refuse_other_format(settings)
     else:
         names = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes", "goals": "--goal"}
         for option, name in names.items():
             if getattr(settings, option):
                 way = "add --path" if settings.path is None else "leave --source away"
                 raise UsageError(f"{name} belongs to a recorded source: {way}")
-    if settings.families and backend == "dataset":
-        raise UsageError("families choose among made rollouts; a recorded data set is taken as it is")
     client = Sima2Client(
         backend=backend,
         seed=settings.seed,

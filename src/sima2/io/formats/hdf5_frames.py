@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sima2.errors import DatasetError, RolloutError
+from sima2.io.column_map import ColumnMap
 from sima2.io.documents import inside
 from sima2.io.formats.frame_source import (
     NUMERIC,
@@ -56,7 +57,7 @@ class Hdf5Frames:
     endings: Mapping[int, Ending] = field(default_factory=dict)
     """By episode number, where the data set tells."""
     warnings: tuple[str, ...] = ()
-    own_map: None = None
+    own_map: ColumnMap | None = None
     bookkeeping: Collection[str] = ()
     outcome_features: Sequence[str] = ()
     restores: bool = False
@@ -72,8 +73,8 @@ class Hdf5Frames:
         return bool(self.endings)
 
     def plain(self) -> Hdf5Frames:
-        """Itself: this program leaves nothing of its own in it."""
-        return self
+        """Without the map that this program left in it."""
+        return replace(self, own_map=None)
 
     def at_rate(self, fps: float) -> Hdf5Frames:
         """At a rate that somebody gives, in Hz."""

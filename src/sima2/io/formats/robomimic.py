@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sima2.errors import DatasetError
-from sima2.io.column_map import Columns
+from sima2.io.column_map import ColumnMap, Columns, parse_column_map
 from sima2.io.documents import parse_json, reason
 from sima2.io.formats.frame_source import Declared, Entry, Feature
 from sima2.io.formats.hdf5 import Look, look_into, names_in, texts_in
@@ -37,8 +37,15 @@ MAX_FPS: Final = 1e6
 PER_QUESTION: Final = 2000
 """Episodes looked at with one question."""
 _DEMO: Final = re.compile(r"demo_(\d{1,15})")
-_OF_DATA: Final = ("env_args", "env", "env_info", "problem_info", "date")
-_OF_DEMO: Final = ("num_samples", "ep_meta")
+COLUMNS: Final = "sima2_columns"
+"""Attribute of ``data`` in which this program tells what of a file that it wrote is which channel."""
+SUCCESS: Final = "success"
+"""Attribute of an episode, where its end is told (Isaac Lab writes it, too)."""
+SOURCE_EPISODE: Final = "sima2_source_episode"
+TIMES: Final = "timestamps"
+"""Array of an episode whose frames are not at k / fps, in s."""
+_OF_DATA: Final = ("env_args", "env", "env_info", "problem_info", COLUMNS)
+_OF_DEMO: Final = ("num_samples", "ep_meta", SUCCESS)
 _KEY: Final = re.compile(
     r"obs/(?:(?P<robot>robot\d+)_)?(?:(?P<side>left|right)_)?"
     r"(?P<what>eef_pos|eef_quat|base_to_eef_pos|base_to_eef_quat|joint_pos|joint_vel|gripper_qpos"
@@ -60,7 +67,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "ee_position": ("x", "y", "z"),
     "ee_orientation": ("qx", "qy", "qz", "qw"),
 }
-_KEPT: Final = ("rewards", "dones", "states")
+_KEPT: Final = ("rewards", "dones", "states", TIMES)
 """Arrays that are no signals of a robot's."""
 _PANDA: Final = ("panda", "pandaomron", "pandamobile", "mountedpanda", "onthegroundpanda")
 
@@ -92,6 +99,7 @@ def open_robomimic(path: Path) -> Hdf5Frames:
         facts.append(told)
         demos = told.demos
         rewards: dict[int, tuple[list[float], int]] = {}
+        told_ends: dict[int, Ending] = {}
         for start in range(0, len(demos), PER_QUESTION):
             some = demos[start : start + PER_QUESTION]
             look = look_into(
@@ -110,7 +118,9 @@ def open_robomimic(path: Path) -> Hdf5Frames:
                 groups.append(f"data/demo_{text}")
                 if "ends" in found:
                     rewards[number] = found["ends"]
-        endings |= _endings(rewards)
+                if isinstance(said := found.get("at", {}).get(SUCCESS), bool | int) and said in (0, 1):
+                    told_ends[number] = Ending(success=float(said), source="recorded")
+        endings |= told_ends or _endings(rewards)
         warnings += told.warnings
         first += int(demos[-1]) + 1 if demos else 0
     if not entries:
@@ -163,6 +173,7 @@ def _source(
         endings=endings,
         warnings=tuple(warnings),
         bookkeeping=_KEPT,
+        own_map=facts[0].own if len(facts) == 1 else None,
     )
 
 
@@ -190,6 +201,7 @@ class _Facts:
         self.file = file
         self.fps: float | None = None
         self.robot, self.task = "unknown", ""
+        self.own: ColumnMap | None = None
         self.demos: list[str] = []
         self.warnings: list[str] = []
         self.notes: list[str] = []
@@ -227,6 +239,8 @@ class _Facts:
         words = told._read("problem_info", at).get("language_instruction")
         name = next((each for each in (words, arguments.get("env_name"), at.get("env")) if isinstance(each, str)), "")
         told.task = clean(name.strip('"'))
+        if isinstance(text := at.get(COLUMNS), str):
+            told.own = parse_column_map(text, f"{file.name}: {COLUMNS}")
         keys = texts_in(file, ["mask"])
         if keys:
             sizes = [f"{clean(name)} ({len(names)})" for name, names in sorted(keys.items())]

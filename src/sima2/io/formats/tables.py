@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
+from sima2.io.column_map import ColumnMap
 from sima2.io.documents import FETCH, inside, is_lfs_pointer, reason, refuse_no_file
 from sima2.io.formats.frame_source import Declared, Entry, Feature, Features, FrameRows, Recorded, counted_rows
 from sima2.io.formats.hdf5_frames import in_words, number_in
@@ -56,7 +57,7 @@ class TableFrames:
     version: str = "1"
     robot: str = "unknown"
     declared: Declared | None = None
-    own_map: None = None
+    own_map: ColumnMap | None = None
     bookkeeping: Collection[str] = ()
     outcome_features: Sequence[str] = ()
     restores: bool = False
