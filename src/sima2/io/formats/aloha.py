@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from sima2.errors import DatasetError
 from sima2.io.column_map import Columns
+from sima2.io.documents import inside
 from sima2.io.formats.frame_source import Declared, Entry, Feature
 from sima2.io.formats.hdf5 import Look, look_into
 from sima2.io.formats.hdf5_frames import Hdf5Frames, features_of, in_words, number_in, rate_warning
-from sima2.io.formats.marks import files_of
+from sima2.io.formats.marks import located
 from sima2.io.intake import clean
 
 NAME: Final = "aloha"
@@ -38,19 +39,18 @@ def open_aloha(path: Path) -> Hdf5Frames:
         DatasetError: if nothing of it can be read.
         MissingExtraError: if h5py is not installed.
     """
-    files = files_of(path, *PATTERNS)
-    numbers = [number_in(file.name) for file in files]
+    root, files = located(path, *PATTERNS)
+    numbers = [number_in(name) for name in files]
     own = -1 not in numbers and len(set(numbers)) == len(numbers)
     order = sorted(range(len(files)), key=lambda k: numbers[k] if own else k)
-    root = path if path.is_dir() else path.parent
     looks: list[Look] = []
     entries: list[Entry] = []
     failed: list[DatasetError] = []
     rates: set[float] = set()
     for place, k in enumerate(order):
-        file = files[k]
         length, task = None, ""
         try:
+            file = inside(root, files[k])
             look = look_into(file, ["/"], deep=2, length=(_QPOS, _ACTION), attributes=(*_SAID, *_RATES))
             found = look.episodes[0]
             if "error" in found:
@@ -62,10 +62,10 @@ def open_aloha(path: Path) -> Hdf5Frames:
             length, at = found["frames"], found["at"]
             task = next((clean(at[name]) for name in _SAID if isinstance(at.get(name), str)), "")
             rates |= {float(at[name]) for name in _RATES if _is_rate(at.get(name))}
-        entries.append(Entry(numbers[k] if own else place, length, file.name, task, 0))
+        entries.append(Entry(numbers[k] if own else place, length, files[k], task, 0))
     if not looks:
         raise failed[0] if failed else DatasetError(path, "holds no file of HDF5")
-    return _source(root, [files[k].name for k in order], entries, looks, failed, rates, own=own)
+    return _source(root, [files[k] for k in order], entries, looks, failed, rates, own=own)
 
 
 def _source(

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from sima2.errors import DatasetError
 from sima2.io.column_map import Columns
-from sima2.io.documents import read_json
+from sima2.io.documents import inside, read_json
 from sima2.io.formats.frame_source import Declared, Entry, Feature
 from sima2.io.formats.hdf5 import Look, look_into
 from sima2.io.formats.hdf5_frames import Hdf5Frames, features_of, in_words, rate_warning
-from sima2.io.formats.marks import DEEPEST, files_of
+from sima2.io.formats.marks import DEEPEST, files_of, located
 from sima2.io.intake import clean
 from sima2.io.outcomes import Ending
 
@@ -45,16 +45,16 @@ def open_droid(path: Path) -> Hdf5Frames:
         DatasetError: if nothing of it can be read.
         MissingExtraError: if h5py is not installed.
     """
-    files = files_of(path, FILE, deep=DEEPEST)
-    root = path if path.is_dir() else path.parent
+    root, files = located(path, FILE, deep=DEEPEST)
     looks: list[Look] = []
     entries: list[Entry] = []
     endings: dict[int, Ending] = {}
     failed: list[DatasetError] = []
-    for number, file in enumerate(files):
-        relative = file.relative_to(root)
+    for number, name in enumerate(files):
+        relative = Path(name)
         length = None
         try:
+            file = inside(root, name)
             look = look_into(file, ["/"], deep=3, length=(_CHANNELS["joint_position"][0], _GRIPPER))
             if "error" in look.episodes[0]:
                 raise DatasetError(file, look.episodes[0]["error"])

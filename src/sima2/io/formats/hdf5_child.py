@@ -196,7 +196,7 @@ def tree(root: Any, path: str, deep: int, shapes: dict[str, Any], skip: set[str]
         whole = f"{prefix}{name}"
         if whole in skip:
             continue
-        if whole in shapes:
+        if shapes.get(whole, (None, None))[1] is not None:  # one that was refused may be sound in this episode
             found.append(whole)
             continue
         try:

@@ -158,7 +158,7 @@ def features_of(looks: Iterable[Look], named: Mapping[str, Sequence[str]]) -> tu
     for look in looks:
         for name, (kind, shape) in look.shapes.items():
             if shape is None:
-                refused.setdefault(name, kind)
+                refused.setdefault(name, str(kind))
             elif name not in found:
                 inner = tuple(shape[1:]) or (1,)
                 pictures = len(inner) >= IMAGE_DIMENSIONS

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from sima2.errors import DatasetError, MissingExtraError
+from sima2.io.documents import inside
 from sima2.io.formats.droid import FILE
 from sima2.io.formats.hdf5 import names_in
-from sima2.io.formats.marks import DEEPEST, files_of, holds
+from sima2.io.formats.marks import DEEPEST, holds, located
 from sima2.io.formats.robomimic import PATTERNS
 from sima2.io.intake import clean
 
@@ -33,27 +33,28 @@ def is_robomimic(path: Path) -> bool:
 
 def members_told(path: Path) -> str:
     """What an HDF5 file of no known format holds, in words; empty where it is none."""
-    for file in files_of(path, *PATTERNS)[:1]:
-        members = _members(file)
+    root, files = located(path, *PATTERNS)
+    for file in files[:1] if path.is_dir() or holds(*PATTERNS)(path) else ():
+        members = _members(root, file)
         if members is not None:
             return clean(f": its HDF5 files hold {', '.join(members[:10]) or 'nothing'}")
     return ""
 
 
 def _kind(path: Path) -> str:
-    files = files_of(path, *PATTERNS)
-    for file in islice(files, _LOOKED_AT):
-        members = _members(file)
+    if not holds(*PATTERNS)(path):
+        return ""
+    root, files = located(path, *PATTERNS)
+    for file in files[:_LOOKED_AT]:
+        members = _members(root, file)
         if members is not None:
             return next((_MARKS[each] for each in _MARKS if each in members), "")
-    if not files:
-        return ""
     # the extra is missing, or the files are damaged: opening them will say so
-    return "aloha" if files[0].name.startswith("episode_") else "robomimic"
+    return "aloha" if files[0].startswith("episode_") else "robomimic"
 
 
-def _members(file: Path) -> list[str] | None:
+def _members(root: Path, file: str) -> list[str] | None:
     try:
-        return names_in(file)[0]
+        return names_in(inside(root, file))[0]
     except (DatasetError, MissingExtraError):
         return None

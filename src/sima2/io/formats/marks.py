@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
@@ -40,6 +40,17 @@ def files_of(path: Path, *patterns: str, deep: int = 0) -> list[Path]:
     return sorted(islice(_walk(path, patterns, deep), MOST_FILES))
 
 
+def located(path: Path, *patterns: str, deep: int = 0) -> tuple[Path, list[str]]:
+    """The folder of a data set, and its files by pattern of their names, relative and sorted.
+
+    A file that is named itself may be a link to anywhere; those of a folder may not lead out of it.
+    """
+    if not path.is_dir():
+        whole = path.resolve()
+        return whole.parent, [whole.name]
+    return path, [file.relative_to(path).as_posix() for file in files_of(path, *patterns, deep=deep)]
+
+
 def listed(words: Sequence[str], most: int) -> str:
     """Some of many words.
 
@@ -49,7 +60,7 @@ def listed(words: Sequence[str], most: int) -> str:
     return "; ".join([*words[:most], *(["…"] if len(words) > most else [])])
 
 
-def _walk(path: Path, patterns: Sequence[str], deep: int):  # type: ignore[no-untyped-def]
+def _walk(path: Path, patterns: Sequence[str], deep: int) -> Iterator[Path]:
     if not path.is_dir():
         if _named(path.name, patterns):
             yield path

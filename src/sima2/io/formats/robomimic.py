@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sima2.errors import DatasetError
 from sima2.io.column_map import ColumnMap, Columns, parse_column_map
-from sima2.io.documents import parse_json, reason
+from sima2.io.documents import inside, parse_json, reason
 from sima2.io.formats.frame_source import Declared, Entry, Feature
 from sima2.io.formats.hdf5 import Look, look_into, names_in, texts_in
 from sima2.io.formats.hdf5_frames import (
@@ -25,7 +25,7 @@ from sima2.io.formats.hdf5_frames import (
     in_words,
     rate_warning,
 )
-from sima2.io.formats.marks import files_of, listed
+from sima2.io.formats.marks import listed, located
 from sima2.io.intake import clean
 from sima2.io.outcomes import Ending
 
@@ -79,10 +79,9 @@ def open_robomimic(path: Path) -> Hdf5Frames:
         DatasetError: if nothing of it can be read.
         MissingExtraError: if h5py is not installed.
     """
-    files = files_of(path, *PATTERNS)
+    root, files = located(path, *PATTERNS)
     if not files:
         raise DatasetError(path, "holds no file of HDF5")
-    root = path if path.is_dir() else path.parent
     entries: list[Entry] = []
     groups: list[str] = []
     looks: list[Look] = []
@@ -90,8 +89,9 @@ def open_robomimic(path: Path) -> Hdf5Frames:
     facts: list[_Facts] = []
     endings: dict[int, Ending] = {}
     first, failed = 0, list[DatasetError]()
-    for file in files:
+    for name in files:
         try:
+            file = inside(root, name)
             told = _Facts.of(file)
         except DatasetError as error:
             failed.append(error)
@@ -102,19 +102,11 @@ def open_robomimic(path: Path) -> Hdf5Frames:
         told_ends: dict[int, Ending] = {}
         for start in range(0, len(demos), PER_QUESTION):
             some = demos[start : start + PER_QUESTION]
-            look = look_into(
-                file,
-                [f"data/demo_{text}" for text in some],
-                deep=2,
-                length=("actions", "states"),
-                attributes=_OF_DEMO,
-                ends=("rewards",),
-                skip=("next_obs", "model_file"),
-            )
+            look = _looked(file, some)
             looks.append(look)
             for text, found in zip(some, look.episodes, strict=True):
                 number = first + int(text)
-                entries.append(_entry(number, found, file.name, told, len(groups)))
+                entries.append(_entry(number, found, name, told, len(groups)))
                 groups.append(f"data/demo_{text}")
                 if "ends" in found:
                     rewards[number] = found["ends"]
@@ -137,9 +129,29 @@ def open_robomimic(path: Path) -> Hdf5Frames:
     return _source(root, files, entries, groups, looks, facts, endings, warnings)
 
 
+def _looked(file: Path, demos: Sequence[str]) -> Look:
+    """What episodes hold; of one that brings the library down, that it does."""
+    try:
+        return look_into(
+            file,
+            [f"data/demo_{text}" for text in demos],
+            deep=2,
+            length=("actions", "states"),
+            attributes=_OF_DEMO,
+            ends=("rewards",),
+            skip=("next_obs", "model_file"),
+        )
+    except DatasetError as error:
+        if len(demos) == 1:
+            return Look([{"error": str(error)}], [], {})
+        half = len(demos) // 2
+        first, rest = _looked(file, demos[:half]), _looked(file, demos[half:])
+        return Look([*first.episodes, *rest.episodes], [], {**rest.shapes, **first.shapes})
+
+
 def _source(
     root: Path,
-    files: Sequence[Path],
+    files: Sequence[str],
     entries: list[Entry],
     groups: list[str],
     looks: Sequence[Look],
@@ -168,7 +180,7 @@ def _source(
         features=features,
         entries=entries,
         groups=groups,
-        files=[file.name for file in files],
+        files=files,
         declared=_declared(features, robot, [note for each in facts for note in each.notes]),
         endings=endings,
         warnings=tuple(warnings),

@@ -17,7 +17,7 @@ from sima2.io.column_map import ColumnMap
 from sima2.io.documents import FETCH, inside, is_lfs_pointer, reason, refuse_no_file
 from sima2.io.formats.frame_source import Declared, Entry, Feature, Features, FrameRows, Recorded, counted_rows
 from sima2.io.formats.hdf5_frames import in_words, number_in
-from sima2.io.formats.marks import files_of
+from sima2.io.formats.marks import located
 from sima2.io.intake import MAX_FRAMES, MAX_WIDTH, clean
 from sima2.io.outcomes import Ending
 from sima2.io.source_id import files_id
@@ -120,9 +120,8 @@ def open_tables(kind: Kind, path: Path) -> TableFrames:
     Raises:
         DatasetError: if none can be read.
     """
-    files = files_of(path, kind.pattern)
-    root = path if path.is_dir() else path.parent
-    numbers = [number_in(file.name) for file in files]
+    root, files = located(path, kind.pattern)
+    numbers = [number_in(name) for name in files]
     own = -1 not in numbers and len(set(numbers)) == len(numbers)
     order = sorted(range(len(files)), key=lambda k: numbers[k] if own else k)
     features: dict[str, Feature] = {}
@@ -130,14 +129,14 @@ def open_tables(kind: Kind, path: Path) -> TableFrames:
     for place, k in enumerate(order):
         length = None
         try:
-            shapes = kind.shapes(inside(root, files[k].name))
+            shapes = kind.shapes(inside(root, files[k]))
         except DatasetError as error:
             failed.append(error)
         else:
             for name, (dtype, shape, names) in shapes.items():
                 features.setdefault(name, Feature(dtype, shape[1:] or (1,), names))
             length = max((shape[0] for _, shape, _ in shapes.values()), default=None)
-        entries.append(Entry(numbers[k] if own else place, length, files[k].name, "", 0))
+        entries.append(Entry(numbers[k] if own else place, length, files[k], "", 0))
     if not features:
         raise failed[0] if failed else DatasetError(path, f"holds no numbers in {kind.pattern}")
     warnings = in_words(failed, "files cannot be read", root)
