@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from format_sets import NEEDS_H5PY, SETS, make, opened, signals
-from sima2.errors import DataError, DatasetError
-from sima2.io.formats import FORMATS, UNREAD, format_of, is_dataset, source_id_of
+from sima2.client import backend_of
+from sima2.errors import DataError, DatasetError, UnknownNameError, UsageError
+from sima2.io.formats import FORMATS, UNREAD, format_of, is_dataset, open_dataset, source_id_of
+from sima2.io.formats.page import formats_page
 from sima2.io.frame_rows import frame_numbers
+from sima2.orchestrator import open_source
+from sima2.pipeline import RunSettings
 
 ROWS = [row.name for row in FORMATS]
 GAPS = (0, 1, 4, 11)
@@ -192,14 +196,22 @@ def test_what_is_none_names_all_marks(tmp_path: Path) -> None:
     assert all(f"{row.mark} ({row.name})" in str(told.value) for row in FORMATS)
 
 
-def test_every_row_says_what_documents_and_help_need() -> None:
-    from typer.testing import CliRunner
-
-    from sima2.cli import app
-
-    shown = " ".join(CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "300"}).stdout.split())
+def test_every_row_says_what_documents_need_and_every_command_knows_it(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError) as told:
+        backend_of("parchment")
     for row in FORMATS:
         assert row.read
         assert row.guessed
         assert row.missing
-        assert row.name in shown
+        assert row.name in str(told.value)
+        assert backend_of(row.name) == "dataset"
+    path = make("csv", tmp_path / "set", (0,))
+    with pytest.raises(UsageError, match="format csv, not lerobot"):
+        open_source(RunSettings(source="lerobot", path=path))
+    with pytest.raises(UsageError, match=r"--map.*row \[15\]: 0 q0, 1 q1"):
+        open_dataset(path)
+
+
+def test_the_page_of_formats_is_that_of_the_registry() -> None:
+    written = Path(__file__).parents[2] / "docs/formats.md"
+    assert written.read_text(encoding="utf-8") == formats_page(), "give: python scripts/write_formats.py"

@@ -213,16 +213,22 @@ def _read_declared(made: _Guess, declared: Known, names: Mapping[str, Sequence[s
     """Columns that the format defines, and grippers of which it says where they are."""
     for arm, channels in declared.arms.items():
         for channel, columns in channels.items():
-            if columns.feature in names:
+            if columns.feature in names and _reaches(made.sample, columns):
                 made.add(arm, channel, columns)
     made.notes += declared.notes
     for arm, columns in declared.grippers.items():
         values = made.sample.values.get(columns.feature)
-        if values is None:
+        if values is None or not _reaches(made.sample, columns):
             continue
         words: list[tuple[str, ...]] = [tokens(name) for name in names[columns.feature][: values.shape[1]]]
         words += [()] * (values.shape[1] - len(words))
         _add_gripper(made, arm, columns.feature, words, columns.index or range(values.shape[1]), {}, percent=False)
+
+
+def _reaches(sample: Sample, columns: Columns) -> bool:
+    """Whether a feature, where it was sampled, is as wide as the format says."""
+    values = sample.values.get(columns.feature)
+    return values is None or max(columns.index or (0,)) < values.shape[1]
 
 
 def _in_halves(names: Mapping[str, Sequence[str]], sample: Sample) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -162,6 +163,8 @@ def features_of(looks: Iterable[Look], named: Mapping[str, Sequence[str]]) -> tu
             elif name not in found:
                 inner = tuple(shape[1:]) or (1,)
                 pictures = len(inner) >= IMAGE_DIMENSIONS
+                if 0 in inner or (not pictures and math.prod(inner) > MAX_WIDTH):
+                    continue
                 names = tuple(named.get(name, ()))
                 whole = len(names) == inner[0] if len(inner) == 1 else False
                 found[name] = Feature(PICTURES if pictures else kind, inner, names if whole else ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -134,6 +135,8 @@ def open_tables(kind: Kind, path: Path) -> TableFrames:
             failed.append(error)
         else:
             for name, (dtype, shape, names) in shapes.items():
+                if 0 in shape[1:] or math.prod(shape[1:]) > MAX_WIDTH:
+                    continue
                 features.setdefault(name, Feature(dtype, shape[1:] or (1,), names))
             length = max((shape[0] for _, shape, _ in shapes.values()), default=None)
         entries.append(Entry(numbers[k] if own else place, length, files[k], "", 0))
