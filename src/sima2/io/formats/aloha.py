@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from sima2.errors import DatasetError
 from sima2.io.column_map import Columns
-from sima2.io.documents import inside
 from sima2.io.formats.frame_source import Declared, Entry, Feature
-from sima2.io.formats.hdf5 import Look, look_into
-from sima2.io.formats.hdf5_frames import Hdf5Frames, features_of, in_words, number_in, rate_warning
+from sima2.io.formats.hdf5 import Asked, Look
+from sima2.io.formats.hdf5_frames import Hdf5Frames, features_of, in_words, looks_of, number_in, rate_warning
 from sima2.io.formats.marks import located
 from sima2.io.intake import clean
 
@@ -47,19 +46,14 @@ def open_aloha(path: Path) -> Hdf5Frames:
     entries: list[Entry] = []
     failed: list[DatasetError] = []
     rates: set[float] = set()
-    for place, k in enumerate(order):
+    held = looks_of(root, [files[k] for k in order], Asked(2, (_QPOS, _ACTION), (*_SAID, *_RATES)))
+    for place, (k, found) in enumerate(zip(order, held, strict=True)):
         length, task = None, ""
-        try:
-            file = inside(root, files[k])
-            look = look_into(file, ["/"], deep=2, length=(_QPOS, _ACTION), attributes=(*_SAID, *_RATES))
-            found = look.episodes[0]
-            if "error" in found:
-                raise DatasetError(file, found["error"])
-        except DatasetError as error:
-            failed.append(error)
+        if isinstance(found, DatasetError):
+            failed.append(found)
         else:
-            looks.append(look)
-            length, at = found["frames"], found["at"]
+            looks.append(found)
+            length, at = found.episodes[0]["frames"], found.episodes[0]["at"]
             task = next((clean(at[name]) for name in _SAID if isinstance(at.get(name), str)), "")
             rates |= {float(at[name]) for name in _RATES if _is_rate(at.get(name))}
         entries.append(Entry(numbers[k] if own else place, length, files[k], task, 0))

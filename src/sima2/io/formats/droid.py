@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from sima2.errors import DatasetError
 from sima2.io.column_map import Columns
-from sima2.io.documents import inside, read_json
+from sima2.io.documents import read_json
 from sima2.io.formats.frame_source import Declared, Entry, Feature
-from sima2.io.formats.hdf5 import Look, look_into
-from sima2.io.formats.hdf5_frames import Hdf5Frames, features_of, in_words, rate_warning
+from sima2.io.formats.hdf5 import Asked, Look
+from sima2.io.formats.hdf5_frames import Hdf5Frames, features_of, in_words, looks_of, rate_warning
 from sima2.io.formats.marks import DEEPEST, files_of, located
 from sima2.io.intake import clean
 from sima2.io.outcomes import Ending
@@ -50,19 +50,15 @@ def open_droid(path: Path) -> Hdf5Frames:
     entries: list[Entry] = []
     endings: dict[int, Ending] = {}
     failed: list[DatasetError] = []
-    for number, name in enumerate(files):
+    held = looks_of(root, files, Asked(3, (_CHANNELS["joint_position"][0], _GRIPPER)))
+    for number, (name, found) in enumerate(zip(files, held, strict=True)):
         relative = Path(name)
         length = None
-        try:
-            file = inside(root, name)
-            look = look_into(file, ["/"], deep=3, length=(_CHANNELS["joint_position"][0], _GRIPPER))
-            if "error" in look.episodes[0]:
-                raise DatasetError(file, look.episodes[0]["error"])
-        except DatasetError as error:
-            failed.append(error)
+        if isinstance(found, DatasetError):
+            failed.append(found)
         else:
-            looks.append(look)
-            length = look.episodes[0]["frames"]
+            looks.append(found)
+            length = found.episodes[0]["frames"]
         said = _metadata(root, relative)
         ended = next((_ENDED[part] for part in reversed(relative.parts[:-1]) if part in _ENDED), said.get("success"))
         if isinstance(ended, bool | float):

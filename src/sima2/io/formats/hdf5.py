@@ -59,7 +59,7 @@ def names_in(file: Path, group: str = "/", attributes: Sequence[str] = ()) -> tu
     Raises:
         DatasetError: if it is no file of HDF5, or the group is not in it.
     """
-    told = _asked(file, {"do": "names", "group": group, "attributes": list(attributes)})
+    told = _one({"do": "names", "attributes": list(attributes)}, file, {"group": group})
     return told["names"], told["at"]
 
 
@@ -69,91 +69,88 @@ def texts_in(file: Path, groups: Sequence[str]) -> dict[str, list[str]]:
     Raises:
         DatasetError: if it is no file of HDF5.
     """
-    return dict(_asked(file, {"do": "texts", "groups": list(groups)})["texts"])
+    return dict(_one({"do": "texts"}, file, {"groups": list(groups)})["texts"])
 
 
-def look_into(
-    file: Path,
-    groups: Sequence[str],
-    *,
-    deep: int,
-    length: Sequence[str],
-    attributes: Sequence[str] = (),
-    ends: Sequence[str] = (),
-    skip: Sequence[str] = (),
-) -> Look:
-    """What groups of a file hold.
+class Asked(NamedTuple):
+    """What is looked for in the groups of a file, each an episode."""
 
-    Args:
-        file: of HDF5.
-        groups: paths, each of an episode.
-        deep: levels below each that are looked at.
-        length: arrays of which the first that is there tells how many frames an episode has.
-        attributes: wanted of each.
-        ends: arrays of which up to three values, and how many there are, are told.
-        skip: members that are not looked at.
-
-    Raises:
-        DatasetError: if it cannot be opened.
-    """
-    asked = {"do": "look", "deep": deep, "groups": list(groups), "attributes": list(attributes)}
-    told = _asked(file, {**asked, "length": list(length), "ends": list(ends), "skip": list(skip)})
-    return Look(told["episodes"], told["names"], told["shapes"])
+    deep: int
+    """Levels below each that are looked at."""
+    length: Sequence[str]
+    """Arrays of which the first that is there tells how many frames an episode has."""
+    attributes: Sequence[str] = ()
+    """Wanted of each."""
+    ends: Sequence[str] = ()
+    """Arrays of which up to three values, and how many there are, are told."""
+    skip: Sequence[str] = ()
+    """Members that are not looked at."""
 
 
-def read_arrays(file: Path, episodes: Sequence[tuple[str, Sequence[str]]]) -> Iterator[dict[str, NDArray[Any]] | str]:
-    """Arrays of some groups of a file, in order: those that are there, each (t, w); or why not, in words.
-
-    Raises:
-        DatasetError: if the file cannot be opened.
-    """
-    _checked(file)
-    for start in range(0, len(episodes), AT_ONCE):
-        yield from _read(file, episodes[start : start + AT_ONCE])
+def look_into(files: Sequence[tuple[Path, Sequence[str]]], asked: Asked) -> Iterator[Look | DatasetError]:
+    """What groups of files hold, file by file; or why a file cannot be opened."""
+    what = {name: list(value) if not isinstance(value, int) else value for name, value in asked._asdict().items()}
+    parts = [(file, {"groups": list(groups)}) for file, groups in files]
+    for told in _answers({"do": "look", **what}, parts):
+        yield told if isinstance(told, DatasetError) else Look(told["episodes"], told["names"], told["shapes"])
 
 
-def _read(file: Path, episodes: Sequence[tuple[str, Sequence[str]]]) -> list[dict[str, NDArray[Any]] | str]:
-    found: list[dict[str, NDArray[Any]] | str] = []
-    while len(found) < len(episodes):
-        rest = [[path, list(names)] for path, names in episodes[len(found) :]]
-        child = _child()
-        with child.lock:
-            try:
-                child.ask({"do": "read", "file": str(file), "episodes": rest})
-                for _ in rest:
-                    told = child.told()
-                    if "failed" in told:
-                        raise DatasetError(file, f"cannot be read: {told['failed']}")
-                    if "error" in told:
-                        found.append(str(told["error"]))
-                    else:
-                        found.append({name: child.numbers(kind, shape) for name, kind, shape in told["arrays"]})
-            except _Dead as error:
-                child.end()
-                found.append(str(error))  # the one that was being read; those after it have another try
-    return found
+def read_arrays(
+    episodes: Sequence[tuple[Path, str]], names: Sequence[str]
+) -> Iterator[dict[str, NDArray[Any]] | DatasetError]:
+    """Arrays of some groups of files, in order: those that are there, each (t, w); or why not."""
+    for told in _answers({"do": "read", "names": list(names)}, [(file, {"group": each}) for file, each in episodes]):
+        yield told if isinstance(told, DatasetError) else told["arrays"]
 
 
-def _asked(file: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
-    _checked(file)
-    child = _child()
-    with child.lock:
-        try:
-            child.ask({**asked, "file": str(file)})
-            told = child.told()
-        except _Dead as error:
-            child.end()
-            raise DatasetError(file, str(error)) from None
-    if "failed" in told:
-        raise DatasetError(file, f"cannot be read: {told['failed']}")
+def _one(asked: Mapping[str, Any], file: Path, part: Mapping[str, Any]) -> dict[str, Any]:
+    told = next(_answers(asked, [(file, part)]))
+    if isinstance(told, DatasetError):
+        raise told
     return told
 
 
-def _checked(file: Path) -> None:
+def _answers(
+    asked: Mapping[str, Any], parts: Sequence[tuple[Path, Mapping[str, Any]]]
+) -> Iterator[dict[str, Any] | DatasetError]:
+    """The answer to each part, in order; some at once, for a question has its price."""
     need_h5py()
-    refuse_no_file(file)
-    if is_lfs_pointer(file):
-        raise DatasetError(file, "holds no data", FETCH)
+    for start in range(0, len(parts), AT_ONCE):
+        found: list[dict[str, Any] | DatasetError] = []
+        some = parts[start : start + AT_ONCE]
+        while len(found) < len(some):
+            rest = some[len(found) :]
+            child = _child()
+            with child.lock:
+                try:
+                    child.ask({**asked, "parts": [{"file": str(file), **part} for file, part in rest]})
+                    for file, _ in rest:
+                        found.append(_taken(child, file))
+                except _Dead as error:
+                    child.end()
+                    # the one it was about; those after it have another try
+                    found.append(DatasetError(some[len(found)][0], str(error)))
+        yield from found
+
+
+def _taken(child: _Child, file: Path) -> dict[str, Any] | DatasetError:
+    told = child.told()
+    if "arrays" in told:
+        return {"arrays": {name: child.numbers(kind, shape) for name, kind, shape in told["arrays"]}}
+    if "failed" in told:
+        return _explained(file, told["failed"])
+    return DatasetError(file, told["error"]) if "error" in told else told
+
+
+def _explained(file: Path, problem: str) -> DatasetError:
+    """Why a file could not be opened, in better words than the library's where there are any."""
+    try:
+        refuse_no_file(file)
+        if is_lfs_pointer(file):
+            return DatasetError(file, "holds no data", FETCH)
+    except DatasetError as error:
+        return error
+    return DatasetError(file, f"cannot be read: {problem}")
 
 
 class _Dead(Exception):
@@ -257,3 +254,25 @@ def _child() -> _Child:
     if found is None or not found.end.alive:
         found = _CHILDREN[os.getpid()] = _Child()
     return found
+
+
+class Used(NamedTuple):
+    """What the process that reads for this one has used."""
+
+    cpu_s: float
+    memory_mb: float
+    """Largest resident set."""
+
+
+def used_by_child() -> Used:
+    """What the process that reads for this one has used; nothing where there is none, or the system does not tell."""
+    found = _CHILDREN.get(os.getpid())
+    if found is None or not found.end.alive:
+        return Used(0.0, 0.0)
+    told = Path(f"/proc/{found.process.pid}")
+    try:
+        lines = (told / "status").read_text(encoding="ascii").splitlines()
+        cpu = int((told / "schedstat").read_text(encoding="ascii").split()[0]) * 1e-9
+    except OSError:
+        return Used(0.0, 0.0)
+    return Used(cpu, next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0))

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import resource
+import stat
 import sys
 from typing import Any, BinaryIO
 
@@ -51,6 +52,8 @@ class Opened:
         import h5py
 
         state = os.stat(name)  # noqa: PTH116 - no pathlib is needed here
+        if not stat.S_ISREG(state.st_mode):
+            raise Refused("is no file")  # a pipe would wait for a writer, a device has no end
         key = (name, state.st_mtime_ns, state.st_size)
         if key != self.key:
             self.close()
@@ -213,12 +216,12 @@ def tree(root: Any, path: str, deep: int, shapes: dict[str, Any], skip: set[str]
     return found
 
 
-def look(root: Any, asked: dict[str, Any]) -> dict[str, Any]:
+def look(root: Any, groups: list[str], asked: dict[str, Any]) -> dict[str, Any]:
     """What some groups hold, each an episode: members, attributes, the length, what a short array says."""
     shapes: dict[str, Any] = {}
     kinds: dict[tuple[str, ...], int] = {}
     out = []
-    for path in asked["groups"]:
+    for path in groups:
         try:
             group = walk(root, path)
             held = tuple(tree(root, path, asked["deep"], shapes, set(asked["skip"])))
@@ -253,50 +256,49 @@ def damage(error: Exception) -> str:
 
 
 def answer(opened: Opened, asked: dict[str, Any], out: BinaryIO) -> None:
-    """Do what is asked and say how it went."""
+    """Do what is asked and say how it went, each part in its turn."""
 
     def say(told: dict[str, Any]) -> None:
         out.write(json.dumps(told).encode() + b"\n")
 
-    try:
-        root = opened.get(asked["file"])
-        if asked["do"] == "names":
-            group = walk(root, asked["group"])
-            say({"names": names(group, asked["group"]), "at": attributes(group, asked["attributes"])})
-        elif asked["do"] == "texts":
-            say({"texts": texts(root, asked["groups"])})
-        elif asked["do"] == "look":
-            say(look(root, asked))
-    except (Refused, KeyError) as error:
-        say({"failed": str(error.args[0])})
-        return
-    except (OSError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        say({"failed": damage(error)})
-        return
-    if asked["do"] != "read":
-        return
-    for path, wanted in asked["episodes"]:
-        arrays: dict[str, np.ndarray[Any, Any]] = {}
-        trouble = ""
+    for each in asked["parts"]:
         try:
-            group = walk(root, path)
-            for name in wanted:
-                try:
-                    arrays[name] = array(group, name)
-                except KeyError:
-                    continue  # recorded in other episodes only
-        except Refused as error:
-            trouble = str(error.args[0])
-        except KeyError:
-            trouble = f"{path} is missing"
-        except (OSError, RuntimeError, ValueError, TypeError) as error:
-            trouble = damage(error)
-        if trouble:
-            say({"error": trouble})
+            root = opened.get(each["file"])
+        except (OSError, RuntimeError, ValueError, TypeError, Refused) as error:
+            say({"failed": damage(error)})
             continue
-        say({"arrays": [[name, each.dtype.str, list(each.shape)] for name, each in arrays.items()]})
-        for each in arrays.values():
-            out.write(each.reshape(-1).view(np.uint8).data)
+        try:
+            if asked["do"] == "names":
+                group = walk(root, each["group"])
+                say({"names": names(group, each["group"]), "at": attributes(group, asked["attributes"])})
+            elif asked["do"] == "texts":
+                say({"texts": texts(root, each["groups"])})
+            elif asked["do"] == "look":
+                say(look(root, each["groups"], asked))
+            else:
+                arrays = read(root, each["group"], asked["names"])
+                say({"arrays": [[name, values.dtype.str, list(values.shape)] for name, values in arrays.items()]})
+                for values in arrays.values():
+                    out.write(values.reshape(-1).view(np.uint8).data)
+        except (Refused, KeyError) as error:
+            say({"error": str(error.args[0])})
+        except (OSError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            say({"error": damage(error)})
+
+
+def read(root: Any, path: str, wanted: list[str]) -> dict[str, np.ndarray[Any, Any]]:
+    """Arrays of a group, those that are there."""
+    try:
+        group = walk(root, path)
+    except KeyError:
+        raise Refused(f"{path} is missing") from None
+    found = {}
+    for name in wanted:
+        try:
+            found[name] = array(group, name)
+        except KeyError:
+            continue  # recorded in other episodes only
+    return found
 
 
 def texts(root: Any, groups: list[str]) -> dict[str, list[str]]:

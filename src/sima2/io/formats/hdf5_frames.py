@@ -7,13 +7,12 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_map import ColumnMap
-from sima2.io.documents import inside
+from sima2.io.documents import insider
 from sima2.io.formats.frame_source import (
     NUMERIC,
     Declared,
@@ -24,7 +23,7 @@ from sima2.io.formats.frame_source import (
     Recorded,
     counted_rows,
 )
-from sima2.io.formats.hdf5 import Look, read_arrays
+from sima2.io.formats.hdf5 import AT_ONCE, Asked, Look, look_into, read_arrays
 from sima2.io.formats.marks import listed
 from sima2.io.intake import MAX_WIDTH
 from sima2.io.outcomes import Ending
@@ -100,21 +99,24 @@ class Hdf5Frames:
     def read(self, entries: Sequence[Entry], features: Sequence[str]) -> Iterator[Recorded]:
         """Frames file by file, many episodes at a time."""
         names = [name for name in dict.fromkeys(features) if name in self.features]
-        for file, group in groupby(entries, key=lambda entry: entry.file):
-            together = list(group)
-            asked = [(self.groups[entry.row], names) for entry in together]
-            try:
-                found = read_arrays(inside(self.root, file), asked)
-                for entry, got in zip(together, found, strict=True):
-                    yield self._recorded(entry, got)
-            except DatasetError as error:
-                problem = str(error).removeprefix(f"{self.root}/").removeprefix(f"{self.root.resolve()}/")
-                # those that came before it were given already only where the file could be opened at all
-                yield from (self._unreadable(entry, problem) for entry in together)
+        find = insider(self.root)
+        for start in range(0, len(entries), AT_ONCE):
+            some = entries[start : start + AT_ONCE]
+            asked: list[tuple[Path, str]] = []
+            strays: dict[int, DatasetError] = {}
+            for place, entry in enumerate(some):
+                try:
+                    asked.append((find(entry.file), self.groups[entry.row]))
+                except DatasetError as error:
+                    strays[place] = error
+            got = read_arrays(asked, names)
+            for place, entry in enumerate(some):
+                found = strays[place] if place in strays else next(got)
+                yield (
+                    self._unreadable(entry, found) if isinstance(found, DatasetError) else self._recorded(entry, found)
+                )
 
-    def _recorded(self, entry: Entry, got: Features | str) -> Recorded:
-        if isinstance(got, str):
-            return self._unreadable(entry, got)
+    def _recorded(self, entry: Entry, got: Features) -> Recorded:
         kept = {name: values for name, values in got.items() if 0 < values.shape[1] <= MAX_WIDTH}
         frames = max(map(len, kept.values()), default=0)
         if entry.length is not None and frames < entry.length:
@@ -127,7 +129,8 @@ class Hdf5Frames:
         notes = (f"holds {frames} frames, the file says {entry.length}; all are read",) if more else ()
         return Recorded(entry, kept, None, notes)
 
-    def _unreadable(self, entry: Entry, problem: str) -> Recorded:
+    def _unreadable(self, entry: Entry, error: DatasetError) -> Recorded:
+        problem = str(error).removeprefix(f"{self.root}/").removeprefix(f"{self.root.resolve()}/")
         trouble = RolloutError(self.name(entry), "file", problem, reason="unreadable", end_frame=entry.length or 0)
         return Recorded(entry, {}, trouble)
 
@@ -171,6 +174,24 @@ def features_of(looks: Iterable[Look], named: Mapping[str, Sequence[str]]) -> tu
     usable = {name: each for name, each in found.items() if each.dtype in NUMERIC or each.dtype == PICTURES}
     strange = [why for name, why in refused.items() if name not in found and "plain numbers" not in why]
     return usable, strange
+
+
+def looks_of(root: Path, files: Sequence[str], asked: Asked) -> Iterator[Look | DatasetError]:
+    """What files that are an episode each hold; or why one cannot be read."""
+    find = insider(root)
+    whole: list[tuple[Path, Sequence[str]]] = []
+    strays: dict[int, DatasetError] = {}
+    for place, name in enumerate(files):
+        try:
+            whole.append((find(name), ["/"]))
+        except DatasetError as error:
+            strays[place] = error
+    told = look_into(whole, asked)
+    for place, name in enumerate(files):
+        found = strays[place] if place in strays else next(told)
+        if not isinstance(found, DatasetError) and "error" in found.episodes[0]:
+            found = DatasetError(root / name, found.episodes[0]["error"])
+        yield found
 
 
 def number_in(name: str) -> int:

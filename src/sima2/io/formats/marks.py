@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -65,14 +66,15 @@ def _walk(path: Path, patterns: Sequence[str], deep: int) -> Iterator[Path]:
         if _named(path.name, patterns):
             yield path
         return
-    folders = []
-    for each in path.iterdir():
-        if each.name.startswith("."):
-            continue
-        if _named(each.name, patterns):
-            yield each
-        elif deep and each.is_dir() and not each.is_symlink():
-            folders.append(each)
+    folders: list[Path] = []
+    with os.scandir(path) as found:
+        for each in found:
+            if each.name.startswith("."):
+                continue
+            if _named(each.name, patterns):
+                yield Path(each.path)
+            elif deep and each.is_dir(follow_symlinks=False):
+                folders.append(Path(each.path))
     for folder in folders:
         yield from _walk(folder, patterns, deep - 1)
 

@@ -17,7 +17,7 @@ from sima2.errors import DatasetError
 from sima2.io.column_map import ColumnMap, Columns, parse_column_map
 from sima2.io.documents import inside, parse_json, reason
 from sima2.io.formats.frame_source import Declared, Entry, Feature
-from sima2.io.formats.hdf5 import Look, look_into, names_in, texts_in
+from sima2.io.formats.hdf5 import Asked, Look, look_into, names_in, texts_in
 from sima2.io.formats.hdf5_frames import (
     MOST_EPISODES,
     Hdf5Frames,
@@ -46,6 +46,13 @@ TIMES: Final = "timestamps"
 """Array of an episode whose frames are not at k / fps, in s."""
 _OF_DATA: Final = ("env_args", "env", "env_info", "problem_info", COLUMNS)
 _OF_DEMO: Final = ("num_samples", "ep_meta", SUCCESS)
+_ASKED: Final = Asked(
+    deep=2,
+    length=("actions", "states"),
+    attributes=_OF_DEMO,
+    ends=("rewards",),
+    skip=("next_obs", "model_file"),
+)
 _KEY: Final = re.compile(
     r"obs/(?:(?P<robot>robot\d+)_)?(?:(?P<side>left|right)_)?"
     r"(?P<what>eef_pos|eef_quat|base_to_eef_pos|base_to_eef_quat|joint_pos|joint_vel|gripper_qpos"
@@ -131,22 +138,14 @@ def open_robomimic(path: Path) -> Hdf5Frames:
 
 def _looked(file: Path, demos: Sequence[str]) -> Look:
     """What episodes hold; of one that brings the library down, that it does."""
-    try:
-        return look_into(
-            file,
-            [f"data/demo_{text}" for text in demos],
-            deep=2,
-            length=("actions", "states"),
-            attributes=_OF_DEMO,
-            ends=("rewards",),
-            skip=("next_obs", "model_file"),
-        )
-    except DatasetError as error:
-        if len(demos) == 1:
-            return Look([{"error": str(error)}], [], {})
-        half = len(demos) // 2
-        first, rest = _looked(file, demos[:half]), _looked(file, demos[half:])
-        return Look([*first.episodes, *rest.episodes], [], {**rest.shapes, **first.shapes})
+    told = next(look_into([(file, [f"data/demo_{text}" for text in demos])], _ASKED))
+    if not isinstance(told, DatasetError):
+        return told
+    if len(demos) == 1:
+        return Look([{"error": str(told)}], [], {})
+    half = len(demos) // 2
+    first, rest = _looked(file, demos[:half]), _looked(file, demos[half:])
+    return Look([*first.episodes, *rest.episodes], [], {**rest.shapes, **first.shapes})
 
 
 def _source(

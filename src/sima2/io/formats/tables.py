@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_map import ColumnMap
-from sima2.io.documents import FETCH, inside, is_lfs_pointer, reason, refuse_no_file
+from sima2.io.documents import FETCH, insider, is_lfs_pointer, reason, refuse_no_file
 from sima2.io.formats.frame_source import Declared, Entry, Feature, Features, FrameRows, Recorded, counted_rows
 from sima2.io.formats.hdf5_frames import in_words, number_in
 from sima2.io.formats.marks import located
@@ -27,9 +28,8 @@ ROWS: Final = "row"
 """The feature of a csv file: all its columns, under the names of its head."""
 MOST_BYTES: Final = 2**28
 """Bytes of one file once it is unpacked."""
-MOST_HEAD: Final = 2**16
-"""Bytes of the head of an array in an npz file."""
-_MAGIC: Final = {(1, 0): (2, "<u2"), (2, 0): (4, "<u4")}
+MOST_HEAD: Final = 2**12
+"""Bytes of the head of an array in an npz file; numpy writes 128."""
 
 Shapes = Mapping[str, tuple[str, tuple[int, ...], tuple[str, ...]]]
 """Of a file: by feature its type, its shape with frames first, and names of its columns."""
@@ -103,9 +103,10 @@ class TableFrames:
     def read(self, entries: Sequence[Entry], features: Sequence[str]) -> Iterator[Recorded]:
         """A file at a time."""
         names = [name for name in dict.fromkeys(features) if name in self.features]
+        find = insider(self.root)
         for entry in entries:
             try:
-                held = self.kind.read(inside(self.root, entry.file), names)
+                held = self.kind.read(find(entry.file), names)
                 yield Recorded(entry, {name: each for name, each in held.items() if 0 < each.shape[1] <= MAX_WIDTH})
             except DatasetError as error:
                 problem = str(error).removeprefix(f"{self.root}/").removeprefix(f"{self.root.resolve()}/")
@@ -125,12 +126,13 @@ def open_tables(kind: Kind, path: Path) -> TableFrames:
     numbers = [number_in(name) for name in files]
     own = -1 not in numbers and len(set(numbers)) == len(numbers)
     order = sorted(range(len(files)), key=lambda k: numbers[k] if own else k)
+    find = insider(root)
     features: dict[str, Feature] = {}
     entries, failed = [], list[DatasetError]()
     for place, k in enumerate(order):
         length = None
         try:
-            shapes = kind.shapes(inside(root, files[k]))
+            shapes = kind.shapes(find(files[k]))
         except DatasetError as error:
             failed.append(error)
         else:
@@ -166,7 +168,7 @@ def _npz_shapes(path: Path) -> Shapes:
             name.removesuffix(".npy"): (dtype.name, shape, ())
             for name in archive.namelist()
             if name.endswith(".npy") and (told := _head(path, archive, name)) is not None
-            for dtype, shape in [told]
+            for dtype, shape, _ in [told]
         }
 
 
@@ -175,41 +177,43 @@ def _npz_read(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     with _zip(path) as archive:
         held = set(archive.namelist())
         for name in names:
-            if f"{name}.npy" not in held or (told := _head(path, archive, f"{name}.npy")) is None:
+            if f"{name}.npy" not in held or (told := _head(path, archive, f"{name}.npy", whole=True)) is None:
                 continue
-            with archive.open(f"{name}.npy") as opened:
-                values = np.lib.format.read_array(opened, allow_pickle=False)
-            found[name] = values.reshape(told[1][0], -1) if told[1][0] else values.reshape(0, 1)
+            found[name] = told[2]
     return found
 
 
-def _head(path: Path, archive: zipfile.ZipFile, name: str) -> tuple[np.dtype[Any], tuple[int, ...]] | None:
-    """Type and shape of an array; None where it holds no numbers by frame.
+def _head(
+    path: Path, archive: zipfile.ZipFile, name: str, *, whole: bool = False
+) -> tuple[np.dtype[Any], tuple[int, ...], NDArray[Any]] | None:
+    """Type and shape of an array, and its numbers, shape (t, w), if wanted; None where it holds no numbers by frame.
 
     Raises:
         DatasetError: if it claims more than fits, or than is there.
     """
     size = archive.getinfo(name).file_size
     with archive.open(name) as opened:
-        version = np.lib.format.read_magic(opened)
-        if version not in _MAGIC:
+        begin = opened.read(MOST_HEAD)
+        stream = io.BytesIO(begin)
+        version = np.lib.format.read_magic(stream)
+        if version not in ((1, 0), (2, 0)):
             raise DatasetError(path, f"{name!r} is of an unknown version of npy")
-        digits, kind = _MAGIC[version]
-        length = int(np.frombuffer(opened.read(digits), kind)[0])
-        if length > MOST_HEAD:
-            raise DatasetError(path, f"{name!r} has a head of {length} bytes")
-    with archive.open(name) as opened:
-        np.lib.format.read_magic(opened)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = reader(opened, max_header_size=MOST_HEAD)
-    if dtype.kind not in "biuf" or not shape:
-        return None
-    claimed = dtype.itemsize
-    for each in shape:
-        claimed *= each
-    if claimed > min(MOST_BYTES, size) or shape[0] > MAX_FRAMES:
-        raise DatasetError(path, f"{name!r} claims {claimed} bytes where {size} are, or more than {MOST_BYTES}")
-    return dtype, shape
+        shape, turned, dtype = reader(stream, max_header_size=MOST_HEAD)
+        if dtype.kind not in "biuf" or not shape:
+            return None
+        claimed = dtype.itemsize
+        for each in shape:
+            claimed *= each
+        if claimed > min(MOST_BYTES, size) or min(shape) < 0 or shape[0] > MAX_FRAMES:
+            raise DatasetError(path, f"{name!r} claims {claimed} bytes where {size} are, or more than {MOST_BYTES}")
+        if not whole or not claimed:
+            return dtype, shape, np.empty((shape[0], 0 if 0 in shape[1:] else 1), dtype)
+        data = begin[stream.tell() :]
+        data += opened.read(claimed - len(data)) if len(data) < claimed else b""
+    values = np.frombuffer(data, dtype, count=claimed // dtype.itemsize)
+    values = values.reshape(shape[::-1]).T if turned else values.reshape(shape)
+    return dtype, shape, values.reshape(shape[0], -1)
 
 
 class _zip:
