@@ -91,7 +91,17 @@ def _damaged(name: str, data: bytes, good: Mapping[str, bytes], reader: Reader, 
         if name.endswith(".jsonl"):
             return json_lines(data, rng)
         return changed_text(data, rng, reader.words)
-    except (ValueError, OSError, pa.ArrowException, RecursionError, MemoryError, TypeError, LookupError, RuntimeError, OverflowError):
+    except (
+        ValueError,
+        OSError,
+        pa.ArrowException,
+        RecursionError,
+        MemoryError,
+        TypeError,
+        LookupError,
+        RuntimeError,
+        OverflowError,
+    ):
         return changed_bytes(data, rng)  # damaged by an earlier change
 
 

@@ -41,7 +41,7 @@ class Refused(Exception):
 
 
 class Opened:
-    """The file that was asked for last, for the next question is mostly about it, too."""
+    """The file that a question was about last, for its next part is mostly about it, too."""
 
     def __init__(self) -> None:
         self.key: tuple[object, ...] = ()
@@ -351,6 +351,7 @@ def main() -> None:
             answer(opened, json.loads(line), out)
         except MemoryError:
             os._exit(9)  # an answer may have been begun
+        opened.close()  # nobody is kept from writing or removing the file
         out.flush()
     os._exit(0)
 
