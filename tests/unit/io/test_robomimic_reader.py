@@ -170,3 +170,43 @@ def test_fewer_frames_than_stated_are_put_aside(tmp_path: Path) -> None:
 def test_filter_keys_are_told(tmp_path: Path) -> None:
     notes = open_dataset(make("robomimic", tmp_path / "set", (0, 1))).describe().assumptions
     assert any("filter keys of low_dim.hdf5: train (1)" in each for each in notes)
+
+
+@pytest.mark.parametrize("width", [0, 1, 9000])
+def test_an_array_of_another_width_in_one_episode_harms_no_other(width: int, tmp_path: Path) -> None:
+    path = make("robomimic", tmp_path / "set", (0, 1, 2))
+    with h5py.File(path / "low_dim.hdf5", "r+") as file:
+        obs = file["data/demo_0/obs"]
+        for name in ("robot0_joint_pos", "robot0_gripper_qpos"):
+            frames = len(obs[name])
+            del obs[name]
+            obs[name] = np.zeros((frames, width))
+    got = open_dataset(path).read(0, 3)
+    assert len(got.batch) + len(got.quarantine) == 3
+    assert np.array_equal(
+        got.batch[len(got.batch) - 1].manipulators["arm"].joint_position, signals(2)["joints"].astype(np.float32)
+    )
+
+
+def test_isaac_labs_names_are_read_as_it_defines_them(tmp_path: Path) -> None:
+    def isaac(seed: int) -> dict[str, Any]:
+        each = signals(seed)
+        finger = 0.04 * each["gripper"][:, None]
+        fingers = np.hstack([finger, -finger])
+        return {
+            "obs/eef_pos": each["joints"][:, :3],
+            "obs/eef_quat": np.tile([np.cos(0.3), 0.0, 0.0, np.sin(0.3)], (len(finger), 1)),
+            "obs/joint_pos": np.hstack([each["joints"], fingers]),
+            "obs/gripper_pos": fingers,
+            "actions": np.zeros((len(finger), 7)),
+            "at": {"success": seed != 1, "num_samples": len(finger)},
+        }
+
+    demos = {k: isaac(k) for k in range(3)}
+    data = open_dataset(write(tmp_path / "a.hdf5", demos, env_args={"env_name": "Isaac-Stack-Franka-v0", "type": 2}))
+    got = data.read(0, 3)
+    arm = got.batch[0].manipulators["arm"]
+    assert arm.joint_position.shape[1] == 7
+    assert np.allclose(arm.ee_orientation[0], [np.cos(0.3), 0, 0, np.sin(0.3)])
+    assert np.allclose(arm.gripper_width, 0.08 * signals(0)["gripper"], atol=1e-7)
+    assert got.outcome.success.tolist() == [1.0, 0.0, 1.0]

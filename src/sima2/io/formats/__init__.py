@@ -98,8 +98,8 @@ FORMATS: Final = (
         "*.hdf5 (data/demo_N)",
         is_robomimic,
         open_robomimic,
-        read="robomimic, robosuite, MimicGen, LIBERO, robocasa: obs by robosuite's names, actions, the task "
-        "of ep_meta, problem_info or env_args, sparse rewards as outcomes where some demo has none, "
+        read="robomimic, robosuite, MimicGen, LIBERO, robocasa, Isaac Lab: obs by their names, actions, the task "
+        "of ep_meta, problem_info or env_args, an attribute success or sparse rewards that differ as outcomes, "
         "filter keys; a folder of such files is one set",
         guessed="grippers other than the Panda's, keys of obs with other names",
         missing="pictures, states of the simulator, obs/object (its layout is the environment's), LIBERO's ee_ori",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -151,7 +152,7 @@ def rate_warning(name: str, fps: float) -> str:
 
 
 def features_of(looks: Iterable[Look], named: Mapping[str, Sequence[str]]) -> tuple[dict[str, Feature], list[str]]:
-    """What some files declare together, as each was first met, and what of it is not read and why.
+    """What some files declare together, as most have it, and what of it is not read and why.
 
     Args:
         looks: of the files.
@@ -159,18 +160,21 @@ def features_of(looks: Iterable[Look], named: Mapping[str, Sequence[str]]) -> tu
     """
     found: dict[str, Feature] = {}
     refused: dict[str, str] = {}
+    met: dict[str, Counter[tuple[str, tuple[int, ...]]]] = {}
     for look in looks:
         for name, (kind, shape) in look.shapes.items():
             if shape is None:
                 refused.setdefault(name, str(kind))
-            elif name not in found:
-                inner = tuple(shape[1:]) or (1,)
-                pictures = len(inner) >= IMAGE_DIMENSIONS
-                if 0 in inner or (not pictures and math.prod(inner) > MAX_WIDTH):
-                    continue
-                names = tuple(named.get(name, ()))
-                whole = len(names) == inner[0] if len(inner) == 1 else False
-                found[name] = Feature(PICTURES if pictures else kind, inner, names if whole else ())
+            else:
+                met.setdefault(name, Counter())[(kind, tuple(shape[1:]) or (1,))] += 1
+    for name, counts in met.items():
+        kind, inner = counts.most_common(1)[0][0]  # of equals the first met
+        pictures = len(inner) >= IMAGE_DIMENSIONS
+        if 0 in inner or (not pictures and math.prod(inner) > MAX_WIDTH):
+            continue
+        names = tuple(named.get(name, ()))
+        whole = len(names) == inner[0] if len(inner) == 1 else False
+        found[name] = Feature(PICTURES if pictures else kind, inner, names if whole else ())
     usable = {name: each for name, each in found.items() if each.dtype in NUMERIC or each.dtype == PICTURES}
     strange = [why for name, why in refused.items() if name not in found and "plain numbers" not in why]
     return usable, strange

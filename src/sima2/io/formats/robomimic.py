@@ -1,7 +1,7 @@
-"""robomimic's HDF5, and what is made in its layout: robosuite, MimicGen, LIBERO, robocasa.
+"""robomimic's HDF5, and what is made in its layout: robosuite, MimicGen, LIBERO, robocasa, Isaac Lab.
 
 A file holds ``data/demo_N`` with ``actions``, ``obs/<key>``, ``rewards``, and attributes that tell the environment.
-Source: the documentation and code of robomimic; that of LIBERO for its names of observations.
+Source: the documentation and code of robomimic; those of LIBERO and Isaac Lab for their names of observations.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ PATTERNS: Final = ("*.hdf5", "*.h5")
 USUAL_HZ: Final = 20.0
 """Control rate of robosuite's environments unless another is asked for."""
 MAX_FPS: Final = 1e6
+SAMPLED: Final = 8
+"""Episodes of a file of which shapes are compared."""
 PER_QUESTION: Final = 2000
 """Episodes looked at with one question."""
 _DEMO: Final = re.compile(r"demo_(\d{1,15})")
@@ -54,9 +56,9 @@ _ASKED: Final = Asked(
     skip=("next_obs", "model_file"),
 )
 _KEY: Final = re.compile(
-    r"obs/(?:(?P<robot>robot\d+)_)?(?:(?P<side>left|right)_)?"
-    r"(?P<what>eef_pos|eef_quat|base_to_eef_pos|base_to_eef_quat|joint_pos|joint_vel|gripper_qpos"
-    r"|ee_pos|joint_states|gripper_states)"
+    r"obs/(?:(?P<robot>robot\d+)_(?:(?P<side>left|right)_)?"
+    r"(?P<suite>eef_pos|eef_quat|base_to_eef_pos|base_to_eef_quat|joint_pos|joint_vel|gripper_qpos)"
+    r"|(?P<libero>ee_pos|joint_states|gripper_states))"
 )
 _CHANNEL: Final[Mapping[str, tuple[str, str]]] = {
     "eef_pos": ("ee_position", "m"),
@@ -76,6 +78,16 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _KEPT: Final = ("rewards", "dones", "states", TIMES)
 """Arrays that are no signals of a robot's."""
+ISAAC: Final = "isaac"
+"""Word in the robot's name of sets that Isaac Lab recorded."""
+_ISAAC: Final[Mapping[str, tuple[str, str]]] = {
+    "obs/eef_pos": ("ee_position", "m"),
+    "obs/eef_quat": ("ee_orientation", "quat_wxyz"),
+    "obs/joint_pos": ("joint_position", "rad"),
+    "obs/joint_vel": ("joint_velocity", "rad/s"),
+}
+_ISAAC_GRIPPER: Final = "obs/gripper_pos"
+_FRANKA_JOINTS: Final = 7
 _PANDA: Final = ("panda", "pandaomron", "pandamobile", "mountedpanda", "onthegroundpanda")
 
 
@@ -105,12 +117,15 @@ def open_robomimic(path: Path) -> Hdf5Frames:
             continue
         facts.append(told)
         demos = told.demos
+        sampled = _some(file, demos)
+        looks += sampled
+        known = {name for look in sampled for name, (_, shape) in look.shapes.items() if shape is not None}
         rewards: dict[int, tuple[list[float], int]] = {}
         told_ends: dict[int, Ending] = {}
         for start in range(0, len(demos), PER_QUESTION):
             some = demos[start : start + PER_QUESTION]
             look = _looked(file, some)
-            looks.append(look)
+            looks.append(look._replace(shapes={name: each for name, each in look.shapes.items() if name not in known}))
             for text, found in zip(some, look.episodes, strict=True):
                 number = first + int(text)
                 entries.append(_entry(number, found, name, told, len(groups)))
@@ -146,6 +161,13 @@ def _looked(file: Path, demos: Sequence[str]) -> Look:
     half = len(demos) // 2
     first, rest = _looked(file, demos[:half]), _looked(file, demos[half:])
     return Look([*first.episodes, *rest.episodes], [], {**rest.shapes, **first.shapes})
+
+
+def _some(file: Path, demos: Sequence[str]) -> list[Look]:
+    """Episodes spread over a file, each looked at by itself: the shapes of the first need not be the others'."""
+    places = sorted({round(k * (len(demos) - 1) / (SAMPLED - 1)) for k in range(SAMPLED)}) if demos else []
+    told = look_into([(file, [f"data/demo_{demos[place]}"]) for place in places], _ASKED)
+    return [each for each in told if not isinstance(each, DatasetError)]
 
 
 def _source(
@@ -247,6 +269,9 @@ class _Facts:
         robots = kwargs.get("robots")
         robots = robots if isinstance(robots, list) else [robots]
         told.robot = clean(" ".join(dict.fromkeys(each for each in robots if isinstance(each, str)))) or "unknown"
+        environment = arguments.get("env_name")
+        if isinstance(environment, str) and environment.startswith("Isaac-"):
+            told.robot = "isaac franka" if "Franka" in environment else ISAAC
         words = told._read("problem_info", at).get("language_instruction")
         name = next((each for each in (words, arguments.get("env_name"), at.get("env")) if isinstance(each, str)), "")
         told.task = clean(name.strip('"'))
@@ -286,11 +311,13 @@ def _endings(rewards: Mapping[int, tuple[list[float], int]]) -> dict[int, Ending
 
 def _channel(name: str) -> str:
     match = _KEY.fullmatch(name)
-    return "" if match is None else _CHANNEL.get(match["what"], ("", ""))[0]
+    return "" if match is None else _CHANNEL.get(_what(match), ("", ""))[0]
 
 
 def _declared(features: Mapping[str, Feature], robot: str, notes: list[str]) -> Declared:
-    """Columns by robosuite's names."""
+    """Columns by the names of robosuite, LIBERO or Isaac Lab."""
+    if ISAAC in robot:
+        return _of_isaac(features, robot, notes)
     found = {name: match for name in features if (match := _KEY.fullmatch(name))}
     hands = list(dict.fromkeys((match["robot"] or "", match["side"] or "") for match in found.values()))
     arms: dict[str, dict[str, Columns]] = {}
@@ -306,7 +333,7 @@ def _declared(features: Mapping[str, Feature], robot: str, notes: list[str]) -> 
         )
         arm = arm or "arm"
         width = math.prod(features[name].shape)
-        if match["what"] in _FINGERS:
+        if _what(match) in _FINGERS:
             if width == 2 and robot.lower() in _PANDA:
                 # two fingers, q and -q, each 0 to 0.04 m from the middle
                 arms.setdefault(arm, {})["gripper_width"] = Columns(name, (0,), "m", scale=2.0)
@@ -314,11 +341,39 @@ def _declared(features: Mapping[str, Feature], robot: str, notes: list[str]) -> 
             else:
                 grippers[arm] = Columns(name, tuple(range(width)))
             continue
-        channel, unit = _CHANNEL[match["what"]]
+        channel, unit = _CHANNEL[_what(match)]
         if width == _WIDTH.get(channel, width):
             arms.setdefault(arm, {}).setdefault(channel, Columns(name, tuple(range(width)), unit))
             notes.append(f"{arm}.{channel}: {name} in {unit}, as robosuite defines it")
     return Declared(arms, grippers, "actions" if "actions" in features else "", tuple(notes))
+
+
+def _what(match: re.Match[str]) -> str:
+    return match["suite"] or match["libero"]
+
+
+def _of_isaac(features: Mapping[str, Feature], robot: str, notes: list[str]) -> Declared:
+    """Columns by Isaac Lab's names: orientations w x y z, joints from a rest pose, a Franka's fingers behind them."""
+    arm: dict[str, Columns] = {}
+    franka = "franka" in robot
+    for name, (channel, unit) in _ISAAC.items():
+        if name not in features:
+            continue
+        width = math.prod(features[name].shape)
+        joints = channel.startswith("joint")
+        kept = _FRANKA_JOINTS if franka and joints and width == _FRANKA_JOINTS + 2 else width
+        if kept == _WIDTH.get(channel, kept):
+            arm[channel] = Columns(name, tuple(range(kept)), unit)
+            rest = ", from the pose at rest" if channel == "joint_position" else ""
+            notes.append(f"arm.{channel}: {name} in {unit}{rest}, as Isaac Lab records it")
+    grippers = {}
+    if _ISAAC_GRIPPER in features:
+        if franka and features[_ISAAC_GRIPPER].shape == (2,):
+            arm["gripper_width"] = Columns(_ISAAC_GRIPPER, (0,), "m", scale=2.0)
+            notes.append(f"arm.gripper_width: twice the first finger of {_ISAAC_GRIPPER}, as Isaac Lab has its Franka")
+        else:
+            grippers["arm"] = Columns(_ISAAC_GRIPPER, tuple(range(math.prod(features[_ISAAC_GRIPPER].shape))))
+    return Declared({"arm": arm}, grippers, "actions" if "actions" in features else "", tuple(notes))
 
 
 def env_args(name: str, robot: str, fps: float) -> str:
