@@ -20,6 +20,7 @@ BENCHES: Final = (
     "stress",
     "export",
     "view",
+    "formats",
     "by_example",
     "videos",
 )

@@ -14,13 +14,14 @@ import typer
 from sima2.cli import options
 from sima2.cli.answer import answer, watched
 from sima2.cli.run import QUARANTINED
-from sima2.errors import UsageError
+from sima2.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from sima2.client import Source
 
 BATCH = 125
 """Episodes in memory at once."""
+WRITTEN = ("lerobot", "robomimic")
 TRUTH_TABLES = ("frames", "episodes", "segments", "events")
 
 
@@ -34,18 +35,25 @@ def command(
     families: options.Families = "",
     episodes: options.Episodes = None,
     seed: options.Seed = 0,
+    form: Annotated[
+        str, typer.Option("--format", metavar="F", help="Of the data set: lerobot (v3.0) or robomimic (HDF5).")
+    ] = "lerobot",
     as_json: options.Json = False,
 ) -> None:
     """Write made episodes as a data set, and their truth.
 
-    The layout is LeRobot v3.0; what was meant goes to truth/ in the same folder, and no reader of the data set sees it.
+    The layout is LeRobot v3.0, or robomimic's in one file demo.hdf5; what was meant goes to truth/ in the same folder,
+    and no reader of the data set sees it.
 
     \b
     Example:
       sima2 generate --families drawer_open --episodes 100 --out made
+      sima2 generate --episodes 100 --format robomimic --out made
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty; choose a new folder for --out")
+    if form not in WRITTEN:
+        raise UnknownNameError("format", form, WRITTEN)
     from sima2.orchestrator import named, open_source
     from sima2.pipeline import RunSettings
 
@@ -63,14 +71,20 @@ def command(
     )
     chosen = open_source(settings)
     with watched() as told:
-        values = written(chosen, out, fps=settings.rate_hz, robot=settings.source, told=told)
+        values = written(chosen, out, fps=settings.rate_hz, robot=settings.source, told=told, form=form)
     answer({"out": str(out), "seed": seed, **values}, as_json=as_json, shown=lambda: _shown(out, values))
     if values["episodes"]["quarantined"]:
         raise typer.Exit(QUARANTINED)
 
 
 def written(
-    source: Source, out: Path, *, fps: float, robot: str, told: Callable[[str, int, int], None] | None = None
+    source: Source,
+    out: Path,
+    *,
+    fps: float,
+    robot: str,
+    told: Callable[[str, int, int], None] | None = None,
+    form: str = "lerobot",
 ) -> dict[str, Any]:
     """Write all episodes of a source, a batch at a time, and the truth where there is one."""
     from sima2.io.formats.lerobot_write import write_lerobot
@@ -95,7 +109,12 @@ def written(
                 if told:
                     told("generate", stop, source.episodes)
 
-        write_lerobot(out, parts(), fps=fps, robot=robot)
+        if form == "robomimic":
+            from sima2.io.formats.robomimic_write import write_robomimic
+
+            write_robomimic(out / "demo.hdf5", parts(), fps=fps, robot=robot)
+        else:
+            write_lerobot(out, parts(), fps=fps, robot=robot)
         if truth.exists():
             shutil.move(truth, out / "truth")
     return {
