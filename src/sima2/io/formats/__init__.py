@@ -14,6 +14,7 @@ from sima2.io.formats.dataset import DatasetReport as DatasetReport
 from sima2.io.formats.frame_source import FrameSource
 from sima2.io.formats.lerobot import INFO, LeRobotFrames
 from sima2.io.formats.mapped import MappedDataset
+from sima2.io.formats.mcap import McapFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,13 @@ class Format:
     open: Callable[[Path], FrameSource]
 
 
-FORMATS: Final = (Format("lerobot", INFO, LeRobotFrames.open),)
+FORMATS: Final = (
+    Format("lerobot", INFO, LeRobotFrames.open),
+    Format("mcap", "*.mcap", McapFrames.open),
+)
+
+ABOVE: Final = ("", "*/", "*/*/")
+"""Folders within the data set in which files are looked for."""
 
 
 def format_of(path: Path) -> str:
@@ -59,16 +66,23 @@ def open_dataset(
         raise DatasetError(path, f"cannot be read: {reason(error)}") from None
 
 
+def _within(path: Path, mark: str) -> bool:
+    return any(any(path.glob(f"{above}{mark}")) for above in ABOVE)
+
+
 def _row(path: Path) -> Format:
     """The row of the registry that a data set is of."""
     try:
         if not path.exists():
             raise DatasetError(path, "is missing")
         if not path.is_dir():
+            for each in FORMATS:
+                if path.match(each.mark):
+                    return each
             raise DatasetError(path, "is a file, expected the folder of a data set")
         for each in FORMATS:
             mark = path / each.mark
-            if mark.is_symlink() or mark.exists():
+            if mark.is_symlink() or mark.exists() or ("*" in each.mark and _within(path, each.mark)):
                 return each
     except OSError as error:  # a folder that may not be entered
         raise DatasetError(path, f"cannot be read: {reason(error)}") from None
