@@ -8,7 +8,6 @@ Numbers of all topics that can be read are features: ``observation.<topic>.<fiel
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,11 +25,11 @@ from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.column_words import kind_of, tokens
 from sima2.io.documents import inside, is_file, read_document
 from sima2.io.formats.frame_source import TIMESTAMP, Entry, Feature, Features, Recorded
-from sima2.io.formats.mcap_clock import clock_of, on_frames
-from sima2.io.formats.mcap_container import Channel, Sink, Told, read_mcap, read_metadata
-from sima2.io.formats.mcap_messages import SILENT, Decoded, Key, TopicReader, unreadable
-from sima2.io.formats.mcap_own import OWN_RECORD, own_episodes
 from sima2.io.formats.lerobot_own import OwnEpisodes
+from sima2.io.formats.mcap_clock import clock_of, on_frames
+from sima2.io.formats.mcap_container import Channel, Sink, read_mcap, read_metadata
+from sima2.io.formats.mcap_messages import MAX_HELD, SILENT, Decoded, Key, Room, TopicReader, unreadable
+from sima2.io.formats.mcap_own import OWN_RECORD, own_episodes
 from sima2.io.intake import MAX_FRAMES, clean
 from sima2.io.outcomes import Ending
 
@@ -240,6 +239,7 @@ class McapFrames:
 
     def _read(self, entry: Entry, wanted: Sequence[Topic], features: set[str]) -> Recorded:
         readers: dict[str, TopicReader] = {}
+        room = Room()
         known = {topic.name: topic for topic in wanted}
 
         def sink_of(channel: Channel) -> Sink | None:
@@ -248,7 +248,7 @@ class McapFrames:
                 return None
             if channel.topic not in readers or readers[channel.topic].channel != channel:
                 earlier = readers.get(channel.topic)
-                made = TopicReader(channel, topic.columns, self.most)
+                made = TopicReader(channel, topic.columns, self.most, room)
                 if earlier is not None:
                     earlier.decode()
                     made.log, made.stamp, made.values = earlier.log, earlier.stamp, earlier.values
@@ -262,6 +262,9 @@ class McapFrames:
         rows = {name: reader.done() for name, reader in readers.items()}
         for reader in readers.values():
             notes += reader.notes
+        if room.numbers < 0:
+            problem = f"holds more than {MAX_HELD} numbers: cut it, or leave out topics by a map"
+            raise RolloutError(self.name(entry), "data", problem, reason="too_long")
         if self.clock.name not in rows or not len(rows[self.clock.name].log):
             problem = f"there is no message of {self.clock.name}, which the frames are"
             raise RolloutError(self.name(entry), "data", clean(problem), reason="empty")
@@ -349,7 +352,11 @@ def _topics(readers: Mapping[str, Sequence[TopicReader]], warnings: list[str]) -
     """Topics with the columns that any of the recordings looked at has, those of joints first."""
     found = []
     for name in sorted(readers):
-        keys = dict.fromkeys(key for reader in readers[name] for key in reader.found)
+        keys = list(dict.fromkeys(key for reader in readers[name] for key in reader.found))
+        if any(reader.permuted for reader in readers[name]) or len({tuple(each.found) for each in readers[name]}) > 1:
+            # no order is the recording's own: that of the names is the same in every run
+            fields = list(dict.fromkeys(key.field for key in keys))
+            keys.sort(key=lambda key: (fields.index(key.field), _natural(key.label)))
         columns = {key: place for place, key in enumerate(keys)}
         if columns:
             schema = readers[name][0].channel.schema
@@ -360,15 +367,15 @@ def _topics(readers: Mapping[str, Sequence[TopicReader]], warnings: list[str]) -
     taken: set[str] = set()
     out = []
     for topic in sorted(found, key=lambda each: (not each.joints, each.name)):
-        features = {}
-        for name, columns in topic.features.items():
+        named: dict[str, tuple[int, ...]] = {}
+        for name, places in topic.features.items():
             number = 2
             free = name
             while free in taken:
                 free, number = f"{name}~{number}", number + 1
             taken.add(free)
-            features[free] = columns
-        out.append(Topic(topic.name, topic.columns, features, topic.joints))
+            named[free] = places
+        out.append(Topic(topic.name, topic.columns, named, topic.joints))
     return out
 
 
@@ -490,7 +497,9 @@ def _numbers(names: Sequence[str], warnings: list[str]) -> list[int]:
     if len(numbers) == len(names) == len(set(numbers)):
         return numbers
     if len(names) > 1:
-        warnings.append("names of the recordings do not end in numbers of their own: episodes are numbered in their order")
+        warnings.append(
+            "names of the recordings do not end in numbers of their own: episodes are numbered in their order"
+        )
     return list(range(len(names)))
 
 

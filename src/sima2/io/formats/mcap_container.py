@@ -175,9 +175,7 @@ def _records(file: BinaryIO, size: int, told: Told, most: int) -> Iterator[tuple
             return
 
 
-def _chunk(
-    data: bytes, told: Told, sinks: dict[int, Sink | None], sink_of: Callable[[Channel], Sink | None]
-) -> None:
+def _chunk(data: bytes, told: Told, sinks: dict[int, Sink | None], sink_of: Callable[[Channel], Sink | None]) -> None:
     """The records of a chunk, unless it is damaged."""
     try:
         _, _, size, crc, words = struct.unpack_from("<QQQII", data)
@@ -228,9 +226,7 @@ def _unpacked(packing: str, data: memoryview, size: int) -> bytes:
     return plain
 
 
-def _walk(
-    data: bytes, told: Told, sinks: dict[int, Sink | None], sink_of: Callable[[Channel], Sink | None]
-) -> None:
+def _walk(data: bytes, told: Told, sinks: dict[int, Sink | None], sink_of: Callable[[Channel], Sink | None]) -> None:
     """Records one after the other in memory."""
     at, end = 0, len(data)
     message = _MESSAGE.unpack_from
@@ -362,8 +358,11 @@ def mcap_bytes(
             counts[number] += 1
         times = struct.pack("<QQ", part[0][1], part[-1][1])
         out += _record(
-            CHUNK, times + struct.pack("<QII", len(content), zlib.crc32(content), 0)
-            + struct.pack("<Q", len(content)) + content,
+            CHUNK,
+            times
+            + struct.pack("<QII", len(content), zlib.crc32(content), 0)
+            + struct.pack("<Q", len(content))
+            + content,
         )
         length, places = len(out) - begin, b""
         starts = len(out)
@@ -373,7 +372,9 @@ def mcap_bytes(
             out += _record(7, struct.pack("<HI", number, len(flat)) + flat)
         chunk_index += _record(
             8,
-            times + struct.pack("<QQI", begin, length, len(places)) + places
+            times
+            + struct.pack("<QQI", begin, length, len(places))
+            + places
             + struct.pack("<QIQQ", len(out) - starts, 0, len(content), len(content)),
         )
         chunks += 1

@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 PRIMITIVES: Final[Mapping[str, str]] = {
@@ -72,13 +73,11 @@ class Leaf(NamedTuple):
     """Numbers of a message side by side."""
 
     path: str
-    parent: str
-    """The message that holds it, by its short name."""
     kind: str
     """As numpy names it, with the order of bytes."""
     at: int
     """First byte in the message."""
-    count: int | None
+    length: int | None
     """How many; None for one that is no list."""
 
 
@@ -94,10 +93,11 @@ class Layout:
     has the same layout."""
     stamp: int | None = None
     """First byte of the time of making."""
-    size: int = 0
-    """Bytes of the message."""
+    steps: int = 0
+    """Fields and texts that were gone through to find it."""
 
 
+@lru_cache(maxsize=256)  # of many files the definitions are the same
 def parse_definition(name: str, text: str) -> Definition:
     """A definition of messages.
 
@@ -198,10 +198,10 @@ def layout_of(definition: Definition, data: bytes) -> Layout:
     layout = Layout(fixed=[(0, 2)])
     walk = _Walk(definition, data, ">" if data[1] == 0 else "<", layout)
     try:
-        walk.message("", "", "", 0)
+        walk.message("", "", 0)
     except struct.error:
         raise DefinitionError("it ends before its last field") from None
-    layout.size = walk.at
+    layout.steps = walk.steps
     return layout
 
 
@@ -214,9 +214,8 @@ class _Walk:
     at: int = 4
     steps: int = 0
 
-    def message(self, name: str, path: str, parent: str, inside: int) -> None:
+    def message(self, name: str, path: str, inside: int) -> None:
         """The fields of a message; ``inside`` counts the lists of messages around it."""
-        short = name.rpartition("/")[2]
         if not self.definition[name]:  # of an empty message there is one byte that says nothing
             self.at += 1
         for member in self.definition[name]:
@@ -226,7 +225,7 @@ class _Walk:
             elif member.kind in self.definition:
                 self._messages(where, member, inside)
             else:
-                self._numbers(where, short, member, inside)
+                self._numbers(where, member, inside)
             self.steps += 1
             if self.steps > MAX_LEAVES:
                 raise DefinitionError("it has too many fields for a state")
@@ -235,10 +234,10 @@ class _Walk:
         if member.length is None:
             if where == STAMP:
                 self.layout.stamp = self.at + (-(self.at - 4)) % 4
-            self.message(member.kind, where, "", inside)
+            self.message(member.kind, where, inside)
             return
         for _ in range(member.length or self._length()):
-            self.message(member.kind, where, "", inside + 1)
+            self.message(member.kind, where, inside + 1)
             if self.at > len(self.data):
                 raise DefinitionError("it ends before its last field")
 
@@ -264,7 +263,7 @@ class _Walk:
         if length is not None and not inside:
             self.layout.texts[where] = texts
 
-    def _numbers(self, where: str, parent: str, member: Member, inside: int) -> None:
+    def _numbers(self, where: str, member: Member, inside: int) -> None:
         size = int(member.kind[1])
         count = 1 if member.length is None else member.length or self._length()
         if count:
@@ -273,5 +272,5 @@ class _Walk:
             raise DefinitionError("numbers go beyond its end")
         if not inside and count <= MAX_NUMBERS:
             listed = None if member.length is None else count
-            self.layout.leaves.append(Leaf(where, parent, f"{self.order}{member.kind}", self.at, listed))
+            self.layout.leaves.append(Leaf(where, f"{self.order}{member.kind}", self.at, listed))
         self.at += count * size

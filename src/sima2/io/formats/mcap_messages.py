@@ -26,12 +26,16 @@ NOT_STAMPED: Final = np.iinfo(np.int64).min
 """In place of the time of making of a message that says none."""
 LARGEST_MESSAGE: Final = 64 * 1024
 """Bytes of a message that may be a robot's state; larger ones are images and scans."""
-BLOCK_MESSAGES, BLOCK_BYTES = 8192, 4 << 20
+BLOCK_MESSAGES, BLOCK_BYTES = 4096, 512 * 1024
 """Messages, and bytes of them, that are kept before they are decoded."""
 MAX_LAYOUTS: Final = 64
 """Layouts of a topic that are remembered."""
-MAX_ODD: Final = 20_000
-"""Messages of a topic that are decoded one by one, for each has a layout of its own."""
+MAX_ODD: Final = 200_000
+"""Fields gone through to find layouts, after which a topic whose every message has one of its own is given up …"""
+ODD: Final = 10
+"""… and what a layout costs beside its fields."""
+MAX_HELD: Final = 64_000_000
+"""Numbers of a recording in memory: an hour of 17 of them a thousand times a second, 512 MB."""
 NAMES: Final = ("name", "names", "joint_names")
 """Fields that name the columns of the lists beside them."""
 COMPOUND: Final[Mapping[str, Mapping[str, str]]] = {
@@ -106,22 +110,22 @@ def unreadable(channel: Channel) -> str:
     return ""
 
 
-def keys_of(leaves: Iterable[tuple[str, str, int | None]], texts: Mapping[str, Sequence[str]]) -> list[Key | None]:
+def keys_of(leaves: Iterable[tuple[str, int | None]], texts: Mapping[str, Sequence[str]]) -> list[Key | None]:
     """The column of each number of a message in order, None for what is no state.
 
     Args:
-        leaves: path, message that holds it, and length where it is a list.
+        leaves: path, and length where it is a list.
         texts: lists of text by path.
     """
     given = list(leaves)
     names = next((texts[each] for each in NAMES if each in texts), ())
     beside: dict[str, set[str]] = {}
-    for path, _, _ in given:
+    for path, _ in given:
         head, _, last = path.rpartition(".")
         beside.setdefault(head, set()).add(last)
-    compound = {field_path for field_path in _compounds([path for path, _, _ in given])}
+    compound = _compounds([path for path, _ in given])
     keys: list[Key | None] = []
-    for path, _, count in given:
+    for path, count in given:
         head, _, last = path.rpartition(".")
         if path.startswith(("header.", "layout.")) or path.endswith(NO_STATE):
             keys += [None] * (1 if count is None else count)
@@ -186,6 +190,13 @@ class _Plan:
 
 
 @dataclass(slots=True)
+class Room:
+    """How many more numbers of a recording may be held; below 0 no more messages are taken."""
+
+    numbers: int = MAX_HELD
+
+
+@dataclass(slots=True)
 class TopicReader:
     """Takes the messages of a topic, and gives them as columns."""
 
@@ -194,6 +205,7 @@ class TopicReader:
     """Where columns lie; all are taken as they come where not given."""
     most: int | None = None
     """Messages taken; the others are not looked at."""
+    room: Room = field(default_factory=lambda: Room())
     notes: list[str] = field(default_factory=list)
     count: int = 0
     found: dict[Key, int] = field(default_factory=dict)
@@ -202,6 +214,9 @@ class TopicReader:
     values: list[NDArray[np.float64]] = field(default_factory=list)
     pattern: list[NDArray[np.int64]] = field(default_factory=list)
     patterns: list[frozenset[int]] = field(default_factory=list)
+    permuted: bool = False
+    """Whether the same columns came in more than one order."""
+    _orders: dict[frozenset[int], tuple[int, ...]] = field(default_factory=dict)
     _waiting: list[tuple[int, bytes]] = field(default_factory=list)
     _bytes: int = 0
     _plans: dict[int, list[_Plan]] = field(default_factory=dict)
@@ -218,7 +233,7 @@ class TopicReader:
     def take(self, log_time: int, data: bytes) -> None:
         """A message: its log time in ns and its bytes."""
         self.count += 1
-        if self.most is not None and self.count > self.most:
+        if self.room.numbers < 0 or (self.most is not None and self.count > self.most):
             return
         if len(data) > LARGEST_MESSAGE:
             self._bad += 1
@@ -262,7 +277,6 @@ class TopicReader:
                 if self._odd >= MAX_ODD:
                     self._bad += len(mine)
                     return
-                self._odd += 1
                 made = self._plan(content[0].tobytes())
                 if made is None:
                     self._bad += 1
@@ -279,11 +293,13 @@ class TopicReader:
         assert self._definition is not None
         try:
             layout = layout_of(self._definition, data)
+            self._odd += ODD + layout.steps
         except DefinitionError as error:
+            self._odd += 10 * ODD
             if not self._bad:
                 self.notes.append(f"{self.channel.topic}: a message cannot be read: {error}")
             return None
-        places, columns = self._wanted(keys_of([(e.path, e.parent, e.count) for e in layout.leaves], layout.texts))
+        places, columns = self._wanted(keys_of([(each.path, each.length) for each in layout.leaves], layout.texts))
         fixed = _bytes_of(layout)
         order = layout.leaves[0].kind[0] if layout.leaves else ("<" if data[1] else ">")
         stamp = layout.stamp
@@ -316,7 +332,10 @@ class TopicReader:
         return np.array(places, np.intp), np.array(columns, np.intp)
 
     def _pattern(self, columns: NDArray[np.intp]) -> int:
-        held = frozenset(columns.tolist())
+        """Which columns a message holds, as a place in ``patterns``."""
+        order = tuple(columns.tolist())
+        held = frozenset(order)
+        self.permuted |= self._orders.setdefault(held, order) != order
         if held not in self.patterns:
             self.patterns.append(held)
         return self.patterns.index(held)
@@ -341,6 +360,7 @@ class TopicReader:
     def _keep(
         self, log: NDArray[np.int64], stamp: NDArray[np.int64], values: NDArray[np.float64], pattern: NDArray[np.int64]
     ) -> None:
+        self.room.numbers -= values.size + 4 * len(values)
         self.log.append(log)
         self.stamp.append(stamp)
         self.values.append(values)
@@ -383,7 +403,9 @@ class TopicReader:
             self.notes.append(f"{self.channel.topic}: {self._bad} messages could not be read and are left out")
         width = len(self.found)
         values = [
-            np.pad(each, ((0, 0), (0, width - each.shape[1])), constant_values=np.nan) if each.shape[1] < width else each
+            np.pad(each, ((0, 0), (0, width - each.shape[1])), constant_values=np.nan)
+            if each.shape[1] < width
+            else each
             for each in self.values
         ]
         return Decoded(
@@ -407,7 +429,7 @@ def _numbers(plan: _Plan, content: NDArray[np.uint8]) -> tuple[NDArray[np.int64]
     """Times of making, and all numbers of messages of one layout, shape (n, k)."""
     parts = []
     for leaf in plan.leaves:
-        count = 1 if leaf.count is None else leaf.count
+        count = 1 if leaf.length is None else leaf.length
         size = int(leaf.kind[2])
         raw = np.ascontiguousarray(content[:, leaf.at : leaf.at + count * size])
         parts.append(raw.view(leaf.kind).astype(np.float64) if count else np.zeros((len(content), 0)))
@@ -420,7 +442,7 @@ def _numbers(plan: _Plan, content: NDArray[np.uint8]) -> tuple[NDArray[np.int64]
     return np.where(stamps == 0, NOT_STAMPED, stamps), numbers
 
 
-def flat(value: Any) -> tuple[list[tuple[str, str, int | None]], dict[str, list[str]], list[float], int]:
+def flat(value: Any) -> tuple[list[tuple[str, int | None]], dict[str, list[str]], list[float], int]:
     """A message in JSON as paths, lists of text, numbers and its time of making in ns.
 
     Raises:
@@ -431,7 +453,7 @@ def flat(value: Any) -> tuple[list[tuple[str, str, int | None]], dict[str, list[
     """
     if not isinstance(value, dict):
         raise DefinitionError("it is no object")
-    leaves: list[tuple[str, str, int | None]] = []
+    leaves: list[tuple[str, int | None]] = []
     texts: dict[str, list[str]] = {}
     numbers: list[float] = []
     _flatten(value, "", leaves, texts, numbers)
@@ -454,14 +476,14 @@ def _stamp(made: Any) -> int:
 def _flatten(
     value: Mapping[str, Any],
     path: str,
-    leaves: list[tuple[str, str, int | None]],
+    leaves: list[tuple[str, int | None]],
     texts: dict[str, list[str]],
     numbers: list[float],
 ) -> None:
     for key, each in value.items():
         where = f"{path}.{key}" if path else key
         if isinstance(each, (int, float)):
-            leaves.append((where, "", None))
+            leaves.append((where, None))
             numbers.append(_number(each))
         elif isinstance(each, dict):
             if where.count(".") > 8:
@@ -471,7 +493,7 @@ def _flatten(
             if all(isinstance(one, str) for one in each):
                 texts[where] = each
             elif all(one is None or isinstance(one, (int, float)) for one in each):
-                leaves.append((where, "", len(each)))
+                leaves.append((where, len(each)))
                 numbers += [float("nan") if one is None else _number(one) for one in each]
         if len(leaves) > MAX_NUMBERS:
             raise DefinitionError("it holds more than a state does")

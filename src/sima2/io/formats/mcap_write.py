@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from sima2.errors import DatasetError, RecordError
 from sima2.io.column_map import ColumnMap, Columns
 from sima2.io.durable import is_taken, new_folder, write_bytes
+from sima2.io.formats.lerobot_index import OWN
 from sima2.io.formats.lerobot_layout import channels_of, episode_layouts, widths_of
 from sima2.io.formats.lerobot_own import SLOT, own_columns
-from sima2.io.formats.lerobot_index import OWN
 from sima2.io.formats.mcap import OWN_CLOCK, OWN_MAP, features_of
 from sima2.io.formats.mcap_container import Channel, Schema, mcap_bytes
 from sima2.io.formats.mcap_definition import MAX_NUMBERS
@@ -75,6 +75,8 @@ NUMBERS: Final = _defined(
     "MSG: std_msgs/MultiArrayDimension\nstring label\nuint32 size\nuint32 stride\n",
 )
 """Messages as their packages define them, without comments."""
+_OF_WIDTH: Final[Mapping[int | str | None, Schema]] = {3: POINT, 4: QUATERNION, "j": NUMBERS, None: NUMBER}
+"""By the width of a channel's rows."""
 _LISTS: Final[Mapping[str, str]] = {
     "joint_position": "position",
     "joint_velocity": "velocity",
@@ -164,7 +166,9 @@ class Stream:
     messages: Sequence[bytes]
 
 
-def joint_states(topic: str, times: NDArray[np.int64], lists: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Stream:
+def joint_states(
+    topic: str, times: NDArray[np.int64], lists: Mapping[str, NDArray[Any]], names: Sequence[str]
+) -> Stream:
     """A topic of sensor_msgs/JointState.
 
     Args:
@@ -274,7 +278,7 @@ def _streams(one: RolloutBatch, channels: Mapping[str, NDArray[Any]], columns: d
     for name in OBJECT_CHANNELS:
         if name in channels:
             step = OBJECT_CHANNELS[name] or 1
-            schema = {3: POINT, 4: QUATERNION, 1: NUMBER}[step]
+            schema = _OF_WIDTH[OBJECT_CHANNELS[name]]
             for k in range(channels[name].shape[1] // step):
                 slot = SLOT.format(k)
                 topic = f"/objects/{slot}/{name.removeprefix('object_')}"
@@ -308,9 +312,7 @@ def _arm(
             columns[f"{arm}.{name}"] = Columns(feature, tuple(range(len(names))), _UNITS[name])
             yield joint_states(topic, times, {"position": values}, names)
         elif name not in _LISTS:
-            schema = {3: POINT, 4: QUATERNION}.get(int(ARM_CHANNELS[name][0]), NUMBERS) if (
-                isinstance(ARM_CHANNELS[name][0], int)
-            ) else NUMBERS if ARM_CHANNELS[name][0] == "j" else NUMBER
+            schema = _OF_WIDTH[ARM_CHANNELS[name][0]]
             columns[f"{arm}.{name}"] = _columns(topic, schema, name, values.shape[1])
             yield vectors(topic, schema, times, _turned(schema, values))
 
