@@ -165,6 +165,48 @@ def check_set(dataset: Any) -> None:
         assert "CANARY" not in text, "something outside was read"
 
 
+# MCAP
+
+
+def recordings(folder: Path) -> None:
+    """A bag of two files, without checksums, so that damage gets beyond the chunks."""
+    from unit.io import mcap_recordings
+
+    mcap_recordings.bag(folder, frames=12, checksums=False)
+
+
+def recording(folder: Path) -> None:
+    """A file with all that is read."""
+    from unit.io import mcap_recordings
+
+    folder.mkdir()
+    (folder / "more_7.mcap").write_bytes(mcap_recordings.content(frames=12, checksums=False))
+
+
+def read_whole(folder: Path) -> None:
+    """As :func:`read_set`; that nothing could be read is an error too, and so is what was left out."""
+    from sima2.errors import DatasetError
+    from sima2.io.formats import open_dataset
+
+    read_set(folder)
+    got = open_dataset(folder).read(0, 1)
+    if len(got.quarantine) or got.warnings:
+        raise DatasetError("recording", [*got.quarantine.message, *got.warnings][0])
+
+
+def own_recordings(folder: Path) -> None:
+    """Recordings of our own."""
+    from sima2.io.formats.mcap_write import write_mcap
+    from sima2.records.rollout import Rollout, RolloutBatch
+
+    time = np.arange(5) / 20
+    rollouts = [
+        Rollout(f"e{k}", time, gripper_width=time, object_position={"cup": np.zeros((5, 3))}, action=np.ones((5, 2)))
+        for k in range(2)
+    ]
+    write_mcap(folder, [(RolloutBatch.from_rollouts(rollouts), None)], robot="r")
+
+
 # column map and URDF
 
 MAP = """[arms.arm]
@@ -437,6 +479,11 @@ READERS: Final[Mapping[str, Reader]] = {
     "outcomes jsonl": Reader(outcomes, read_outcomes("o.jsonl"), {"o.jsonl": 1}),
     "outcomes parquet": Reader(outcomes, read_outcomes("o.parquet"), {"o.parquet": 1}),
     "store": Reader(results, read_store, {"ledger.sqlite": 8, ".parquet": 8, "trust_matrix.json": 1}),
+    "mcap": Reader(recording, read_whole, {".mcap": 1}),
+    "mcap bag": Reader(
+        recordings, read_whole, {".mcap": 10, "metadata.yaml": 1}, ("relative_file_paths:", "custom_data:", "  - ")
+    ),
+    "mcap, ours": Reader(own_recordings, read_set, {".mcap": 6, "sima2_columns.toml": 2}, WORDS_OF_MAP),
     "results": Reader(results, read_results, {"summary.json": 4, "trust_matrix.json": 4, "task_graph.json": 2}),
 }  # fmt: skip
 CONTROLS: Final[Mapping[str, Reader]] = {kind: Reader(_nothing, _misdeed(kind), {"a.json": 1}) for kind in _MISDEEDS}

@@ -126,13 +126,14 @@ class McapFrames:
         numbers = _numbers([name for name, _ in found], warnings)
         bags = {number: _bag(folder, files, warnings) for number, (_, files) in zip(numbers, found, strict=True)}
         bags = dict(sorted(bags.items()))
-        seen = _look(folder, list(bags.values()), warnings)
+        seen = _look(folder, list(bags.values()))
         topics = _topics(seen.readers, warnings)
         if not topics:
             raise DatasetError(
                 path,
                 "no topic of these recordings holds numbers that can be read",
-                "; ".join(seen.refused[:5]) or "sensor_msgs, geometry_msgs and std_msgs in CDR, or JSON",
+                "; ".join([*seen.refused, *seen.broken][:5])
+                or "sensor_msgs, geometry_msgs and std_msgs in CDR, or JSON",
             )
         features = {
             name: Feature("float64", (len(columns),), _labels(topic, columns))
@@ -246,14 +247,10 @@ class McapFrames:
             topic = known.get(channel.topic)
             if topic is None or unreadable(channel):
                 return None
-            if channel.topic not in readers or readers[channel.topic].channel != channel:
-                earlier = readers.get(channel.topic)
-                made = TopicReader(channel, topic.columns, self.most, room)
-                if earlier is not None:
-                    earlier.decode()
-                    made.log, made.stamp, made.values = earlier.log, earlier.stamp, earlier.values
-                    made.pattern, made.patterns = earlier.pattern, earlier.patterns
-                readers[channel.topic] = made
+            last = readers.get(channel.topic)
+            if last is None or last.channel != channel:
+                before = () if last is None else (*last.before, last)
+                readers[channel.topic] = TopicReader(channel, topic.columns, self.most, before, room)
             return readers[channel.topic].take
 
         notes: list[str] = []
@@ -312,38 +309,41 @@ def _fullest(rows: Decoded) -> int:
 class _Seen:
     readers: dict[str, list[TopicReader]]
     refused: list[str]
+    """Topics that cannot be read, with why."""
+    broken: list[str]
+    """What is wrong with files."""
     profile: str = ""
 
 
-def _look(folder: Path, bags: Sequence[Bag], warnings: list[str]) -> _Seen:
+def _look(folder: Path, bags: Sequence[Bag]) -> _Seen:
     """Messages of some recordings, evenly spread: the same in every run."""
     most = min(LOOK_FILES, len(bags))
     places = sorted({round(k * (len(bags) - 1) / max(most - 1, 1)) for k in range(most)})
-    seen = _Seen({}, [])
+    seen = _Seen({}, [], [])
     for place in places:
-        here: dict[str, TopicReader] = {}
+        here: list[TopicReader] = []
 
-        def sink_of(channel: Channel, here: dict[str, TopicReader] = here) -> Sink | None:
+        def sink_of(channel: Channel, here: list[TopicReader] = here) -> Sink | None:
             problem = unreadable(channel)
             if problem:
                 if problem != SILENT:
                     seen.refused.append(f"{channel.topic[:200]}: {problem}")
                 return None
-            if channel.topic in here or len(here) >= MAX_TOPICS:
+            if len(here) >= MAX_TOPICS:
                 return None
-            here[channel.topic] = TopicReader(channel, None, LOOK_MESSAGES)
-            return here[channel.topic].take
+            here.append(TopicReader(channel, None, LOOK_MESSAGES))
+            return here[-1].take
 
         for name in bags[place].files[:1]:
             try:
                 told = read_mcap(inside(folder, name), sink_of, most=LOOK_BYTES)
             except DatasetError as error:
-                warnings.append(str(error))
+                seen.broken.append(str(error).removeprefix(f"{folder}/").removeprefix(f"{folder.resolve()}/"))
                 continue
             seen.profile = seen.profile or told.profile
-        for topic, reader in here.items():
+        for reader in here:
             reader.decode()
-            seen.readers.setdefault(topic, []).append(reader)
+            seen.readers.setdefault(reader.channel.topic, []).append(reader)
     seen.refused = list(dict.fromkeys(seen.refused))
     return seen
 

@@ -1,8 +1,8 @@
 """Topics on clocks of their own, brought onto the clock of the frames.
 
-The clock is that of the topic whose messages are the frames: the times at which it says its messages were made, where it
-says so. Of another topic a frame gets the latest message by its end, never a later one and nothing between two: what a
-robot acted on is not smoothed, and no frame knows the future. A value is held for a few periods of its topic.
+The clock is that of the topic whose messages are the frames: the times at which it says its messages were made, where
+it says so. Of another topic a frame gets the latest message by its end, never a later one and nothing between two: what
+a robot acted on is not smoothed, and no frame knows the future. A value is held for a few periods of its topic.
 
 A frame ends a quarter of a period after its message, for what a robot samples in one cycle is not sent at once: where
 other topics come up to 2 ms before or after, made rollouts keep 94 % of their labels without this, and all with it.
@@ -32,7 +32,7 @@ SAME_CLOCK_NS: Final = 500_000_000
 """Delay between making and logging that is possible on one clock, beyond that of the topic of the frames."""
 JUMP_NS: Final = 1_000_000_000
 """A clock of making that goes back by so much was set: it is not used."""
-STAMPED_SHARE: Final = 0.99
+STAMPED_SHARE: Final = 0.95
 """Messages of a topic that must say when they were made, and later than the one before, for that to be used."""
 
 

@@ -325,6 +325,7 @@ def mcap_bytes(
     profile: str = "ros2",
     library: str = "sima2",
     chunk_bytes: int = 1 << 20,
+    checksums: bool = True,
 ) -> bytes:
     """A whole file: chunks that are not packed, each with its checksum and index; the same bytes for the same input.
 
@@ -335,6 +336,7 @@ def mcap_bytes(
         profile: of the file, see the specification's registry.
         library: what wrote it.
         chunk_bytes: size at which a chunk ends.
+        checksums: whether chunks have one.
     """
     out = bytearray(MAGIC + _record(HEADER, _string(profile) + _string(library)))
     schemas = list(dict.fromkeys(each.schema for each in channels if each.schema is not None))
@@ -360,7 +362,7 @@ def mcap_bytes(
         out += _record(
             CHUNK,
             times
-            + struct.pack("<QII", len(content), zlib.crc32(content), 0)
+            + struct.pack("<QII", len(content), zlib.crc32(content) if checksums else 0, 0)
             + struct.pack("<Q", len(content))
             + content,
         )

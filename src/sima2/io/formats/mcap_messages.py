@@ -78,7 +78,7 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Decoded:
-    """Messages of a topic in order of their coming."""
+    """Messages of a topic in order of their logging."""
 
     log: NDArray[np.int64]
     """ns, shape (n,)."""
@@ -90,6 +90,10 @@ class Decoded:
     """Which columns each message holds, as a place in ``patterns``, shape (n,)."""
     patterns: list[frozenset[int]]
     """Sets of columns."""
+
+    def take(self, order: NDArray[np.intp]) -> Decoded:
+        """Some messages."""
+        return Decoded(self.log[order], self.stamp[order], self.values[order], self.pattern[order], self.patterns)
 
 
 def unreadable(channel: Channel) -> str:
@@ -205,6 +209,8 @@ class TopicReader:
     """Where columns lie; all are taken as they come where not given."""
     most: int | None = None
     """Messages taken; the others are not looked at."""
+    before: tuple[TopicReader, ...] = ()
+    """Readers of other channels of the same topic, whose messages come among these."""
     room: Room = field(default_factory=lambda: Room())
     notes: list[str] = field(default_factory=list)
     count: int = 0
@@ -226,6 +232,10 @@ class TopicReader:
 
     def __post_init__(self) -> None:
         self.found = dict(self.columns or {})
+        if self.before:
+            last = self.before[-1]
+            self.log, self.stamp, self.values = last.log, last.stamp, last.values
+            self.pattern, self.patterns, self.notes = last.pattern, last.patterns, last.notes
         schema = self.channel.schema
         if self.channel.encoding == "cdr" and isinstance(schema, Schema):
             self._definition = parse_definition(schema.name, schema.data.decode("utf-8", "replace"))
@@ -397,10 +407,12 @@ class TopicReader:
         self._keep(log[kept], np.array(stamps, np.int64), values, np.array(patterns, np.int64))
 
     def done(self) -> Decoded:
-        """All that was taken."""
-        self.decode()
-        if self._bad:
-            self.notes.append(f"{self.channel.topic}: {self._bad} messages could not be read and are left out")
+        """All that was taken, by this reader and those it goes on for."""
+        for each in (*self.before, self):
+            each.decode()
+        bad = sum(each._bad for each in (*self.before, self))
+        if bad:
+            self.notes.append(f"{self.channel.topic}: {bad} messages could not be read and are left out")
         width = len(self.found)
         values = [
             np.pad(each, ((0, 0), (0, width - each.shape[1])), constant_values=np.nan)
@@ -408,13 +420,15 @@ class TopicReader:
             else each
             for each in self.values
         ]
-        return Decoded(
-            _joined(self.log, np.zeros(0, np.int64)),
+        log = _joined(self.log, np.zeros(0, np.int64))
+        rows = Decoded(
+            log,
             _joined(self.stamp, np.zeros(0, np.int64)),
             _joined(values, np.zeros((0, width))),
             _joined(self.pattern, np.zeros(0, np.int64)),
             self.patterns,
         )
+        return rows if (np.diff(log) >= 0).all() else rows.take(np.argsort(log, kind="stable"))
 
 
 def _joined(parts: Sequence[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:
