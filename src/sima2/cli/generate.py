@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ import typer
 from sima2.cli import options
 from sima2.cli.answer import answer, watched
 from sima2.cli.run import QUARANTINED
-from sima2.errors import UsageError
+from sima2.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from sima2.client import Source
@@ -22,6 +22,26 @@ if TYPE_CHECKING:
 BATCH = 125
 """Episodes in memory at once."""
 TRUTH_TABLES = ("frames", "episodes", "segments", "events")
+
+
+def _lerobot(out: Path, parts: Iterator[tuple[Any, Any]], fps: float, robot: str) -> None:
+    from sima2.io.formats.lerobot_write import write_lerobot
+
+    write_lerobot(out, parts, fps=fps, robot=robot)
+
+
+def _mcap(out: Path, parts: Iterator[tuple[Any, Any]], fps: float, robot: str) -> None:
+    """Messages have times and need no rate."""
+    from sima2.io.formats.mcap_write import write_mcap
+
+    write_mcap(out, parts, robot=robot)
+
+
+WRITERS: Mapping[str, Callable[[Path, Iterator[tuple[Any, Any]], float, str], None]] = {
+    "lerobot": _lerobot,
+    "mcap": _mcap,
+}
+"""What writes a data set of each format."""
 
 
 def command(
@@ -34,16 +54,21 @@ def command(
     families: options.Families = "",
     episodes: options.Episodes = None,
     seed: options.Seed = 0,
+    format: Annotated[str, typer.Option(metavar="FORMAT", help="Of the data set: lerobot, mcap.")] = "lerobot",
     as_json: options.Json = False,
 ) -> None:
     """Write made episodes as a data set, and their truth.
 
-    The layout is LeRobot v3.0; what was meant goes to truth/ in the same folder, and no reader of the data set sees it.
+    The layout is LeRobot v3.0, or recordings of ROS 2 messages, a file an episode (mcap); what was meant goes to truth/
+    in the same folder, and no reader of the data set sees it.
 
     \b
-    Example:
+    Examples:
       sima2 generate --families drawer_open --episodes 100 --out made
+      sima2 generate --episodes 20 --format mcap --out recordings
     """
+    if format not in WRITERS:
+        raise UnknownNameError("format", format, WRITERS)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty; choose a new folder for --out")
     from sima2.orchestrator import named, open_source
@@ -63,18 +88,23 @@ def command(
     )
     chosen = open_source(settings)
     with watched() as told:
-        values = written(chosen, out, fps=settings.rate_hz, robot=settings.source, told=told)
+        values = written(chosen, out, fps=settings.rate_hz, robot=settings.source, told=told, format=format)
     answer({"out": str(out), "seed": seed, **values}, as_json=as_json, shown=lambda: _shown(out, values))
     if values["episodes"]["quarantined"]:
         raise typer.Exit(QUARANTINED)
 
 
 def written(
-    source: Source, out: Path, *, fps: float, robot: str, told: Callable[[str, int, int], None] | None = None
+    source: Source,
+    out: Path,
+    *,
+    fps: float,
+    robot: str,
+    told: Callable[[str, int, int], None] | None = None,
+    format: str = "lerobot",
 ) -> dict[str, Any]:
     """Write all episodes of a source, a batch at a time, and the truth where there is one."""
-    from sima2.io.formats.lerobot_write import write_lerobot
-
+    write = WRITERS[format]
     frames = kept = 0
     reasons = Counter[str]()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +125,7 @@ def written(
                 if told:
                     told("generate", stop, source.episodes)
 
-        write_lerobot(out, parts(), fps=fps, robot=robot)
+        write(out, parts(), fps, robot)
         if truth.exists():
             shutil.move(truth, out / "truth")
     return {

@@ -124,17 +124,14 @@ class McapFrames:
         warnings: list[str] = []
         found = _recordings(path, folder)
         numbers = _numbers([name for name, _ in found], warnings)
-        bags = {number: _bag(folder, files, warnings) for number, (_, files) in zip(numbers, found, strict=True)}
+        bags = {number: _bag(folder, files) for number, (_, files) in zip(numbers, found, strict=True)}
         bags = dict(sorted(bags.items()))
         seen = _look(folder, list(bags.values()))
         topics = _topics(seen.readers, warnings)
         if not topics:
-            raise DatasetError(
-                path,
-                "no topic of these recordings holds numbers that can be read",
-                "; ".join([*seen.refused, *seen.broken][:5])
-                or "sensor_msgs, geometry_msgs and std_msgs in CDR, or JSON",
-            )
+            there = f"there are {', '.join(seen.there[:10])}" if seen.there else "there are no messages"
+            told = clean("; ".join([*seen.refused, *seen.broken][:5]) or there)
+            raise DatasetError(path, "no topic of these recordings holds numbers that can be read", told)
         features = {
             name: Feature("float64", (len(columns),), _labels(topic, columns))
             for topic in topics
@@ -312,6 +309,8 @@ class _Seen:
     """Topics that cannot be read, with why."""
     broken: list[str]
     """What is wrong with files."""
+    there: list[str]
+    """Topics, read or not."""
     profile: str = ""
 
 
@@ -319,12 +318,13 @@ def _look(folder: Path, bags: Sequence[Bag]) -> _Seen:
     """Messages of some recordings, evenly spread: the same in every run."""
     most = min(LOOK_FILES, len(bags))
     places = sorted({round(k * (len(bags) - 1) / max(most - 1, 1)) for k in range(most)})
-    seen = _Seen({}, [], [])
+    seen = _Seen({}, [], [], [])
     for place in places:
         here: list[TopicReader] = []
 
         def sink_of(channel: Channel, here: list[TopicReader] = here) -> Sink | None:
             problem = unreadable(channel)
+            seen.there.append(channel.topic[:200])
             if problem:
                 if problem != SILENT:
                     seen.refused.append(f"{channel.topic[:200]}: {problem}")
@@ -344,7 +344,7 @@ def _look(folder: Path, bags: Sequence[Bag]) -> _Seen:
         for reader in here:
             reader.decode()
             seen.readers.setdefault(reader.channel.topic, []).append(reader)
-    seen.refused = list(dict.fromkeys(seen.refused))
+    seen.refused, seen.there = list(dict.fromkeys(seen.refused)), list(dict.fromkeys(seen.there))
     return seen
 
 
@@ -503,7 +503,7 @@ def _numbers(names: Sequence[str], warnings: list[str]) -> list[int]:
     return list(range(len(names)))
 
 
-def _bag(folder: Path, files: tuple[str, ...], warnings: list[str]) -> Bag:
+def _bag(folder: Path, files: tuple[str, ...]) -> Bag:
     """What is said of a recording."""
     about: dict[str, str] = {}
     own = ""
