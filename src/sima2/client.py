@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BACKENDS = ("synthetic", "dataset", "mujoco")
 AUTO = "auto"
 """The source that what is given tells: a data set by its format, made rollouts where there is none."""
-SOURCES = {"synthetic": "synthetic", "lerobot": "dataset", "mcap": "dataset", "mujoco": "mujoco"}
+SOURCES = {"synthetic": "synthetic", "lerobot": "dataset", "mcap": "dataset", "rlds": "dataset", "mujoco": "mujoco"}
 """Names of ``--source`` and the backend behind each."""
 MADE = "made"
 """Collection of all rollouts that are made."""

@@ -207,6 +207,14 @@ def own_recordings(folder: Path) -> None:
     write_mcap(folder, [(RolloutBatch.from_rollouts(rollouts), None)], robot="r")
 
 
+# RLDS
+
+
+def rlds(folder: Path) -> None:
+    """What TensorFlow Datasets wrote."""
+    shutil.copytree(Path(__file__).parents[1] / "unit/io/rlds_of_tfds", folder)
+
+
 # column map and URDF
 
 MAP = """[arms.arm]
@@ -484,6 +492,9 @@ READERS: Final[Mapping[str, Reader]] = {
         recordings, read_whole, {".mcap": 10, "metadata.yaml": 1}, ("relative_file_paths:", "custom_data:", "  - ")
     ),
     "mcap, ours": Reader(own_recordings, read_set, {".mcap": 6, "sima2_columns.toml": 2}, WORDS_OF_MAP),
+    "rlds": Reader(
+        rlds, read_whole, {"features.json": 3, "dataset_info.json": 2, ".tfrecord-00000-of-00001": 6}
+    ),
     "results": Reader(results, read_results, {"summary.json": 4, "trust_matrix.json": 4, "task_graph.json": 2}),
 }  # fmt: skip
 CONTROLS: Final[Mapping[str, Reader]] = {kind: Reader(_nothing, _misdeed(kind), {"a.json": 1}) for kind in _MISDEEDS}

@@ -15,6 +15,7 @@ from sima2.io.formats.frame_source import FrameSource
 from sima2.io.formats.lerobot import INFO, LeRobotFrames
 from sima2.io.formats.mapped import MappedDataset
 from sima2.io.formats.mcap import McapFrames
+from sima2.io.formats.rlds import LAYOUT, RldsFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Format:
 FORMATS: Final = (
     Format("lerobot", INFO, LeRobotFrames.open),
     Format("mcap", "*.mcap", McapFrames.open),
+    Format("rlds", LAYOUT, RldsFrames.open),
 )
 
 ABOVE: Final = ("", "*/", "*/*/")

@@ -29,7 +29,7 @@ from sima2.io.formats.lerobot_own import OwnEpisodes
 from sima2.io.formats.mcap_clock import clock_of, on_frames
 from sima2.io.formats.mcap_container import Channel, Sink, read_mcap, read_metadata
 from sima2.io.formats.mcap_messages import MAX_HELD, SILENT, Decoded, Key, Room, TopicReader, unreadable
-from sima2.io.formats.mcap_own import OWN_RECORD, own_episodes
+from sima2.io.formats.mcap_own import OWN_RECORD, first_of_each_kind, own_episodes, own_rows
 from sima2.io.intake import MAX_FRAMES, clean
 from sima2.io.outcomes import Ending
 
@@ -45,6 +45,8 @@ DEEPEST: Final = 3
 MAX_FILES: Final = 1_000_000
 LOOK_FILES: Final = 8
 """Recordings, evenly spread, that are looked at for what there is."""
+LOOK_KINDS: Final = 256
+"""Recordings of this program's own that are looked at beside these, one for each set of channels."""
 LOOK_BYTES: Final = 64 << 20
 """Bytes of each of these."""
 LOOK_MESSAGES: Final = 2000
@@ -126,7 +128,9 @@ class McapFrames:
         numbers = _numbers([name for name, _ in found], warnings)
         bags = {number: _bag(folder, files) for number, (_, files) in zip(numbers, found, strict=True)}
         bags = dict(sorted(bags.items()))
-        seen = _look(folder, list(bags.values()))
+        rows = own_rows([bag.own for bag in bags.values()])
+        kinds = first_of_each_kind(rows or [])[:LOOK_KINDS]
+        seen = _look(folder, list(bags.values()), kinds)
         topics = _topics(seen.readers, warnings)
         if not topics:
             there = f"there are {', '.join(seen.there[:10])}" if seen.there else "there are no messages"
@@ -144,11 +148,11 @@ class McapFrames:
         ]
         robot = next((said for bag in bags.values() if (said := _said(bag.about, ROBOT_KEYS))), "unknown")
         warnings += seen.refused
-        own = own_episodes([bag.own for bag in bags.values()], entries)
+        own = None if rows is None else own_episodes(rows, entries)
         whole = own is not None and path.is_dir() and is_file(folder / OWN_MAP)
-        told = tuple(dict.fromkeys(map(clean, warnings)))
+        notes = tuple(dict.fromkeys(map(clean, warnings)))
         clock = _clock(topics, seen.readers)
-        return cls(folder, bags, entries, topics, clock, features, seen.profile, robot, told, own if whole else None)
+        return cls(folder, bags, entries, topics, clock, features, seen.profile, robot, notes, own if whole else None)
 
     @property
     def format(self) -> str:
@@ -314,10 +318,10 @@ class _Seen:
     profile: str = ""
 
 
-def _look(folder: Path, bags: Sequence[Bag]) -> _Seen:
-    """Messages of some recordings, evenly spread: the same in every run."""
+def _look(folder: Path, bags: Sequence[Bag], kinds: Sequence[int]) -> _Seen:
+    """Messages of some recordings, evenly spread, and of those at the places ``kinds``: the same in every run."""
     most = min(LOOK_FILES, len(bags))
-    places = sorted({round(k * (len(bags) - 1) / max(most - 1, 1)) for k in range(most)})
+    places = sorted({round(k * (len(bags) - 1) / max(most - 1, 1)) for k in range(most)} | set(kinds))
     seen = _Seen({}, [], [], [])
     for place in places:
         here: list[TopicReader] = []

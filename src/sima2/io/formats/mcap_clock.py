@@ -140,12 +140,15 @@ def held(times: Times, frames: Times, *, event: bool) -> NDArray[np.int64]:
     >>> held(np.array([0, 10, 22]), np.array([5, 20, 30, 40, 190, 200]), event=False).tolist()
     [0, 2, 2, 2, -1, -1]
     """
-    usual = float(np.median(np.diff(frames))) if len(frames) > 1 else 0.0
-    place = np.searchsorted(times, frames + int(SAME_CYCLE * usual), side="right") - 1
+    steps = np.diff(frames)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    # where frames come quickly one after the other, each ends before the next
+    ends = frames + (SAME_CYCLE * np.minimum(np.append(steps, usual), usual)).astype(np.int64)
+    place: NDArray[np.int64] = np.searchsorted(times, ends, side="right").astype(np.int64) - 1
     if not event and len(times) > 1:
         period = max(float(np.median(np.diff(times))), usual)
         age = frames - times[np.maximum(place, 0)]
-        place = np.where(age > HELD_PERIODS * period, -1, place)
+        place[age > HELD_PERIODS * period] = -1
     return place
 
 

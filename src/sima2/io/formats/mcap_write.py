@@ -255,6 +255,8 @@ def _write(
     for k, (layout, names) in enumerate(zip(layouts, batch.objects, strict=True)):
         one = batch.take(np.array([k]))
         streams = [*_streams(one, channels_of(one, widths_of(layout, len(names))), columns)]
+        if len({each.topic for each in streams}) < len(streams):
+            raise RecordError(f"the arms {', '.join(one.manipulators)} cannot be told apart in the names of topics")
         row = {name: values[k] for name, values in own.items()}
         said = {OWN_RECORD: {"episode": own_text(row)}}
         task = row[f"{OWN}instruction"] or row[f"{OWN}family"]
@@ -270,7 +272,7 @@ def _write(
 def _streams(one: RolloutBatch, channels: Mapping[str, NDArray[Any]], columns: dict[str, Columns]) -> Iterable[Stream]:
     """The topics of an episode; how they are read back is added to ``columns``."""
     times = np.rint(one.time * 1e9).astype(np.int64) + BEGIN_NS
-    columns["time"] = Columns(_feature(OWN_CLOCK, NUMBER, "data", 1), None, "s")
+    _keep(columns, "time", Columns(_feature(OWN_CLOCK, NUMBER, "data", 1), None, "s"))
     yield vectors(OWN_CLOCK, NUMBER, times, one.time[:, None])
     for arm in one.manipulators:
         mine = {name: channels[f"{arm}.{name}"] for name in ARM_CHANNELS if f"{arm}.{name}" in channels}
@@ -282,13 +284,13 @@ def _streams(one: RolloutBatch, channels: Mapping[str, NDArray[Any]], columns: d
             for k in range(channels[name].shape[1] // step):
                 slot = SLOT.format(k)
                 topic = f"/objects/{slot}/{name.removeprefix('object_')}"
-                columns[f"{slot}/{name}"] = _columns(topic, schema, name, step)
+                _keep(columns, f"{slot}/{name}", _columns(topic, schema, name, step))
                 yield vectors(topic, schema, times, _turned(schema, channels[name][:, k * step : (k + 1) * step]))
     for name in SCENE_CHANNELS:
         if name in channels:
             if channels[name].shape[1] > MAX_NUMBERS:
                 raise RecordError(f"{name} has {channels[name].shape[1]} numbers a frame, {MAX_NUMBERS} at most")
-            columns[name] = _columns(f"/{name}", NUMBERS, name, channels[name].shape[1])
+            _keep(columns, name, _columns(f"/{name}", NUMBERS, name, channels[name].shape[1]))
             yield vectors(f"/{name}", NUMBERS, times, channels[name])
 
 
@@ -302,19 +304,26 @@ def _arm(
         for name in _LISTS:
             if name in mine:
                 feature = _feature(topic, JOINT_STATE, _LISTS[name], len(names))
-                columns[f"{arm}.{name}"] = Columns(feature, tuple(range(len(names))), _UNITS[name])
+                _keep(columns, f"{arm}.{name}", Columns(feature, tuple(range(len(names))), _UNITS[name]))
         yield joint_states(topic, times, lists, names)
     for name, values in mine.items():
         topic = f"{head}/{name}"
         if name == "joint_command":
             names = _joints(values.shape[1])
             feature = _feature(topic, JOINT_STATE, "position", len(names))
-            columns[f"{arm}.{name}"] = Columns(feature, tuple(range(len(names))), _UNITS[name])
+            _keep(columns, f"{arm}.{name}", Columns(feature, tuple(range(len(names))), _UNITS[name]))
             yield joint_states(topic, times, {"position": values}, names)
         elif name not in _LISTS:
             schema = _OF_WIDTH[ARM_CHANNELS[name][0]]
-            columns[f"{arm}.{name}"] = _columns(topic, schema, name, values.shape[1])
+            _keep(columns, f"{arm}.{name}", _columns(topic, schema, name, values.shape[1]))
             yield vectors(topic, schema, times, _turned(schema, values))
+
+
+def _keep(columns: dict[str, Columns], key: str, each: Columns) -> None:
+    """The widest of a channel over all episodes."""
+    known = columns.get(key)
+    if known is None or len(known.index or ()) < len(each.index or ()):
+        columns[key] = each
 
 
 def _joints(count: int) -> list[str]:
@@ -333,7 +342,7 @@ def _turned(schema: Schema, values: NDArray[Any]) -> NDArray[Any]:
 
 def _columns(topic: str, schema: Schema, channel: str, width: int) -> Columns:
     what = {POINT.name: "point", QUATERNION.name: "quaternion"}.get(schema.name, "data")
-    index = WXYZ if schema is QUATERNION else tuple(range(width)) if width > 1 else None
+    index = WXYZ if schema is QUATERNION else None if schema is NUMBER else tuple(range(width))
     return Columns(_feature(topic, schema, what, width), index, _UNITS.get(channel, "raw"))
 
 
