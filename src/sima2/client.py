@@ -26,10 +26,35 @@ if TYPE_CHECKING:
 BACKENDS = ("synthetic", "dataset", "mujoco")
 AUTO = "auto"
 """The source that what is given tells: a data set by its format, made rollouts where there is none."""
-SOURCES = {"synthetic": "synthetic", "lerobot": "dataset", "mcap": "dataset", "rlds": "dataset", "mujoco": "mujoco"}
-"""Names of ``--source`` and the backend behind each."""
 MADE = "made"
 """Collection of all rollouts that are made."""
+
+
+def sources() -> tuple[str, ...]:
+    """Names of ``--source``: made rollouts, and every format that is read.
+
+    >>> "lerobot" in sources()
+    True
+    """
+    from sima2.io.formats import names
+
+    return "synthetic", "mujoco", *names()
+
+
+def backend_of(source: str) -> str:
+    """The backend behind a name of ``--source``.
+
+    Raises:
+        UnknownNameError: for an unknown name, naming the valid ones.
+
+    >>> backend_of("mujoco"), backend_of("lerobot")
+    ('mujoco', 'dataset')
+    """
+    if source in BACKENDS and source != "dataset":
+        return source
+    if source not in sources():
+        raise UnknownNameError("source", source, (AUTO, *sources()))
+    return "dataset"
 
 
 def source_named(name: str, path: Path | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sima2.client import SOURCES
+from sima2.client import backend_of
 from sima2.errors import UsageError
 from sima2.orchestrator import named, run_pipeline
 from sima2.pipeline import Progress, RunSettings
@@ -56,7 +56,7 @@ def run_loop(
         UsageError: if a number is not positive, or the source cannot be asked.
     """
     settings = named(settings)
-    if SOURCES.get(settings.source) == "dataset":
+    if backend_of(settings.source) == "dataset":
         raise UsageError("a recorded data set makes no rollouts on request: the loop needs a source that does")
     if rounds < 1 or per_round < 1:
         raise UsageError(f"{rounds} rounds of {per_round} rollouts are none")

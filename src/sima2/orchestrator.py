@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2 import __version__
-from sima2.client import AUTO, SOURCES, Sima2Client, Source, source_named
+from sima2.client import Sima2Client, Source, backend_of, source_named
 from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError, masked
 from sima2.execution.containment import Losses, contained
 from sima2.execution.engines import ENGINES, open_executor
@@ -308,8 +308,7 @@ def open_source(settings: RunSettings) -> Source:
         UsageError: for an unknown source, engine or number.
     """
     settings = named(settings)
-    if settings.source not in SOURCES:
-        raise UnknownNameError("source", settings.source, (AUTO, *SOURCES))
+    backend = backend_of(settings.source)
     if settings.engine not in ENGINES:
         raise UnknownNameError("engine", settings.engine, ENGINES)
     if settings.jobs < 1 or settings.batch_size < 1:
@@ -317,23 +316,24 @@ def open_source(settings: RunSettings) -> Source:
     wanted = settings.episodes if settings.total is None else settings.total
     if wanted is not None and wanted < 1:
         raise UsageError(f"{wanted} episodes are none")
-    if SOURCES[settings.source] == "dataset":
+    if backend == "dataset":
         if settings.mix != MAIN_MIX:
             raise UsageError("a mix is of made rollouts; a recorded data set is taken as it is")
         if settings.goals:
             from sima2.io.goals import parse_goal_options
 
             parse_goal_options(settings.goals)  # refused before anything is read
+        if settings.families:
+            raise UsageError("families choose among made rollouts; a recorded data set is taken as it is")
+        _refuse_other_format(settings)
     else:
         names = {"path": "--path", "column_map": "--map", "outcomes": "--outcomes", "goals": "--goal"}
         for option, name in names.items():
             if getattr(settings, option):
                 way = "add --path" if settings.path is None else "leave --source away"
                 raise UsageError(f"{name} belongs to a recorded source: {way}")
-    if settings.families and SOURCES[settings.source] == "dataset":
-        raise UsageError("families choose among made rollouts; a recorded data set is taken as it is")
     client = Sima2Client(
-        backend=SOURCES[settings.source],
+        backend=backend,
         seed=settings.seed,
         path=settings.path,
         column_map=settings.column_map,
@@ -348,6 +348,16 @@ def open_source(settings: RunSettings) -> Source:
         total=settings.total,
         request=settings.request,
     )
+
+
+def _refuse_other_format(settings: RunSettings) -> None:
+    """A format that is named must be that of the data set."""
+    from sima2.io.formats import format_of
+
+    if settings.path is not None and (found := format_of(settings.path)) != settings.source:
+        raise UsageError(
+            f"{settings.path} is a data set of the format {found}, not {settings.source}: leave --source away"
+        )
 
 
 def identity(settings: RunSettings) -> dict[str, Any]:
@@ -719,13 +729,14 @@ def _write_frames(store: Store, taken: Sequence[Taken], results: Results) -> Non
 
 def _frame_numbers(run: Run, taken: Sequence[Taken]) -> Mapping[int, Numbers]:
     """What the source of a run numbers the frames of each episode by; nothing where it is not there to tell."""
+    from sima2.io.formats import is_dataset
     from sima2.io.frame_rows import frame_numbers
 
     source = next((each.source for each in taken if each.run.number == run.number), None)
     if source is not None:
         return source.frame_numbers()
     path = run.settings.get("path")
-    if path is None or not (Path(path) / "meta").is_dir():
+    if path is None or not is_dataset(Path(path)):
         return {}
     try:
         return frame_numbers(Path(path))

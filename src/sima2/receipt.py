@@ -249,7 +249,8 @@ def source_of(out: Path, episodes: EpisodeTable, path: Path | None) -> Source:
     Raises:
         UsageError: saying which, and the way on.
     """
-    from sima2.client import SOURCES, Sima2Client
+    from sima2.client import Sima2Client, backend_of
+    from sima2.io.formats import is_dataset
     from sima2.io.same_source import refuse_other
     from sima2.io.store import Store
 
@@ -257,10 +258,10 @@ def source_of(out: Path, episodes: EpisodeTable, path: Path | None) -> Source:
         runs = store.runs
     if len(runs) != 1:
         raise UsageError(f"{out} holds {len(runs)} runs: a receipt is of one set; run each into a folder of its own")
-    if SOURCES.get(str(runs[0].settings.get("source"))) != "dataset":
+    if backend_of(str(runs[0].settings.get("source"))) != "dataset":
         raise UsageError(f"{out}: a receipt is of a recorded set, and this run made its rollouts; see bench receipts")
     place = path or Path(str(runs[0].settings["path"]))
-    if not (place / "meta").is_dir():
+    if not is_dataset(place):
         raise UsageError(f"{place}: the data set of the run is not there; say where it is with --path")
     refuse_other(place, set(episodes.source))
     named = out / "column_map.toml"

@@ -75,7 +75,12 @@ def read_alone(reader: str, folder: Path, *, seconds: float = 60.0, megabytes: i
 
 def _environment() -> dict[str, str]:
     source = Path(__file__).parents[2] / "src"
-    return {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(source), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
 
 
 def _run(tally: Tally, root: Path, seeds: range, seconds: float, megabytes: int) -> int:

@@ -295,3 +295,57 @@ def parquet_bytes(table: pa.Table, rng: random.Random) -> bytes:
         data_page_version=rng.choice(["1.0", "2.0"]),
     )
     return sink.getvalue().to_pybytes()
+
+
+def changed_hdf5(data: bytes, rng: random.Random) -> bytes:
+    """A file of HDF5 in which a whole thing is another: a member, a type, a shape, an attribute, a link."""
+    import io
+
+    import h5py
+    import numpy as np
+
+    held = io.BytesIO(data)
+    with h5py.File(held, "r+") as file:
+        groups: list[Any] = []
+        arrays: list[Any] = []
+        file.visititems(lambda _, each: (arrays if isinstance(each, h5py.Dataset) else groups).append(each))
+        each = rng.choice(arrays)
+        home, name, shape = each.parent, each.name.rpartition("/")[2], each.shape
+        kind = rng.randrange(12)
+        if kind == 0:
+            del home[name]
+        elif kind == 1:
+            del home[name]
+            home[name] = h5py.ExternalLink(rng.choice(PATHS[:3]), "/data")
+        elif kind == 2:
+            del home[name]
+            home[name] = h5py.SoftLink(rng.choice(["/", "/nowhere", each.name]))
+        elif kind == 3:
+            del home[name]
+            home.create_dataset(name, shape=(10 ** rng.randrange(3, 12), *shape[1:]), dtype="f8", chunks=True)
+        elif kind == 4:
+            del home[name]
+            home.create_dataset(name, data=[rng.choice(NAMES).encode("utf-8", "replace").replace(b"\0", b"")] * 3)
+        elif kind == 5:
+            values = each[()].astype(rng.choice(["f2", "i1", "u8", ">f4", "i8"]))
+            del home[name]
+            home[name] = values
+        elif kind == 6:
+            del home[name]
+            home[name] = np.zeros(rng.choice([(), (0,), (0, 3), (3, 0), (1, 1), (2, 9000), (5, 2, 2)]))
+        elif kind == 7:
+            del home[name]
+            home.create_group(name)
+        elif kind == 8:
+            values = each[()].astype("f8")
+            values.ravel()[rng.randrange(max(values.size, 1)) :: 3] = rng.choice([np.nan, np.inf, 1e300])
+            del home[name]
+            home[name] = values
+        elif kind == 9:
+            for key in list((target := rng.choice([file, *groups])).attrs):
+                target.attrs[key] = rng.choice([0, -1, 2**62, 1.5, "x" * 5000, "{}", "[[[", np.zeros(3), "\u202e"])
+        elif kind == 10:
+            home.move(name, rng.choice(["x", "demo_00", "demo_-1", "episode", "obs2"]))
+        else:
+            home[rng.choice(["demo_7", "demo_99999999999999", "again"])] = rng.choice([home, each])
+    return held.getvalue()

@@ -16,11 +16,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from faults.mutations import changed_bytes, changed_table, changed_text, json_lines, json_text, parquet_bytes
+from faults.mutations import (
+    changed_bytes,
+    changed_hdf5,
+    changed_table,
+    changed_text,
+    json_lines,
+    json_text,
+    parquet_bytes,
+)
 
 Special = str
 """What stands in place of a file: ``absent``, ``folder``, ``fifo``, ``loop``, ``outside``."""
 SPECIALS: Final = ("absent", "folder", "fifo", "loop", "outside")
+BYTES: Final = (".sqlite", ".npz", ".mcap", "-of-00001")
+"""Ends of names of files that are damaged byte by byte."""
 Changes = dict[str, bytes | Special]
 
 
@@ -64,9 +74,16 @@ def damage(reader: Reader, names: list[str], good: Mapping[str, bytes], rng: ran
 
 def _damaged(name: str, data: bytes, good: Mapping[str, bytes], reader: Reader, rng: random.Random) -> bytes:
     kind = rng.random()
-    if kind < 0.3 or (kind < 0.5 and name.endswith(".parquet")) or name.endswith(".sqlite"):
+    if (
+        kind < 0.3
+        or (kind < 0.6 and name.endswith((".hdf5", ".h5")))
+        or (kind < 0.5 and name.endswith(".parquet"))
+        or name.endswith(BYTES)
+    ):
         return changed_bytes(data, rng, good[rng.choice(sorted(good))])
     try:
+        if name.endswith((".hdf5", ".h5")):
+            return changed_hdf5(data, rng)
         if name.endswith(".parquet"):
             return parquet_bytes(changed_table(pq.read_table(io.BytesIO(data)), rng), rng)
         if name.endswith(".json"):
@@ -74,7 +91,17 @@ def _damaged(name: str, data: bytes, good: Mapping[str, bytes], reader: Reader, 
         if name.endswith(".jsonl"):
             return json_lines(data, rng)
         return changed_text(data, rng, reader.words)
-    except (ValueError, OSError, pa.ArrowException, RecursionError, MemoryError, TypeError, IndexError):
+    except (
+        ValueError,
+        OSError,
+        pa.ArrowException,
+        RecursionError,
+        MemoryError,
+        TypeError,
+        LookupError,
+        RuntimeError,
+        OverflowError,
+    ):
         return changed_bytes(data, rng)  # damaged by an earlier change
 
 
@@ -271,6 +298,31 @@ URDF = """<?xml version="1.0"?>
 <mimic joint="elbow_flex" multiplier="0.1" offset="0.2"/></joint>
 </robot>
 """
+
+
+def format_set(name: str) -> Callable[[Path], Any]:
+    """A small set in a format of the registry, with the map beside it that it needs."""
+
+    def make(folder: Path) -> None:
+        import format_sets
+
+        format_sets.make(name, folder, (0, 2))
+        (folder / "map.toml").write_text(format_sets.SETS[name].column_map)
+
+    return make
+
+
+def read_format(name: str) -> Callable[[Path], None]:
+    """As the registry opens it."""
+
+    def read(folder: Path) -> None:
+        import format_sets
+        from sima2.io.formats import open_dataset
+
+        given = folder / "map.toml" if format_sets.SETS[name].column_map else None
+        check_set(open_dataset(folder, column_map=given))
+
+    return read
 
 
 def mapped_set(folder: Path) -> None:
@@ -486,6 +538,11 @@ READERS: Final[Mapping[str, Reader]] = {
     "outcomes json, keyed": Reader(outcomes, read_outcomes("keyed.json"), {"keyed.json": 1}),
     "outcomes jsonl": Reader(outcomes, read_outcomes("o.jsonl"), {"o.jsonl": 1}),
     "outcomes parquet": Reader(outcomes, read_outcomes("o.parquet"), {"o.parquet": 1}),
+    "droid": Reader(format_set("droid"), read_format("droid"), {".h5": 8, ".json": 1}),
+    "aloha": Reader(format_set("aloha"), read_format("aloha"), {".hdf5": 1}),
+    "robomimic": Reader(format_set("robomimic"), read_format("robomimic"), {".hdf5": 1}),
+    "npz": Reader(format_set("npz"), read_format("npz"), {".npz": 8, "map.toml": 1}, WORDS_OF_MAP),
+    "csv": Reader(format_set("csv"), read_format("csv"), {".csv": 8, "map.toml": 1}, WORDS_OF_MAP),
     "store": Reader(results, read_store, {"ledger.sqlite": 8, ".parquet": 8, "trust_matrix.json": 1}),
     "mcap": Reader(recording, read_whole, {".mcap": 1}),
     "mcap bag": Reader(

@@ -20,6 +20,7 @@ BENCHES: Final = (
     "stress",
     "export",
     "view",
+    "formats",
     "by_example",
 )
 """Benches that exist, each a module or package with ``run`` and ``rows``."""

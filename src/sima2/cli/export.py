@@ -37,6 +37,14 @@ def command(
             help="Without copying: lists and a command for LeRobot, weights, progress and subtasks by frame.",
         ),
     ] = None,
+    robomimic: Annotated[
+        Path | None,
+        typer.Option(
+            "--robomimic",
+            metavar="FILE",
+            help="HDF5 for robomimic: a copy with filter keys of a robomimic file, else what the plan keeps, trimmed.",
+        ),
+    ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="The tables of the plan as csv.")] = None,
     tables: Annotated[
         Path | None, typer.Option("--tables", metavar="DIR", help="The tables of the plan in a --format.")
@@ -95,6 +103,7 @@ def command(
     Example:
       sima2 export results --lerobot better_set
       sima2 export results --lists for_lerobot --objective bc
+      sima2 export results --robomimic better.hdf5
       sima2 export results --csv tables
       sima2 export results --rerun look.rrd --episodes second_tries.txt
       sima2 export results --mcap look.mcap --most 10
@@ -103,6 +112,7 @@ def command(
     wanted = {
         "--lerobot": lerobot,
         "--lists": lists,
+        "--robomimic": robomimic,
         "--csv": csv,
         "--tables": tables,
         "--rerun": rerun,
@@ -132,7 +142,12 @@ def command(
         written = {"target": str(target), "what": "viewer", **shown}
         answer(written, as_json=as_json, shown=lambda: _viewer_shown(written))
         return
-    refuse_target(target, read.path)
+    if robomimic is not None:
+        from sima2.export.target import refuse_file
+
+        refuse_file(target, [out, *([] if read.path is None else [read.path])])
+    else:
+        refuse_target(target, read.path)
     settings = {
         "objective": objective,
         "preset": preset,
@@ -144,12 +159,14 @@ def command(
     with steps() as step:
         step("plan")
         told: dict[str, Any] = {"target": str(target), **settings, "keep_whole": keep_whole}
-        planned = planned_of(out, read, settings, by_frame=lerobot is None)
+        planned = planned_of(out, read, settings, by_frame=lerobot is None and robomimic is None)
         if chosen_list is not None:
             planned = replace(planned, plan=chosen_only(planned.plan, chosen_list))
         step("writing")
         if lerobot is not None:
             told |= {"what": "lerobot", **_copy(out, read, planned, lerobot, settings, keep_whole)}
+        elif robomimic is not None:
+            told |= {"what": "robomimic", **_robomimic(out, read, planned, target, settings, keep_whole)}
         elif lists is not None:
             told |= {"what": "lists", **_lists(read, planned, lists, settings, keep_whole)}
         else:
@@ -244,6 +261,21 @@ def _copy(
     return {**told, "zero_weight_inside": zero_weight_inside(planned, kept), **_whom(planned, kept)}
 
 
+def _robomimic(
+    out: Path, read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any], keep_whole: bool
+) -> dict[str, Any]:
+    from sima2.cli.source_of_run import rollouts_of
+    from sima2.export.robomimic_copy import copy_with_keys, write_kept
+    from sima2.export.selection import select
+    from sima2.io.formats import format_of
+
+    source = rollouts_of(out, read)
+    kept = select(planned.plan, _lengths(read), source.numbers, review=settings["review"], cut=not keep_whole)
+    if read.path is not None and format_of(read.path) == "robomimic":
+        return {**copy_with_keys(read.path, target, planned.plan, kept), **_whom(planned, kept)}
+    return {**write_kept(source, target, kept), **_whom(planned, kept)}
+
+
 def _said(read: SourceOfRun) -> dict[int, bool]:
     """Whether each episode succeeded of which a person says it, by the source's own number."""
     told = read.episodes.take(read.episodes.outcome_source.isin("person"))
@@ -336,6 +368,9 @@ def _shown(told: Mapping[str, Any]) -> RenderableType:
             head["left out for"] = ", ".join(f"{visible(why)} {number(n)}" for why, n in told["left_out_for"].items())
         if told["under_review"]:
             lines.append(f"{number(told['under_review'])} of them are under review: --review drop leaves them out")
+    if told["what"] == "robomimic":
+        head |= {f"mask/{name}": number(count) for name, count in told.get("keys", {}).items()}
+        lines += [visible(note, longest=400) for note in told["notes"]]
     if told["what"] == "lists":
         head["frames"] = f"{number(told['frames'])}, {number(told['without_weight'])} of no weight, {told['numbered']}"
         head["files"] = ", ".join(told["files"])

@@ -37,8 +37,15 @@ def _mcap(out: Path, parts: Iterator[tuple[Any, Any]], fps: float, robot: str) -
     write_mcap(out, parts, robot=robot)
 
 
+def _robomimic(out: Path, parts: Iterator[tuple[Any, Any]], fps: float, robot: str) -> None:
+    from sima2.io.formats.robomimic_write import write_robomimic
+
+    write_robomimic(out / "demo.hdf5", parts, fps=fps, robot=robot)
+
+
 WRITERS: Mapping[str, Callable[[Path, Iterator[tuple[Any, Any]], float, str], None]] = {
     "lerobot": _lerobot,
+    "robomimic": _robomimic,
     "mcap": _mcap,
 }
 """What writes a data set of each format."""
@@ -54,23 +61,26 @@ def command(
     families: options.Families = "",
     episodes: options.Episodes = None,
     seed: options.Seed = 0,
-    format: Annotated[str, typer.Option(metavar="FORMAT", help="Of the data set: lerobot, mcap.")] = "lerobot",
+    form: Annotated[
+        str, typer.Option("--format", metavar="F", help=f"Of the data set: {', '.join(WRITERS)}.")
+    ] = "lerobot",
     as_json: options.Json = False,
 ) -> None:
     """Write made episodes as a data set, and their truth.
 
-    The layout is LeRobot v3.0, or recordings of ROS 2 messages, a file an episode (mcap); what was meant goes to truth/
-    in the same folder, and no reader of the data set sees it.
+    The layout is LeRobot v3.0, robomimic's in one file demo.hdf5, or recordings of ROS 2 messages, a file an episode
+    (mcap); what was meant goes to truth/ in the same folder, and no reader of the data set sees it.
 
     \b
     Examples:
       sima2 generate --families drawer_open --episodes 100 --out made
       sima2 generate --episodes 20 --format mcap --out recordings
+      sima2 generate --episodes 100 --format robomimic --out made
     """
-    if format not in WRITERS:
-        raise UnknownNameError("format", format, WRITERS)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty; choose a new folder for --out")
+    if form not in WRITERS:
+        raise UnknownNameError("format", form, WRITERS)
     from sima2.orchestrator import named, open_source
     from sima2.pipeline import RunSettings
 
@@ -88,7 +98,7 @@ def command(
     )
     chosen = open_source(settings)
     with watched() as told:
-        values = written(chosen, out, fps=settings.rate_hz, robot=settings.source, told=told, format=format)
+        values = written(chosen, out, fps=settings.rate_hz, robot=settings.source, told=told, form=form)
     answer({"out": str(out), "seed": seed, **values}, as_json=as_json, shown=lambda: _shown(out, values))
     if values["episodes"]["quarantined"]:
         raise typer.Exit(QUARANTINED)
@@ -101,10 +111,10 @@ def written(
     fps: float,
     robot: str,
     told: Callable[[str, int, int], None] | None = None,
-    format: str = "lerobot",
+    form: str = "lerobot",
 ) -> dict[str, Any]:
     """Write all episodes of a source, a batch at a time, and the truth where there is one."""
-    write = WRITERS[format]
+    write = WRITERS[form]
     frames = kept = 0
     reasons = Counter[str]()
     out.parent.mkdir(parents=True, exist_ok=True)

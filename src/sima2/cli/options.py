@@ -53,7 +53,8 @@ Source = Annotated[
     typer.Option(
         "--source",
         metavar="S",
-        help="Where rollouts come from: auto (--path, else synthetic), synthetic, mujoco, lerobot.",
+        help="Where rollouts come from: auto (what --path holds, else synthetic), synthetic, mujoco, or the name of a "
+        "format of recorded sets; a wrong one lists them.",
     ),
 ]
 Preset = Annotated[

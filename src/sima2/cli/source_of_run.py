@@ -81,6 +81,7 @@ def source_of(out: Path, run: int | None, path: Path | None) -> SourceOfRun:
     """
     import numpy as np
 
+    from sima2.io.formats import is_dataset
     from sima2.io.same_source import refuse_other
     from sima2.io.store import Store
     from sima2.records.episodes import EpisodeTable
@@ -103,7 +104,7 @@ def source_of(out: Path, run: int | None, path: Path | None) -> SourceOfRun:
     aside = [_of_run(each, chosen).episode_index for each in (read_single(out, QuarantineTable, "quarantine"), skipped)]
     if path is None:
         given = chosen.settings.get("path")
-        path = Path(given) if given and (Path(given) / "meta").is_dir() else None
+        path = Path(given) if given and is_dataset(Path(given)) else None
     if path is not None:
         refuse_other(path, set(episodes.source))
     kept = PlannedFrames.empty()
@@ -119,11 +120,11 @@ def rollouts_of(out: Path, read: SourceOfRun) -> Source:
     Raises:
         UsageError: if its data set is not there any more.
     """
-    from sima2.client import SOURCES, Sima2Client
+    from sima2.client import Sima2Client, backend_of
     from sima2.io.store import MAPS
 
     given = read.run.settings
-    backend = SOURCES.get(str(given.get("source")), "dataset")
+    backend = backend_of(str(given.get("source", "lerobot")))
     if backend != "dataset":
         client = Sima2Client(backend, seed=int(given["seed"]), rate_hz=float(given["rate_hz"]))
         families = tuple(given["families"])

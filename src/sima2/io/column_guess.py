@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,15 @@ from sima2.records.rollout import SOLE_ARM
 
 Floats = NDArray[np.float64]
 
-STATE_FEATURES: Final = ("observation.state", "observation.states", "state", "states", "observation.qpos", "qpos")
+STATE_FEATURES: Final = (
+    "observation.state",
+    "observation.states",
+    "state",
+    "states",
+    "observation.qpos",
+    "qpos",
+    "observations/qpos",
+)
 ACTION_FEATURES: Final = ("action", "actions")
 SEPARATE_FEATURES: Final[Mapping[str, str]] = {
     "observation.joint_position": "joint_position",
@@ -132,6 +140,7 @@ def guess(
     robot: str = "",
     commands: Commands | None = None,
     fps: float | None = None,
+    declared: Known | None = None,
 ) -> ColumnMap:
     """A column map from names, with units and grippers from the values.
 
@@ -141,18 +150,21 @@ def guess(
         robot: the robot's type as the data set states it.
         commands: how columns follow their commands, which tells the closing end of a gripper; none where not known.
         fps: Hz, where known: it tells the unit of velocities.
+        declared: what the format itself says of columns; it comes first.
 
     Source: the naming habits of published LeRobot sets (Unitree, SO-100/101, ALOHA, DROID, Bridge).
     """
     made = _Guess(sample, robot, commands, fps or 0.0)
+    if declared is not None:
+        _read_declared(made, declared, names)
     state = next((name for name in STATE_FEATURES if name in names), None)
-    if state is not None:
+    if state is not None and not made.arms:
         _read_state(made, state, names[state])
     made.halves = _in_halves(names, sample)
     if made.halves:
         text = "of joints and grippers without names the first half is taken as the left arm, the other as the right"
         made.warn(text, 0.7, "[arms.left…] and [arms.right…]")
-    for feature in names:
+    for feature in names if declared is None or not made.arms else ():
         channel = _channel(feature) if feature not in STATE_FEATURES else ""
         kinds = {kind_of(tokens(name)) for name in names[feature]}
         more = kinds & {"gripper", "finger", "ee_position", "rpy", "quat"}
@@ -160,7 +172,7 @@ def guess(
             _read_state(made, feature, names[feature])
         elif channel:
             _read_separate(made, feature, channel, names[feature])
-    action = action_of(names)
+    action = declared.action if declared is not None and declared.action else action_of(names)
     scene = {} if action is None else {"action": Columns(action)}
     if made.arms and not made.has_gripper:
         _without_gripper(made, state or "the state", action, names.get(action or "", ()))
@@ -171,6 +183,52 @@ def guess(
     return ColumnMap(
         arms=_in_order(made.arms), scene=scene, notes=tuple(made.notes), warnings=tuple(dict.fromkeys(made.warnings))
     )
+
+
+class Known(Protocol):
+    """What a format itself says of columns (``frame_source.Declared``)."""
+
+    @property
+    def arms(self) -> Mapping[str, Mapping[str, Columns]]:
+        """By arm and channel."""
+        ...
+
+    @property
+    def grippers(self) -> Mapping[str, Columns]:
+        """By arm, columns of which values tell which end is open."""
+        ...
+
+    @property
+    def action(self) -> str:
+        """Feature that holds the commands, or empty."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What it rests on."""
+        ...
+
+
+def _read_declared(made: _Guess, declared: Known, names: Mapping[str, Sequence[str]]) -> None:
+    """Columns that the format defines, and grippers of which it says where they are."""
+    for arm, channels in declared.arms.items():
+        for channel, columns in channels.items():
+            if columns.feature in names and _reaches(made.sample, columns):
+                made.add(arm, channel, columns)
+    made.notes += declared.notes
+    for arm, columns in declared.grippers.items():
+        values = made.sample.values.get(columns.feature)
+        if values is None or not _reaches(made.sample, columns):
+            continue
+        words: list[tuple[str, ...]] = [tokens(name) for name in names[columns.feature][: values.shape[1]]]
+        words += [()] * (values.shape[1] - len(words))
+        _add_gripper(made, arm, columns.feature, words, columns.index or range(values.shape[1]), {}, percent=False)
+
+
+def _reaches(sample: Sample, columns: Columns) -> bool:
+    """Whether a feature, where it was sampled, is as wide as the format says."""
+    values = sample.values.get(columns.feature)
+    return values is None or max(columns.index or (0,)) < values.shape[1]
 
 
 def _in_halves(names: Mapping[str, Sequence[str]], sample: Sample) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from os import SEEK_END
 from pathlib import Path
 from typing import Final
@@ -36,7 +37,15 @@ def content_id(root: Path, document: str, data: str) -> str:
         data: pattern of its data files, of which names, sizes and ends are taken; relative.
     """
     hashed = hashlib.sha256((root / document).read_bytes())
-    names = sorted(file.relative_to(root).as_posix() for file in root.glob(data))
+    return _of_files(hashed, root, sorted(file.relative_to(root).as_posix() for file in root.glob(data)))
+
+
+def files_id(root: Path, names: Sequence[str]) -> str:
+    """The id of a data set that consists of some files and has none that describes it."""
+    return _of_files(hashlib.sha256(), root, names)
+
+
+def _of_files(hashed: hashlib._Hash, root: Path, names: Sequence[str]) -> str:
     for name in names:
         hashed.update(f"\0{name}\0".encode(errors="replace"))
         try:

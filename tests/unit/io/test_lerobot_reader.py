@@ -124,9 +124,9 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
         open_dataset(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match=r"meta/info\.json \(lerobot\)"):
         open_dataset(tmp_path)
-    (tmp_path / "a.hdf5").write_bytes(b"")
-    with pytest.raises(DatasetError, match="is a file"):
-        open_dataset(tmp_path / "a.hdf5")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DatasetError, match="is no file of a known format"):
+        open_dataset(tmp_path / "notes.txt")
 
 
 def test_metadata_without_data_are_refused(tmp_path: Path) -> None:

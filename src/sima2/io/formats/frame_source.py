@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RolloutError
-from sima2.io.column_map import ColumnMap
+from sima2.io.column_map import ColumnMap, Columns
 from sima2.io.outcomes import Ending
 
 TIMESTAMP: Final = "timestamp"
@@ -63,6 +63,60 @@ class Recorded:
     """Why it could not be read."""
     notes: tuple[str, ...] = ()
     """What is odd about it."""
+
+
+class Declared(NamedTuple):
+    """What a format itself says its columns are; a guess fills in the rest."""
+
+    arms: Mapping[str, Mapping[str, Columns]]
+    """By arm and channel."""
+    grippers: Mapping[str, Columns]
+    """By arm, where the opening is recorded; which end is open is told by the values."""
+    action: str = ""
+    """Feature that holds the commands."""
+    notes: tuple[str, ...] = ()
+    """What that rests on."""
+
+    def features(self) -> set[str]:
+        """Features of the robot's state that are named."""
+        told = [each for group in self.arms.values() for each in group.values()]
+        return {each.feature for each in (*told, *self.grippers.values())}
+
+
+BY_INDEX: Final = "the column index of the data"
+BY_ROW: Final = "the place of each row, for the column index is missing or repeats"
+BY_COUNT: Final = "counting through the episodes in order of their numbers"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameRows:
+    """Rows of a data set in the order of its files."""
+
+    episode: NDArray[np.int64]
+    """The data set's own number of the episode of each row, shape (n,)."""
+    index: NDArray[np.int64]
+    """What a row is known by, shape (n,)."""
+    numbered: str
+    """What ``index`` is: ``BY_INDEX``, ``BY_ROW`` or ``BY_COUNT``."""
+    unread: tuple[int, ...]
+    """Episodes whose rows cannot be read."""
+    stated: dict[int, int]
+    """Frames of each episode as the metadata state them."""
+
+    def by_episode(self) -> dict[int, NDArray[np.int64]]:
+        """What the frames of each episode are numbered by, in their order."""
+        order = np.lexsort((self.index, self.episode))
+        numbers, first = np.unique(self.episode[order], return_index=True)
+        return dict(zip(numbers.tolist(), np.split(self.index[order], first[1:]), strict=True))
+
+
+def counted_rows(entries: Sequence[Entry]) -> FrameRows:
+    """The frames of episodes of known length, of a format that numbers none."""
+    known = [entry for entry in entries if entry.length is not None]
+    stated = {entry.episode: entry.length or 0 for entry in known}
+    episode = np.repeat(np.array(list(stated), np.int64), np.array(list(stated.values()), np.int64))
+    unread = tuple(entry.episode for entry in entries if entry.length is None)
+    return FrameRows(episode, np.arange(len(episode)), BY_COUNT, unread, stated)
 
 
 class FrameSource(Protocol):
@@ -131,8 +185,17 @@ class FrameSource(Protocol):
         """The frames of some episodes, in the order given; those features that are there."""
         ...
 
-    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
-        """By the number of each episode, what its frames are numbered by; empty where they have no numbers."""
+    @property
+    def declared(self) -> Declared | None:
+        """What the format itself says of its columns; None where it says nothing."""
+        ...
+
+    def at_rate(self, fps: float) -> FrameSource:
+        """The same at a frame rate that somebody gives, in Hz."""
+        ...
+
+    def frame_rows(self) -> FrameRows:
+        """Which frames it holds, and how it numbers them."""
         ...
 
     def name(self, entry: Entry) -> str:
@@ -155,4 +218,9 @@ class FrameSource(Protocol):
     @property
     def outcome_features(self) -> Sequence[str]:
         """Features that :meth:`ending` needs."""
+        ...
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """Whether :meth:`ending` may know how any episode ended."""
         ...

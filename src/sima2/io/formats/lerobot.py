@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.documents import inside, insider, is_file
-from sima2.io.formats.frame_source import FRAME, TIMESTAMP, Entry, Feature, Features, Recorded
+from sima2.io.formats.frame_source import FRAME, TIMESTAMP, Declared, Entry, Feature, Features, FrameRows, Recorded
 from sima2.io.formats.lerobot_files import Frames, SharedFrames, read_frames, rows_of_episodes
 from sima2.io.formats.lerobot_index import DEFAULTS, Index, load_index
 from sima2.io.formats.lerobot_index import INFO as INFO
@@ -24,6 +24,16 @@ from sima2.io.formats.lerobot_rows import files_to_read, rows_by_file
 from sima2.io.formats.mapped import MappedDataset
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, from_columns
 from sima2.io.source_id import content_id
+
+DATA: Final = "data/**/*.parquet"
+"""Pattern of the data files."""
+
+
+def lerobot_id(root: Path) -> str | None:
+    """The source id of a LeRobot data set; None where a part of it is missing, which is said when it is read."""
+    if not (root / INFO).is_file() or next(root.glob(DATA), None) is None:
+        return None  # metadata alone may still tell lengths
+    return content_id(root, INFO, DATA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +99,7 @@ class LeRobotFrames:
     @cached_property
     def source_id(self) -> str:
         """Of ``info.json`` and every data file's name, size and end (where Parquet keeps its statistics)."""
-        return content_id(self.root, INFO, "data/**/*.parquet")
+        return content_id(self.root, INFO, DATA)
 
     @property
     def own_map(self) -> ColumnMap | None:
@@ -111,11 +121,25 @@ class LeRobotFrames:
         """``next.success`` and ``next.reward``, unless the data set tells outcomes by itself."""
         return OUTCOME_FEATURES if self.own is None else ()
 
-    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
-        """Column ``index``, else the place of each row."""
-        from sima2.io.frame_rows import frame_numbers
+    @property
+    def declared(self) -> Declared | None:
+        """Nothing: names and values tell."""
+        return None
 
-        return frame_numbers(self.root)
+    @property
+    def tells_outcomes(self) -> bool:
+        """Whether it has a column of outcomes or rewards."""
+        return bool(set(OUTCOME_FEATURES) & set(self.features)) or self.own is not None
+
+    def at_rate(self, fps: float) -> LeRobotFrames:
+        """As if ``info.json`` said so."""
+        return replace(self, index=replace(self.index, fps=fps))
+
+    def frame_rows(self) -> FrameRows:
+        """By column ``index``, else the place of each row."""
+        from sima2.io.formats.lerobot_frame_rows import lerobot_rows
+
+        return lerobot_rows(self.root)
 
     def name(self, entry: Entry) -> str:
         """The id given when it was written, else the source's id and its number."""

@@ -18,7 +18,7 @@ from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, SCENE_CHANNELS,
 STATE: Final = "observation.state"
 TIME: Final = "observation.time"
 _GRIPPER: Final = ("gripper_width", "gripper_opening")
-_UNITS: Final[Mapping[str, str]] = {
+UNITS_WRITTEN: Final[Mapping[str, str]] = {
     "joint_position": "rad",
     "joint_velocity": "rad/s",
     "joint_torque": "N*m",
@@ -141,7 +141,7 @@ def own_map(placed: Sequence[Placed], arms: Sequence[str], robot: str) -> Column
         start = 0
         for key, width in each.channels:
             name = key.rpartition(".")[2]
-            unit = _UNITS.get(name, "raw")
+            unit = UNITS_WRITTEN.get(name, "raw")
             if name in OBJECT_CHANNELS:
                 step = OBJECT_CHANNELS[name] or 1
                 for k in range(width // step):

@@ -48,6 +48,8 @@ from sima2.records.rollout import CLOCK_OFF, SCENE_CHANNELS, TURNED, Goal
 
 SAMPLE_EPISODES: Final = 32
 """Episodes, evenly spread, whose frames a guess of units looks at."""
+MAX_FPS: Final = 1e6
+"""No control loop is faster than so many Hz."""
 SAMPLE_FRAMES: Final = 200_000
 """Frames after which the sample ends."""
 
@@ -94,6 +96,8 @@ class MappedDataset:
         strange: tuple[str, ...] = ()
         hands: dict[str, HandPose] = {}
         step: float | None = None
+        if column_map is not None:
+            source = _at_given_rate(source, column_map)
         own = source.own_map
         if column_map is not None:
             mapping, source = "given", source.plain()
@@ -123,7 +127,7 @@ class MappedDataset:
 
     def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
         """As the data set has them."""
-        return self.source.frame_numbers()
+        return self.source.frame_rows().by_episode()
 
     @property
     def source_id(self) -> str:
@@ -150,7 +154,7 @@ class MappedDataset:
         channels = {name for arm in self.column_map.arms.values() for name in arm}
         channels |= {name for group in self.column_map.objects.values() for name in group}
         channels |= {"ee_position" for hand in self.hands.values() if hand.chain is not None}
-        if self.outcomes is not None or self.mapping == "own" or set(OUTCOME_FEATURES) & set(self.source.features):
+        if self.outcomes is not None or self.mapping == "own" or self.source.tells_outcomes:
             channels.add("outcome")
         absent, not_assessed = lacking(channels)
         return DatasetReport(
@@ -417,8 +421,7 @@ class MappedDataset:
             found.append(f"outcomes are given for {len(stray)} episodes that are not here, {stray[0]} first")
         silent = [episode for episode in known if episode not in self.outcomes]
         if silent:
-            own = set(self.source.outcome_features) & set(self.source.features)
-            rest = "their own columns tell" if own else "how they ended is not known"
+            rest = "the data set itself tells" if self.source.tells_outcomes else "how they ended is not known"
             found.append(f"outcomes are not given for {len(silent)} episodes, {silent[0]} first; {rest}")
         fps = self.source.fps
         late = [
@@ -441,6 +444,20 @@ def _within(ending: Ending, time: NDArray[np.float64]) -> Ending:
     if len(time) > 1 and beyond_the_end(ending, float(time[-1] - time[0]), float(np.median(np.diff(time)))):
         return ending._replace(failed_at_s=math.nan)
     return ending
+
+
+def _at_given_rate(source: FrameSource, file: Path) -> FrameSource:
+    """A source at the rate that a map gives, where it gives one."""
+    told = load_column_map(file).robot.get("rate_hz")
+    if told is None:
+        return source
+    try:
+        rate = float(told)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate <= MAX_FPS:
+        raise DatasetError(file, f"[robot]: rate_hz {told!r} is no rate in Hz", "rate_hz = 30, say")
+    return source.at_rate(rate)
 
 
 def _given(source: FrameSource, file: Path) -> tuple[ColumnMap, dict[str, HandPose], tuple[str, ...], float | None]:
@@ -468,11 +485,12 @@ def _guessed(source: FrameSource) -> tuple[ColumnMap, dict[str, HandPose], tuple
     features = _readable(source)
     sample = _sample(source, list(features))
     labels = {name: _labels(source.features[name]) for name in features}
-    action = action_of(features)
-    states = {name for name in features if is_state(name)}
+    known = source.declared
+    action = known.action if known is not None and known.action else action_of(features)
+    states = {name for name in features if is_state(name)} | (known.features() & set(features) if known else set())
     sample = sample.without(other_scale(sample, sorted(states)))
     commands = _fit(source, sample, labels, action, states)
-    made = guess(features, sample, robot=source.robot, commands=commands, fps=source.fps)
+    made = guess(features, sample, robot=source.robot, commands=commands, fps=source.fps, declared=known)
     acts = {*ACTION_FEATURES, *([action] if action else [])}
     made, hands, unfit = named_poses(made, source.robot, sample, labels, acts)
     doubt = (*made.warnings, *unfit, *clock_doubt(sample, source.fps))

@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import SEEK_END
 from pathlib import Path
@@ -24,7 +24,16 @@ from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.column_words import kind_of, tokens
 from sima2.io.documents import inside, is_file, read_document
-from sima2.io.formats.frame_source import TIMESTAMP, Entry, Feature, Features, Recorded
+from sima2.io.formats.frame_source import (
+    TIMESTAMP,
+    Declared,
+    Entry,
+    Feature,
+    Features,
+    FrameRows,
+    Recorded,
+    counted_rows,
+)
 from sima2.io.formats.lerobot_own import OwnEpisodes
 from sima2.io.formats.mcap_clock import clock_of, on_frames
 from sima2.io.formats.mcap_container import Channel, Sink, read_mcap, read_metadata
@@ -112,6 +121,8 @@ class McapFrames:
     robot: str
     warnings: tuple[str, ...]
     own: OwnEpisodes | None = None
+    rate: float | None = None
+    """Hz at which frames are taken, where somebody gives it: not every message of ``clock`` is one then."""
     most: int = field(default=MAX_FRAMES)
 
     @classmethod
@@ -171,8 +182,22 @@ class McapFrames:
 
     @property
     def fps(self) -> float | None:
-        """None: a recording declares no rate, its messages have times."""
+        """As given; a recording declares no rate, its messages have times."""
+        return self.rate
+
+    def at_rate(self, fps: float) -> McapFrames:
+        """Frames at an even rate in Hz, beginning with the first message of ``clock``."""
+        return replace(self, rate=fps)
+
+    @property
+    def declared(self) -> Declared | None:
+        """None: names of topics and joints are guessed from."""
         return None
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """Whether any metadata say so."""
+        return self.own is not None or any(SUCCESS_KEY in bag.about for bag in self.bags.values())
 
     @cached_property
     def source_id(self) -> str:
@@ -191,7 +216,7 @@ class McapFrames:
 
     def plain(self) -> McapFrames:
         """As a data set of another program."""
-        return McapFrames(**{**{name: getattr(self, name) for name in self.__dataclass_fields__}, "own": None})
+        return replace(self, own=None)
 
     @property
     def bookkeeping(self) -> Collection[str]:
@@ -203,9 +228,13 @@ class McapFrames:
         """None: how an episode ended is said in its metadata."""
         return ()
 
-    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
-        """None: messages have times and no numbers."""
-        return {}
+    def frame_rows(self) -> FrameRows:
+        """By counting: messages have times and no numbers. Every recording is read for it."""
+        lengths = (
+            each.entry._replace(length=len(each.features[TIMESTAMP]) if each.trouble is None else None)
+            for each in self.read(self.entries, [])
+        )
+        return counted_rows(list(lengths))
 
     def name(self, entry: Entry) -> str:
         """The id given when it was written, else the source's id and its number."""
@@ -280,6 +309,8 @@ class McapFrames:
         taken = base.pattern == _fullest(base)
         clock = clock_of(self.clock.name, base, taken)
         notes += clock.notes
+        if self.rate is not None:
+            clock = clock.at(self.rate, self.most + 1)
         if len(clock.frames) > self.most:
             problem = f"has more than {self.most} frames"
             raise RolloutError(self.name(entry), "time", problem, reason="too_long", end_frame=self.most)

@@ -10,7 +10,7 @@ other topics come up to 2 ms before or after, made rollouts keep 94 % of their l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -49,6 +49,12 @@ class Clock:
     stamped: bool
     """Whether messages' own times are the clock, and not those of logging."""
     notes: tuple[str, ...]
+
+    def at(self, rate: float, most: int) -> Clock:
+        """The same with frames at an even rate in Hz, ``most`` at most."""
+        span = float(self.frames[-1] - self.frames[0]) / 1e9
+        count = min(int(span * rate * (1.0 + 1e-9)) + 1, most)
+        return replace(self, frames=self.frames[0] + np.rint(np.arange(count) * (1e9 / rate)).astype(np.int64))
 
     def of(self, rows: Decoded) -> tuple[Times, str]:
         """Times of the messages of another topic on this clock, and what is odd about them.

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,16 @@ from numpy.typing import NDArray
 from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_map import ColumnMap
 from sima2.io.documents import inside, is_file, is_lfs_pointer, read_json, reason, refuse_no_file
-from sima2.io.formats.frame_source import NUMERIC, Entry, Feature, Features, Recorded
+from sima2.io.formats.frame_source import (
+    NUMERIC,
+    Declared,
+    Entry,
+    Feature,
+    Features,
+    FrameRows,
+    Recorded,
+    counted_rows,
+)
 from sima2.io.formats.tfrecord import ExampleError, Span, read_example, spans_of
 from sima2.io.intake import MAX_FRAMES, MAX_WIDTH, clean
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, from_columns
@@ -32,6 +41,7 @@ LAYOUT: Final = "features.json"
 INFO: Final = "dataset_info.json"
 RATE_HZ: Final = 10.0
 """Frames per second where nothing says it, as the format has no place for it: sets in use have 3 to 20."""
+NO_RATE: Final = f"the format states no rate: {RATE_HZ:g} Hz are taken, which scales all times and speeds"
 STEPS: Final = "steps/"
 SUCCESS: Final = "episode_metadata/success"
 TASKS: Final = ("language_instruction", "natural_language_instruction", "instruction", "task")
@@ -73,6 +83,7 @@ class RldsFrames:
     """As ``dataset_info.json`` has it."""
     robot: str
     warnings: tuple[str, ...]
+    rate: float = RATE_HZ
     success: bool = False
     """Whether ``episode_metadata/success`` is there."""
     last: _Spans = field(default_factory=_Spans)
@@ -85,7 +96,7 @@ class RldsFrames:
             DatasetError: if it is malformed as a whole.
         """
         layout, info = read_json(path, LAYOUT), read_json(path, INFO) if is_file(path / INFO) else {}
-        warnings = [f"the format states no rate: {RATE_HZ:g} Hz are taken, which scales all times and speeds"]
+        warnings = [NO_RATE]
         found: dict[str, Any] = {}
         _declared(layout, "", found, 0)
         stored = _features(found)
@@ -112,7 +123,7 @@ class RldsFrames:
         if not entries:
             raise DatasetError(path, "no shard of it is there", f"{SHARDS} was looked for")
         told = tuple(map(clean, dict.fromkeys(warnings)))
-        return cls(path, entries, stored, version, robot, told, SUCCESS in found)
+        return cls(path, entries, stored, version, robot, told, success=SUCCESS in found)
 
     @property
     def format(self) -> str:
@@ -126,8 +137,23 @@ class RldsFrames:
 
     @property
     def fps(self) -> float | None:
-        """Hz; taken, for the format states none."""
-        return RATE_HZ
+        """Hz; as given, else taken, for the format states none."""
+        return self.rate
+
+    def at_rate(self, fps: float) -> RldsFrames:
+        """The same at the rate that somebody gives."""
+        said = tuple(each for each in self.warnings if each != NO_RATE)
+        return replace(self, rate=fps, warnings=said)
+
+    @property
+    def declared(self) -> Declared | None:
+        """None: the format says nothing of columns."""
+        return None
+
+    @property
+    def tells_outcomes(self) -> bool:
+        """Whether there is a success or a reward."""
+        return bool(set(OUTCOME_FEATURES) & set(self.features))
 
     @cached_property
     def features(self) -> Mapping[str, Feature]:
@@ -159,9 +185,14 @@ class RldsFrames:
         """Success of the episode's metadata, and rewards."""
         return OUTCOME_FEATURES
 
-    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
-        """None: frames have no numbers."""
-        return {}
+    def frame_rows(self) -> FrameRows:
+        """By counting: steps have no numbers."""
+        first = next(iter(self.stored))
+        lengths = (
+            each.entry._replace(length=len(each.features[first]) if first in each.features else None)
+            for each in self.read(self.entries, [first])
+        )
+        return counted_rows(list(lengths))
 
     def name(self, entry: Entry) -> str:
         """The source's id and the episode's number."""
