@@ -157,6 +157,57 @@ def csv(root: Path, episodes: Mapping[int, Signals]) -> Path:
     return root
 
 
+def mcap(root: Path, episodes: Mapping[int, Signals]) -> Path:
+    """A folder of recordings: joint states, and the gripper on a topic of its own."""
+    from sima2.io.formats.mcap_write import NUMBER, joint_states, recording, vectors
+
+    root.mkdir(parents=True)
+    for number, each in episodes.items():
+        times = 10**9 + np.arange(len(each["joints"])) * 50_000_000
+        lists = {"position": each["joints"], **({"velocity": each["velocity"]} if "velocity" in each else {})}
+        names = [f"joint_{k}" for k in range(7)]
+        streams = [joint_states("/joint_states", times, lists, names)]
+        streams.append(vectors("/gripper_position", NUMBER, times, each["gripper"][:, None]))
+        (root / f"run_{number}.mcap").write_bytes(recording(streams, [("about", {"task": "do it"})]))
+    return root
+
+
+def rlds(root: Path, episodes: Mapping[int, Signals]) -> Path:
+    """A shard an episode, as TensorFlow Datasets lays it out (see ``unit/io/rlds_of_tfds``)."""
+    import struct
+
+    from sima2.io.formats.tfrecord import masked_crc
+
+    def varint(value: int) -> bytes:
+        return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
+
+    def part(number: int, data: bytes) -> bytes:
+        return varint(number << 3 | 2) + varint(len(data)) + data
+
+    root.mkdir(parents=True)
+    inner = {}
+    for key, name in (("joints", "joint_position"), ("velocity", "joint_velocity"), ("gripper", "gripper_position")):
+        width = 1 if key == "gripper" else 7
+        inner[name] = (key, {"tensor": {"dtype": "float32", "encoding": "none", "shape": {"dimensions": [str(width)]}}})
+    for k, each in enumerate(episodes.values()):
+        frames = len(each["joints"])
+        lists = {f"steps/observation/{name}": each[key] for name, (key, _) in inner.items() if key in each}
+        rows = {name: part(2, part(1, value.astype("<f4").tobytes())) for name, value in lists.items()}
+        rows["steps/is_first"] = part(3, part(1, bytes([1] + [0] * (frames - 1))))
+        rows["steps/language_instruction"] = part(1, part(1, b"do it") * frames)
+        data = part(1, b"".join(part(1, part(1, name.encode()) + part(2, value)) for name, value in rows.items()))
+        head = struct.pack("<Q", len(data))
+        record = head + struct.pack("<I", masked_crc(head)) + data + struct.pack("<I", masked_crc(data))
+        (root / f"set-train.tfrecord-{k:05d}-of-{len(episodes):05d}").write_bytes(record)
+    observation = {"featuresDict": {"features": {name: told for name, (_, told) in inner.items()}}}
+    steps = {"observation": observation, "language_instruction": {"text": {}}}
+    whole = {"steps": {"sequence": {"feature": {"featuresDict": {"features": steps}}}}}
+    (root / "features.json").write_text(json.dumps({"featuresDict": {"features": whole}}))
+    splits = [{"name": "train", "shardLengths": ["1"] * len(episodes)}]
+    (root / "dataset_info.json").write_text(json.dumps({"name": "set", "version": "1.0.0", "splits": splits}))
+    return root
+
+
 NPZ_MAP = """[arms.arm.joint_position]
 feature = "joints"
 [arms.arm.joint_velocity]
@@ -180,6 +231,8 @@ SETS: dict[str, Made] = {
     "droid": Made(droid, numbered=False, ends=".h5"),
     "aloha": Made(aloha, joints=6, arm="left", ends=".hdf5"),
     "robomimic": Made(robomimic, shared=True, ends=".hdf5"),
+    "mcap": Made(mcap, ends=".mcap"),
+    "rlds": Made(rlds, numbered=False, ends="tfrecord-*"),
     "npz": Made(npz, column_map=NPZ_MAP, ends=".npz"),
     "csv": Made(csv, column_map=CSV_MAP, ends=".csv"),
 }

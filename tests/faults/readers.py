@@ -29,7 +29,7 @@ from faults.mutations import (
 Special = str
 """What stands in place of a file: ``absent``, ``folder``, ``fifo``, ``loop``, ``outside``."""
 SPECIALS: Final = ("absent", "folder", "fifo", "loop", "outside")
-BYTES: Final = (".sqlite", ".npz")
+BYTES: Final = (".sqlite", ".npz", ".mcap", "-of-00001")
 """Ends of names of files that are damaged byte by byte."""
 Changes = dict[str, bytes | Special]
 
@@ -190,6 +190,56 @@ def check_set(dataset: Any) -> None:
         text.encode()
         assert not {"\x00", "\x1b"} & set(text), "a control character came through"
         assert "CANARY" not in text, "something outside was read"
+
+
+# MCAP
+
+
+def recordings(folder: Path) -> None:
+    """A bag of two files, without checksums, so that damage gets beyond the chunks."""
+    from unit.io import mcap_recordings
+
+    mcap_recordings.bag(folder, frames=12, checksums=False)
+
+
+def recording(folder: Path) -> None:
+    """A file with all that is read."""
+    from unit.io import mcap_recordings
+
+    folder.mkdir()
+    (folder / "more_7.mcap").write_bytes(mcap_recordings.content(frames=12, checksums=False))
+
+
+def read_whole(folder: Path) -> None:
+    """As :func:`read_set`; that nothing could be read is an error too, and so is what was left out."""
+    from sima2.errors import DatasetError
+    from sima2.io.formats import open_dataset
+
+    read_set(folder)
+    got = open_dataset(folder).read(0, 1)
+    if len(got.quarantine) or got.warnings:
+        raise DatasetError("recording", [*got.quarantine.message, *got.warnings][0])
+
+
+def own_recordings(folder: Path) -> None:
+    """Recordings of our own."""
+    from sima2.io.formats.mcap_write import write_mcap
+    from sima2.records.rollout import Rollout, RolloutBatch
+
+    time = np.arange(5) / 20
+    rollouts = [
+        Rollout(f"e{k}", time, gripper_width=time, object_position={"cup": np.zeros((5, 3))}, action=np.ones((5, 2)))
+        for k in range(2)
+    ]
+    write_mcap(folder, [(RolloutBatch.from_rollouts(rollouts), None)], robot="r")
+
+
+# RLDS
+
+
+def rlds(folder: Path) -> None:
+    """What TensorFlow Datasets wrote."""
+    shutil.copytree(Path(__file__).parents[1] / "unit/io/rlds_of_tfds", folder)
 
 
 # column map and URDF
@@ -494,6 +544,18 @@ READERS: Final[Mapping[str, Reader]] = {
     "npz": Reader(format_set("npz"), read_format("npz"), {".npz": 8, "map.toml": 1}, WORDS_OF_MAP),
     "csv": Reader(format_set("csv"), read_format("csv"), {".csv": 8, "map.toml": 1}, WORDS_OF_MAP),
     "store": Reader(results, read_store, {"ledger.sqlite": 8, ".parquet": 8, "trust_matrix.json": 1}),
+<<<<<<< HEAD
     "results": Reader(results, read_results, {"summary.json": 4, "trust_matrix.json": 6}),
+=======
+    "mcap": Reader(recording, read_whole, {".mcap": 1}),
+    "mcap bag": Reader(
+        recordings, read_whole, {".mcap": 10, "metadata.yaml": 1}, ("relative_file_paths:", "custom_data:", "  - ")
+    ),
+    "mcap, ours": Reader(own_recordings, read_set, {".mcap": 6, "sima2_columns.toml": 2}, WORDS_OF_MAP),
+    "rlds": Reader(
+        rlds, read_whole, {"features.json": 3, "dataset_info.json": 2, ".tfrecord-00000-of-00001": 6}
+    ),
+    "results": Reader(results, read_results, {"summary.json": 4, "trust_matrix.json": 4, "task_graph.json": 2}),
+>>>>>>> mcap-on-formats
 }  # fmt: skip
 CONTROLS: Final[Mapping[str, Reader]] = {kind: Reader(_nothing, _misdeed(kind), {"a.json": 1}) for kind in _MISDEEDS}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +21,34 @@ if TYPE_CHECKING:
 
 BATCH = 125
 """Episodes in memory at once."""
-WRITTEN = ("lerobot", "robomimic")
 TRUTH_TABLES = ("frames", "episodes", "segments", "events")
+
+
+def _lerobot(out: Path, parts: Iterator[tuple[Any, Any]], fps: float, robot: str) -> None:
+    from sima2.io.formats.lerobot_write import write_lerobot
+
+    write_lerobot(out, parts, fps=fps, robot=robot)
+
+
+def _mcap(out: Path, parts: Iterator[tuple[Any, Any]], fps: float, robot: str) -> None:
+    """Messages have times and need no rate."""
+    from sima2.io.formats.mcap_write import write_mcap
+
+    write_mcap(out, parts, robot=robot)
+
+
+def _robomimic(out: Path, parts: Iterator[tuple[Any, Any]], fps: float, robot: str) -> None:
+    from sima2.io.formats.robomimic_write import write_robomimic
+
+    write_robomimic(out / "demo.hdf5", parts, fps=fps, robot=robot)
+
+
+WRITERS: Mapping[str, Callable[[Path, Iterator[tuple[Any, Any]], float, str], None]] = {
+    "lerobot": _lerobot,
+    "robomimic": _robomimic,
+    "mcap": _mcap,
+}
+"""What writes a data set of each format."""
 
 
 def command(
@@ -36,24 +62,25 @@ def command(
     episodes: options.Episodes = None,
     seed: options.Seed = 0,
     form: Annotated[
-        str, typer.Option("--format", metavar="F", help="Of the data set: lerobot (v3.0) or robomimic (HDF5).")
+        str, typer.Option("--format", metavar="F", help=f"Of the data set: {', '.join(WRITERS)}.")
     ] = "lerobot",
     as_json: options.Json = False,
 ) -> None:
     """Write made episodes as a data set, and their truth.
 
-    The layout is LeRobot v3.0, or robomimic's in one file demo.hdf5; what was meant goes to truth/ in the same folder,
-    and no reader of the data set sees it.
+    The layout is LeRobot v3.0, robomimic's in one file demo.hdf5, or recordings of ROS 2 messages, a file an episode
+    (mcap); what was meant goes to truth/ in the same folder, and no reader of the data set sees it.
 
     \b
-    Example:
+    Examples:
       sima2 generate --families drawer_open --episodes 100 --out made
+      sima2 generate --episodes 20 --format mcap --out recordings
       sima2 generate --episodes 100 --format robomimic --out made
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty; choose a new folder for --out")
-    if form not in WRITTEN:
-        raise UnknownNameError("format", form, WRITTEN)
+    if form not in WRITERS:
+        raise UnknownNameError("format", form, WRITERS)
     from sima2.orchestrator import named, open_source
     from sima2.pipeline import RunSettings
 
@@ -87,8 +114,7 @@ def written(
     form: str = "lerobot",
 ) -> dict[str, Any]:
     """Write all episodes of a source, a batch at a time, and the truth where there is one."""
-    from sima2.io.formats.lerobot_write import write_lerobot
-
+    write = WRITERS[form]
     frames = kept = 0
     reasons = Counter[str]()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -109,12 +135,7 @@ def written(
                 if told:
                     told("generate", stop, source.episodes)
 
-        if form == "robomimic":
-            from sima2.io.formats.robomimic_write import write_robomimic
-
-            write_robomimic(out / "demo.hdf5", parts(), fps=fps, robot=robot)
-        else:
-            write_lerobot(out, parts(), fps=fps, robot=robot)
+        write(out, parts(), fps, robot)
         if truth.exists():
             shutil.move(truth, out / "truth")
     return {

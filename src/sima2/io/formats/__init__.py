@@ -19,6 +19,8 @@ from sima2.io.formats.hdf5_kind import is_aloha, is_droid, is_robomimic, members
 from sima2.io.formats.lerobot import INFO, LeRobotFrames, lerobot_id
 from sima2.io.formats.mapped import MappedDataset
 from sima2.io.formats.marks import Mark, document, holds
+from sima2.io.formats.mcap import DEEPEST, McapFrames
+from sima2.io.formats.rlds import LAYOUT, RldsFrames
 from sima2.io.formats.robomimic import open_robomimic
 from sima2.io.formats.tables import CSV, NPZ, TableFrames, columns_told, open_tables
 
@@ -107,6 +109,30 @@ FORMATS: Final = (
         rate="control_freq of env_args, else 20 Hz, the usual one, as a warning",
     ),
     Format(
+        "mcap",
+        "*.mcap (in folders)",
+        holds("*.mcap", deep=DEEPEST - 1),
+        McapFrames.open,
+        read="files and rosbag2 bags, an episode each: numbers of all topics in CDR (ros2msg) or JSON, such as "
+        "sensor_msgs, geometry_msgs and std_msgs; task, success and robot of metadata records and custom_data",
+        guessed="the topic whose messages are the frames (the fastest of joints); arms, grippers, poses and commands "
+        "by the names of topics and joints",
+        missing="pictures, transforms (tf2), forces (give a map), definitions in other languages (protobuf, ros2idl)",
+        extra="mcap",
+        rate="times of making of its messages, else of logging",
+    ),
+    Format(
+        "rlds",
+        LAYOUT,
+        document(LAYOUT),
+        RldsFrames.open,
+        read="TFRecord shards of TensorFlow Datasets: numbers of a fixed shape of every step, language_instruction, "
+        "success of episode_metadata or a sparse reward",
+        guessed="which columns are joints and grippers, as the format names none",
+        missing="pictures, checksums of the data (lengths are checked), numbers of no fixed shape",
+        rate="10 Hz, as a warning",
+    ),
+    Format(
         "npz",
         "*.npz (with --map)",
         holds(NPZ.pattern),
@@ -130,12 +156,6 @@ FORMATS: Final = (
     ),
 )
 UNREAD: Final = (
-    Unread(
-        "rlds",
-        "dataset_info.json with *.tfrecord*",
-        holds("*.tfrecord*", deep=2),
-        "convert it to LeRobot (the openx scripts of LeRobot do), or to robomimic's HDF5",
-    ),
     Unread("zarr", ".zgroup or zarr.json", holds("*.zarr", "*.zarr.zip", "zarr.json"), "write it as npz files, one an "
            "episode, and give --map; or convert it to LeRobot"),
     Unread("rosbag", "*.bag or *.db3", holds("*.bag", "*.db3"), "convert it to MCAP (ros2 bag convert)"),
