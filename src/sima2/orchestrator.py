@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2 import __version__
-from sima2.client import AUTO, SOURCES, Sima2Client, Source, source_named
+from sima2.client import AUTO, SOURCES, Sima2Client, Source, place_here, place_words, source_named
 from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError, masked
 from sima2.execution.containment import Losses, contained
 from sima2.execution.engines import ENGINES, open_executor
@@ -98,7 +98,7 @@ class Given(NamedTuple):
     def origin(self) -> dict[str, Any]:
         """What it is, as people call it, and what it may be judged together with unasked, as plain JSON."""
         settings, collection = self.settings, self.source.collection
-        path = None if settings.path is None else masked(str(settings.path))
+        path = None if settings.path is None else place_words(settings.path, short=True)
         words = f"made rollouts ({settings.source})" if path is None else f"{path} ({collection})"
         return {"source_id": self.source.source_id, "collection": collection, "words": words}
 
@@ -153,20 +153,22 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         UsageError: if the folder holds episodes of another collection and nobody asked to judge them together.
     """
     from sima2.io.label_log import read_log
-    from sima2.io.store import LABELS, SUMMARY, Coming, Store
+    from sima2.io.store import LABELS, SUMMARY, Coming, Store, told_apart
     from sima2.records.labels import said_of
 
     settings = given[0].settings
     prior = prior_of(settings)
     for each in given:
-        if each.settings.path is not None and settings.out.resolve().is_relative_to(each.settings.path.resolve()):
+        if each.settings.path is not None and settings.out.resolve().is_relative_to(
+            place_here(each.settings.path).resolve()
+        ):
             raise UsageError(f"{settings.out} lies within the data set {each.settings.path}: give another --out")
     log = read_log(settings.out)
     said = said_of(log.labels)
     watch = _Seconds()
     executor = open_executor(settings.engine, settings.jobs)
     inputs = [each.inputs for each in given]
-    if len({json.dumps(each, sort_keys=True) for each in inputs}) < len(inputs):
+    if len({json.dumps(told_apart(each), sort_keys=True) for each in inputs}) < len(inputs):
         raise UsageError("the same source is given twice")
     coming = [
         Coming(
@@ -257,8 +259,10 @@ def _agrees(coming: Sequence[Coming], runs: Sequence[Run], out: Path, *, pool: b
 def _agree(run: Run, coming: Coming, out: Path) -> None:
     if coming.settings["path"] is None or run.origin["source_id"] != coming.origin["source_id"]:
         return
-    names = ("column_map", "outcomes", "goals")
-    changed = [name for name in names if run.settings.get(name) != coming.settings.get(name)]
+    from sima2.io.store import told_apart
+
+    before, now = told_apart(run.settings), told_apart(coming.settings)
+    changed = [name for name in ("column_map", "outcomes", "goals") if before.get(name) != now.get(name)]
     if changed:
         words = " and ".join(name.replace("_", " ") for name in changed)
         raise StoreError(
@@ -352,17 +356,17 @@ def open_source(settings: RunSettings) -> Source:
 
 def identity(settings: RunSettings) -> dict[str, Any]:
     """What the results depend on, as plain JSON; how many processes and how large batches are not among it."""
-    from sima2.io.durable import fingerprint
+    from sima2.io.source_id import state_of
 
     plain = asdict(settings)
     for name in ("jobs", "engine", "batch_size", "out", "resume", "fresh", "pool"):
         del plain[name]
     if settings.path is not None:
-        plain["path"] = settings.path.resolve()
-        plain["data"] = fingerprint(settings.path)
+        plain["path"] = place_words(settings.path)
+        plain["data"] = state_of(place_here(settings.path))
     for name in ("column_map", "outcomes"):
         if plain[name] is not None:
-            plain[name] = f"{plain[name]} {fingerprint(plain[name])}"
+            plain[name] = f"{plain[name]} {state_of(plain[name])}"
     plain = {key: masked(str(value)) if isinstance(value, Path) else value for key, value in plain.items()}
     for name in ("goals", "prior"):
         del plain[name]
@@ -725,10 +729,10 @@ def _frame_numbers(run: Run, taken: Sequence[Taken]) -> Mapping[int, Numbers]:
     if source is not None:
         return source.frame_numbers()
     path = run.settings.get("path")
-    if path is None or not (Path(path) / "meta").is_dir():
+    if path is None or not (place_here(Path(path)) / "meta").is_dir():
         return {}
     try:
-        return frame_numbers(Path(path))
+        return frame_numbers(place_here(Path(path)))
     except DataError:
         return {}
 

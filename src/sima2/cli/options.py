@@ -13,7 +13,7 @@ Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished r
 DataSet = Annotated[Path | None, typer.Option("--path", metavar="P", help="Recorded data set to read.")]
 DataSets = Annotated[
     list[Path] | None,
-    typer.Option("--path", metavar="P", help="Recorded data set to read; several are judged together."),
+    typer.Option("--path", metavar="P", help="Recorded data set to read, or its URL; several are judged together."),
 ]
 ColumnMap = Annotated[
     Path | None,

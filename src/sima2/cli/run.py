@@ -65,6 +65,7 @@ def command(
       sima2 run --path my_dataset --outcomes outcomes.csv --jobs 4
       sima2 run --path monday --path tuesday --out week
       sima2 run --path wednesday --prior week/trust_matrix.json
+      sima2 run --path s3://bucket/thursday --jobs 4
     """
     from sima2.orchestrator import run_pipeline
     from sima2.pipeline import RunSettings
@@ -122,8 +123,13 @@ def default_out(path: Path | None) -> Path:
 
     >>> default_out(None).name, default_out(Path("data/monday/")).name
     ('results', 'results-monday')
+    >>> default_out(Path("s3://bucket/tuesday")).name
+    'results-tuesday'
     """
-    name = "" if path is None else path.absolute().resolve().name
+    from sima2.io.remote import name_of, url_of
+
+    url = None if path is None else url_of(path)
+    name = "" if path is None else path.absolute().resolve().name if url is None else name_of(url)
     return Path(f"results-{name}" if name else "results")
 
 
