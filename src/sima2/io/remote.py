@@ -38,6 +38,8 @@ AT_ONCE: Final = 16
 SMALL: Final = 256 * 1024
 """Bytes below which a file is brought whole where parts are asked for: it costs one request instead of four."""
 MOST_FILES: Final = 1_000_000
+DEEPEST: Final = 32
+"""Folders within each other."""
 LONGEST_NAME: Final = 255
 """Bytes of one part of a name that every file system takes."""
 IN_USE_S: Final = 120.0
@@ -322,9 +324,7 @@ def _listed(url: str, cache: Cache) -> dict[str, Listed]:
     """
     system, place = _system_of(url)
     system.invalidate_cache()  # what was listed before may have changed
-    found: Mapping[str, Mapping[str, Any]] = _tried(url, lambda: system.find(place, detail=True), cache.wait)
-    if len(found) > MOST_FILES:
-        raise DatasetError(url, f"lists {len(found)} files, more than {MOST_FILES}", "name the folder of one data set")
+    found = _walked(url, system, place, cache)
     web = url.startswith("http")
     named: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for full, told in found.items():
@@ -350,6 +350,30 @@ def _listed(url: str, cache: Cache) -> dict[str, Listed]:
     if not listed:
         raise DatasetError(url, "lists no files: is it the folder of a data set?")
     return listed
+
+
+def _walked(url: str, system: Any, place: str, cache: Cache) -> dict[str, Mapping[str, Any]]:
+    """All files below a place, folder by folder: a request that fails is asked again by itself.
+
+    Raises:
+        DatasetError: if there are more, or deeper, than a data set has.
+        SourceLostError: if a folder cannot be listed.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    seen, folders = {place.rstrip("/")}, [place]
+    while folders:
+        here = folders.pop()
+        rows = _tried(here, partial(system.ls, here, detail=True), cache.wait)
+        for told in rows:
+            name = str(told["name"])
+            if told.get("type") != "directory":
+                found[name] = told
+            elif name.rstrip("/") not in seen and _below(place.rstrip("/"), name.rstrip("/")):
+                seen.add(name.rstrip("/"))
+                folders.append(name)
+        if len(found) > MOST_FILES or len(seen) > MOST_FILES or here.count("/") > place.count("/") + DEEPEST:
+            raise DatasetError(url, f"lists more than {MOST_FILES} files, or folders {DEEPEST} deep", "name one data set")
+    return found
 
 
 def _below(place: str, full: str) -> str:
@@ -468,6 +492,8 @@ def _tried(what: str, ask: Callable[[], T], wait: Callable[[float], None]) -> T:
 
 def _may_pass(error: Exception) -> bool:
     """Whether to ask again: a connection, a busy server; not what is missing or forbidden."""
+    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+        return _may_pass(error.__cause__)  # so fsspec calls every trouble of a web server
     if isinstance(error, _FINAL):
         return False
     status = getattr(error, "status", None)
