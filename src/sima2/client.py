@@ -195,6 +195,10 @@ class Source(Protocol):
         """By the number of each episode, what the source numbers its frames by; empty where it numbers none."""
         return {}
 
+    def reading(self) -> Mapping[str, Any]:
+        """How it is read, to be compared with others before they are judged together; empty where nothing is read."""
+        return {}
+
     def describe(self) -> Mapping[str, Any]:
         """What the source is and lacks, for the summary: plain values."""
         ...
@@ -331,6 +335,14 @@ class RecordedSource(Source):
     def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
         """As the data set has them."""
         return self.dataset.frame_numbers()
+
+    def reading(self) -> Mapping[str, Any]:
+        """As :class:`sima2.io.merging.Reading` has it, of a few episodes spread over the set."""
+        from sima2.io.merging import SAMPLED
+
+        places = sorted({round(place) for place in np.linspace(0, self.episodes - 1, min(SAMPLED, self.episodes))})
+        sample = [self.dataset.read(place, place + 1).batch for place in places]
+        return self.dataset.reading([batch for batch in sample if len(batch)]).to_plain()
 
     def describe(self) -> Mapping[str, Any]:
         """Column map, what is absent, and warnings."""

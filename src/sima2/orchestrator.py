@@ -100,7 +100,8 @@ class Given(NamedTuple):
         settings, collection = self.settings, self.source.collection
         path = None if settings.path is None else place_words(settings.path, short=True)
         words = f"made rollouts ({settings.source})" if path is None else f"{path} ({collection})"
-        return {"source_id": self.source.source_id, "collection": collection, "words": words}
+        told = {"source_id": self.source.source_id, "collection": collection, "words": words}
+        return {**told, "name": path, "reading": self.source.reading()} if path is not None else told
 
 
 class Taken(NamedTuple):
@@ -624,9 +625,12 @@ def _finish(
             store.write_text(_map_name(each.source, alone=len(taken) == 1), str(told["column_map"]))
     together = _together([(each.run.origin["words"], told) for each, told in zip(taken, described, strict=True)])
     mended = Losses(came, mended=[fault for each in taken for fault in each.losses.mended])
+    merging = merged_doubts(store.runs)
     values = {
         **together,
+        **({"merging": merging} if merging else {}),
         "warnings": [
+            *merging,
             *together.get("warnings", ()),
             *doubts,
             *in_groups(notes),
@@ -821,6 +825,20 @@ def _together(described: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, A
     maps = [f"# {name}\n{each['column_map']}" for name, each in described if each.get("column_map")]
     mappings = {str(each["mapping"]) for _, each in described if each.get("mapping")}
     return {**told, "column_map": "\n".join(maps) or None, "mapping": " and ".join(sorted(mappings)) or None}
+
+
+def merged_doubts(runs: Sequence[Run]) -> list[str]:
+    """What differs between the sources of a folder, each against the first, with what to do about it."""
+    from sima2.io.merging import Reading, differences
+
+    read = {run.origin["source_id"]: run.origin for run in runs if run.origin.get("reading")}
+    found: list[str] = []
+    first, *others = read.values() or [{}]
+    for each in others:
+        names = (str(first["name"]), str(each["name"]))
+        names = names if names[0] != names[1] else (first["source_id"], each["source_id"])
+        found += differences(names[0], Reading.of_plain(first["reading"]), names[1], Reading.of_plain(each["reading"]))
+    return list(dict.fromkeys(found))
 
 
 def _sources_told(runs: Sequence[Run], episodes: EpisodeTable) -> list[dict[str, Any]]:

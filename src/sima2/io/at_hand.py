@@ -2,7 +2,7 @@
 
 A data set at a URL has a folder here in which every file that it lists stands under its own name, empty until it is
 asked for (:mod:`sima2.io.remote`). So all that reads folders reads it too, if it calls :func:`bring` before it opens a
-file, as ``documents.refuse_no_file`` does, or reads parts of it by :func:`reading`. For local files neither does a thing.
+file, as ``documents.refuse_no_file`` does, or reads parts of it by :func:`reading`. Local files are left as they are.
 """
 
 from __future__ import annotations

@@ -372,7 +372,9 @@ def _walked(url: str, system: Any, place: str, cache: Cache) -> dict[str, Mappin
                 seen.add(name.rstrip("/"))
                 folders.append(name)
         if len(found) > MOST_FILES or len(seen) > MOST_FILES or here.count("/") > place.count("/") + DEEPEST:
-            raise DatasetError(url, f"lists more than {MOST_FILES} files, or folders {DEEPEST} deep", "name one data set")
+            raise DatasetError(
+                url, f"lists more than {MOST_FILES} files, or folders {DEEPEST} deep", "name one data set"
+            )
     return found
 
 
