@@ -52,6 +52,7 @@ from sima2.pipeline import (
     proposal_counts,
     shard_spans,
     with_conflicts,
+    with_contradicted,
     with_cuts,
     with_defects,
     with_joint_names,
@@ -213,6 +214,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             courses = _courses(store, defects)
             defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
             defects, doubts = with_said(defects, episodes, said), [*doubts, *_label_doubts(log, said, episodes)]
+            defects = with_contradicted(defects, frozen.episodes, store.read(EpisodeVitals, "vitals"))
             defects = with_joint_names(defects, [each.source.describe() for each in taken])
         with watch("card"):
             card = _card(store, taken, frozen.episodes, defects, courses.verdicts, executor)
