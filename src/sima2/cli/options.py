@@ -36,7 +36,8 @@ OutcomeFiles = Annotated[
     typer.Option(
         "--outcomes",
         metavar="FILE",
-        help="How episodes ended, by episode_index (csv, json, jsonl or parquet); once for each --path.",
+        help="How episodes ended (csv, json, jsonl or parquet): by episode_index once for each --path, or by "
+        "episode_id in one file.",
     ),
 ]
 Goals = Annotated[

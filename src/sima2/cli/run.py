@@ -143,7 +143,12 @@ def _shared(episodes: int | None, n: int) -> list[int | None]:
 
 
 def _for_each(paths: Sequence[Path | None], option: str, files: Sequence[Path] | None) -> list[Path | None]:
-    """One file a data set, or none at all."""
+    """One file a data set, or none at all; outcomes of named episodes may stand in one file for all."""
+    if option == "--outcomes" and files and len(files) == 1 < len(paths):
+        from sima2.io.outcomes import names_episodes
+
+        if names_episodes(files[0]):
+            return [files[0]] * len(paths)
     if files and len(files) != len(paths):
         raise UsageError(
             f"{option} is given {len(files)} times for {len(paths)} data sets: give it once for each --path, in the "

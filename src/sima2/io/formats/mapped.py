@@ -86,7 +86,7 @@ class MappedDataset:
         Args:
             source: the data set.
             column_map: TOML that says which columns are what; guessed from names and values where not given.
-            outcomes: csv, json, jsonl or parquet keyed by ``episode_index``.
+            outcomes: csv, json, jsonl or parquet keyed by ``episode_index`` or ``episode_id``.
             goals: what was asked for, as ``--goal`` names it; they count before those of the map.
 
         Raises:
@@ -104,7 +104,9 @@ class MappedDataset:
         else:
             mapping = "guessed"
             columns, hands, strange, step = _guessed(source)
-        ending = load_outcomes(outcomes) if outcomes else None
+        ending = None
+        if outcomes:
+            ending = load_outcomes(outcomes, lambda: {source.name(each): each.episode for each in source.entries})
         tasks = [entry.task for entry in source.entries]
         columns = replace(columns, goals=merged(columns.goals, parse_goal_options(goals)))
         things = None if mapping == "own" else columns.objects
