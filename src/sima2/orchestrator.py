@@ -504,8 +504,9 @@ def _to_label(episodes: EpisodeTable) -> list[dict[str, Any]]:
 
     return [
         {
+            "source": episodes.source[each.row],
             "episode_id": episodes.episode_id[each.row],
-            "episode_index": int(episodes.episode_index[each.row]),
+            "episode_index": int(episodes.source_index[each.row]),
             "chosen": each.by,
         }
         for each in to_label(episodes)
