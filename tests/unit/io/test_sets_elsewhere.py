@@ -13,7 +13,7 @@ import pytest
 from flaky_server import serving
 from recorded_sets import record
 from sima2 import client
-from sima2.errors import DatasetError, MissingExtraError, SourceLostError
+from sima2.errors import DatasetError, MissingExtraError, SourceLostError, UsageError
 from sima2.io.remote import IN_USE_S, LISTING, Cache, Mirror, open_mirror
 from sima2.orchestrator import Given, run_pipeline, run_sources
 from sima2.pipeline import RunSettings
@@ -55,6 +55,25 @@ def test_a_set_at_a_url_gives_the_same_results_as_here(here, tmp_path) -> None:
     told = b"".join(file.read_bytes() for file in (tmp_path / "b").rglob("*") if file.is_file())
     assert str(tmp_path / "cache").encode() not in told
     assert run_pipeline(path=Path(url), out=tmp_path / "b").values["nothing_new"]
+
+
+def test_a_closer_look_at_a_run_reads_the_url_again_unless_it_holds_something_else(here, tmp_path) -> None:
+    from sima2.cli.source_of_run import rollouts_of, source_of
+
+    url, out = in_memory(here), tmp_path / "b"
+    run_pipeline(path=Path(url), out=out)
+    seen = rollouts_of(out, source_of(out, None, None))
+    assert (
+        seen.read(0, 12).batch.episodes.episode_id
+        == client.Sima2Client("dataset", path=here).source().read(0, 12).batch.episodes.episode_id
+    )
+    import fsspec
+
+    (here / "meta/info.json").write_text((here / "meta/info.json").read_text() + " ")
+    fsspec.filesystem("memory").put(str(here / "meta/info.json"), f"{url.removeprefix('memory:/')}/meta/info.json")
+    client._MIRRORS.clear()
+    with pytest.raises(UsageError, match="run again, with --fresh"):
+        rollouts_of(out, source_of(out, None, None))
 
 
 @pytest.mark.parametrize("version", ["v2.1", "v3.0"])

@@ -14,6 +14,7 @@ from sima2.io.formats.dataset import DatasetReport as DatasetReport
 from sima2.io.formats.frame_source import FrameSource
 from sima2.io.formats.lerobot import INFO, LeRobotFrames
 from sima2.io.formats.mapped import MappedDataset
+from sima2.io.remote import url_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ def _row(path: Path) -> Format:
     """The row of the registry that a data set is of."""
     try:
         if not path.exists():
+            url = url_of(path)
+            if url is not None:
+                raise DatasetError(url, "is at a URL, and only files here are read for this", "copy it, name the copy")
             raise DatasetError(path, "is missing")
         if not path.is_dir():
             raise DatasetError(path, "is a file, expected the folder of a data set")
