@@ -505,4 +505,6 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is not there"  # which most file systems say by its name alone
     return (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__

@@ -201,7 +201,7 @@ def test_credentials_in_a_url_are_refused(url) -> None:
 def test_kinds_of_url_that_nobody_knows_and_empty_folders_are_named(cache) -> None:
     with pytest.raises(DatasetError, match="is of no kind that fsspec knows"):
         open_mirror("nosuch://set", Cache(cache))
-    with pytest.raises(SourceLostError, match="nothing_here"):
+    with pytest.raises(SourceLostError, match="nothing_here: is not there"):
         open_mirror("memory://nothing_here", Cache(cache))
 
 
