@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.errors import MissingExtraError, UnknownNameError, UsageError
+from sima2.errors import MissingExtraError, UnknownNameError, UsageError, masked
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import RolloutBatch
@@ -19,6 +21,7 @@ from sima2.records.truth import Truth
 
 if TYPE_CHECKING:
     from sima2.io.formats import Dataset
+    from sima2.io.remote import Mirror
     from sima2.tasks.plan import EpisodePlan, Injection
     from sima2.tasks.settings import PhysicsSettings
     from sima2.tasks.simulator import SimulatorSettings
@@ -72,7 +75,72 @@ def source_named(name: str, path: Path | None) -> str:
         return "synthetic"
     from sima2.io.formats import format_of
 
-    return format_of(path)
+    mirror = mirror_of(path, again=True)
+    if mirror is None:
+        return format_of(local_path(path))
+    with mirror.named():
+        return format_of(mirror.path)
+
+
+CACHE, CACHE_GB = "SIMA2_CACHE", "SIMA2_CACHE_GB"
+"""Variables that say where files of data sets at a URL are kept here, and how many GB of them (20)."""
+_MIRRORS: Final[dict[str, Mirror]] = {}
+"""By URL, of this process: a set is listed once a run."""
+
+
+def local_path(path: Path) -> Path:
+    """The path that a URL of a local file names; any other as it is.
+
+    >>> local_path(Path("file:///data/set")), local_path(Path("data/set"))
+    (PosixPath('/data/set'), PosixPath('data/set'))
+    """
+    from sima2.io.remote import url_of
+
+    url = url_of(path)
+    return Path(url.removeprefix("file://")) if url is not None and url.startswith("file://") else path
+
+
+def mirror_of(path: Path, *, again: bool = False) -> Mirror | None:
+    """The data set at a URL and its folder here, listed once, or once more; None where the path is a local one.
+
+    Raises:
+        DatasetError: if it cannot be listed.
+        MissingExtraError: if what reads URLs is not installed.
+    """
+    from sima2.io.remote import Cache, open_mirror, url_of
+
+    url = url_of(path)
+    if url is None or url.startswith("file://"):
+        return None
+    if again or url not in _MIRRORS:
+        usual = Path.home() / ".cache" / "sima2"
+        told = os.environ.get(CACHE_GB, "20")
+        try:
+            most = float(told)
+        except ValueError:
+            most = 0.0
+        if not 0 < most < 1e9:
+            raise UsageError(f"{CACHE_GB} is {told!r}, it must be a number of GB")
+        _MIRRORS[url] = open_mirror(url, Cache(Path(os.environ.get(CACHE) or usual), int(most * 1e9)))
+    return _MIRRORS[url]
+
+
+def place_here(path: Path) -> Path:
+    """Where a data set lies on this machine: of one at a URL that was opened, its folder of files brought here."""
+    from sima2.io.remote import url_of
+
+    mirror = _MIRRORS.get(url_of(path) or "")
+    return local_path(path) if mirror is None else mirror.path
+
+
+def place_words(path: Path, *, short: bool = False) -> str:
+    """What a data set's place is called in results: its URL, or its path, whole unless ``short``; no credentials."""
+    from sima2.io.remote import url_of
+
+    url = url_of(path)
+    if url is None or url.startswith("file://"):
+        return masked(str(path if short else local_path(path).resolve()))
+    return masked(url)
 
 
 def made_families(source: str) -> tuple[str, ...]:
@@ -150,6 +218,10 @@ class Source(Protocol):
 
     def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
         """By the number of each episode, what the source numbers its frames by; empty where it numbers none."""
+        return {}
+
+    def reading(self) -> Mapping[str, Any]:
+        """How it is read, to be compared with others before they are judged together; empty where nothing is read."""
         return {}
 
     def describe(self) -> Mapping[str, Any]:
@@ -253,6 +325,8 @@ class RecordedSource(Source):
     dataset: Dataset
     most: int | None = None
     """Only so many of the first episodes."""
+    mirror: Mirror | None = None
+    """What brings its files here where it lies at a URL: goes with it to other processes."""
 
     @property
     def episodes(self) -> int:
@@ -287,9 +361,20 @@ class RecordedSource(Source):
         """As the data set has them."""
         return self.dataset.frame_numbers()
 
+    def reading(self) -> Mapping[str, Any]:
+        """As :class:`sima2.io.merging.Reading` has it, of a few episodes spread over the set."""
+        from sima2.io.merging import SAMPLED
+
+        places = sorted({round(place) for place in np.linspace(0, self.episodes - 1, min(SAMPLED, self.episodes))})
+        sample = [self.dataset.read(place, place + 1).batch for place in places]
+        return self.dataset.reading([batch for batch in sample if len(batch)]).to_plain()
+
     def describe(self) -> Mapping[str, Any]:
         """Column map, what is absent, and warnings."""
-        return self.dataset.describe().to_plain()
+        told = self.dataset.describe().to_plain()
+        if self.mirror is not None:
+            told = self.mirror.words(told)
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +384,7 @@ class Sima2Client:
     Args:
         backend: one of ``BACKENDS``.
         seed: of everything made.
-        path: of the data set, for ``dataset``.
+        path: of the data set, or its URL, for ``dataset``.
         column_map: a TOML file that says which columns are what, for ``dataset``; guessed from names otherwise.
         outcomes: a file keyed by ``episode_index``, for ``dataset``.
         goals: what was asked for, for ``dataset``: ``"object=cup,target=plate,relation=placed_on,tolerance=0.03"``, and
@@ -402,8 +487,12 @@ class Sima2Client:
             from sima2.io.formats import open_dataset
 
             column_map, outcomes = (None if p is None else Path(p) for p in (self.column_map, self.outcomes))
-            dataset = open_dataset(Path(str(self.path)), column_map=column_map, outcomes=outcomes, goals=self.goals)
-            return RecordedSource(dataset, episodes if total is None else total)
+            place = Path(str(self.path))
+            mirror = mirror_of(place)
+            with nullcontext() if mirror is None else mirror.named():
+                path = local_path(place) if mirror is None else mirror.path
+                dataset = open_dataset(path, column_map=column_map, outcomes=outcomes, goals=self.goals)
+            return RecordedSource(dataset, episodes if total is None else total, mirror)
         from sima2.io.source_id import id_of
         from sima2.tasks.plan import mix_plan, requested_plan
 

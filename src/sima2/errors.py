@@ -98,6 +98,10 @@ class DatasetError(DataError):
         super().__init__(f"{path}: {problem}" + (f" ({remedy})" if remedy else ""))
 
 
+class SourceLostError(DataError):
+    """A file of a data set that lies elsewhere cannot be had any more: nothing can be said of what it holds."""
+
+
 class RolloutError(DataError):
     """One rollout is malformed; a run puts it in quarantine under ``reason``.
 

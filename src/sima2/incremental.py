@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sima2.defects.duplicates import content_keys
 from sima2.records.defects import EpisodeVitals
 from sima2.records.episodes import EpisodeTable
-from sima2.records.intake import QuarantineTable, SkippedTable
+from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.table import Table, Text
 
 _NUMBERED: Final = "episode_index"
@@ -27,21 +28,32 @@ class Known:
     contents: frozenset[tuple[str, ...]] = frozenset()
     """What their recorded motion is known again by."""
     quarantined: frozenset[tuple[str, ...]] = frozenset()
+    endings: Mapping[tuple[str, ...], tuple[str, float]] = field(default_factory=dict)
+    """By what the motion is known again by, the episode and its recorded success (1, 0 or NaN)."""
 
     @classmethod
     def of(
         cls, episodes: Iterable[EpisodeTable], vitals: Iterable[EpisodeVitals], quarantine: Iterable[QuarantineTable]
     ) -> Known:
         """What the tables of earlier runs tell, one shard after the other."""
+        ended = {
+            name: success
+            for part in episodes
+            for name, success in zip(part.episode_id, part.success.tolist(), strict=True)
+        }
+        keys = {name: key for part in vitals for name, key in content_keys(part).items()}
         return cls(
-            ids=frozenset(name for part in episodes for name in part.episode_id),
-            contents=frozenset(key for part in vitals for key in content_keys(part).values()),
+            ids=frozenset(ended),
+            contents=frozenset(keys.values()),
             quarantined=frozenset(key for part in quarantine for key in _put_aside(part)),
+            endings={key: (name, ended.get(name, math.nan)) for name, key in keys.items()},
         )
 
 
 SKIPPED: Final = "skipped"
 """Kind of the table of those that were there already."""
+NOTES: Final = "note_shards"
+"""Kind of the table of what is odd about episodes."""
 
 
 def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode: int) -> dict[str, Table]:
@@ -56,7 +68,7 @@ def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode
     Text(['pick-0#2'])
     """
     copies = {
-        name
+        name: key
         for table in tables.values()
         if isinstance(table, EpisodeVitals)
         for name, key in content_keys(table).items()
@@ -72,7 +84,23 @@ def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode
             skipped.append(SkippedTable(table.episode_index[again] + first_episode, table.episode_id[again]))
         out[kind] = _renumbered(table.take(np.flatnonzero(~again)), known.ids, run, first_episode)
     out[SKIPPED] = SkippedTable.concat(skipped)
+    notes = out.get(NOTES)
+    for table in tables.values():
+        if isinstance(table, EpisodeTable) and isinstance(notes, NoteTable):
+            out[NOTES] = NoteTable.concat([notes, NoteTable.of(_otherwise(table, copies, known, first_episode))])
     return out
+
+
+def _otherwise(
+    table: EpisodeTable, copies: Mapping[str, tuple[str, ...]], known: Known, first_episode: int
+) -> Iterator[tuple[int, str, str]]:
+    """Number, name and words of each skipped episode that is said to have ended otherwise than its copy here."""
+    columns = zip(table.episode_index.tolist(), table.episode_id, table.success.tolist(), strict=True)
+    for number, name, success in columns:
+        there, before = known.endings.get(copies.get(name, ()), ("", math.nan))
+        if {success, before} == {0.0, 1.0}:
+            words = f"a copy, bit for bit, of {there} that is said to have ended otherwise: skipped, say which is right"
+            yield number + first_episode, name, words
 
 
 def _renumbered(table: Table, taken: frozenset[str], run: int, first_episode: int) -> Table:

@@ -26,7 +26,7 @@ from sima2.cameras import (
     moments_for,
     open_videos,
 )
-from sima2.client import Sima2Client, Source, backend_of, source_named
+from sima2.client import Sima2Client, Source, backend_of, place_here, place_words, source_named
 from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError, masked
 from sima2.execution.containment import Losses, contained
 from sima2.execution.engines import ENGINES, open_executor
@@ -63,6 +63,7 @@ from sima2.pipeline import (
     proposal_counts,
     shard_spans,
     with_conflicts,
+    with_contradicted,
     with_cuts,
     with_defects,
     with_joint_names,
@@ -110,9 +111,10 @@ class Given(NamedTuple):
     def origin(self) -> dict[str, Any]:
         """What it is, as people call it, and what it may be judged together with unasked, as plain JSON."""
         settings, collection = self.settings, self.source.collection
-        path = None if settings.path is None else masked(str(settings.path))
+        path = None if settings.path is None else place_words(settings.path, short=True)
         words = f"made rollouts ({settings.source})" if path is None else f"{path} ({collection})"
-        return {"source_id": self.source.source_id, "collection": collection, "words": words}
+        told = {"source_id": self.source.source_id, "collection": collection, "words": words}
+        return {**told, "name": path, "reading": self.source.reading()} if path is not None else told
 
 
 class Taken(NamedTuple):
@@ -165,20 +167,22 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         UsageError: if the folder holds episodes of another collection and nobody asked to judge them together.
     """
     from sima2.io.label_log import read_log
-    from sima2.io.store import LABELS, SUMMARY, Coming, Store
+    from sima2.io.store import LABELS, SUMMARY, Coming, Store, told_apart
     from sima2.records.labels import said_of
 
     settings = given[0].settings
     prior = prior_of(settings)
     for each in given:
-        if each.settings.path is not None and settings.out.resolve().is_relative_to(each.settings.path.resolve()):
+        if each.settings.path is not None and settings.out.resolve().is_relative_to(
+            place_here(each.settings.path).resolve()
+        ):
             raise UsageError(f"{settings.out} lies within the data set {each.settings.path}: give another --out")
     log = read_log(settings.out)
     said = said_of(log.labels)
     watch = _Seconds()
     executor = open_executor(settings.engine, settings.jobs)
     inputs = [each.inputs for each in given]
-    if len({json.dumps(each, sort_keys=True) for each in inputs}) < len(inputs):
+    if len({json.dumps(told_apart(each), sort_keys=True) for each in inputs}) < len(inputs):
         raise UsageError("the same source is given twice")
     coming = [
         Coming(
@@ -225,6 +229,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             courses = _courses(store, defects)
             defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
             defects, doubts = with_said(defects, episodes, said), [*doubts, *_label_doubts(log, said, episodes)]
+            defects = with_contradicted(defects, frozen.episodes, store.read(EpisodeVitals, "vitals"))
             defects = with_joint_names(defects, [each.source.describe() for each in taken])
         with watch("card"):
             card = _card(store, taken, frozen.episodes, defects, courses.verdicts, executor)
@@ -281,8 +286,10 @@ def _agrees(coming: Sequence[Coming], runs: Sequence[Run], out: Path, *, pool: b
 def _agree(run: Run, coming: Coming, out: Path) -> None:
     if coming.settings["path"] is None or run.origin["source_id"] != coming.origin["source_id"]:
         return
-    names = ("column_map", "outcomes", "goals", "video")
-    changed = [name for name in names if run.settings.get(name) != coming.settings.get(name)]
+    from sima2.io.store import told_apart
+
+    before, now = told_apart(run.settings), told_apart(coming.settings)
+    changed = [name for name in ("column_map", "outcomes", "goals", "video") if before.get(name) != now.get(name)]
     if changed:
         words = " and ".join(name.replace("_", " ") for name in changed)
         raise StoreError(
@@ -396,17 +403,17 @@ def _refuse_other_format(settings: RunSettings) -> None:
 
 def identity(settings: RunSettings) -> dict[str, Any]:
     """What the results depend on, as plain JSON; how many processes and how large batches are not among it."""
-    from sima2.io.durable import fingerprint
+    from sima2.io.source_id import state_of
 
     plain = asdict(settings)
     for name in ("jobs", "engine", "batch_size", "out", "resume", "fresh", "pool"):
         del plain[name]
     if settings.path is not None:
-        plain["path"] = settings.path.resolve()
-        plain["data"] = fingerprint(settings.path)
+        plain["path"] = place_words(settings.path)
+        plain["data"] = state_of(place_here(settings.path))
     for name in ("column_map", "outcomes"):
         if plain[name] is not None:
-            plain[name] = f"{plain[name]} {fingerprint(plain[name])}"
+            plain[name] = f"{plain[name]} {state_of(plain[name])}"
     plain = {key: masked(str(value)) if isinstance(value, Path) else value for key, value in plain.items()}
     for name in ("goals", "prior", *(() if settings.video else ("video",))):
         del plain[name]
@@ -621,8 +628,9 @@ def _to_label(episodes: EpisodeTable) -> list[dict[str, Any]]:
 
     return [
         {
+            "source": episodes.source[each.row],
             "episode_id": episodes.episode_id[each.row],
-            "episode_index": int(episodes.episode_index[each.row]),
+            "episode_index": int(episodes.source_index[each.row]),
             "chosen": each.by,
         }
         for each in to_label(episodes)
@@ -744,9 +752,12 @@ def _finish(
             store.write_text(_map_name(each.source, alone=len(taken) == 1), str(told["column_map"]))
     together = _together([(each.run.origin["words"], told) for each, told in zip(taken, described, strict=True)])
     mended = Losses(came, mended=[fault for each in taken for fault in each.losses.mended])
+    merging = merged_doubts(store.runs)
     values = {
         **together,
+        **({"merging": merging} if merging else {}),
         "warnings": [
+            *merging,
             *together.get("warnings", ()),
             *doubts,
             *in_groups(notes),
@@ -851,10 +862,10 @@ def _frame_numbers(run: Run, taken: Sequence[Taken]) -> Mapping[int, Numbers]:
     if source is not None:
         return source.frame_numbers()
     path = run.settings.get("path")
-    if path is None or not is_dataset(Path(path)):
+    if path is None or not is_dataset(place_here(Path(path))):
         return {}
     try:
-        return frame_numbers(Path(path))
+        return frame_numbers(place_here(Path(path)))
     except DataError:
         return {}
 
@@ -943,6 +954,20 @@ def _together(described: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, A
     maps = [f"# {name}\n{each['column_map']}" for name, each in described if each.get("column_map")]
     mappings = {str(each["mapping"]) for _, each in described if each.get("mapping")}
     return {**told, "column_map": "\n".join(maps) or None, "mapping": " and ".join(sorted(mappings)) or None}
+
+
+def merged_doubts(runs: Sequence[Run]) -> list[str]:
+    """What differs between the sources of a folder, each against the first, with what to do about it."""
+    from sima2.io.merging import Reading, differences
+
+    read = {run.origin["source_id"]: run.origin for run in runs if run.origin.get("reading")}
+    found: list[str] = []
+    first, *others = read.values() or [{}]
+    for each in others:
+        names = (str(first["name"]), str(each["name"]))
+        names = names if names[0] != names[1] else (first["source_id"], each["source_id"])
+        found += differences(names[0], Reading.of_plain(first["reading"]), names[1], Reading.of_plain(each["reading"]))
+    return list(dict.fromkeys(found))
 
 
 def _sources_told(runs: Sequence[Run], episodes: EpisodeTable) -> list[dict[str, Any]]:

@@ -916,6 +916,15 @@ def with_said(defects: DefectTable, episodes: EpisodeTable, said: SaidTable) -> 
     return ranked(DefectTable.concat([defects, found])) if len(found) else defects
 
 
+def with_contradicted(defects: DefectTable, episodes: EpisodeTable, vitals: Iterable[EpisodeVitals]) -> DefectTable:
+    """All findings, and copies of one recording with opposite outcomes, the worst first."""
+    from sima2.defects.judge import ranked
+    from sima2.defects.twins import contradicted
+
+    found = contradicted(episodes, vitals)
+    return ranked(DefectTable.concat([defects, found])) if len(found) else defects
+
+
 def with_conflicts(defects: DefectTable, episodes: EpisodeTable, ended: Endings) -> tuple[DefectTable, list[str]]:
     """All defects, and recorded outcomes that contradict the inferred ones, the worst first; and what must be said."""
     from sima2.defects.conflicts import label_conflicts

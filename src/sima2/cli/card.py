@@ -98,12 +98,13 @@ def made_card(out: Path, *, path: Path | None = None, seed: int = 0) -> CardTabl
 def _source_of(store: Store, path: Path | None) -> tuple[Run, Source]:
     """The run that a card is made of, and its source, read again."""
     from sima2.errors import DatasetError
+    from sima2.io.remote import url_of
 
     runs = store.runs
     tried: list[str] = []
     for run in reversed(runs):
         given = path or (None if run.settings.get("path") is None else Path(str(run.settings["path"])))
-        if given is not None and not given.exists():
+        if given is not None and url_of(given) is None and not given.exists():
             tried.append(f"{given} is not there")
             continue
         try:

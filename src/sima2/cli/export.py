@@ -247,7 +247,7 @@ def _copy(
 
     if read.path is None:
         given = read.run.settings.get("path")
-        why = f"{given} is no data set any more" if given else "its rollouts are of no recorded data set"
+        why = f"{given} is no data set here" if given else "its rollouts are of no recorded data set"
         raise UsageError(f"{out}: {why}: name it with --path, or use --lists or --tables, which need none")
     if (name := format_of(read.path)) != "lerobot":
         raise UsageError(f"{read.path} is a data set of the format {name}; --lerobot copies LeRobot's own")

@@ -13,7 +13,7 @@ Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished r
 DataSet = Annotated[Path | None, typer.Option("--path", metavar="P", help="Recorded data set to read.")]
 DataSets = Annotated[
     list[Path] | None,
-    typer.Option("--path", metavar="P", help="Recorded data set to read; several are judged together."),
+    typer.Option("--path", metavar="P", help="Recorded data set to read, or its URL; several are judged together."),
 ]
 ColumnMap = Annotated[
     Path | None,
@@ -36,7 +36,8 @@ OutcomeFiles = Annotated[
     typer.Option(
         "--outcomes",
         metavar="FILE",
-        help="How episodes ended, by episode_index (csv, json, jsonl or parquet); once for each --path.",
+        help="How episodes ended (csv, json, jsonl or parquet): by episode_index once for each --path, or by "
+        "episode_id in one file.",
     ),
 ]
 Goals = Annotated[

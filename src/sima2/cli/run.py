@@ -69,6 +69,7 @@ def command(
       sima2 run --path my_dataset --video
       sima2 run --path monday --path tuesday --out week
       sima2 run --path wednesday --prior week/trust_matrix.json
+      sima2 run --path s3://bucket/thursday --jobs 4
     """
     from sima2.orchestrator import run_pipeline
     from sima2.pipeline import RunSettings
@@ -127,8 +128,13 @@ def default_out(path: Path | None) -> Path:
 
     >>> default_out(None).name, default_out(Path("data/monday/")).name
     ('results', 'results-monday')
+    >>> default_out(Path("s3://bucket/tuesday")).name
+    'results-tuesday'
     """
-    name = "" if path is None else path.absolute().resolve().name
+    from sima2.io.remote import name_of, url_of
+
+    url = None if path is None else url_of(path)
+    name = "" if path is None else path.absolute().resolve().name if url is None else name_of(url)
     return Path(f"results-{name}" if name else "results")
 
 
@@ -142,7 +148,12 @@ def _shared(episodes: int | None, n: int) -> list[int | None]:
 
 
 def _for_each(paths: Sequence[Path | None], option: str, files: Sequence[Path] | None) -> list[Path | None]:
-    """One file a data set, or none at all."""
+    """One file a data set, or none at all; outcomes of named episodes may stand in one file for all."""
+    if option == "--outcomes" and files and len(files) == 1 < len(paths):
+        from sima2.io.outcomes import names_episodes
+
+        if names_episodes(files[0]):
+            return [files[0]] * len(paths)
     if files and len(files) != len(paths):
         raise UsageError(
             f"{option} is given {len(files)} times for {len(paths)} data sets: give it once for each --path, in the "

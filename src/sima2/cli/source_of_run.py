@@ -131,11 +131,19 @@ def rollouts_of(out: Path, read: SourceOfRun) -> Source:
         asked = tuple((str(family), str(template), int(count)) for family, template, count in given["request"])
         wanted = {name: given[name] for name in ("mix", "episodes", "total")}
         return client.source(families=families, request=asked, **wanted)
-    if read.path is None:
+    from sima2.io.remote import url_of
+
+    url = url_of(str(given.get("path") or ""))
+    if read.path is None and url is None:
         raise UsageError(f"{out}: {given.get('path')} is no data set any more: name it with --path")
     names = [f"{MAPS}.toml", f"{MAPS}-{read.run.origin.get('source_id', '')}.toml"]
     used = next((out / name for name in names if (out / name).is_file()), None)
-    return Sima2Client("dataset", path=read.path, column_map=used).source()
+    source = Sima2Client("dataset", path=read.path or url, column_map=used).source()
+    if read.path is None and source.source_id != read.run.origin.get("source_id"):
+        raise UsageError(
+            f"{url} holds the source {source.source_id} now, the run read another: run again, with --fresh"
+        )
+    return source
 
 
 def _of_run(table: T, run: Run) -> T:

@@ -137,5 +137,5 @@ def _notes(index: Index, kept: Selection, videos: Videos, unknown: list[str], be
     if unknown:
         notes.append(f"carried through as they are: {', '.join(unknown)}; they may speak of the source's numbers")
     if behind:
-        notes.append(f"folders that are no part of the format were left behind: {', '.join(behind)}")
+        notes.append(f"what is no part of the format was left behind: {', '.join(behind)}")
     return notes

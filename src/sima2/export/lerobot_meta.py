@@ -397,24 +397,38 @@ def carry(index: Index, building: Path) -> tuple[list[str], list[str]]:
     """Copy what else lies in the source: other files of ``meta``, and those beside the folders, such as a licence.
 
     Returns:
-        Files of ``meta`` that this program does not know, and folders that were left behind.
+        Files of ``meta`` that this program does not know, and folders and links that were left behind: what lies
+        outside of the data set is no part of it, and the copy is whole without what nothing reads.
 
     Raises:
-        DatasetError: if one cannot be read, or is a link that leads out.
+        DatasetError: if one cannot be read, or one that is read is a link that leads out.
     """
     root = index.root
-    unknown = []
+    unknown: list[str] = []
+    links: list[str] = []
     for file in sorted([*root.glob("*"), *(root / "meta").rglob("*")]):
         name = file.relative_to(root).as_posix()
         if not (file.is_file() or (file.is_symlink() and not file.is_dir())):
             continue
         if name in MADE_ANEW or (index.version == "v3.0" and name.startswith(f"{EPISODES_FOLDER}/")):
             continue
+        strange = not name.startswith("meta/tasks.")
+        if strange and file.is_symlink() and not _leads_in(root, file):
+            links.append(f"{name} (a link out of the data set)")
+            continue
         copy_file(root, name, building / name)
-        if name.startswith("meta/") and not name.startswith("meta/tasks."):
+        if name.startswith("meta/") and strange:
             unknown.append(name)
     folders = [each.name for each in sorted(root.iterdir()) if each.is_dir() and each.name not in ROOMS]
-    return unknown, folders
+    return unknown, [*folders, *links]
+
+
+def _leads_in(root: Path, link: Path) -> bool:
+    """Whether a link leads to a place within the data set."""
+    try:
+        return link.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        return False
 
 
 def copy_file(root: Path, name: str, target: Path) -> None:

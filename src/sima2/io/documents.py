@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sima2.errors import DatasetError
+from sima2.io.at_hand import bring, reading
 
 LFS_POINTER: Final = b"version https://git-lfs"
 """How a file begins that Git LFS has not fetched (Git LFS specification)."""
@@ -71,9 +72,12 @@ def is_file(path: Path) -> bool:
 def refuse_no_file(path: Path, name: Path | None = None) -> None:
     """Nothing but a regular file is ever opened: a pipe would wait for a writer, a device has no end.
 
+    What lies elsewhere is brought here: whatever opens a file of a data set calls this before.
+
     Raises:
         DatasetError: if there is something else, or nothing; ``name`` is how the message calls it.
     """
+    bring(path)
     if is_file(path):
         return
     try:
@@ -107,7 +111,7 @@ def is_lfs_pointer(path: Path) -> bool:
         DatasetError: if it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with reading(path) as file:
             return file.read(len(LFS_POINTER)) == LFS_POINTER
     except OSError as error:
         raise DatasetError(path, f"cannot be read: {reason(error)}") from None

@@ -7,7 +7,7 @@ import difflib
 import io
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -88,29 +88,51 @@ class OutcomeFile:
         return self.endings[episode_index]
 
 
-def load_outcomes(path: Path) -> OutcomeFile:
+def names_episodes(path: Path) -> bool:
+    """Whether a file of outcomes names episodes by ``episode_id``, so that it may speak of several sources.
+
+    Raises:
+        DatasetError: if it cannot be read.
+    """
+    _, row = next(iter(_rows(path)), ("", {}))
+    return "episode_id" in row and "episode_index" not in row
+
+
+def load_outcomes(path: Path, numbers: Callable[[], Mapping[str, int]] = dict) -> OutcomeFile:
     """Read outcomes from csv, json, jsonl or parquet.
 
-    Columns: ``episode_index`` and any of ``success``, ``failed_at_s``, ``damage``, ``nominal``; an empty field is
-    unknown. JSON holds a list of objects, or one object keyed by the index. A success that had failed at a time
-    before is a recovery; a reference (``nominal``) that failed is none, and is said in a warning.
+    Columns: ``episode_index``, or ``episode_id`` in its place, and any of ``success``, ``failed_at_s``, ``damage``,
+    ``nominal``; an empty field is unknown. JSON holds a list of objects, or one object keyed by the index. A success
+    that had failed at a time before is a recovery; a reference (``nominal``) that failed is none, and is said in a
+    warning.
+
+    Args:
+        path: of the file.
+        numbers: gives the ``episode_index`` of each episode of the source by its ``episode_id``; a file by
+            ``episode_id`` may speak of other sources too, which is left to those.
 
     Raises:
         DatasetError: naming the line that is wrong.
     """
-    readers = {".csv": _csv, ".json": _json, ".jsonl": _jsonl, ".parquet": _parquet}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise DatasetError(path, f"is no outcome file: {path.suffix or 'no'} suffix", f"use {', '.join(readers)}")
+    named: Mapping[str, int] | None = None
+    others = 0
     endings: dict[int, Ending] = {}
     columns: dict[str, None] = {}
     failed_references = []
-    for where, row in reader(path):
-        if "episode_index" not in row:
+    for where, row in _rows(path):
+        if "episode_index" in row:
+            index = _index(path, where, row.get("episode_index"))
+        elif "episode_id" in row:
+            named = numbers() if named is None else named
+            found = named.get(str(row["episode_id"]).strip())
+            if found is None:
+                others += 1
+                continue
+            index = found
+        else:
             raise DatasetError(
                 path, f"{where}: has no episode_index; it has {', '.join(map(_near, list(row)[:SHOWN]))}"
             )
-        index = _index(path, where, row.get("episode_index"))
         if index in endings:
             raise DatasetError(path, f"{where}: episode_index {index} occurs twice")
         columns |= dict.fromkeys(row)
@@ -122,13 +144,23 @@ def load_outcomes(path: Path) -> OutcomeFile:
     if endings and not set(COLUMNS) & set(columns):
         raise DatasetError(path, f"has none of the columns {', '.join(COLUMNS)}")
     warnings = []
-    unknown = [name for name in columns if name not in ("episode_index", *COLUMNS)]
+    unknown = [name for name in columns if name not in ("episode_index", "episode_id", *COLUMNS)]
+    if others and not endings:
+        warnings.append(f"{path.name}: none of its {others} episodes is of this source")
     if unknown:
         warnings.append(f"{path.name}: not read: {', '.join(map(_near, unknown[:SHOWN]))}{_more(unknown)}")
     if failed_references:
         told = "; ".join(failed_references[:SHOWN]) + _more(failed_references)
         warnings.append(f"{path.name}: nominal, yet failed, so not taken as a reference: {told}")
     return OutcomeFile(endings, tuple(warnings))
+
+
+def _rows(path: Path) -> Rows:
+    readers = {".csv": _csv, ".json": _json, ".jsonl": _jsonl, ".parquet": _parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DatasetError(path, f"is no outcome file: {path.suffix or 'no'} suffix", f"use {', '.join(readers)}")
+    return reader(path)
 
 
 def beyond_the_end(ending: Ending, duration_s: float, period_s: float) -> bool:

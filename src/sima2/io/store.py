@@ -62,6 +62,8 @@ CREATE TABLE decisions (number INTEGER PRIMARY KEY, value TEXT NOT NULL);
 """
 _HISTORIC: Final = ("runs", "calibrations", "decisions")
 _RUN: Final = "run, settings, origin, episodes, first_shard, first_episode, end_episode"
+FILES: Final = ("column_map", "outcomes")
+"""Settings that name a file, its path with its state behind it."""
 _MOST_NUMBERS: Final = 2**62
 """Numbers of all sources together: twice as many are still whole numbers of 64 bits."""
 
@@ -104,6 +106,20 @@ class Run:
     def holds(self, episode_index: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which numbers are of its episodes, shape (n,)."""
         return (episode_index >= self.first_episode) & (episode_index < self.end_episode)
+
+
+def told_apart(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the settings of a run tells it from others: what files hold, not where they lie.
+
+    >>> told_apart({"seed": 1, "path": "/a/set", "data": "3f", "outcomes": "/a/ends.csv 9c"})
+    {'seed': 1, 'data': '3f', 'outcomes': '9c'}
+    """
+    told: dict[str, Any] = json.loads(_canonical(settings, sort=False))
+    told.pop("path", None)
+    for name in FILES:
+        if isinstance(told.get(name), str):
+            told[name] = told[name].rpartition(" ")[2]
+    return told
 
 
 class Store:
@@ -220,9 +236,9 @@ class Store:
             raise StoreError(f"{self.path / LEDGER}: its runs cannot be read ({error})") from error
 
     def find(self, settings: Mapping[str, Any]) -> Run | None:
-        """The run of these settings."""
-        wanted = json.loads(_canonical(settings))
-        return next((run for run in self.runs if run.settings == wanted), None)
+        """The run of these settings, wherever what they name lies now."""
+        wanted = told_apart(settings)
+        return next((run for run in self.runs if told_apart(run.settings) == wanted), None)
 
     def run_of(self, shard: int) -> Run:
         """The run that a shard is of."""
@@ -308,10 +324,8 @@ class Store:
             return
         if runs and (resume or interrupted):
             before = stranger or runs[-1]
-            now = json.loads(_canonical((new or coming)[0].settings))
-            changed = ", ".join(
-                sorted(key for key in {*before.settings, *now} if before.settings.get(key) != now.get(key))
-            )
+            was, now = told_apart(before.settings), told_apart((new or coming)[0].settings)
+            changed = ", ".join(sorted(key for key in {*was, *now} if was.get(key) != now.get(key)))
             kind = "a run" if before.finished else "an interrupted run"
             way = "leave --resume away to add to it" if before.finished else "use those to finish it"
             raise StoreError(
@@ -848,5 +862,5 @@ def _meta(ledger: sqlite3.Connection, key: str) -> str:
     return str(row[0])
 
 
-def _canonical(settings: Mapping[str, Any]) -> str:
-    return json.dumps(dict(settings), sort_keys=True)
+def _canonical(settings: Mapping[str, Any], *, sort: bool = True) -> str:
+    return json.dumps(dict(settings), sort_keys=sort)

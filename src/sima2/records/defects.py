@@ -18,6 +18,7 @@ DEFECTS: Final[Mapping[str, str]] = MappingProxyType(
         "label_conflict": "the recorded outcome contradicts what the motion tells",
         "outcome_overridden": "a person says otherwise than was recorded of how it ended",
         "outcome_disputed": "persons disagree on how it ended",
+        "outcome_contradicted": "a copy of the recording, bit for bit, has the opposite outcome",
         "near_duplicate": "the motion of another episode over again",
         "teleport": "a position jumps further in one frame than it ever moves otherwise",
         "frozen_channel": "a value stands bit for bit still while it should not",

@@ -46,6 +46,8 @@ _RULES: Final = (
     PlanRule("too_short", "fact", DROP, "it has fewer than two frames"),
     PlanRule("no_time", "fact", DROP, "no time passes in it"),
     PlanRule("no_segment", "fact", DROP, "it has no segment"),
+    # one of two outcomes is wrong, and to keep either would be to choose
+    *_defects("fact", DROP, "outcome_contradicted"),
     PlanRule("failed", "fact", DROP, "it is known to have failed, and imitation copies what it sees", imitation=True),
     *_defects("fact", DROP, "near_duplicate"),
     # every frame of it is wrong for a trainer until it is mended

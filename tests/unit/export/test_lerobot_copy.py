@@ -263,8 +263,23 @@ def test_nothing_is_written_into_the_source(source: Path, tmp_path: Path) -> Non
     assert not (source / "copy").exists()
 
 
-def test_a_link_that_leads_out_is_refused_and_leaves_nothing(source: Path, tmp_path: Path) -> None:
-    (tmp_path / "set" / "meta" / "notes.txt").symlink_to("/etc/hostname")
+def test_a_link_that_leads_out_is_left_behind_where_nothing_reads_it(source: Path, tmp_path: Path) -> None:
+    (source / "meta" / "notes.txt").symlink_to("/etc/hostname")
+    (source / "meta" / "round.txt").symlink_to(source / "meta" / "round.txt")
+    _, told = copied(source, tmp_path / "copy", plan_of(LENGTHS))
+    assert not (tmp_path / "copy/meta/notes.txt").exists()
+    behind = next(note for note in told["notes"] if "left behind" in note)
+    assert "meta/notes.txt (a link out of the data set)" in behind
+    assert "meta/round.txt" in behind
+
+
+def test_a_link_that_leads_out_and_is_read_is_refused_and_leaves_nothing(
+    source: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = sorted((source / "data").rglob("*.parquet"))[-1]
+    outside = tmp_path_factory.mktemp("elsewhere") / "outside.parquet"
+    file.rename(outside)
+    file.symlink_to(outside)
     with pytest.raises(DatasetError, match="leads out"):
         copied(source, tmp_path / "copy", plan_of(LENGTHS))
     assert nothing_left(tmp_path)

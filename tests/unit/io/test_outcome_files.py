@@ -130,3 +130,29 @@ def test_what_is_not_taken_is_said(tmp_path: Path) -> None:
 )
 def test_a_sparse_reward_may_be_a_cost_of_each_step(rewards: list[float], success: float) -> None:
     assert from_columns({"next.reward": np.array(rewards, np.float64)[:, None]}).success == success
+
+
+def test_a_file_by_episode_id_speaks_of_several_sets(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from recorded_sets import record
+    from sima2.cli import app
+    from sima2.io.formats import open_dataset
+
+    sets = [record(tmp_path / name, seeds) for name, seeds in (("a", range(5)), ("b", range(5, 10)))]
+    ids = [open_dataset(root).name(place) for root in sets for place in range(5)]
+    ends = tmp_path / "ends.csv"
+    ends.write_text("episode_id,success\n" + "".join(f"{name},{k % 2}\n" for k, name in enumerate(ids)))
+    for root, first in zip(sets, (0, 1), strict=True):
+        got = open_dataset(root, outcomes=ends).read(0, 5)
+        assert got.outcome.success.tolist() == [(k + first) % 2 for k in range(5)]
+    words = ["run", "--path", sets[0], "--path", sets[1], "--outcomes", ends, "--out", tmp_path / "out"]
+    done = CliRunner().invoke(app, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    ends.write_text("episode_index,success\n0,1\n")
+    done = CliRunner().invoke(app, [*map(str, words), "--fresh"])
+    assert done.exit_code == 2
+    assert "once for each --path" in done.stderr
+    stray = tmp_path / "stray.csv"
+    stray.write_text("episode_id,success\nnobody-000001,1\n")
+    assert "none of its 1 episodes is of this source" in str(open_dataset(sets[0], outcomes=stray).describe().warnings)

@@ -23,6 +23,7 @@ from sima2.io.formats.mcap import DEEPEST, McapFrames
 from sima2.io.formats.rlds import LAYOUT, RldsFrames
 from sima2.io.formats.robomimic import open_robomimic
 from sima2.io.formats.tables import CSV, NPZ, TableFrames, columns_told, open_tables
+from sima2.io.remote import url_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,9 @@ def row_of(path: Path) -> Format:
     """
     try:
         if not path.exists():
+            url = url_of(path)
+            if url is not None:
+                raise DatasetError(url, "is at a URL, and only files here are read for this", "copy it, name the copy")
             raise DatasetError(path, "is missing")
         for each in FORMATS:
             if each.fits(path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.io.intake import Intake
+from sima2.io.merging import Reading
+from sima2.records.rollout import RolloutBatch
 
 NEEDS: Final[tuple[tuple[str, frozenset[str], str], ...]] = (
     ("hand pose or joints", frozenset({"ee_position", "joint_position"}), "motion: approach, transport, retreat"),
@@ -82,6 +84,10 @@ class Dataset(Protocol):
 
     def describe(self) -> DatasetReport:
         """What it is and lacks."""
+        ...
+
+    def reading(self, sample: Sequence[RolloutBatch]) -> Reading:
+        """How it is read, and what some of its episodes look like once read."""
         ...
 
     def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:

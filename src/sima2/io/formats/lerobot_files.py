@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sima2.errors import DatasetError
 from sima2.io.arrow import plain_rows
+from sima2.io.at_hand import bring
 from sima2.io.intake import MAX_WIDTH as MAX_WIDTH
 from sima2.io.parquet import BATCH_ROWS, MAX_BYTES, opened, read_groups
 
@@ -111,6 +112,7 @@ class SharedFrames:
         Raises:
             DatasetError: as :func:`read_frames`.
         """
+        bring(path)
         try:
             state = path.stat()
         except OSError:

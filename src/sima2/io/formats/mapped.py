@@ -37,6 +37,7 @@ from sima2.io.gripper_ends import judged_alone
 from sima2.io.hand_pose import HandPose, beyond_limits, hand_poses
 from sima2.io.intake import Intake, RawBlock, RawEpisode, admit, clean
 from sima2.io.map_check import check_indices, doubts
+from sima2.io.merging import Reading, reading_of
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_end, load_outcomes, to_outcome
 from sima2.io.robot_pose import asked_poses, named_poses
 from sima2.io.sample import Sample, other_scale
@@ -44,7 +45,7 @@ from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
 from sima2.io.timestamps import clock_doubt, in_seconds, seconds_of_each, set_step, shares_off
 from sima2.io.turns import may_wrap, unwrapped, unwrapped_columns
-from sima2.records.rollout import CLOCK_OFF, SCENE_CHANNELS, TURNED, Goal
+from sima2.records.rollout import CLOCK_OFF, SCENE_CHANNELS, TURNED, Goal, RolloutBatch
 
 SAMPLE_EPISODES: Final = 32
 """Episodes, evenly spread, whose frames a guess of units looks at."""
@@ -87,7 +88,7 @@ class MappedDataset:
         Args:
             source: the data set.
             column_map: TOML that says which columns are what; guessed from names and values where not given.
-            outcomes: csv, json, jsonl or parquet keyed by ``episode_index``.
+            outcomes: csv, json, jsonl or parquet keyed by ``episode_index`` or ``episode_id``.
             goals: what was asked for, as ``--goal`` names it; they count before those of the map.
 
         Raises:
@@ -107,7 +108,9 @@ class MappedDataset:
         else:
             mapping = "guessed"
             columns, hands, strange, step = _guessed(source)
-        ending = load_outcomes(outcomes) if outcomes else None
+        ending = None
+        if outcomes:
+            ending = load_outcomes(outcomes, lambda: {source.name(each): each.episode for each in source.entries})
         tasks = [entry.task for entry in source.entries]
         columns = replace(columns, goals=merged(columns.goals, parse_goal_options(goals)))
         things = None if mapping == "own" else columns.objects
@@ -172,6 +175,11 @@ class MappedDataset:
             warnings=(*self.source.warnings, *map(clean, self._doubtful_outcomes()), *map(clean, self.doubts)),
             joint_names=self._joint_names(),
         )
+
+    def reading(self, sample: Sequence[RolloutBatch]) -> Reading:
+        """How it is read, and what some of its episodes look like once read."""
+        robot = clean(self.column_map.robot.get("name", self.source.robot))
+        return reading_of(robot, self.column_map.arms, self._joint_names(), sample)
 
     def _joint_names(self) -> dict[str, tuple[str, ...]]:
         """What the data set calls the joints of each arm."""
