@@ -544,9 +544,6 @@ READERS: Final[Mapping[str, Reader]] = {
     "npz": Reader(format_set("npz"), read_format("npz"), {".npz": 8, "map.toml": 1}, WORDS_OF_MAP),
     "csv": Reader(format_set("csv"), read_format("csv"), {".csv": 8, "map.toml": 1}, WORDS_OF_MAP),
     "store": Reader(results, read_store, {"ledger.sqlite": 8, ".parquet": 8, "trust_matrix.json": 1}),
-<<<<<<< HEAD
-    "results": Reader(results, read_results, {"summary.json": 4, "trust_matrix.json": 6}),
-=======
     "mcap": Reader(recording, read_whole, {".mcap": 1}),
     "mcap bag": Reader(
         recordings, read_whole, {".mcap": 10, "metadata.yaml": 1}, ("relative_file_paths:", "custom_data:", "  - ")
@@ -555,7 +552,6 @@ READERS: Final[Mapping[str, Reader]] = {
     "rlds": Reader(
         rlds, read_whole, {"features.json": 3, "dataset_info.json": 2, ".tfrecord-00000-of-00001": 6}
     ),
-    "results": Reader(results, read_results, {"summary.json": 4, "trust_matrix.json": 4, "task_graph.json": 2}),
->>>>>>> mcap-on-formats
+    "results": Reader(results, read_results, {"summary.json": 4, "trust_matrix.json": 6}),
 }  # fmt: skip
 CONTROLS: Final[Mapping[str, Reader]] = {kind: Reader(_nothing, _misdeed(kind), {"a.json": 1}) for kind in _MISDEEDS}
