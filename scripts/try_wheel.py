@@ -72,11 +72,15 @@ CORE: Final = (
     Line("sima2 doctor results --rebuild"),
     Line("sima2 tasks drawer_open", says="drawer_open"),
     Line("sima2 generate --families drawer_open --episodes 5 --out made", makes="made/meta/info.json"),
+    Line("sima2 generate --families drawer_open --episodes 4 --format mcap --out bag", makes="bag/truth"),
+    Line("sima2 run --path bag --out bag_out", makes="bag_out/report.html"),
+    Line("sima2 run --path s3://bucket/set --out none", exits=(2,), says="pip install 'sima2[remote]'"),
     Line("sima2 segment made --write segments.parquet", makes="segments.parquet"),
     Line(f"{READ} made --out read", says="5 episodes"),
     # from a set to a policy
     Line("sima2 generate --families pick_and_place --episodes 60 --out planted", makes="planted/meta/info.json"),
     Line("sima2 run --path planted --out week", makes="week/plan.parquet"),
+    Line("sima2 run --path planted --video --out none", exits=(2,), says="pip install 'sima2[video]'"),
     Line("sima2 plan week --preset conservative", says="keep"),
     Line("sima2 export week --lerobot better", makes="better/meta/info.json"),
     Line("sima2 run --path better --out again", makes="again/report.html"),
@@ -130,6 +134,10 @@ EXTRAS: Final[Mapping[str, Sequence[Line]]] = {
     "ray": (Line(f"{MADE} --engine ray --out results", makes="results/report.html"),),
     "query": (Line(f"{MADE} --out results"), Line("sima2 query results 'SELECT count(*) FROM episodes'", says="60")),
     "rerun": (Line(f"{MADE} --out results"), Line("sima2 export results --rerun look.rrd --most 5", makes="look.rrd")),
+    "hdf5": (
+        Line("sima2 generate --families drawer_open --episodes 5 --format robomimic --out demo"),
+        Line("sima2 run --path demo --out demo_out", makes="demo_out/report.html"),
+    ),
     "mcap": (Line(f"{MADE} --out results"), Line("sima2 export results --mcap look.mcap --most 5", makes="look.mcap")),
     "torch": (Line(f"{MADE} --out results"), Line("python sampler.py", says="60 drawn")),
 }

@@ -341,8 +341,9 @@ def trust_sentence(summary: Mapping[str, Any]) -> str:
         return "Which tags predict cost: not testable here; `sima2 trust` says why of each tag."
     leant = [tag for tag, row in section(summary, "trust").items() if row.get("tier") in ("provisional", "trusted")]
     said = f"{listed(leant)} by inferred outcomes only" if leant else "not testable without outcomes"
+    key = "episode_index" if len(summary.get("sources") or ()) < 2 else "episode_id"
     numbers = ", ".join(named(row, summary).removeprefix("episode ") for row in rows)
     return (
         f"Which tags predict cost: {said}. "
-        f"Label {count(len(rows), 'episode')} (--outcomes FILE, a CSV of episode_index, success): {numbers}."
+        f"Label {count(len(rows), 'episode')} (sima2 view --label, or --outcomes FILE with {key}, success): {numbers}."
     )

@@ -353,7 +353,7 @@ def _quarantine(report: ReportInput) -> Markup | None:
 
 MOST_LISTED: Final = 500
 """Episodes that are listed without a script."""
-READING: Final = ("format", "version", "robot", "fps", "mapping", "assumptions", "unmapped", "absent")
+READING: Final = ("format", "version", "robot", "fps", "mapping", "merging", "assumptions", "unmapped", "absent")
 """What the summary tells of a recorded data set."""
 
 

@@ -159,8 +159,8 @@ def test_findings_come_first_and_trust_is_one_line() -> None:
     assert places == sorted(places)
     assert places[-1] < line.index("The usual course") < line.index("Training and trust")
     assert (
-        "not testable without outcomes. Label 12 episodes (--outcomes FILE, a CSV of episode_index, success): 0, 2, 4"
-        in line
+        "not testable without outcomes. Label 12 episodes (sima2 view --label, or --outcomes FILE with "
+        "episode_index, success): 0, 2, 4" in line
     )
     assert "RiskTag" not in out
     assert "far from every other: 0" in line
