@@ -788,7 +788,9 @@ def _finish(
     from sima2.report.html import render
     from sima2.report.inputs import load_report
 
-    store.write_text("report.html", render(load_report(store.path)))
+    report = load_report(store.path)
+    store.write_text("report.html", render(report))
+    store.write_text("signals.json", _json(list(report.signals)))
     _write_turtle(store, ontology())
     store.finish()
     return values

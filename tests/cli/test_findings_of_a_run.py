@@ -70,7 +70,7 @@ def test_the_first_screen_leads_with_findings_and_names_the_odd_one(screen: tupl
     assert len(told.splitlines()) <= 45
     assert max(map(len, told.splitlines())) <= 60
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert page.index("Unusual, not bad") < page.index("<h2>Episodes</h2>") < page.index("Why each tag could")
+    assert page.index("Unusual, not bad") < page.index("<h2>Some episodes</h2>") < page.index("Why each tag could")
 
 
 def test_being_unusual_is_no_defect_moves_no_weight_and_asks_for_no_review(screen: tuple[Path, str]) -> None:

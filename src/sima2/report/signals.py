@@ -18,6 +18,8 @@ MOST: Final = 12
 """Episodes shown without a script."""
 JOINTS: Final = 8
 """Joints of a manipulator that are drawn, where nothing tells of its hand."""
+POINTS: Final = 320
+"""Points of a line without a script: more than its width on paper can show."""
 SCALARS: Final = (
     ("gripper_width", "gripper width", "m"),
     ("gripper_opening", "gripper opening", ""),
@@ -163,15 +165,18 @@ def shown_signals(signals: SignalTable, episodes: EpisodeTable, name: str) -> di
     """
     own = of_episodes(signals, (name,))
     row = episodes.episode_id.tolist().index(name)
-    time = np.linspace(0.0, float(episodes.duration_s[row]), STRETCHES)
+    frames = int(episodes.frames[row])
+    drawn = np.arange(0, frames, max(1, -(-frames // POINTS)))
+    time = drawn * (float(episodes.duration_s[row]) / max(frames - 1, 1))
+    stretch = np.minimum(-(-drawn * STRETCHES // max(frames, 1)), STRETCHES - 1)
     alone = len(set(own.manipulator)) < 2
     tracks = [
         {
             "name": ("" if alone else f"{own.manipulator[k]} ") + own.signal[k],
             "unit": own.unit[k],
-            "values": _line(*own.values(k)),
+            "values": [line[place] for place in stretch.tolist()],
         }
-        for k in range(len(own))
+        for k, line in enumerate(_line(*own.values(k)) for k in range(len(own)))
     ]
     return {
         "episode_id": name,
