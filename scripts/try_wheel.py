@@ -147,15 +147,19 @@ VIEW: Final = """
 import json, subprocess, sys, urllib.request
 from pathlib import Path
 
+def got(address):
+    with urllib.request.urlopen(address) as answer:
+        return answer.read().decode()
+
+
 program = Path(sys.executable).with_name("sima2")
-server = subprocess.Popen([program, "view", sys.argv[1], "--json"], stdout=subprocess.PIPE, text=True)
-try:
-    address = json.loads(server.stdout.readline())["address"]
-    page = urllib.request.urlopen(address).read().decode()
-    told = json.loads(urllib.request.urlopen(address + "episode?row=0").read())
-    print(page.count('"tag_names"'), "page,", len(told["segments"]) > 0 and len(told["signals"]) > 0)
-finally:
-    server.terminate()
+with subprocess.Popen([program, "view", sys.argv[1], "--json"], stdout=subprocess.PIPE, text=True) as server:
+    try:
+        address = json.loads(server.stdout.readline())["address"]
+        told = json.loads(got(address + "episode?row=0"))
+        print(got(address).count('"tag_names"'), "page,", len(told["segments"]) > 0 and len(told["signals"]) > 0)
+    finally:
+        server.terminate()
 """
 MAP: Final = """
 [arms.right]
