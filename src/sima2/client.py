@@ -71,11 +71,18 @@ def source_named(name: str, path: Path | None) -> str:
     """
     if name != AUTO:
         return name
-    if path is None:
-        return "synthetic"
+    return "synthetic" if path is None else format_at(path, again=True)
+
+
+def format_at(path: Path, *, again: bool = False) -> str:
+    """The name of the format of the data set at a path or URL; ``again`` lists a URL once more.
+
+    Raises:
+        DatasetError: if there is none of a known format.
+    """
     from sima2.io.formats import format_of
 
-    mirror = mirror_of(path, again=True)
+    mirror = mirror_of(path, again=again)
     if mirror is None:
         return format_of(local_path(path))
     with mirror.named():

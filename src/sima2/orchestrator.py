@@ -26,7 +26,7 @@ from sima2.cameras import (
     moments_for,
     open_videos,
 )
-from sima2.client import Sima2Client, Source, backend_of, place_here, place_words, source_named
+from sima2.client import Sima2Client, Source, backend_of, format_at, place_here, place_words, source_named
 from sima2.errors import DataError, Sima2Error, StoreError, UnknownNameError, UsageError, masked
 from sima2.execution.containment import Losses, contained
 from sima2.execution.engines import ENGINES, open_executor
@@ -393,9 +393,7 @@ def open_source(settings: RunSettings) -> Source:
 
 def _refuse_other_format(settings: RunSettings) -> None:
     """A format that is named must be that of the data set."""
-    from sima2.io.formats import format_of
-
-    if settings.path is not None and (found := format_of(settings.path)) != settings.source:
+    if settings.path is not None and (found := format_at(settings.path)) != settings.source:
         raise UsageError(
             f"{settings.path} is a data set of the format {found}, not {settings.source}: leave --source away"
         )
