@@ -114,7 +114,7 @@ def said_now(
         UsageError: if there is no such episode, or it makes no sense.
     """
     from sima2.io.label_log import append_label, read_log
-    from sima2.records.labels import Label
+    from sima2.records.labels import WITHDRAWN, Label, takes_back
 
     questions, aside, runs = _opened(out)
     name = meant(episode, questions.episodes, aside, runs)
@@ -135,6 +135,11 @@ def said_now(
         labels.append(Label(name, what, value, **about))
     if note:
         labels.append(Label(name, "note", note, **about))
+    said = read_log(out).labels
+    for label in labels:
+        if label.value == WITHDRAWN and not takes_back(said, label):
+            at = "" if frame is None else f" at frame {frame}"
+            raise UsageError(f"{by or 'nobody'} has said no {what}{at} of {name} that could be taken back")
     for label in labels:
         append_label(out, label)
     log = read_log(out)
@@ -331,9 +336,10 @@ def _overview(values: Mapping[str, Any]) -> RenderableType:
     from sima2.report.words import tags_sentence
 
     ends = values["outcomes"]
-    head = f"{values['lines']} lines by {values['persons']} persons"
     kinds = ", ".join(f"{n} {name}" for name, n in values["stands"].items())
-    lines = [f"Said: {head}; it stands: {kinds}." if values["lines"] else "Nothing was said yet."]
+    persons = f"{values['persons']} person{'' if values['persons'] == 1 else 's'}"
+    stands = f"it stands, by {persons}: {kinds}" if kinds else "nothing of it stands, all was taken back"
+    lines = [f"Said in {values['lines']} lines; {stands}." if values["lines"] else "Nothing was said yet."]
     if ends["success"] + ends["failure"]:
         lines.append(f"Outcomes: {ends['success']} success, {ends['failure']} failure; {ends['by_lot']} drawn by lot.")
     if not values["taken_in"]:

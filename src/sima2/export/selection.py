@@ -182,7 +182,10 @@ def select(
         else:
             left_out[numbers[at]] = why
     if not taken:
-        raise UsageError("the plan keeps no episode of this source: choose another --preset, or --review keep")
+        whose = "of those that were chosen" if NOT_CHOSEN in left_out.values() else "of this source"
+        why = ", ".join(sorted({each for each in left_out.values() if each != NOT_CHOSEN})[:3])
+        told = f" ({why})" if why else ""
+        raise UsageError(f"the plan keeps no episode {whose}{told}: choose another --preset, or --review keep")
     kept = plan.take(np.array(taken, np.int64))
     length = np.array([frames[number] for number in kept.episode_index.tolist()], np.int64)
     start = kept.keep_start_frame if cut else np.zeros(len(kept), np.int64)

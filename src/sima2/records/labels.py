@@ -172,6 +172,20 @@ def standing(labels: LabelTable) -> LabelTable:
     return labels.take(np.array(sorted(kept), np.int64))
 
 
+def takes_back(labels: LabelTable, label: Label) -> bool:
+    """Whether what a label takes back was said by the same person, and stands.
+
+    >>> said = LabelTable.of([Label("a", "success", by="ann")])
+    >>> [takes_back(said, Label("a", what, WITHDRAWN, by="ann")) for what in ("success", "failure")]
+    [True, False]
+    """
+    kept = standing(labels)
+    here = kept.episode_id.isin(label.episode_id) & kept.by.isin(label.by) & kept.what.isin(label.what)
+    if label.what in _IN_PLACES:
+        here &= kept.frame == (NO_FRAME if label.frame is None else label.frame)
+    return bool(here.any())
+
+
 def _group(what: str) -> str:
     return "outcome" if what in _OUTCOME else what
 

@@ -17,7 +17,7 @@ from sima2.io.label_log import append_label, read_labels
 from sima2.query.pattern import parsed
 from sima2.query.sequences import matches, refuse_unknown
 from sima2.records.episodes import EpisodeTable
-from sima2.records.labels import Label, said_of
+from sima2.records.labels import WITHDRAWN, Label, said_of, takes_back
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.video import Clip
@@ -147,6 +147,8 @@ class RunPages:
             by=values.get("by", ""),
             at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        if label.value == WITHDRAWN and not takes_back(read_labels(self._out), label):
+            raise UsageError(f"{label.by or 'nobody'} has said no {label.what} here that could be taken back")
         append_label(self._out, label)
         self._folder.listen()
         self._stale = True

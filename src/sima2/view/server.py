@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -95,6 +96,17 @@ class Serving:
         self.server.server_close()
 
 
+class _Quiet(ThreadingHTTPServer):
+    """A server to which a browser that goes away is no trouble."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell of what is our own fault alone."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
 def serving(site: Site, port: int = 0, token: str | None = None) -> Serving:
     """A server of a site, not running yet.
 
@@ -112,9 +124,7 @@ def serving(site: Site, port: int = 0, token: str | None = None) -> Serving:
         of_site = site
         of_token = secret
 
-    server = ThreadingHTTPServer((HOST, port), Handler)
-    server.daemon_threads = True
-    return Serving(server, secret)
+    return Serving(_Quiet((HOST, port), Handler), secret)
 
 
 class _Handler(BaseHTTPRequestHandler):
