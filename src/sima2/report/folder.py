@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.errors import StoreError
 from sima2.records.courses import UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
@@ -45,6 +46,8 @@ class ReportFolder:
         from sima2.report.inputs import read_single
 
         self._out = out
+        if not (out / "episodes.parquet").exists():
+            raise StoreError(f"{out}: episodes.parquet is missing; give the run again, and it is made again")
         self.episodes = read_single(out, EpisodeTable, "episodes")
         self.plan = read_single(out, TrainingPlan, "plan")
         self.defects = read_single(out, DefectTable, "defects")

@@ -606,7 +606,7 @@ const send = async (what, value, frame) => {
   if (!who.value.trim()) { news.textContent = "say who you are first"; who.focus(); return; }
   const row = state.row;
   try {
-    const answer = await fetch("label", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ row, what, value, frame, by: who.value.trim() }) });
+    const answer = await fetch("label", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ row, episode: all.id[row], what, value, frame, by: who.value.trim() }) });
     const told = await answer.json();
     if (!answer.ok) { news.textContent = told.error || "refused"; return; }
     all.said[row] = told.said;

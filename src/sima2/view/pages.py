@@ -14,6 +14,7 @@ import numpy as np
 
 from sima2.errors import StoreError, UsageError
 from sima2.io.label_log import append_label, read_labels
+from sima2.io.store import LABELS
 from sima2.query.pattern import parsed
 from sima2.query.sequences import matches, refuse_unknown
 from sima2.records.episodes import EpisodeTable
@@ -24,9 +25,9 @@ from sima2.records.video import Clip
 from sima2.report.folder import ReportFolder
 from sima2.report.html import policy, render
 from sima2.report.inputs import ReportInput, load_folder
-from sima2.report.page_data import as_json, said_plain, said_words, signal_plain
+from sima2.report.page_data import LONGEST, as_json, said_plain, said_words, signal_plain
 from sima2.report.signals import thinned_signals
-from sima2.report.text import count
+from sima2.report.text import count, visible
 from sima2.report.words import tags_sentence
 from sima2.view.server import Answer, Refused, plain
 
@@ -90,6 +91,7 @@ class RunPages:
         self._report: ReportInput
         self._page = b""
         self._stale = True
+        self._heard: tuple[int, int] | None = None
         self._questions: OpenQuestions | None = None
         self._segments: SegmentTable | None = None
         self._worker.submit(self._load).result()
@@ -134,6 +136,8 @@ class RunPages:
         """Keep what is said of an episode, and tell what now stands of it and what comes next."""
         row = self._row(values)
         episode = self._folder.episodes.episode_id[row]
+        if values.get("episode") != visible(episode, longest=LONGEST):  # a page that was opened before another run
+            raise Refused(HTTPStatus.CONFLICT, "the results have changed since the page was opened: load it again")
         frame = values.get("frame")
         if frame is not None and not (type(frame) is int and frame < self._folder.episodes.frames[row]):
             raise UsageError(f"frame {str(frame)[:40]} is none of the episode's {self._folder.episodes.frames[row]}")
@@ -193,10 +197,14 @@ class RunPages:
             if self._seen is None:
                 raise StoreError(f"{self._out}: holds no finished run") from None
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "a run is under way: ask again when it is done") from None
+        heard = self._labels_state()
         if (seen.st_mtime_ns, seen.st_size) == self._seen:
+            if heard != self._heard:  # somebody else has said something
+                self._folder.listen()
+                self._heard, self._stale = heard, True
             return
         self._report, self._folder = load_folder(self._out, whole=False)
-        self._segments, self._questions, self._stale = None, None, True
+        self._segments, self._questions, self._stale, self._heard = None, None, True, heard
         self._seen = (seen.st_mtime_ns, seen.st_size)
 
     def _signals(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -219,6 +227,13 @@ class RunPages:
             return {"rows": [], "error": str(error)}
         found = matches(self._segments, self._folder.episodes, pattern)
         return {"rows": self._folder.rows(found.episode_id).tolist()}
+
+    def _labels_state(self) -> tuple[int, int] | None:
+        try:
+            state = (self._out / LABELS).lstat()
+        except OSError:
+            return None
+        return state.st_mtime_ns, state.st_size
 
     def _render(self) -> None:
         """Make the page anew, if something that it tells has changed."""

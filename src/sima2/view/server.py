@@ -173,10 +173,15 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.FORBIDDEN, "asked by another page")
         if self.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
             raise Refused(HTTPStatus.FORBIDDEN, "asked by another page")
-        split = urlsplit(self.path)
-        token, _, name = split.path.removeprefix("/").partition("/")
+        try:
+            split = urlsplit(self.path)
+        except ValueError:
+            raise Refused(HTTPStatus.BAD_REQUEST, "not an address") from None
+        token, slash, name = split.path.removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode(), self.of_token.encode()):
             raise Refused(HTTPStatus.FORBIDDEN, "open the address that the command printed")
+        if not slash:
+            raise Refused(HTTPStatus.NOT_FOUND, "the address ends with /")
         try:
             query = dict(parse_qsl(split.query, keep_blank_values=True, max_num_fields=16, errors="strict"))
         except ValueError:

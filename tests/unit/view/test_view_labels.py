@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,24 @@ def out(finished: Path) -> Iterator[Path]:
 
 
 def said(pages: RunPages, **values: Any) -> dict[str, Any]:
-    return json.loads(pages.post("label", values).body)
+    row = values.get("row")
+    shown = json.loads(re.search(r'id="overview">(.*?)</script>', pages.get("", {}).body.decode())[1])["id"]
+    known = type(row) is int and 0 <= row < len(shown)
+    return json.loads(pages.post("label", {"episode": shown[row] if known else "", **values}).body)
+
+
+def test_a_page_of_other_results_says_nothing_of_these(out: Path) -> None:
+    pages = RunPages(out, label=True)
+    with pytest.raises(Refused, match="load it again"):
+        pages.post("label", {"row": 3, "episode": "another-000003", "what": "failure", "by": "ann"})
+    assert not (out / "labels.jsonl").exists()
+
+
+def test_what_others_say_meanwhile_is_shown(out: Path) -> None:
+    one, other = RunPages(out, label=True), RunPages(out, label=True)
+    said(one, row=3, what="failure", by="ann")
+    assert json.loads(other.get("episode", {"row": "3"}).body)["labels"][0]["by"] == "ann"
+    assert b'"failure"' in other.get("", {}).body
 
 
 def test_a_label_is_on_the_disk_when_the_page_hears_of_it(out: Path) -> None:
