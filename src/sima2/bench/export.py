@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sima2.bench.children import measured
+from sima2.bench.figures import judged, tabled
 from sima2.bench.recordings_maker import RECIPES, make_set
 from sima2.bench.source_stage import RECIPE, join
 from sima2.export.lerobot_copy import copy_lerobot, episodes_of
@@ -58,22 +59,12 @@ def run(*, episodes: int = 1000, seed: int = 0, progress: Callable[[str], None] 
             f"rows_us_per_episode{ending}": told["rows_s"] / episodes * 1e6,
             f"bytes_us_per_episode{ending}": told["bytes_s"] / episodes * 1e6,
         }
-    values["targets"] = {
-        name: {"limit": limit, "sense": sense, "met": bool(values[name] <= limit)}
-        for name, (limit, sense) in TARGETS.items()
-    }
+    values["targets"] = judged(values, TARGETS)
     return values
 
 
-def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The figures as a table: name, result, target."""
-    out = []
-    for name, value in values.items():
-        if isinstance(value, int | float):
-            target = values["targets"].get(name)
-            limit = f"{target['sense']} {target['limit']:g}: {'met' if target['met'] else 'MISSED'}" if target else ""
-            out.append((name.replace("_", " "), f"{value:,.4g}", limit))
-    return out
+rows = tabled
+"""The figures as a table."""
 
 
 def cost(folder: str, seed: int) -> dict[str, float]:

@@ -6,10 +6,11 @@ import csv
 import json
 import os
 import shutil
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.bench.children import measured
+from sima2.bench.figures import Limit, judged, tabled
 from sima2.io.formats import open_dataset
 from sima2.io.formats.hdf5 import need_h5py, used_by_child
 from sima2.io.formats.mapped import MappedDataset
+from sima2.records.rollout import RolloutBatch
 
 FRAMES: Final = 100
 """Of an episode: 5 s at 20 Hz, short, so that what an episode costs by itself weighs."""
@@ -29,6 +32,20 @@ BATCH: Final = 256
 """Episodes read at once, as a run does."""
 RATIO: Final = 3.0
 MEMORY_MB: Final = 500.0
+ROLLOUTS: Final = 200
+"""Made rollouts that are written in each format and read back."""
+RATE_HZ: Final = 20.0
+LATE_NS: Final = 3_000_000
+"""How much earlier or later messages come, at most, where topics have clocks of their own."""
+LABELS: Final[Mapping[str, float]] = {
+    "lerobot_same_labels": 1.0,
+    "robomimic_same_labels": 1.0,
+    "mcap_same_labels": 1.0,
+    "mcap_late_topics_same_labels": 0.99,
+    "mcap_slow_things_same_labels": 0.99,
+    "mcap_slow_topics_same_labels": 0.99,
+}
+"""Least share of frames whose label must come back."""
 
 Signals = Mapping[str, NDArray[np.float64]]
 
@@ -64,22 +81,94 @@ def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None
             f"{name}_plain_us_per_episode": told["plain_s"] / episodes * 1e6,
             f"{name}_memory_mb": memory["memory_mb"] + memory["reader_mb"],
         }
-    limits = {f"{name}_over_plain": RATIO for name in FORMATS} | {f"{name}_memory_mb": MEMORY_MB for name in FORMATS}
-    values["targets"] = {
-        name: {"limit": limit, "sense": "at most", "met": bool(values[name] <= limit)} for name, limit in limits.items()
-    }
+    progress("the same rollouts in each format")
+    kept = labels_kept(min(ROLLOUTS, episodes), seed)
+    limits: dict[str, Limit] = {}
+    for name in FORMATS:
+        limits |= {f"{name}_over_plain": (RATIO, "at most"), f"{name}_memory_mb": (MEMORY_MB, "at most")}
+    values |= kept
+    values["targets"] = judged(values, limits | {name: (LABELS[name], "at least") for name in kept})
     return values
 
 
-def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The figures as a table: name, result, target."""
-    out = []
-    for name, value in values.items():
-        if isinstance(value, int | float):
-            target = values["targets"].get(name)
-            limit = f"{target['sense']} {target['limit']:g}: {'met' if target['met'] else 'MISSED'}" if target else ""
-            out.append((name.replace("_", " "), f"{value:,.4g}", limit))
-    return out
+def labels_kept(episodes: int, seed: int) -> dict[str, float]:
+    """Share of the frames of made rollouts that bear the same label when they come back from a format.
+
+    LeRobot, robomimic and MCAP on one clock keep every channel, and so every segment; MCAP on several clocks does not.
+    """
+    from sima2.client import Sima2Client
+
+    intake = Sima2Client(seed=seed).source(mix="hardening", total=episodes).read(0, episodes)
+    made = intake.batch
+    place = np.arange(made.frames) - np.repeat(made.offset[:-1], made.length)
+    # an even clock and no goals: robomimic holds neither times nor what was asked for
+    plain = replace(made.episodes, goal=(None,) * len(made))
+    batch = replace(made, time=place / RATE_HZ, episodes=plain)
+    part, fps = (batch, intake.outcome), RATE_HZ
+    known = _labels(batch)
+    kept = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, write in _written(part, fps, seed).items():
+            path = Path(folder) / name
+            write(path)
+            data = open_dataset(path)
+            kept[name] = float((_labels(data.read(0, data.episodes).batch) == known).mean())
+    return kept
+
+
+def _written(part: Any, fps: float, seed: int) -> dict[str, Callable[[Path], None]]:
+    """How the rollouts are written, by what is told of it."""
+    from sima2.io.formats.lerobot_write import write_lerobot
+    from sima2.io.formats.mcap_write import Stream, write_mcap
+    from sima2.io.formats.robomimic_write import write_robomimic
+
+    rng = np.random.default_rng(seed)
+
+    def robomimic(path: Path) -> None:
+        path.mkdir()
+        write_robomimic(path / "demo.hdf5", [part], fps=fps, robot="made")
+
+    def led(each: Stream) -> bool:
+        return "joint" in each.topic or "time" in each.topic
+
+    def late(each: Stream) -> Stream:
+        return (
+            each
+            if led(each)
+            else replace(each, times=np.sort(each.times + rng.integers(-LATE_NS, LATE_NS, len(each.times))))
+        )
+
+    def halved(each: Stream) -> Stream:
+        return replace(each, times=each.times[::2], messages=each.messages[::2])
+
+    def mcap(clocks: Callable[[Stream], Stream] | None) -> Callable[[Path], None]:
+        return lambda path: write_mcap(path, [part], robot="made", clocks=clocks)
+
+    return {
+        "lerobot_same_labels": lambda path: write_lerobot(path, [part], fps=fps, robot="made"),
+        "robomimic_same_labels": robomimic,
+        "mcap_same_labels": mcap(None),
+        "mcap_late_topics_same_labels": mcap(late),
+        "mcap_slow_things_same_labels": mcap(lambda each: halved(each) if "objects" in each.topic else each),
+        "mcap_slow_topics_same_labels": mcap(lambda each: each if led(each) else halved(each)),
+    }
+
+
+def _labels(batch: RolloutBatch) -> NDArray[np.object_]:
+    """Label of every frame of every arm, shape (T, arms); by no scales of a robot, for a robomimic file names one."""
+    from sima2.segmentation_engine import SegmentationEngine
+
+    begin = dict(zip(batch.episodes.episode_id, batch.offset.tolist(), strict=False))
+    arms = {name: k for k, name in enumerate(sorted(batch.manipulators))}
+    labels = np.full((batch.frames, len(arms)), "", object)
+    for row in SegmentationEngine().segment(batch).rows():
+        first = begin[row["episode_id"]]
+        labels[first + row["start_frame"] : first + row["end_frame"], arms[row["manipulator"]]] = row["label"]
+    return labels
+
+
+rows = tabled
+"""The figures as a table."""
 
 
 def cost(name: str, folder: str) -> dict[str, float]:
@@ -95,7 +184,8 @@ def cost(name: str, folder: str) -> dict[str, float]:
             elif what == "frames_s":
                 source = _opened(name, Path(folder)).source
                 found = source.read(source.entries, features)
-                assert sum(each.size for got in found for each in got.features.values()) == count
+                # a recording of messages gives their times besides
+                assert sum(got.features[each].size for got in found for each in features) == count
             else:
                 assert sum(_through_door(name, Path(folder))) > 0
             spent[what].append(_cpu_s() - begin)
@@ -220,6 +310,56 @@ def _plain_npz(path: Path, features: list[str]) -> int:
     return count
 
 
+def _write_mcap(path: Path, episodes: list[Signals]) -> None:
+    """Joint states of ROS 2 as the library of the format writes them."""
+    from mcap.writer import CompressionType, Writer
+
+    names = [*(f"joint{k + 1}" for k in range(7)), "gripper"]
+    for number, each in enumerate(episodes):
+        rows = np.hstack([each["joints"], each["gripper"]]), np.hstack([each["velocity"], each["gripper"]])
+        with (path / f"run_{number:06d}.mcap").open("wb") as file:
+            writer = Writer(file, compression=CompressionType.NONE)
+            writer.start(profile="ros2")
+            schema = writer.register_schema("sensor_msgs/msg/JointState", "ros2msg", JOINT_STATE.encode())
+            channel = writer.register_channel("/joint_states", "cdr", schema)
+            for k, (position, velocity) in enumerate(zip(*rows, strict=True)):
+                at = 10**18 + k * 50_000_000
+                writer.add_message(channel, at, _joint_state(at, names, position, velocity), at)
+            writer.finish()
+
+
+def _joint_state(at: int, names: list[str], position: NDArray[np.float64], velocity: NDArray[np.float64]) -> bytes:
+    """A message as CDR lays it out: each number at a multiple of its size behind the four bytes of the head."""
+    body = bytearray(struct.pack("<iI", at // 10**9, at % 10**9) + struct.pack("<I", 1) + b"\0")
+
+    def aligned(size: int) -> None:
+        body.extend(b"\0" * (-len(body) % size))
+
+    aligned(4)
+    body += struct.pack("<I", len(names))
+    for name in names:
+        aligned(4)
+        body += struct.pack("<I", len(name) + 1) + name.encode() + b"\0"
+    for values in (position, velocity, np.zeros(0)):
+        aligned(4)
+        body += struct.pack("<I", len(values))
+        if len(values):
+            aligned(8)
+            body += values.tobytes()
+    return b"\0\1\0\0" + bytes(body)
+
+
+def _plain_mcap(path: Path, features: list[str]) -> int:
+    """Messages as the library hands them out, not even decoded: as many numbers as the features have."""
+    from mcap.reader import make_reader
+
+    count = 0
+    for name in os.listdir(path):  # noqa: PTH208 - its order is any
+        with (path / name).open("rb") as file:
+            count += sum(1 for _ in make_reader(file).iter_messages())
+    return count * sum(1 if "gripper" in each else 7 for each in features)
+
+
 def _write_csv(path: Path, episodes: list[Signals]) -> None:
     made: dict[int, Path] = {}
     for number, each in enumerate(episodes):
@@ -245,6 +385,20 @@ def _plain_csv(path: Path, features: list[str]) -> int:
     return count
 
 
+JOINT_STATE: Final = """std_msgs/Header header
+string[] name
+float64[] position
+float64[] velocity
+float64[] effort
+================================================================================
+MSG: std_msgs/Header
+builtin_interfaces/Time stamp
+string frame_id
+================================================================================
+MSG: builtin_interfaces/Time
+int32 sec
+uint32 nanosec
+"""
 _NPZ_MAP: Final = """[arms.arm.joint_position]
 feature = "joints"
 [arms.arm.joint_velocity]
@@ -268,6 +422,7 @@ FORMATS: Final[Mapping[str, Made]] = {
     "aloha": Made(_write_aloha, _plain_aloha),
     "droid": Made(_write_droid, _plain_droid),
     "npz": Made(_write_npz, _plain_npz, _NPZ_MAP),
+    "mcap": Made(_write_mcap, _plain_mcap),
     "csv": Made(_write_csv, _plain_csv, _CSV_MAP),
 }
 """LeRobot's cost is that of ``bench throughput``."""

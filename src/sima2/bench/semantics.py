@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sima2.bench import semantic_scores as scores
+from sima2.bench.figures import met
 from sima2.bench.semantic_chain import Altered, Chained, Renamed, chained, retagged
 from sima2.errors import MissingExtraError
 
@@ -222,11 +223,5 @@ def _targets(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
                 continue
             size = float(len(value)) if isinstance(value, list) else float(value)
             if not np.isnan(size):
-                out[f"{source} {name}"] = {"limit": limit, "sense": sense, "met": _met(size, limit, sense)}
+                out[f"{source} {name}"] = {"limit": limit, "sense": sense, "met": met(size, limit, sense)}
     return out
-
-
-def _met(value: float, limit: float, sense: str) -> bool:
-    if sense in ("at least", "above"):
-        return value >= limit if sense == "at least" else value > limit
-    return value <= limit if sense == "at most" else value < limit

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from sima2.bench.children import measured
+from sima2.bench.figures import met
 
 CASES: Final = "sima2.bench.stress_cases"
 ROUNDS: Final = 3
@@ -91,7 +92,7 @@ def run(
         values |= _worst_cases(settings, Path(folder), progress)
         values |= _ways_of_running(settings, Path(folder), progress)
     values["targets"] = {
-        row.name: {"limit": row.target, "sense": row.sense, "met": _met(values[row.name], row.sense, row.target)}
+        row.name: {"limit": row.target, "sense": row.sense, "met": met(values[row.name], row.target, row.sense)}
         for row in LIMITS
     }
     return values
@@ -109,11 +110,6 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     out.append(("rollouts in as much CPU time, one process", f"{rod * values['rollouts_per_cpu_s']:.0f}", ""))
     out += [(f"CPU-s of {name}, a thousand rollouts", f"{spent:.3f}", "") for name, spent in values["stages"].items()]
     return out
-
-
-def _met(value: float, sense: str, target: float) -> bool:
-    told = {"at least": value >= target, "at most": value <= target, "above": value > target, "below": value < target}
-    return bool(told[sense])
 
 
 def _whole(settings: Settings, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:

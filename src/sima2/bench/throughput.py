@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.bench.calibration import calibration
+from sima2.bench.figures import judged, tabled
 from sima2.bench.source_stage import figures
 
 TARGETS: Final = {
@@ -43,31 +44,19 @@ def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None
     values |= figures(min(episodes, SOURCE_EPISODES), seed)
     progress(f"chain over {episodes} rollouts")
     values |= _chain(episodes, seed)
-    values["targets"] = {
-        name: {"limit": limit, "sense": sense, "met": _met(values[name], limit, sense)}
-        for name, (limit, sense) in TARGETS.items()
-    }
+    values["targets"] = judged(values, TARGETS)
     return values
 
 
 def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The figures as a table: name, result, target."""
-    out = []
-    for name, value in values.items():
-        if isinstance(value, int | float):
-            target = values["targets"].get(name)
-            limit = f"{target['sense']} {target['limit']:g}: {'met' if target['met'] else 'MISSED'}" if target else ""
-            out.append((name.replace("_", " "), f"{value:,.4g}", limit))
+    out = tabled(values)
     for stage, rate in values["stage_frames_per_cpu_s"].items():
         out.append((f"stage {stage}, frames/CPU-s", f"{rate:,.0f}", ""))
     for name, words in (("risk", "true risk"), ("risk_tag", "RiskTag")):
         for row in values[name]["reliability"]:
             out.append((f"{words} said {row['p']:.2f}", f"{row['rate']:.3f} of {row['n']} failed", ""))
     return out
-
-
-def _met(value: float, limit: float, sense: str) -> bool:
-    return value >= limit if sense == "at least" else value <= limit if sense == "at most" else value > limit
 
 
 def _generator(seed: int, rollouts: int = 2000, batch: int = 250) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from sima2.defects.findings import Finding
 from sima2.defects.groups import Rows, groups
-from sima2.defects.nearest import nearest
 from sima2.defects.settings import DefectSettings
 from sima2.records.defects import POINTS, SLOTS, EpisodeVitals
 
@@ -154,6 +153,8 @@ def _quantiles(x: Doubles) -> Doubles:
 
 def _tasks(vitals: EpisodeVitals) -> Iterator[Finding]:
     """Episodes whose course is another task's, where tasks differ by their courses."""
+    from scipy.spatial import cKDTree
+
     for rows, x in _whole(vitals, vitals.signature):
         task = vitals.task.codes[rows]
         names, count = np.unique(task, return_counts=True)
@@ -163,7 +164,7 @@ def _tasks(vitals: EpisodeVitals) -> Iterator[Finding]:
             continue
         rows, x, task = rows[kept], x[kept], task[kept]
         # itself comes first, but for exact copies
-        near = nearest(x, min(NEIGHBOURS + 1, len(x)))
+        near = np.asarray(cKDTree(x).query(x, min(NEIGHBOURS + 1, len(x)))[1], np.intp).reshape(len(x), -1)
         other = task[near[:, 1:]]
         own = (other == task[:, None]).mean(axis=1)
         right = {int(k): float((own[task == k] > 0.5).mean()) for k in large}

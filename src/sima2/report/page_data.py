@@ -31,8 +31,6 @@ FIRST_STEP: Final = 0x4E00
 LONGEST: Final = 20_000
 """Characters of a text; a course has one a step."""
 ENDED: Final = ("failure", "success", "unknown")
-MOST_ROWS: Final = 20_000
-"""Episodes of which the page has a row."""
 MOST_DETAILS: Final = 500
 """Episodes that the file shows whole; of a larger set those that something was found in."""
 FEW_DETAILS: Final = 120

@@ -118,7 +118,7 @@ def _by_reason(steps: Mapping[str, Any], episodes: EpisodeTable) -> Markup | Non
     order = sorted({*known, *last}, key=lambda reason: (-known.get(reason, 0), -last[reason], reason))
     rows = [
         (
-            to_episodes(reason.replace("_", " "), why=reason),
+            to_episodes(reason.replace("_", " "), why=reason) if last[reason] else reason.replace("_", " "),
             bar(known.get(reason, 0) / most if most else 0),
             number(known.get(reason, 0)),
             number(last[reason]) if len(failed) else "",

@@ -91,7 +91,7 @@ def tag_counts(tags: Mapping[str, Any]) -> Markup:
     """How often each tag was given, of how many episodes that could be assessed."""
     rows = [
         (
-            node("span", to_episodes(name, tag=name), aside(tag_meaning(name))),
+            node("span", to_episodes(name, tag=name) if row.get("fired") else name, aside(tag_meaning(name))),
             bar(row.get("share")),
             f"{number(row.get('fired'))} of {number(row.get('assessed'))}" if row.get("assessed") else None,
             percent(row.get("share")) if row.get("assessed") else NOT_ASSESSED,

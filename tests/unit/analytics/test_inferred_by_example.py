@@ -20,6 +20,7 @@ from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.examples import ExampleTable
 from sima2.records.table import Text
+from sima2.records.video import LastFrameTable
 
 APART = make("apart", DIFFER["apart"], 0)
 
@@ -201,3 +202,14 @@ def test_costs_follow_the_outcomes_and_nothing_else_moves() -> None:
     assert list(costs.outcome_source) == list(after.outcome_source)
     np.testing.assert_array_equal(costs.energy_wh, econ.energy_wh)
     assert costs_by_example(econ, EpisodeTable.empty()) is econ
+
+
+def test_the_last_pictures_that_a_run_keeps_are_what_is_looked_at() -> None:
+    made = make("picture", HARD["picture"], 0)
+    looks = made.looks
+    kept = LastFrameTable(np.zeros(len(looks.episode_id), np.int64), looks.episode_id, looks.camera, looks.values)
+    seen = infer_by_example(made.episodes, made.points, kept, active=made.active)
+    assert bytes_of(seen) == bytes_of(told(made))
+    assert {view for view in seen.view if view} == {f"the last picture of {looks.camera[0]}"}
+    blind = infer_by_example(made.episodes, made.points, active=made.active)
+    assert blind.answer.isin("success", "failure").sum() < seen.answer.isin("success", "failure").sum()

@@ -7,6 +7,7 @@ import pytest
 
 from sima2.bench import stress, stress_cases
 from sima2.bench.children import measured
+from sima2.bench.figures import met
 from sima2.errors import Sima2Error
 
 
@@ -56,7 +57,7 @@ def test_a_child_that_fails_is_an_error_and_only_benches_are_run() -> None:
 
 def test_every_limit_is_judged_and_every_row_shown() -> None:
     values = {row.name: row.target for row in stress.LIMITS} | {"stages": {"tag": 0.1}, "yardstick_s": 1.0}
-    values["targets"] = {row.name: {"met": stress._met(row.target, row.sense, row.target)} for row in stress.LIMITS}
+    values["targets"] = {row.name: {"met": met(row.target, row.target, row.sense)} for row in stress.LIMITS}
     strict = {row.name for row in stress.LIMITS if row.sense in ("above", "below")}
     assert {name for name, each in values["targets"].items() if not each["met"]} == strict
     shown = [(words, told) for words, told, _ in stress.rows(values)]

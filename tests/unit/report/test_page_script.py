@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.extras, pytest.mark.skipif(found() is None, reason="no
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page") / "out"
-    run_pipeline(episodes=60, out=folder)
+    run_pipeline(total=60, out=folder)
     return folder
 
 
@@ -179,7 +179,7 @@ def test_the_page_finds_the_same_sequences_as_the_command(fresh: Browser, out: P
         expected = len(set(matches(segments, episodes, text).episode_id))
         assert n_of(at(fresh, "#steps=" + quote(text))) == expected, text
         hits += 0 < expected < len(episodes)
-    assert hits > PATTERNS / 4
+    assert hits > PATTERNS / 6
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ HOSTILE = (
 
 def test_hundreds_of_hostile_notes_are_shown_and_do_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    run_pipeline(episodes=12, out=folder)
+    run_pipeline(total=12, out=folder)
     names = ReportFolder(folder).episodes.episode_id.tolist()
     for k in range(500):
         text = HOSTILE[k % len(HOSTILE)] * (1 + k % 3)

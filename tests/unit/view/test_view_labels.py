@@ -145,7 +145,7 @@ def test_without_label_there_is_nothing_to_ask(out: Path) -> None:
 def test_a_closer_look_reads_the_episode_as_it_was_recorded(tmp_path: Path) -> None:
     from sima2.cli.view import Recorded
 
-    run_pipeline(episodes=4, out=tmp_path / "out")
+    run_pipeline(total=4, out=tmp_path / "out")
     pages = RunPages(tmp_path / "out", recordings=Recorded(tmp_path / "out"))
     coarse = json.loads(pages.get("episode", {"row": "2"}).body)["signals"]
     fine = json.loads(pages.get("signals", {"row": "2"}).body)["signals"]
@@ -155,7 +155,7 @@ def test_a_closer_look_reads_the_episode_as_it_was_recorded(tmp_path: Path) -> N
 
 
 def test_a_sequence_is_found_with_its_times_and_a_wrong_one_is_told(tmp_path: Path) -> None:
-    run_pipeline(episodes=30, out=tmp_path / "out")
+    run_pipeline(total=30, out=tmp_path / "out")
     pages = RunPages(tmp_path / "out")
     some = json.loads(pages.get("find", {"steps": "grasp > lift{<2s}"}).body)["rows"]
     assert some == sorted(set(some))

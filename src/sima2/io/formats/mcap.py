@@ -7,13 +7,11 @@ Numbers of all topics that can be read are features: ``observation.<topic>.<fiel
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from os import SEEK_END
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +39,7 @@ from sima2.io.formats.mcap_messages import MAX_HELD, SILENT, Decoded, Key, Room,
 from sima2.io.formats.mcap_own import OWN_RECORD, first_of_each_kind, own_episodes, own_rows
 from sima2.io.intake import MAX_FRAMES, clean
 from sima2.io.outcomes import Ending
+from sima2.io.source_id import files_id
 
 ENDING: Final = ".mcap"
 BAG: Final = "metadata.yaml"
@@ -202,12 +201,7 @@ class McapFrames:
     @cached_property
     def source_id(self) -> str:
         """Of every file's name, size and end."""
-        hashed = hashlib.sha256()
-        for bag in self.bags.values():
-            for name in bag.files:
-                hashed.update(f"\0{name}\0".encode(errors="replace"))
-                hashed.update(_end(self.folder, name))
-        return hashed.hexdigest()[:6]
+        return files_id(self.folder, [name for bag in self.bags.values() for name in bag.files])
 
     @property
     def own_map(self) -> ColumnMap | None:
@@ -564,17 +558,3 @@ def _bag(folder: Path, files: tuple[str, ...]) -> Bag:
 
 def _said(about: Mapping[str, str], keys: Sequence[str]) -> str:
     return next((clean(about[key]) for key in keys if about.get(key, "").strip()), "")
-
-
-def _end(folder: Path, name: str) -> bytes:
-    """Size and last bytes of a file; of what may not be read nothing, for its name must do."""
-    try:
-        path = inside(folder, name)
-        if not is_file(path):
-            return b""
-        with path.open("rb") as opened:
-            size = opened.seek(0, SEEK_END)
-            opened.seek(max(0, size - TAIL))
-            return f"{size}\0".encode() + opened.read(TAIL)
-    except (DatasetError, OSError):
-        return b""

@@ -7,7 +7,7 @@ message has a place for is in a metadata record (see ``mcap_own``).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from sima2.errors import DatasetError, RecordError
 from sima2.io.column_map import ColumnMap, Columns
 from sima2.io.durable import is_taken, new_folder, write_bytes
 from sima2.io.formats.lerobot_index import OWN
-from sima2.io.formats.lerobot_layout import channels_of, episode_layouts, widths_of
+from sima2.io.formats.lerobot_layout import UNITS_WRITTEN, channels_of, episode_layouts, widths_of
 from sima2.io.formats.lerobot_own import SLOT, own_columns
 from sima2.io.formats.mcap import OWN_CLOCK, OWN_MAP, features_of
 from sima2.io.formats.mcap_container import Channel, Schema, mcap_bytes
@@ -81,21 +81,6 @@ _LISTS: Final[Mapping[str, str]] = {
     "joint_position": "position",
     "joint_velocity": "velocity",
     "joint_torque": "effort",
-}
-_UNITS: Final[Mapping[str, str]] = {
-    "joint_position": "rad",
-    "joint_velocity": "rad/s",
-    "joint_torque": "N*m",
-    "joint_command": "rad",
-    "ee_position": "m",
-    "ee_orientation": "quat_wxyz",
-    "gripper_width": "m",
-    "gripper_opening": "share",
-    "grip_force": "N",
-    "contact_force": "N",
-    "object_position": "m",
-    "object_orientation": "quat_wxyz",
-    "object_confidence": "share",
 }
 WXYZ: Final = (3, 0, 1, 2)
 """Places of w x y z in an orientation of ROS."""
@@ -219,13 +204,16 @@ def recording(streams: Sequence[Stream], metadata: Sequence[tuple[str, Mapping[s
     return mcap_bytes(channels, messages, metadata)
 
 
-def write_mcap(path: Path, parts: Iterable[Part], *, robot: str) -> None:
+def write_mcap(
+    path: Path, parts: Iterable[Part], *, robot: str, clocks: Callable[[Stream], Stream] | None = None
+) -> None:
     """Write a folder of MCAP files, ``episode_000000.mcap`` and so on; the same rollouts give the same bytes.
 
     Args:
         path: a folder that is missing or empty; the data set appears there only when all of it is written.
         parts: batches with what is known of how their episodes ended.
         robot: type of the robot.
+        clocks: what becomes of the messages of each topic, such as fewer of them, or later ones.
 
     Raises:
         DatasetError: if the folder holds anything, or there are no episodes.
@@ -240,14 +228,20 @@ def write_mcap(path: Path, parts: Iterable[Part], *, robot: str) -> None:
             known = Outcome.unknown(len(batch)) if outcome is None else outcome
             if len(known) != len(batch):
                 raise RecordError(f"outcomes of {len(known)} episodes for {len(batch)}")
-            number = _write(building, batch, known, columns, number, robot)
+            number = _write(building, batch, known, columns, number, robot, clocks)
         if not number:
             raise DatasetError(path, "there are no episodes to write")
         write_bytes(building / OWN_MAP, _map(columns, robot).to_toml().encode())
 
 
 def _write(
-    folder: Path, batch: RolloutBatch, outcome: Outcome, columns: dict[str, Columns], number: int, robot: str
+    folder: Path,
+    batch: RolloutBatch,
+    outcome: Outcome,
+    columns: dict[str, Columns],
+    number: int,
+    robot: str,
+    clocks: Callable[[Stream], Stream] | None,
 ) -> int:
     """The episodes of a batch; the number of the next."""
     layouts = episode_layouts(batch)
@@ -263,6 +257,8 @@ def _write(
         about = {"task": task, "robot_type": robot}
         if outcome.success[k] == outcome.success[k]:
             about["success"] = "true" if outcome.success[k] == 1.0 else "false"
+        if clocks is not None:
+            streams = [clocks(each) for each in streams]
         content = recording(streams, [("episode", about), *said.items()])
         write_bytes(folder / f"episode_{number:06d}.mcap", content)
         number += 1
@@ -304,14 +300,14 @@ def _arm(
         for name in _LISTS:
             if name in mine:
                 feature = _feature(topic, JOINT_STATE, _LISTS[name], len(names))
-                _keep(columns, f"{arm}.{name}", Columns(feature, tuple(range(len(names))), _UNITS[name]))
+                _keep(columns, f"{arm}.{name}", Columns(feature, tuple(range(len(names))), UNITS_WRITTEN[name]))
         yield joint_states(topic, times, lists, names)
     for name, values in mine.items():
         topic = f"{head}/{name}"
         if name == "joint_command":
             names = _joints(values.shape[1])
             feature = _feature(topic, JOINT_STATE, "position", len(names))
-            _keep(columns, f"{arm}.{name}", Columns(feature, tuple(range(len(names))), _UNITS[name]))
+            _keep(columns, f"{arm}.{name}", Columns(feature, tuple(range(len(names))), UNITS_WRITTEN[name]))
             yield joint_states(topic, times, {"position": values}, names)
         elif name not in _LISTS:
             schema = _OF_WIDTH[ARM_CHANNELS[name][0]]
@@ -343,7 +339,7 @@ def _turned(schema: Schema, values: NDArray[Any]) -> NDArray[Any]:
 def _columns(topic: str, schema: Schema, channel: str, width: int) -> Columns:
     what = {POINT.name: "point", QUATERNION.name: "quaternion"}.get(schema.name, "data")
     index = WXYZ if schema is QUATERNION else None if schema is NUMBER else tuple(range(width))
-    return Columns(_feature(topic, schema, what, width), index, _UNITS.get(channel, "raw"))
+    return Columns(_feature(topic, schema, what, width), index, UNITS_WRITTEN.get(channel, "raw"))
 
 
 def _feature(topic: str, schema: Schema, what: str, width: int) -> str:
