@@ -26,7 +26,8 @@ from sima2.report.trust import forest
 from sima2.report.why import alerts_of
 from sima2.report.words import OUTCOME_SOURCES, headline, no_gain_sentence, plan_sentence, section, weights_sentence
 
-SCRIPT: Final = "page.js"
+SCRIPTS: Final = ("elements", "steps", "filters", "table", "episode", "timeline", "cameras", "labels", "keys")
+"""Parts of the page's script, in their order; each may name what those before it made."""
 
 
 def render(report: ReportInput, *, live: str = "") -> str:
@@ -106,7 +107,9 @@ def render(report: ReportInput, *, live: str = "") -> str:
 @cache
 def script() -> str:
     """The page's own script, the only one that it may run."""
-    return files("sima2.report").joinpath(SCRIPT).read_text(encoding="utf-8")
+    folder = files("sima2.report").joinpath("page")
+    parts = [folder.joinpath(f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    return "\n".join(['(() => {\n"use strict";', *parts, "})();\n"])
 
 
 def policy(live: str = "") -> str:
