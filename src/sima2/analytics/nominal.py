@@ -23,12 +23,15 @@ def nominal_episodes(
 ) -> tuple[NDArray[np.bool_], str]:
     """Nominal episodes, and the rule they were chosen by; never by OOD itself, which they calibrate.
 
+    What persons called a reference, or a success where no reference is designated, joins those of the rule and never
+    replaces them: they speak of few.
+
     Args:
         success: 1, 0 or NaN, shape (n,).
         source: of the outcomes, shape (n,).
         designated: named as references by the source, shape (n,).
         clean: no anomaly and no recovery was seen, shape (n,).
-        named: called references by persons, shape (n,): a few that join those of the rule, and never replace them.
+        named: called references by persons, shape (n,).
 
     Returns:
         Where an episode is nominal, shape (n,), and the first rule that finds any, in words.
@@ -41,11 +44,13 @@ def nominal_episodes(
         lengths = (len(success), len(source), len(designated), len(clean))
         raise RecordError(f"success, source, designated and clean have {lengths} entries")
     won = success == 1
-    inferred = source.isin("inferred")
-    for where, rule in ((designated, DESIGNATED), (won & ~inferred, RECORDED), (won & inferred & clean, INFERRED)):
-        if where.any():
-            return _joined(where, rule, named)
-    return _joined(np.zeros(len(success), np.bool_), NOTHING, named)
+    inferred, said = source.isin("inferred"), won & source.isin("person")
+    rules = ((designated, DESIGNATED), (won & ~inferred & ~said, RECORDED), (won & inferred & clean, INFERRED))
+    where, rule = next(((each, words) for each, words in rules if each.any()), (np.zeros(len(won), np.bool_), NOTHING))
+    if rule == DESIGNATED:
+        said = np.zeros(len(won), np.bool_)
+    # what a few persons say must not take the place of what is known of many
+    return _joined(where, rule, said if named is None else said | named)
 
 
 def _joined(where: NDArray[np.bool_], rule: str, named: NDArray[np.bool_] | None) -> tuple[NDArray[np.bool_], str]:

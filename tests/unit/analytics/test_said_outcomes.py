@@ -11,7 +11,7 @@ from finished_run import episodes_of
 from sima2.analytics.econ import brought
 from sima2.analytics.econ_correlator import EconCorrelator
 from sima2.analytics.gate import next_look
-from sima2.analytics.nominal import RECORDED, nominal_episodes
+from sima2.analytics.nominal import INFERRED, RECORDED, nominal_episodes
 from sima2.analytics.said import costs_as_said, drawn_by_lot, episodes_as_said, references_of_persons
 from sima2.analytics.settings import EconSettings
 from sima2.analytics.trust_inputs import trust_counts
@@ -81,6 +81,18 @@ def test_a_reference_that_persons_name_joins_those_of_the_rule_and_replaces_none
     assert nominal.tolist() == [True, True, True]
     assert rule == f"{RECORDED}; and 1 that persons named"
     assert nominal_episodes(table.success, table.outcome_source, none, ~none)[1] == RECORDED
+
+
+def test_a_few_successes_that_persons_say_do_not_replace_what_is_inferred_of_many() -> None:
+    success = np.ones(40)
+    source = Text.of(["inferred"] * 38 + ["person"] * 2)
+    none = np.zeros(40, np.bool_)
+    nominal, rule = nominal_episodes(success, source, none, ~none)
+    assert nominal.all()
+    assert rule == f"{INFERRED}; and 2 that persons named"
+    nominal, rule = nominal_episodes(success[38:], source[38:], none[38:], ~none[38:])
+    assert nominal.all()
+    assert "persons" in rule
 
 
 def test_what_persons_call_a_failure_is_no_reference() -> None:

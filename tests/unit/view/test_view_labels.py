@@ -17,6 +17,8 @@ from recorded_sets import record
 from sima2.errors import Sima2Error
 from sima2.io.label_log import read_labels
 from sima2.orchestrator import run_pipeline
+from sima2.records.episodes import EpisodeTable
+from sima2.records.video import IN_ROWS, Clip
 from sima2.view.pages import RunPages
 from sima2.view.server import Refused
 
@@ -161,3 +163,60 @@ def test_a_sequence_is_found_with_its_times_and_a_wrong_one_is_told(tmp_path: Pa
     assert some == sorted(set(some))
     assert some
     assert "did you mean" in json.loads(pages.get("find", {"steps": "graps"}).body)["error"]
+
+
+class Films:
+    """Two cameras of every episode: one in a file, one whose pictures lie in rows."""
+
+    def __init__(self, film: Path) -> None:
+        self.film = film
+
+    def rollout(self, episodes: EpisodeTable, row: int) -> None:
+        return None
+
+    def clips(self, episodes: EpisodeTable, row: int) -> list[Clip]:
+        number = int(episodes.source_index[row])
+        return [
+            Clip(self.film, 2.5, 9.0, "video/mp4", "top", number, 30.0, False),
+            Clip(self.film, 0.0, 9.0, IN_ROWS, "wrist", number, 30.0, True),
+        ]
+
+    def picture(self, episodes: EpisodeTable, row: int, clip: Clip, frame: int) -> tuple[str, bytes]:
+        return "image/png", f"{clip.camera} {clip.episode} {frame}".encode()
+
+
+def test_videos_are_files_of_the_episode_that_is_asked_for_and_single_pictures_its_frames(
+    out: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"film")
+    pages = RunPages(out, recordings=Films(tmp_path / "film.mp4"))
+    told = json.loads(pages.get("episode", {"row": "3"}).body)
+    assert told["videos"] == [{"camera": "top", "url": "video?row=3&camera=0", "begin": 2.5}]
+    assert told["pictures"] == [{"camera": "wrist", "index": 1}]
+    film = pages.get("video", {"row": "3", "camera": "0"})
+    assert (film.body, film.kind) == (tmp_path / "film.mp4", "video/mp4")
+    picture = pages.get("frame", {"row": "3", "camera": "1", "frame": "17"})
+    assert (picture.body, picture.kind) == (b"wrist 3 17", "image/png")
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("video", {"row": "3", "camera": "2"}),
+        ("video", {"row": "3", "camera": "../film.mp4"}),
+        ("video", {"row": "3"}),
+        ("video", {"row": "400", "camera": "0"}),
+        ("frame", {"row": "3", "camera": "1", "frame": "208"}),
+        ("frame", {"row": "3", "camera": "1", "frame": "-1"}),
+    ],
+)
+def test_no_other_file_and_no_other_frame_can_be_asked_for(
+    out: Path, tmp_path: Path, name: str, query: dict[str, str]
+) -> None:
+    with pytest.raises(Refused, match="there is no such"):
+        RunPages(out, recordings=Films(tmp_path / "film.mp4")).get(name, query)
+
+
+def test_without_recordings_there_is_nothing_to_see(out: Path) -> None:
+    with pytest.raises(Refused):
+        RunPages(out).get("video", {"row": "3", "camera": "0"})
