@@ -109,6 +109,8 @@ class RunPages:
             return plain(as_json(self._episode(query)))
         if name == "video":
             clip = self._clip(query)
+            if clip.in_rows:
+                raise Refused(HTTPStatus.NOT_FOUND, "there is no such video")
             return Answer(clip.path, clip.mime)
         if name == "frame":
             return self._picture(query)

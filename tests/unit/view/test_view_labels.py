@@ -202,6 +202,7 @@ def test_videos_are_files_of_the_episode_that_is_asked_for_and_single_pictures_i
 @pytest.mark.parametrize(
     ("name", "query"),
     [
+        ("video", {"row": "3", "camera": "1"}),
         ("video", {"row": "3", "camera": "2"}),
         ("video", {"row": "3", "camera": "../film.mp4"}),
         ("video", {"row": "3"}),
