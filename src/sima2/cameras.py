@@ -23,8 +23,8 @@ from sima2.records.video import CELLS, CameraTable, Clip, LastFrameTable, Thumbn
 if TYPE_CHECKING:
     from sima2.io.formats.lerobot_videos import LeRobotVideos
     from sima2.video.inspector import Looked, Told
-    from sima2.video.looks import Motion
-    from sima2.video.moments import Moment
+    from sima2.video.picture_checks import Motion
+    from sima2.video.thumbnail_choice import Moment
 
 THUMBNAILS, LAST_FRAMES, CAMERAS, FINDINGS = "thumbnails", "last_frames", "cameras", "video_defects"
 """Kinds of table that a run with videos leaves."""
@@ -108,7 +108,7 @@ def frame_image(path: Path | LeRobotVideos, episode: int, camera: str, frame: in
     """
     from sima2.video.images import jpeg, media_type, size_of
     from sima2.video.reader import VideoError, need_av, pictures, read_packets
-    from sima2.video.settings import VideoSettings
+    from sima2.video.video_settings import VideoSettings
 
     settings = VideoSettings()
     videos = path if not isinstance(path, (str, Path)) else open_videos(Path(path))
@@ -203,8 +203,8 @@ class CameraPass:
 
 def moments_for(episodes: EpisodeTable, segments: SegmentTable, cameras: int) -> dict[str, list[Moment]]:
     """Frames of each episode that a run keeps pictures of, by ``episode_id``."""
-    from sima2.video.moments import chosen
-    from sima2.video.settings import VideoSettings
+    from sima2.video.thumbnail_choice import chosen
+    from sima2.video.video_settings import VideoSettings
 
     return chosen(episodes, segments, cameras, VideoSettings())
 
@@ -252,9 +252,9 @@ def _plain(error: DatasetError, root: Path) -> str:
 
 def motions_of(batch: RolloutBatch) -> Iterator[Motion]:
     """What the robot does in each episode: each arm's joints, or its hand where no joints were recorded."""
-    from sima2.defects.settings import DefectSettings
+    from sima2.defects.defect_settings import DefectSettings
     from sima2.defects.tracks import HAND, JOINT, tracks
-    from sima2.video.looks import Motion
+    from sima2.video.picture_checks import Motion
 
     found: dict[int, Motion] = {}
     for where, part in batch.by_layout():
@@ -352,7 +352,7 @@ def judged_cameras(cameras: CameraTable) -> DefectTable:
     """Findings that rest on the pictures of all episodes; those of each collection should be judged by themselves."""
     from sima2.defects.findings import Finding, table_of
     from sima2.video.judge import judged_cameras
-    from sima2.video.settings import VideoSettings
+    from sima2.video.video_settings import VideoSettings
 
     found = judged_cameras(cameras, VideoSettings())
     findings = [Finding(row, "", *_said(camera, told)) for row, camera, told in found]

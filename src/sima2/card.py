@@ -20,11 +20,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.client import Source
 from sima2.pipeline import Calibration, seen_in
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.arrays import Bools, Indices, Int64s
+from sima2.records.defects import DefectTable, EpisodeMeasures
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import CardTable
 from sima2.records.rollout import Rollout, RolloutBatch
@@ -152,7 +152,7 @@ def detection_card(
     episodes: EpisodeTable,
     segments: SegmentTable,
     defects: DefectTable,
-    vitals: EpisodeVitals,
+    measures: EpisodeMeasures,
     settings: CardSettings | None = None,
     *,
     switched_off: Sequence[str] = (),
@@ -165,14 +165,14 @@ def detection_card(
         episodes: those of the source that went through, named and numbered as in the tables.
         segments: of the same.
         defects: all findings, judged.
-        vitals: of all episodes that are judged together.
+        measures: of all episodes that are judged together.
         settings: how much is planted.
         switched_off: detectors of which nothing is heard, as a control.
 
     Returns:
         A row a detector, the worst recall first, those that could not be measured last.
     """
-    return _table(measured(source, calibration, episodes, segments, defects, vitals, settings, switched_off))
+    return _table(measured(source, calibration, episodes, segments, defects, measures, settings, switched_off))
 
 
 def least_sure(cards: Sequence[CardTable]) -> CardTable:
@@ -189,13 +189,13 @@ def measured(
     episodes: EpisodeTable,
     segments: SegmentTable,
     defects: DefectTable,
-    vitals: EpisodeVitals,
+    measures: EpisodeMeasures,
     settings: CardSettings | None = None,
     switched_off: Sequence[str] = (),
 ) -> dict[str, Count]:
     """What the card tells, as counts of each detector; arguments as for :func:`detection_card`."""
     settings = settings or CardSettings()
-    bench = _Bench(calibration, episodes, segments, defects, vitals, settings)
+    bench = _Bench(calibration, episodes, segments, defects, measures, settings)
     hosts = bench.hosts(source)
     counts: dict[str, Count] = defaultdict(Count)
     if not settings.only:
@@ -203,7 +203,7 @@ def measured(
         bench.flip_labels(hosts, counts)
     _plant_behaviour(bench, hosts, counts)
     bench.add_twins(hosts, counts)
-    _told(bench, defects, counts)
+    _count_told(bench, defects, counts)
     if settings.only:
         counts = {name: counts[name] for name in settings.only}
     for name in switched_off:
@@ -264,7 +264,7 @@ class _Looked(NamedTuple):
     success: float
     confidence: float
     defects: DefectTable
-    vitals: EpisodeVitals
+    measures: EpisodeMeasures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,7 +276,7 @@ class _Bench:
     segments: SegmentTable
     known: DefectTable
     """What is told of the set as it is."""
-    vitals: EpisodeVitals
+    measures: EpisodeMeasures
     settings: CardSettings
 
     @property
@@ -319,13 +319,13 @@ class _Bench:
 
     def look(
         self, rollouts: Sequence[tuple[int, Rollout]], *, acts: bool = True, data: bool = True
-    ) -> list[tuple[tuple[Segment, ...], float, float, DefectTable, EpisodeVitals]]:
-        """The first pass over some episodes, each once: segments, inferred outcome and confidence, defects, vitals.
+    ) -> list[tuple[tuple[Segment, ...], float, float, DefectTable, EpisodeMeasures]]:
+        """The first pass over some episodes, each once: segments, inferred outcome and confidence, defects, measures.
 
         Args:
             rollouts: with the row of each.
             acts: look for what happens; else there are no segments and no outcome.
-            data: look for what is wrong with the data; else there are no defects and no vitals.
+            data: look for what is wrong with the data; else there are no defects and no measures.
         """
         if not rollouts:
             return []
@@ -342,8 +342,8 @@ class _Bench:
             if seen is not None
             else ([math.nan] * len(rows), [0.0] * len(rows))
         )
-        defects, vitals = self._inspected(batch) if data else (DefectTable.empty(), EpisodeVitals.empty())
-        found, own = _by_number(defects.episode_index), _by_number(vitals.episode_index)
+        defects, measures = self._inspected(batch) if data else (DefectTable.empty(), EpisodeMeasures.empty())
+        found, own = _by_number(defects.episode_index), _by_number(measures.episode_index)
         nothing = np.zeros(0, np.intp)
         return [
             (
@@ -351,17 +351,17 @@ class _Bench:
                 success[k],
                 sure[k],
                 defects.take(found.get(number, nothing)),
-                vitals.take(own.get(number, nothing)),
+                measures.take(own.get(number, nothing)),
             )
             for k, number in enumerate(index.tolist())
         ]
 
-    def _inspected(self, batch: RolloutBatch) -> tuple[DefectTable, EpisodeVitals]:
+    def _inspected(self, batch: RolloutBatch) -> tuple[DefectTable, EpisodeMeasures]:
         """What each episode tells by itself; of segments only repeated grasps are told, which no card asks for."""
         from sima2.defects.inspector import DefectInspector
 
         inspected = DefectInspector().inspect(batch)
-        return inspected.defects, inspected.vitals
+        return inspected.defects, inspected.measures
 
     def planted(self, kind: str, hosts: Sequence[_Own], count: Count) -> list[_Looked]:
         """A kind planted into some of the hosts, looked at."""
@@ -394,8 +394,8 @@ class _Bench:
 
         most = max(1, int(share * len(self.episodes)))
         for round_ in _rounds(some, most):
-            vitals = _with(self.vitals, [each.vitals for each in round_])
-            table = DefectJudge().judge(DefectTable.concat([each.defects for each in round_]), vitals)
+            measures = _with(self.measures, [each.measures for each in round_])
+            table = DefectJudge().judge(DefectTable.concat([each.defects for each in round_]), measures)
             for each in round_:
                 about = [each.own.host.rollout.episode_id, *([each.plant.of] if each.plant and each.plant.of else [])]
                 yield each, table.take(np.flatnonzero(table.episode_id.isin(*about)))
@@ -489,7 +489,7 @@ def _spans(total: int, most: int, parts: int) -> list[tuple[int, int]]:
     return [(int(start), int(start) + each) for start in np.linspace(0, total - each, parts)]
 
 
-def _usable(spans: Iterable[tuple[int, int]], there: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def _usable(spans: Iterable[tuple[int, int]], there: Bools) -> Iterator[tuple[int, int]]:
     """Parts of spans in which every place is there: what was put aside may bring down whoever reads it.
 
     >>> list(_usable([(0, 3), (4, 6)], np.array([True, False, True, True, True, True])))
@@ -513,21 +513,21 @@ def _recorded(rollout: Rollout) -> tuple[object, ...]:
     )
 
 
-def _by_number(index: NDArray[np.int64]) -> dict[int, NDArray[np.intp]]:
+def _by_number(index: Int64s) -> dict[int, Indices]:
     """Rows of each episode."""
     order = np.argsort(index, kind="stable")
     numbers, first = np.unique(index[order], return_index=True)
     return dict(zip(numbers.tolist(), np.split(order, first[1:]), strict=True)) if len(order) else {}
 
 
-def _with(vitals: EpisodeVitals, others: Sequence[EpisodeVitals]) -> EpisodeVitals:
-    """Vitals with those of some episodes in the place of what they had."""
-    rows = np.arange(len(vitals))
-    new = EpisodeVitals.concat(list(others))
+def _with(measures: EpisodeMeasures, others: Sequence[EpisodeMeasures]) -> EpisodeMeasures:
+    """Measures with those of some episodes in the place of what they had."""
+    rows = np.arange(len(measures))
+    new = EpisodeMeasures.concat(list(others))
     for number, mine in _by_number(new.episode_index).items():
-        old = np.flatnonzero(vitals.episode_index == number)
-        rows[old[: len(mine)]] = len(vitals) + mine[: len(old)]
-    return EpisodeVitals.concat([vitals, new]).take(rows)
+        old = np.flatnonzero(measures.episode_index == number)
+        rows[old[: len(mine)]] = len(measures) + mine[: len(old)]
+    return EpisodeMeasures.concat([measures, new]).take(rows)
 
 
 def _rounds(some: Sequence[_Looked], most: int) -> list[list[_Looked]]:
@@ -669,7 +669,7 @@ def _clean_verdicts(each: _Looked, counts: dict[str, Count]) -> None:
         counts[FAILED_EPISODE].false += each.success == 0
 
 
-def _told(bench: _Bench, defects: DefectTable, counts: dict[str, Count]) -> None:
+def _count_told(bench: _Bench, defects: DefectTable, counts: dict[str, Count]) -> None:
     """How often each detector speaks up in the set as it is."""
     from sima2.defects.planting import SIGNALS
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import MissingExtraError, UnknownNameError, UsageError, masked
+from sima2.records.arrays import Int64s
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import RolloutBatch
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sima2.io.formats import Dataset
     from sima2.io.remote import Mirror
     from sima2.tasks.plan import EpisodePlan, Injection
-    from sima2.tasks.settings import PhysicsSettings
     from sima2.tasks.simulator import SimulatorSettings
+    from sima2.tasks.world_settings import PhysicsSettings
 
 BACKENDS = ("synthetic", "dataset", "mujoco")
 AUTO = "auto"
@@ -201,7 +201,7 @@ class Source(Protocol):
         ...
 
     @property
-    def numbers(self) -> NDArray[np.int64]:
+    def numbers(self) -> Int64s:
         """The source's own number of the episode at each place, strictly increasing, shape (n,)."""
         return np.arange(self.episodes)
 
@@ -223,7 +223,7 @@ class Source(Protocol):
         """Episodes at places start .. stop, in that order, each under its own number as ``episode_index``."""
         ...
 
-    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+    def frame_numbers(self) -> Mapping[int, Int64s]:
         """By the number of each episode, what the source numbers its frames by; empty where it numbers none."""
         return {}
 
@@ -341,7 +341,7 @@ class RecordedSource(Source):
         return self.dataset.episodes if self.most is None else min(self.dataset.episodes, self.most)
 
     @property
-    def numbers(self) -> NDArray[np.int64]:
+    def numbers(self) -> Int64s:
         """``episode_index`` of the data set."""
         return self.dataset.numbers[: self.episodes]
 
@@ -364,7 +364,7 @@ class RecordedSource(Source):
         got = self.dataset.read(start, stop)
         return Intake(got.batch, got.outcome, got.quarantine, None, got.notes)
 
-    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+    def frame_numbers(self) -> Mapping[int, Int64s]:
         """As the data set has them."""
         return self.dataset.frame_numbers()
 
@@ -539,6 +539,6 @@ class Sima2Client:
         return self.simulator or SimulatorSettings(rates_hz=(self.rate_hz,))
 
     def _physics(self) -> PhysicsSettings:
-        from sima2.tasks.settings import PhysicsSettings
+        from sima2.tasks.world_settings import PhysicsSettings
 
         return replace(PhysicsSettings(), rate_hz=self.rate_hz)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.defects.duplicates import content_keys
-from sima2.records.defects import EpisodeVitals
+from sima2.records.arrays import Int64s
+from sima2.records.defects import EpisodeMeasures
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.table import Table, Text
@@ -33,7 +33,10 @@ class Known:
 
     @classmethod
     def of(
-        cls, episodes: Iterable[EpisodeTable], vitals: Iterable[EpisodeVitals], quarantine: Iterable[QuarantineTable]
+        cls,
+        episodes: Iterable[EpisodeTable],
+        measures: Iterable[EpisodeMeasures],
+        quarantine: Iterable[QuarantineTable],
     ) -> Known:
         """What the tables of earlier runs tell, one shard after the other."""
         ended = {
@@ -41,7 +44,7 @@ class Known:
             for part in episodes
             for name, success in zip(part.episode_id, part.success.tolist(), strict=True)
         }
-        keys = {name: key for part in vitals for name, key in content_keys(part).items()}
+        keys = {name: key for part in measures for name, key in content_keys(part).items()}
         return cls(
             ids=frozenset(ended),
             contents=frozenset(keys.values()),
@@ -70,7 +73,7 @@ def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode
     copies = {
         name: key
         for table in tables.values()
-        if isinstance(table, EpisodeVitals)
+        if isinstance(table, EpisodeMeasures)
         for name, key in content_keys(table).items()
         if key in known.contents
     }
@@ -105,7 +108,7 @@ def _otherwise(
 
 def _renumbered(table: Table, taken: frozenset[str], run: int, first_episode: int) -> Table:
     columns = vars(table)
-    changed: dict[str, Text | NDArray[np.int64]] = {}
+    changed: dict[str, Text | Int64s] = {}
     if _NUMBERED in columns:
         changed[_NUMBERED] = columns[_NUMBERED] + first_episode
     if _NAMED in columns:

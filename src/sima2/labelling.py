@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.analytics.needed import LEAST_ARM, LEAST_KNOWN, OPEN, Needed, outcomes_needed
+from sima2.analytics.econ_settings import AFTER_FAILURE, COST_FIELDS
+from sima2.analytics.power import LEAST_ARM, LEAST_KNOWN, OPEN, Needed, outcomes_needed
 from sima2.analytics.recovery import find_attempts
 from sima2.analytics.said import episodes_as_said
-from sima2.analytics.settings import AFTER_FAILURE, COST_FIELDS
 from sima2.analytics.trust_inputs import strata_of, tag_indicators
 from sima2.errors import RecordError, StoreError, UnknownNameError
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.courses import UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.econ import EconTable
@@ -46,7 +47,7 @@ class Arms:
     """1 tagged, 0 not, -1 not assessed, shape (n,)."""
     strata: Text
     """Shape (n,)."""
-    open_: NDArray[np.bool_]
+    open_: Bools
     """What settles the tag can still be said of the episode, shape (n,)."""
     what: str
     """Column of an outcome file that says it: ``success`` or ``damage``; empty where only a recording can."""
@@ -126,14 +127,14 @@ def needs(
     }
 
 
-def _counts(episodes: EpisodeTable, said: SaidTable) -> NDArray[np.bool_]:
+def _counts(episodes: EpisodeTable, said: SaidTable) -> Bools:
     """Episodes whose outcome was told, and counts in a test of a tag, shape (n,)."""
     chosen = said.episode_id[said.outcome & said.chosen.isin("active")]
     by_choice = episodes.episode_id.isin(*chosen) & episodes.outcome_source.isin("person")
     return np.isfinite(episodes.success) & ~episodes.outcome_source.isin("none", "inferred") & ~by_choice
 
 
-def _recorded(episodes: EpisodeTable, arms: Arms, known: NDArray[np.bool_], *, attempt: bool) -> tuple[int, int] | None:
+def _recorded(episodes: EpisodeTable, arms: Arms, known: Bools, *, attempt: bool) -> tuple[int, int] | None:
     """Tagged and untagged episodes of recorded outcome where the tag was judged by inferred ones; None where not."""
     if arms.what != SUCCESS or not episodes.outcome_source.isin("inferred").any():
         return None
@@ -219,9 +220,9 @@ class OpenQuestions:
     """By name of an episode, how the motion contradicts its recorded outcome."""
     overridden: Mapping[str, str]
     """By name of an episode, how a person contradicted it, as of the run."""
-    central: NDArray[np.float64]
+    central: Float64s
     """How near each episode is to the middle of its task; NaN unknown, shape (n,)."""
-    usable: NDArray[np.bool_]
+    usable: Bools
     """Not dropped by the plan for what is wrong with its data, shape (n,)."""
     arms: Mapping[str, Arms]
     """By tag that an outcome tells of, how it divides the episodes."""
@@ -327,16 +328,16 @@ class OpenQuestions:
         self,
         tag: str,
         arms: Arms,
-        success: NDArray[np.float64],
-        known: NDArray[np.bool_],
-        open_: NDArray[np.bool_],
+        success: Float64s,
+        known: Bools,
+        open_: Bools,
         inferred: bool,
         since: int,
     ) -> TagQuestion:
         counted = known & (arms.given >= 0)
         n = len(arms.strata.names)
 
-        def per_stratum(which: NDArray[np.bool_], of: NDArray[np.bool_] = counted) -> NDArray[np.int64]:
+        def per_stratum(which: Bools, of: Bools = counted) -> Int64s:
             return np.bincount(arms.strata.codes[of & which], minlength=n)
 
         tagged, untagged = per_stratum(arms.given == 1), per_stratum(arms.given == 0)

@@ -68,7 +68,7 @@ def run_loop(
         else:
             given = replace(settings, seed=settings.seed + number - 1, request=asked.cells(), fresh=False)
         run_pipeline(given, progress=progress)
-        turn = _told(number, asked, settings.out, usual)
+        turn = _round_of(number, asked, settings.out, usual)
         usual = turn.got["recovered"] if asked is None else usual
         yield turn
         if number < rounds:
@@ -114,7 +114,7 @@ def _evenly(settings: RunSettings, n: int) -> tuple[tuple[str, str, int], ...]:
     return tuple((family, "", count) for family, count in zip(families, parts, strict=True) if count)
 
 
-def _told(number: int, asked: PumpRequest | None, out: Path, usual: float) -> Round:
+def _round_of(number: int, asked: PumpRequest | None, out: Path, usual: float) -> Round:
     from sima2.io.store import Store
     from sima2.sampling.pool import given_levels
     from sima2.tags.specs import THRESHOLDS

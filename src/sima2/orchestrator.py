@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2 import __version__
 from sima2.cameras import (
@@ -69,8 +68,9 @@ from sima2.pipeline import (
     with_joint_names,
     with_said,
 )
+from sima2.records.arrays import Int64s
 from sima2.records.courses import PointTable
-from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
+from sima2.records.defects import DefectTable, EpisodeMeasures, PauseTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
@@ -90,7 +90,6 @@ if TYPE_CHECKING:
     from sima2.io.store import Coming, Run, Store
 
 T = TypeVar("T", bound=Table)
-Numbers: TypeAlias = NDArray[np.int64]
 FIRST, LOOKED, SECOND, PLANNED = "pass 1", "video", "pass 2", "plan"
 FEWEST_VERDICTS: Final = 3
 """Fewer failed attempts in all are not worth a card: they are shown to a person."""
@@ -179,7 +178,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             raise UsageError(f"{settings.out} lies within the data set {each.settings.path}: give another --out")
     log = read_log(settings.out)
     said = said_of(log.labels)
-    watch = _Seconds()
+    watch = _Stopwatch()
     executor = open_executor(settings.engine, settings.jobs)
     inputs = [each.inputs for each in given]
     if len({json.dumps(told_apart(each), sort_keys=True) for each in inputs}) < len(inputs):
@@ -208,7 +207,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
         again = store.rest_on(LABELS, said.digest(), runs, (SECOND, PLANNED))
         if all(run.finished for run in runs) and not mended and not again and (store.path / SUMMARY).is_file():
             return RunSummary(settings.out, {**json.loads(store.read_text(SUMMARY)), "nothing_new": True})
-        tell = _Told(progress, sum(source.episodes for source, _ in given))
+        tell = _ProgressCounter(progress, sum(source.episodes for source, _ in given))
         taken = [
             Taken(each.source, run, _first(store, run, each, settings, executor, tell, watch))
             for each, run in zip(given, runs, strict=True)
@@ -229,7 +228,7 @@ def run_sources(given: Sequence[Given], *, progress: Callable[[Progress], None] 
             courses = _courses(store, defects)
             defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
             defects, doubts = with_said(defects, episodes, said), [*doubts, *_label_doubts(log, said, episodes)]
-            defects = with_contradicted(defects, frozen.episodes, store.read(EpisodeVitals, "vitals"))
+            defects = with_contradicted(defects, frozen.episodes, store.read(EpisodeMeasures, "measures"))
             defects = with_joint_names(defects, [each.source.describe() for each in taken])
         with watch("card"):
             card = _card(store, taken, frozen.episodes, defects, courses.verdicts, executor)
@@ -434,8 +433,8 @@ def _first(
     given: Given,
     settings: RunSettings,
     executor: Executor,
-    tell: _Told,
-    watch: _Seconds,
+    tell: _ProgressCounter,
+    watch: _Stopwatch,
 ) -> Losses:
     source = given.source
     spans = [(run.first_shard + k, *span) for k, span in enumerate(shard_spans(source.episodes))]
@@ -470,7 +469,7 @@ def _known(store: Store, run: Run) -> Known:
     below = run.first_shard
     return Known.of(
         store.read(EpisodeTable, "episode_shards", below=below),
-        store.read(EpisodeVitals, "vitals", below=below),
+        store.read(EpisodeMeasures, "measures", below=below),
         store.read(QuarantineTable, "quarantine_shards", below=below),
     )
 
@@ -527,7 +526,7 @@ def _begin_judging(store: Store, executor: Executor) -> Callable[[], tuple[Defec
 
     tables = (
         stored(DefectTable, ("defect_shards", shards), (FINDINGS, looked)),
-        stored(EpisodeVitals, ("vitals", shards)),
+        stored(EpisodeMeasures, ("measures", shards)),
         tuple(
             stored(CameraTable, (CAMERAS, mine))
             for run in store.runs
@@ -537,7 +536,7 @@ def _begin_judging(store: Store, executor: Executor) -> Callable[[], tuple[Defec
     return begun(executor, partial(judged_defects, clock=time.process_time), tables)
 
 
-def _look(store: Store, taken: Sequence[Taken], given: Sequence[Given], executor: Executor, watch: _Seconds) -> None:
+def _look(store: Store, taken: Sequence[Taken], given: Sequence[Given], executor: Executor, watch: _Stopwatch) -> None:
     """Look at the videos of what was taken in, where that was asked for."""
     from sima2.io.arrow import read_table
 
@@ -604,7 +603,7 @@ def _courses(store: Store, defects: DefectTable) -> Courses:
     """What the episodes of each task have in common; one shard of segments in memory at a time."""
     kinds = (
         store.read(EpisodeTable, "episode_shards"),
-        store.read(EpisodeVitals, "vitals"),
+        store.read(EpisodeMeasures, "measures"),
         store.read(SegmentTable, "segments"),
     )
     return Courses.of(zip(*kinds, strict=True), _points(store), defects)
@@ -635,7 +634,9 @@ def _to_label(episodes: EpisodeTable) -> list[dict[str, Any]]:
     ]
 
 
-def _second(store: Store, frozen: Frozen, total: int, executor: Executor, tell: _Told, watch: _Seconds) -> None:
+def _second(
+    store: Store, frozen: Frozen, total: int, executor: Executor, tell: _ProgressCounter, watch: _Stopwatch
+) -> None:
     from sima2.tags.observations import RiskObservations, SegmentObservations
 
     kinds: tuple[tuple[type[Table], str], ...] = (
@@ -672,14 +673,14 @@ def _finish(
     asked: Sequence[RunSettings],
     prior: Prior | None,
     executor: Executor,
-    watch: _Seconds,
+    watch: _Stopwatch,
 ) -> dict[str, Any]:
     """Aggregate over shards, decide, and write the single files."""
     from sima2.analytics.gate import next_look
     from sima2.io.store import SUMMARY
     from sima2.labelling import needs
     from sima2.report.first import first_findings
-    from sima2.report.words import no_gain_sentence
+    from sima2.report.sentences import no_gain_sentence
 
     defects, courses, doubts, card = found
     merged = _merged(store)
@@ -824,7 +825,7 @@ def _card(
                 episodes.take(each.run.holds(episodes.episode_index)),
                 segments.take(each.run.holds(segments.episode_index)),
                 defects,
-                EpisodeVitals.empty(),  # which verdicts on segments do not look at
+                EpisodeMeasures.empty(),  # which verdicts on segments do not look at
                 CardSettings(only=(FAILED_ATTEMPT, DROP)),
             )
         )
@@ -853,7 +854,7 @@ def _write_frames(store: Store, taken: Sequence[Taken], results: Results) -> Non
         store.commit(PLANNED, shard, {"frame_weights": part}, {})
 
 
-def _frame_numbers(run: Run, taken: Sequence[Taken]) -> Mapping[int, Numbers]:
+def _frame_numbers(run: Run, taken: Sequence[Taken]) -> Mapping[int, Int64s]:
     """What the source of a run numbers the frames of each episode by; nothing where it is not there to tell."""
     from sima2.io.formats import is_dataset
     from sima2.io.frame_rows import frame_numbers
@@ -870,7 +871,7 @@ def _frame_numbers(run: Run, taken: Sequence[Taken]) -> Mapping[int, Numbers]:
         return {}
 
 
-def _numbered(episodes: EpisodeTable, known: Mapping[int, Numbers]) -> Numbers:
+def _numbered(episodes: EpisodeTable, known: Mapping[int, Int64s]) -> Int64s:
     """The source's own number of each frame, those of an episode behind those of the one before; -1 unknown."""
     none = np.zeros(0, np.int64)
     told = [none]
@@ -1065,7 +1066,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class _Told:
+class _ProgressCounter:
     """Tells how far the phases have come."""
 
     def __init__(self, progress: Callable[[Progress], None] | None, total: int) -> None:
@@ -1081,7 +1082,7 @@ class _Told:
             self._progress(Progress(phase, self._done[phase], self.total))
 
 
-class _Seconds:
+class _Stopwatch:
     """CPU seconds of each phase, summed over processes."""
 
     def __init__(self) -> None:
@@ -1093,7 +1094,7 @@ class _Seconds:
         for name, value in laps.items():
             self.spent[name] = self.spent.get(name, 0.0) + value
 
-    def __call__(self, name: str) -> _Seconds:
+    def __call__(self, name: str) -> _Stopwatch:
         self._name = name
         return self
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools
 from sima2.records.courses import ConsensusTable, CourseTable, Endings, PointTable, Strides, UnusualTable
-from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable, RankedDefects
+from sima2.records.defects import DefectTable, EpisodeMeasures, PauseTable, RankedDefects
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.examples import ExampleTable
@@ -153,7 +153,7 @@ class FirstPass:
     notes: NoteTable
     goals: GoalTable
     defects: DefectTable
-    vitals: EpisodeVitals
+    measures: EpisodeMeasures
     pauses: PauseTable
     points: PointTable
     signals: SignalTable
@@ -170,7 +170,7 @@ class FirstPass:
         "note_shards": "notes",
         "goals": "goals",
         "defect_shards": "defects",
-        "vitals": "vitals",
+        "measures": "measures",
         "pauses": "pauses",
         "points": "points",
         "signals": "signals",
@@ -203,7 +203,7 @@ class FirstPass:
             notes=NoteTable.concat([part.notes for part in parts]),
             goals=GoalTable.concat([part.goals for part in parts]),
             defects=DefectTable.concat([part.defects for part in parts]),
-            vitals=EpisodeVitals.concat([part.vitals for part in parts]),
+            measures=EpisodeMeasures.concat([part.measures for part in parts]),
             pauses=PauseTable.concat([part.pauses for part in parts]),
             points=PointTable.concat([part.points for part in parts]),
             signals=SignalTable.concat([part.signals for part in parts]),
@@ -339,7 +339,7 @@ def _first_pass_batch(task: ShardTask, start: int, stop: int, clock: Callable[[]
         notes=intake.notes,
         goals=_goals(batch.episodes),
         defects=inspected.defects,
-        vitals=inspected.vitals,
+        measures=inspected.measures,
         pauses=inspected.pauses,
         points=inspected.points,
         signals=signals,
@@ -481,9 +481,7 @@ def freeze(
     return Frozen(references, replace(episodes, nominal=nominal), rule, said, examples, by_example)
 
 
-def _nominal(
-    episodes: EpisodeTable, observations: SegmentObservations, named: NDArray[np.bool_]
-) -> tuple[np.ndarray, str]:
+def _nominal(episodes: EpisodeTable, observations: SegmentObservations, named: Bools) -> tuple[np.ndarray, str]:
     """Reference episodes, debug ones left aside, and those that persons named besides, shape (n,)."""
     from sima2.analytics.nominal import nominal_episodes
     from sima2.tags.observations import episode_places
@@ -790,7 +788,7 @@ def finalize(
             "nominal": {"episodes": int(episodes.nominal.sum()), "rule": frozen.nominal_rule},
             "tags": _tag_counts(tags, THRESHOLDS),
             "costs": {name: _spread(getattr(econ, name)) for name in ("duration_s", "energy_wh", "damage", "mpl")},
-            "statistics": [_told(each) for each in describe(aggregates.trust).values()],
+            "statistics": [_statistic(each) for each in describe(aggregates.trust).values()],
         },
     )
 
@@ -837,19 +835,19 @@ def _audited(
     return AuditTable.concat([whole.take(order), aside])
 
 
-def judged(defects: DefectTable, vitals: EpisodeVitals, cameras: Sequence[CameraTable] = ()) -> DefectTable:
+def judged(defects: DefectTable, measures: EpisodeMeasures, cameras: Sequence[CameraTable] = ()) -> DefectTable:
     """All defects, the worst first: those of single episodes, and those that the others show.
 
     Args:
         defects: of single episodes.
-        vitals: of all episodes.
+        measures: of all episodes.
         cameras: what was measured in their pictures, each source by itself.
     """
     from sima2.cameras import judged_cameras
     from sima2.defects.judge import DefectJudge
 
     shown = [judged_cameras(each) for each in cameras]
-    return DefectJudge().judge(DefectTable.concat([defects, *shown]), vitals)
+    return DefectJudge().judge(DefectTable.concat([defects, *shown]), measures)
 
 
 def with_joint_names(defects: DefectTable, described: Sequence[Mapping[str, Any]]) -> DefectTable:
@@ -910,18 +908,18 @@ def with_said(defects: DefectTable, episodes: EpisodeTable, said: SaidTable) -> 
         said: what persons say.
     """
     from sima2.defects.judge import ranked
-    from sima2.defects.overridden import said_otherwise
+    from sima2.defects.outcome_overrides import said_otherwise
 
     found = said_otherwise(episodes, said)
     return ranked(DefectTable.concat([defects, found])) if len(found) else defects
 
 
-def with_contradicted(defects: DefectTable, episodes: EpisodeTable, vitals: Iterable[EpisodeVitals]) -> DefectTable:
+def with_contradicted(defects: DefectTable, episodes: EpisodeTable, measures: Iterable[EpisodeMeasures]) -> DefectTable:
     """All findings, and copies of one recording with opposite outcomes, the worst first."""
+    from sima2.defects.contradicted_copies import contradicted
     from sima2.defects.judge import ranked
-    from sima2.defects.twins import contradicted
 
-    found = contradicted(episodes, vitals)
+    found = contradicted(episodes, measures)
     return ranked(DefectTable.concat([defects, found])) if len(found) else defects
 
 
@@ -954,7 +952,7 @@ class Courses:
     @classmethod
     def of(
         cls,
-        shards: Iterable[tuple[EpisodeTable, EpisodeVitals, SegmentTable]],
+        shards: Iterable[tuple[EpisodeTable, EpisodeMeasures, SegmentTable]],
         points: PointTable,
         defects: DefectTable,
     ) -> Courses:
@@ -971,8 +969,8 @@ class Courses:
         from sima2.sampling.verdicts import segment_verdicts
 
         taken, ended, told = [], [], []
-        for episodes, vitals, segments in shards:
-            taken.append(strides(vitals, segments))
+        for episodes, measures, segments in shards:
+            taken.append(strides(measures, segments))
             ended.append(endings(episodes.episode_id, segments))
             told.append(segment_verdicts(segments))
         every = Strides.concat(taken)
@@ -1035,7 +1033,7 @@ def _in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _told(statistic: Statistic) -> dict[str, Any]:
+def _statistic(statistic: Statistic) -> dict[str, Any]:
     """A statistic as the summary tells it: within strata where that is known, else over all; both are kept."""
     raw = math.isnan(statistic.stratified)
     low, high = statistic.raw_interval if raw else statistic.stratified_interval

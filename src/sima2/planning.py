@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import RecordError, StoreError, UsageError
 from sima2.io.arrow import read_table
 from sima2.io.store import Store
+from sima2.records.arrays import Int64s
 from sima2.records.courses import ConsensusTable
 from sima2.records.defects import DefectTable, PauseTable
 from sima2.records.episodes import EpisodeTable
@@ -127,7 +127,7 @@ def known_of(out: Path) -> tuple[Known, Pool]:
     return known, Pool.of(episodes, tags, trust, TAGS)
 
 
-def frames_of(out: Path, plan: Plan, episode_index: NDArray[np.int64] | None = None) -> PlannedFrames:
+def frames_of(out: Path, plan: Plan, episode_index: Int64s | None = None) -> PlannedFrames:
     """Every frame of a finished run with its weight by a plan of it, numbered as its source numbers it.
 
     Args:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sima2.errors import UsageError
 from sima2.imitation.policy import FLAT, FitSettings, Policy, fit
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import RolloutBatch, fold_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from sima2.client import Source
     from sima2.records.episodes import EpisodeTable
 
-Reals = NDArray[np.float64]
 
 FOLDS: Final = 5
 LEAST: Final = 20
@@ -62,11 +62,11 @@ CAVEAT: Final = (
 class Weighed(NamedTuple):
     """Every frame of a source with its weight, in order of episode and frame."""
 
-    episode_index: NDArray[np.int64]
+    episode_index: Int64s
     """The source's own number of the episode, shape (t,)."""
-    frame_index: NDArray[np.int64]
+    frame_index: Int64s
     """From 0 within the episode, shape (t,)."""
-    weight: Reals
+    weight: Float64s
     """That of the episode included, shape (t,)."""
 
 
@@ -91,7 +91,7 @@ def planned_weights(out: Path, preset: str) -> Weighed:
     return Weighed(frames.episode_index, frames.frame_index, frames.weight.astype(np.float64))
 
 
-def kept_whole(out: Path) -> NDArray[np.int64]:
+def kept_whole(out: Path) -> Int64s:
     """The source's own numbers of the episodes whose action is ``keep`` in preset ``measured``, shape (k,)."""
     from sima2.planning import plan_of
 
@@ -99,7 +99,7 @@ def kept_whole(out: Path) -> NDArray[np.int64]:
     return plan.episode_index[plan.action.isin("keep")]
 
 
-def mean(values: Reals) -> Interval:
+def mean(values: Float64s) -> Interval:
     """Mean of independent values, with the interval of Student's t.
 
     >>> [round(float(x), 3) for x in mean(np.array([0.1, 0.2, 0.3]))]
@@ -109,7 +109,7 @@ def mean(values: Reals) -> Interval:
     return around(value, values - value)
 
 
-def around(value: float, off: Reals) -> Interval:
+def around(value: float, off: Float64s) -> Interval:
     """An interval about an estimate of which each of n independent parts is off by ``off``, shape (n,)."""
     from scipy.stats import t
 
@@ -120,7 +120,7 @@ def around(value: float, off: Reals) -> Interval:
     return Interval(value, value - half, value + half)
 
 
-def effective(weights: Reals) -> float:
+def effective(weights: Float64s) -> float:
     """How many frames of equal weight the weights are worth (Kish).
 
     >>> effective(np.array([1.0, 1.0, 0.0]))
@@ -135,26 +135,26 @@ class Demonstrations:
 
     episode_id: tuple[str, ...]
     """Of each episode, n of them."""
-    episode_index: NDArray[np.int64]
+    episode_index: Int64s
     """The source's own number, increasing, shape (n,)."""
-    offset: NDArray[np.int64]
+    offset: Int64s
     """First frame of each episode, and one past the last, shape (n + 1,)."""
-    seen: Reals
+    seen: Float64s
     """Joints, hand, fingers and things, and where things are from the hand, shape (t, d); NaN where not known."""
-    done: Reals
+    done: Float64s
     """Recorded actions now and later, shape (t, a); NaN where not known."""
 
     @property
-    def frame_episode(self) -> NDArray[np.int64]:
+    def frame_episode(self) -> Int64s:
         """Episode of each frame, shape (t,)."""
         return np.repeat(np.arange(len(self.episode_id)), np.diff(self.offset))
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bools:
         """Frames of which everything is known, shape (t,)."""
         return np.asarray(np.isfinite(self.seen).all(axis=1) & np.isfinite(self.done).all(axis=1))
 
-    def in_order(self, weighed: Weighed) -> Reals:
+    def in_order(self, weighed: Weighed) -> Float64s:
         """Weights of these frames, 0 for those that have none, shape (t,)."""
         frame = np.arange(self.offset[-1]) - self.offset[:-1][self.frame_episode]
         most = int(max(frame.max(initial=0), weighed.frame_index.max(initial=0))) + 1
@@ -284,7 +284,7 @@ def read(source: Source) -> Demonstrations:
     return Demonstrations(batch.episodes.episode_id, batch.episodes.episode_index, batch.offset, seen, done)
 
 
-def _actions(batch: RolloutBatch) -> Reals:
+def _actions(batch: RolloutBatch) -> Float64s:
     """Commands now and later, shape (t, a)."""
     commands = [each.joint_command for each in batch.manipulators.values() if each.joint_command is not None]
     action = batch.action if batch.action is not None else np.concatenate(commands, axis=1) if commands else None
@@ -306,11 +306,11 @@ def _period(batch: RolloutBatch) -> float:
     return float(np.median(step)) if len(step) else 1.0
 
 
-def _covered(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+def _covered(values: NDArray[np.floating]) -> Bools:
     return np.asarray(np.isfinite(values).mean(axis=0) >= COVERED)
 
 
-def _observations(batch: RolloutBatch) -> Reals:
+def _observations(batch: RolloutBatch) -> Float64s:
     """What a policy sees, shape (t, d)."""
     parts: list[NDArray[Any]] = []
     things = _things(batch)
@@ -346,9 +346,9 @@ def _things(batch: RolloutBatch) -> list[NDArray[Any]]:
 
 def compared(
     made: Demonstrations,
-    plans: Mapping[str, Reals],
-    kept: NDArray[np.bool_],
-    succeeded: NDArray[np.bool_],
+    plans: Mapping[str, Float64s],
+    kept: Bools,
+    succeeded: Bools,
     *,
     seed: int = 0,
     settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
@@ -418,11 +418,11 @@ def verdict(over: Interval) -> str:
 
 def _selections(
     made: Demonstrations,
-    plans: Mapping[str, Reals],
-    succeeded: NDArray[np.bool_],
-    training: NDArray[np.bool_],
+    plans: Mapping[str, Float64s],
+    succeeded: Bools,
+    training: Bools,
     rng: np.random.Generator,
-) -> dict[str, Reals]:
+) -> dict[str, Float64s]:
     """Weights of each frame of the training folds, 0 elsewhere, shape (t,) by name."""
     episode, usable = made.frame_episode, made.known & training[made.frame_episode]
     length = np.diff(made.offset)
@@ -441,9 +441,9 @@ def _selections(
 
 def _error(
     made: Demonstrations,
-    weights: Reals,
-    judged: NDArray[np.bool_],
-    spread: Reals,
+    weights: Float64s,
+    judged: Bools,
+    spread: Float64s,
     seed: int,
     settings: FitSettings,
 ) -> float:

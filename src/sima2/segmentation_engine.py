@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import Episodes, Goal, RolloutBatch
 from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
@@ -23,17 +23,17 @@ from sima2.segmentation.fingers import moving_fingers
 from sima2.segmentation.frames import MOST_OBJECTS, FrameBuffer
 from sima2.segmentation.hand_scale import Shown, hand_scale
 from sima2.segmentation.labels import LabelSettings, label_gaps, merge_short
-from sima2.segmentation.looks import LookSettings, label_looks
-from sima2.segmentation.memory import Memory, Start
 from sima2.segmentation.motion import MotionSettings, label_motion
 from sima2.segmentation.online import Kernel, SegmentStream
 from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
 from sima2.segmentation.scales import HandScale, Scales, fit_scales
-from sima2.segmentation.seams import HandOver, Judged, Pieces, channels_used, kept, whole
+from sima2.segmentation.search_moves import LookSettings, label_looks
 from sima2.segmentation.signals import Ragged, among
 from sima2.segmentation.state_settings import StateSettings
 from sima2.segmentation.states import State, States, compute_states
+from sima2.segmentation.window_context import Memory, Start
+from sima2.segmentation.window_joining import HandOver, Judged, Pieces, channels_used, kept, whole
 from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pasts, scene, start_frames, start_of
 
 __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]
@@ -168,9 +168,7 @@ class SegmentationEngine:
         kernel = Kernel(self.windows, self.features, self.labels.shortest_s, self.judged, self._start)
         return SegmentStream(kernel, FrameBuffer(episodes, names))
 
-    def _segment_alike(
-        self, batch: RolloutBatch
-    ) -> Iterator[tuple[SegmentTable, NDArray[np.int64], NDArray[np.int64]]]:
+    def _segment_alike(self, batch: RolloutBatch) -> Iterator[tuple[SegmentTable, Int64s, Int64s]]:
         """Segments of each arm of episodes of one layout, the episode of each, and the window that made it final."""
         period = Ragged(batch.offset, batch.time).period
         grid = self.windows.grid(period)
@@ -186,7 +184,7 @@ class SegmentationEngine:
             yield table, pieces.episode, pieces.window
 
     def _windowed(
-        self, batch: RolloutBatch, arm: str, period: NDArray[np.float64], grid: Grid, windows: Windows
+        self, batch: RolloutBatch, arm: str, period: Float64s, grid: Grid, windows: Windows
     ) -> tuple[Judged, Pieces]:
         """Segments of episodes of which some are cut into windows."""
         long = np.flatnonzero(np.bincount(windows.episode) > 1)
@@ -242,9 +240,9 @@ class SegmentationEngine:
         batch: RolloutBatch,
         features: Features,
         states: States,
-        action: NDArray[np.int64],
-        failed: NDArray[np.bool_],
-        known_failed: NDArray[np.bool_],
+        action: Int64s,
+        failed: Bools,
+        known_failed: Bools,
         *,
         movements: bool = False,
     ) -> Spans:

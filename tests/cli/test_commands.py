@@ -23,7 +23,7 @@ from sima2.errors import StoreError
 from sima2.io.store import Store
 from sima2.records.intake import QuarantineTable
 from sima2.records.plan import FrameWeights
-from sima2.sampling.settings import STRATEGIES
+from sima2.sampling.weight_settings import STRATEGIES
 
 COMMANDS = (
     "run",

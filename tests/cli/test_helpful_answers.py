@@ -17,7 +17,7 @@ from sima2.cli import app
 from sima2.errors import UsageError
 from sima2.records.plan import SamplePlan
 from sima2.records.table import Text
-from sima2.report.words import outcome_sentence
+from sima2.report.sentences import outcome_sentence
 from sima2.sampling.sampler import MOST_DRAWS, DataPackRLSampler
 
 

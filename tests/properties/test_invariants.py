@@ -19,7 +19,7 @@ from scipy.stats import beta
 import sima2
 from sima2.analytics.counts import TrustCounts, count, merge
 from sima2.analytics.econ_correlator import EconCorrelator
-from sima2.analytics.settings import COST_FIELDS
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.knowledge import evidence as knowing
 from sima2.knowledge import task_evidence as tasks
 from sima2.knowledge.ontology import OntologyUpdateEngine

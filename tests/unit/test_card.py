@@ -69,14 +69,14 @@ class Run:
 
     def card(self, settings: CardSettings = SMALL, **given: Any) -> CardTable:
         first = self.first
-        tables = (first.episodes, first.segments, self.defects, first.vitals)
+        tables = (first.episodes, first.segments, self.defects, first.measures)
         return detection_card(self.source, self.calibration, *tables, settings, **given)
 
 
 def run_of(source: Source, batch_size: int = 250) -> Run:
     calibration = calibrate(source)
     first = first_pass(ShardTask(source, calibration, 0, 0, source.episodes, batch_size))
-    return Run(source, calibration, first, judged(first.defects, first.vitals))
+    return Run(source, calibration, first, judged(first.defects, first.measures))
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,7 @@ from scipy.special import bdtr
 
 from sima2.analytics.example_geometry import View, path_lengths
 from sima2.errors import RecordError
-
-Doubles = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from sima2.records.arrays import Bools, Float64s, Indices, Int64s
 
 UNSURE, FAILURE, SUCCESS = 0, -1, 1
 _SHARES: Final = np.linspace(0.0, 1.0, 1001)
@@ -38,11 +36,11 @@ class Answers:
 
     answer: NDArray[np.int8]
     """1 success, -1 failure, 0 unsure, shape (n,); of those said, as if they were not known."""
-    margin: Doubles
+    margin: Float64s
     """In [-1, 1], above 0 nearer to successes, shape (n,)."""
-    p: Doubles
+    p: Float64s
     """Conformal p of failure and of success, shape (n, 2); 1 where none of those said was chosen at random."""
-    like: NDArray[np.int64]
+    like: Int64s
     """Row of the nearest of those said by ``view``; -1 where there is none; shape (n,)."""
     view: str
     """By what the said ones differ most; empty where both kinds were not said."""
@@ -94,7 +92,7 @@ class ByExample:
     ways: int = 999
     """Ways to hand out labels that are tried where there are more; else all."""
 
-    def answer(self, views: Sequence[View], said: Doubles, random: Mask | None = None, *, seed: int = 0) -> Answers:
+    def answer(self, views: Sequence[View], said: Float64s, random: Bools | None = None, *, seed: int = 0) -> Answers:
         """Answer all n episodes of a task.
 
         Args:
@@ -117,7 +115,7 @@ class ByExample:
             return _nothing(n)
         far = np.stack([path_lengths(view.place, rows) for view in views])
         far[:, rows, np.arange(len(rows))] = np.inf
-        margin, hidden, score = _told(far, won, rows)
+        margin, hidden, score = _margins_without_each(far, won, rows)
         chance = self._chance(far[:, rows], won, float(score.max()), seed)
         best = int(np.argmax(score))
         kept = self._kept(hidden, won, by_chance[rows]) if chance <= self.chance else None
@@ -138,7 +136,7 @@ class ByExample:
             stated_error=self.error if (answer != UNSURE).any() else np.nan,
         )
 
-    def _chance(self, far: Doubles, won: Mask, seen: float, seed: int) -> float:
+    def _chance(self, far: Float64s, won: Bools, seen: float, seed: int) -> float:
         """Share of the ways to hand out the labels by which some view tells them apart as well."""
         said, lost = len(won), int((~won).sum())
         if comb(said, lost) <= self.ways + 1:
@@ -151,7 +149,7 @@ class ByExample:
         scores = [float(_score(_sides(far, way), way).max()) for way in ways]
         return float(np.mean(np.array(scores) >= seen - 1e-9))
 
-    def _kept(self, hidden: Doubles, won: Mask, random: Mask) -> tuple[float, int, int, tuple[bool, bool]] | None:
+    def _kept(self, hidden: Float64s, won: Bools, random: Bools) -> tuple[float, int, int, tuple[bool, bool]] | None:
         """The least margin that holds the error, how many hidden ones are told by it and how many wrongly, and of
         which kinds (failure, success) any was told rightly; None where none holds it."""
         right = (hidden > 0) == won
@@ -164,7 +162,7 @@ class ByExample:
         return None
 
 
-def _evenly(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+def _evenly(rows: Indices, most: int) -> Indices:
     return rows if len(rows) <= most else rows[np.arange(most) * len(rows) // most]
 
 
@@ -173,7 +171,7 @@ def _nothing(n: int) -> Answers:
     return Answers(np.zeros(n, np.int8), np.zeros(n), np.ones((n, 2)), none, "", 1.0, 0, 0, np.nan)
 
 
-def _sides(far: Doubles, won: Mask) -> Doubles:
+def _sides(far: Float64s, won: Bools) -> Float64s:
     """Margin of each episode by each view, shape (v, n), of distances (v, n, m) to m that were said."""
     lost_far, won_far = far[..., ~won].min(axis=-1), far[..., won].min(axis=-1)
     # one that is hidden and was the only one of its kind
@@ -182,11 +180,11 @@ def _sides(far: Doubles, won: Mask) -> Doubles:
     return np.where(alone | (total == 0), 0.0, (np.where(alone, 0, lost_far - won_far)) / np.where(total > 0, total, 1))
 
 
-def _standing(far: Doubles, won: Mask) -> Doubles:
+def _standing(far: Float64s, won: Bools) -> Float64s:
     """The margins of :func:`_sides` that are left without whichever one of those said, shape (v, n)."""
     lost_far, won_far = _two_nearest(far[..., ~won]), _two_nearest(far[..., won])
 
-    def margin(lost: Doubles, won: Doubles) -> Doubles:
+    def margin(lost: Float64s, won: Float64s) -> Float64s:
         none = np.isinf(lost) | np.isinf(won) | (lost + won == 0)
         return np.where(none, 0.0, np.where(none, 0.0, lost - won) / np.where(none, 1.0, lost + won))
 
@@ -195,18 +193,18 @@ def _standing(far: Doubles, won: Mask) -> Doubles:
     return np.asarray(np.maximum(success, 0.0) + np.minimum(failure, 0.0))
 
 
-def _two_nearest(far: Doubles) -> Doubles:
+def _two_nearest(far: Float64s) -> Float64s:
     """The two least distances, infinite where there is one; shape (v, n, 2)."""
     alone = np.full((*far.shape[:-1], 1), np.inf)
     return np.asarray(np.sort(np.concatenate([far, alone], axis=-1), axis=-1)[..., :2])
 
 
-def _score(margin: Doubles, won: Mask) -> Doubles:
+def _score(margin: Float64s, won: Bools) -> Float64s:
     """How well views tell apart those said, both kinds alike: mean margin to the right side, shape (v,)."""
     return np.asarray(0.5 * (margin[:, won].mean(axis=1) - margin[:, ~won].mean(axis=1)))
 
 
-def _told(far: Doubles, won: Mask, rows: NDArray[np.intp]) -> tuple[Doubles, Doubles, Doubles]:
+def _margins_without_each(far: Float64s, won: Bools, rows: Indices) -> tuple[Float64s, Float64s, Float64s]:
     """Margins (n,) that stand without any one of those said; those of the said ones (m,), each as if hidden; and the
     views' scores (v,).
 
@@ -232,7 +230,7 @@ def _told(far: Doubles, won: Mask, rows: NDArray[np.intp]) -> tuple[Doubles, Dou
     return margin, hidden, score
 
 
-def _strange(margin: Doubles, hidden: Doubles, won: Mask, rows: NDArray[np.intp]) -> Doubles:
+def _strange(margin: Float64s, hidden: Float64s, won: Bools, rows: Indices) -> Float64s:
     """Conformal p of failure and of success of each episode, shape (n, 2)."""
     if not len(rows):
         return np.ones((len(margin), 2))

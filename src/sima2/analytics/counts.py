@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.analytics.settings import CostField
+from sima2.analytics.econ_settings import CostField
 from sima2.errors import RecordError, UsageError
+from sima2.records.arrays import Float64s, Indices, Int64s
 from sima2.records.table import Text, read_only
 
 INFERRED: Final = ":inferred"
@@ -24,14 +25,14 @@ WHOLE: Final = ":whole"
 _EXACT_EPISODES: Final = 2**21
 """So many grains of at most 2**31 still add up exactly in a double."""
 
-Counts = NDArray[np.int64]
+Counts = Int64s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
     """Every tag against one cost: counts C[tag, stratum, y-bin, tagged] and what they cost in grains."""
 
-    edges: NDArray[np.float64]
+    edges: Float64s
     """Bin k holds ``edges[k - 1] <= y < edges[k]``, shape (b - 1,); of y, or of its midrank within the stratum."""
     grain: float
     """Unit of ``mass``, in the cost's unit."""
@@ -113,7 +114,7 @@ class TrustCounts:
 
 def count(
     indicators: Mapping[str, NDArray[Any]],
-    y: NDArray[np.float64],
+    y: Float64s,
     strata: Text | NDArray[Any],
     cost: CostField,
     *,
@@ -140,10 +141,10 @@ def count(
 
 def tally(
     indicators: Mapping[str, NDArray[Any]],
-    y: NDArray[np.float64],
-    bins: NDArray[np.int64],
+    y: Float64s,
+    bins: Int64s,
     strata: Text,
-    edges: NDArray[np.float64],
+    edges: Float64s,
     grain: float,
     high: float,
 ) -> Panel:
@@ -169,8 +170,8 @@ def tally(
 
 def _add_slab(
     columns: Sequence[NDArray[np.int8]],
-    y: NDArray[np.float64],
-    cell: NDArray[np.int64],
+    y: Float64s,
+    cell: Int64s,
     scale: tuple[float, float],
     cells: Counts,
     mass: Counts,
@@ -183,7 +184,7 @@ def _add_slab(
     cell = cell[finite]
     grains = np.rint(np.clip(y[finite], -high, high) / grain)
 
-    def add(which: NDArray[np.intp] | slice) -> tuple[Counts, Counts]:
+    def add(which: Indices | slice) -> tuple[Counts, Counts]:
         counted = np.bincount(cell[which], minlength=size)
         summed = np.bincount(cell[which], weights=grains[which], minlength=size)
         return counted.reshape(-1, bins), summed.astype(np.int64).reshape(-1, bins)
@@ -235,7 +236,7 @@ def unmasked(column: Any) -> Any:
     return values
 
 
-def _nullable(tag: str, given: NDArray[Any]) -> NDArray[np.float64]:
+def _nullable(tag: str, given: NDArray[Any]) -> Float64s:
     """Numbers of a column of objects, NaN where it says nothing."""
     values = np.full(given.shape, np.nan)
     for k, value in enumerate(given.ravel().tolist()):

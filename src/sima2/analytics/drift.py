@@ -8,15 +8,13 @@ from math import exp, log1p
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.counts import Panel, TrustCounts
 from sima2.analytics.effects import stratified_effects
 from sima2.analytics.evidence import Case
 from sima2.errors import UsageError
+from sima2.records.arrays import Float64s
 from sima2.records.trust import CalibrationAlert, TrustMatrix
-
-Array = NDArray[np.float64]
 
 REFERENCE: Final = 0.5
 """Half the shift, in standard errors of a batch, that is found fastest: one standard error (Page 1954)."""
@@ -113,10 +111,10 @@ class _Seen:
     """What one batch shows of t tags, by group of strata (g of them)."""
 
     groups: tuple[str, ...]
-    sums: Array
+    sums: Float64s
     """Weight, weight times δ, weight² times variance, and episodes of the smaller arms, shape (t, g, 4)."""
 
-    def over(self, groups: Sequence[str]) -> Array:
+    def over(self, groups: Sequence[str]) -> Float64s:
         """The same over more groups, shape (t, len(groups), 4)."""
         place = {name: k for k, name in enumerate(groups)}
         out = np.zeros((self.sums.shape[0], len(groups), 4))
@@ -156,7 +154,7 @@ def _group(stratum: str) -> str:
     return stratum if len(parts) <= _SESSION_AT else "|".join(parts[:_SESSION_AT] + parts[_SESSION_AT + 1 :])
 
 
-def _cusum(batches: Sequence[Array], threshold: float) -> tuple[int, float, float] | None:
+def _cusum(batches: Sequence[Float64s], threshold: float) -> tuple[int, float, float] | None:
     """Batch since which δ differs, δ before and since; None while the sums stay below the threshold.
 
     Each batch of shape (g, 4) is compared with all before it, so steps are independent where δ does not change.
@@ -177,7 +175,7 @@ def _cusum(batches: Sequence[Array], threshold: float) -> tuple[int, float, floa
     return None
 
 
-def _split(batches: Sequence[Array]) -> tuple[int, float, float]:
+def _split(batches: Sequence[Float64s]) -> tuple[int, float, float]:
     """Where δ before and since differ most clearly, and both."""
     upto = np.cumsum(np.stack(batches), axis=0)
     since = upto[-1] - upto
@@ -186,7 +184,7 @@ def _split(batches: Sequence[Array]) -> tuple[int, float, float]:
     return k + 1, _delta(upto[k]), _delta(since[k])
 
 
-def _step(before: Array, now: Array) -> float | None:
+def _step(before: Float64s, now: Float64s) -> float | None:
     """Difference of δ in standard errors, within groups that both know; None where there is none."""
     both = (before[:, 0] > 0) & (now[:, 0] > 0)
     a, b = before[both], now[both]
@@ -199,7 +197,7 @@ def _step(before: Array, now: Array) -> float | None:
     return float((weight * gap).sum()) / spread if spread > 0 else None
 
 
-def _delta(sums: Array) -> float:
+def _delta(sums: Float64s) -> float:
     """δ over all groups, NaN where nothing is known."""
     weight = float(sums[:, 0].sum())
     return float(sums[:, 1].sum()) / weight if weight > 0 else float("nan")

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.analytics.econ_settings import EconSettings
 from sima2.analytics.impacts import Impacts, contact_impacts, fall_impacts
 from sima2.analytics.reductions import episode_seconds, episode_sum, frame_seconds
-from sima2.analytics.settings import EconSettings
 from sima2.errors import RecordError
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.econ import EconTable
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.records.table import Text
 
-Array = NDArray[np.float64]
 _JOULES_A_WH = 3600.0
 
 
@@ -69,8 +68,8 @@ def econ_vectors(
 
 
 def brought(
-    success: Array, duration_s: Array, energy_wh: Array, damage: Array, settings: EconSettings
-) -> tuple[Array, Array]:
+    success: Float64s, duration_s: Float64s, energy_wh: Float64s, damage: Float64s, settings: EconSettings
+) -> tuple[Float64s, Float64s]:
     """``mpl`` and ``wage_parity``, as :func:`econ_vectors` says; all of shape (n,)."""
     hours = np.where(duration_s > 0, duration_s, np.nan) / 3600.0
     mpl = success / hours
@@ -79,7 +78,7 @@ def brought(
     return mpl, (mpl * worth - spent) / settings.human_wage
 
 
-def energy_wh(batch: RolloutBatch, settings: EconSettings) -> Array:
+def energy_wh(batch: RolloutBatch, settings: EconSettings) -> Float64s:
     """Electrical energy of each episode, all manipulators, Wh, shape (n,).
 
     Mechanical power without credit for braking, resistive loss proportional to torque squared (a stalled arm draws
@@ -106,7 +105,7 @@ def energy_wh(batch: RolloutBatch, settings: EconSettings) -> Array:
     return joules / _JOULES_A_WH
 
 
-def _joint_watts(arm: Manipulator, settings: EconSettings) -> Array | None:
+def _joint_watts(arm: Manipulator, settings: EconSettings) -> Float64s | None:
     """Power of an arm's joints, W, shape (T,); None where a channel is absent."""
     if arm.joint_torque is None or arm.joint_velocity is None:
         return None
@@ -117,7 +116,7 @@ def _joint_watts(arm: Manipulator, settings: EconSettings) -> Array | None:
     return power
 
 
-def damage(batch: RolloutBatch, settings: EconSettings) -> Array:
+def damage(batch: RolloutBatch, settings: EconSettings) -> Float64s:
     """Harm done in each episode, currency, shape (n,).
 
     Every object loses fragility × impulse / ``breakage_impulse_ns`` of its price, at most all of it; what was hit
@@ -143,7 +142,7 @@ def damage(batch: RolloutBatch, settings: EconSettings) -> Array:
     return np.where(_watched(batch), harm, np.nan)
 
 
-def _by_object(impacts: Impacts, n: int, width: int) -> Array:
+def _by_object(impacts: Impacts, n: int, width: int) -> Float64s:
     """Impulse on each object of each episode; column 0 is what is no object, shape (n, width)."""
     # bincount adds in the order of frames, cell by cell: the same bits whatever else is in the batch
     cell = impacts.episode * width + impacts.slot + 1
@@ -151,7 +150,7 @@ def _by_object(impacts: Impacts, n: int, width: int) -> Array:
     return np.asarray(flat.reshape(n, width), np.float64)
 
 
-def _watched(batch: RolloutBatch) -> NDArray[np.bool_]:
+def _watched(batch: RolloutBatch) -> Bools:
     """Episodes with any sample of contact force or of an object's pose, shape (n,)."""
     seen = np.zeros(batch.frames, np.bool_)
     for arm in batch.manipulators.values():
@@ -163,7 +162,7 @@ def _watched(batch: RolloutBatch) -> NDArray[np.bool_]:
     return episode_sum(seen, batch.offset) > 0
 
 
-def _resilience(batch: RolloutBatch, outcome: Outcome, duration: Array, nominal_s: Mapping[str, float]) -> Array:
+def _resilience(batch: RolloutBatch, outcome: Outcome, duration: Float64s, nominal_s: Mapping[str, float]) -> Float64s:
     clean = np.array([nominal_s.get(family, np.nan) for family in batch.episodes.family], np.float64)
     pace = np.divide(clean, duration, out=np.ones(len(batch)), where=(duration > 0) & ~np.isnan(clean))
     return np.where(np.isnan(outcome.failed_at_s), np.nan, outcome.success * np.minimum(1.0, pace))

@@ -15,9 +15,10 @@ from sima2.analytics.evidence import Evidence, How, Test, beside, join, judge
 from sima2.analytics.gate import adjusted, normal_quantile, spent_alpha
 from sima2.analytics.leakage import leakage_of
 from sima2.analytics.prior import Prior
-from sima2.analytics.shadow import affordable
+from sima2.analytics.shadow_tags import affordable
 from sima2.analytics.verdict import Standard, verdicts
 from sima2.errors import UsageError
+from sima2.records.arrays import Bools, Float64s, Indices, Int64s
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustMatrix
@@ -182,7 +183,7 @@ class EconCorrelator:
                 return field + INFERRED
         return None
 
-    def _how(self, look: int, tags: int, strata: int, arms: NDArray[np.int64]) -> How:
+    def _how(self, look: int, tags: int, strata: int, arms: Int64s) -> How:
         """How so many tags are judged, the smaller arms of which hold so many episodes, shape (t,)."""
         if look < 1:
             raise UsageError(f"look is {look}, it must be at least 1")
@@ -199,7 +200,7 @@ class EconCorrelator:
         """The gate over all tags, then the score of each."""
         level = spent_alpha(self.q, look)
 
-        def judged_by(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], Standard]:
+        def judged_by(p: Float64s) -> tuple[Float64s, Standard]:
             q_value = adjusted(p)
             tested = int(np.isfinite(p).sum())
             passed = int((q_value <= level).sum())
@@ -220,7 +221,7 @@ class EconCorrelator:
         return verdicts(evidence, judged_by)
 
 
-def _costs(outcome: Any) -> NDArray[np.float64]:
+def _costs(outcome: Any) -> Float64s:
     """Costs as numbers, NaN where they are None, NA or masked."""
     try:
         given = np.asarray(unmasked(outcome))
@@ -250,7 +251,7 @@ def _crossed(strata: Any, groups: Any, n: int) -> Text:
     return Text(code, [str(name) for name in names.tolist()])
 
 
-def _binned(y: NDArray[np.float64], stratum: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _binned(y: Float64s, stratum: NDArray[np.int32]) -> tuple[Float64s, Int64s]:
     """Edges on the midrank of each cost within its stratum, no more than the largest stratum needs, and bins (n,)."""
     known = np.isfinite(y)
     largest = int(np.bincount(stratum[known], minlength=1).max(initial=0)) if len(y) else 0
@@ -260,7 +261,7 @@ def _binned(y: NDArray[np.float64], stratum: NDArray[np.int32]) -> tuple[NDArray
     return edges, np.searchsorted(edges, _midrank(y, stratum), side="right")
 
 
-def _midrank(y: NDArray[np.float64], stratum: NDArray[np.int32]) -> NDArray[np.float64]:
+def _midrank(y: Float64s, stratum: NDArray[np.int32]) -> Float64s:
     """Share of the finite costs of its stratum that lie below each, ties by half, in (0, 1); 0 elsewhere."""
     out = np.zeros(len(y))
     where = np.flatnonzero(np.isfinite(y))
@@ -272,7 +273,7 @@ def _midrank(y: NDArray[np.float64], stratum: NDArray[np.int32]) -> NDArray[np.f
     new_value = new_stratum | np.append(True, np.diff(value) != 0)
     n = len(order)
 
-    def run(new: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def run(new: Bools) -> tuple[Indices, Indices]:
         start = np.flatnonzero(new)
         size = np.diff(np.append(start, n))
         return np.repeat(start, size), np.repeat(size, size)
@@ -282,7 +283,7 @@ def _midrank(y: NDArray[np.float64], stratum: NDArray[np.int32]) -> NDArray[np.f
     return out
 
 
-def _grain_for(y: NDArray[np.float64]) -> tuple[float, float]:
+def _grain_for(y: Float64s) -> tuple[float, float]:
     """Unit and ceiling for adding up costs of unknown scale."""
     top = float(np.max(np.abs(y[np.isfinite(y)]), initial=0.0)) or 1.0
     _, exponent = np.frexp(top)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Int64s
 
 _CHUNK_CELLS: Final = 2**20
 """Cells of the count tensor worked on at once."""
@@ -18,36 +17,36 @@ _CHUNK_CELLS: Final = 2**20
 class Effects:
     """δ of t tags, combined over s strata with van Elteren's weights n₁n₀/(n₁+n₀+1)."""
 
-    delta: Array
+    delta: Float64s
     """−1 to 1, NaN where no stratum has both arms, shape (t,)."""
-    se_null: Array
+    se_null: Float64s
     """Of the permutation distribution given the ties, shape (t,)."""
-    se_placement: Array
+    se_placement: Float64s
     """DeLong's, from the spread of placements, shape (t,)."""
-    se_model: Array
+    se_model: Float64s
     """Twice Hanley and McNeil's, for δ = 2 AUROC − 1, shape (t,)."""
-    se: Array
+    se: Float64s
     """The largest of the three, shape (t,)."""
-    tagged: NDArray[np.int64]
+    tagged: Int64s
     """shape (t,)."""
-    untagged: NDArray[np.int64]
+    untagged: Int64s
     """shape (t,)."""
-    informative: NDArray[np.int64]
+    informative: Int64s
     """Strata with both arms, shape (t,)."""
-    smaller_arm: NDArray[np.int64]
+    smaller_arm: Int64s
     """Sum over strata of the smaller arm: how many episodes the comparison hangs on, shape (t,)."""
-    arms: NDArray[np.int64]
+    arms: Int64s
     """Episodes untagged and tagged of each stratum, shape (t, s, 2)."""
-    by_stratum: Array
+    by_stratum: Float64s
     """δ of each stratum, NaN where an arm is empty, shape (t, s)."""
-    se_by_stratum: Array
+    se_by_stratum: Float64s
     """Placement standard error of each, NaN where an arm has fewer than 2, shape (t, s)."""
-    largest_by_stratum: Array
+    largest_by_stratum: Float64s
     """The largest of the three errors of each, NaN where an arm is empty, shape (t, s); the model's is taken at the
     combined δ, for that of a stratum of few episodes is often ±1."""
 
 
-def stratified_effects(cells: NDArray[np.int64]) -> Effects:
+def stratified_effects(cells: Int64s) -> Effects:
     """Effects from counts of shape (t, s, b, 2).
 
     Source: van Elteren 1960 (weights); Lehmann, *Nonparametrics* (variance with ties); DeLong, DeLong and
@@ -63,7 +62,7 @@ def stratified_effects(cells: NDArray[np.int64]) -> Effects:
     delta = np.where(known, (share * delta_s).sum(axis=1), np.nan)
     model_s = 4.0 * hanley_mcneil((np.nan_to_num(delta)[:, None] + 1.0) / 2.0, n1, n0)
 
-    def combined(variance: Array) -> Array:
+    def combined(variance: Float64s) -> Float64s:
         return np.where(known, np.sqrt((share**2 * np.where(both, variance, 0.0)).sum(axis=1)), np.nan)
 
     # with one episode in an arm there is no spread to measure: the null's stands in
@@ -85,7 +84,7 @@ def stratified_effects(cells: NDArray[np.int64]) -> Effects:
     )
 
 
-def _of_strata(cells: NDArray[np.int64]) -> tuple[Array, Array, Array, Array, Array]:
+def _of_strata(cells: Int64s) -> tuple[Float64s, Float64s, Float64s, Float64s, Float64s]:
     """Untagged, tagged, δ, its variance under the null and by placements, each of shape (t, s); some at a time."""
     t, s, b, _ = cells.shape
     out = tuple(np.zeros((t, s)) for _ in range(5))
@@ -106,25 +105,25 @@ def _of_strata(cells: NDArray[np.int64]) -> tuple[Array, Array, Array, Array, Ar
     return n0, n1, delta, null, placed
 
 
-def _null_variance(m: Array, n0: Array, n1: Array) -> Array:
+def _null_variance(m: Float64s, n0: Float64s, n1: Float64s) -> Float64s:
     """Variance of a stratum's δ under permutation of the tag, shape (t, s)."""
     n = n0 + n1
     ties = np.einsum("tsb,tsb,tsb->ts", m, m, m) - n
     spread = n + 1.0 - np.divide(ties, n * (n - 1.0), out=np.zeros_like(n), where=n > 1)
-    out: Array = np.divide(spread, 3.0 * n0 * n1, out=np.zeros_like(n), where=(n0 > 0) & (n1 > 0))
+    out: Float64s = np.divide(spread, 3.0 * n0 * n1, out=np.zeros_like(n), where=(n0 > 0) & (n1 > 0))
     return out
 
 
-def _placement_variance(own: Array, over: Array, other: Array, size: Array, delta: Array) -> Array:
+def _placement_variance(own: Float64s, over: Float64s, other: Float64s, size: Float64s, delta: Float64s) -> Float64s:
     """Variance of the mean placement of one arm: ``over / other`` with weights ``own``, shape (t, s)."""
     square = np.einsum("tsb,tsb,tsb->ts", own, over, over)
     ok = (size > 1) & (other > 0)
     mean_square = np.divide(square, size * other**2, out=np.zeros_like(size), where=ok)
-    out: Array = np.divide(np.maximum(mean_square - delta**2, 0.0), size - 1.0, out=np.zeros_like(size), where=ok)
+    out: Float64s = np.divide(np.maximum(mean_square - delta**2, 0.0), size - 1.0, out=np.zeros_like(size), where=ok)
     return out
 
 
-def hanley_mcneil(area: Array, n1: Array, n0: Array) -> Array:
+def hanley_mcneil(area: Float64s, n1: Float64s, n0: Float64s) -> Float64s:
     """Variance of an area under the ROC curve of that size; infinite where an arm is empty."""
     q1, q2 = area / (2.0 - area), 2.0 * area**2 / (1.0 + area)
     spread = area * (1.0 - area) + (n1 - 1.0) * (q1 - area**2) + (n0 - 1.0) * (q2 - area**2)

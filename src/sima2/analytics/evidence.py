@@ -7,17 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.counts import INFERRED, Panel
 from sima2.analytics.effects import Effects, hanley_mcneil, stratified_effects
 from sima2.analytics.gate import Urns, drawn_tails, normal_tail
 from sima2.analytics.leakage import NONE, UNCHECKED
 from sima2.analytics.premium import NO_PREMIUM, Premium, premium, stratified_means
-from sima2.analytics.shadow import Shuffles
+from sima2.analytics.shadow_tags import Shuffles
+from sima2.records.arrays import Float64s
 from sima2.records.trust import StratumEffect
-
-Array = NDArray[np.float64]
 
 _CHUNK_CELLS: Final = 2**20
 _Z95: Final = 1.96
@@ -126,9 +124,9 @@ class Evidence:
     """Cases with the p-values that the gate looks at."""
 
     cases: tuple[Case, ...]
-    p: Array
+    p: Float64s
     """One-sided p-value, NaN where a tag is not tested, shape (m,)."""
-    shadow_p: Array
+    shadow_p: Float64s
     """The same of every shuffle of the tag within its strata, shape (m, shadows)."""
     shadow_cases: Mapping[tuple[str, int], Case] = field(default_factory=dict)
     """By tag and shuffle: those that may pass the gate."""
@@ -180,7 +178,7 @@ def judge(panel: Panel, name: str, tests: Sequence[Test], how: How) -> Evidence:
     return Evidence(tuple(cases), p[:, 0], p[:, 1:], shuffled)
 
 
-def _p_values(panel: Panel, t: int, case: Case, null: float, how: How) -> tuple[Array, dict[int, Case]]:
+def _p_values(panel: Panel, t: int, case: Case, null: float, how: How) -> tuple[Float64s, dict[int, Case]]:
     """One-sided p-values of a tag and of its shuffles, shape (1 + shadows,), and the shuffles that may pass."""
     small = case.smaller_arm < how.small_arm
     if not small and not how.shadows:

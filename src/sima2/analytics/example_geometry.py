@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-Doubles = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Indices
+from sima2.records.robust import MAD_TO_SIGMA
 
 NEIGHBOURS: Final = 12
 """Steps of a path lead to so many of the nearest: enough that no group of episodes falls into pieces by chance."""
@@ -29,11 +29,11 @@ class View(NamedTuple):
 
     name: str
     """In words that complete "they differ by …"."""
-    place: Doubles
+    place: Float64s
     """Where each is, shape (n, d); finite, distances alone matter."""
 
 
-def scaled(values: Doubles, reach: Doubles, floor: float) -> Doubles:
+def scaled(values: Float64s, reach: Float64s, floor: float) -> Float64s:
     """Columns from their median in their own spread, but in none that is small beside what they reach.
 
     Args:
@@ -48,14 +48,14 @@ def scaled(values: Doubles, reach: Doubles, floor: float) -> Doubles:
     return np.asarray((values - np.median(values, axis=0)) / np.where(spread > 0, spread, 1.0))
 
 
-def in_few(values: Doubles, most: int) -> Doubles:
+def in_few(values: Float64s, most: int) -> Float64s:
     """The same as coordinates along the few directions in which they differ most, shape (n, ≤ most)."""
     centred = values - values.mean(axis=0)
     u, size, _ = np.linalg.svd(centred, full_matrices=False)
     return np.asarray(u[:, :most] * size[:most])
 
 
-def beyond(values: Doubles, given: Doubles) -> Doubles:
+def beyond(values: Float64s, given: Float64s) -> Float64s:
     """What of ``values`` (n, d) does not follow from ``given`` (n, k), by a linear fit that few episodes do not move.
 
     Where the end of an episode varies with where the thing lay, its failures show in what is left.
@@ -66,13 +66,13 @@ def beyond(values: Doubles, given: Doubles) -> Doubles:
     for _ in range(ROUNDS):
         weighed = by * weight[:, None]
         left = values - by @ np.linalg.lstsq(by.T @ weighed + keep, weighed.T @ values, rcond=None)[0]
-        usual = 1.4826 * np.median(np.abs(left), axis=0)
+        usual = MAD_TO_SIGMA * np.median(np.abs(left), axis=0)
         off = np.sqrt(((left / np.where(usual > 0, usual, 1.0)) ** 2).mean(axis=1))
         weight = 1.0 / np.maximum(off, 1.0) ** 2
     return np.asarray(left)
 
 
-def path_lengths(place: Doubles, rows: Sequence[int] | NDArray[np.intp]) -> Doubles:
+def path_lengths(place: Float64s, rows: Sequence[int] | Indices) -> Float64s:
     """Length of the shortest path from each of n places to each of some of them, shape (n, len(rows)).
 
     A path goes through other places, and the lengths of its steps are raised to a power (a Fermat distance, Groisman et

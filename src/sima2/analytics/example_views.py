@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.example_geometry import View, beyond, in_few, scaled
+from sima2.records.arrays import Bools, Float32s, Float64s
 from sima2.records.courses import MOMENTS, THINGS, PointTable
 from sima2.records.defects import SLOTS
 from sima2.records.episodes import EpisodeTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import ENDS
-
-Doubles = NDArray[np.float64]
 
 LEAST_KNOWN: Final = 0.8
 """Columns that fewer of the episodes have tell more of who has them than of how it ended."""
@@ -47,7 +45,7 @@ class Pictures(Protocol):
         """Names, shape (m,)."""
 
     @property
-    def values(self) -> NDArray[np.float32]:
+    def values(self) -> Float32s:
         """The last picture scaled down, in [0, 1], NaN where not known, shape (m, d)."""
 
 
@@ -66,12 +64,12 @@ def views_of(episodes: EpisodeTable, points: PointTable, pictures: Pictures | No
 
 
 class _Motion(NamedTuple):
-    state: Doubles
+    state: Float64s
     """Where all arms are at each moment, shape (n, MOMENTS, d)."""
-    reach: Doubles
+    reach: Float64s
     """What each column ranges over in an episode, shape (d,); columns of one unit share the largest range of an arm,
     so that what hardly moves is not magnified."""
-    fingers: NDArray[np.bool_]
+    fingers: Bools
     """Columns that are of a gripper, shape (d,)."""
 
 
@@ -97,7 +95,7 @@ def _motion(names: Text, points: PointTable) -> _Motion:
     return _Motion(np.concatenate(parts, axis=2), np.concatenate(ranges), np.concatenate(fingers))
 
 
-def _filled(state: Doubles) -> Doubles:
+def _filled(state: Float64s) -> Float64s:
     """Gaps filled by the moment before (after, at the start), and by what is usual where there is none."""
     n, moments, width = state.shape
     known = np.isfinite(state)
@@ -128,12 +126,12 @@ def _of_motion(motion: _Motion) -> Iterator[View]:
     yield View("the posture at the end beside where the work was", in_few(_alike(beyond(end, given)), FEW))
 
 
-def _alike(left: Doubles) -> Doubles:
+def _alike(left: Float64s) -> Float64s:
     """Columns in their own spread, but in none that is small beside the largest."""
     return scaled(left, np.full(left.shape[1], left.std(axis=0).max()), FINE)
 
 
-def _course(motion: _Motion, moments: slice) -> Doubles:
+def _course(motion: _Motion, moments: slice) -> Float64s:
     state = motion.state[:, moments]
     flat = state.reshape(len(state), -1)
     return in_few(scaled(flat, np.tile(motion.reach, state.shape[1]), COARSE), FEW)
@@ -160,7 +158,7 @@ def _of_pictures(names: Text, pictures: Pictures) -> Iterator[View]:
         yield View(f"the last picture of {camera}", in_few(_evenly_lit(values), FEW))
 
 
-def _evenly_lit(values: Doubles) -> Doubles:
+def _evenly_lit(values: Float64s) -> Float64s:
     """Pictures (n, d), colours last, without the mean of each colour: light that changes is no other end."""
     colours = 3 if values.shape[1] % 3 == 0 else 1
     fields = values.reshape(len(values), -1, colours)

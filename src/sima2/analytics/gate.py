@@ -8,17 +8,15 @@ from math import erfc, pi, sqrt
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.counts import Panel
-
-Array = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Indices, Int64s
 
 _DECIDED = 25
 """Exceedances after which more draws cannot bring a p-value down to a level that matters."""
 
 
-def normal_tail(z: Array) -> Array:
+def normal_tail(z: Float64s) -> Float64s:
     """P(N(0, 1) >= z), NaN where z is."""
     return np.array([normal_tail_of(each) if each == each else np.nan for each in z.tolist()])
 
@@ -41,7 +39,7 @@ def normal_quantile(tail: float) -> float:
     return -NormalDist().inv_cdf(tail)
 
 
-def drawn_tails(urns: Urns, seen: Array, draws: int) -> Array:
+def drawn_tails(urns: Urns, seen: Float64s, draws: int) -> Float64s:
     """Share of relabellings within strata whose rank sum is at least as large as each one seen, shape as ``seen``.
 
     Stops early for those whose p-value is clearly of no use (Besag and Clifford 1991).
@@ -75,12 +73,12 @@ class Urns:
     """Rank sum of the tagged, in the declared direction."""
     strata: tuple[int, ...]
     """Those with both arms, k of them."""
-    bins: tuple[NDArray[np.intp], ...]
+    bins: tuple[Indices, ...]
     """Bins of each that hold episodes."""
-    urns: tuple[NDArray[np.int64], ...]
+    urns: tuple[Int64s, ...]
     """Episodes in them."""
     tagged: tuple[int, ...]
-    ranks: tuple[Array, ...]
+    ranks: tuple[Float64s, ...]
     """What each bin has below it minus above it: a stratum's δ is linear in the tagged, whoever they are."""
 
     @classmethod
@@ -102,7 +100,7 @@ class Urns:
         sizes = [(n, int(urn.sum())) for n, urn in zip(self.tagged, self.urns)]
         return sum(n * (total - n) / (total + 1.0) for n, total in sizes)
 
-    def draw(self, rng: np.random.Generator, size: int) -> Array:
+    def draw(self, rng: np.random.Generator, size: int) -> Float64s:
         """Rank sums of relabellings, shape (size,)."""
         out = np.zeros(size)
         for urn, n, rank in zip(self.urns, self.tagged, self.ranks):
@@ -113,7 +111,7 @@ class Urns:
         return out
 
 
-def relabelled(rng: np.random.Generator, urn: NDArray[np.int64], n: int, size: int) -> NDArray[np.int64]:
+def relabelled(rng: np.random.Generator, urn: Int64s, n: int, size: int) -> Int64s:
     """Counts by bin of ``n`` episodes drawn without replacement, shape (size, bins)."""
     return rng.multivariate_hypergeometric(urn, n, size=size, method="count" if urn.sum() < 10**6 else "marginals")
 
@@ -143,7 +141,7 @@ def spent_alpha(level: float, look: int) -> float:
     return level * 6.0 / (pi**2 * look**2)
 
 
-def adjusted(p: Array) -> Array:
+def adjusted(p: Float64s) -> Float64s:
     """Benjamini and Hochberg's adjusted p-values of the finite entries, NaN elsewhere, shape (m,).
 
     >>> adjusted(np.array([0.01, 0.5, 0.02])).tolist()

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.analytics.econ_settings import GRAVITY, EconSettings
 from sima2.analytics.reductions import episode_min, episode_seconds, frame_seconds
-from sima2.analytics.settings import GRAVITY, EconSettings
+from sima2.records.arrays import Float32s, Float64s, Indices, Int64s
 from sima2.records.rollout import RolloutBatch, spans
-
-Array = NDArray[np.float64]
 
 _NOBODY: Final = -2
 
@@ -21,11 +19,11 @@ _NOBODY: Final = -2
 class Impacts:
     """Impulses and what took them (m of them), in order of frame."""
 
-    episode: NDArray[np.int64]
+    episode: Int64s
     """shape (m,)."""
-    slot: NDArray[np.int64]
+    slot: Int64s
     """Slot of the object concerned, -1 where none was near, shape (m,)."""
-    impulse: Array
+    impulse: Float64s
     """N·s, shape (m,)."""
 
 
@@ -76,7 +74,7 @@ def fall_impacts(batch: RolloutBatch, settings: EconSettings) -> Impacts:
     return _joined(parts)
 
 
-def _joined(parts: list[tuple[NDArray[np.int64], NDArray[np.int64], Array]]) -> Impacts:
+def _joined(parts: list[tuple[Int64s, Int64s, Float64s]]) -> Impacts:
     if not parts:
         none = np.zeros(0, np.int64)
         return Impacts(none, none, np.zeros(0))
@@ -84,7 +82,7 @@ def _joined(parts: list[tuple[NDArray[np.int64], NDArray[np.int64], Array]]) -> 
     return Impacts(episode, slot, impulse)
 
 
-def _held(values: Array, offset: NDArray[np.int64]) -> Array:
+def _held(values: Float64s, offset: Int64s) -> Float64s:
     """Missing samples replaced by the last known one of the episode, 0 before the first, shape (T,)."""
     missing = np.isnan(values)
     if not missing.any():
@@ -96,7 +94,7 @@ def _held(values: Array, offset: NDArray[np.int64]) -> Array:
     return np.where(known, values[np.maximum(last, 0)], 0.0)
 
 
-def _noise(force: Array, offset: NDArray[np.int64]) -> Array:
+def _noise(force: Float64s, offset: Int64s) -> Float64s:
     """Standard deviation of the sensor's noise from the median step between frames, N, shape (n,)."""
     out = np.zeros(len(offset) - 1)
     step = np.abs(np.diff(force))
@@ -109,7 +107,7 @@ def _noise(force: Array, offset: NDArray[np.int64]) -> Array:
     return np.asarray(out / (0.6745 * np.sqrt(2.0)))
 
 
-def _sustained(force: Array, batch: RolloutBatch, pulse_s: float) -> Array:
+def _sustained(force: Float64s, batch: RolloutBatch, pulse_s: float) -> Float64s:
     """Morphological opening of each episode with a window of ``pulse_s``, shape (T,)."""
     steps = np.maximum(batch.length - 1, 1)
     period = episode_seconds(batch.time, batch.offset) / steps
@@ -125,7 +123,7 @@ def _sustained(force: Array, batch: RolloutBatch, pulse_s: float) -> Array:
     return out
 
 
-def _opening(values: Array, offset: NDArray[np.int64], width: int) -> Array:
+def _opening(values: Float64s, offset: Int64s, width: int) -> Float64s:
     """Highest level below the curve that lasts ``width`` frames; only windows inside the episode count."""
     if not len(values):
         return values
@@ -138,7 +136,7 @@ def _opening(values: Array, offset: NDArray[np.int64], width: int) -> Array:
     return np.maximum(level, np.repeat(episode_min(values, offset), np.diff(offset)))
 
 
-def _forward(values: Array, width: int, ufunc: np.ufunc) -> Array:
+def _forward(values: Float64s, width: int, ufunc: np.ufunc) -> Float64s:
     """Running minimum or maximum over ``width`` values from each on, by doubling; shorter at the end."""
     out = values.copy()
     size = 1
@@ -151,9 +149,7 @@ def _forward(values: Array, width: int, ufunc: np.ufunc) -> Array:
     return out
 
 
-def _nearest(
-    batch: RolloutBatch, hand: NDArray[np.float32] | None, at: NDArray[np.intp], reach: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _nearest(batch: RolloutBatch, hand: Float32s | None, at: Indices, reach: float) -> tuple[Int64s, Int64s]:
     """The two that may have met at some frames, each of shape (m,): an impact hurts both.
 
     The first is the slot of the object nearest to the hand (held, or hit by the empty hand), -1 where none is in reach;
@@ -172,7 +168,7 @@ def _nearest(
     return first, np.where(distance[row, order[:, 1]] <= reach, order[:, 1], _NOBODY)
 
 
-def _mass(batch: RolloutBatch, settings: EconSettings) -> Array:
+def _mass(batch: RolloutBatch, settings: EconSettings) -> Float64s:
     """kg, shape (n, K)."""
     width = 0 if batch.object_position is None else batch.object_position.shape[1]
     out = np.full((len(batch), width), settings.default_object.mass_kg)
@@ -181,9 +177,7 @@ def _mass(batch: RolloutBatch, settings: EconSettings) -> Array:
     return out
 
 
-def _falls(
-    z: Array, seen: NDArray[np.intp], episode: NDArray[np.int64], batch: RolloutBatch, least: float
-) -> tuple[NDArray[np.intp], Array]:
+def _falls(z: Float64s, seen: Indices, episode: Int64s, batch: RolloutBatch, least: float) -> tuple[Indices, Float64s]:
     """First frames and heights (m) of the falls of one object slot, from the frames in which it was seen."""
     if len(seen) < 2:
         return np.zeros(0, np.intp), np.zeros(0)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.by_example import UNSURE, Answers, ByExample
 from sima2.analytics.econ import brought
+from sima2.analytics.econ_settings import EconSettings
 from sima2.analytics.example_views import Pictures, views_of
-from sima2.analytics.settings import EconSettings
+from sima2.records.arrays import Bools, Float64s, Indices
 from sima2.records.courses import PointTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
@@ -20,7 +20,7 @@ from sima2.records.examples import ANSWERS, ExampleTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import OUTCOME_SOURCES
 
-Rows = NDArray[np.intp]
+Rows = Indices
 
 NOT_SAID: Final = ("none", "inferred")
 """Sources of an outcome that nobody said."""
@@ -64,7 +64,7 @@ def infer_by_example(
         task = episodes.take(rows)
         said = said_outcomes(task)
         random = ~np.isin(task.episode_id.decode(), list(active))
-        parts.append(_told(task, said, settings.answer(views_of(task, points, pictures), said, random)))
+        parts.append(_example_table(task, said, settings.answer(views_of(task, points, pictures), said, random)))
         order.append(rows)
     return ExampleTable.concat(parts).take(np.argsort(np.concatenate(order), kind="stable"))
 
@@ -80,7 +80,7 @@ def _speaks(task: EpisodeTable) -> bool:
     return FEWEST <= known < len(task) and bool((said == 0).any() and (said == 1).any())
 
 
-def said_outcomes(episodes: EpisodeTable) -> NDArray[np.float64]:
+def said_outcomes(episodes: EpisodeTable) -> Float64s:
     """1 success, 0 failure, NaN where nobody said it, shape (n,)."""
     return np.where(episodes.outcome_source.isin(*NOT_SAID), np.nan, episodes.success)
 
@@ -181,7 +181,7 @@ def _places(here: Text, told: Text) -> tuple[Rows, Rows]:
     return at[at >= 0], np.flatnonzero(at >= 0)
 
 
-def _doubted(episodes: EpisodeTable, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _doubted(episodes: EpisodeTable, where: Bools) -> Bools:
     """Episodes whose inferred outcome is of a kind that most of those said of their task contradict, shape (n,)."""
     out = np.zeros(len(episodes), np.bool_)
     said = said_outcomes(episodes)
@@ -215,7 +215,7 @@ def _by_content(episodes: EpisodeTable, points: PointTable, rows: Rows) -> Rows:
     return np.array(sorted(range(len(rows)), key=content.__getitem__), np.intp)
 
 
-def _told(task: EpisodeTable, said: NDArray[np.float64], found: Answers) -> ExampleTable:
+def _example_table(task: EpisodeTable, said: Float64s, found: Answers) -> ExampleTable:
     n = len(task)
     names = np.array([*task.episode_id, ""], object)
     answered = bool((found.answer != UNSURE).any())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import RecordError
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.table import Text
 
 DESIGNATED = "designated reference episodes"
@@ -15,12 +15,12 @@ NOTHING = "none: no success is known"
 
 
 def nominal_episodes(
-    success: NDArray[np.float64],
+    success: Float64s,
     source: Text,
-    designated: NDArray[np.bool_],
-    clean: NDArray[np.bool_],
-    named: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.bool_], str]:
+    designated: Bools,
+    clean: Bools,
+    named: Bools | None = None,
+) -> tuple[Bools, str]:
     """Nominal episodes, and the rule they were chosen by; never by OOD itself, which they calibrate.
 
     What persons called a reference, or a success where no reference is designated, joins those of the rule and never
@@ -53,7 +53,7 @@ def nominal_episodes(
     return _joined(where, rule, said if named is None else said | named)
 
 
-def _joined(where: NDArray[np.bool_], rule: str, named: NDArray[np.bool_] | None) -> tuple[NDArray[np.bool_], str]:
+def _joined(where: Bools, rule: str, named: Bools | None) -> tuple[Bools, str]:
     more = 0 if named is None else int((named & ~where).sum())
     if named is None or not more:
         return np.array(where), rule

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.counts import Panel
-
-Array = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Int64s
 
 WINSOR: Final = 0.95
 """Costs are cut at this quantile of those above zero: what lies beyond is luck of the draw, not of the tag."""
@@ -32,7 +30,7 @@ class Means:
         return self.tagged - self.untagged
 
 
-def stratified_means(panel: Panel, t: int, arms: NDArray[np.int64]) -> Means:
+def stratified_means(panel: Panel, t: int, arms: Int64s) -> Means:
     """Exact means of the costs as counted, for arms of so many episodes, shape (s, 2)."""
     n = arms.astype(np.float64)
     total = panel.mass[t].sum(axis=1) * panel.grain
@@ -92,11 +90,11 @@ def premium(panel: Panel, t: int, direction: int) -> Premium:
     return Premium(direction * float(np.log(top[1] / top[0])), float(se))
 
 
-def winsorised_values(panel: Panel, t: int) -> Array:
+def winsorised_values(panel: Panel, t: int) -> Float64s:
     """Mean cost of the episodes of each stratum and bin, cut at the winsorising quantile of all, shape (s, b)."""
     number = panel.cells[t].sum(axis=2)
     mass = panel.mass[t].sum(axis=2) * panel.grain
-    value: Array = np.divide(mass, number, out=np.zeros(number.shape), where=number > 0)
+    value: Float64s = np.divide(mass, number, out=np.zeros(number.shape), where=number > 0)
     above = np.flatnonzero(value.ravel() > 0)
     if not len(above):
         return value
@@ -106,6 +104,6 @@ def winsorised_values(panel: Panel, t: int) -> Array:
     return np.asarray(np.minimum(value, value.ravel()[order[min(cut, len(order) - 1)]]))
 
 
-def _weights(n: Array) -> Array:
+def _weights(n: Float64s) -> Float64s:
     """n₁n₀/(n₁+n₀) of strata with both arms, shape (s,)."""
     return np.asarray(n[:, 0] * n[:, 1] / np.maximum(n.sum(axis=1), 1.0))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.counts import TrustCounts, count
-from sima2.analytics.settings import AFTER_FAILURE, cost_field
+from sima2.analytics.econ_settings import AFTER_FAILURE, cost_field
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import ANOMALIES
@@ -24,9 +24,9 @@ _LEAST_S: Final = 1.0
 class Attempts:
     """First failure event of each of n episodes, and whether a correction was attempted."""
 
-    failed_at_s: NDArray[np.float64]
+    failed_at_s: Float64s
     """End of the first failed segment, s; NaN where nothing failed, shape (n,)."""
-    attempted: NDArray[np.bool_]
+    attempted: Bools
     """shape (n,)."""
     reason: Text
     """Failure reason, or the anomaly's label; empty where nothing failed, shape (n,)."""
@@ -74,8 +74,8 @@ def find_attempts(segments: SegmentTable, episode_id: Text, *, window_s: float =
 def recovery_counts(
     tag: str,
     attempts: Attempts,
-    success: NDArray[np.float64],
-    duration_s: NDArray[np.float64],
+    success: Float64s,
+    duration_s: Float64s,
     strata: Text,
     *,
     name: str = AFTER_FAILURE,
@@ -97,16 +97,14 @@ def recovery_counts(
     return count({tag: attempts.attempted[where]}, after, stratum, cost_field(AFTER_FAILURE), name=name)
 
 
-def _places(values: Text, episode_id: Text) -> NDArray[np.int64]:
+def _places(values: Text, episode_id: Text) -> Int64s:
     """Place of each row's episode, -1 where it is another's, shape (m,)."""
     place = {name: i for i, name in enumerate(episode_id)}
     known = np.array([place.get(name, -1) for name in values.names], np.int64)
     return known[values.codes] if len(values) else np.zeros(0, np.int64)
 
 
-def _first_event(
-    row: NDArray[np.int64], end: NDArray[np.float64], event: NDArray[np.bool_], n: int
-) -> NDArray[np.int64]:
+def _first_event(row: Int64s, end: Float64s, event: Bools, n: int) -> Int64s:
     """Row of the segment whose event ended first, -1 where there is none, shape (n,)."""
     rows = np.flatnonzero(event & (row >= 0))
     order = rows[np.lexsort((rows, end[rows], row[rows]))]

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s, Int64s
 
-def episode_sum(values: NDArray[Any], offset: NDArray[np.int64]) -> NDArray[np.float64]:
+
+def episode_sum(values: NDArray[Any], offset: Int64s) -> Float64s:
     """Sum over the frames of each episode, 0 for an empty one, shape (n,).
 
     >>> episode_sum(np.array([1.0, 2.0, 4.0]), np.array([0, 2, 2, 3])).tolist()
@@ -22,7 +24,7 @@ def episode_sum(values: NDArray[Any], offset: NDArray[np.int64]) -> NDArray[np.f
     return out
 
 
-def episode_min(values: NDArray[Any], offset: NDArray[np.int64]) -> NDArray[np.float64]:
+def episode_min(values: NDArray[Any], offset: Int64s) -> Float64s:
     """Smallest value of each episode, +inf for an empty one, shape (n,)."""
     out = np.full(len(offset) - 1, np.inf)
     some = np.diff(offset) > 0
@@ -31,7 +33,7 @@ def episode_min(values: NDArray[Any], offset: NDArray[np.int64]) -> NDArray[np.f
     return out
 
 
-def frame_seconds(time: NDArray[np.float64], offset: NDArray[np.int64]) -> NDArray[np.float64]:
+def frame_seconds(time: Float64s, offset: Int64s) -> Float64s:
     """Time each frame stands for: half of the way to each neighbour in its episode, s, shape (T,).
 
     >>> frame_seconds(np.array([0.0, 1.0, 3.0, 0.0]), np.array([0, 3, 4])).tolist()
@@ -45,7 +47,7 @@ def frame_seconds(time: NDArray[np.float64], offset: NDArray[np.int64]) -> NDArr
     return np.asarray(seconds)
 
 
-def episode_seconds(time: NDArray[np.float64], offset: NDArray[np.int64]) -> NDArray[np.float64]:
+def episode_seconds(time: Float64s, offset: Int64s) -> Float64s:
     """From first to last frame, s, 0 for an empty episode, shape (n,)."""
     out = np.zeros(len(offset) - 1)
     some = np.diff(offset) > 0

@@ -11,17 +11,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.econ import brought
-from sima2.analytics.settings import EconSettings
+from sima2.analytics.econ_settings import EconSettings
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import CHOSEN, SaidTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import OUTCOME_SOURCES
 
-Places = NDArray[np.int64]
+Places = Int64s
 _NONE, _PERSON = OUTCOME_SOURCES.index("none"), OUTCOME_SOURCES.index("person")
 
 
@@ -46,7 +46,7 @@ def episodes_as_said(episodes: EpisodeTable, said: SaidTable) -> EpisodeTable:
     return replace(episodes, success=success, outcome_source=source, nominal=episodes.nominal & (success != 0))
 
 
-def references_of_persons(episode_id: Text, said: SaidTable) -> NDArray[np.bool_]:
+def references_of_persons(episode_id: Text, said: SaidTable) -> Bools:
     """Where a person named an episode a reference, shape (n,)."""
     return episode_id.isin(*said.episode_id[said.nominal])
 
@@ -92,9 +92,7 @@ def _places(episode_id: Text, said: SaidTable) -> tuple[Places, SaidTable]:
     return place[place >= 0], said.take(place >= 0)
 
 
-def _ended(
-    success: NDArray[np.float64], source: Text, rows: Places, mine: SaidTable
-) -> tuple[NDArray[np.float64], Text]:
+def _ended(success: Float64s, source: Text, rows: Places, mine: SaidTable) -> tuple[Float64s, Text]:
     """Outcomes and where they are known from, shape (n,) each."""
     told = mine.outcome
     success, codes = success.copy(), source.recode(OUTCOME_SOURCES)

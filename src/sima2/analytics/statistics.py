@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.counts import INFERRED, Panel, TrustCounts
-from sima2.analytics.settings import AFTER_FAILURE
-
-Array = NDArray[np.float64]
+from sima2.analytics.econ_settings import AFTER_FAILURE
+from sima2.records.arrays import Float64s
 
 DRAWS: Final = 400
 """Bootstrap samples: the 2.5 % quantile then rests on ten of them."""
@@ -131,7 +129,7 @@ def _statistic(wanted: _Wanted, panel: Panel, *, inferred: bool) -> Statistic:
     )
 
 
-def _resampled(panel: Panel, t: int) -> tuple[Array, Array]:
+def _resampled(panel: Panel, t: int) -> tuple[Float64s, Float64s]:
     """Episodes and total costs of bootstrap samples of each arm, by stratum, each of shape (draws, s, 2).
 
     An arm is drawn from as a whole: drawn stratum by stratum, those with a single episode would never vary.
@@ -153,14 +151,14 @@ def _resampled(panel: Panel, t: int) -> tuple[Array, Array]:
     return number, total
 
 
-def _raw(n: Array, total: Array) -> Array:
+def _raw(n: Float64s, total: Float64s) -> Float64s:
     """Mean of each arm over all episodes, shape (draws, 2)."""
     number = n.sum(axis=1)
-    mean: Array = np.divide(total.sum(axis=1), number, out=np.full(number.shape, np.nan), where=number > 0)
+    mean: Float64s = np.divide(total.sum(axis=1), number, out=np.full(number.shape, np.nan), where=number > 0)
     return mean
 
 
-def _stratified(n: Array, total: Array) -> Array:
+def _stratified(n: Float64s, total: Float64s) -> Float64s:
     """Mean of each arm over strata that have both, shape (draws, 2)."""
     weight = n[..., 0] * n[..., 1] / np.maximum(n.sum(axis=2), 1.0)
     sum_ = weight.sum(axis=1, keepdims=True)
@@ -168,27 +166,27 @@ def _stratified(n: Array, total: Array) -> Array:
     return np.asarray(np.einsum("ds,dsa->da", share, total / np.maximum(n, 1.0)))
 
 
-def _ratio(mean: Array) -> Array:
-    ratio: Array = np.divide(mean[:, 1], mean[:, 0], out=np.full(len(mean), np.nan), where=mean[:, 0] > 0)
+def _ratio(mean: Float64s) -> Float64s:
+    ratio: Float64s = np.divide(mean[:, 1], mean[:, 0], out=np.full(len(mean), np.nan), where=mean[:, 0] > 0)
     return ratio
 
 
-def _difference(mean: Array) -> Array:
+def _difference(mean: Float64s) -> Float64s:
     return np.asarray(mean[:, 1] - mean[:, 0])
 
 
-def _tagged(mean: Array) -> Array:
+def _tagged(mean: Float64s) -> Float64s:
     return mean[:, 1]
 
 
-_FORMS: Final[Mapping[str, Callable[[Array], Array]]] = {
+_FORMS: Final[Mapping[str, Callable[[Float64s], Float64s]]] = {
     "ratio": _ratio,
     "difference": _difference,
     "mean": _tagged,
 }
 
 
-def _interval(values: Array) -> tuple[float, float]:
+def _interval(values: Float64s) -> tuple[float, float]:
     """95 % interval; NaN where all resamples are alike, for episodes that do not differ tell nothing of the spread."""
     known = values[~np.isnan(values)]
     if not len(known):

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.analytics.counts import INFERRED, WHOLE, TrustCounts, count, merge
+from sima2.analytics.econ_settings import AFTER_FAILURE, cost_field
 from sima2.analytics.recovery import find_attempts, recovery_counts
-from sima2.analytics.settings import AFTER_FAILURE, cost_field
 from sima2.errors import RecordError, UsageError
+from sima2.records.arrays import Bools
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.segments import SegmentTable
@@ -120,6 +121,6 @@ def trust_counts(
     return reduce(merge, parts, TrustCounts())
 
 
-def _by_source(inferred: NDArray[np.bool_]) -> tuple[tuple[str, NDArray[np.bool_]], ...]:
+def _by_source(inferred: Bools) -> tuple[tuple[str, Bools], ...]:
     """Recorded and inferred outcomes apart; a part without episodes is no panel."""
     return tuple((suffix, where) for suffix, where in (("", ~inferred), (INFERRED, inferred)) if where.any())

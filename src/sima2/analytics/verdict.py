@@ -8,16 +8,14 @@ from math import log2
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.counts import INFERRED
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.analytics.evidence import Case, Evidence
 from sima2.analytics.leakage import NONE, UNCHECKED
 from sima2.analytics.prior import MOST_ALONE, Lent, Prior, lifted
-from sima2.analytics.settings import COST_FIELDS
+from sima2.records.arrays import Float64s
 from sima2.records.trust import CalibrationAlert, CarriedTrust, ShadowTags, TrustMatrix, TrustRow, digest_of
-
-Array = NDArray[np.float64]
 
 TRUSTED: Final = 0.8
 PROVISIONAL: Final = 0.5
@@ -63,7 +61,7 @@ def tier_of(trust: float) -> str:
     return "trusted" if trust > TRUSTED else "provisional" if trust > PROVISIONAL else "untrusted"
 
 
-def verdicts(evidence: Evidence, judged_by: Callable[[Array], tuple[Array, Standard]]) -> TrustMatrix:
+def verdicts(evidence: Evidence, judged_by: Callable[[Float64s], tuple[Float64s, Standard]]) -> TrustMatrix:
     """A row for every tag, the alerts, and what shadow tags earned.
 
     Args:
@@ -82,7 +80,7 @@ def verdicts(evidence: Evidence, judged_by: Callable[[Array], tuple[Array, Stand
     return TrustMatrix(rows, tuple(alerts), digest_of(rows), standard.look, _shadows(evidence, judged_by))
 
 
-def _shadows(evidence: Evidence, judged_by: Callable[[Array], tuple[Array, Standard]]) -> ShadowTags | None:
+def _shadows(evidence: Evidence, judged_by: Callable[[Float64s], tuple[Float64s, Standard]]) -> ShadowTags | None:
     """The same gate and the same score on every shuffle; None where there was nothing to shuffle."""
     if not np.isfinite(evidence.shadow_p).any():
         return None

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.inferred_by_example import infer_by_example, said_outcomes
 from sima2.bench.foreign import number, verdict
 from sima2.bench.postures import CONTROLS, DIFFER, HARD, make
 from sima2.bench.recordings_maker import RECIPES, Recipe, make_set
+from sima2.records.arrays import Bools, Indices
 from sima2.records.courses import PointTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.examples import ExampleTable
@@ -106,7 +106,7 @@ def _targets(worlds: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str
     return targets
 
 
-def counted(found: ExampleTable, episodes: EpisodeTable, success: NDArray[np.bool_]) -> Count:
+def counted(found: ExampleTable, episodes: EpisodeTable, success: Bools) -> Count:
     """How right the answers on one set are, of episodes of which nothing was said."""
     truth = dict(zip(episodes.episode_id, success.tolist(), strict=True))
     open_ = found.take(found.said.isin("") & ~found.answer.isin("unsure"))
@@ -168,7 +168,7 @@ def _recorded(work: Path, recipe: Recipe, seed: int, draws: int) -> tuple[list[C
     return told, by_chance
 
 
-def saying(episodes: EpisodeTable, rows: NDArray[np.intp], success: NDArray[np.bool_]) -> EpisodeTable:
+def saying(episodes: EpisodeTable, rows: Indices, success: Bools) -> EpisodeTable:
     """The same in which the outcome of some episodes is said, and of all others inferred at most."""
     told, source = episodes.inferred_success.copy(), np.where(np.isnan(episodes.inferred_success), "none", "inferred")
     told[rows], source[rows] = success[rows], "recorded"

@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools
+
 BINS: Final = 10
 
 
@@ -65,7 +67,7 @@ def calibration(p: NDArray[Any], event: NDArray[Any]) -> Calibration:
     )
 
 
-def auroc(score: NDArray[Any], event: NDArray[np.bool_]) -> float:
+def auroc(score: NDArray[Any], event: Bools) -> float:
     """P(score of an event > score of none), ties half; NaN where one of them never occurs."""
     from scipy.stats import rankdata
 

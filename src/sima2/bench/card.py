@@ -164,14 +164,14 @@ class Looked:
 def looked(source: Source, calibration: Calibration, seed: int) -> Looked:
     """A run's first pass over a source, and the card of the set."""
     first = first_pass(ShardTask(source, calibration, 0, 0, source.episodes, 250))
-    found = judged(first.defects, first.vitals)
+    found = judged(first.defects, first.measures)
     settings = CardSettings(seed=seed)
-    counts = measured(source, calibration, first.episodes, first.segments, found, first.vitals, settings)
+    counts = measured(source, calibration, first.episodes, first.segments, found, first.measures, settings)
     segments: dict[str, list[Segment]] = {name: [] for name in first.episodes.episode_id}
     for each in first.segments:
         segments[each.episode_id].append(each)
     success = dict(zip(first.episodes.episode_id, first.episodes.inferred_success.tolist(), strict=True))
-    return Looked(first, counts, segments, success, float(np.nanmedian(first.vitals.period_s)))
+    return Looked(first, counts, segments, success, float(np.nanmedian(first.measures.period_s)))
 
 
 def run(

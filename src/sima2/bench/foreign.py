@@ -24,6 +24,7 @@ from sima2.bench.segment_measures import Counts, Span, count
 from sima2.bench.segmentation import CHANNEL_SETS
 from sima2.errors import UsageError
 from sima2.primitives.outcome_inference import OutcomeInference
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import Segment
 from sima2.segmentation.confidence import Confidence
@@ -238,11 +239,11 @@ def _attempt(attempt: Attempt, bad: Sequence[Segment], period: float) -> Told:
     return Told.of(float(told), float(attempt.failed))
 
 
-def _counts(label: NDArray[np.object_], true: NDArray[np.str_], judged: NDArray[np.bool_]) -> Counts:
+def _counts(label: NDArray[np.object_], true: NDArray[np.str_], judged: Bools) -> Counts:
     return count(_spans(label, judged), _spans(true.astype(object), judged), tolerance=0)
 
 
-def _spans(label: NDArray[np.object_], judged: NDArray[np.bool_]) -> list[Span]:
+def _spans(label: NDArray[np.object_], judged: Bools) -> list[Span]:
     """Runs of equal label among the judged frames."""
     edges = np.flatnonzero(np.append(True, (label[1:] != label[:-1]) | (judged[1:] != judged[:-1])))
     ends = np.append(edges[1:], len(label))
@@ -286,7 +287,7 @@ def figures(scored: Sequence[Score], seed: int = 0) -> dict[str, float]:
     }
 
 
-def _columns(score: Score) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _columns(score: Score) -> tuple[Float64s, Bools]:
     return np.array([p for p, _ in score.sure]), np.array([ok for _, ok in score.sure], np.bool_)
 
 

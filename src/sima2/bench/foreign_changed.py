@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sima2.bench.foreign import figures, judge, number, verdict
 from sima2.bench.foreign_sets import FOLDERS, Attempt, Recording, recordings
 from sima2.errors import UsageError
+from sima2.records.arrays import Int64s
 from sima2.records.rollout import Rollout
 
 Progress = Callable[[str], None]
@@ -84,7 +85,7 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return out
 
 
-def changed(one: Recording, channel: Channel, rows: NDArray[np.int64] | None = None, tempo: float = 1.0) -> Recording:
+def changed(one: Recording, channel: Channel, rows: Int64s | None = None, tempo: float = 1.0) -> Recording:
     """A recording with other channels, fewer frames, or another clock; its truth goes with it.
 
     Args:
@@ -166,7 +167,7 @@ def _gaps(rng: np.random.Generator, one: Recording) -> Channel:
     return channel
 
 
-def _every(one: Recording, hz: float) -> NDArray[np.int64]:
+def _every(one: Recording, hz: float) -> Int64s:
     return np.arange(0, len(one.label), max(1, round(1.0 / one.period / hz)))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.rollout import ARM_CHANNELS, Rollout
 
 FOLDERS: Final = (
@@ -60,7 +61,7 @@ class Recording:
     """Simulator or robot that it shares with others: what is fitted for one must not have seen any of them."""
     label: NDArray[np.str_]
     """True label of every frame, shape (t,)."""
-    judged: NDArray[np.bool_]
+    judged: Bools
     """Frames that a convention decides, shape (t,)."""
     attempts: tuple[Attempt, ...]
     success: float
@@ -154,7 +155,7 @@ def _clean(truth: Mapping[str, Any]) -> bool:
     return bool(truth["clean"]) and not truth.get("slips") and truth.get("static_peak", 0.0) < 1.0
 
 
-def _short_rests(label: NDArray[np.str_], time: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _short_rests(label: NDArray[np.str_], time: Float64s) -> Bools:
     out = np.zeros(len(label), np.bool_)
     edges = np.flatnonzero(np.append(True, label[1:] != label[:-1]))
     for start, stop in zip(edges, np.append(edges[1:], len(label)), strict=True):

@@ -22,6 +22,7 @@ from sima2.bench.figures import Limit, judged, tabled
 from sima2.io.formats import open_dataset
 from sima2.io.formats.hdf5 import need_h5py, used_by_child
 from sima2.io.formats.mapped import MappedDataset
+from sima2.records.arrays import Float64s
 from sima2.records.rollout import RolloutBatch
 
 FRAMES: Final = 100
@@ -47,7 +48,7 @@ LABELS: Final[Mapping[str, float]] = {
 }
 """Least share of frames whose label must come back."""
 
-Signals = Mapping[str, NDArray[np.float64]]
+Signals = Mapping[str, Float64s]
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +329,7 @@ def _write_mcap(path: Path, episodes: list[Signals]) -> None:
             writer.finish()
 
 
-def _joint_state(at: int, names: list[str], position: NDArray[np.float64], velocity: NDArray[np.float64]) -> bytes:
+def _joint_state(at: int, names: list[str], position: Float64s, velocity: Float64s) -> bytes:
     """A message as CDR lays it out: each number at a multiple of its size behind the four bytes of the head."""
     body = bytearray(struct.pack("<iI", at // 10**9, at % 10**9) + struct.pack("<I", 1) + b"\0")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.bench.segment_measures import boundary_hits
+from sima2.records.arrays import Float64s
 from sima2.records.rollout import Rollout, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.segmentation_engine import SegmentationEngine
@@ -29,17 +29,15 @@ FINGERS: Final = ("Thumb", "Index")
 DRAWS: Final = 200
 """Of the random control."""
 
-Doubles = NDArray[np.float64]
-
 
 class Recording(NamedTuple):
     """One recording."""
 
-    time: Doubles
+    time: Float64s
     """s, shape (t,)."""
-    hand: Doubles
+    hand: Float64s
     """m, shape (t, 3); NaN where it was not seen."""
-    grip: Doubles
+    grip: Float64s
     """m between thumb and index finger, shape (t,); NaN where one was not seen."""
     first: int
     """Number of the first frame."""
@@ -109,7 +107,7 @@ def _anywhere(count: int, length: int, draw: int) -> list[int]:
     return out
 
 
-def speed_minima(time: Doubles, hand: Doubles) -> list[int]:
+def speed_minima(time: Float64s, hand: Float64s) -> list[int]:
     """Frames where the smoothed speed of a path is least within 0.25 s either way."""
     step = float(np.median(np.diff(time)))
     filled = np.column_stack([np.interp(time, time[~np.isnan(x)], x[~np.isnan(x)]) for x in hand.T])

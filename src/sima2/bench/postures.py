@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s, Indices, Int64s
 from sima2.records.courses import MOMENTS, THINGS, PointTable
 from sima2.records.defects import SLOTS
 from sima2.records.episodes import EpisodeTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import OUTCOME_SOURCES
-
-Array = NDArray[np.float64]
 
 EPISODES: Final = 60
 JOINTS: Final = 6
@@ -85,7 +83,7 @@ class Looks(NamedTuple):
 
     episode_id: Text
     camera: Text
-    values: NDArray[np.float32]
+    values: Float32s
 
 
 class Made(NamedTuple):
@@ -95,9 +93,9 @@ class Made(NamedTuple):
     """With what is said of twelve of them; of all others nothing is known."""
     points: PointTable
     looks: Looks
-    success: NDArray[np.bool_]
+    success: Bools
     """Shape (n,)."""
-    said: NDArray[np.intp]
+    said: Indices
     """Episodes of which something is said, those by lot first."""
     active: tuple[str, ...]
     """Names of those that were said by choice."""
@@ -135,12 +133,12 @@ class _Motion:
     """Where things are in a set, and the arm that reaches them."""
 
     world: World
-    straight: Array
+    straight: Float64s
     """Joints by a place, shape (6, 3)."""
-    bent: Array
-    source: Array
-    goal: Array
-    away: Array
+    bent: Float64s
+    source: Float64s
+    goal: Float64s
+    away: Float64s
     """Directions to other places, shape (3, 3)."""
 
     @classmethod
@@ -155,7 +153,7 @@ class _Motion:
             away / np.linalg.norm(away, axis=1, keepdims=True),
         )
 
-    def episode(self, rng: np.random.Generator, kind: int) -> Array:
+    def episode(self, rng: np.random.Generator, kind: int) -> Float64s:
         """Joints and fingers at the moments of an episode that failed by a kind, -1 of none; shape (MOMENTS, 7)."""
         world, up = self.world, np.array([0.0, 0.0, 0.3])
         thing = self.source + world.spread * rng.normal(size=3)
@@ -184,7 +182,7 @@ class _Motion:
         poses = np.column_stack([joints, np.array(grip) + 0.02 * rng.normal(size=6)])
         return self._moved(rng, poses) + 0.01 * rng.normal(size=(MOMENTS, JOINTS + 1))
 
-    def _moved(self, rng: np.random.Generator, poses: Array) -> Array:
+    def _moved(self, rng: np.random.Generator, poses: Float64s) -> Float64s:
         """From pose to pose, each at its time, with the uneven speed of a hand."""
         times = np.array([0.0, 0.25, 0.4, 0.65, 0.75, 1.0 - 0.08 * rng.random()])
         times[1:5] += 0.04 * rng.normal(size=4)
@@ -197,7 +195,7 @@ class _Motion:
         return out
 
 
-def _looks(rng: np.random.Generator, world: World, success: NDArray[np.bool_]) -> Looks:
+def _looks(rng: np.random.Generator, world: World, success: Bools) -> Looks:
     """A scene under changing light, a thing in it that lies where it should or beside."""
     n = len(success)
     scene = rng.random((8, 8, 3)) * 0.5
@@ -207,9 +205,7 @@ def _looks(rng: np.random.Generator, world: World, success: NDArray[np.bool_]) -
     return Looks(Text.of([""] * n), Text.full(n, "front"), np.clip(values, 0, 1).reshape(n, -1).astype(np.float32))
 
 
-def _chosen(
-    rng: np.random.Generator, world: World, kinds: NDArray[np.int64], state: Array, said: int
-) -> NDArray[np.intp]:
+def _chosen(rng: np.random.Generator, world: World, kinds: Int64s, state: Float64s, said: int) -> Indices:
     order = rng.permutation(EPISODES)
     if world.unseen:
         while len(set(kinds[order[:said]]) - {-1}) >= len(set(kinds) - {-1}):
@@ -222,7 +218,7 @@ def _chosen(
     return np.concatenate([lot, rest[np.argsort(-odd[rest], kind="stable")][: world.by_choice]])
 
 
-def _episodes(names: list[str], told: Array) -> EpisodeTable:
+def _episodes(names: list[str], told: Float64s) -> EpisodeTable:
     n = len(names)
     blank = EpisodeTable.empty()
     columns: dict[str, Any] = {
@@ -239,7 +235,7 @@ def _episodes(names: list[str], told: Array) -> EpisodeTable:
     return EpisodeTable(**columns)
 
 
-def _points(names: list[str], state: Array) -> PointTable:
+def _points(names: list[str], state: Float64s) -> PointTable:
     n = len(names)
     full = np.full((n, MOMENTS, SLOTS + 3 * THINGS), np.nan, np.float32)
     full[..., :JOINTS], full[..., SLOTS - 1] = state[..., :JOINTS], state[..., JOINTS]

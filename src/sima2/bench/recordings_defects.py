@@ -16,7 +16,7 @@ from sima2.bench.recordings_maker import RECIPES, kinds_of, make_set
 from sima2.client import Sima2Client
 from sima2.defects.inspector import DefectInspector
 from sima2.defects.judge import DefectJudge
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.defects import DefectTable, EpisodeMeasures
 
 Progress = Callable[[str], None]
 
@@ -139,7 +139,7 @@ def inspected(folder: Path) -> DefectTable:
         for start in range(0, source.episodes, BATCH)
     ]
     defects = DefectTable.concat([each.defects for each in seen])
-    return DefectJudge().judge(defects, EpisodeVitals.concat([each.vitals for each in seen]))
+    return DefectJudge().judge(defects, EpisodeMeasures.concat([each.measures for each in seen]))
 
 
 def recalled(truth: Iterable[Truth], told: DefectTable) -> list[tuple[str, bool]]:

@@ -8,7 +8,7 @@ from typing import Any
 from sima2.records.segments import Segment
 from sima2.records.vocabulary import LABELS
 from sima2.report.html import policy
-from sima2.report.looks import definitions, swatch
+from sima2.report.label_style import definitions, swatch
 from sima2.report.markup import Markup, join, node
 from sima2.report.style import style_sheet
 from sima2.report.timeline import timeline

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.bench.annotations import Key, Piece, Pieces, Track, shuffled
-from sima2.bench.raw_signals import RATE_S, Doubles, signals, windows
+from sima2.bench.raw_signals import RATE_S, signals, windows
 from sima2.bench.segment_measures import boundary_hits
 from sima2.errors import MissingExtraError
+from sima2.records.arrays import Float64s
 from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS
 
@@ -60,7 +61,7 @@ def gripper_toggles(batch: RolloutBatch) -> Predictions:
     return out
 
 
-def _toggles(width: Doubles, time: Doubles) -> Pieces:
+def _toggles(width: Float64s, time: Float64s) -> Pieces:
     seen = ~np.isnan(width)
     if len(width) < 3 or not seen.any():
         return (Piece("approach", 0, len(width)),) if len(width) else ()
@@ -183,12 +184,12 @@ def learned_oracle(batch: RolloutBatch, truth: Sequence[Track]) -> Oracle:
     return predict
 
 
-def _smooth(chance: Doubles, time: Doubles) -> Doubles:
+def _smooth(chance: Float64s, time: Float64s) -> Float64s:
     """Running mean over ``SMOOTH_S`` within one episode, shape (t, classes)."""
     step = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
     half = round(SMOOTH_S / 2 / step)
     total = np.vstack([np.zeros(chance.shape[1]), np.cumsum(chance, axis=0)])
     frame = np.arange(len(chance))
     lo, hi = np.maximum(frame - half, 0), np.minimum(frame + half + 1, len(chance))
-    out: Doubles = (total[hi] - total[lo]) / (hi - lo)[:, None]
+    out: Float64s = (total[hi] - total[lo]) / (hi - lo)[:, None]
     return out

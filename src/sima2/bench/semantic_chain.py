@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.client import Intake, Source
 from sima2.pipeline import (
@@ -24,6 +23,7 @@ from sima2.pipeline import (
     second_pass,
     shard_spans,
 )
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
@@ -40,8 +40,6 @@ from sima2.tags.observations import (
     pool_risk,
 )
 from sima2.tags.references import fit_references
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +74,7 @@ class Chained:
         """What was measured of each segment."""
         return pool([part.observations for part in self.parts])
 
-    def highest(self, tag: str, column: str = "level") -> NDArray[np.float64]:
+    def highest(self, tag: str, column: str = "level") -> Float64s:
         """Largest value of a column of a tag in each episode, NaN where there is none, shape (n,)."""
         rows = self.tags.take(self.tags.tag.isin(tag))
         out = np.full(len(self.episodes), np.nan)
@@ -184,7 +182,7 @@ class Altered(Source):
         return self.inner.describe()
 
 
-def _pressed(arm: Manipulator, frames: Mask, factor: float) -> Manipulator:
+def _pressed(arm: Manipulator, frames: Bools, factor: float) -> Manipulator:
     scale = np.where(frames, np.float32(factor), np.float32(1.0))
     forces = {name: getattr(arm, name) for name in ("contact_force", "grip_force")}
     return replace(arm, **{name: scale * force for name, force in forces.items() if force is not None})
@@ -233,7 +231,7 @@ def _disguised(name: str) -> str:
     return "".join(chr((ord(c) - 96) % 26 + 97) if c.islower() else c for c in name)
 
 
-def retagged(run: Chained, rng: np.random.Generator) -> NDArray[np.float64]:
+def retagged(run: Chained, rng: np.random.Generator) -> Float64s:
     """Level of RiskTag in each episode where the references were taught with shuffled failures, shape (n,)."""
     observations, landmarks = run.observations, run.landmarks
     failed = rng.permutation(failed_later(observations, landmarks))

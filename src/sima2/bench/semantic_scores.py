@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.bench.calibration import auroc, calibration
 from sima2.bench.semantic_chain import Chained
 from sima2.knowledge.support import upper_bound
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.vocabulary import object_class
 from sima2.tags.specs import THRESHOLDS
-
-Mask = NDArray[np.bool_]
 
 SOURCES: Final = ("visual", "kinematic", "temporal", "force")
 """In which way a rollout was made unusual; ``force`` counts as kinematic."""
@@ -59,7 +57,7 @@ def _put_right(run: Chained) -> set[str]:
     return found
 
 
-def risk(run: Chained, level: NDArray[np.float64] | None = None) -> dict[str, Any]:
+def risk(run: Chained, level: Float64s | None = None) -> dict[str, Any]:
     """RiskTag's level against a true failure event after its landmark; elapsed time at the landmark as a rival.
 
     Args:
@@ -216,9 +214,9 @@ def proposals(run: Chained) -> dict[str, Any]:
     }
 
 
-def _precision_recall(name: str, given: Mask, truth: Mask) -> dict[str, float]:
+def _precision_recall(name: str, given: Bools, truth: Bools) -> dict[str, float]:
     return {f"{name}_precision": _share(truth[given]), f"{name}_recall": _share(given[truth])}
 
 
-def _share(flags: Mask) -> float:
+def _share(flags: Bools) -> float:
     return float(flags.mean()) if len(flags) else float("nan")

@@ -164,7 +164,7 @@ def _paired(one: Chained, other: Chained) -> list[tuple[Any, Any]]:
 def _library(episodes: int, seed: int) -> Source:
     from sima2.client import SyntheticSource
     from sima2.tasks.plan import MixSettings, mix_plan
-    from sima2.tasks.settings import PhysicsSettings
+    from sima2.tasks.world_settings import PhysicsSettings
 
     mix = replace(MixSettings(), hardening_ood=OOD)
     return Altered(
@@ -187,7 +187,7 @@ def _planted(backend: str, seed: int, size: float) -> Source:
     """Two families in which one step is weak, and three that hardly ever fail."""
     from sima2.client import SimulatedSource, SyntheticSource
     from sima2.tasks.plan import EpisodePlan, rollouts_plan
-    from sima2.tasks.settings import PhysicsSettings
+    from sima2.tasks.world_settings import PhysicsSettings
 
     wanted = (
         ("drawer_open", "failure", "locked_joint", 60),

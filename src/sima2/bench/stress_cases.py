@@ -152,8 +152,8 @@ class Storm(Source):
     def read(self, start: int, stop: int) -> Intake:
         """A span of them."""
         from sima2.tasks.plan import rollouts_plan
-        from sima2.tasks.settings import PhysicsSettings
         from sima2.tasks.synthetic import generate
+        from sima2.tasks.world_settings import PhysicsSettings
 
         plan = rollouts_plan("drawer_open", template=self.template, count=self.count, seed=self.seed)
         made = generate(plan.take(np.arange(start, min(stop, self.count))), PhysicsSettings())
@@ -244,7 +244,7 @@ def tag_explosion(tags: int, episodes: int, seed: int) -> dict[str, Any]:
 def every_tag_everywhere(primitives: int, per_episode: int = 10) -> dict[str, Any]:
     """Every primitive emits every tag: as rows, to indicators and counts of trust, and to levels for sampling."""
     from sima2.analytics.counts import count
-    from sima2.analytics.settings import COST_FIELDS
+    from sima2.analytics.econ_settings import COST_FIELDS
     from sima2.analytics.trust_inputs import tag_indicators
     from sima2.records.table import Text
     from sima2.records.tags import TagTable

@@ -15,11 +15,12 @@ import numpy as np
 
 from sima2.analytics.counts import INFERRED, TrustCounts, count, merge
 from sima2.analytics.econ_correlator import EconCorrelator
-from sima2.analytics.settings import COST_FIELDS
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.bench import trust_prior
 from sima2.bench import trust_worlds as worlds
 from sima2.bench.trust_figures import Line, crossing, rate
-from sima2.bench.trust_worlds import Array, Rng, World, rivals
+from sima2.bench.trust_worlds import Rng, World, rivals
+from sima2.records.arrays import Float64s
 from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustMatrix
 
@@ -130,7 +131,7 @@ def _met(name: str, line: Line, limit: float, sense: str) -> bool:
     return (line.low if name.startswith(_WITHIN_ERROR) else line.value) <= limit
 
 
-def _levels(matrix: TrustMatrix) -> Array:
+def _levels(matrix: TrustMatrix) -> Float64s:
     return np.array([row.trust_level for row in matrix.values()])
 
 
@@ -147,7 +148,7 @@ def _spec(kind: str = "predictive", inputs: tuple[str, ...] = ("prefix signals",
     return TagSpec("t000", kind, inputs, "landmark", field, 1)
 
 
-def _repeated(make: Callable[[Rng], World], runs: int, seed: Sequence[int]) -> list[tuple[World, Array]]:
+def _repeated(make: Callable[[Rng], World], runs: int, seed: Sequence[int]) -> list[tuple[World, Float64s]]:
     """Worlds, and the trust that their tags earn."""
     out = []
     for repeat in range(runs):
@@ -182,7 +183,7 @@ def _noise(runs: int, seed: list[int], n: int = 500) -> dict[str, Line]:
     return out
 
 
-def _first(done: list[tuple[World, Array]], above: float, *, signed: bool = False) -> Line:
+def _first(done: list[tuple[World, Float64s]], above: float, *, signed: bool = False) -> Line:
     """How often the first tag earns more trust than so much; the rivals may be asked for the declared sign too."""
     said = [rivals(world.tags[:1], world.cost) for world, _ in done]
     right = [not signed or r.r[0] > 0 for r in said]

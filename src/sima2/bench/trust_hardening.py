@@ -31,12 +31,13 @@ from numpy.typing import NDArray
 
 from sima2.analytics.counts import TrustCounts, count, merge
 from sima2.analytics.econ_correlator import EconCorrelator
+from sima2.analytics.econ_settings import cost_field
 from sima2.analytics.recovery import Attempts, find_attempts, recovery_counts
-from sima2.analytics.settings import cost_field
 from sima2.analytics.statistics import describe
 from sima2.analytics.trust_inputs import strata_of, tag_indicators
 from sima2.analytics.verdict import PROVISIONAL, TRUSTED
 from sima2.client import Intake, Source, SyntheticSource
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.segments import SegmentTable
@@ -48,11 +49,10 @@ from sima2.tags.specs import TAGS, THRESHOLDS
 
 if TYPE_CHECKING:
     from sima2.tasks.plan import EpisodePlan
-    from sima2.tasks.settings import PhysicsSettings
+    from sima2.tasks.world_settings import PhysicsSettings
 
 Indicator = NDArray[np.int8]
 """1 tagged, 0 not, -1 not assessed."""
-Reals = NDArray[np.float64]
 
 FAMILIES: Final = 5
 """Of the library, the first ones."""
@@ -88,7 +88,7 @@ def run(*, episodes: int = 1000, seed: int = 8101, progress: Progress = lambda _
     """
     from sima2.tasks.families import FAMILIES as NAMES
     from sima2.tasks.plan import mix_plan
-    from sima2.tasks.settings import PhysicsSettings
+    from sima2.tasks.world_settings import PhysicsSettings
 
     families = tuple(NAMES)[:FAMILIES]
     plan = mix_plan("hardening", families=list(families), episodes=episodes, seed=seed)
@@ -116,17 +116,17 @@ def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
             for who in ("tag", "oracle", "oracle_same_share"):
                 if tag in found[who]:
                     name = f"{world}: {tag}, {who.replace('_', ' ')}"
-                    out.append((name, _told(found[who][tag]), _limit(targets.get(f"{world} {tag} {who}"))))
+                    out.append((name, _verdict_line(found[who][tag]), _limit(targets.get(f"{world} {tag} {who}"))))
         for who, premium in found["risk_premium"].items():
             low, high = premium["interval"]
             result = f"{premium['value']:.2f} [{low:.2f}, {high:.2f}]"
             limit = _limit(targets.get(f"{world} risk_premium {who}"))
             out.append((f"{world}: risk premium, {who.replace('_', ' ')}", result, limit))
         alone = found["risk_without_mixed"]
-        out.append((f"{world}: RiskTag, without mixed", _told(alone), ""))
+        out.append((f"{world}: RiskTag, without mixed", _verdict_line(alone), ""))
         out.append((f"{world}: RiskTag, mixed share of tagged", f"{alone['mixed_share_of_tagged']:.3f}", ""))
         for who, row in found["risk_against_success"].items():
-            out.append((f"{world}: risk against success, {who}", _told(row), ""))
+            out.append((f"{world}: risk against success, {who}", _verdict_line(row), ""))
         for source, each in found["unusual"].items():
             result = f"{each['success']:.3f} of {each['n']:,} succeed, {each['tagged']:.3f} tagged in time"
             out.append((f"{world}: {source}", result, ""))
@@ -138,7 +138,7 @@ def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
     return out
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _verdict_line(row: Mapping[str, Any]) -> str:
     """A verdict in one line; a missing effect is told as such."""
     effect, low, high = (float("nan") if x is None else x for x in (row["effect"], *row["interval"]))
     return (
@@ -202,7 +202,7 @@ class _Witness(Source):
     """A source that keeps the truth of what was read, and how novel each episode was; no stage sees it."""
 
     inner: SyntheticSource
-    kept: dict[tuple[int, int], tuple[TruthEpisodes, Reals]]
+    kept: dict[tuple[int, int], tuple[TruthEpisodes, Float64s]]
 
     @property
     def episodes(self) -> int:
@@ -230,7 +230,7 @@ class _Done:
     matrix: Mapping[str, Any]
     """``trust_matrix.json``."""
     truth: TruthEpisodes
-    novelty: Reals
+    novelty: Float64s
     """Highest of each episode, shape (n,)."""
 
     @classmethod
@@ -364,9 +364,7 @@ def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in names}
 
 
-def _within(
-    values: NDArray[Any], kind: NDArray[np.int64], where: NDArray[np.bool_], rng: np.random.Generator
-) -> NDArray[Any]:
+def _within(values: NDArray[Any], kind: Int64s, where: Bools, rng: np.random.Generator) -> NDArray[Any]:
     """Values shuffled within each kind, among the places ``where``."""
     at = np.flatnonzero(where)
     order = at[np.lexsort((at, kind[at]))]

@@ -10,12 +10,13 @@ import numpy as np
 
 from sima2.analytics.counts import count
 from sima2.analytics.econ_correlator import EconCorrelator
-from sima2.analytics.needed import OPEN, Needed, outcomes_needed
+from sima2.analytics.econ_settings import COST_FIELDS
+from sima2.analytics.power import OPEN, Needed, outcomes_needed
 from sima2.analytics.prior import Belief, Prior
-from sima2.analytics.settings import COST_FIELDS
 from sima2.bench import trust_worlds as worlds
 from sima2.bench.trust_figures import Line, crossing, rate
-from sima2.bench.trust_worlds import Array, Bools, Rng, World
+from sima2.bench.trust_worlds import Rng, World
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustMatrix
 
@@ -51,7 +52,7 @@ WRONG: Final = Belief("outcome", 0.75, 0.06, "")
 SIZES: Final = (50, 70, 100, 130, 160, 180, 200, 240, 280, 400, 480, 560, 800)
 
 
-def _levels(matrix: TrustMatrix) -> Array:
+def _levels(matrix: TrustMatrix) -> Float64s:
     return np.array([row.trust_level for row in matrix.values()])
 
 
@@ -149,14 +150,16 @@ def _few(runs: int, seed: list[int], tags: int = 5) -> dict[str, Line]:
 
 def _outcomes(
     rng: Rng, n: int, with_tag: float, without: float, tags: int = 5
-) -> tuple[Bools, Array, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+) -> tuple[Bools, Float64s, np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """Tags in a quarter of the episodes of three strata, and success; the first tag goes with failure."""
     x = rng.random((tags, n)) < 0.25
-    won: Array = (rng.random(n) < np.where(x[0], with_tag, without)).astype(np.float64)
+    won: Float64s = (rng.random(n) < np.where(x[0], with_tag, without)).astype(np.float64)
     return x, won, rng.integers(0, 3, n)
 
 
-def _judged(x: Bools, won: Array, strata: Array | np.ndarray[tuple[int], np.dtype[np.int64]], look: int) -> TrustMatrix:
+def _judged(
+    x: Bools, won: Float64s, strata: Float64s | np.ndarray[tuple[int], np.dtype[np.int64]], look: int
+) -> TrustMatrix:
     names = [f"t{k:03d}" for k in range(len(x))]
     counts = count(dict(zip(names, x, strict=True)), won, strata, COST_FIELDS["success"])
     specs = {name: TagSpec(name, "predictive", ("prefix signals",), "landmark", "success", -1) for name in names}

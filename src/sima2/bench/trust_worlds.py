@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.counts import TrustCounts, count
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.analytics.recovery import Attempts, recovery_counts
-from sima2.analytics.settings import COST_FIELDS
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.table import Text
 
-Array = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Rng = np.random.Generator
 
 SIGMOID_SLOPE: Final = 10.0
@@ -27,9 +25,9 @@ class World:
 
     tags: Bools
     """shape (t, n)."""
-    cost: Array
+    cost: Float64s
     """shape (n,)."""
-    strata: NDArray[np.int64]
+    strata: Int64s
     """shape (n,)."""
 
     @property
@@ -42,7 +40,7 @@ class World:
 class Rivals:
     """What pooled correlation says of t tags."""
 
-    r: Array
+    r: Float64s
     """Spearman's, with the cost, shape (t,)."""
     tested: Bools
     """Trusted by the test: p < 0.05, two-sided, shape (t,)."""
@@ -50,7 +48,7 @@ class Rivals:
     """Trusted by the score: ``sigmoid(10 |r|) > 0.5``, shape (t,)."""
 
 
-def rivals(tags: Bools, cost: Array) -> Rivals:
+def rivals(tags: Bools, cost: Float64s) -> Rivals:
     """Spearman's correlation, for Pearson's would be worse on heavy tails.
 
     >>> said = rivals(np.array([[True, True, False, False, False]]), np.array([3.0, 4.0, 0.0, 1.0, 2.0]))
@@ -90,7 +88,7 @@ def _lognormal(rng: Rng, n: int, tags: int) -> World:
 
 
 def _zero_inflated(rng: Rng, n: int, tags: int) -> World:
-    cost: Array = np.where(rng.random(n) < 0.15, rng.lognormal(0, 1.5, n), 0.0)
+    cost: Float64s = np.where(rng.random(n) < 0.15, rng.lognormal(0, 1.5, n), 0.0)
     return World(noise_tags(rng, n, tags), cost, rng.integers(0, 6, n))
 
 
@@ -127,7 +125,7 @@ def shifted_world(rng: Rng, n: int, share: float, shift: float, beside: int = 19
     """One tag that moves a normal cost by ``shift`` standard deviations, among others that say nothing."""
     x = rng.random(n) < share
     strata = rng.integers(0, 4, n)
-    cost: Array = rng.normal(size=n) + shift * x + strata
+    cost: Float64s = rng.normal(size=n) + shift * x + strata
     return World(np.vstack([x, noise_tags(rng, n, beside)]), cost, strata)
 
 
@@ -169,7 +167,7 @@ def recovery_world(rng: Rng, n: int, worth: float) -> tuple[TrustCounts, World]:
     return counts, World(tried[None, where], (success / duration)[where] * 3600.0, reason[where])
 
 
-def drifting_batches(rng: Rng, effects: Array, n: int) -> list[TrustCounts]:
+def drifting_batches(rng: Rng, effects: Float64s, n: int) -> list[TrustCounts]:
     """Sessions of ``n`` episodes of two families.
 
     Args:

@@ -18,9 +18,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-Picture = NDArray[np.float32]
+from sima2.records.arrays import Float32s, Float64s, Int64s
+
+Picture = Float32s
 HEIGHT, WIDTH = 144, 192
 NOISE: Final = 2.0
 """Standard deviation of a pixel's noise, of 255."""
@@ -162,7 +163,7 @@ def jittered(root: Path, share: float, seed: int) -> None:
         pq.write_table(table.set_column(place, "timestamp", pa.array(even)), file)
 
 
-def _signals(root: Path, info: Mapping[str, Any], number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _signals(root: Path, info: Mapping[str, Any], number: int) -> tuple[Float64s, Float64s]:
     """Positions of an episode, each over its range, and the time of its frames."""
     name = info["data_path"].format(episode_chunk=number // info["chunks_size"], episode_index=number)
     table = pq.read_table(root / name, columns=["observation.state", "timestamp"], partitioning=None)
@@ -173,14 +174,14 @@ def _signals(root: Path, info: Mapping[str, Any], number: int) -> tuple[NDArray[
     return states, table.column(1).to_numpy().astype(np.float64)
 
 
-def _moving(states: NDArray[np.float64], frames: int) -> int:
+def _moving(states: Float64s, frames: int) -> int:
     """Begin of the stretch of so many frames in which most of what is seen moves."""
     step = np.abs(np.diff(states, axis=0)).sum(axis=1)
     sums = np.convolve(step, np.ones(min(frames, len(step))), mode="valid")
     return int(np.argmax(sums))
 
 
-def _order(states: NDArray[np.float64], kind: str, fps: float, rng: np.random.Generator) -> NDArray[np.int64]:
+def _order(states: Float64s, kind: str, fps: float, rng: np.random.Generator) -> Int64s:
     """Which frame each picture shows."""
     n = len(states)
     order = np.arange(n)
@@ -237,7 +238,7 @@ def _once(pictures: Any) -> Any:
         yield last[1]
 
 
-def write_video(file: Path, pictures: Any, fps: float, coder: Coder, time: NDArray[np.float64] | None = None) -> None:
+def write_video(file: Path, pictures: Any, fps: float, coder: Coder, time: Float64s | None = None) -> None:
     """Encode pictures of brightness, shape (height, width) each, 0 to 255.
 
     Args:
@@ -271,13 +272,11 @@ def _black() -> Picture:
     return np.zeros((HEIGHT, WIDTH), np.float32)
 
 
-def _artist(
-    camera: str, look: Look, rng: np.random.Generator
-) -> Callable[[NDArray[np.float64], np.random.Generator], Picture]:
+def _artist(camera: str, look: Look, rng: np.random.Generator) -> Callable[[Float64s, np.random.Generator], Picture]:
     """Draws what a camera sees of a posture."""
     wall = _texture(rng, 3)
 
-    def seen(state: NDArray[np.float64], own: np.random.Generator) -> Picture:
+    def seen(state: Float64s, own: np.random.Generator) -> Picture:
         if camera == "wrist":
             turn = np.deg2rad(state[:2]) if np.abs(state).max() > 2 * math.pi else state[:2]
             picture = _shifted(_shifted(wall, float(turn[1]) * 60, 0), float(turn[0]) * 60, 1)
@@ -308,7 +307,7 @@ def _texture(rng: np.random.Generator, octaves: int) -> Picture:
     return np.asarray(30 + 190 * picture, np.float32)
 
 
-def _with_arm(wall: Picture, state: NDArray[np.float64]) -> Picture:
+def _with_arm(wall: Picture, state: Float64s) -> Picture:
     """An arm of three links in front of a wall."""
     angle = np.deg2rad(state[:3]) if np.abs(state).max() > 2 * math.pi else state[:3]
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]

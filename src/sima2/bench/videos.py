@@ -27,7 +27,7 @@ from sima2.bench.video_sets import (
 from sima2.cameras import CameraPass, look_at, moments_for, open_videos
 from sima2.client import Sima2Client
 from sima2.pipeline import ShardTask, calibrate, first_pass, judged
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.defects import DefectTable, EpisodeMeasures
 
 Progress = Callable[[str], None]
 
@@ -186,7 +186,7 @@ def looked_at(root: Path) -> tuple[DefectTable, CameraPass]:
     looked = CameraPass(
         0, looked.findings, looked.cameras, looked.thumbnails, looked.last_frames, time.process_time() - begin
     )
-    return judged(looked.findings, EpisodeVitals.empty(), [looked.cameras]), looked
+    return judged(looked.findings, EpisodeMeasures.empty(), [looked.cameras]), looked
 
 
 def thumbnail_cost(files: Sequence[Path], frames: int = 6) -> float:
@@ -202,7 +202,7 @@ def thumbnail_cost(files: Sequence[Path], frames: int = 6) -> float:
     import av
 
     from sima2.video.reader import groups_of, pictures, read_packets
-    from sima2.video.settings import VideoSettings
+    from sima2.video.video_settings import VideoSettings
 
     settings = VideoSettings()
     ours = plain = 0.0

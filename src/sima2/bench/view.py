@@ -85,7 +85,7 @@ def _served(out: Path, page: Browser, seed: int) -> dict[str, float]:
             for field, wanted in FILTERS.items():
                 values[f"filter_{field}_ms"] = _filtered(page, field, wanted)
             values["slowest_filter_ms"] = max(value for name, value in values.items() if name.startswith("filter_"))
-            values["episode_ms"] = _shown(page)
+            values["episode_ms"] = _timeline_ms(page)
             values["server_memory_mb"] = _memory_mb(server.pid)
             return values
         finally:
@@ -121,7 +121,7 @@ def _filtered(page: Browser, field: str, wanted: str) -> float:
     return max(taken)
 
 
-def _shown(page: Browser) -> float:
+def _timeline_ms(page: Browser) -> float:
     """ms from a click on a row to its timeline, the slowest of some rows of different shards."""
     script = """
     new Promise((done) => {{

@@ -42,7 +42,7 @@ def command(out: options.Out, as_json: options.Json = False) -> None:
     rows = list(table.rows())
     reasons = grouped(rows)
     values = {"statuses": statuses, "reasons": reasons, "episodes": rows, "defects": defects, "unusual": unusual}
-    answer(values, as_json=as_json, shown=lambda: _shown(statuses, reasons, rows, kinds, (defects, unusual)))
+    answer(values, as_json=as_json, shown=lambda: _rendered(statuses, reasons, rows, kinds, (defects, unusual)))
 
 
 def grouped(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def _worst_first(row: Mapping[str, Any]) -> tuple[bool, bool, float, str]:
     return row["status"] == "passed", row["status"] != "rejected", row["quality"], row["episode_id"]
 
 
-def _shown(
+def _rendered(
     statuses: dict[str, int],
     reasons: list[dict[str, Any]],
     rows: list[dict[str, Any]],

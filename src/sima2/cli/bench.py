@@ -88,14 +88,14 @@ def command(
         values = module.run(progress=told, **chosen)
     if html is not None:
         html.write_text(module.page(values), encoding="utf-8")
-    answer(values, as_json=as_json, shown=lambda: _shown(module.rows(values)))
+    answer(values, as_json=as_json, shown=lambda: _rendered(module.rows(values)))
     missed = [target for target, each in values["targets"].items() if not each["met"]]
     if missed:
         more = f" and {len(missed) - MISSED} more" if len(missed) > MISSED else ""
         raise GateError(f"missed: {', '.join(missed[:MISSED])}{more}")
 
 
-def _shown(rows: list[tuple[str, str, str]]) -> RenderableType:
+def _rendered(rows: list[tuple[str, str, str]]) -> RenderableType:
     from sima2.report.terminal import grid, plain
 
     # results in words may wrap, so that the figure's name has room in a narrow window

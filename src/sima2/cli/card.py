@@ -51,7 +51,7 @@ def command(
     table = made_card(out, path=path, seed=seed)
     rows = list(table.rows())
     sentence = in_a_sentence(rows)
-    answer({"says": sentence, "detectors": rows}, as_json=as_json, shown=lambda: _shown(rows, sentence))
+    answer({"says": sentence, "detectors": rows}, as_json=as_json, shown=lambda: _rendered(rows, sentence))
 
 
 def made_card(out: Path, *, path: Path | None = None, seed: int = 0) -> CardTable:
@@ -71,7 +71,7 @@ def made_card(out: Path, *, path: Path | None = None, seed: int = 0) -> CardTabl
     from sima2.card import CardSettings, detection_card
     from sima2.io.store import Store
     from sima2.pipeline import calibrate
-    from sima2.records.defects import DefectTable, EpisodeVitals
+    from sima2.records.defects import DefectTable, EpisodeMeasures
     from sima2.records.episodes import EpisodeTable
     from sima2.records.segments import SegmentTable
     from sima2.report.inputs import read_summary
@@ -88,7 +88,7 @@ def made_card(out: Path, *, path: Path | None = None, seed: int = 0) -> CardTabl
             episodes.take(mine),
             segments.take(run.holds(segments.episode_index)),
             store.read_table(DefectTable, "defects"),
-            EpisodeVitals.concat(list(store.read(EpisodeVitals, "vitals"))),
+            EpisodeMeasures.concat(list(store.read(EpisodeMeasures, "measures"))),
             replace(CardSettings(), seed=seed),
         )
         store.write_table("card", table, result=False)
@@ -181,7 +181,7 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _shown(rows: Sequence[Mapping[str, Any]], sentence: str) -> RenderableType:
+def _rendered(rows: Sequence[Mapping[str, Any]], sentence: str) -> RenderableType:
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text

@@ -43,7 +43,7 @@ def command(
         answer({"out": str(out), "shards": found}, as_json=as_json, shown=lambda: told)
         return
     values = examined(out)
-    answer(values, as_json=as_json, shown=lambda: _shown(values))
+    answer(values, as_json=as_json, shown=lambda: _rendered(values))
     if values["problems"]:
         raise StoreError(f"{out}: {len(values['problems'])} found; the command that made it makes those parts again")
 
@@ -98,7 +98,7 @@ def _contradictions(summary: dict[str, Any], digest: str | None) -> list[str]:
     return found
 
 
-def _shown(values: dict[str, Any]) -> RenderableType:
+def _rendered(values: dict[str, Any]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report.terminal import bullets, listing, plain

@@ -47,7 +47,7 @@ def command(
         note = NO_OUTCOME
     elif not rows and tag and not _assessed(out, tag):
         note = f"{tag} could be assessed in no episode, so none is known to have it: sima2 trust {out} says why"
-    answer({"episodes": rows, **({"note": note} if note else {})}, as_json=as_json, shown=lambda: _shown(rows, note))
+    answer({"episodes": rows, **({"note": note} if note else {})}, as_json=as_json, shown=lambda: _rendered(rows, note))
 
 
 def _any_outcome(out: Path) -> bool:
@@ -138,7 +138,7 @@ def _how_it_ended(row: Mapping[str, Any]) -> list[str]:
     return [ENDED[row["inferred_end"]]] if inferred and row["inferred_end"] in ENDED else []
 
 
-def _shown(rows: Sequence[dict[str, Any]], note: str) -> RenderableType:
+def _rendered(rows: Sequence[dict[str, Any]], note: str) -> RenderableType:
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text

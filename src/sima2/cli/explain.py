@@ -35,7 +35,7 @@ def command(
       sima2 explain results drawer_open-000007
     """
     values = explained(out, episode)
-    answer(values, as_json=as_json, shown=lambda: _shown(values))
+    answer(values, as_json=as_json, shown=lambda: _rendered(values))
 
 
 def explained(out: Path, episode: str) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _weight(plan: SamplePlan, name: str) -> dict[str, Any] | None:
     }
 
 
-def _shown(values: dict[str, Any]) -> RenderableType:
+def _rendered(values: dict[str, Any]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report import defects, terminal

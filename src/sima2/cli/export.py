@@ -171,7 +171,7 @@ def command(
             told |= {"what": "lists", **_lists(read, planned, lists, settings, keep_whole)}
         else:
             told |= {"what": "tables", **_tables(out, read, planned, target, "csv" if csv is not None else form)}
-    answer(told, as_json=as_json, shown=lambda: _shown(told))
+    answer(told, as_json=as_json, shown=lambda: _rendered(told))
 
 
 def _need(rerun: bool) -> None:
@@ -351,7 +351,7 @@ def _viewer_shown(told: Mapping[str, Any]) -> RenderableType:
     return Group(terminal.listing(head), *terminal.titled("Notes", terminal.bullets(told["notes"])))
 
 
-def _shown(told: Mapping[str, Any]) -> RenderableType:
+def _rendered(told: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report import terminal

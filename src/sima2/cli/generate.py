@@ -99,7 +99,7 @@ def command(
     chosen = open_source(settings)
     with watched() as told:
         values = written(chosen, out, fps=settings.rate_hz, robot=settings.source, told=told, form=form)
-    answer({"out": str(out), "seed": seed, **values}, as_json=as_json, shown=lambda: _shown(out, values))
+    answer({"out": str(out), "seed": seed, **values}, as_json=as_json, shown=lambda: _rendered(out, values))
     if values["episodes"]["quarantined"]:
         raise typer.Exit(QUARANTINED)
 
@@ -155,7 +155,7 @@ def _write_truth(folder: Path, shard: int, truth: Any) -> None:
         write_table(target, getattr(truth, name))
 
 
-def _shown(out: Path, values: dict[str, Any]) -> Any:
+def _rendered(out: Path, values: dict[str, Any]) -> Any:
     from sima2.report.terminal import listing
     from sima2.report.text import number
 

@@ -286,8 +286,8 @@ def _next(questions: OpenQuestions, log: LabelLog, n: int) -> list[dict[str, Any
 def _said(values: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
+    from sima2.report.sentences import tags_sentence
     from sima2.report.terminal import plain, titled
-    from sima2.report.words import tags_sentence
 
     return Group(
         *titled("Stands", standing_rows(values["stands"])),
@@ -300,8 +300,8 @@ def _said(values: Mapping[str, Any]) -> RenderableType:
 def _asked(values: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
+    from sima2.report.sentences import tags_sentence
     from sima2.report.terminal import grid, plain
-    from sima2.report.words import tags_sentence
 
     if not values["next"]:
         return plain("nobody is left to look at: something was said of every episode")
@@ -332,8 +332,8 @@ def _written(values: Mapping[str, Any]) -> RenderableType:
 def _overview(values: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
+    from sima2.report.sentences import tags_sentence
     from sima2.report.terminal import bullets, plain, titled
-    from sima2.report.words import tags_sentence
 
     ends = values["outcomes"]
     kinds = ", ".join(f"{n} {name}" for name, n in values["stands"].items())

@@ -52,7 +52,7 @@ def command(
                 progress=None if told is None else lambda p: told(p.phase, p.done, p.total),
             )
         )
-    answer({"rounds": [asdict(turn) for turn in turns]}, as_json=as_json, shown=lambda: _shown(turns))
+    answer({"rounds": [asdict(turn) for turn in turns]}, as_json=as_json, shown=lambda: _rendered(turns))
 
 
 def _moved(turn: Round, name: str) -> str:
@@ -62,7 +62,7 @@ def _moved(turn: Round, name: str) -> str:
     return f"{percent(turn.asked[name])} → {got}" if name in turn.asked else got
 
 
-def _shown(turns: Sequence[Round]) -> RenderableType:
+def _rendered(turns: Sequence[Round]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report.terminal import grid, plain

@@ -64,7 +64,7 @@ def command(
         "episodes": list(plan.episodes.rows()),
         "spans": list(plan.spans.rows()),
     }
-    answer(values, as_json=as_json, shown=lambda: _shown(values))
+    answer(values, as_json=as_json, shown=lambda: _rendered(values))
 
 
 def counted(plan: Any) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _rules(listed: list[dict[str, Any]]) -> RenderableType:
     return grid(("rule", "knowledge", "does", "about"), rows)
 
 
-def _shown(values: Mapping[str, Any]) -> RenderableType:
+def _rendered(values: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 

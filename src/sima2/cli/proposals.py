@@ -54,10 +54,10 @@ def command(
     chosen = undo or restore
     rows = [row for row in table.rows() if kind in ("", row["kind"]) and chosen in ("", row["proposal_id"])]
     values = {"proposals": rows, "decisions": history}
-    answer(values, as_json=as_json, shown=lambda: _shown(rows))
+    answer(values, as_json=as_json, shown=lambda: _rendered(rows))
 
 
-def _shown(rows: list[dict[str, Any]]) -> RenderableType:
+def _rendered(rows: list[dict[str, Any]]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report.terminal import grid, plain

@@ -36,11 +36,11 @@ def command(out: options.Out, as_json: options.Json = False) -> None:
     answer(
         {"quarantined": len(rows), "reasons": reasons, "episodes": rows},
         as_json=as_json,
-        shown=lambda: _shown(reasons, rows),
+        shown=lambda: _rendered(reasons, rows),
     )
 
 
-def _shown(reasons: Mapping[str, int], rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+def _rendered(reasons: Mapping[str, int], rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     from rich.console import Group
 
     from sima2.io.intake import QUARANTINE_REASONS

@@ -96,7 +96,7 @@ def command(
         return
     most = rows or (LISTED if as_json else SHOWN)
     told = _sequence(out, sequence, most, csv, episodes) if sequence else _sql(out, sql, most, csv, episodes)
-    answer(told, as_json=as_json, shown=lambda: _shown(told))
+    answer(told, as_json=as_json, shown=lambda: _rendered(told))
 
 
 # ---- SQL
@@ -382,7 +382,7 @@ def _columns(columns: Mapping[str, Mapping[str, str]]) -> RenderableType:
 # ---- answers for people
 
 
-def _shown(told: Mapping[str, Any]) -> RenderableType:
+def _rendered(told: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report.terminal import listing, plain

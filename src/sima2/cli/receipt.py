@@ -40,10 +40,10 @@ def command(
 
     with steps() as told:
         values = receipt(out, path=path, seed=seed, policy=policy, progress=told)
-    answer(values, as_json=as_json, shown=lambda: _shown(values))
+    answer(values, as_json=as_json, shown=lambda: _rendered(values))
 
 
-def _shown(values: Mapping[str, Any]) -> RenderableType:
+def _rendered(values: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 

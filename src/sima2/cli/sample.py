@@ -119,13 +119,13 @@ def command(
     from rich.console import Console
 
     # what other programs read stays alone on stdout
-    Console(highlight=False, markup=False, emoji=False, stderr=printed).print(_shown(told))
+    Console(highlight=False, markup=False, emoji=False, stderr=printed).print(_rendered(told))
 
 
 def _no_gain(out: Path, told: Mapping[str, Any]) -> str:
     """Why tags move no weight and what is missing for that; empty where they do."""
     from sima2.report.inputs import read_summary
-    from sima2.report.words import no_gain_sentence
+    from sima2.report.sentences import no_gain_sentence
 
     lacking = no_gain_sentence(read_summary(out)) if (out / "summary.json").is_file() else ""
     if lacking or not told["effective"]["uniform"] or told["strategy"] != "trust_weighted":
@@ -249,7 +249,7 @@ def _print(drawn: DrawTable, *, weights: bool, as_csv: bool) -> None:
         typer.echo("\t".join(visible(each) for each in row))
 
 
-def _shown(told: Mapping[str, Any]) -> RenderableType:
+def _rendered(told: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report import terminal

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Int64s
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from sima2.cli.source_of_run import SourceOfRun
     from sima2.export.scene import Scene
 
@@ -48,7 +46,7 @@ def write_scenes(
     from sima2.export.selection import rows_named
     from sima2.io.documents import reason
     from sima2.io.durable import TEMPORARY
-    from sima2.report.looks import LOOKS
+    from sima2.report.label_style import LOOKS
 
     table = read.episodes
     rows = np.arange(len(table)) if lines is None else rows_named(table.episode_index, table.episode_id, lines)
@@ -77,7 +75,7 @@ def write_scenes(
     return {**told, "of_episodes": len(table), "notes": notes}
 
 
-def _scenes(out: Path, read: SourceOfRun, rows: NDArray[np.int64]) -> Iterator[Scene]:
+def _scenes(out: Path, read: SourceOfRun, rows: Int64s) -> Iterator[Scene]:
     """The scenes of episodes, read one by one; those that cannot be read any more are left out."""
     import numpy as np
 

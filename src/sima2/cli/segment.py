@@ -60,12 +60,12 @@ def command(
         "segment_outcomes": dict(outcomes.most_common()),
         "written": None if write is None else str(write),
     }
-    answer(values, as_json=as_json, shown=lambda: _shown(values))
+    answer(values, as_json=as_json, shown=lambda: _rendered(values))
     if set_aside:
         raise typer.Exit(QUARANTINED)
 
 
-def _shown(values: dict[str, Any]) -> RenderableType:
+def _rendered(values: dict[str, Any]) -> RenderableType:
     from rich.console import Group
 
     from sima2.report.terminal import grid, plain, titled

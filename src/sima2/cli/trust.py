@@ -70,8 +70,8 @@ def command(
         return
     rows = read_trust(out).rows
     if diff is None:
-        values: dict[str, Any] = _with_needs({tag: asdict(row) for tag, row in rows.items()}, _told(out))
-        answer(values, as_json=as_json, shown=lambda: _shown(rows, _told(out), strata=strata))
+        values: dict[str, Any] = _with_needs({tag: asdict(row) for tag, row in rows.items()}, _summary_beside(out))
+        answer(values, as_json=as_json, shown=lambda: _rendered(rows, _summary_beside(out), strata=strata))
         _gate(rows, least or [])
         return
     changes = compared(rows, read_trust(diff).rows)
@@ -95,7 +95,7 @@ def command(
 
 def _with_needs(values: dict[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
     """The rows with what would settle each, where the summary tells it."""
-    from sima2.report.words import section
+    from sima2.report.sentences import section
 
     told = section(summary, "trust")
     return {tag: {**row, "needed": section(told, tag).get("needed")} for tag, row in values.items()}
@@ -110,7 +110,7 @@ def _label(out: Path, tag: str, n: int | None, *, as_json: bool) -> None:
     from sima2.records.segments import SegmentTable
     from sima2.records.tags import TagTable
     from sima2.report.inputs import read_single, read_summary, read_trust
-    from sima2.report.words import section
+    from sima2.report.sentences import section
 
     if not out.is_dir():
         raise UsageError(f"--label {tag}: {out} is no folder of a run, so that no episodes are known")
@@ -170,7 +170,7 @@ def _print_to_label(told: Mapping[str, Any], *, as_json: bool) -> None:
 
 def _needed_here(told: Mapping[str, Any]) -> str:
     """What would settle it, with what is at hand for that, which the run may not have counted."""
-    from sima2.report.why import needed_words
+    from sima2.report.trust_reasons import needed_words
 
     at_hand = dict(zip(("tagged", "untagged"), told["at_hand"], strict=True))
     return needed_words({**told["needed"], "at_hand": at_hand}) if told["needed"] else ""
@@ -229,14 +229,14 @@ def _overlap(before: TrustRow, now: TrustRow) -> bool | None:
     return low <= higher and lower <= high
 
 
-def _told(out: Path) -> dict[str, Any]:
+def _summary_beside(out: Path) -> dict[str, Any]:
     """The summary beside the matrix; empty where the matrix is alone."""
     from sima2.report.inputs import read_summary
 
     return read_summary(out) if (out / "summary.json").is_file() else {}
 
 
-def _shown(rows: Mapping[str, TrustRow], values: Mapping[str, Any], *, strata: bool) -> RenderableType:
+def _rendered(rows: Mapping[str, TrustRow], values: Mapping[str, Any], *, strata: bool) -> RenderableType:
     from rich.console import Group
 
     from sima2.report import terminal

@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.defects.settings import DefectSettings
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.tracks import HAND, JOINT, Tracks
+from sima2.records.arrays import Float64s, Int64s
 
 LEAST_FRAMES: Final = 6
 """Frames of a window, however few a second has."""
@@ -20,7 +21,7 @@ USUAL: Final = 0.75
 """Quantile over the moving windows of an episode that counts as usual."""
 
 
-def burst_of(tracks: Tracks, arm: str, settings: DefectSettings) -> NDArray[np.float64]:
+def burst_of(tracks: Tracks, arm: str, settings: DefectSettings) -> Float64s:
     """Of each episode the column of an arm that trembles most: how much, its row, first frame and end, shape (4, n)."""
     out = np.zeros((4, len(tracks.length)))
     rows = tracks.rows(arm=arm, kind=JOINT) or tracks.rows(arm=arm, kind=HAND)
@@ -41,7 +42,7 @@ def burst_of(tracks: Tracks, arm: str, settings: DefectSettings) -> NDArray[np.f
     return out
 
 
-def _widest(tracks: Tracks, rows: list[int]) -> NDArray[np.float64]:
+def _widest(tracks: Tracks, rows: list[int]) -> Float64s:
     """Range of the column that goes farthest, shape (n,)."""
     out = np.zeros(len(tracks.length))
     some = np.flatnonzero(tracks.length)
@@ -52,7 +53,7 @@ def _widest(tracks: Tracks, rows: list[int]) -> NDArray[np.float64]:
     return out
 
 
-def _large_turns(tracks: Tracks, row: int, least: NDArray[np.float64]) -> NDArray[np.int64]:
+def _large_turns(tracks: Tracks, row: int, least: Float64s) -> Int64s:
     """Second differences of at least so much that go against the one before, in each episode, shape (n,)."""
     out = np.zeros(len(tracks.length), np.int64)
     some = np.flatnonzero(tracks.length)

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.defects.commands import Following
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import Finding
-from sima2.defects.settings import DefectSettings
 from sima2.defects.tracks import HAND, JOINT, NORMAL_MEDIAN, Tracks
+from sima2.records.arrays import Float64s, Indices
 
-Doubles = NDArray[np.float64]
 DECILES = 2.563
 """Distance of the tenth from the ninetieth percentile of a normal distribution, in standard deviations."""
 EVEN = 0.4
@@ -53,7 +52,7 @@ def clock_findings(tracks: Tracks, settings: DefectSettings) -> list[Finding]:
     return found
 
 
-def _suspects(tracks: Tracks, settings: DefectSettings) -> NDArray[np.intp]:
+def _suspects(tracks: Tracks, settings: DefectSettings) -> Indices:
     """Episodes with a step that differs clearly from their median step, either way."""
     if not len(tracks.time):
         return np.zeros(0, np.intp)
@@ -66,14 +65,14 @@ def _suspects(tracks: Tracks, settings: DefectSettings) -> NDArray[np.intp]:
     return some[np.add.reduceat(odd.astype(np.int64), tracks.offset[:-1][some]) > 0] if len(some) else some
 
 
-def _gap_limit(took: Doubles, settings: DefectSettings) -> float:
+def _gap_limit(took: Float64s, settings: DefectSettings) -> float:
     low, middle, high = np.quantile(took, [0.1, 0.5, 0.9])
     return float(max(settings.gap_periods * middle, middle + settings.gap_spreads * (high - low) / DECILES))
 
 
 def _gaps(
-    tracks: Tracks, i: int, took: Doubles, gaps: NDArray[np.intp], settings: DefectSettings
-) -> tuple[list[Finding], NDArray[np.intp]]:
+    tracks: Tracks, i: int, took: Float64s, gaps: Indices, settings: DefectSettings
+) -> tuple[list[Finding], Indices]:
     """Leaps and losses among the gaps of a clock; and the gaps that are neither, which its jitter made."""
     period = float(tracks.period[i])
     leaps = [g for g in gaps.tolist() if took[g] >= settings.jump_periods * period and _stood(tracks, i, g)]
@@ -99,7 +98,7 @@ def _gaps(
     return found, np.array([g for g in gaps.tolist() if g not in known], np.intp)
 
 
-def _went_on(tracks: Tracks, i: int, gap: int, took: Doubles) -> bool:
+def _went_on(tracks: Tracks, i: int, gap: int, took: Float64s) -> bool:
     """Whether frames were lost in a gap: the robot went on meanwhile, or (where it stood) the clock never came back.
 
     A late frame is followed by early ones, and the robot moves over it as over any other; a lost one leaves both the
@@ -147,7 +146,7 @@ def _stood(tracks: Tracks, i: int, gap: int) -> bool:
     return bool(moves.any() and (over[moves] <= 2.0 * pace[moves]).all())
 
 
-def _unsteady(i: int, took: Doubles, frames: int, settings: DefectSettings) -> list[Finding]:
+def _unsteady(i: int, took: Float64s, frames: int, settings: DefectSettings) -> list[Finding]:
     low, middle, high = np.quantile(took, [0.1, 0.5, 0.9])
     half = len(took) // 2
     early, late = float(np.median(took[:half])), float(np.median(took[half:]))
@@ -216,15 +215,15 @@ def _skips_of_both(tracks: Tracks, follows: Mapping[str, Following], settings: D
 class _Skips(NamedTuple):
     """Each step of an episode against those beside it, shape (t - 1,)."""
 
-    strict: Doubles
+    strict: Float64s
     """Over the greatest within two frames."""
-    loose: Doubles
+    loose: Float64s
     """Over the middle one of those."""
-    along: Doubles
+    along: Float64s
     """Cosine with the motion before and after."""
 
 
-def _skips(x: Doubles) -> _Skips:
+def _skips(x: Float64s) -> _Skips:
     """Of columns over the frames of an episode, shape (c, t)."""
     step = np.diff(x, axis=1)
     size = np.sqrt((step * step).sum(axis=0))
@@ -287,7 +286,7 @@ def _skips_alone(tracks: Tracks, settings: DefectSettings) -> list[Finding]:
     return [_skipped(tracks, i, at[episode == i], times[at[episode == i] - 2]) for i in np.unique(episode).tolist()]
 
 
-def _over_columns(values: Doubles) -> Doubles:
+def _over_columns(values: Float64s) -> Float64s:
     """Sum over columns, in their order whatever the batch, shape (T,)."""
     total = np.zeros(values.shape[1])
     for row in values:
@@ -295,7 +294,7 @@ def _over_columns(values: Doubles) -> Doubles:
     return total
 
 
-def _skipped(tracks: Tracks, i: int, at: NDArray[np.intp], times: Doubles) -> Finding:
+def _skipped(tracks: Tracks, i: int, at: Indices, times: Float64s) -> Finding:
     lost = int((np.rint(times) - 1).sum())
     worst = int(at[np.argmax(times)] - tracks.offset[i])
     share = lost / (lost + float(tracks.length[i]))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.defects.settings import DefectSettings
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.tracks import JOINT, Tracks
-from sima2.records.rollout import Floats, RolloutBatch
-
-Doubles = NDArray[np.float64]
+from sima2.records.arrays import Bools, Float32s, Float64s
+from sima2.records.rollout import RolloutBatch
 
 FRAMES = 192
 """Frames, evenly spread, on which an episode's lag rests."""
@@ -33,17 +31,17 @@ class Following:
 
     rows: list[int]
     """Rows of the tracks."""
-    command: Floats
+    command: Float32s
     """rad, NaN where there is none, shape (j, T)."""
-    lag: Doubles
+    lag: Float64s
     """Frames by which the joints follow in each episode, also below 0; NaN where it is not told, shape (n,)."""
-    usual: Doubles
+    usual: Float64s
     """Frames by which each joint follows in the set, as the import found; NaN where it did not, shape (j, n)."""
-    offset: Doubles
+    offset: Float64s
     """Median of command less position, that lag taken out, rad; NaN where there is no command; shape (j, n)."""
-    spread: Doubles
+    spread: Float64s
     """How far that varies within the episode (10th to 90th percentile), rad, shape (j, n)."""
-    floor: Doubles
+    floor: Float64s
     """Way that is worth a word: a share of the widest range of a joint of the robot, rad, shape (n,)."""
 
 
@@ -65,7 +63,7 @@ def following(tracks: Tracks, batch: RolloutBatch, settings: DefectSettings) -> 
     return found
 
 
-def _usual(proxy: Floats | None, joints: int, tracks: Tracks) -> Doubles:
+def _usual(proxy: Float32s | None, joints: int, tracks: Tracks) -> Float64s:
     """Lags of the set: the proxy is not known in so many frames of an episode, whose command was sent before it."""
     out = np.full((joints, len(tracks.length)), np.nan)
     if proxy is None or proxy.shape[1] < joints:
@@ -77,7 +75,7 @@ def _usual(proxy: Floats | None, joints: int, tracks: Tracks) -> Doubles:
     return out
 
 
-def far_off(tracks: Tracks, follow: Following, i: int) -> NDArray[np.bool_]:
+def far_off(tracks: Tracks, follow: Following, i: int) -> Bools:
     """Where joints are farther beside their commands than is worth a word, of one episode, shape (t, j)."""
     a, b = int(tracks.offset[i]), int(tracks.offset[i + 1])
     lags = np.where(np.isfinite(follow.lag[i]), follow.lag[i], np.nan_to_num(follow.usual[:, i]))
@@ -92,7 +90,7 @@ def far_off(tracks: Tracks, follow: Following, i: int) -> NDArray[np.bool_]:
     return np.asarray(((np.abs(rest) >= follow.floor[i]) & ~stopped).T)
 
 
-def _spans(tracks: Tracks, rows: list[int]) -> Doubles:
+def _spans(tracks: Tracks, rows: list[int]) -> Float64s:
     """Range of columns in each episode, shape (r, n)."""
     out = np.zeros((len(rows), len(tracks.length)))
     some = np.flatnonzero(tracks.length)
@@ -103,8 +101,8 @@ def _spans(tracks: Tracks, rows: list[int]) -> Doubles:
 
 
 def _followed(
-    tracks: Tracks, rows: list[int], command: Floats, span: Doubles, widest: Doubles, settings: DefectSettings
-) -> tuple[Doubles, Doubles, Doubles]:
+    tracks: Tracks, rows: list[int], command: Float32s, span: Float64s, widest: Float64s, settings: DefectSettings
+) -> tuple[Float64s, Float64s, Float64s]:
     n = len(tracks.length)
     lag, offset, spread = np.full(n, np.nan), np.full((len(rows), n), np.nan), np.full((len(rows), n), np.nan)
     most = tracks.frames(settings.longest_lag_s)
@@ -128,7 +126,7 @@ def _followed(
     return lag, offset, spread
 
 
-def _lag(sent: Doubles, now: Doubles, longest: int, beside: int) -> float:
+def _lag(sent: Float64s, now: Float64s, longest: int, beside: int) -> float:
     """Frames by which ``now`` follows ``sent``, shape (j, t) each, to a fraction of one; NaN where nothing tells it."""
     frames = now.shape[1]
     at = np.arange(longest, frames - longest)

@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.defects.courses import tasks_of
+from sima2.records.arrays import Bools, Float32s, Float64s, Indices, Int64s
 from sima2.records.courses import MOMENTS, ConsensusTable, PointTable, moments_of
 from sima2.records.defects import DefectTable
+from sima2.records.robust import MAD_TO_SIGMA
 
-Doubles = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Rows = NDArray[np.intp]
-MAD: Final = 1.4826
-"""Of a median absolute deviation, to estimate a standard deviation."""
+Rows = Indices
 SIDES: Final[tuple[Literal["left", "right"], ...]] = ("left", "right")
 RESTS: Final = 0.25
 """Least spread of a slot, in its standard deviation."""
@@ -115,7 +112,7 @@ def _of_task(task: PointTable, copies: frozenset[str], settings: ConsensusSettin
     )
 
 
-def _scaled(values: Singles, row: Rows, settings: ConsensusSettings) -> tuple[Singles, NDArray[np.bool_]]:
+def _scaled(values: Float32s, row: Rows, settings: ConsensusSettings) -> tuple[Float32s, Bools]:
     """Slots of all arms at all moments, each in its own spread, and where all of them are known.
 
     Returns:
@@ -135,7 +132,7 @@ def _scaled(values: Singles, row: Rows, settings: ConsensusSettings) -> tuple[Si
         return np.zeros((len(x), 0), np.float32), known
     held = x[known]
     middle = np.median(held, axis=0)
-    spread = MAD * np.median(np.abs(held - middle), axis=0)
+    spread = MAD_TO_SIGMA * np.median(np.abs(held - middle), axis=0)
     # what mostly rests, as a hand that is open, has a spread all the same
     spread = np.maximum(spread, RESTS * held.std(axis=0))
     used = spread > 1e-6
@@ -143,13 +140,13 @@ def _scaled(values: Singles, row: Rows, settings: ConsensusSettings) -> tuple[Si
 
 
 def _disagreement(
-    states: Singles,
-    actions: Singles,
+    states: Float32s,
+    actions: Float32s,
     moments: Rows,
     witnesses: Rows,
-    asked: NDArray[np.bool_],
+    asked: Bools,
     settings: ConsensusSettings,
-) -> Doubles:
+) -> Float64s:
     """Distance of what is done at each of these moments from what the nearest witnesses do, in their spread.
 
     Args:
@@ -182,13 +179,13 @@ def _disagreement(
         who = np.argpartition(least, count - 1, axis=1)[:, :count]
         like = done[:, who * MOMENTS + np.take_along_axis(nearest, who, axis=1)]
         middle = _median(like)
-        spread = MAD * _median(np.abs(like - middle[:, :, None]))
+        spread = MAD_TO_SIGMA * _median(np.abs(like - middle[:, :, None]))
         off = (done_here[:, begin : begin + CHUNK] - middle) / np.maximum(spread, settings.floor)
         out[begin : begin + CHUNK] = np.sqrt((off**2).mean(axis=0))
     return out
 
 
-def _median(values: Singles) -> Singles:
+def _median(values: Float32s) -> Float32s:
     """Over the last axis; many short rows are sorted much sooner than parted."""
     ordered, middle = np.sort(values, axis=-1), values.shape[-1] // 2
     if values.shape[-1] % 2:
@@ -196,7 +193,7 @@ def _median(values: Singles) -> Singles:
     return np.asarray((ordered[..., middle - 1] + ordered[..., middle]) / np.float32(2))
 
 
-def _ranked(far: Doubles) -> Doubles:
+def _ranked(far: Float64s) -> Float64s:
     """Share of what is known that is less, half of what is equal included, NaN where not known; of the same shape.
 
     >>> _ranked(np.array([[3.0, 1.0], [np.nan, 2.0]])).round(2).tolist()
@@ -212,7 +209,7 @@ def _ranked(far: Doubles) -> Doubles:
     return rank
 
 
-def _mean(rank: Doubles) -> Doubles:
+def _mean(rank: Float64s) -> Float64s:
     """Of the known moments of each episode, NaN where there is none, shape (n,)."""
     count = np.isfinite(rank).sum(axis=1)
     mean = np.full(len(rank), np.nan)
@@ -220,7 +217,7 @@ def _mean(rank: Doubles) -> Doubles:
     return np.round(mean, 4)
 
 
-def _smooth(rank: Doubles, around: int) -> Doubles:
+def _smooth(rank: Float64s, around: int) -> Float64s:
     """Each moment with so many on each side, as far as they are known; NaN where it is not known itself."""
     wide = np.pad(rank, ((0, 0), (around, around)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(wide, 2 * around + 1, axis=1)
@@ -229,9 +226,7 @@ def _smooth(rank: Doubles, around: int) -> Doubles:
     return np.where(np.isfinite(rank), mean, np.nan)
 
 
-def _where(
-    dissent: Doubles, frames: NDArray[np.int64], settings: ConsensusSettings
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _where(dissent: Float64s, frames: Int64s, settings: ConsensusSettings) -> tuple[Int64s, Int64s]:
     """The stretch about the moment that disagrees most, in frames, shape (n,) each."""
     at, x = moments_of(frames), np.nan_to_num(dissent)
     top = x.argmax(axis=1)

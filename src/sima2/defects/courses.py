@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s, Indices, Int64s
 from sima2.records.courses import WHOLE, CourseTable, Endings, PointTable, Strides
-from sima2.records.defects import EpisodeVitals
+from sima2.records.defects import EpisodeMeasures
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import ANOMALIES, CONTACT_ACTIONS, LABELS
 
-Rows = NDArray[np.intp]
+Rows = Indices
 LEAST_COURSE: Final = 5
 """Fewer episodes of a task have no usual course."""
 USUAL: Final = 0.5
@@ -24,18 +24,18 @@ GRASP: Final = LABELS.index("grasp")
 _IDLE: Final = LABELS.index("idle")
 
 
-def strides(vitals: EpisodeVitals, segments: SegmentTable) -> Strides:
-    """What the episodes of a shard are compared by: a row for each row of ``vitals``.
+def strides(measures: EpisodeMeasures, segments: SegmentTable) -> Strides:
+    """What the episodes of a shard are compared by: a row for each row of ``measures``.
 
     Args:
-        vitals: of the shard.
+        measures: of the shard.
         segments: of the same episodes.
     """
-    n, labels = len(vitals), len(LABELS)
-    arms = sorted(set(vitals.manipulator.names) | set(segments.manipulator.names))
-    names = list(vitals.episode_id.names)
+    n, labels = len(measures), len(LABELS)
+    arms = sorted(set(measures.manipulator.names) | set(segments.manipulator.names))
+    names = list(measures.episode_id.names)
     row_of = np.full(len(names) * len(arms), -1)
-    row_of[vitals.episode_id.codes.astype(np.int64) * len(arms) + vitals.manipulator.recode(arms)] = np.arange(n)
+    row_of[measures.episode_id.codes.astype(np.int64) * len(arms) + measures.manipulator.recode(arms)] = np.arange(n)
     episode = segments.episode_id.recode(names).astype(np.int64)
     key = np.where(episode < 0, 0, episode) * len(arms) + segments.manipulator.recode(arms)
     row = np.where(episode < 0, -1, row_of[key]) if len(row_of) and len(segments) else np.full(len(segments), -1)
@@ -52,21 +52,21 @@ def strides(vitals: EpisodeVitals, segments: SegmentTable) -> Strides:
     np.maximum.at(last, cell, end)
     count = np.bincount(cell, minlength=n * labels)
     pause_s, pause_start, pause_end = _pauses(n, row, label, start, end, took)
-    begin, stop = _moving(vitals, row, label == _IDLE, start, end)
-    period = np.nan_to_num(vitals.period_s)
+    begin, stop = _moving(measures, row, label == _IDLE, start, end)
+    period = np.nan_to_num(measures.period_s)
     return Strides(
-        episode_index=vitals.episode_index,
-        episode_id=vitals.episode_id,
-        manipulator=vitals.manipulator,
-        family=vitals.family,
-        robot=vitals.robot,
-        frames=vitals.frames,
-        duration_s=vitals.duration_s,
+        episode_index=measures.episode_index,
+        episode_id=measures.episode_id,
+        manipulator=measures.manipulator,
+        family=measures.family,
+        robot=measures.robot,
+        frames=measures.frames,
+        duration_s=measures.duration_s,
         before_s=begin * period,
-        after_s=np.maximum(vitals.frames - stop, 0) * period,
+        after_s=np.maximum(measures.frames - stop, 0) * period,
         moving_start=begin,
         moving_end=stop,
-        jerk=vitals.jerk,
+        jerk=measures.jerk,
         pause_s=pause_s,
         pause_start=pause_start,
         pause_end=pause_end,
@@ -75,29 +75,29 @@ def strides(vitals: EpisodeVitals, segments: SegmentTable) -> Strides:
         start_s=np.where(count > 0, start_s, np.nan).reshape(n, labels).astype(np.float32),
         first=np.where(count > 0, first, 0).reshape(n, labels).astype(np.int32),
         last=last.reshape(n, labels).astype(np.int32),
-        signature=vitals.signature,
+        signature=measures.signature,
     )
 
 
-def _moving(vitals: EpisodeVitals, row: Any, idle: Any, start: Any, end: Any) -> tuple[Any, Any]:
-    """First frame in which an episode moves, and one past its last, for each row of ``vitals``.
+def _moving(measures: EpisodeMeasures, row: Any, idle: Any, start: Any, end: Any) -> tuple[Any, Any]:
+    """First frame in which an episode moves, and one past its last, for each row of ``measures``.
 
     A hand on the leader trembles, so that raw positions move before anything is done: where all arms begin or end with
     an idle segment, that is where the motion begins or ends.
     """
-    n = len(vitals)
-    lead, tail = np.zeros(n, np.int64), vitals.frames.copy()
+    n = len(measures)
+    lead, tail = np.zeros(n, np.int64), measures.frames.copy()
     at_start = idle & (start == 0)
     lead[row[at_start]] = end[at_start]
-    at_end = idle & (end == vitals.frames[row])
+    at_end = idle & (end == measures.frames[row])
     tail[row[at_end]] = start[at_end]
-    _, one, of = np.unique(vitals.episode_index, return_index=True, return_inverse=True)
+    _, one, of = np.unique(measures.episode_index, return_index=True, return_inverse=True)
     begin, stop = np.full(len(one), np.iinfo(np.int64).max), np.zeros(len(one), np.int64)
     np.minimum.at(begin, of, lead)
     np.maximum.at(stop, of, tail)
-    begin, stop = np.maximum(vitals.moving_start, begin[of]), np.minimum(vitals.moving_end, stop[of])
+    begin, stop = np.maximum(measures.moving_start, begin[of]), np.minimum(measures.moving_end, stop[of])
     still = begin >= stop
-    return np.where(still, vitals.moving_start, begin), np.where(still, vitals.moving_end, stop)
+    return np.where(still, measures.moving_start, begin), np.where(still, measures.moving_end, stop)
 
 
 def _pauses(n: int, row: Any, label: Any, start: Any, end: Any, took: Any) -> tuple[Any, Any, Any]:
@@ -126,15 +126,15 @@ def endings(episode_id: Text, segments: SegmentTable) -> Endings:
     acts = order[segments.label.isin(*CONTACT_ACTIONS)[order]]
     again = order[(segments.outcome.isin("retry") & ~segments.label.isin(*ANOMALIES))[order]]
 
-    def place(rows: Rows) -> NDArray[np.int64]:
+    def place(rows: Rows) -> Int64s:
         found = np.full(n, -1)
         found[episode[rows]] = rows
         return found
 
-    def words(column: Text, rows: NDArray[np.int64]) -> Text:
+    def words(column: Text, rows: Int64s) -> Text:
         return Text.of("" if row < 0 else column[row] for row in rows.tolist())
 
-    def frame(column: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def frame(column: Int64s, rows: Int64s) -> Int64s:
         return np.where(rows < 0, 0, column[np.maximum(rows, 0)]) if len(column) else np.zeros(n, np.int64)
 
     bad, end, once, last = place(failed), place(acts), place(again[::-1]), place(again)
@@ -197,7 +197,7 @@ def _course(task: Strides) -> CourseTable | None:
     )
 
 
-def _phases(task: Strides, arm: str) -> list[tuple[str, str, int, float, float, float, NDArray[np.float64]]]:
+def _phases(task: Strides, arm: str) -> list[tuple[str, str, int, float, float, float, Float64s]]:
     """The phases of a manipulator that belong to the usual course, in the order in which they usually begin."""
     mine = np.flatnonzero(task.manipulator.isin(arm))
     has = task.count[mine] > 0
@@ -216,6 +216,6 @@ def _phases(task: Strides, arm: str) -> list[tuple[str, str, int, float, float, 
     ]
 
 
-def _short(values: Sequence[float]) -> NDArray[np.float64]:
+def _short(values: Sequence[float]) -> Float64s:
     """To a thousandth of a second: what no two machines compute otherwise."""
     return np.asarray(np.round(np.array(values, np.float64), 3), np.float64)

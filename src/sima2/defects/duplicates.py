@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import Finding
-from sima2.defects.settings import DefectSettings
-from sima2.records.defects import POINTS, SLOTS, EpisodeVitals
+from sima2.records.arrays import Float32s, Float64s, Indices
+from sima2.records.defects import POINTS, SLOTS, EpisodeMeasures
 
-Doubles = NDArray[np.float64]
-Rows = NDArray[np.intp]
+Rows = Indices
 DIMENSIONS = 8
 """Principal directions in which neighbours are looked for; distances are then taken in all."""
 DECILES = 2.563
@@ -27,52 +26,52 @@ class Motions(NamedTuple):
     """Whole robots' motions, comparable with each other."""
 
     row: Rows
-    """First row in the vitals of each episode, shape (m,)."""
-    values: Doubles
+    """First row in the measures of each episode, shape (m,)."""
+    values: Float64s
     """Standardised signatures, shape (m, d)."""
-    noise: Doubles
+    noise: Float64s
     """Root mean square noise in the same measure, shape (m,)."""
 
 
-def duplicate_findings(vitals: EpisodeVitals, settings: DefectSettings) -> list[Finding]:
+def duplicate_findings(measures: EpisodeMeasures, settings: DefectSettings) -> list[Finding]:
     """One finding for each episode that has an earlier twin; the first of a group is no defect."""
-    rows, content = _contents(vitals)
-    exact = _exact(vitals, rows, content)
-    shared = {row: twin for row, twin in _shared(vitals, rows).items() if row not in exact}
+    rows, content = _contents(measures)
+    exact = _exact(measures, rows, content)
+    shared = {row: twin for row, twin in _shared(measures, rows).items() if row not in exact}
     near: dict[int, tuple[int, float]] = {}
     distinct = np.array([k for k, row in enumerate(rows.tolist()) if row not in exact and row not in shared], np.intp)
     # over the motion, whatever the rest before and after; and over all, where noise hides when the motion begins
-    for signature in (vitals.signature, vitals.whole):
-        for motions in _motions(vitals, rows[distinct], signature):
-            for row, (twin, distance) in _near(vitals, motions, settings).items():
+    for signature in (measures.signature, measures.whole):
+        for motions in _motions(measures, rows[distinct], signature):
+            for row, (twin, distance) in _near(measures, motions, settings).items():
                 if row not in near or distance < near[row][1]:
                     near[row] = (twin, distance)
     return [
-        *_told(vitals, {row: (twin, 0.0) for row, twin in exact.items()}),
-        *_told_shared(vitals, shared),
-        *_told(vitals, near),
+        *_near_copies(measures, {row: (twin, 0.0) for row, twin in exact.items()}),
+        *_told_shared(measures, shared),
+        *_near_copies(measures, near),
     ]
 
 
-def content_keys(vitals: EpisodeVitals) -> dict[str, tuple[str, ...]]:
+def content_keys(measures: EpisodeMeasures) -> dict[str, tuple[str, ...]]:
     """What each episode's recorded motion is known again by, by its id; episodes without motion have none."""
-    rows, content = _contents(vitals)
+    rows, content = _contents(measures)
     return {
-        vitals.episode_id[int(row)]: (vitals.robot[int(row)], vitals.layout[int(row)], *map(str, digests))
+        measures.episode_id[int(row)]: (measures.robot[int(row)], measures.layout[int(row)], *map(str, digests))
         for row, digests in zip(rows, content, strict=True)
         if any(digests)
     }
 
 
-def _contents(vitals: EpisodeVitals) -> tuple[Rows, list[tuple[int, ...]]]:
+def _contents(measures: EpisodeMeasures) -> tuple[Rows, list[tuple[int, ...]]]:
     """First row of each episode, and the digests of all its manipulators; rows of an episode stand together."""
-    _, first = np.unique(vitals.episode_index, return_index=True)
-    ends = np.append(first[1:], len(vitals))[: len(first)]
-    content = vitals.content.tolist()
+    _, first = np.unique(measures.episode_index, return_index=True)
+    ends = np.append(first[1:], len(measures))[: len(first)]
+    content = measures.content.tolist()
     return np.asarray(first, np.intp), [tuple(content[a:b]) for a, b in zip(first.tolist(), ends.tolist(), strict=True)]
 
 
-def _exact(vitals: EpisodeVitals, rows: Rows, content: list[tuple[int, ...]]) -> dict[int, int]:
+def _exact(measures: EpisodeMeasures, rows: Rows, content: list[tuple[int, ...]]) -> dict[int, int]:
     """Row of each exact copy → row of the first of its kind."""
     seen: dict[tuple[object, ...], int] = {}
     twins = {}
@@ -80,7 +79,7 @@ def _exact(vitals: EpisodeVitals, rows: Rows, content: list[tuple[int, ...]]) ->
         if not any(digest):
             continue
         # whatever is declared beside them: a copy may tell of another robot or task
-        key = (vitals.layout[row], *digest)
+        key = (measures.layout[row], *digest)
         if key in seen:
             twins[row] = seen[key]
         else:
@@ -88,16 +87,16 @@ def _exact(vitals: EpisodeVitals, rows: Rows, content: list[tuple[int, ...]]) ->
     return twins
 
 
-def _shared(vitals: EpisodeVitals, rows: Rows) -> dict[int, int]:
+def _shared(measures: EpisodeMeasures, rows: Rows) -> dict[int, int]:
     """Row of each episode that shares most of its moving frames with an earlier one, bit for bit → that one."""
-    ends = dict(zip(np.unique(vitals.episode_index, return_index=True)[1].tolist(), _ends(vitals), strict=True))
+    ends = dict(zip(np.unique(measures.episode_index, return_index=True)[1].tolist(), _ends(measures), strict=True))
     seen: dict[int, int] = {}
     found = {}
     for row in rows.tolist():
         votes: dict[int, int] = {}
         most = 0
         for k in range(row, ends[row]):
-            mine = vitals.sketch[k]
+            mine = measures.sketch[k]
             mine = mine[mine != 0].tolist()
             most += len(mine)
             for digest in mine:
@@ -111,38 +110,38 @@ def _shared(vitals: EpisodeVitals, rows: Rows) -> dict[int, int]:
     return found
 
 
-def _told_shared(vitals: EpisodeVitals, twins: dict[int, int]) -> list[Finding]:
+def _told_shared(measures: EpisodeMeasures, twins: dict[int, int]) -> list[Finding]:
     found = []
     for row, twin in sorted(twins.items()):
-        words = f"frames of {vitals.episode_id[twin]} bit for bit, cut otherwise"
+        words = f"frames of {measures.episode_id[twin]} bit for bit, cut otherwise"
         found.append(
-            Finding(row, "", "near_duplicate", 1.0, 0, int(vitals.frames[row]), 0.0, "spreads over the run", words)
+            Finding(row, "", "near_duplicate", 1.0, 0, int(measures.frames[row]), 0.0, "spreads over the run", words)
         )
     return found
 
 
-def _motions(vitals: EpisodeVitals, rows: Rows, signature: NDArray[np.float32]) -> list[Motions]:
+def _motions(measures: EpisodeMeasures, rows: Rows, signature: Float32s) -> list[Motions]:
     """Moving episodes by what was recorded of them, standardised by the spread over the run."""
     kinds: dict[tuple[str, ...], list[int]] = {}
-    ends = dict(zip(np.unique(vitals.episode_index, return_index=True)[1].tolist(), _ends(vitals), strict=True))
+    ends = dict(zip(np.unique(measures.episode_index, return_index=True)[1].tolist(), _ends(measures), strict=True))
     for row in rows.tolist():
         span = range(row, ends[row])
-        if any(vitals.content[k] for k in span):
-            key = tuple(f"{vitals.manipulator[k]} {vitals.layout[k]}" for k in span)
+        if any(measures.content[k] for k in span):
+            key = tuple(f"{measures.manipulator[k]} {measures.layout[k]}" for k in span)
             kinds.setdefault(key, []).append(row)
     return [
-        _standardised(vitals, np.array(held, np.intp), len(key), signature)
+        _standardised(measures, np.array(held, np.intp), len(key), signature)
         for key, held in kinds.items()
         if len(held) > 1
     ]
 
 
-def _ends(vitals: EpisodeVitals) -> list[int]:
-    first = np.unique(vitals.episode_index, return_index=True)[1]
-    return [*first[1:].tolist(), len(vitals)][: len(first)]
+def _ends(measures: EpisodeMeasures) -> list[int]:
+    first = np.unique(measures.episode_index, return_index=True)[1]
+    return [*first[1:].tolist(), len(measures)][: len(first)]
 
 
-def _standardised(vitals: EpisodeVitals, rows: Rows, arms: int, signature: NDArray[np.float32]) -> Motions:
+def _standardised(measures: EpisodeMeasures, rows: Rows, arms: int, signature: Float32s) -> Motions:
     used = np.zeros(arms * SLOTS, np.bool_)
     spread = np.zeros(arms * SLOTS)
     parts = [np.zeros((len(rows), 0))]
@@ -156,14 +155,14 @@ def _standardised(vitals: EpisodeVitals, rows: Rows, arms: int, signature: NDArr
             spread[slot] = (high - low) / DECILES
         if spread[slot] > 0:
             parts.append(np.nan_to_num((values - middle) / spread[slot]))
-    noise = np.concatenate([vitals.noise[rows + k].astype(np.float64) for k in range(arms)], axis=1)[:, used]
+    noise = np.concatenate([measures.noise[rows + k].astype(np.float64) for k in range(arms)], axis=1)[:, used]
     moving = spread[used] > 0
     noise = noise[:, moving] / spread[used][moving]
     size = np.sqrt(np.mean(np.square(np.nan_to_num(noise)), axis=1)) if moving.any() else np.zeros(len(rows))
     return Motions(rows, np.concatenate(parts, axis=1), size)
 
 
-def _near(vitals: EpisodeVitals, motions: Motions, settings: DefectSettings) -> dict[int, tuple[int, float]]:
+def _near(measures: EpisodeMeasures, motions: Motions, settings: DefectSettings) -> dict[int, tuple[int, float]]:
     """Rows of near copies → the nearest earlier episode, and the distance in spreads."""
     m, width = motions.values.shape
     if m < 2 or not width:
@@ -184,14 +183,14 @@ def _near(vitals: EpisodeVitals, motions: Motions, settings: DefectSettings) -> 
     out: dict[int, tuple[int, float]] = {}
     for i, c in zip(*(each.tolist() for each in np.nonzero(alike)), strict=True):
         j, d = int(near[i, c]), float(distance[i, c])
-        a, b = sorted((i, j), key=lambda p: int(vitals.episode_index[motions.row[p]]))
+        a, b = sorted((i, j), key=lambda p: int(measures.episode_index[motions.row[p]]))
         row, twin = int(motions.row[b]), int(motions.row[a])
         if row not in out or d < out[row][1]:
             out[row] = (twin, d)
     return out
 
 
-def _neighbours(motions: Motions, k: int) -> tuple[Rows, Doubles]:
+def _neighbours(motions: Motions, k: int) -> tuple[Rows, Float64s]:
     """The ``k`` nearest of each and their distances (root mean square, in spreads), nearest first, shape (m, k)."""
     values = motions.values
     m, width = values.shape
@@ -215,7 +214,7 @@ def _neighbours(motions: Motions, k: int) -> tuple[Rows, Doubles]:
     return np.take_along_axis(place, order, axis=1), np.take_along_axis(distance, order, axis=1)
 
 
-def _aligned(gap: Doubles, slope: Doubles) -> Doubles:
+def _aligned(gap: Float64s, slope: Float64s) -> Float64s:
     """Length of gaps, row by row, after a small shift and stretch in time are taken out, shape (m,).
 
     Args:
@@ -237,7 +236,7 @@ def _aligned(gap: Doubles, slope: Doubles) -> Doubles:
     return np.asarray(np.sqrt(_products(rest, rest) / rest.shape[1]))
 
 
-def _products(a: Doubles, b: Doubles) -> Doubles:
+def _products(a: Float64s, b: Float64s) -> Float64s:
     """Inner products row by row, shape (m,)."""
     return np.asarray(np.einsum("ij,ij->i", a, b))
 
@@ -246,7 +245,7 @@ def _references(k: int) -> list[int]:
     return sorted({max(k // 4, min(3, k)), max(k // 2, min(3, k)), k})
 
 
-def _unlikely(distance: Doubles, m: int, settings: DefectSettings) -> float:
+def _unlikely(distance: Float64s, m: int, settings: DefectSettings) -> float:
     """Share of the k-th neighbour's distance below which the first one's lies by chance ``false_flags`` times a run.
 
     Where episodes lie as points of a smooth cloud of dimension D, the ratio of the distances to the neighbours j and
@@ -264,7 +263,7 @@ def _unlikely(distance: Doubles, m: int, settings: DefectSettings) -> float:
     return float(chance ** (1.0 / dimension))
 
 
-def _told(vitals: EpisodeVitals, twins: dict[int, tuple[int, float]]) -> list[Finding]:
+def _near_copies(measures: EpisodeMeasures, twins: dict[int, tuple[int, float]]) -> list[Finding]:
     size: dict[int, int] = {}
     for twin, _ in twins.values():
         size[twin] = size.get(twin, 0) + 1
@@ -272,13 +271,21 @@ def _told(vitals: EpisodeVitals, twins: dict[int, tuple[int, float]]) -> list[Fi
     for row, (twin, distance) in sorted(twins.items()):
         others = f", as {size[twin] - 1} more are" if size[twin] > 1 else ""
         if distance == 0.0:
-            words, severity = f"the positions of {vitals.episode_id[twin]} bit for bit{others}", 1.0
+            words, severity = f"the positions of {measures.episode_id[twin]} bit for bit{others}", 1.0
         else:
-            words = f"the motion of {vitals.episode_id[twin]} again{others}; they differ by {distance:.2g} spreads"
+            words = f"the motion of {measures.episode_id[twin]} again{others}; they differ by {distance:.2g} spreads"
             severity = 1.0
         found.append(
             Finding(
-                row, "", "near_duplicate", severity, 0, int(vitals.frames[row]), distance, "spreads over the run", words
+                row,
+                "",
+                "near_duplicate",
+                severity,
+                0,
+                int(measures.frames[row]),
+                distance,
+                "spreads over the run",
+                words,
             )
         )
     return found

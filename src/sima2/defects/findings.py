@@ -9,8 +9,8 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Int64s
 from sima2.records.defects import DefectTable
 from sima2.records.table import Text
 
@@ -72,7 +72,7 @@ def named(defects: DefectTable, joints: Mapping[str, Sequence[str]]) -> DefectTa
     return replace(defects, details=Text.of(details))
 
 
-def table_of(findings: Sequence[Finding], episode_index: NDArray[np.int64], episode_id: Text) -> DefectTable:
+def table_of(findings: Sequence[Finding], episode_index: Int64s, episode_id: Text) -> DefectTable:
     """The findings as a table, by episode, then frame."""
     order = sorted(findings, key=_BY_FRAME)
     columns = list(zip(*order, strict=True)) if order else [()] * len(Finding._fields)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import Finding
-from sima2.defects.settings import DefectSettings
 from sima2.defects.tracks import GRIPPER, Tracks
+from sima2.records.arrays import Bools, Float32s
 from sima2.records.segments import SegmentTable
 
 CLOSED, OPEN = 0.35, 0.65
@@ -113,7 +113,7 @@ def _closings(tracks: Tracks, row: int) -> list[tuple[int, list[tuple[int, int]]
     return out
 
 
-def _decided(tracks: Tracks, row: int, span: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _decided(tracks: Tracks, row: int, span: Float32s) -> Bools:
     """Episodes in which the fingers do more than go back and forth by some counts of an encoder all the time."""
     out = np.ones(len(span), np.bool_)
     for i in np.flatnonzero(span > 0).tolist():

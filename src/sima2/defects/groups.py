@@ -1,4 +1,4 @@
-"""Rows of the vitals that are compared with each other."""
+"""Rows of the measures that are compared with each other."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.defects import EpisodeVitals
+from sima2.records.arrays import Float64s, Indices
+from sima2.records.defects import EpisodeMeasures
+from sima2.records.robust import MAD_TO_SIGMA
 
-Rows = NDArray[np.intp]
+Rows = Indices
 FOLLOWS: Final = 0.5
 """Share of the episodes in which the lag is told."""
-SIGMA: Final = 1.4826
-"""Standard deviation of a normal distribution over its median absolute deviation (Hampel 1974)."""
 
 
 def groups(*keys: NDArray[np.int32]) -> Iterator[Rows]:
@@ -31,12 +31,12 @@ def groups(*keys: NDArray[np.int32]) -> Iterator[Rows]:
     yield from np.split(order, cuts)
 
 
-def joints_follow(vitals: EpisodeVitals, rows: Rows) -> bool:
+def joints_follow(measures: EpisodeMeasures, rows: Rows) -> bool:
     """Whether the joints of a robot follow their commands in most episodes clearly enough to tell by how long."""
-    known = np.unique(vitals.episode_index[rows][np.isfinite(vitals.lag_s[rows])])
-    return len(known) >= FOLLOWS * len(np.unique(vitals.episode_index[rows]))
+    known = np.unique(measures.episode_index[rows][np.isfinite(measures.lag_s[rows])])
+    return len(known) >= FOLLOWS * len(np.unique(measures.episode_index[rows]))
 
 
-def robust_spread(values: NDArray[np.float64]) -> float:
+def robust_spread(values: Float64s) -> float:
     """Standard deviation by the median size of the deviations from the median."""
-    return SIGMA * float(np.median(np.abs(values - np.median(values)))) if len(values) else 0.0
+    return MAD_TO_SIGMA * float(np.median(np.abs(values - np.median(values)))) if len(values) else 0.0

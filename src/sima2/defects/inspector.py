@@ -1,4 +1,4 @@
-"""The verb of the first pass: a batch of raw signals and its segments → findings and vitals."""
+"""The verb of the first pass: a batch of raw signals and its segments → findings and measures."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import numpy as np
 
 from sima2.defects.clock import clock_findings, skip_findings
 from sima2.defects.commands import following
+from sima2.defects.defect_settings import DefectSettings
+from sima2.defects.episode_measures import measures_of
 from sima2.defects.findings import Finding, table_of
 from sima2.defects.grasps import from_gripper, from_segments, grasp_spans
-from sima2.defects.moments import points_of
 from sima2.defects.sensors import sensor_findings
-from sima2.defects.settings import DefectSettings
+from sima2.defects.state_samples import points_of
 from sima2.defects.stillness import idle_findings, pauses, stall_findings
 from sima2.defects.teleports import teleport_findings
 from sima2.defects.tracks import tracks
-from sima2.defects.vitals import vitals_of
 from sima2.records.courses import PointTable
-from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
+from sima2.records.defects import DefectTable, EpisodeMeasures, PauseTable
 from sima2.records.rollout import TURNED, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 
-Rows = TypeVar("Rows", EpisodeVitals, PointTable)
+Rows = TypeVar("Rows", EpisodeMeasures, PointTable)
 
 
 class Inspection(NamedTuple):
     """What an episode tells by itself, and what only others can judge."""
 
     defects: DefectTable
-    vitals: EpisodeVitals
+    measures: EpisodeMeasures
     pauses: PauseTable
     """Where nothing moves, short stops left aside."""
     points: PointTable
@@ -43,7 +43,7 @@ class _Part(NamedTuple):
     """What is told of episodes that have the same channels, by their places among them."""
 
     findings: list[Finding]
-    vitals: EpisodeVitals
+    measures: EpisodeMeasures
     still: list[tuple[int, int, int]]
     points: PointTable
 
@@ -55,21 +55,21 @@ class DefectInspector:
     settings: DefectSettings = field(default_factory=DefectSettings)
 
     def inspect(self, batch: RolloutBatch, segments: SegmentTable | None = None) -> Inspection:
-        """Findings of the batch by episode, and its vitals.
+        """Findings of the batch by episode, and its measures.
 
         Args:
             batch: whole episodes; may mix layouts.
             segments: of the same episodes; without them grasps are counted from the gripper alone.
         """
         findings: list[Finding] = []
-        vitals: list[EpisodeVitals] = []
+        measures: list[EpisodeMeasures] = []
         still: list[tuple[int, int, int]] = []
         points: list[PointTable] = []
         for where, part in batch.by_layout():
             seen = self._of_part(part)
             places = where.tolist()
             findings += [Finding(places[each.episode], *each[1:]) for each in seen.findings]
-            vitals.append(seen.vitals)
+            measures.append(seen.measures)
             still += [(places[i], start, end) for i, start, end in seen.still]
             points.append(seen.points)
         if segments is not None:
@@ -78,7 +78,7 @@ class DefectInspector:
         table = table_of(findings, batch.episodes.episode_index, Text.of(batch.episodes.episode_id))
         return Inspection(
             table,
-            _in_order(EpisodeVitals.concat(vitals)),
+            _in_order(EpisodeMeasures.concat(measures)),
             _paused(sorted(still), batch),
             _in_order(PointTable.concat(points)),
         )
@@ -105,7 +105,7 @@ class DefectInspector:
         ]
         return _Part(
             findings,
-            vitals_of(seen, batch, follows, self.settings),
+            measures_of(seen, batch, follows, self.settings),
             pauses(seen, self.settings),
             points_of(seen, batch, follows),
         )

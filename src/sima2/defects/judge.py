@@ -1,4 +1,4 @@
-"""The verb of the end: what each episode told, and the vitals of all → one ranked table."""
+"""The verb of the end: what each episode told, and the measures of all → one ranked table."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.defects.calibration import calibration_findings
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.duplicates import duplicate_findings
 from sima2.defects.findings import SET, table_of
 from sima2.defects.groups import groups, joints_follow
 from sima2.defects.limits import limit_findings
 from sima2.defects.peers import peer_findings
 from sima2.defects.population import population_findings
-from sima2.defects.settings import DefectSettings
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.records.arrays import Float64s, Int64s
+from sima2.records.defects import DefectTable, EpisodeMeasures
 from sima2.records.table import Text
 
 BY_COMMAND: Final = "rad"
@@ -29,17 +29,17 @@ class DefectJudge:
 
     settings: DefectSettings = field(default_factory=DefectSettings)
 
-    def judge(self, defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
+    def judge(self, defects: DefectTable, measures: EpisodeMeasures) -> DefectTable:
         """All findings, the worst first."""
         found = [
-            *population_findings(vitals, self.settings),
-            *calibration_findings(vitals, self.settings),
-            *limit_findings(vitals, self.settings),
-            *peer_findings(vitals, self.settings),
-            *duplicate_findings(vitals, self.settings),
+            *population_findings(measures, self.settings),
+            *calibration_findings(measures, self.settings),
+            *limit_findings(measures, self.settings),
+            *peer_findings(measures, self.settings),
+            *duplicate_findings(measures, self.settings),
         ]
-        by_row = table_of(found, vitals.episode_index, vitals.episode_id)
-        return ranked(DefectTable.concat([_not_twice(_settled(defects, vitals), by_row), by_row]))
+        by_row = table_of(found, measures.episode_index, measures.episode_id)
+        return ranked(DefectTable.concat([_not_twice(_settled(defects, measures), by_row), by_row]))
 
 
 def _not_twice(defects: DefectTable, others: DefectTable) -> DefectTable:
@@ -53,12 +53,12 @@ def _not_twice(defects: DefectTable, others: DefectTable) -> DefectTable:
     return defects.take(np.flatnonzero(~np.array(again, np.bool_)))
 
 
-def _settled(defects: DefectTable, vitals: EpisodeVitals) -> DefectTable:
+def _settled(defects: DefectTable, measures: EpisodeMeasures) -> DefectTable:
     """Findings without those that rest on commands which the joints of the robot do not follow."""
     drop = np.zeros(len(defects), np.bool_)
-    for rows in groups(vitals.robot.codes):
-        if not joints_follow(vitals, rows):
-            mine = np.isin(defects.episode_index, vitals.episode_index[rows])
+    for rows in groups(measures.robot.codes):
+        if not joints_follow(measures, rows):
+            mine = np.isin(defects.episode_index, measures.episode_index[rows])
             drop |= mine & defects.defect.isin("stalled") & defects.unit.isin(BY_COMMAND)
     return defects.take(np.flatnonzero(~drop))
 
@@ -70,9 +70,7 @@ def ranked(defects: DefectTable) -> DefectTable:
     return defects.take(order)
 
 
-def by_episode(
-    defects: DefectTable, episode_index: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Text, NDArray[np.float64]]:
+def by_episode(defects: DefectTable, episode_index: Int64s) -> tuple[Int64s, Text, Float64s]:
     """Count, worst kind and greatest severity of each episode, of a ranked table, shape (n,) each."""
     n = len(episode_index)
     # what is about the set is no episode's

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.defects.commands import NEAR, Following
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import SET, Finding
 from sima2.defects.groups import groups, joints_follow
-from sima2.defects.settings import DefectSettings
 from sima2.defects.tracks import Tracks, runs
-from sima2.records.defects import LIMITS, SLOTS, EpisodeVitals
-
-Doubles = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Indices
+from sima2.records.defects import LIMITS, SLOTS, EpisodeMeasures
 
 SIDES: Final = ("least", "greatest")
 PER_LIMIT: Final = 5
@@ -26,7 +24,7 @@ FEWEST: Final = 3
 """Episodes that stand at one and the same limit, which then is the joint's own."""
 
 
-def limits_of(tracks: Tracks, follow: Following, slots: dict[int, int], settings: DefectSettings) -> Doubles:
+def limits_of(tracks: Tracks, follow: Following, slots: dict[int, int], settings: DefectSettings) -> Float64s:
     """The longest plateaus of each episode on its own extreme values, shape (n, LIMITS × PER_LIMIT); NaN for none.
 
     Of a joint whose command goes on beyond it, or of a command whose joint does. The first number of each is
@@ -83,7 +81,7 @@ def _of_joint(
                 yield float((2 * command + side) * SLOTS + slot), float(frames), start + at, end + at, beyond
 
 
-def _plateau(own: Doubles, other: Doubles, settings: DefectSettings) -> tuple[int, float, float, float] | None:
+def _plateau(own: Float64s, other: Float64s, settings: DefectSettings) -> tuple[int, float, float, float] | None:
     """Frames on the greatest value while the other goes beyond it, first and end of them, and how far it does.
 
     None where it does not, or where it is soon over.
@@ -107,25 +105,25 @@ def _plateau(own: Doubles, other: Doubles, settings: DefectSettings) -> tuple[in
     return frames, float(at[0]), float(at[-1] + 1), float(beyond[hit].max())
 
 
-def limit_findings(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+def limit_findings(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
     """Plateaus beyond which other episodes go; and once of the set those beyond which none does: an end stop."""
-    for robot in groups(vitals.robot.codes):
-        if not joints_follow(vitals, robot):
+    for robot in groups(measures.robot.codes):
+        if not joints_follow(measures, robot):
             continue
-        arms = [robot[rows] for rows in groups(vitals.manipulator.codes[robot], vitals.layout.codes[robot])]
-        spans = [np.median(np.nan_to_num(vitals.span[rows].astype(np.float64)), axis=0) for rows in arms]
+        arms = [robot[rows] for rows in groups(measures.manipulator.codes[robot], measures.layout.codes[robot])]
+        spans = [np.median(np.nan_to_num(measures.span[rows].astype(np.float64)), axis=0) for rows in arms]
         # of all arms: one that is parked has no range of its own
         widest = max((float(span[: SLOTS - 4].max()) for span in spans), default=0.0)
         for rows, span in zip(arms, spans, strict=True):
             if len(rows) >= LEAST:
-                yield from _of_arm(vitals, rows, span, settings.clip_floor * widest, settings)
+                yield from _of_arm(measures, rows, span, settings.clip_floor * widest, settings)
 
 
 def _of_arm(
-    vitals: EpisodeVitals, rows: NDArray[np.intp], span: Doubles, floor: float, settings: DefectSettings
+    measures: EpisodeMeasures, rows: Indices, span: Float64s, floor: float, settings: DefectSettings
 ) -> Iterator[Finding]:
-    extent = _extents(vitals, rows)
-    limits = vitals.limits[rows].reshape(len(rows), LIMITS, PER_LIMIT)
+    extent = _extents(measures, rows)
+    limits = measures.limits[rows].reshape(len(rows), LIMITS, PER_LIMIT)
     stops: dict[int, list[tuple[int, float]]] = {}
     for k, each in zip(*(part.tolist() for part in np.nonzero(np.isfinite(limits[..., 0]))), strict=True):
         code, frames, start, end, beyond = limits[k, each].tolist()
@@ -135,25 +133,27 @@ def _of_arm(
         level = float(extent[kind, slot, k])
         sign = 1.0 if kind % 2 else -1.0
         farther = float((sign * (np.delete(extent[kind, slot], k) - level) > floor).mean())
-        if farther >= settings.common and frames >= settings.clip_least * vitals.frames[rows[k]]:
-            yield _told(vitals, int(rows[k]), kind, slot, (frames, start, end, beyond))
+        if farther >= settings.common and frames >= settings.clip_least * measures.frames[rows[k]]:
+            yield _finding(measures, int(rows[k]), kind, slot, (frames, start, end, beyond))
         elif farther < settings.common and kind < 2:
             stops.setdefault(int(code), []).append((int(rows[k]), level))
     for code, held in sorted(stops.items()):
         levels = np.array([level for _, level in held])
         alike = int((np.abs(levels - np.median(levels)) < floor / 2).sum())
         if alike >= max(FEWEST, settings.stop_share * len(rows)):
-            yield _stop(vitals, code, held, len(rows))
+            yield _stop(measures, code, held, len(rows))
 
 
-def _extents(vitals: EpisodeVitals, rows: NDArray[np.intp]) -> Doubles:
+def _extents(measures: EpisodeMeasures, rows: Indices) -> Float64s:
     """Least and greatest values of positions, then of commands, shape (4, SLOTS, m)."""
-    low = vitals.low[rows].astype(np.float64)
-    command = vitals.command_extent[rows].astype(np.float64).reshape(len(rows), 2, SLOTS)
-    return np.stack([low.T, (low + vitals.span[rows]).T, command[:, 0].T, command[:, 1].T])
+    low = measures.low[rows].astype(np.float64)
+    command = measures.command_extent[rows].astype(np.float64).reshape(len(rows), 2, SLOTS)
+    return np.stack([low.T, (low + measures.span[rows]).T, command[:, 0].T, command[:, 1].T])
 
 
-def _told(vitals: EpisodeVitals, row: int, kind: int, slot: int, seen: tuple[float, float, float, float]) -> Finding:
+def _finding(
+    measures: EpisodeMeasures, row: int, kind: int, slot: int, seen: tuple[float, float, float, float]
+) -> Finding:
     frames, start, end, beyond = seen
     what = f"the command of joint {slot}" if kind > 1 else f"joint {slot}"
     partner = "the joint" if kind > 1 else "its command"
@@ -161,13 +161,13 @@ def _told(vitals: EpisodeVitals, row: int, kind: int, slot: int, seen: tuple[flo
         f"{what} stays on its {SIDES[kind % 2]} value for {frames:.0f} frames while {partner} goes on, up to "
         f"{np.degrees(beyond):.3g}° beyond; other episodes go farther"
     )
-    share = frames / max(int(vitals.frames[row]), 1)
+    share = frames / max(int(measures.frames[row]), 1)
     return Finding(
-        row, vitals.manipulator[row], "clipped_channel", share, int(start), int(end), frames, "frames", words
+        row, measures.manipulator[row], "clipped_channel", share, int(start), int(end), frames, "frames", words
     )
 
 
-def _stop(vitals: EpisodeVitals, code: int, held: list[tuple[int, float]], episodes: int) -> Finding:
+def _stop(measures: EpisodeMeasures, code: int, held: list[tuple[int, float]], episodes: int) -> Finding:
     kind, slot = divmod(code, SLOTS)
     level = float(np.median([level for _, level in held]))
     words = (
@@ -176,5 +176,5 @@ def _stop(vitals: EpisodeVitals, code: int, held: list[tuple[int, float]], episo
     )
     # nothing to leave out: states are right, and commands that lead nowhere do no harm
     return Finding(
-        SET, vitals.manipulator[held[0][0]], "clipped_channel", 0.0, 0, 0, float(len(held)), "episodes", words
+        SET, measures.manipulator[held[0][0]], "clipped_channel", 0.0, 0, 0, float(len(held)), "episodes", words
     )

@@ -10,12 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import Finding
 from sima2.defects.groups import Rows, groups
-from sima2.defects.settings import DefectSettings
-from sima2.records.defects import POINTS, SLOTS, EpisodeVitals
-
-Doubles = NDArray[np.float64]
+from sima2.records.arrays import Bools, Float32s, Float64s
+from sima2.records.defects import POINTS, SLOTS, EpisodeMeasures
 
 LEAST: Final = 8
 """Episodes below which none is compared."""
@@ -44,22 +43,22 @@ OVER: Final = 0.6
 """How far over on the other task's side an episode lies, where 0 is the middle and 1 the other's median."""
 
 
-def peer_findings(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
-    """Findings of rows of ``vitals``."""
-    for rows in groups(vitals.robot.codes, vitals.manipulator.codes, vitals.layout.codes):
+def peer_findings(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
+    """Findings of rows of ``measures``."""
+    for rows in groups(measures.robot.codes, measures.manipulator.codes, measures.layout.codes):
         if len(rows) >= LEAST:
-            odd = dict(_units(vitals, rows))
-            yield from (_in_other_unit(vitals, row, factor) for row, factor in odd.items())
-            yield from _polarity(vitals, rows)
-    yield from _tasks(vitals)
-    yield from _ends(vitals, settings)
+            odd = dict(_units(measures, rows))
+            yield from (_in_other_unit(measures, row, factor) for row, factor in odd.items())
+            yield from _polarity(measures, rows)
+    yield from _tasks(measures)
+    yield from _ends(measures, settings)
 
 
-def _units(vitals: EpisodeVitals, rows: Rows) -> Iterator[tuple[int, float]]:
+def _units(measures: EpisodeMeasures, rows: Rows) -> Iterator[tuple[int, float]]:
     """Rows whose joints (else hand) are in another unit than most, and the factor."""
     for slots in (slice(0, SLOTS - 4), slice(SLOTS - 4, SLOTS - 1)):
-        x = vitals.signature[rows].reshape(len(rows), SLOTS, POINTS)[:, slots].astype(np.float64)
-        span = vitals.span[rows, slots].astype(np.float64)
+        x = measures.signature[rows].reshape(len(rows), SLOTS, POINTS)[:, slots].astype(np.float64)
+        span = measures.span[rows, slots].astype(np.float64)
         used = np.isfinite(x).all(axis=(0, 2))
         if not used.any():
             continue
@@ -82,24 +81,24 @@ def _units(vitals: EpisodeVitals, rows: Rows) -> Iterator[tuple[int, float]]:
         return
 
 
-def _in_other_unit(vitals: EpisodeVitals, row: int, factor: float) -> Finding:
+def _in_other_unit(measures: EpisodeMeasures, row: int, factor: float) -> Finding:
     times = f"{factor:.3g} times as large" if factor > 1 else f"{1 / factor:.3g} times smaller"
     angle = abs(abs(math.log(factor)) - math.log(FACTORS[0])) < 0.01
     guess = f": {'degrees among radians' if factor > 1 else 'radians among degrees'}, it seems" if angle else ""
     words = f"positions are about {times} than in other episodes, on the same course{guess}"
-    return Finding(row, vitals.manipulator[row], "mixed_units", 1.0, 0, int(vitals.frames[row]), factor,
+    return Finding(row, measures.manipulator[row], "mixed_units", 1.0, 0, int(measures.frames[row]), factor,
                    "times the others", words)  # fmt: skip
 
 
-def _polarity(vitals: EpisodeVitals, rows: Rows) -> Iterator[Finding]:
+def _polarity(measures: EpisodeMeasures, rows: Rows) -> Iterator[Finding]:
     """Rows whose gripper opens where the others' closes, from beginning to end."""
-    grip = vitals.signature[rows].reshape(len(rows), SLOTS, POINTS)[:, -1].astype(np.float64)
+    grip = measures.signature[rows].reshape(len(rows), SLOTS, POINTS)[:, -1].astype(np.float64)
     known = np.isfinite(grip).all(axis=1)
     rows, grip = rows[known], grip[known]
     if len(rows) < LEAST:
         return
     bottom, top = float(grip.min()), float(grip.max())
-    if float(np.median(vitals.span[rows, -1])) < LEAST_WAY * (top - bottom) or not top > bottom:
+    if float(np.median(measures.span[rows, -1])) < LEAST_WAY * (top - bottom) or not top > bottom:
         return  # of a hand that has nothing to do, where it rests tells nothing
     share = (grip - bottom) / (top - bottom)
     usual = np.median(share, axis=0)
@@ -120,17 +119,17 @@ def _polarity(vitals: EpisodeVitals, rows: Rows) -> Iterator[Finding]:
             f"the gripper's numbers run the other way round: it starts at {100 * share[k, 0]:.0f} % of the range, the "
             f"others at {100 * usual[0]:.0f} %, and is {off:.0f} % off their course, {back:.0f} % once turned round"
         )
-        yield Finding(row, vitals.manipulator[row], "mixed_polarity", 1.0, 0, int(vitals.frames[row]),
+        yield Finding(row, measures.manipulator[row], "mixed_polarity", 1.0, 0, int(measures.frames[row]),
                       off / 100, "of the range", words)  # fmt: skip
 
 
-def _whole(vitals: EpisodeVitals, signature: NDArray[np.float32]) -> Iterator[tuple[Rows, Doubles]]:
+def _whole(measures: EpisodeMeasures, signature: Float32s) -> Iterator[tuple[Rows, Float64s]]:
     """First rows of episodes recorded alike, and the courses of all their manipulators, standardised, shape (m, d)."""
-    first = np.unique(vitals.episode_index, return_index=True)[1]
-    ends = np.append(first[1:], len(vitals))[: len(first)]
+    first = np.unique(measures.episode_index, return_index=True)[1]
+    ends = np.append(first[1:], len(measures))[: len(first)]
     kinds: dict[tuple[str, ...], list[int]] = {}
     for row, end in zip(first.tolist(), ends.tolist(), strict=True):
-        key = (vitals.robot[row], *(f"{vitals.manipulator[k]} {vitals.layout[k]}" for k in range(row, end)))
+        key = (measures.robot[row], *(f"{measures.manipulator[k]} {measures.layout[k]}" for k in range(row, end)))
         kinds.setdefault(key, []).append(row)
     for key, held in kinds.items():
         rows = np.array(held, np.intp)
@@ -143,7 +142,7 @@ def _whole(vitals: EpisodeVitals, signature: NDArray[np.float32]) -> Iterator[tu
         yield rows, np.nan_to_num(x).reshape(len(rows), -1)
 
 
-def _quantiles(x: Doubles) -> Doubles:
+def _quantiles(x: Float64s) -> Float64s:
     import warnings
 
     with warnings.catch_warnings():
@@ -151,15 +150,15 @@ def _quantiles(x: Doubles) -> Doubles:
         return np.asarray(np.nanquantile(x, (0.1, 0.5, 0.9), axis=(0, 2)))
 
 
-def _tasks(vitals: EpisodeVitals) -> Iterator[Finding]:
+def _tasks(measures: EpisodeMeasures) -> Iterator[Finding]:
     """Episodes whose course is another task's, where tasks differ by their courses."""
     from scipy.spatial import cKDTree
 
-    for rows, x in _whole(vitals, vitals.signature):
-        task = vitals.task.codes[rows]
+    for rows, x in _whole(measures, measures.signature):
+        task = measures.task.codes[rows]
         names, count = np.unique(task, return_counts=True)
-        large = names[(count >= LEAST) & np.array([bool(vitals.task.names[name]) for name in names.tolist()])]
-        kept = np.isin(task, large) & (vitals.content[rows] != 0)
+        large = names[(count >= LEAST) & np.array([bool(measures.task.names[name]) for name in names.tolist()])]
+        kept = np.isin(task, large) & (measures.content[rows] != 0)
         if len(large) < 2 or not x.shape[1]:
             continue
         rows, x, task = rows[kept], x[kept], task[kept]
@@ -179,14 +178,14 @@ def _tasks(vitals: EpisodeVitals) -> Iterator[Finding]:
         for k, (over, seems) in sorted(best.items()):
             row, alike = int(rows[k]), int((other[k] == seems).sum())
             words = (
-                f"moves as episodes of “{vitals.task.names[seems]}” do, not as those of its own "
-                f"“{vitals.task.names[int(task[k])]}”: {alike} of the {other.shape[1]} nearest are of the other task"
+                f"moves as episodes of “{measures.task.names[seems]}” do, not as those of its own "
+                f"“{measures.task.names[int(task[k])]}”: {alike} of the {other.shape[1]} nearest are of the other task"
             )
-            yield Finding(row, "", "task_mismatch", 1.0, 0, int(vitals.frames[row]), over,
+            yield Finding(row, "", "task_mismatch", 1.0, 0, int(measures.frames[row]), over,
                           "-1 its own task, 1 the other", words)  # fmt: skip
 
 
-def _over(x: Doubles, task: NDArray[np.int32], a: int, b: int) -> Iterator[tuple[int, float]]:
+def _over(x: Float64s, task: NDArray[np.int32], a: int, b: int) -> Iterator[tuple[int, float]]:
     """Episodes of two tasks that lie with the other one: place, and how far over (-1 own median, 1 the other's).
 
     Source: the diagonal linear discriminant of Dudoit, Fridlyand and Speed 2002, with medians for means, so that a few
@@ -211,26 +210,26 @@ def _over(x: Doubles, task: NDArray[np.int32], a: int, b: int) -> Iterator[tuple
         yield k, float(over[k])
 
 
-def _ends(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+def _ends(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
     """Episodes that end in mid-motion where the others of their task come to rest."""
-    first = np.unique(vitals.episode_index, return_index=True)[1]
-    place = np.searchsorted(vitals.episode_index[first], vitals.episode_index)
+    first = np.unique(measures.episode_index, return_index=True)[1]
+    place = np.searchsorted(measures.episode_index[first], measures.episode_index)
     pace = np.full(len(first), -np.inf)
-    np.maximum.at(pace, place, np.where(np.isfinite(vitals.end_pace), vitals.end_pace, -np.inf))
+    np.maximum.at(pace, place, np.where(np.isfinite(measures.end_pace), measures.end_pace, -np.inf))
     at = {int(row): k for k, row in enumerate(first.tolist())}
-    for kind, x in _whole(vitals, vitals.whole):
+    for kind, x in _whole(measures, measures.whole):
         last = x.reshape(len(kind), -1, POINTS)[:, :, -1]
-        for some in groups(vitals.task.codes[kind]):
+        for some in groups(measures.task.codes[kind]):
             rows = np.array([at[int(row)] for row in kind[some]], np.intp)
             known = np.isfinite(pace[rows])
             rows, ends = rows[known], last[some][known]
             if len(rows) < LEAST:
                 continue
-            yield from _in_motion(vitals, first[rows], pace[rows], ends, settings)
+            yield from _in_motion(measures, first[rows], pace[rows], ends, settings)
 
 
 def _in_motion(
-    vitals: EpisodeVitals, rows: Rows, pace: Doubles, ends: Doubles, settings: DefectSettings
+    measures: EpisodeMeasures, rows: Rows, pace: Float64s, ends: Float64s, settings: DefectSettings
 ) -> Iterator[Finding]:
     """Of episodes of one task those that end at a pace at which others do not; at a lower one, where others do not."""
     usual = float(np.quantile(pace, settings.end_quantile))
@@ -238,12 +237,12 @@ def _in_motion(
     strange = away > np.quantile(away, settings.end_strange)
     cut = pace > max(settings.end_pace, settings.end_times * usual)
     # a hand that is shut in the air where others are open, or the reverse, was on its way
-    away_hand = _far_from_usual(vitals.whole[rows].reshape(len(rows), SLOTS, POINTS)[:, -1, -1].astype(np.float64))
+    away_hand = _far_from_usual(measures.whole[rows].reshape(len(rows), SLOTS, POINTS)[:, -1, -1].astype(np.float64))
     cut |= away_hand & (pace > max(settings.end_pace_elsewhere, 1.5 * usual))
     cut |= strange & (pace > max(settings.end_pace_elsewhere, settings.end_times * usual))
     for k in np.flatnonzero(cut).tolist():
         row = int(rows[k])
-        frames = int(vitals.frames[row])
+        frames = int(measures.frames[row])
         words = (
             f"ends in mid-motion, at {100 * pace[k]:.0f} % of its fast pace; "
             f"{100 * settings.end_quantile:.0f} % of the others end below {100 * usual:.2g} %"
@@ -251,7 +250,7 @@ def _in_motion(
         yield Finding(row, "", "truncated", 1.0, frames - 1, frames, float(pace[k]), "of its fast pace", words)
 
 
-def _far_from_usual(ends: Doubles) -> NDArray[np.bool_]:
+def _far_from_usual(ends: Float64s) -> Bools:
     """Where a gripper ends far from where nearly all others do; nowhere, if these do not agree."""
     known = np.isfinite(ends)
     if not known.all() or not np.ptp(ends) > 0:
@@ -260,7 +259,7 @@ def _far_from_usual(ends: Doubles) -> NDArray[np.bool_]:
     return (off > START_FAR) & (float(np.quantile(off, START_QUANTILE)) < START_NEAR)
 
 
-def _to_third(places: Doubles) -> Doubles:
+def _to_third(places: Float64s) -> Float64s:
     """Distance of each place to its third nearest, shape (n,)."""
     from scipy.spatial import cKDTree
 

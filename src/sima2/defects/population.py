@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import SET, Finding
 from sima2.defects.groups import Rows, groups
-from sima2.defects.settings import DefectSettings
-from sima2.records.defects import SLOTS, EpisodeVitals
+from sima2.records.arrays import Float32s, Float64s
+from sima2.records.defects import SLOTS, EpisodeMeasures
 
-Doubles = NDArray[np.float64]
 NOISE_TIMES = 12.0
 """Range of a column in standard deviations of its noise from which it moves."""
 LEAST_SET = 3
@@ -22,7 +21,7 @@ NOTABLE = 0.25
 """Least relative deviation from the median that is worth a word."""
 
 
-def outlier_cut(x: Doubles, runs: int, settings: DefectSettings) -> float:
+def outlier_cut(x: Float64s, runs: int, settings: DefectSettings) -> float:
     """Value above which a sample's greatest lie by chance in a share ``false_flags`` of runs.
 
     The upper quarter is taken for exponential beyond the upper quartile, with the median excess as its scale: a
@@ -41,27 +40,29 @@ def outlier_cut(x: Doubles, runs: int, settings: DefectSettings) -> float:
     return float(high + scale * math.log(0.25 * max(runs, 1) / settings.false_flags))
 
 
-def population_findings(vitals: EpisodeVitals, settings: DefectSettings) -> list[Finding]:
-    """Findings of rows of ``vitals``: the episode of a finding is its row."""
+def population_findings(measures: EpisodeMeasures, settings: DefectSettings) -> list[Finding]:
+    """Findings of rows of ``measures``: the episode of a finding is its row."""
     return [
-        *_durations(vitals, settings),
-        *_jerks(vitals, settings),
-        *_tracking(vitals, settings),
-        *_rates(vitals, settings),
-        *_clocks(vitals, settings),
-        *_bursts(vitals, settings),
-        *_constant(vitals, settings),
-        *_never_moving(vitals, settings),
+        *_durations(measures, settings),
+        *_jerks(measures, settings),
+        *_tracking(measures, settings),
+        *_rates(measures, settings),
+        *_clocks(measures, settings),
+        *_bursts(measures, settings),
+        *_constant(measures, settings),
+        *_never_moving(measures, settings),
     ]
 
 
-def _one_a_robot(vitals: EpisodeVitals) -> Rows:
+def _one_a_robot(measures: EpisodeMeasures) -> Rows:
     """The first manipulator's row of every episode."""
-    _, first = np.unique(vitals.episode_index, return_index=True)
+    _, first = np.unique(measures.episode_index, return_index=True)
     return np.asarray(first, np.intp)
 
 
-def _outliers(values: Doubles, rows: Rows, judged: int, settings: DefectSettings) -> Iterator[tuple[int, float, float]]:
+def _outliers(
+    values: Float64s, rows: Rows, judged: int, settings: DefectSettings
+) -> Iterator[tuple[int, float, float]]:
     """Rows beyond the cut of either side of log values: row, times the median, severity.
 
     The severity is the share by which the greater of the two exceeds the less."""
@@ -78,9 +79,9 @@ def _outliers(values: Doubles, rows: Rows, judged: int, settings: DefectSettings
             yield int(known[k]), times, 1.0 - math.exp(-abs(math.log(times)))
 
 
-def _durations(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
-    first = _one_a_robot(vitals)
-    mine = vitals.take(first)
+def _durations(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
+    first = _one_a_robot(measures)
+    mine = measures.take(first)
     for rows in groups(mine.family.codes, mine.robot.codes):
         for k, times, severity in _outliers(mine.duration_s, rows, len(first), settings):
             usual = float(np.median(mine.duration_s[rows]))
@@ -89,41 +90,43 @@ def _durations(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Find
                           "times the median", words)  # fmt: skip
 
 
-def _kind(vitals: EpisodeVitals, row: int) -> str:
-    return "the run" if vitals.family[row] == "unknown" else vitals.family[row]
+def _kind(measures: EpisodeMeasures, row: int) -> str:
+    return "the run" if measures.family[row] == "unknown" else measures.family[row]
 
 
-def _jerks(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
-    for rows in groups(vitals.family.codes, vitals.robot.codes, vitals.manipulator.codes):
-        for k, times, severity in _outliers(vitals.jerk, rows, len(vitals), settings):
-            words = f"mean jerk is {times:.3g} times the median of {_kind(vitals, k)}"
-            yield Finding(k, vitals.manipulator[k], "jerk_outlier", severity, 0, int(vitals.frames[k]), times,
+def _jerks(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
+    for rows in groups(measures.family.codes, measures.robot.codes, measures.manipulator.codes):
+        for k, times, severity in _outliers(measures.jerk, rows, len(measures), settings):
+            words = f"mean jerk is {times:.3g} times the median of {_kind(measures, k)}"
+            yield Finding(k, measures.manipulator[k], "jerk_outlier", severity, 0, int(measures.frames[k]), times,
                           "times the median", words)  # fmt: skip
 
 
-def _tracking(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
-    for rows in groups(vitals.robot.codes, vitals.manipulator.codes):
-        known = rows[np.isfinite(vitals.tracking[rows]) & (vitals.tracking[rows] > 0)]
+def _tracking(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
+    for rows in groups(measures.robot.codes, measures.manipulator.codes):
+        known = rows[np.isfinite(measures.tracking[rows]) & (measures.tracking[rows] > 0)]
         limit = settings.tracking_least
         if len(known) >= settings.least_population:
-            limit = max(limit, math.exp(outlier_cut(np.log(vitals.tracking[known]), len(vitals), settings)))
-        for k in known[vitals.tracking[known] > limit].tolist():
-            times = float(vitals.tracking[k])
+            limit = max(limit, math.exp(outlier_cut(np.log(measures.tracking[known]), len(measures), settings)))
+        for k in known[measures.tracking[known] > limit].tolist():
+            times = float(measures.tracking[k])
             words = (
-                f"joint {vitals.tracking_slot[k]} stays {times:.3g} usual spreads off its command; "
+                f"joint {measures.tracking_slot[k]} stays {times:.3g} usual spreads off its command; "
                 f"beyond {limit:.3g} is no longer ordinary here"
             )
-            start, end = int(vitals.tracking_start[k]), int(vitals.tracking_end[k])
-            severity = (int(vitals.tracking_end[k]) - int(vitals.tracking_start[k])) / max(int(vitals.frames[k]), 1)
+            start, end = int(measures.tracking_start[k]), int(measures.tracking_end[k])
+            severity = (int(measures.tracking_end[k]) - int(measures.tracking_start[k])) / max(
+                int(measures.frames[k]), 1
+            )
             yield Finding(
-                k, vitals.manipulator[k], "tracking_fault", severity, start, end, times, "usual spreads", words
+                k, measures.manipulator[k], "tracking_fault", severity, start, end, times, "usual spreads", words
             )
 
 
-def _rates(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+def _rates(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
     """Episodes at another frame rate than most of the same robot; none where there is no common one."""
-    first = _one_a_robot(vitals)
-    mine = vitals.take(first)
+    first = _one_a_robot(measures)
+    mine = measures.take(first)
     for rows in groups(mine.robot.codes):
         known = rows[np.isfinite(mine.period_s[rows])]
         if len(known) < settings.least_population:
@@ -139,10 +142,10 @@ def _rates(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]
                           "relative change", words)  # fmt: skip
 
 
-def _clocks(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+def _clocks(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
     """Episodes whose times were put aside for their frame numbers, where those of others could be taken."""
-    first = _one_a_robot(vitals)
-    mine = vitals.take(first)
+    first = _one_a_robot(measures)
+    mine = measures.take(first)
     for rows in groups(mine.robot.codes):
         odd = mine.clock_off[rows] > settings.late_share
         if odd.mean() > settings.common:
@@ -156,47 +159,47 @@ def _clocks(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding
             yield Finding(int(first[k]), "", "irregular_clock", off, 0, int(mine.frames[k]), off, "of the steps", words)
 
 
-def _bursts(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+def _bursts(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
     """Episodes in which a value trembles as it does nowhere else in it, nor anywhere in the others."""
-    for rows in groups(vitals.robot.codes, vitals.manipulator.codes):
-        burst = vitals.burst[rows]
+    for rows in groups(measures.robot.codes, measures.manipulator.codes):
+        burst = measures.burst[rows]
         limit = settings.burst_alone
         if len(rows) >= settings.least_population:
-            slow = float(np.nanmedian(vitals.period_s[rows])) > settings.slow_s
+            slow = float(np.nanmedian(measures.period_s[rows])) > settings.slow_s
             least = settings.burst_slow if slow else settings.burst_times
             limit = max(least, settings.burst_others * float(np.quantile(burst, 0.9)))
         for k in rows[burst > limit].tolist():
-            start, end = int(vitals.burst_start[k]), int(vitals.burst_end[k])
+            start, end = int(measures.burst_start[k]), int(measures.burst_end[k])
             words = (
-                f"{slot_name(int(vitals.burst_slot[k]))} trembles from frame to frame {vitals.burst[k]:.3g} times as "
-                f"much as it usually does; beyond {limit:.2g} is no longer ordinary here"
+                f"{slot_name(int(measures.burst_slot[k]))} trembles from frame to frame {measures.burst[k]:.3g} times "
+                f"as much as it usually does; beyond {limit:.2g} is no longer ordinary here"
             )
-            share = (end - start) / max(int(vitals.frames[k]), 1)
-            yield Finding(k, vitals.manipulator[k], "noise_burst", share, start, end, float(vitals.burst[k]),
+            share = (end - start) / max(int(measures.frames[k]), 1)
+            yield Finding(k, measures.manipulator[k], "noise_burst", share, start, end, float(measures.burst[k]),
                           "times its usual", words)  # fmt: skip
 
 
-def _never_moving(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+def _never_moving(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
     """Columns that never change in the set: one finding for each arm."""
-    for robot in groups(vitals.robot.codes):
-        for place in groups(vitals.manipulator.codes[robot], vitals.layout.codes[robot]):
+    for robot in groups(measures.robot.codes):
+        for place in groups(measures.manipulator.codes[robot], measures.layout.codes[robot]):
             rows = robot[place]
             if len(rows) < LEAST_SET:
                 continue
-            span = vitals.span[rows]
+            span = measures.span[rows]
             slots = np.flatnonzero((np.isfinite(span).any(axis=0)) & ~(np.nan_to_num(span) > 0).any(axis=0))
             if not len(slots):
                 continue
             names = ", ".join(slot_name(int(slot)) for slot in slots)
             words = f"{names} never change{'s' * (len(slots) == 1)} in any of {len(rows)} episodes"
-            yield Finding(SET, vitals.manipulator[int(rows[0])], "constant_channel", 0.0, 0, 0, float(len(slots)),
+            yield Finding(SET, measures.manipulator[int(rows[0])], "constant_channel", 0.0, 0, 0, float(len(slots)),
                           "columns", words)  # fmt: skip
 
 
-def _constant(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Finding]:
+def _constant(measures: EpisodeMeasures, settings: DefectSettings) -> Iterator[Finding]:
     """Columns without any change, or any sample, in an episode that moves, which vary in nearly all others."""
-    for rows in groups(vitals.robot.codes, vitals.manipulator.codes, vitals.layout.codes):
-        span = vitals.span[rows]
+    for rows in groups(measures.robot.codes, measures.manipulator.codes, measures.layout.codes):
+        span = measures.span[rows]
         moves = (np.nan_to_num(span) > 0).sum(axis=1)
         used = moves > 0
         if used.sum() < settings.least_population:
@@ -207,27 +210,27 @@ def _constant(vitals: EpisodeVitals, settings: DefectSettings) -> Iterator[Findi
             odd = np.flatnonzero(used & ~(span[:, slot] > 0))
             if usual.mean() < 1.0 - settings.common or not len(odd):
                 continue
-            noise = vitals.noise[rows][used, slot][usual]
+            noise = measures.noise[rows][used, slot][usual]
             if not _always_far(span[used, slot][usual], float(np.nanmedian(noise))):
                 continue
             for k in odd.tolist():
-                yield _dead(vitals, int(rows[k]), slot, int(usual.sum()), len(usual))
+                yield _dead(measures, int(rows[k]), slot, int(usual.sum()), len(usual))
 
 
-def _always_far(span: NDArray[np.float32], noise: float) -> bool:
+def _always_far(span: Float32s, noise: float) -> bool:
     """Whether a column that varies does so by much: one that hardly moves may well not move at all."""
     low, middle = np.quantile(span, [0.02, 0.5])
     return bool(low > 0.1 * middle and middle > NOISE_TIMES * noise)
 
 
-def _dead(vitals: EpisodeVitals, row: int, slot: int, usual: int, all_: int) -> Finding:
-    lost = bool(np.isnan(vitals.span[row, slot]))
+def _dead(measures: EpisodeMeasures, row: int, slot: int, usual: int, all_: int) -> Finding:
+    lost = bool(np.isnan(measures.span[row, slot]))
     name = slot_name(slot)
     what = "has no sample" if lost else "never changes"
     words = f"{name} {what} in all of the episode; it varies in {usual} of {all_}"
     defect = "missing_samples" if lost else "frozen_channel"
-    return Finding(row, vitals.manipulator[row], defect, 1.0, 0, int(vitals.frames[row]),
-                   float(vitals.duration_s[row]), "s", words)  # fmt: skip
+    return Finding(row, measures.manipulator[row], defect, 1.0, 0, int(measures.frames[row]),
+                   float(measures.duration_s[row]), "s", words)  # fmt: skip
 
 
 def slot_name(slot: int) -> str:

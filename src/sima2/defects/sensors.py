@@ -7,14 +7,14 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.defects.commands import Following
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import Finding
 from sima2.defects.limits import at_limit
-from sima2.defects.settings import DefectSettings
-from sima2.defects.tracks import GRIPPER, JOINT, Bools, Column, Ints, Tracks, runs
-from sima2.records.rollout import Floats, RolloutBatch
+from sima2.defects.tracks import GRIPPER, JOINT, Column, Tracks, runs
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
+from sima2.records.rollout import RolloutBatch
 
 CHECKED = (
     "joint_position",
@@ -66,8 +66,8 @@ class Missing(NamedTuple):
     """Stretches of frames of the batch in which a column has no sample."""
 
     column: Column
-    start: Ints
-    stop: Ints
+    start: Int64s
+    stop: Int64s
 
 
 def sensor_findings(
@@ -121,7 +121,7 @@ def _repeated(tracks: Tracks, moving: Bools, settings: DefectSettings) -> list[F
     return found
 
 
-def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Floats]]:
+def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Float32s]]:
     for arm, channels in batch.manipulators.items():
         for name in CHECKED:
             value = getattr(channels, name)
@@ -141,7 +141,7 @@ def _columns(batch: RolloutBatch) -> Iterator[tuple[Column, Floats]]:
             yield Column("", "action", place, "action"), np.ascontiguousarray(batch.action[:, place])
 
 
-def _missing(column: Column, values: Floats, tracks: Tracks) -> list[Missing]:
+def _missing(column: Column, values: Float32s, tracks: Tracks) -> list[Missing]:
     """Stretches of NaN, but for columns of which an episode has no sample at all."""
     lost = np.isnan(values)
     if not lost.any():
@@ -155,7 +155,7 @@ def _missing(column: Column, values: Floats, tracks: Tracks) -> list[Missing]:
     return [Missing(column, start[partly], stop[partly])] if partly.any() else []
 
 
-def _constant(values: Floats, first: Bools, offset: Ints, least: int) -> tuple[Ints, Ints, Ints]:
+def _constant(values: Float32s, first: Bools, offset: Int64s, least: int) -> tuple[Int64s, Int64s, Int64s]:
     """Stretches of at least so many frames of one and the same value: start, stop, episode."""
     same = np.zeros(len(values), np.bool_)
     same[1:] = values[1:] == values[:-1]
@@ -170,7 +170,7 @@ def _constant(values: Floats, first: Bools, offset: Ints, least: int) -> tuple[I
     return start, stop, np.searchsorted(offset, start, side="right") - 1
 
 
-def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool:
+def _froze(each: Stretch, values: Float32s, tracks: Tracks, moving: Bools) -> bool:
     """Whether noise fell silent, or a motion stopped dead and went on elsewhere while the robot moved."""
     a, b = int(tracks.offset[each.episode]), int(tracks.offset[each.episode + 1])
     own, start, stop = values[a:b], each.start - a, each.stop - a
@@ -197,7 +197,7 @@ def _froze(each: Stretch, values: Floats, tracks: Tracks, moving: Bools) -> bool
     return bool(moved > 0.5 and entry >= abrupt and leave >= max(fast, abrupt) and leave > entry)
 
 
-def _left_its_command(each: Stretch, values: Floats, tracks: Tracks, follows: Mapping[str, Following]) -> bool:
+def _left_its_command(each: Stretch, values: Float32s, tracks: Tracks, follows: Mapping[str, Following]) -> bool:
     """Whether a joint keeps one value while its command goes on, and is back with it from one frame to the next.
 
     A joint that something stops keeps its value too, but then has a way to go: it is told as stalled.
@@ -236,17 +236,17 @@ def _left_its_command(each: Stretch, values: Floats, tracks: Tracks, follows: Ma
     return not rivals and np.nanmax(away) >= floor and not at_limit(tracks, follow, j, i, each.start, each.stop)
 
 
-def _range(values: NDArray[np.float64]) -> float:
+def _range(values: Float64s) -> float:
     return float(np.nanmax(values) - np.nanmin(values)) if np.isfinite(values).any() else 0.0
 
 
-def _others(own: Floats, start: int) -> list[tuple[int, int]]:
+def _others(own: Float32s, start: int) -> list[tuple[int, int]]:
     """The other stretches of one value in an episode, of two frames and more."""
     edges = np.concatenate([[0], np.flatnonzero(np.diff(own) != 0.0) + 1, [len(own)]])
     return [(a, b) for a, b in pairwise(edges.tolist()) if a != start and b - a > 1]
 
 
-def _never_repeats(values: Floats) -> bool:
+def _never_repeats(values: Float32s) -> bool:
     """Whether a column takes no value twice in a row, and is no encoder's: at rest, too, its noise changes it."""
     known = values[~np.isnan(values)]
     step = np.abs(np.diff(known))
@@ -255,7 +255,7 @@ def _never_repeats(values: Floats) -> bool:
     return not _counts_steps(step[step > 0])
 
 
-def _noisy(values: Floats) -> bool:
+def _noisy(values: Float32s) -> bool:
     """Whether a column carries continuous noise, so that it never repeats a value for long.
 
     Told by the slowest third of the frames, where nothing but noise bends the curve.
@@ -277,7 +277,7 @@ def _noisy(values: Floats) -> bool:
     return bool((slow < 0).mean() >= ALTERNATES)
 
 
-def _counts_steps(moved: Floats) -> bool:
+def _counts_steps(moved: Float32s) -> bool:
     """Whether differences are whole multiples of the smallest one, as of an encoder."""
     ratio = moved.astype(np.float64) / float(moved.min())
     small = ratio[(ratio > 1.5) & (ratio < 200.0)]
@@ -288,11 +288,11 @@ def _counts_steps(moved: Floats) -> bool:
 
 def _clipped(
     column: Column,
-    values: Floats,
+    values: Float32s,
     tracks: Tracks,
-    start: Ints,
-    stop: Ints,
-    episode: Ints,
+    start: Int64s,
+    stop: Int64s,
+    episode: Int64s,
     settings: DefectSettings,
 ) -> list[Finding]:
     """Plateaus on the extreme value of an episode, entered and left at speed; none of fingers, which have stops."""
@@ -320,7 +320,7 @@ def _clipped(
 def _on_limit(
     column: Column,
     i: int,
-    own: Floats,
+    own: Float32s,
     moving: Bools,
     spans: list[tuple[int, int]],
     side: str,
@@ -351,7 +351,7 @@ def _on_limit(
     return [Finding(i, column.arm, "clipped_channel", share, int(s), int(e), float(frames), "frames", words)]
 
 
-def _entry(step: NDArray[np.float32], start: int, stop: int) -> float:
+def _entry(step: Float32s, start: int, stop: int) -> float:
     """The slower of coming and going; the limit may cut short the step onto it, so the one before counts too."""
     return float(min(step[start - 2 : start].max(), step[stop - 1 : stop + 1].max()))
 

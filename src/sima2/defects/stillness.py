@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 
 from sima2.defects.commands import Following
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import Finding
 from sima2.defects.limits import at_limit
-from sima2.defects.settings import DefectSettings
-from sima2.defects.tracks import GRIPPER, JOINT, NORMAL_MEDIAN, Bools, Ints, Tracks, runs
-from sima2.records.rollout import Floats, RolloutBatch
+from sima2.defects.tracks import GRIPPER, JOINT, NORMAL_MEDIAN, Tracks, runs
+from sima2.records.arrays import Bools, Float32s, Int64s
+from sima2.records.rollout import RolloutBatch
 
 LEAST_LOAD: Final = 0.1
 """Share of the greatest torque of the arm below which a joint bears no load."""
@@ -20,7 +21,7 @@ TREMBLE: Final = 12.0
 """Range of a command in standard deviations of its noise that chance does not make."""
 
 
-def moving_span(tracks: Tracks) -> tuple[Ints, Ints]:
+def moving_span(tracks: Tracks) -> tuple[Int64s, Int64s]:
     """First moving frame of each episode and one past the last, the whole episode where nothing moves, shape (n,)."""
     begin, end = np.zeros_like(tracks.length), tracks.length.copy()
     moving = np.flatnonzero(tracks.anything_moves)
@@ -149,7 +150,9 @@ def _left_behind(tracks: Tracks, arm: str, follow: Following, settings: DefectSe
     return found
 
 
-def _shut_hand(tracks: Tracks, arm: str, proxy: Floats | None, joints: int, settings: DefectSettings) -> list[Finding]:
+def _shut_hand(
+    tracks: Tracks, arm: str, proxy: Float32s | None, joints: int, settings: DefectSettings
+) -> list[Finding]:
     """Fingers that stand while they are told to open: what they hold keeps them from closing, nothing from opening."""
     rows = tracks.rows(arm=arm, kind=GRIPPER)
     if proxy is None or proxy.shape[1] <= joints or not rows:
@@ -178,7 +181,7 @@ def _lag(follow: Following, joint: int, i: int, longest: float) -> float:
     return longest
 
 
-def _behind(tracks: Tracks, arm: str, still: Bools, proxy: Floats, settings: DefectSettings) -> list[Finding]:
+def _behind(tracks: Tracks, arm: str, still: Bools, proxy: Float32s, settings: DefectSettings) -> list[Finding]:
     """The same where only the residual is known, in usual spreads: it must come about while the joint stands."""
     found = []
     for j in range(proxy.shape[1]):
@@ -196,7 +199,7 @@ def _behind(tracks: Tracks, arm: str, still: Bools, proxy: Floats, settings: Def
     return found
 
 
-def _loaded(tracks: Tracks, arm: str, still: Bools, torque: Floats, settings: DefectSettings) -> list[Finding]:
+def _loaded(tracks: Tracks, arm: str, still: Bools, torque: Float32s, settings: DefectSettings) -> list[Finding]:
     found = []
     length = tracks.length
     some = np.flatnonzero(length)
@@ -217,7 +220,7 @@ def _loaded(tracks: Tracks, arm: str, still: Bools, torque: Floats, settings: De
     return found
 
 
-def _ignored(tracks: Tracks, action: Floats, settings: DefectSettings) -> list[Finding]:
+def _ignored(tracks: Tracks, action: Float32s, settings: DefectSettings) -> list[Finding]:
     """Commands that go far while nothing of the robot moves; the last moments may not have arrived yet."""
     lags = tracks.frames(settings.command_lag_s)
     held = [
@@ -239,7 +242,7 @@ def _ignored(tracks: Tracks, action: Floats, settings: DefectSettings) -> list[F
     return found
 
 
-def _trembles(action: Floats, offset: Ints, episode: Ints, crossed: Floats) -> Bools:
+def _trembles(action: Float32s, offset: Int64s, episode: Int64s, crossed: Float32s) -> Bools:
     """Where a range is what the noise of a command makes by chance, shape (r, d)."""
     noise = np.zeros_like(crossed)
     for i in np.unique(episode).tolist():
@@ -249,7 +252,7 @@ def _trembles(action: Floats, offset: Ints, episode: Ints, crossed: Floats) -> B
     return np.asarray(crossed < TREMBLE * noise)
 
 
-def _ranges(x: Floats, start: Ints, stop: Ints) -> Floats:
+def _ranges(x: Float32s, start: Int64s, stop: Int64s) -> Float32s:
     """Range of each column in each stretch, none of them empty, shape (r, d); NaN where one is among them."""
     places = np.stack([start, stop], axis=1).reshape(-1)
     # a stretch may end with the frames: the place after them is that of one more

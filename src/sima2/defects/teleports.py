@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from sima2.defects.commands import Following
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import Finding
-from sima2.defects.settings import DefectSettings
-from sima2.defects.tracks import HAND, JOINT, Bools, Ints, Tracks
-from sima2.records.rollout import Floats
+from sima2.defects.tracks import HAND, JOINT, Tracks
+from sima2.records.arrays import Bools, Float32s, Int64s
 
 MOST_EVENTS = 5
 """Jumps of an episode that are told one by one."""
@@ -31,9 +31,9 @@ class Steps(NamedTuple):
     arm: str
     kind: str
     names: tuple[str, ...]
-    step: Floats
+    step: Float32s
     """shape (c, T)."""
-    noise: Floats
+    noise: Float32s
     """shape (c, n)."""
     alone: bool = False
     """Joints of which no commands were recorded, beside which they could be held."""
@@ -71,7 +71,7 @@ def _columns(tracks: Tracks, follows: Mapping[str, Following]) -> Iterator[Steps
         yield Steps(arm, JOINT, names, step, tracks.noise[follow.rows])
 
 
-def _of_kind(tracks: Tracks, part: Steps, kept: Ints, offset: Ints, settings: DefectSettings) -> list[Finding]:
+def _of_kind(tracks: Tracks, part: Steps, kept: Int64s, offset: Int64s, settings: DefectSettings) -> list[Finding]:
     step = part.step if len(kept) == len(tracks.time) else part.step[:, kept]
     size = np.abs(step)
     jumps = _isolated(step, size, offset, settings)
@@ -94,7 +94,7 @@ def _of_kind(tracks: Tracks, part: Steps, kept: Ints, offset: Ints, settings: De
     return found
 
 
-def _isolated(step: Floats, size: Floats, offset: Ints, settings: DefectSettings) -> Bools:
+def _isolated(step: Float32s, size: Float32s, offset: Int64s, settings: DefectSettings) -> Bools:
     """Steps far larger than all within two frames, but for the way straight back; shape (C, T)."""
     beside = np.zeros_like(size)
     for far in (1, 2):
@@ -114,7 +114,7 @@ def _isolated(step: Floats, size: Floats, offset: Ints, settings: DefectSettings
     return alone
 
 
-def _lost(tracks: Tracks, part: Steps, i: int, t: int, where: Ints) -> Finding | None:
+def _lost(tracks: Tracks, part: Steps, i: int, t: int, where: Int64s) -> Finding | None:
     """A leap of most joints at once, none of which comes back: the robot moved on while frames were lost."""
     b = int(tracks.offset[i + 1])
     moving = tracks.still[
@@ -133,10 +133,10 @@ def _events(
     tracks: Tracks,
     part: Steps,
     i: int,
-    events: Ints,
-    size: Floats,
+    events: Int64s,
+    size: Float32s,
     jumps: Bools,
-    top: Floats,
+    top: Float32s,
 ) -> list[Finding]:
     a = int(tracks.offset[i])
     times = {}

@@ -7,13 +7,10 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.defects.settings import DefectSettings
-from sima2.records.rollout import Floats, RolloutBatch
-
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
+from sima2.defects.defect_settings import DefectSettings
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
+from sima2.records.rollout import RolloutBatch
 
 NORMAL_MEDIAN: Final = 0.6745
 """Median size of a standard normal value."""
@@ -50,28 +47,28 @@ class Column(NamedTuple):
 class Tracks:
     """Position columns, one a row."""
 
-    offset: Ints
+    offset: Int64s
     """First frame of each episode and one past the last, shape (n + 1,)."""
-    time: NDArray[np.float64]
+    time: Float64s
     """s, shape (T,)."""
-    period: NDArray[np.float64]
+    period: Float64s
     """Median time between frames of each episode, s; 1 for one frame; shape (n,)."""
     columns: tuple[Column, ...]
-    x: Floats
+    x: Float32s
     """Positions, gaps filled along straight lines, shape (C, T)."""
     known: Bools | None
     """Where the position was recorded, shape (C, T); None means everywhere."""
-    step: Floats
+    step: Float32s
     """Change since the frame before, as if frames came evenly; 0 at an episode's start; shape (C, T)."""
-    noise: Floats
+    noise: Float32s
     """Standard deviation of each column's noise in each episode, shape (C, n)."""
-    motion: Floats
+    motion: Float32s
     """Size of the change over ``window_s`` about each frame, shape (C, T)."""
-    still: Floats
+    still: Float32s
     """Motion below which a column stands still, shape (C, n)."""
 
     @cached_property
-    def length(self) -> Ints:
+    def length(self) -> Int64s:
         """Frames of each episode, shape (n,)."""
         return np.diff(self.offset)
 
@@ -89,7 +86,7 @@ class Tracks:
         same &= ~self.first
         return same
 
-    def frames(self, seconds: float) -> Ints:
+    def frames(self, seconds: float) -> Int64s:
         """Frames in a span of time, at least one, shape (n,)."""
         return np.maximum(1, np.rint(seconds / self.period)).astype(np.int64)
 
@@ -116,7 +113,7 @@ class Tracks:
         ]
 
 
-def starts(offset: Ints, frames: int) -> Bools:
+def starts(offset: Int64s, frames: int) -> Bools:
     """Where an episode begins, shape (T,)."""
     first = np.zeros(frames, np.bool_)
     begin = offset[:-1]
@@ -124,7 +121,7 @@ def starts(offset: Ints, frames: int) -> Bools:
     return first
 
 
-def runs(mask: Bools, first: Bools) -> tuple[Ints, Ints]:
+def runs(mask: Bools, first: Bools) -> tuple[Int64s, Int64s]:
     """Starts and ends of the stretches where ``mask`` holds, none reaching over a first frame.
 
     >>> a, b = runs(np.array([1, 1, 1, 0, 1], bool), np.array([1, 0, 1, 0, 0], bool))
@@ -139,7 +136,7 @@ def runs(mask: Bools, first: Bools) -> tuple[Ints, Ints]:
     return np.flatnonzero(begin), np.flatnonzero(end) + 1
 
 
-def periods(time: NDArray[np.float64], offset: Ints) -> NDArray[np.float64]:
+def periods(time: Float64s, offset: Int64s) -> Float64s:
     """Median time between frames, s, 1 where there is none, shape (n,)."""
     out = np.ones(len(offset) - 1)
     took = np.diff(time)
@@ -188,7 +185,7 @@ def tracks(batch: RolloutBatch, settings: DefectSettings) -> Tracks:
     )
 
 
-def _columns(batch: RolloutBatch) -> tuple[list[Column], list[Floats]]:
+def _columns(batch: RolloutBatch) -> tuple[list[Column], list[Float32s]]:
     columns, values = [], []
     for arm, channels in batch.manipulators.items():
         gripped = False
@@ -203,7 +200,7 @@ def _columns(batch: RolloutBatch) -> tuple[list[Column], list[Floats]]:
     return columns, values
 
 
-def _fill(x: Floats, known: Bools, offset: Ints) -> None:
+def _fill(x: Float32s, known: Bools, offset: Int64s) -> None:
     """Straight lines over what is missing, the nearest value at the ends, 0 where nothing is known."""
     for row in np.flatnonzero(~known.all(axis=1)).tolist():
         lost = np.unique(np.searchsorted(offset, np.flatnonzero(~known[row]), side="right") - 1)
@@ -215,7 +212,7 @@ def _fill(x: Floats, known: Bools, offset: Ints) -> None:
             x[row, span] = np.interp(at, there, values[there]) if len(there) else 0.0
 
 
-def _evenly(time: NDArray[np.float64], offset: Ints, period: NDArray[np.float64], first: Bools) -> Floats:
+def _evenly(time: Float64s, offset: Int64s, period: Float64s, first: Bools) -> Float32s:
     """What a step is multiplied by where it took longer than usual; 1 elsewhere, shape (T,)."""
     took = np.ones(len(time))
     took[1:] = np.diff(time)
@@ -226,7 +223,7 @@ def _evenly(time: NDArray[np.float64], offset: Ints, period: NDArray[np.float64]
     return np.minimum(ratio, 1.0).astype(np.float32)
 
 
-def _motion(x: Floats, offset: Ints, period: NDArray[np.float64], settings: DefectSettings) -> Floats:
+def _motion(x: Float32s, offset: Int64s, period: Float64s, settings: DefectSettings) -> Float32s:
     length = np.diff(offset)
     half = np.repeat(np.maximum(1, np.rint(settings.window_s / 2 / period)).astype(np.int64), length)
     here = np.arange(x.shape[1], dtype=np.int64)
@@ -235,7 +232,7 @@ def _motion(x: Floats, offset: Ints, period: NDArray[np.float64], settings: Defe
     return np.asarray(np.abs(x.take(high, axis=1) - x.take(low, axis=1)))
 
 
-def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Floats]:
+def _noise_and_fast(x: Float32s, motion: Float32s, offset: Int64s) -> tuple[Float32s, Float32s]:
     """Noise (median second difference of the slowest third) and the 95th percentile of motion, shape (C, n) each.
 
     A loop over episodes, since a median needs its episode's frames sorted; on at most ``SAMPLE`` frames.
@@ -259,7 +256,7 @@ def _noise_and_fast(x: Floats, motion: Floats, offset: Ints) -> tuple[Floats, Fl
     return noise, fast
 
 
-def _counts(x: Floats, offset: Ints, columns: list[Column]) -> Floats:
+def _counts(x: Float32s, offset: Int64s, columns: list[Column]) -> Float32s:
     """Greatest resolution among a channel's columns, where a column goes through many counts; else 0, shape (C, n).
 
     An encoder at rest goes back and forth between two counts, of which its noise, being less than one, tells nothing.
@@ -283,7 +280,7 @@ def _counts(x: Floats, offset: Ints, columns: list[Column]) -> Floats:
     return out
 
 
-def _still(fast: Floats, columns: list[Column], settings: DefectSettings) -> Floats:
+def _still(fast: Float32s, columns: list[Column], settings: DefectSettings) -> Float32s:
     """A share of the fastest ordinary motion among all manipulators' columns of one channel, which share a unit."""
     still = np.zeros_like(fast)
     for channel in {each.channel for each in columns}:

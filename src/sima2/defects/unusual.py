@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.defects.courses import GRASP, NO_PHASES, tasks_of
+from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.records.courses import COVERAGE, ConsensusTable, Strides, UnusualTable
 from sima2.records.defects import POINTS, SLOTS
+from sima2.records.robust import MAD_TO_SIGMA
 from sima2.records.table import Text
 from sima2.records.vocabulary import LABELS
 
-Doubles = NDArray[np.float64]
-Frames = NDArray[np.int64]
+Frames = Int64s
 UP: Final = (1.0,)
 BOTH: Final = (1.0, -1.0)
 JOINTS: Final = slice(0, SLOTS - 4)
@@ -70,7 +71,7 @@ class UnusualSettings:
 class Measure(NamedTuple):
     """One measure of every episode of a task, on the scale on which it is compared."""
 
-    x: Doubles
+    x: Float64s
     """NaN where not known, shape (n,)."""
     spread: float
     """Least spread of the others."""
@@ -118,7 +119,7 @@ def _of_task(task: Strides, consensus: ConsensusTable, settings: UnusualSettings
     # how many are as far, itself among them
     p = (n - np.searchsorted(np.sort(score), score)) / n
     most = max(settings.shown_least, int(settings.shown_share * n))
-    words, start, end = _told(measures, beyond, settings)
+    words, start, end = _in_words(measures, beyond, settings)
     nearest, distance, coverage = _neighbours(view, settings)
     whole = view.frames
     table = UnusualTable(
@@ -153,14 +154,14 @@ class _Task:
         """Row of each arm in each episode; -1 where it has none."""
         self.rows[table.manipulator.recode(self.arms), of] = np.arange(len(table))
 
-    def of_arm(self, arm: int, column: NDArray[np.generic]) -> Doubles:
+    def of_arm(self, arm: int, column: NDArray[np.generic]) -> Float64s:
         """A column of one arm, NaN in episodes without it, shape (n, …)."""
         rows = self.rows[arm]
-        values: Doubles = column[np.maximum(rows, 0)].astype(np.float64)
+        values: Float64s = column[np.maximum(rows, 0)].astype(np.float64)
         values[rows < 0] = np.nan
         return values
 
-    def slots(self, arm: int, point: int) -> Doubles:
+    def slots(self, arm: int, point: int) -> Float64s:
         """Where an arm's slots are at a point of the motion, NaN where not known, shape (n, SLOTS)."""
         rows = self.rows[arm]
         places = self.table.signature[np.maximum(rows, 0), point::POINTS].astype(np.float64)
@@ -233,7 +234,7 @@ def _of_arm(view: _Task, arm: int, settings: UnusualSettings) -> Iterator[Measur
             yield _phase(seconds[:, code], name, label, spans[code], settings)
 
 
-def _phase(took: Doubles, name: str, label: str, span: tuple[Frames, Frames], settings: UnusualSettings) -> Measure:
+def _phase(took: Float64s, name: str, label: str, span: tuple[Frames, Frames], settings: UnusualSettings) -> Measure:
     phase, floor = label.replace("_", " "), settings.phase_s
 
     def words(i: int, m: float) -> str:
@@ -260,7 +261,7 @@ def _places(view: _Task, arm: int, settings: UnusualSettings) -> Iterator[Measur
     floor = settings.metres if by_hand else settings.radians
     unit = _cm if by_hand else _rad
 
-    def measure(x: Doubles, verb: str, a: Frames, b: Frames) -> Measure:
+    def measure(x: Float64s, verb: str, a: Frames, b: Frames) -> Measure:
         return Measure(x, floor, UP, lambda i, m: f"{name}{verb} {unit(x[i])} from the others", a, b)
 
     if np.isfinite(off).any():
@@ -274,7 +275,7 @@ def _places(view: _Task, arm: int, settings: UnusualSettings) -> Iterator[Measur
                       np.maximum(end - part, start), view.frames)  # fmt: skip
 
 
-def _off(places: Doubles, *, by_hand: bool) -> Doubles:
+def _off(places: Float64s, *, by_hand: bool) -> Float64s:
     """Distance of each episode's place from the median of its others, m or rad of the joint furthest off, shape (n,).
 
     NaN where a slot is missing that most have, or where nothing is known.
@@ -289,7 +290,7 @@ def _off(places: Doubles, *, by_hand: bool) -> Doubles:
     return out
 
 
-def _middle(x: Doubles, q: float) -> Doubles:
+def _middle(x: Float64s, q: float) -> Float64s:
     """Quantile of the others of each row, column by column, of finite values, shape (n, k)."""
     n = len(x)
     order = np.argsort(x, axis=0, kind="stable")
@@ -303,7 +304,7 @@ def _middle(x: Doubles, q: float) -> Doubles:
     return np.asarray(a + share * (b - a))
 
 
-def _deviation(x: Doubles, middle: Doubles) -> Doubles:
+def _deviation(x: Float64s, middle: Float64s) -> Float64s:
     """Median absolute deviation of the others of each value from their median, shape (n,)."""
     out = np.empty_like(x)
     # leaving one out moves a median to one of three places at most
@@ -313,7 +314,7 @@ def _deviation(x: Doubles, middle: Doubles) -> Doubles:
     return out
 
 
-def _beyond(measure: Measure, settings: UnusualSettings) -> Doubles:
+def _beyond(measure: Measure, settings: UnusualSettings) -> Float64s:
     """By how many spreads of its others each episode is further off than ordinary ones, shape (n,)."""
     out = np.zeros(len(measure.x))
     known = np.flatnonzero(np.isfinite(measure.x))
@@ -321,7 +322,7 @@ def _beyond(measure: Measure, settings: UnusualSettings) -> Doubles:
         return out
     x = measure.x[known]
     low, middle, high = (_middle(x[:, None], q)[:, 0] for q in (0.15, 0.5, 0.85))
-    deviation = 1.4826 * _deviation(x, middle)
+    deviation = MAD_TO_SIGMA * _deviation(x, middle)
     for side, quantile in ((1.0, high), (-1.0, low)):
         if side in measure.sides:
             # a normal sample's 85th percentile is 1.036 deviations above its median
@@ -331,7 +332,9 @@ def _beyond(measure: Measure, settings: UnusualSettings) -> Doubles:
     return out
 
 
-def _told(measures: Sequence[Measure], beyond: Doubles, settings: UnusualSettings) -> tuple[list[str], Frames, Frames]:
+def _in_words(
+    measures: Sequence[Measure], beyond: Float64s, settings: UnusualSettings
+) -> tuple[list[str], Frames, Frames]:
     """What differs most in words, and the frames of the first of it."""
     n = beyond.shape[1]
     words, start, end = [""] * n, np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -344,7 +347,7 @@ def _told(measures: Sequence[Measure], beyond: Doubles, settings: UnusualSetting
     return words, start, end
 
 
-def _neighbours(view: _Task, settings: UnusualSettings) -> tuple[NDArray[np.int64], Doubles, NDArray[np.int32]]:
+def _neighbours(view: _Task, settings: UnusualSettings) -> tuple[Int64s, Float64s, NDArray[np.int32]]:
     """The episode of nearest motion, how far it is in usual such distances, and whether that is near or far."""
     n = len(view.one)
     paths = _scaled_paths(view, settings)
@@ -373,7 +376,7 @@ def _neighbours(view: _Task, settings: UnusualSettings) -> tuple[NDArray[np.int6
     return some[nearest], times, np.where(rare, 2, np.where(times < settings.alike, 1, 0)).astype(np.int32)
 
 
-def _scaled_paths(view: _Task, settings: UnusualSettings) -> NDArray[np.float32]:
+def _scaled_paths(view: _Task, settings: UnusualSettings) -> Float32s:
     """All places of all arms along the motion, each slot in its own spread over the episodes, shape (n, k).
 
     What moves little weighs little, yet a joint counts as a joint whatever its range.
@@ -383,12 +386,12 @@ def _scaled_paths(view: _Task, settings: UnusualSettings) -> NDArray[np.float32]
         for point in range(POINTS):
             x = view.slots(arm, point)
             x = np.nan_to_num(x[:, np.isfinite(x).any(axis=0)])
-            spread = 1.4826 * np.median(np.abs(x - np.median(x, axis=0)), axis=0)
+            spread = MAD_TO_SIGMA * np.median(np.abs(x - np.median(x, axis=0)), axis=0)
             columns.append((x / np.maximum(spread, settings.radians)).astype(np.float32))
     return np.concatenate(columns, axis=1)
 
 
-def _log(x: Doubles) -> Doubles:
+def _log(x: Float64s) -> Float64s:
     """Logarithm, NaN where there is none."""
     return np.log(np.where(x > 0, x, np.nan))
 

@@ -162,7 +162,7 @@ class _Worker:
     def ready(self) -> str:
         """Wait until it can take a task; how it ended, if it did."""
         try:
-            self._told()
+            self._next_message()
         except _GONE:
             return self.end()
         return ""
@@ -171,7 +171,7 @@ class _Worker:
         """What came of a task."""
         try:
             self._line.send((work, task))
-            return self._told()
+            return self._next_message()
         except _GONE:
             return Fault(CRASHED, self.end())
 
@@ -189,7 +189,7 @@ class _Worker:
         self._line.close()
         return ending(self._process.exitcode)
 
-    def _told(self) -> Any:
+    def _next_message(self) -> Any:
         """The next message, which may be any value.
 
         Raises:

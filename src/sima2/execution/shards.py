@@ -193,10 +193,10 @@ def _tagged(clock: Callable[[], float], task: TagTask) -> Tagged:
 def judged_defects(
     tables: tuple[Stored, Stored, tuple[Stored, ...]], clock: Callable[[], float]
 ) -> tuple[DefectTable, float]:
-    """Defects, vitals and cameras (each source's) of all episodes, judged together; and the CPU seconds it took."""
+    """Defects, measures and cameras (each source's) of all episodes, judged together; and the CPU seconds it took."""
     begin = clock()
-    defects, vitals, cameras = tables
-    found = judged(defects.read(), vitals.read(), [each.read() for each in cameras])
+    defects, measures, cameras = tables
+    found = judged(defects.read(), measures.read(), [each.read() for each in cameras])
     return found, clock() - begin
 
 

@@ -15,7 +15,7 @@ from sima2.records.episodes import EpisodeTable
 
 if TYPE_CHECKING:
     from sima2.io.formats.lerobot_videos import LeRobotVideos
-    from sima2.video.moments import Moment
+    from sima2.video.thumbnail_choice import Moment
 
 
 @dataclass(frozen=True, slots=True, eq=False)

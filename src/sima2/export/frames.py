@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UsageError
 from sima2.export.selection import Selection
+from sima2.records.arrays import Int64s
 from sima2.records.plan import FrameWeights, PlannedFrames, PlannedSpans, SamplePlan, TrainingPlan
 from sima2.records.table import Text
 from sima2.sampling.frames import frame_weights as spread
@@ -18,16 +18,14 @@ from sima2.sampling.frames import planned_frames as by_plan
 from sima2.sampling.plan import Plan
 from sima2.sampling.weights import importance
 
-Whole = NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceFrames:
     """The frames of a source in its own order."""
 
-    episode: Whole
+    episode: Int64s
     """The source's own number of the episode of each, shape (n,); frames of one lie together."""
-    index: Whole
+    index: Int64s
     """The source's own number of each frame, shape (n,)."""
     numbered: str
     """What ``index`` is, in words."""
@@ -45,14 +43,14 @@ class SourceFrames:
         order = np.argsort(self.episode, kind="stable")
         return SourceFrames(self.episode[order], self.index[order], self.numbered)
 
-    def bounds(self) -> tuple[Whole, Whole, Whole]:
+    def bounds(self) -> tuple[Int64s, Int64s, Int64s]:
         """Number, first frame and one past the last of each episode, shape (e,) each, frames of each together."""
         edges = np.flatnonzero(np.diff(self.episode)) + 1
         begin = np.r_[0, edges].astype(np.int64) if len(self) else np.zeros(0, np.int64)
         return self.episode[begin], begin, np.r_[begin[1:], len(self)].astype(np.int64)[: len(begin)]
 
     @property
-    def frame(self) -> Whole:
+    def frame(self) -> Int64s:
         """Place of each frame in its episode, shape (n,)."""
         _, begin, end = self.bounds()
         return np.arange(len(self)) - np.repeat(begin, end - begin)

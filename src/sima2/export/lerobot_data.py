@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 
 from sima2.errors import DatasetError, UsageError
 from sima2.export.rows import SUCCESS, Placed, Shift, ended, renumbered, taken
-from sima2.export.stats import Floats, measures
+from sima2.export.stats import measures
 from sima2.io.documents import inside, insider
 from sima2.io.formats.frame_source import Entry
 from sima2.io.formats.lerobot_files import numbers_of, rows_of_episodes, whole
 from sima2.io.formats.lerobot_index import Index
 from sima2.io.formats.lerobot_rows import files_to_read, rows_by_file
 from sima2.io.parquet import opened, read_all
+from sima2.records.arrays import Float64s
 
 BUFFER: Final = 1 << 20
 """Bytes that are written at once."""
@@ -37,7 +38,7 @@ class Written:
     """Place of the data file of each episode among all, by new number."""
     shift: dict[int, Shift] = field(default_factory=dict)
     """What became of the numbers of each, by new number."""
-    measured: dict[int, dict[str, dict[str, Floats]]] = field(default_factory=dict)
+    measured: dict[int, dict[str, dict[str, Float64s]]] = field(default_factory=dict)
     """Statistics of episodes by new number, feature and key, where they were asked for."""
     files: int = 0
 
@@ -164,7 +165,7 @@ def _joined(name: str, parts: Sequence[pa.Table]) -> pa.Table:
         raise DatasetError(name, "holds an episode together with a file whose columns are others") from None
 
 
-def _measured(table: pa.Table, wanted: Wanted) -> Iterator[tuple[str, dict[str, Floats]]]:
+def _measured(table: pa.Table, wanted: Wanted) -> Iterator[tuple[str, dict[str, Float64s]]]:
     for name, keys in wanted.items():
         if name in table.column_names and (got := numbers_of(table.column(name))) is not None and len(got[0]):
             yield name, measures(got[0], keys)

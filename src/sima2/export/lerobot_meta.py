@@ -17,12 +17,13 @@ from sima2.errors import DatasetError
 from sima2.export.lerobot_data import Wanted, Written
 from sima2.export.rows import SUCCESS, Shift
 from sima2.export.selection import Selection
-from sima2.export.stats import Floats, is_measure, like, together
+from sima2.export.stats import is_measure, like, together
 from sima2.io.documents import inside, is_file, read_json, read_json_lines, reason, refuse_no_file
 from sima2.io.formats.frame_source import NUMERIC
 from sima2.io.formats.lerobot_files import numbers_of, whole_numbers
 from sima2.io.formats.lerobot_index import INFO, OWN, Index, chunk_size
 from sima2.io.parquet import read_whole
+from sima2.records.arrays import Float64s
 
 EPISODES: Final = "meta/episodes.jsonl"
 EPISODE_STATS: Final = "meta/episodes_stats.jsonl"
@@ -183,7 +184,7 @@ class NewMeta:
         lines = []
         for new, (number, length) in enumerate(zip(self.kept.number.tolist(), self.kept.length.tolist(), strict=True)):
             row = self.old.rows.get(number, {"episode_index": new, "tasks": [tasks[number]] if tasks[number] else []})
-            own = {f"{OWN}{key}": value for key, value in self._told(number).items()}
+            own = {f"{OWN}{key}": value for key, value in self._outcome_of(number).items()}
             lines.append({**row, "episode_index": new, "length": length, **own})
         _write_lines(building / EPISODES, lines)
         stats = self._stats()
@@ -244,13 +245,13 @@ class NewMeta:
                 table = self._restated(table, name, match[1], match[2])
         return self._with_outcomes(table, numbers)
 
-    def _told(self, number: int) -> dict[str, Any]:
+    def _outcome_of(self, number: int) -> dict[str, Any]:
         """What the episodes file says of an outcome that a person tells; nothing of another."""
         return {"success": float(self.said[number]), "outcome_source": "person"} if number in self.said else {}
 
     def _with_outcomes(self, table: pa.Table, numbers: Sequence[int]) -> pa.Table:
         """Rows of the episodes file with the outcomes that persons tell, where they tell any."""
-        told = [self._told(number) for number in numbers]
+        told = [self._outcome_of(number) for number in numbers]
         if not any(told):
             return table
         for key, kind in (("success", pa.float64()), ("outcome_source", pa.string())):
@@ -297,7 +298,7 @@ class NewMeta:
             return table
         return _set(table, column, values.tolist() if pa.types.is_nested(kind) else values[:, 0])
 
-    def _total(self, feature: str, each: Mapping[str, Floats]) -> dict[str, Any]:
+    def _total(self, feature: str, each: Mapping[str, Float64s]) -> dict[str, Any]:
         """Statistics of a feature over all that is kept."""
         held = self.old.total[feature]
         measured = [self.written.measured.get(new, {}).get(feature, {}) for new in range(len(self.kept))]
@@ -321,7 +322,7 @@ def _shift_of(feature: str, shift: Shift, new: int) -> float | tuple[int] | None
     return None if found is None or not np.isfinite(found) or found == 0 else found
 
 
-def _shifted(key: str, values: Floats, shift: float | tuple[int]) -> Floats:
+def _shifted(key: str, values: Float64s, shift: float | tuple[int]) -> Float64s:
     """A statistic after its values were shifted, or all made one."""
     if key == "count" or not is_measure(key):
         return values
@@ -342,7 +343,7 @@ def _moved(key: str, held: Any, shift: float | tuple[int]) -> Any:
     return held if key == "std" else held - (int(shift) if whole else shift)
 
 
-def _columns_of(table: pa.Table, feature: str) -> dict[str, Floats]:
+def _columns_of(table: pa.Table, feature: str) -> dict[str, Float64s]:
     """Statistics of a feature by key, shape (n, w), out of an episodes file."""
     found = {}
     for name in table.column_names:
@@ -354,7 +355,7 @@ def _columns_of(table: pa.Table, feature: str) -> dict[str, Floats]:
     return found
 
 
-def _lines_of(lines: Sequence[Stats], feature: str) -> dict[str, Floats]:
+def _lines_of(lines: Sequence[Stats], feature: str) -> dict[str, Float64s]:
     """The same out of lines."""
     held = [line.get(feature, {}) for line in lines]
     keys = [key for key in held[0] if is_measure(key) and all(key in one for one in held)]

@@ -19,12 +19,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from sima2.export.frames import SourceFrames, frame_weights, planned_frames
 from sima2.export.selection import Selection
 from sima2.export.target import target_folder
 from sima2.io.arrow import write_table
+from sima2.records.arrays import Bools
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import PlannedFrames, PlannedSpans, TrainingPlan
 from sima2.records.segments import SegmentTable
@@ -264,7 +264,7 @@ def outcomes(episodes: EpisodeTable, frames: SourceFrames) -> pa.Table:
     said = np.where(episodes.outcome_source.isin(*SAID), episodes.success, np.nan)
     success = dict(zip(episodes.episode_index.tolist(), said.tolist(), strict=True))
     ended = np.array([success.get(each, np.nan) for each in number.tolist()])
-    known: NDArray[np.bool_] = np.repeat(np.isfinite(ended), end - begin)
+    known: Bools = np.repeat(np.isfinite(ended), end - begin)
     made = np.zeros(len(frames), np.bool_)
     made[end[ended == 1.0] - 1] = True
     order = np.argsort(frames.index, kind="stable")

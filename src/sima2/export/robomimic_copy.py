@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, UsageError
 from sima2.export.selection import Selection
@@ -18,6 +17,7 @@ from sima2.io.formats.hdf5 import need_h5py
 from sima2.io.formats.hdf5_frames import Hdf5Frames
 from sima2.io.formats.robomimic import open_robomimic
 from sima2.io.formats.robomimic_write import Part, write_mask, write_robomimic
+from sima2.records.arrays import Int64s
 from sima2.records.plan import TrainingPlan
 from sima2.records.rollout import OBJECT_CHANNELS, SCENE_CHANNELS, RolloutBatch
 
@@ -34,7 +34,7 @@ class Read(Protocol):
     """The rollouts that a run read."""
 
     @property
-    def numbers(self) -> NDArray[np.int64]:
+    def numbers(self) -> Int64s:
         """Own number of the episode at each place, shape (n,)."""
         ...
 
@@ -141,7 +141,7 @@ def write_kept(source: Read, target: Path, kept: Selection) -> dict[str, Any]:
     }
 
 
-def _parts(source: Read, kept: Selection, places: NDArray[np.int64]) -> Iterator[Part]:
+def _parts(source: Read, kept: Selection, places: Int64s) -> Iterator[Part]:
     for first in range(0, len(kept), AT_ONCE):
         rows = range(first, min(first + AT_ONCE, len(kept)))
         for row in rows:

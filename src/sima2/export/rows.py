@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sima2.errors import DatasetError
 from sima2.io.formats.lerobot_files import numbers_of
+from sima2.records.arrays import Float64s, Int64s
 
 NUMBERED: Final = ("timestamp", "frame_index", "episode_index", "index")
 """Columns that are made anew; every other is carried through."""
@@ -19,8 +20,7 @@ NUMBERED: Final = ("timestamp", "frame_index", "episode_index", "index")
 SUCCESS: Final = "next.success"
 """Column that tells of each frame whether the task is done after it."""
 
-Whole = NDArray[np.int64]
-Rows = slice | Whole
+Rows = slice | Int64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def renumbered(
     offset = np.array([each.offset for each in placed], np.int64)
     first = np.r_[0, np.cumsum(length)[:-1]].astype(np.int64)
     place = np.arange(len(table)) - np.repeat(first, length)
-    shifts: dict[str, NDArray[np.float64]] = {key: np.full(len(placed), np.nan) for key in ("index", "frame")}
+    shifts: dict[str, Float64s] = {key: np.full(len(placed), np.nan) for key in ("index", "frame")}
     seconds = np.array([each.start / fps if fps else np.nan for each in placed])
     for column in NUMBERED:
         at = table.schema.get_field_index(column)
@@ -152,8 +152,8 @@ def ended(name: object, table: pa.Table, placed: Sequence[Placed], said: Mapping
 
 
 def _times(
-    old: NDArray[np.floating], placed: Sequence[Placed], first: Whole, fps: float | None
-) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    old: NDArray[np.floating], placed: Sequence[Placed], first: Int64s, fps: float | None
+) -> tuple[NDArray[np.floating], Float64s]:
     """Times of kept frames, and by what each episode begins later."""
     new, seconds = old.copy(), np.zeros(len(placed))
     for k, each in enumerate(placed):
@@ -169,7 +169,7 @@ def _times(
     return new, seconds
 
 
-def _shift(old: NDArray[np.generic], new: NDArray[np.generic], first: Whole, length: Whole) -> NDArray[np.float64]:
+def _shift(old: NDArray[np.generic], new: NDArray[np.generic], first: Int64s, length: Int64s) -> Float64s:
     """What was subtracted of each episode's numbers, NaN where that differs within it."""
     less = old.astype(np.float64) - new.astype(np.float64)
     alike = np.logical_and.reduceat(less == np.repeat(less[first], length), first)
@@ -202,7 +202,7 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-def placed_of(number: Whole, start: Whole, stop: Whole, frames: Whole, offset: Whole) -> Mapping[int, Placed]:
+def placed_of(number: Int64s, start: Int64s, stop: Int64s, frames: Int64s, offset: Int64s) -> Mapping[int, Placed]:
     """Episodes by their old number; arguments are those of a selection, each of shape (n,)."""
     told = zip(*(each.tolist() for each in (number, start, stop, frames, offset[: len(number)])), strict=True)
     return {old: Placed(old, new, a, b, all_, at) for new, (old, a, b, all_, at) in enumerate(told)}

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import DatasetError
+from sima2.records.arrays import Float32s, Int64s
 from sima2.records.rollout import Rollout
 from sima2.records.segments import SegmentTable
 from sima2.records.tags import TagTable
@@ -62,7 +62,7 @@ class Scene:
     """How it ended and what the plan does with it, in words."""
     videos: tuple[VideoPlace, ...] = ()
 
-    def rows(self, budget: ViewerBudget) -> NDArray[np.int64]:
+    def rows(self, budget: ViewerBudget) -> Int64s:
         """Frames whose signals are written, the last one among them."""
         n = len(self.rollout)
         if n <= budget.frames:
@@ -133,6 +133,6 @@ def videos_of(root: Path, numbers: Sequence[int]) -> dict[int, tuple[VideoPlace,
     return found
 
 
-def path_points(positions: NDArray[np.float32]) -> NDArray[np.float32]:
+def path_points(positions: Float32s) -> Float32s:
     """Places that are known, shape (m, 3)."""
     return positions[np.isfinite(positions).all(axis=1)]

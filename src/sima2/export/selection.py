@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UnknownNameError, UsageError
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.plan import TrainingPlan
 from sima2.records.table import Text
 
@@ -25,24 +25,22 @@ NOT_CHOSEN: Final = "not_chosen"
 UNDER_REVIEW: Final = "under_review"
 """Code of an episode that was left out because it is under review."""
 
-Whole = NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:
     """Episodes that are kept, in the order of their numbers; the place of each is its new number."""
 
-    number: Whole
+    number: Int64s
     """The source's own numbers, ascending, shape (n,)."""
-    start: Whole
+    start: Int64s
     """First frame that is kept, shape (n,)."""
-    stop: Whole
+    stop: Int64s
     """One past the last, shape (n,); ``stop > start``."""
-    frames: Whole
+    frames: Int64s
     """Frames of the episode in the source, shape (n,)."""
     action: Text
     """As the plan has it, shape (n,)."""
-    weight: NDArray[np.float64]
+    weight: Float64s
     """Of the episode, shape (n,)."""
     codes: Text
     """Why, shape (n,)."""
@@ -53,19 +51,19 @@ class Selection:
         return len(self.number)
 
     @property
-    def length(self) -> Whole:
+    def length(self) -> Int64s:
         """Frames that are kept of each episode, shape (n,)."""
         return self.stop - self.start
 
     @property
-    def offset(self) -> Whole:
+    def offset(self) -> Int64s:
         """Kept frames of all episodes before each, and of all, shape (n + 1,)."""
         before = np.zeros(len(self) + 1, np.int64)
         np.cumsum(self.length, out=before[1:])
         return before
 
     @property
-    def cut(self) -> NDArray[np.bool_]:
+    def cut(self) -> Bools:
         """Which episodes lose frames, shape (n,)."""
         return (self.start > 0) | (self.stop < self.frames)
 
@@ -77,7 +75,7 @@ class Selection:
         return [{"new_episode_index": k, **dict(zip(names, row, strict=True))} for k, row in enumerate(told)]
 
 
-def rows_named(number: Whole, episode_id: Text, lines: Sequence[str]) -> Whole:
+def rows_named(number: Int64s, episode_id: Text, lines: Sequence[str]) -> Int64s:
     """Rows of the episodes of a list, in its order, each once.
 
     Args:
@@ -140,7 +138,7 @@ def chosen_only(plan: TrainingPlan, lines: Sequence[str]) -> TrainingPlan:
 
 
 def select(
-    plan: TrainingPlan, frames: Mapping[int, int], held: Whole, *, review: str = "keep", cut: bool = True
+    plan: TrainingPlan, frames: Mapping[int, int], held: Int64s, *, review: str = "keep", cut: bool = True
 ) -> Selection:
     """What a plan keeps of a source.
 

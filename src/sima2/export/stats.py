@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from sima2.records.arrays import Float64s
+
 PLAIN: Final = ("min", "max", "mean", "std", "count")
 _QUANTILE: Final = re.compile(r"q(\d{2})\Z")
 
@@ -29,7 +30,7 @@ def is_measure(key: str) -> bool:
     return key in PLAIN or _QUANTILE.match(key) is not None
 
 
-def measures(values: NDArray[Any], keys: Iterable[str]) -> dict[str, Floats]:
+def measures(values: NDArray[Any], keys: Iterable[str]) -> dict[str, Float64s]:
     """Statistics over the frames of an episode; what is not finite is left out, NaN where nothing is left.
 
     Args:
@@ -43,7 +44,7 @@ def measures(values: NDArray[Any], keys: Iterable[str]) -> dict[str, Floats]:
     good = np.isfinite(rows)
     finite = bool(good.all())
     clean = rows if finite else np.where(good, rows, np.nan)
-    found: dict[str, Floats] = {}
+    found: dict[str, Float64s] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column of which nothing is left
         for key in keys:
@@ -56,7 +57,7 @@ def measures(values: NDArray[Any], keys: Iterable[str]) -> dict[str, Floats]:
     return found
 
 
-def together(each: Mapping[str, Floats], count: Floats) -> dict[str, Floats]:
+def together(each: Mapping[str, Float64s], count: Float64s) -> dict[str, Float64s]:
     """Statistics of a set out of those of its episodes.
 
     Args:
@@ -71,7 +72,7 @@ def together(each: Mapping[str, Floats], count: Floats) -> dict[str, Floats]:
     ([0.0], [3.0])
     """
     share = count[:, None] / count.sum()
-    found: dict[str, Floats] = {}
+    found: dict[str, Float64s] = {}
     for key, values in each.items():
         if key == "count":
             found[key] = np.array([count.sum()])
@@ -86,7 +87,7 @@ def together(each: Mapping[str, Floats], count: Floats) -> dict[str, Floats]:
     return found
 
 
-def like(sample: Any, values: Floats) -> Any:
+def like(sample: Any, values: Float64s) -> Any:
     """Numbers as JSON in the shape and of the kind of what is there already.
 
     >>> like([[[0.5]], [[0.5]]], np.array([1.0, 2.0])), like([7], np.array([3.0]))

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
-
-Reals: TypeAlias = NDArray[np.float64]
-Singles: TypeAlias = NDArray[np.float32]
+from sima2.records.arrays import Float32s, Float64s
 
 FLAT: Final = 1e-6
 """A column that varies less, beside its mean or 1, is none: what single precision leaves would be blown up."""
@@ -62,18 +60,18 @@ DEFAULT: Final = FitSettings()
 class Policy:
     """What to do, given what is seen."""
 
-    seen_mean: Reals
+    seen_mean: Float64s
     """Of each input, shape (d,)."""
-    seen_spread: Reals
+    seen_spread: Float64s
     """Standard deviation, shape (d,); infinite where an input does not vary."""
-    done_mean: Reals
+    done_mean: Float64s
     """Of each action, shape (a,)."""
-    done_spread: Reals
+    done_spread: Float64s
     """Shape (a,)."""
-    layers: tuple[tuple[Singles, Singles], ...]
+    layers: tuple[tuple[Float32s, Float32s], ...]
     """Weights, shape (inputs, outputs), and offsets, shape (outputs,), of each layer."""
 
-    def act(self, observations: NDArray[np.floating]) -> Reals:
+    def act(self, observations: NDArray[np.floating]) -> Float64s:
         """Actions in their own units, shape (m, a), for observations of shape (m, d)."""
         x = ((observations - self.seen_mean) / self.seen_spread).astype(np.float32)
         for weights, offsets in self.layers[:-1]:
@@ -99,7 +97,7 @@ class Policy:
         >>> bool((Policy.of_arrays(policy.arrays()).act(x) == policy.act(x)).all())
         True
         """
-        layers: list[tuple[Singles, Singles]] = []
+        layers: list[tuple[Float32s, Float32s]] = []
         while f"layer_{len(layers)}_{_PARTS[0]}" in arrays:
             weights, offsets = (arrays[f"layer_{len(layers)}_{part}"] for part in _PARTS)
             layers.append((weights.astype(np.float32), offsets.astype(np.float32)))
@@ -148,7 +146,7 @@ def fit(
 
 def _counted(
     observations: NDArray[np.floating], actions: NDArray[np.floating], weights: NDArray[np.floating]
-) -> tuple[Reals, Reals, Reals]:
+) -> tuple[Float64s, Float64s, Float64s]:
     """Frames that count, and their weights of which the largest is 1."""
     n = len(weights)
     if observations.ndim != 2 or actions.ndim != 2 or weights.ndim != 1 or not n == len(observations) == len(actions):
@@ -164,15 +162,15 @@ def _counted(
     return seen, done, share / share.max()
 
 
-def _scale(values: Reals, share: Reals) -> tuple[Reals, Reals]:
+def _scale(values: Float64s, share: Float64s) -> tuple[Float64s, Float64s]:
     mean = (values * share[:, None]).sum(axis=0) / share.sum()
     spread = np.sqrt(((values - mean) ** 2 * share[:, None]).sum(axis=0) / share.sum())
     return mean, np.where(spread > FLAT * np.maximum(np.abs(mean), 1.0), spread, np.inf)
 
 
 def _train(
-    x: Singles, y: Singles, share: Reals, rng: np.random.Generator, settings: FitSettings
-) -> tuple[tuple[Singles, Singles], ...]:
+    x: Float32s, y: Float32s, share: Float64s, rng: np.random.Generator, settings: FitSettings
+) -> tuple[tuple[Float32s, Float32s], ...]:
     sizes = (x.shape[1], settings.hidden, settings.hidden, y.shape[1])
     flat, layers = _layers(sizes, rng)
     slopes = np.zeros_like(flat)
@@ -195,7 +193,7 @@ def _train(
     return tuple((weights.copy(), offsets.copy()) for weights, offsets in _views(late, sizes))
 
 
-def _views(flat: Singles, sizes: tuple[int, ...]) -> list[tuple[Singles, Singles]]:
+def _views(flat: Float32s, sizes: tuple[int, ...]) -> list[tuple[Float32s, Float32s]]:
     """Weights and offsets of each layer as views of one vector."""
     out, at = [], 0
     for inputs, outputs in pairwise(sizes):
@@ -206,7 +204,7 @@ def _views(flat: Singles, sizes: tuple[int, ...]) -> list[tuple[Singles, Singles
     return out
 
 
-def _layers(sizes: tuple[int, ...], rng: np.random.Generator) -> tuple[Singles, list[tuple[Singles, Singles]]]:
+def _layers(sizes: tuple[int, ...], rng: np.random.Generator) -> tuple[Float32s, list[tuple[Float32s, Float32s]]]:
     flat = np.zeros(sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes)), np.float32)
     layers = _views(flat, sizes)
     for weights, _ in layers:
@@ -215,7 +213,9 @@ def _layers(sizes: tuple[int, ...], rng: np.random.Generator) -> tuple[Singles, 
     return flat, layers
 
 
-def _slopes(x: Singles, y: Singles, layers: list[tuple[Singles, Singles]], out: list[tuple[Singles, Singles]]) -> None:
+def _slopes(
+    x: Float32s, y: Float32s, layers: list[tuple[Float32s, Float32s]], out: list[tuple[Float32s, Float32s]]
+) -> None:
     """Derivatives of the mean squared error, written into ``out``."""
     (w1, b1), (w2, b2), (w3, b3) = layers
     h1 = np.maximum(x @ w1 + b1, np.float32(0))

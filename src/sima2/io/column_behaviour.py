@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.io.sample import Sample
-
-Floats = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Int64s
 
 REST_STEP: Final = 0.02
 """Share of its range by which a column that rests changes within ``REST_FRAMES``."""
@@ -40,17 +38,17 @@ UNIT_NORM: Final = 0.02
 class Rests:
     """Rests of a column over a sample, in order, shape (r,) each."""
 
-    episode: NDArray[np.int64]
+    episode: Int64s
     """Place of the episode in the sample."""
-    start: NDArray[np.int64]
+    start: Int64s
     """First row."""
-    stop: NDArray[np.int64]
+    stop: Int64s
     """One past the last row."""
-    level: Floats
+    level: Float64s
     """Median value."""
 
 
-def rests(values: Floats, sample: Sample) -> Rests:
+def rests(values: Float64s, sample: Sample) -> Rests:
     """Where a column rests, once what lies between two rests at one level is counted to them.
 
     Args:
@@ -76,7 +74,7 @@ def rests(values: Floats, sample: Sample) -> Rests:
     return Rests(np.array(episode, np.int64), ends[:, 0], ends[:, 1], np.array(levels))
 
 
-def _quiet(values: Floats) -> list[tuple[int, int]]:
+def _quiet(values: Float64s) -> list[tuple[int, int]]:
     """Runs of frames in which a column of one episode rests."""
     if len(values) <= REST_FRAMES:
         return []
@@ -96,7 +94,7 @@ def _quiet(values: Floats) -> list[tuple[int, int]]:
     return [(a, b) for a, b in spans if run[a] and b - a > REST_FRAMES]
 
 
-def scaled(values: Floats) -> Floats | None:
+def scaled(values: Float64s) -> Float64s | None:
     """A column over its range without the outermost values, 0 to 1; None where it has none."""
     known = values[np.isfinite(values)]
     if not len(known):
@@ -124,7 +122,7 @@ class Habit:
         return self.levels >= LEVELS and self.at_stop >= AT_STOP and 0.5 <= self.moves <= MOST_MOVES
 
 
-def habit(values: Floats, sample: Sample) -> Habit:
+def habit(values: Float64s, sample: Sample) -> Habit:
     """How a column of a sample moves, shape (n,)."""
     share = scaled(values)
     found = None if share is None else rests(share, sample)
@@ -137,7 +135,7 @@ def habit(values: Floats, sample: Sample) -> Habit:
     return Habit(levels, at_stop, moves)
 
 
-def _two_commonest(level: Floats, time: Floats) -> float:
+def _two_commonest(level: Float64s, time: Float64s) -> float:
     """Time at the two levels, apart from each other, at which most is spent."""
     near = np.abs(level[:, None] - level[None, :]) <= SAME_LEVEL
     spent = near @ time
@@ -147,7 +145,7 @@ def _two_commonest(level: Floats, time: Floats) -> float:
     return float(spent[first]) + second if second > 0.0 else 0.0
 
 
-def gripper_places(values: Floats, places: Sequence[int], sample: Sample, sent: Floats | None = None) -> list[int]:
+def gripper_places(values: Float64s, places: Sequence[int], sample: Sample, sent: Float64s | None = None) -> list[int]:
     """Columns among those that behave like a gripper, the likeliest first.
 
     They rest at two levels, one of which is an end of their range. Of several, those come first whose command jumps.
@@ -164,7 +162,7 @@ def gripper_places(values: Floats, places: Sequence[int], sample: Sample, sent: 
     return sorted(found, key=lambda place: (jump[place] < JUMPS, -habits[place].at_stop, -place))
 
 
-def _jump(command: Floats, sample: Sample) -> float:
+def _jump(command: Float64s, sample: Sample) -> float:
     """Share of a command's way that is made in a fiftieth of the frames."""
     steps = np.concatenate([np.abs(np.diff(command[rows])) for rows in sample.spans()] or [np.zeros(0)])
     steps = np.sort(steps[np.isfinite(steps)])
@@ -172,7 +170,7 @@ def _jump(command: Floats, sample: Sample) -> float:
     return float(steps[-max(len(steps) // 50, 1) :].sum()) / total if total > 0.0 else 0.0
 
 
-def unit_quaternions(values: Floats, places: list[int]) -> list[tuple[int, ...]]:
+def unit_quaternions(values: Float64s, places: list[int]) -> list[tuple[int, ...]]:
     """Four neighbouring columns at a time whose norm is 1 in every frame, and which are not all constant."""
     found: list[tuple[int, ...]] = []
     for first in places:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.io.column_behaviour import STOP, gripper_places, unit_quaternions
 from sima2.io.column_map import UNITS, ColumnMap, Columns
@@ -35,9 +34,8 @@ from sima2.io.command_lag import Commands
 from sima2.io.gripper_ends import Blocked, Opening, blocked, is_bit, moves, open_end
 from sima2.io.robots import robot_rows
 from sima2.io.sample import Sample as Sample
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.rollout import SOLE_ARM
-
-Floats = NDArray[np.float64]
 
 STATE_FEATURES: Final = (
     "observation.state",
@@ -332,7 +330,7 @@ def _odd_ones(words: Sequence[Sequence[str]], kinds: Sequence[str]) -> list[int]
 
 
 def _by_behaviour(
-    made: _Guess, feature: str, values: Floats, words: Sequence[tuple[str, ...]], kinds: list[str]
+    made: _Guess, feature: str, values: Float64s, words: Sequence[tuple[str, ...]], kinds: list[str]
 ) -> list[str]:
     """The kinds, with what behaves like a gripper or an orientation though no name says so."""
     kinds = list(kinds)
@@ -364,7 +362,7 @@ def _by_behaviour(
     return kinds
 
 
-def _sent(made: _Guess, values: Floats) -> Floats | None:
+def _sent(made: _Guess, values: Float64s) -> Float64s | None:
     """The commands of a state's columns, where the action has as many."""
     sent = None if made.commands is None else made.sample.values.get(made.commands.action)
     return sent if sent is not None and sent.shape == values.shape else None
@@ -548,7 +546,7 @@ def _decide_units(made: _Guess, feature: str, places: Sequence[int], words: Sequ
         made.warn(told, found.confidence, "unit of [arms….joint_position]")
 
 
-def _speeds(made: _Guess, arm: str, columns: Floats) -> Unit:
+def _speeds(made: _Guess, arm: str, columns: Float64s) -> Unit:
     """The unit of velocities beside the positions of the same arm."""
     joints = made.arms.get(arm, {}).get("joint_position")
     positions = None if joints is None else made.sample.values.get(joints.feature)
@@ -724,7 +722,7 @@ def _doubt_gripper(made: _Guess, arm: str, opening: Opening, kind: str) -> None:
         made.warn(f"{arm}.gripper_opening: {told}", 0.8, f"closed and kind of {at}")
 
 
-def _joints_of(made: _Guess, arm: str) -> Floats | None:
+def _joints_of(made: _Guess, arm: str) -> Float64s | None:
     """The joints (or the hand's place) of an arm in the sample, shape (n, j)."""
     channels = made.arms.get(arm, {})
     columns = channels.get("joint_position") or channels.get("ee_position")
@@ -735,7 +733,7 @@ def _joints_of(made: _Guess, arm: str) -> Floats | None:
 
 
 def _slides(
-    made: _Guess, arm: str, feature: str, words: Sequence[Sequence[str]], places: Sequence[int], values: Floats
+    made: _Guess, arm: str, feature: str, words: Sequence[Sequence[str]], places: Sequence[int], values: Float64s
 ) -> bool:
     """Fingers whose distance is recorded in a unit of length, as their names or their robot say: a width in m."""
     named = {unit_of(words[place]) for place in places}
@@ -755,7 +753,7 @@ def _slides(
     return True
 
 
-def _same_way(values: Floats, place: int, twins: Sequence[int]) -> list[int]:
+def _same_way(values: Float64s, place: int, twins: Sequence[int]) -> list[int]:
     """A finger and its twin of the other hand, unless that is mounted mirrored: then its range lies elsewhere."""
     if not np.isfinite(values[:, place]).any():
         return [place]
@@ -775,7 +773,7 @@ def _blocked(
     feature: str,
     places: Sequence[int],
     alike: Sequence[Sequence[int]],
-    flipped: NDArray[np.bool_],
+    flipped: Bools,
 ) -> Blocked:
     """What blocks the fingers; where that does not tell, what blocks those and their twins of the other hand."""
     if commands is None:
@@ -789,7 +787,7 @@ def _blocked(
     return own if shared.closing_upwards is None else shared
 
 
-def _nominal(low: Floats, high: Floats, *, percent: bool) -> tuple[str, tuple[float, float] | None]:
+def _nominal(low: Float64s, high: Float64s, *, percent: bool) -> tuple[str, tuple[float, float] | None]:
     """The unit and its nominal ends, where values look like a share of a range."""
     used = float((high - low).max())
     if low.min() >= -0.05 and high.max() <= 1.05 and used > USED_SHARE:
@@ -799,7 +797,7 @@ def _nominal(low: Floats, high: Floats, *, percent: bool) -> tuple[str, tuple[fl
     return "raw", None
 
 
-def _opposite(leader: Floats, other: Floats) -> bool:
+def _opposite(leader: Float64s, other: Float64s) -> bool:
     """Whether a finger goes down where the leading one goes up."""
     good = np.isfinite(leader) & np.isfinite(other)
     if not good.any():

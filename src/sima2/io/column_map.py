@@ -27,6 +27,7 @@ from sima2.io.derived import (
 )
 from sima2.io.documents import read_document, shown
 from sima2.io.goals import goal_lines, parse_goals
+from sima2.records.arrays import Float64s
 from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, Goal
 
 UNITS: Final[Mapping[str, tuple[str, float]]] = MappingProxyType(
@@ -134,7 +135,7 @@ class Columns:
     """One of ``UNITS`` for each column, where they differ; ``unit`` is then that of the first."""
 
     @property
-    def factor(self) -> float | NDArray[np.float64]:
+    def factor(self) -> float | Float64s:
         """SI units in one of each column, shape (w,) where they differ."""
         if self.units:
             return np.array([UNITS[unit][1] for unit in self.units])
@@ -177,7 +178,7 @@ def is_scalar(channel: str) -> bool:
     return channel == "time" or (channel in OBJECT_CHANNELS and OBJECT_CHANNELS[channel] is None)
 
 
-def _opening(values: NDArray[Any], closed: tuple[float, ...], open_: tuple[float, ...]) -> NDArray[np.float64]:
+def _opening(values: NDArray[Any], closed: tuple[float, ...], open_: tuple[float, ...]) -> Float64s:
     """Median over the fingers of how far each is from closed towards open, 0–1, shape (t,).
 
     The median, so that one finger that touches something or rests does not decide.

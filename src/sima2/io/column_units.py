@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.io.sample import Sample
-
-Floats = NDArray[np.float64]
+from sima2.records.arrays import Bools, Float64s
+from sima2.records.robust import MAD_TO_SIGMA
 
 TURN: Final = math.tau * 1.05
 """Largest angle in radians that a joint of one turn shows, with a margin for offsets."""
@@ -49,7 +48,7 @@ class Unit:
         return len(set(self.units)) == 1
 
 
-def extent(values: Floats) -> tuple[float, float]:
+def extent(values: Float64s) -> tuple[float, float]:
     """Span and largest size of a column without its outermost values, shape (n,); 0 where it holds nothing."""
     known = values[np.isfinite(values)]
     if not len(known):
@@ -58,7 +57,7 @@ def extent(values: Floats) -> tuple[float, float]:
     return float(high - low), float(max(abs(low), abs(high)))
 
 
-def _median(values: Floats) -> float:
+def _median(values: Float64s) -> float:
     known = values[values > 0.0]
     return float(np.median(known)) if len(known) else 0.0
 
@@ -68,18 +67,18 @@ def _length(size: float) -> str:
     return "m" if size <= SLIDE_M else "cm" if size <= SLIDE_CM else "mm"
 
 
-def resolution(values: Floats) -> float:
+def resolution(values: Float64s) -> float:
     """Noise of a column from frame to frame, or its least step where it has none, in its own unit; shape (n,)."""
     known = values[np.isfinite(values)]
     if len(known) < 5:
         return 0.0
-    noise = 1.4826 * float(np.median(np.abs(np.diff(known, 2)))) / math.sqrt(6.0)
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(np.diff(known, 2)))) / math.sqrt(6.0)
     steps = np.abs(np.diff(known))
     steps = steps[steps > 0.0]
     return max(noise, float(np.percentile(steps, 1.0)) if len(steps) else 0.0)
 
 
-def joint_units(values: Floats, named: Sequence[str], sliding: Sequence[bool] = ()) -> Unit:
+def joint_units(values: Float64s, named: Sequence[str], sliding: Sequence[bool] = ()) -> Unit:
     """Units of the positions of joints.
 
     A joint in degrees spans more than the 6.28 that a turn has in radians, if it moves at all; a joint that has gone
@@ -141,14 +140,14 @@ def joint_units(values: Floats, named: Sequence[str], sliding: Sequence[bool] = 
     return Unit(tuple(units), why, doubt, confidence)
 
 
-def _wide(spans: Floats, sizes: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _wide(spans: Float64s, sizes: Float64s) -> tuple[Bools, Bools]:
     """Columns that span more than a turn in radians, and those that tell of degrees: these, and what lies farther than
     any joint turns on."""
     wide = (spans > TURN) & (sizes > TURN)
     return wide, wide | (sizes > TURNS_ON)
 
 
-def _in_degrees(spans: Floats, sizes: Floats, fine: Floats) -> bool:
+def _in_degrees(spans: Float64s, sizes: Float64s, fine: Float64s) -> bool:
     """Whether most columns are in degrees.
 
     What moves little, near 0, speaks for radians, unless its steps are as coarse as those of what is in degrees.
@@ -164,7 +163,7 @@ def _in_degrees(spans: Floats, sizes: Floats, fine: Floats) -> bool:
     return (votes > 0 and votes >= against) or still_far
 
 
-def _with_slides(values: Floats, named: Sequence[str], sliding: Sequence[bool], sizes: Floats) -> Unit:
+def _with_slides(values: Float64s, named: Sequence[str], sliding: Sequence[bool], sizes: Float64s) -> Unit:
     """Units where some joints slide: those by their length, the others as ever."""
     units = [
         _length(size) if each and not unit else unit for each, unit, size in zip(sliding, named, sizes, strict=True)
@@ -179,7 +178,9 @@ def _with_slides(values: Floats, named: Sequence[str], sliding: Sequence[bool], 
     return Unit(tuple(units), found.why, doubt, min(found.confidence, 0.7 if lengths else 1.0))
 
 
-def speed_unit(speeds: Floats, positions: Floats | None, factors: Floats | None, sample: Sample, fps: float) -> Unit:
+def speed_unit(
+    speeds: Float64s, positions: Float64s | None, factors: Float64s | None, sample: Sample, fps: float
+) -> Unit:
     """Unit of the velocities of joints: that in which they are the slopes of the positions.
 
     Args:

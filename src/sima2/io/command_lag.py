@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.io.column_words import tokens
 from sima2.io.sample import Sample
+from sima2.records.arrays import Bools, Float64s, Int64s
 
-Floats = NDArray[np.float64]
 Key = tuple[str, int]
 """Feature and column."""
 
@@ -101,22 +100,22 @@ class Commands:
     action: str
     """The feature that holds the commands; empty where there is none."""
     sample: Sample
-    rows: NDArray[np.int64]
+    rows: Int64s
     """Frames of the sample whose commands of the longest lag are known, shape (m,)."""
     longest: int
     """Frames."""
     fits: Mapping[Key, Fit]
 
-    def command(self, key: Key, lag: int) -> Floats:
+    def command(self, key: Key, lag: int) -> Float64s:
         """The command that was sent ``lag`` frames before, shape (m,)."""
         return np.asarray(self.sample.values[self.action][self.rows - lag, self.fits[key].command])
 
-    def state(self, key: Key) -> Floats:
+    def state(self, key: Key) -> Float64s:
         """The column itself, shape (m,)."""
         feature, column = key
         return np.asarray(self.sample.values[feature][self.rows, column])
 
-    def held(self, key: Key) -> NDArray[np.bool_]:
+    def held(self, key: Key) -> Bools:
         """Where the command has stood still for the longest lag, shape (m,)."""
         sent = _sent(self.sample.values[self.action][:, self.fits[key].command], self.rows, self.longest)
         with np.errstate(invalid="ignore"):
@@ -202,7 +201,7 @@ def fit_commands(
     return Commands(action, sample, rows, longest, _with_matches(fits, sample, values, rows))
 
 
-def _rows(sample: Sample, longest: int) -> NDArray[np.int64]:
+def _rows(sample: Sample, longest: int) -> Int64s:
     """Frames at least ``longest`` after their episode's start, evenly thinned, shape (m,)."""
     n = sample.rows
     if not n:
@@ -231,17 +230,17 @@ def _words(name: str) -> tuple[str, ...]:
     return tuple(word for word in tokens(name) if word not in _SAY_NOTHING)
 
 
-def _sent(command: Floats, rows: NDArray[np.int64], longest: int) -> Floats:
+def _sent(command: Float64s, rows: Int64s, longest: int) -> Float64s:
     """The commands of 0 to ``longest`` frames before, shape (m, longest + 1)."""
     return np.asarray(command[rows[:, None] - np.arange(longest + 1)])
 
 
-def _deviation(residual: Floats) -> Floats:
+def _deviation(residual: Float64s) -> Float64s:
     """Mean absolute deviation from the median along the first axis."""
     return np.asarray(np.abs(residual - np.median(residual, axis=0)).mean(axis=0))
 
 
-def _fit(command: Floats, state: Floats, rows: NDArray[np.int64], longest: int, column: int) -> Fit | None:
+def _fit(command: Float64s, state: Float64s, rows: Int64s, longest: int, column: int) -> Fit | None:
     """None where too few frames are known."""
     sent, now = _sent(command, rows, longest), state[rows]
     known = np.isfinite(now) & np.isfinite(sent).all(axis=1)
@@ -259,13 +258,13 @@ def _fit(command: Floats, state: Floats, rows: NDArray[np.int64], longest: int, 
     return Fit(column, lag, sharp, _correlation(sent[:, lag], now), span, span_command, offset, rest, 0.0)
 
 
-def _correlation(a: Floats, b: Floats) -> float:
+def _correlation(a: Float64s, b: Float64s) -> float:
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
     return float(np.sum(a * b)) / size if size > 0.0 else 0.0
 
 
-def _with_matches(fits: Mapping[Key, Fit], sample: Sample, action: Floats, rows: NDArray[np.int64]) -> dict[Key, Fit]:
+def _with_matches(fits: Mapping[Key, Fit], sample: Sample, action: Float64s, rows: Int64s) -> dict[Key, Fit]:
     """Each column held against all commands, each at its own lag."""
     if not fits:
         return {}

@@ -13,6 +13,7 @@ from sima2.errors import DatasetError, RolloutError
 from sima2.io import toml_values as toml
 from sima2.io.documents import shown
 from sima2.io.robots import chain_names
+from sima2.records.arrays import Float32s, Float64s, Int64s
 
 POSE_KEYS: Final = ("robot", "urdf", "tip", "base", "joints")
 """Keys of an arm's table that say how its pose follows from its joints."""
@@ -66,9 +67,9 @@ class CommandResidual:
     def read(
         self,
         features: Mapping[str, NDArray[Any]],
-        offset: NDArray[np.int64] | None = None,
-        into: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
+        offset: Int64s | None = None,
+        into: Float32s | None = None,
+    ) -> Float32s:
         """The residual of one episode out of its features, each of shape (t, w); shape (t, c).
 
         Args:
@@ -121,8 +122,8 @@ def effort(
     parts: Mapping[str, CommandResidual],
     features: Mapping[str, NDArray[Any]],
     joints: int,
-    offset: NDArray[np.int64] | None = None,
-) -> NDArray[np.float32] | None:
+    offset: Int64s | None = None,
+) -> Float32s | None:
     """``effort_proxy`` of one episode, shape (t, joints + fingers).
 
     Args:
@@ -151,7 +152,7 @@ def effort(
 
 def commanded(
     parts: Mapping[str, CommandResidual], features: Mapping[str, NDArray[Any]], joints: NDArray[Any], factor: Any
-) -> NDArray[np.float64] | None:
+) -> Float64s | None:
     """``joint_command`` of one episode, as it was sent at each frame, shape (t, joints).
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sima2.errors import DatasetError
-from sima2.io.at_hand import bring, reading
+from sima2.io.on_demand import bring, reading
 
 LFS_POINTER: Final = b"version https://git-lfs"
 """How a file begins that Git LFS has not fetched (Git LFS specification)."""

@@ -7,18 +7,14 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.io.column_map import ColumnMap, Columns
 from sima2.io.command_lag import SHARP, Commands, Key
 from sima2.io.derived import PARTS, CommandResidual
-
-Floats = NDArray[np.float64]
+from sima2.records.robust import MAD_TO_SIGMA
 
 LEAST_SPREAD: Final = 1e-3
 """Share of a column's range below which its residual is not resolved: encoders of servos count 1000 to 4000 steps."""
-SIGMA: Final = 1.4826
-"""Standard deviation of a normal distribution over its median absolute deviation (Hampel 1974)."""
 OPEN_FRAMES: Final = 30
 """Frames with an open gripper that are enough to tell what is usual of it."""
 
@@ -62,7 +58,7 @@ def with_effort(columns: ColumnMap, commands: Commands, labels: Mapping[str, Seq
         }
         if any(each >= 0 for residual in made.values() for each in residual.index):
             residuals[arm] = made
-            notes += _told(arm, made, commands, labels)
+            notes += _described(arm, made, commands, labels)
         notes += _absent(arm, parts, refused, labels)
     return replace(columns, residuals=residuals, notes=(*columns.notes, *notes))
 
@@ -136,7 +132,7 @@ def _usual(commands: Commands, key: Key, lag: int, *, gripper: bool, falls: bool
         wide = known & ((sent <= middle) if falls else (sent >= middle))
         known = wide if np.count_nonzero(wide) >= OPEN_FRAMES else known
     usual = float(np.median(residual[known]))
-    spread = SIGMA * float(np.median(np.abs(residual[known] - usual)))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(residual[known] - usual)))
     return usual, max(spread, LEAST_SPREAD * commands.fits[key].span)
 
 
@@ -161,7 +157,7 @@ def _stops_short(
     return bool(float(np.median(size[before_it])) < FARTHER * float(np.median(size[at_end])))
 
 
-def _told(
+def _described(
     arm: str, made: Mapping[str, CommandResidual], commands: Commands, labels: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """Lags, the largest residual and where, for people."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sima2.io.formats import open_frames
 from sima2.io.formats.frame_source import FrameRows as FrameRows
+from sima2.records.arrays import Int64s
 
 
-def frame_numbers(path: Path) -> dict[int, NDArray[np.int64]]:
+def frame_numbers(path: Path) -> dict[int, Int64s]:
     """What the data set numbers the frames of each episode by, in their order.
 
     Raises:

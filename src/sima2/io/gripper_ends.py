@@ -8,15 +8,13 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.io.column_behaviour import Rests, rests
 from sima2.io.column_map import Columns
 from sima2.io.command_lag import Commands
 from sima2.io.robots import robot_rows
 from sima2.io.sample import Sample
-
-Floats = NDArray[np.float64]
+from sima2.records.arrays import Bools, Float64s, Int64s
 
 STILL_SHARE: Final = 0.01
 """A range below this share of the size of the numbers is one count of an encoder going back and forth."""
@@ -80,7 +78,7 @@ class Blocked:
         return self.upwards > self.downwards
 
 
-def moves(values: Floats, starts: NDArray[np.int64], span: float) -> bool:
+def moves(values: Float64s, starts: Int64s, span: float) -> bool:
     """Whether a column does more than tremble.
 
     Args:
@@ -98,7 +96,7 @@ def moves(values: Floats, starts: NDArray[np.int64], span: float) -> bool:
     return not restless
 
 
-def blocked(commands: Commands, feature: str, places: Sequence[int], flipped: NDArray[np.bool_]) -> Blocked:
+def blocked(commands: Commands, feature: str, places: Sequence[int], flipped: Bools) -> Blocked:
     """Where fingers are blocked, in the direction of the first one.
 
     Args:
@@ -140,9 +138,9 @@ class Holds:
     Fingers that close on the way home, or open on the way to a thing, make none.
     """
 
-    episode: NDArray[np.int64]
+    episode: Int64s
     """Place of the episode in the sample."""
-    downwards: NDArray[np.bool_]
+    downwards: Bools
     """The first of the two moves goes to smaller numbers: fingers that close that way hold."""
 
     @property
@@ -161,7 +159,7 @@ class Holds:
         return None if 2 * up == len(mine) else 2 * up > len(mine)
 
 
-def find_holds(found: Rests, arm: Floats, sample: Sample) -> Holds:
+def find_holds(found: Rests, arm: Float64s, sample: Sample) -> Holds:
     """The holds among the moves between the rests of a gripper.
 
     Args:
@@ -193,15 +191,15 @@ def find_holds(found: Rests, arm: Floats, sample: Sample) -> Holds:
 class _Track:
     """The arm of one episode over its range."""
 
-    place: Floats
+    place: Float64s
     """shape (t, j)."""
-    speed: Floats
+    speed: Float64s
     """Of the fastest joint, shape (t,)."""
     usual: float
     """Speed of which a quarter of the frames have more."""
 
 
-def _track(joints: Floats) -> _Track | None:
+def _track(joints: Float64s) -> _Track | None:
     """None where no joint moves."""
     if not joints.shape[1] or len(joints) < 3:
         return None
@@ -245,7 +243,7 @@ class Opening:
 
 
 def open_end(
-    share: Floats,
+    share: Float64s,
     sample: Sample,
     words: Sequence[Sequence[str]],
     robot: str,
@@ -254,7 +252,7 @@ def open_end(
     nominal: bool,
     one_way: bool,
     natural: bool = False,
-    arm: Floats | None = None,
+    arm: Float64s | None = None,
     bit: bool = False,
 ) -> Opening:
     """Which end is open, and what the closed end tells.
@@ -291,7 +289,7 @@ def open_end(
 
 
 def _polarity(
-    share: Floats,
+    share: Float64s,
     sample: Sample,
     words: Sequence[Sequence[str]],
     robot: str,
@@ -314,7 +312,7 @@ def _polarity(
             f"of {len(holds.downwards)} things carried between two rests of the arm {up} were taken on the way up",
         ),
     )
-    told = _told(words, robot, nominal=nominal) if one_way else None
+    told = _by_names(words, robot, nominal=nominal) if one_way else None
     if told is not None:
         upper, why, named = told
         against = [what for closing_up, what in measured if closing_up is not None and closing_up == upper]
@@ -336,14 +334,14 @@ def _polarity(
     return starts_open, why, 0.7, (why,)
 
 
-def _start_shut(share: Floats, sample: Sample, upper: bool) -> bool:
+def _start_shut(share: Float64s, sample: Sample, upper: bool) -> bool:
     """Whether most episodes start at the closed end."""
     first = share[sample.starts[sample.starts < len(share)]]
     known = first[np.isfinite(first)]
     return bool(len(known) and 2 * np.count_nonzero((known > 0.5) != upper) > len(known))
 
 
-def _inverted(share: Floats, sample: Sample, holds: Holds, upper: bool, shut: bool) -> list[int]:
+def _inverted(share: Float64s, sample: Sample, holds: Holds, upper: bool, shut: bool) -> list[int]:
     """Episodes that start at the other end than most and close towards what is open there; none if it is one."""
     first = share[sample.starts[sample.starts < len(share)]]
     found = []
@@ -384,14 +382,14 @@ def _closed_end(found: Rests, *, upper: bool, nominal: bool, natural: bool) -> t
     return "closed_unknown", least, "whether fingers at their most closed hold something is not known"
 
 
-def _outer(found: Rests) -> NDArray[np.int64]:
+def _outer(found: Rests) -> Int64s:
     """Places of the first and the last rest of each episode."""
     episode = found.episode
     edge = np.flatnonzero(np.diff(episode)) if len(episode) else np.zeros(0, np.int64)
     return np.unique(np.concatenate([[0], edge, edge + 1, [len(episode) - 1]]))
 
 
-def is_bit(values: Floats) -> bool:
+def is_bit(values: Float64s) -> bool:
     """Whether a column takes two values only, but for a few frames on the way, shape (n,)."""
     known = values[np.isfinite(values)]
     if not len(known):
@@ -401,9 +399,7 @@ def is_bit(values: Floats) -> bool:
     return len(seen) > 1 and bool(two >= BIT_FRAMES * len(known))
 
 
-def judged_alone(
-    arm: str, columns: Mapping[str, Columns], channels: dict[str, Any], offset: NDArray[np.int64]
-) -> list[list[str]]:
+def judged_alone(arm: str, columns: Mapping[str, Columns], channels: dict[str, Any], offset: Int64s) -> list[list[str]]:
     """Finish the gripper of some episodes: the polarity of each, and what is not known of its closed end.
 
     Args:
@@ -440,19 +436,19 @@ def judged_alone(
     return told
 
 
-def _goes_other_way(opening: Floats, joints: Floats, *, shut: bool) -> bool:
+def _goes_other_way(opening: Float64s, joints: Float64s, *, shut: bool) -> bool:
     """Whether a gripper of one episode holds things at the end that is open in most."""
     alone = Sample({"gripper_opening": opening[:, None]}, np.zeros(1, np.int64))
     return _inverted_alone(opening, find_holds(rests(opening, alone), joints, alone), shut=shut)
 
 
-def _inverted_alone(opening: Floats, holds: Holds, *, shut: bool) -> bool:
+def _inverted_alone(opening: Float64s, holds: Holds, *, shut: bool) -> bool:
     closes_up = holds.of_episode(0)
     known = opening[np.isfinite(opening)]
     return bool(closes_up) and len(known) > 0 and (known[0] < 0.5) != shut
 
 
-def _told(words: Sequence[Sequence[str]], robot: str, *, nominal: bool) -> tuple[bool, str, bool] | None:
+def _by_names(words: Sequence[Sequence[str]], robot: str, *, nominal: bool) -> tuple[bool, str, bool] | None:
     """Whether the upper end is open by what names say, why, and whether it is the column's own name."""
     said = {word for each in words for word in each}
     if bool(said & MORE_OPEN) != bool(said & MORE_CLOSED):
@@ -466,7 +462,7 @@ def _told(words: Sequence[Sequence[str]], robot: str, *, nominal: bool) -> tuple
     return None
 
 
-def _starts(share: Floats, sample: Sample) -> tuple[bool | None, str]:
+def _starts(share: Float64s, sample: Sample) -> tuple[bool | None, str]:
     """Whether episodes start at the upper end; None where they do not agree."""
     at = share[sample.starts[sample.starts < len(share)]]
     known = at[np.isfinite(at)]
@@ -479,5 +475,5 @@ def _starts(share: Floats, sample: Sample) -> tuple[bool | None, str]:
     return 2 * upper > len(known), f"{more} of {len(known)} episodes start nearer to the {_name(upper, known)} end"
 
 
-def _name(upper: int, known: Floats) -> str:
+def _name(upper: int, known: Float64s) -> str:
     return "upper" if 2 * upper > len(known) else "lower"

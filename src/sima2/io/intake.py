@@ -16,6 +16,7 @@ from sima2.errors import RolloutError, masked
 from sima2.io.raw import RawBlock as RawBlock
 from sima2.io.raw import RawEpisode as RawEpisode
 from sima2.io.soundness import MISSING_SHARE, check_signal, glance, oddities
+from sima2.records.arrays import Bools, Indices
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import (
@@ -196,9 +197,9 @@ class _Together:
     arms: Mapping[str, Mapping[str, NDArray[Any]]]
     scene: Mapping[str, NDArray[Any]]
     """``time`` since the start of each episode, and the other channels."""
-    sound: NDArray[np.bool_]
+    sound: Bools
     """Episodes of which nothing can be wrong, shape (n,)."""
-    odd: NDArray[np.bool_]
+    odd: Bools
     """Episodes of which something may have to be said, shape (n,)."""
 
 
@@ -408,7 +409,7 @@ def _descriptions(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**words, "provenance": words_of, "goal": goal, "debug_mode": bool(values.get("debug_mode", False))}
 
 
-def sift(batch: RolloutBatch, source: str) -> tuple[NDArray[np.intp], QuarantineTable]:
+def sift(batch: RolloutBatch, source: str) -> tuple[Indices, QuarantineTable]:
     """Places of the episodes of a batch that hold enough of a signal, and a record of the others.
 
     :func:`admit` does this for episodes one by one; a made batch comes whole.
@@ -436,7 +437,7 @@ def sift(batch: RolloutBatch, source: str) -> tuple[NDArray[np.intp], Quarantine
     return np.flatnonzero(keep), quarantine(bad)
 
 
-def _doubtful(batch: RolloutBatch) -> NDArray[np.bool_]:
+def _doubtful(batch: RolloutBatch) -> Bools:
     """Episodes of which no hand is seen to move in half of the frames or more, shape (n,): worth a closer look."""
     sound = np.zeros(len(batch), np.bool_)
     start = batch.offset[:-1]

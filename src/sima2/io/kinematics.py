@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RolloutError
-
-Floats = NDArray[np.float64]
+from sima2.records.arrays import Float64s
 
 
 class Transform(NamedTuple):
     """A shift, then a turn, of one frame within another."""
 
-    shift: Floats
+    shift: Float64s
     """m, shape (3,) or (t, 3)."""
-    turn: Floats
+    turn: Float64s
     """Unit quaternion w x y z, shape (4,) or (t, 4)."""
 
     def __matmul__(self, inner: Transform) -> Transform:
@@ -48,7 +47,7 @@ class Step:
     limits: tuple[float, ...] | None
     """Least and largest position, where the description gives them."""
 
-    def position(self, joint_position: NDArray[Any]) -> Floats:
+    def position(self, joint_position: NDArray[Any]) -> Float64s:
         """rad or m over the frames, shape (t,)."""
         return np.asarray(joint_position[:, self.column].astype(np.float64) * self.factor + self.offset)
 
@@ -61,7 +60,7 @@ class Chain:
     last: Transform
     """From the last joint to the hand."""
 
-    def pose(self, joint_position: NDArray[Any]) -> tuple[Floats, Floats]:
+    def pose(self, joint_position: NDArray[Any]) -> tuple[Float64s, Float64s]:
         """Where the hand is; a frame in which a joint is NaN has no pose.
 
         Args:
@@ -90,7 +89,7 @@ class Chain:
         return shift, turn
 
 
-def rpy(roll: float, pitch: float, yaw: float) -> Floats:
+def rpy(roll: float, pitch: float, yaw: float) -> Float64s:
     """Unit quaternion w x y z of turns about the fixed x, y and z in that order, rad, shape (4,).
 
     >>> rpy(np.pi, 0.0, 0.0).round(6).tolist()
@@ -101,7 +100,7 @@ def rpy(roll: float, pitch: float, yaw: float) -> Floats:
     return product(about_z, product(about_y, about_x))
 
 
-def _motion(step: Step, moved: Floats) -> Transform:
+def _motion(step: Step, moved: Float64s) -> Transform:
     axis = np.array(step.axis)
     if step.moves == "slides":
         return Transform(moved[:, None] * axis, np.array([1.0, 0.0, 0.0, 0.0]))
@@ -109,7 +108,7 @@ def _motion(step: Step, moved: Floats) -> Transform:
     return Transform(np.zeros(3), np.hstack([np.cos(half), np.sin(half) * axis]))
 
 
-def product(a: Floats, b: Floats) -> Floats:
+def product(a: Float64s, b: Float64s) -> Float64s:
     """Quaternions a times b, w x y z, along the last axis."""
     aw, ax, ay, az = np.moveaxis(a, -1, 0)
     bw, bx, by, bz = np.moveaxis(b, -1, 0)
@@ -124,7 +123,7 @@ def product(a: Floats, b: Floats) -> Floats:
     )
 
 
-def rotated(vector: Floats, turn: Floats) -> Floats:
+def rotated(vector: Float64s, turn: Float64s) -> Float64s:
     """Vectors turned by unit quaternions, along the last axis."""
     w, x, y, z = np.moveaxis(turn, -1, 0)
     a, b, c = np.moveaxis(vector, -1, 0)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import DatasetError
 from sima2.io.column_map import ColumnMap, Columns
 from sima2.io.column_units import extent
+from sima2.records.arrays import Float64s
 
 FULL_TURN_DEG: Final = 2.0 * math.pi * 1.05
 """Joints said to be in degrees whose largest value is no more than a turn in radians are most likely in radians."""
@@ -47,7 +47,7 @@ def check_indices(file: Path, columns: ColumnMap, widths: Mapping[str, int]) -> 
                     )
 
 
-def doubts(columns: ColumnMap, sample: Mapping[str, NDArray[np.float64]]) -> list[str]:
+def doubts(columns: ColumnMap, sample: Mapping[str, Float64s]) -> list[str]:
     """What looks wrong, in sentences; values of the features in a sample of frames, shape (t, w) each."""
     found = []
     for name, each in columns.entries().items():
@@ -68,7 +68,7 @@ def doubts(columns: ColumnMap, sample: Mapping[str, NDArray[np.float64]]) -> lis
     return found
 
 
-def _angles(name: str, columns: Columns, values: NDArray[np.float64]) -> list[str]:
+def _angles(name: str, columns: Columns, values: Float64s) -> list[str]:
     """What the sizes of joints, shape (t, j), say against their units; a wild sample or a wheel says nothing."""
     units = np.array(columns.units or (columns.unit,) * values.shape[1])
     spans, sizes = np.array([extent(column) for column in values.T]).reshape(-1, 2).T

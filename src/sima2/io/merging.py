@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from sima2.io.column_map import Columns
+from sima2.records.arrays import Float64s
 from sima2.records.rollout import RolloutBatch
 
 SAMPLED: Final = 8
@@ -253,7 +253,7 @@ def _order(first: Arm, other: Arm) -> list[int] | None:
     return _like(np.array(first.spans), np.array(other.spans))
 
 
-def _like(first: NDArray[np.float64], other: NDArray[np.float64]) -> list[int] | None:
+def _like(first: Float64s, other: Float64s) -> list[int] | None:
     """Which joint of the other moves as each of the first does, by where they are; None where each is its own.
 
     Told only where each that lies otherwise is far from its own place and near the other's: unlike motions of one robot

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RolloutError
+from sima2.records.arrays import Int64s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class RawBlock:
     """The source's own number of each of n episodes."""
     episode_id: Sequence[str]
     source: Sequence[str]
-    offset: NDArray[np.int64]
+    offset: Int64s
     """First frame of each episode and one past the last, shape (n + 1,)."""
     arms: Mapping[str, Mapping[str, NDArray[Any]]]
     """Channels over all frames by arm."""

@@ -23,8 +23,8 @@ from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from sima2.errors import DatasetError, MissingExtraError, Sima2Error, SourceLostError, masked
-from sima2.io.at_hand import elsewhere, register
 from sima2.io.durable import TEMPORARY, replace_file, write_bytes
+from sima2.io.on_demand import elsewhere, register
 
 T = TypeVar("T")
 
@@ -135,11 +135,11 @@ class Mirror:
         return _again, (self.url, self.cache, str(self.root), self.digest)
 
     def state(self) -> list[tuple[str, int, str]]:
-        """As :class:`~sima2.io.at_hand.Elsewhere` says."""
+        """As :class:`~sima2.io.on_demand.Elsewhere` says."""
         return [(each.name, each.size, each.state) for each in self.files.values()]
 
     def bring(self, relative: str) -> None:
-        """As :class:`~sima2.io.at_hand.Elsewhere` says.
+        """As :class:`~sima2.io.on_demand.Elsewhere` says.
 
         Raises:
             SourceLostError: if it cannot be had, or is not what was listed.
@@ -156,7 +156,7 @@ class Mirror:
         _used(target, self.root.parent)
 
     def reading(self, relative: str) -> BinaryIO | None:
-        """As :class:`~sima2.io.at_hand.Elsewhere` says."""
+        """As :class:`~sima2.io.on_demand.Elsewhere` says."""
         listed = self.files.get(relative)
         if listed is None or _whole(self.root / relative, listed.size):
             return None

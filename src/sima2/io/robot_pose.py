@@ -80,7 +80,7 @@ def _asked(
     wrong = [unit for unit in _units(joints, len(picked)) if joints.scale is None and UNITS[unit][0] != "angle"]
     if wrong:
         raise DatasetError(map_file, f"{at}: the joints of {row.title} turn, a column cannot be in {wrong[0]}")
-    notes = [_told(arm, row, how)]
+    notes = [_described(arm, row, how)]
     if robot.unsure:
         notes.append(f"{arm}.ee_position: it is as right as the joints' zeros: {robot.unsure}")
     return HandPose(row.chain(found), tuple(notes), _of(row))
@@ -127,7 +127,7 @@ def named_poses(
         if beyond:
             doubts.append(f"{beyond[0]} No pose of the hand is computed")
             continue
-        hand = HandPose(chain, (_told(arm, row, how),), _of(row))
+        hand = HandPose(chain, (_described(arm, row, how),), _of(row))
         poses[arm], hands[arm] = PoseSource(robot=robot.name), hand
         notes += hand.notes
     made = replace(columns, poses={**columns.poses, **poses}, notes=(*columns.notes, *notes))
@@ -159,7 +159,7 @@ def _matched(
     return found, how
 
 
-def _told(arm: str, row: ArmRow, how: str) -> str:
+def _described(arm: str, row: ArmRow, how: str) -> str:
     return (
         f"{arm}.ee_position: forward kinematics of {row.title} (built-in row) from {row.base} to {row.tip}, "
         f"{len(row.joints)} joints matched {how}; measures of {row.source}; turn off with "

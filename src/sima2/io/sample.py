@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Indices, Int64s
 
 OTHER_SCALE: Final = 15.0
 """Factor between the ranges of an episode and the usual ones from which it is in another unit: degrees are 57 radians,
@@ -24,11 +23,11 @@ LEAST: Final = 4
 class Sample:
     """Frames of some episodes, feature by feature."""
 
-    values: Mapping[str, Floats]
+    values: Mapping[str, Float64s]
     """Feature to frames, shape (n, w)."""
-    starts: NDArray[np.int64]
+    starts: Int64s
     """Rows at which an episode starts, shape (e,)."""
-    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    numbers: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
     """The source's own number of each of these episodes, shape (e,); none where not known."""
 
     @property
@@ -36,7 +35,7 @@ class Sample:
         """Frames n."""
         return min((len(each) for each in self.values.values()), default=0)
 
-    def episode(self, n: int) -> NDArray[np.int64]:
+    def episode(self, n: int) -> Int64s:
         """Episode of each of the first ``n`` frames, shape (n,)."""
         return np.searchsorted(self.starts, np.arange(n), side="right") - 1
 
@@ -49,7 +48,7 @@ class Sample:
         """The source's own number of the episode at a place of the sample; its place where not known."""
         return int(self.numbers[place]) if place < len(self.numbers) else place
 
-    def without(self, places: NDArray[np.intp]) -> Sample:
+    def without(self, places: Indices) -> Sample:
         """The sample without some of its episodes."""
         if not len(places):
             return self
@@ -64,7 +63,7 @@ class Sample:
         )
 
 
-def other_scale(sample: Sample, features: Sequence[str]) -> NDArray[np.intp]:
+def other_scale(sample: Sample, features: Sequence[str]) -> Indices:
     """Episodes of a sample that are in another unit than most, which must not decide what the unit is.
 
     Args:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import RolloutError
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 
 MISSING_SHARE: Final = 0.5
 """Share of missing samples of motion above which an episode is not judged."""
@@ -26,11 +26,11 @@ _ALIVE: Final = ("joint_velocity", "joint_torque", "grip_force", "contact_force"
 
 
 def glance(
-    time: NDArray[np.float64],
-    offset: NDArray[np.int64],
-    arms: Mapping[str, Mapping[str, NDArray[np.float32]]],
-    scene: Mapping[str, NDArray[np.float32]],
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    time: Float64s,
+    offset: Int64s,
+    arms: Mapping[str, Mapping[str, Float32s]],
+    scene: Mapping[str, Float32s],
+) -> tuple[Bools, Bools]:
     """A first look at many episodes at once.
 
     Args:
@@ -75,8 +75,8 @@ def glance(
 def check_signal(
     name: str,
     frames: int,
-    signals: Sequence[tuple[str, NDArray[np.float32]]],
-    scene: Sequence[NDArray[np.float32]],
+    signals: Sequence[tuple[str, Float32s]],
+    scene: Sequence[Float32s],
 ) -> None:
     """Something must have been recorded: of one channel of motion at least half of the samples, and not one value.
 
@@ -112,26 +112,26 @@ def check_signal(
         )
 
 
-def _sight(signals: Sequence[tuple[str, NDArray[np.float32]]], frames: int) -> dict[str, NDArray[np.bool_]]:
+def _sight(signals: Sequence[tuple[str, Float32s]], frames: int) -> dict[str, Bools]:
     """Frames in which each channel that ever holds a number holds one, by name, shape (t,)."""
-    seen: dict[str, NDArray[np.bool_]] = {}
+    seen: dict[str, Bools] = {}
     for key, value in signals:
         seen[key] = seen.get(key, np.zeros(frames, np.bool_)) | _seen(value)
     return {key: where for key, where in seen.items() if where.any()}
 
 
-def _changes(values: NDArray[np.float32]) -> bool:
+def _changes(values: Float32s) -> bool:
     rows = values.reshape(len(values), -1)
     return bool((np.fmax.reduce(rows) > np.fmin.reduce(rows)).any())
 
 
-def _seen(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _seen(values: Float32s) -> Bools:
     """Frames in which a channel holds a number, shape (t,)."""
-    finite: NDArray[np.bool_] = ~np.isnan(values.reshape(len(values), -1))
+    finite: Bools = ~np.isnan(values.reshape(len(values), -1))
     return np.asarray(finite.any(axis=1))
 
 
-def oddities(time: NDArray[np.float64], joints: Mapping[str, NDArray[np.float32]]) -> list[str]:
+def oddities(time: Float64s, joints: Mapping[str, Float32s]) -> list[str]:
     """What is odd about an episode that can be read.
 
     Args:
@@ -148,7 +148,7 @@ def oddities(time: NDArray[np.float64], joints: Mapping[str, NDArray[np.float32]
     return told
 
 
-def _wild(values: NDArray[np.float32]) -> list[str]:
+def _wild(values: Float32s) -> list[str]:
     """Columns with single samples that lie far outside of all the others, shape (t, j)."""
     low, high = np.nanmin(values, axis=0, initial=np.inf), np.nanmax(values, axis=0, initial=-np.inf)
     far = high - low > WILD_RAD

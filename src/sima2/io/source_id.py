@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from sima2.errors import DatasetError
-from sima2.io.at_hand import bring, elsewhere, reading
 from sima2.io.documents import inside, is_file
+from sima2.io.on_demand import bring, elsewhere, reading
 
 DIGITS: Final = 6
 """Of an id, in hexadecimal: that two of a hundred sources agree by chance happens once in 3,000 times."""

@@ -18,13 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sima2.errors import StoreError
 from sima2.io.arrow import LogicalDigest, logical_digest, read_parquet, read_table, release, to_arrow, write_table
 from sima2.io.durable import TEMPORARY, link_or_copy, make_folder, replace_file, sha256_of, sync_folder, write_bytes
 from sima2.io.lock import FolderLock
+from sima2.records.arrays import Bools, Int64s
 from sima2.records.table import Table
 
 T = TypeVar("T", bound=Table)
@@ -103,7 +101,7 @@ class Run:
     """One past the largest number of its own."""
     finished: bool
 
-    def holds(self, episode_index: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def holds(self, episode_index: Int64s) -> Bools:
         """Which numbers are of its episodes, shape (n,)."""
         return (episode_index >= self.first_episode) & (episode_index < self.end_episode)
 
@@ -171,7 +169,7 @@ class Store:
         _refuse_foreign(path)
         path.mkdir(parents=True, exist_ok=True)
         lock = FolderLock.take(path)
-        with _told(path), ExitStack() as undo:
+        with _sqlite_errors(path), ExitStack() as undo:
             undo.callback(lock.release)
             _refuse_foreign(path)
             if fresh and (path / LEDGER).exists():
@@ -196,7 +194,7 @@ class Store:
         if not (path / LEDGER).is_file():
             raise StoreError(_nothing_here(path))
         lock = FolderLock.take(path)
-        with _told(path), ExitStack() as undo:
+        with _sqlite_errors(path), ExitStack() as undo:
             undo.callback(lock.release)
             ledger = _continue(path)
             undo.pop_all()
@@ -377,7 +375,7 @@ class Store:
             if (self.path / name).is_file():
                 (making / name).parent.mkdir(exist_ok=True)
                 link_or_copy(self.path / name, making / name)
-        with _told(self.path), closing(sqlite3.connect(making / LEDGER)) as copy:
+        with _sqlite_errors(self.path), closing(sqlite3.connect(making / LEDGER)) as copy:
             self._ledger.backup(copy)
         making.rename(self.path / BEFORE)
         sync_folder(self.path)
@@ -608,7 +606,7 @@ class Store:
 
     def close(self) -> None:
         """Fold the journal into the ledger, seal it, and let other writers in."""
-        with _told(self.path), ExitStack() as undo:
+        with _sqlite_errors(self.path), ExitStack() as undo:
             if self._lock is not None:
                 undo.callback(self._lock.release)
             undo.callback(self._ledger.close)
@@ -673,7 +671,7 @@ def rebuild(path: Path | str, phase: str, kinds: Sequence[str], optional: Sequen
     if history.get("layout") != LAYOUT or not all(isinstance(run, dict) for run in runs):
         raise StoreError(f"{path / HISTORY}: written by another version of this program; run again with --fresh")
     lock = FolderLock.take(path)
-    with _told(path), ExitStack() as undo:
+    with _sqlite_errors(path), ExitStack() as undo:
         undo.callback(lock.release)
         found = [file for file in (path / kinds[0]).glob("shard-*.parquet") if _SHARD.fullmatch(file.name)]
         numbers = sorted(int(file.stem.partition("-")[2]) for file in found)
@@ -790,12 +788,12 @@ def _continue(path: Path) -> sqlite3.Connection:
 @contextmanager
 def _transaction(ledger: sqlite3.Connection, path: Path) -> Iterator[None]:
     """All or nothing."""
-    with _told(path), ledger:
+    with _sqlite_errors(path), ledger:
         yield
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _sqlite_errors(path: Path) -> Iterator[None]:
     """What SQLite cannot do is an error of the folder."""
     try:
         yield

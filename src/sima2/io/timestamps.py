@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.io.column_map import UNITS
 from sima2.io.formats.frame_source import TIMESTAMP
 from sima2.io.sample import Sample
-
-Floats = NDArray[np.float64]
+from sima2.records.arrays import Bools, Float64s, Int64s
 
 TICK_TOLERANCE_S: Final = 1e-4
 """How far a timestamp may be from k / fps; LeRobot's own tolerance."""
@@ -62,7 +60,7 @@ def set_step(sample: Sample) -> float | None:
     return float(np.median(every)) if len(every) else None
 
 
-def seconds(stamps: Floats, ticks: Floats | None, fps: float | None, usual: float | None = None) -> Floats:
+def seconds(stamps: Float64s, ticks: Float64s | None, fps: float | None, usual: float | None = None) -> Float64s:
     """Timestamps in s; where they are the frame's number over the rate but for rounding, that exactly.
 
     A single-precision timestamp is 4 ms off after ten hours, which would look like jitter of the clock.
@@ -91,8 +89,8 @@ def seconds(stamps: Floats, ticks: Floats | None, fps: float | None, usual: floa
 
 
 def seconds_of_each(
-    stamps: Floats, ticks: Floats | None, fps: float | None, usual: float | None, offset: NDArray[np.int64]
-) -> tuple[Floats, NDArray[np.bool_]]:
+    stamps: Float64s, ticks: Float64s | None, fps: float | None, usual: float | None, offset: Int64s
+) -> tuple[Float64s, Bools]:
     """:func:`seconds` of several episodes end to end, each judged by itself; and of which frame numbers were taken.
 
     Args:
@@ -124,25 +122,25 @@ def seconds_of_each(
     return out, ticked
 
 
-def _between_episodes(offset: NDArray[np.int64], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _between_episodes(offset: Int64s, good: Bools) -> Bools:
     """What holds of the steps between frames, shape (t - 1,), but for those from one episode to the next."""
     good[offset[1:-1] - 1] = True
     return good
 
 
-def _same_way(stamps: Floats, ticks: Floats) -> bool:
+def _same_way(stamps: Float64s, ticks: Float64s) -> bool:
     """Whether both clocks show about the same time between the first and the last frame."""
     a, b = float(stamps[-1] - stamps[0]), float(ticks[-1] - ticks[0])
     return b > 0.0 and 1.0 / OTHER_RATE <= a / b <= OTHER_RATE
 
 
-def in_seconds(stamps: Floats, fps: float | None, usual: float | None) -> Floats:
+def in_seconds(stamps: Float64s, fps: float | None, usual: float | None) -> Float64s:
     """Timestamps in the set's unit as seconds, shape (t,)."""
     unit = "s" if usual is None else time_unit(usual, fps)
     return stamps if unit == "s" else np.asarray(stamps * UNITS[unit][1])
 
 
-def share_off(stamps: Floats, fps: float | None) -> float:
+def share_off(stamps: Float64s, fps: float | None) -> float:
     """Share of the steps between timestamps that are no period, by more than a quarter of one; 0 where none is told.
 
     Args:
@@ -157,7 +155,7 @@ def share_off(stamps: Floats, fps: float | None) -> float:
     return float((np.abs(np.diff(stamps) * fps - 1.0) > OFF).mean())
 
 
-def shares_off(stamps: Floats, fps: float | None, offset: NDArray[np.int64]) -> dict[int, float]:
+def shares_off(stamps: Float64s, fps: float | None, offset: Int64s) -> dict[int, float]:
     """:func:`share_off` of several episodes end to end by their place, where it is not 0.
 
     Args:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.knowledge.evidence import PRESENT, Evidence
 from sima2.knowledge.keys import distinct
 from sima2.knowledge.support import SAMPLE, sample
+from sima2.records.arrays import Int64s
 
-Rows = NDArray[np.int64]
+Rows = Int64s
 _CELL: Final = ("object", "action", "outcome", "reason", "correction")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.knowledge.task_evidence import bin_edges_s
+from sima2.records.arrays import Int64s
 
 
-def quantile_s(durations: NDArray[np.int64], q: float) -> float:
+def quantile_s(durations: Int64s, q: float) -> float:
     """A quantile of a histogram of durations, s: within its bin in proportion, on the scale of logarithms.
 
     >>> import numpy as np

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.knowledge.packing import packed, unpacked
+from sima2.records.arrays import Bools, Int64s
 from sima2.records.episodes import GoalTable
 from sima2.records.meanings import EPISODE_ID, OBJECT_CLASS
 from sima2.records.primitives import PrimitiveTable
@@ -37,13 +37,13 @@ class Evidence(Table):
     outcome: Text = text("`success`, `failure` (a retry is a failed attempt), `unknown`, `recovered` or `present`.")
     reason: Text = text("Failure reason; empty where nothing failed.")
     correction: Text = text("What made a failure good: `recovery_maneuver` or `retry`; empty but for `recovered`.")
-    count: NDArray[np.int64] = column(np.int64, "How often it occurred.", unit="occurrences")
-    start_frame: NDArray[np.int64] = column(
+    count: Int64s = column(np.int64, "How often it occurred.", unit="occurrences")
+    start_frame: Int64s = column(
         np.int64,
         "First frame of the first occurrence; -1 where only the goal named it, or frames were not given.",
         unit="frame",
     )
-    end_frame: NDArray[np.int64] = column(np.int64, "One past its last frame; -1 likewise.", unit="frame")
+    end_frame: Int64s = column(np.int64, "One past its last frame; -1 likewise.", unit="frame")
 
     def to_json(self) -> str:
         """Columns over their vocabularies, compressed."""
@@ -109,7 +109,7 @@ def without(evidence: Evidence, episode_ids: Collection[str]) -> Evidence:
     return _collected([evidence.take(~evidence.episode_id.isin(*episode_ids))], largest=True)
 
 
-def _spans(primitives: PrimitiveTable, segments: SegmentTable | None) -> NDArray[np.int64]:
+def _spans(primitives: PrimitiveTable, segments: SegmentTable | None) -> Int64s:
     """First and past-the-last frame of each primitive by its segment, shape (n, 2); -1 where there is none."""
     spans = np.full((len(primitives), 2), -1, np.int64)
     if segments is None or not len(segments) or not len(primitives):
@@ -124,7 +124,7 @@ def _spans(primitives: PrimitiveTable, segments: SegmentTable | None) -> NDArray
     return spans
 
 
-def _rows(episode_id: Text, thing: Text, outcome: str | Text, spans: NDArray[np.int64], **given: Text) -> Evidence:
+def _rows(episode_id: Text, thing: Text, outcome: str | Text, spans: Int64s, **given: Text) -> Evidence:
     """One row an occurrence; ``thing`` by the name of the instance."""
     n = len(episode_id)
     blank = Text.full(n, "")
@@ -141,8 +141,8 @@ def _rows(episode_id: Text, thing: Text, outcome: str | Text, spans: NDArray[np.
 
 def _ended(
     primitives: PrimitiveTable,
-    spans: NDArray[np.int64],
-    rows: NDArray[np.int64],
+    spans: Int64s,
+    rows: Int64s,
     thing: Text | None = None,
     action: str = "",
 ) -> Evidence:
@@ -160,7 +160,7 @@ def _ended(
     )
 
 
-def _as_places(primitives: PrimitiveTable, rows: NDArray[np.int64]) -> PrimitiveTable:
+def _as_places(primitives: PrimitiveTable, rows: Int64s) -> PrimitiveTable:
     """The same primitives, some of them called ``place``."""
     if not len(rows):
         return primitives
@@ -170,12 +170,12 @@ def _as_places(primitives: PrimitiveTable, rows: NDArray[np.int64]) -> Primitive
     return replace(primitives, action=Text(codes, names))
 
 
-def _present(primitives: PrimitiveTable, spans: NDArray[np.int64]) -> Evidence:
+def _present(primitives: PrimitiveTable, spans: Int64s) -> Evidence:
     named = np.flatnonzero(~primitives.object.isin(""))
     return _rows(primitives.episode_id[named], primitives.object[named], PRESENT, spans[named])
 
 
-def _recoveries(primitives: PrimitiveTable, spans: NDArray[np.int64]) -> Evidence:
+def _recoveries(primitives: PrimitiveTable, spans: Int64s) -> Evidence:
     """Failures whose next attempt at the same step succeeded, each with what lay between.
 
     The object of a step is compared by instance, not by class: to fail with one cup and lift another mends nothing.
@@ -240,7 +240,7 @@ def _classes(names: Text) -> Text:
     return Text.of([object_class(name) if name else UNKNOWN for name in names.names])[names.codes]
 
 
-def _masked(values: Text, kept: NDArray[np.bool_]) -> Text:
+def _masked(values: Text, kept: Bools) -> Text:
     """Values where ``kept``, else empty."""
     blank = Text.concat([Text.full(1, ""), values])
     return Text(np.where(kept, blank.codes[1:], blank.codes[0]), blank.names)

@@ -8,10 +8,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Int64s
+
 _LARGEST: Final = 2**62
 
 
-def distinct(codes: Sequence[NDArray[Any]], sizes: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def distinct(codes: Sequence[NDArray[Any]], sizes: Sequence[int]) -> tuple[Int64s, Int64s]:
     """First row of each distinct combination, in the order of the codes, and the combination of each row.
 
     Args:

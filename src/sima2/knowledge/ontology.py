@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UsageError
 from sima2.knowledge.cells import Cells, Rows
@@ -16,6 +15,7 @@ from sima2.knowledge.ontology_graph import build
 from sima2.knowledge.proposals import Draft, table_of
 from sima2.knowledge.roles import BE_WIPED, CONTAIN, SORT, SUPPORT
 from sima2.knowledge.support import exceeds, lower_bound, selection_level, upper_bound
+from sima2.records.arrays import Int64s
 from sima2.records.knowledge import Graph, ProposalTable
 from sima2.records.vocabulary import UNKNOWN
 
@@ -248,7 +248,7 @@ class OntologyUpdateEngine:
         failed = cells.at(node.object, node.action, "failure", reason=_reason_of(cells, node))
         ids = np.unique(table.episode_id.codes[tried])
 
-        def so_far(rows: Rows) -> NDArray[np.int64]:
+        def so_far(rows: Rows) -> Int64s:
             total = np.zeros(len(ids), np.int64)
             np.add.at(total, np.searchsorted(ids, table.episode_id.codes[rows]), table.count[rows])
             return total.cumsum()

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Int64s
 from sima2.records.episodes import GoalTable
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.table import Text
@@ -35,7 +35,7 @@ _BY_RELATION: Final = {
 # Two containers are never seen in one goal, so that to sort and to put away differ in words only.
 _SORTING: Final = re.compile(r"\bsort", re.IGNORECASE)
 
-Role = tuple[NDArray[np.int64], Text, str]
+Role = tuple[Int64s, Text, str]
 """Primitives (rows), the thing that played the role in each, and the action it underwent."""
 
 
@@ -87,7 +87,7 @@ def opened(primitives: PrimitiveTable, goals: GoalTable) -> Iterator[Role]:
         yield rows, wanted.object[place[rows]], "pull"
 
 
-def let_go_wrongly(primitives: PrimitiveTable) -> NDArray[np.int64]:
+def let_go_wrongly(primitives: PrimitiveTable) -> Int64s:
     """Releases after which the object stands badly though no descent was told: they are failed places, as rows."""
     wrong = primitives.action.isin("release") & primitives.outcome.isin("failure", "retry")
     wrong &= primitives.failure_reason.isin("misplaced", "unstable")
@@ -95,7 +95,7 @@ def let_go_wrongly(primitives: PrimitiveTable) -> NDArray[np.int64]:
     return np.flatnonzero(wrong & ~before)
 
 
-def _held_before(primitives: PrimitiveTable) -> NDArray[np.int64]:
+def _held_before(primitives: PrimitiveTable) -> Int64s:
     """Row of the grasp whose object the hand still holds before each primitive, -1 where none, shape (n,)."""
     n = len(primitives)
     rows = np.arange(n)

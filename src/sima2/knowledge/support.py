@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+
+from sima2.records.arrays import Float64s
 
 SAMPLE: Final = 20
 """Episodes named by a proposal: the smallest ids, so that the sample of a union is known from the samples."""
@@ -16,7 +17,7 @@ ALPHA: Final = 0.05
 """Share of errors allowed: of a bound, and among everything that is claimed of many things at once."""
 
 
-def lower_bound(successes: Any, trials: Any, confidence: float = 1 - ALPHA) -> NDArray[np.float64]:
+def lower_bound(successes: Any, trials: Any, confidence: float = 1 - ALPHA) -> Float64s:
     """One-sided lower bound of a proportion (Clopper and Pearson, 1934), 0 without trials.
 
     >>> [round(float(lower_bound(k, 10)), 4) for k in (0, 5, 10)]
@@ -26,12 +27,12 @@ def lower_bound(successes: Any, trials: Any, confidence: float = 1 - ALPHA) -> N
 
     k, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(trials, np.float64))
     some = k > 0
-    bound: NDArray[np.float64] = np.zeros(k.shape)
+    bound: Float64s = np.zeros(k.shape)
     bound[some] = betaincinv(k[some], n[some] - k[some] + 1.0, 1.0 - confidence)
     return bound
 
 
-def upper_bound(successes: Any, trials: Any, confidence: float = 1 - ALPHA) -> NDArray[np.float64]:
+def upper_bound(successes: Any, trials: Any, confidence: float = 1 - ALPHA) -> Float64s:
     """One-sided upper bound of a proportion, 1 without trials.
 
     >>> [round(float(upper_bound(k, 10)), 4) for k in (0, 5, 10)]
@@ -51,7 +52,7 @@ def interval(successes: int, trials: int) -> tuple[float, float]:
     return float(lower_bound(successes, trials, level)), float(upper_bound(successes, trials, level))
 
 
-def exceeds(successes: Any, trials: Any, rate: float) -> NDArray[np.float64]:
+def exceeds(successes: Any, trials: Any, rate: float) -> Float64s:
     """Exact p-value of the claim that a proportion is above ``rate``; 1 without a success.
 
     >>> round(float(exceeds(3, 10, 0.05)), 4)
@@ -61,7 +62,7 @@ def exceeds(successes: Any, trials: Any, rate: float) -> NDArray[np.float64]:
 
     k, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(trials, np.float64))
     some = k > 0
-    p: NDArray[np.float64] = np.ones(k.shape)
+    p: Float64s = np.ones(k.shape)
     p[some] = betainc(k[some], n[some] - k[some] + 1.0, rate)
     return p
 

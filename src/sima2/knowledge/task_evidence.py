@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.knowledge.evidence import STEPS
 from sima2.knowledge.keys import distinct
 from sima2.knowledge.packing import packed, unpacked
 from sima2.knowledge.support import SAMPLE, sample
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.meanings import FAMILY, OBJECT_CLASS
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text, column, matrix, text
@@ -61,13 +61,13 @@ class TaskEvidence(Table):
     target: Text = text(
         "Second step of a transition; the step that was mended or repeated; the object class of a part."
     )
-    count: NDArray[np.int64] = column(
+    count: Int64s = column(
         np.int64, "How often it occurred; in how many episodes for `repeated`, `part` and tags.", unit="occurrences"
     )
-    duration_us: NDArray[np.int64] = column(
+    duration_us: Int64s = column(
         np.int64, "Time in all, for `step`: an integer, so that sums are exact in any order.", unit="µs"
     )
-    durations: NDArray[np.int64] = matrix(
+    durations: Int64s = matrix(
         np.int64, f"Of `step`: occurrences by duration in {BINS} half octaves (`bin_edges_s`).", unit="occurrences"
     )
     episodes: Text = text("JSON list of the smallest ids behind it.")
@@ -88,13 +88,13 @@ class TaskEvidence(Table):
         return cls(**columns)
 
 
-def bin_edges_s() -> NDArray[np.float64]:
+def bin_edges_s() -> Float64s:
     """Lower edges of the bins of durations and an upper one for the last, s, shape (BINS + 1,).
 
     >>> bin_edges_s()[[0, 1, 3]].round(3).tolist()
     [0.023, 0.033, 0.066]
     """
-    edges: NDArray[np.float64] = SHORTEST_US * 2.0 ** (np.arange(-1, BINS) / 2) / 1e6
+    edges: Float64s = SHORTEST_US * 2.0 ** (np.arange(-1, BINS) / 2) / 1e6
     return edges
 
 
@@ -147,14 +147,14 @@ def task_evidence(segments: SegmentTable, family: Mapping[str, str], *, repeats:
     return _counted([*facts, *_failures(segments, of, repeats), *_parts(segments, of), _ways(segments, of, new)])
 
 
-def _first_of_arm(segments: SegmentTable) -> NDArray[np.bool_]:
+def _first_of_arm(segments: SegmentTable) -> Bools:
     """Where an episode, or another arm's part of it, begins, shape (n,)."""
     new = np.ones(len(segments), np.bool_)
     new[1:] = (np.diff(segments.episode_id.codes) != 0) | (np.diff(segments.manipulator.codes) != 0)
     return new
 
 
-def _ways(segments: SegmentTable, of: Text, new: NDArray[np.bool_]) -> _Facts:
+def _ways(segments: SegmentTable, of: Text, new: Bools) -> _Facts:
     """The steps of every episode in which nothing failed, pauses left out and equal neighbours joined."""
     wrong = segments.outcome.isin("failure", "retry") | segments.label.isin(*ANOMALIES, "recovery_maneuver", UNKNOWN)
     start = np.flatnonzero(new)
@@ -269,12 +269,12 @@ def _failures(segments: SegmentTable, of: Text, repeats: int) -> list[_Facts]:
 
 
 def _repeated(
-    order: NDArray[np.int64],
-    same: NDArray[np.bool_],
-    failed: NDArray[np.bool_],
+    order: Int64s,
+    same: Bools,
+    failed: Bools,
     segments: SegmentTable,
     repeats: int,
-) -> NDArray[np.int64]:
+) -> Int64s:
     """Attempts that are the ``repeats``-th failure of the same step in a row; once an episode and reason."""
     lost = failed[order]
     streak_start = np.ones(len(order), np.bool_)
@@ -295,7 +295,7 @@ def _path(segments: SegmentTable, failed: int, mended: int) -> str:
     return ARROW.join(name for name in between if name in _CORRECTING and name != step) or "retry"
 
 
-def _followed_by_recovery(tags: TagTable, critical: NDArray[np.bool_], segments: SegmentTable) -> NDArray[np.bool_]:
+def _followed_by_recovery(tags: TagTable, critical: Bools, segments: SegmentTable) -> Bools:
     """Critical tags after whose span the next segment but ``idle`` is a recovery maneuver, shape (n,)."""
     contained = np.zeros(len(tags), np.bool_)
     active = segments.take(~segments.label.isin("idle"))
@@ -324,7 +324,7 @@ class _Facts(NamedTuple):
     object: Text
     source: Text
     target: Text
-    duration_us: NDArray[np.int64] | None = None
+    duration_us: Int64s | None = None
 
 
 class _Keys(NamedTuple):
@@ -363,7 +363,7 @@ def _counted(facts: Sequence[_Facts]) -> TaskEvidence:
     )
 
 
-def _samples(place: NDArray[np.int64], episode_id: Text, cells: int) -> Text:
+def _samples(place: Int64s, episode_id: Text, cells: int) -> Text:
     """The smallest ids of each cell, as JSON."""
     names = sorted(set(episode_id.names))
     pairs = np.unique(place * len(names) + episode_id.recode(names))
@@ -372,7 +372,7 @@ def _samples(place: NDArray[np.int64], episode_id: Text, cells: int) -> Text:
     return Text.of(sample(names[k] for k in ids[a : min(a + SAMPLE, b)]) for a, b in pairwise(cuts))
 
 
-def _cells(rows: TaskEvidence | _Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _cells(rows: TaskEvidence | _Keys) -> tuple[Int64s, Int64s]:
     """First row of each distinct key, sorted by all its parts, and the key of each row."""
     columns = [getattr(rows, name) for name in _KEYS]
     names = [sorted(set(each.names)) for each in columns]
@@ -380,7 +380,7 @@ def _cells(rows: TaskEvidence | _Keys) -> tuple[NDArray[np.int64], NDArray[np.in
     return distinct(codes, [len(known) for known in names])
 
 
-def _bins(duration_us: NDArray[np.int64]) -> NDArray[np.int64]:
+def _bins(duration_us: Int64s) -> Int64s:
     """Bin of each duration by comparison with whole microseconds, so that no rounding of logarithms decides."""
     edges = np.rint(bin_edges_s()[1:-1] * 1e6).astype(np.int64)
     return np.searchsorted(edges, duration_us, side="right").astype(np.int64)

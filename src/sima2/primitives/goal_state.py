@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.records.rollout import Goal, RolloutBatch
 
 END_S: Final = 0.2
@@ -16,10 +16,8 @@ UNSEEN_S: Final = 1.0
 BROUGHT: Final = ("placed_on", "placed_in", "home", "held")
 """Relations that a place decides: the thing is where it was to be brought, or is not."""
 
-Doubles = NDArray[np.float64]
 
-
-def goal_reached(batch: RolloutBatch) -> Doubles:
+def goal_reached(batch: RolloutBatch) -> Float64s:
     """1 where the goal of an episode is so at its end, 0 where it is not, NaN where poses do not tell; shape (n,).
 
     What is to be brought somewhere must lie there within the tolerance: from a named place in all directions, from a
@@ -56,7 +54,7 @@ def _reached(batch: RolloutBatch, i: int, goal: Goal) -> float:
     return float(np.linalg.norm(off) <= goal.tolerance) if np.isfinite(off).all() else np.nan
 
 
-def _ends(batch: RolloutBatch, i: int, name: str) -> Doubles:
+def _ends(batch: RolloutBatch, i: int, name: str) -> Float64s:
     """Where a thing was first and last seen, m, shape (2, 3); NaN where it was not seen at the end."""
     rows = slice(int(batch.offset[i]), int(batch.offset[i + 1]))
     none = np.full((2, 3), np.nan)

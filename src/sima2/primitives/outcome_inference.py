@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.primitives import InferredOutcome
 from sima2.records.rollout import Goal
 from sima2.records.segments import SegmentTable
@@ -85,7 +86,7 @@ class OutcomeInference:
         episode_ids: Sequence[str],
         goals: Sequence[Goal | None],
         families: Sequence[str] = (),
-        reached: Sequence[float] | NDArray[np.float64] = (),
+        reached: Sequence[float] | Float64s = (),
     ) -> InferredOutcome:
         """One row for each of ``episode_ids``, in that order.
 
@@ -217,7 +218,7 @@ class OutcomeInference:
         return HOLDING if not let_go else LET_GO if held > self.held_s else UNSURE
 
 
-def _by_episode(segments: SegmentTable, episode_ids: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], _Seen | None]]:
+def _by_episode(segments: SegmentTable, episode_ids: Sequence[str]) -> Iterator[tuple[Int64s, _Seen | None]]:
     """Rows of each episode, in order of time whichever arm, and what they tell; None where there are none."""
     place = {eid: i for i, eid in enumerate(episode_ids)}
     names = np.array([place[name] for name in segments.episode_id.names], np.int64)
@@ -236,18 +237,18 @@ class _Seen:
 
     label: NDArray[np.object_]
     arm: NDArray[np.int32]
-    failed: NDArray[np.bool_]
-    told: NDArray[np.bool_]
+    failed: Bools
+    told: Bools
     """The outcome is known."""
-    knocked: NDArray[np.bool_]
+    knocked: Bools
     """It failed because of what the hand ran into."""
-    able: NDArray[np.bool_]
+    able: Bools
     """It rests on a channel that tells of things."""
-    sure: NDArray[np.float32]
-    seconds: NDArray[np.float64]
-    distance: NDArray[np.float32]
+    sure: Float32s
+    seconds: Float64s
+    distance: Float32s
     """That the hand went, m."""
-    moved: NDArray[np.float32]
+    moved: Float32s
     """How far a thing was moved, m; NaN where none was seen."""
 
     @classmethod
@@ -265,7 +266,7 @@ class _Seen:
             moved=segments.object_moved,
         )
 
-    def take(self, rows: NDArray[np.int64]) -> _Seen:
+    def take(self, rows: Int64s) -> _Seen:
         return _Seen(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
 

@@ -6,18 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import RecordError, UnknownNameError
 from sima2.query.pattern import Condition, Limit, Pattern, Step, parsed
+from sima2.records.arrays import Bools, Indices, Int64s
 from sima2.records.episodes import EpisodeTable
 from sima2.records.matches import SequenceMatches
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import OUTCOMES, REASONS, object_class
-
-Whole = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 FAILED: Final = ("failure", "retry")
 """Outcomes of a segment that failed, whether or not it was tried again."""
@@ -75,14 +72,14 @@ class _Lanes:
     """Segments by lane (an arm of an episode) and time; columns of shape (n,)."""
 
     table: SegmentTable
-    episode: Whole
+    episode: Int64s
     """Row of the episode."""
-    key: Whole
+    key: Int64s
     """Number of the lane, never decreasing."""
-    start: Whole
-    end: Whole
-    start_us: Whole
-    end_us: Whole
+    start: Int64s
+    end: Int64s
+    start_us: Int64s
+    end_us: Int64s
 
     @classmethod
     def of(cls, segments: SegmentTable, episodes: EpisodeTable) -> _Lanes:
@@ -94,7 +91,7 @@ class _Lanes:
         # lanes of an episode by the name of the arm, whatever order the names were met in
         names = sorted(segments.manipulator.names)
         arm = segments.manipulator.recode(names)
-        key: Whole = (episode * max(1, len(names)) + arm).astype(np.int64)
+        key: Int64s = (episode * max(1, len(names)) + arm).astype(np.int64)
         order = kept[np.lexsort((segments.start_frame[kept], key[kept]))]
         table = replace(segments, manipulator=Text(arm, names)).take(order)
         micro = [np.rint(each * MICROSECONDS).astype(np.int64) for each in (table.start_t, table.end_t)]
@@ -103,7 +100,7 @@ class _Lanes:
     def __len__(self) -> int:
         return len(self.key)
 
-    def lane(self, rows: Whole, arm: str) -> Whole:
+    def lane(self, rows: Int64s, arm: str) -> Int64s:
         """The lane of an arm in the episodes of these rows, their own where none is named; -1 where there is none."""
         if not arm:
             return self.key[rows]
@@ -112,7 +109,7 @@ class _Lanes:
             return np.full(len(rows), -1, np.int64)
         return self.episode[rows] * len(names) + names.index(arm)
 
-    def holds(self, what: Condition, *, kind_only: bool = False) -> Mask:
+    def holds(self, what: Condition, *, kind_only: bool = False) -> Bools:
         """Which segments are what a condition asks for; of its kind, however they ended."""
         table = self.table
         good = np.ones(len(self), np.bool_)
@@ -129,14 +126,14 @@ class _Lanes:
             good &= table.outcome.isin(*outcomes) | table.failure_reason.isin(*reasons)
         return good
 
-    def step(self, step: Step) -> Mask:
+    def step(self, step: Step) -> Bools:
         """Which segments a step may be, by themselves."""
         good = self.holds(step.what)
         if step.nth:
             good &= self._numbered(self.holds(step.what, kind_only=True), step.nth)
         return good
 
-    def _numbered(self, kind: Mask, nth: int) -> Mask:
+    def _numbered(self, kind: Bools, nth: int) -> Bools:
         """The n-th of a kind in its episode by first frame (arms by name where equal)."""
         rows = np.flatnonzero(kind)
         rows = rows[np.lexsort((rows, self.start[rows], self.episode[rows]))]
@@ -156,13 +153,13 @@ def _called(name: str) -> tuple[str, ...]:
 class _Index:
     """Places of values within lanes, for values that never decrease within one."""
 
-    key: Whole
+    key: Int64s
     low: int
     width: int
-    composed: Whole
+    composed: Int64s
 
     @classmethod
-    def of(cls, key: Whole, values: Whole, *others: Whole) -> _Index:
+    def of(cls, key: Int64s, values: Int64s, *others: Int64s) -> _Index:
         every = [each for each in (values, *others) if len(each)]
         low = min((int(each.min()) for each in every), default=0)
         # one more than there are values: what lies beyond all of them
@@ -171,36 +168,36 @@ class _Index:
             raise RecordError("times or frames of segments are too far apart to be looked through")
         return cls(key, low, width, key * width + (values - low))
 
-    def before(self, lane: Whole, value: Whole) -> Whole:
+    def before(self, lane: Int64s, value: Int64s) -> Int64s:
         """First row of a lane at or above a value; one past its last row where there is none."""
         inside = np.clip(value - self.low, 0, self.width - 1)
         return _places(np.searchsorted(self.composed, lane * self.width + inside, "left"))
 
-    def behind(self, lane: Whole, value: Whole) -> Whole:
+    def behind(self, lane: Int64s, value: Int64s) -> Int64s:
         """One past the last row of a lane at or below a value; its first row where there is none."""
         inside = np.clip(value - self.low, -1, self.width - 1)
         return _places(np.searchsorted(self.composed, lane * self.width + inside, "right"))
 
 
-def _places(found: NDArray[np.intp]) -> Whole:
-    places: Whole = found.astype(np.int64, copy=False)
+def _places(found: Indices) -> Int64s:
+    places: Int64s = found.astype(np.int64, copy=False)
     return places
 
 
-def _following(mask: Mask) -> Whole:
+def _following(mask: Bools) -> Int64s:
     """First row at or after each that holds, n where none does, shape (n + 1,)."""
     n = len(mask)
     rows = np.where(mask, np.arange(n), n)
-    after: Whole = np.r_[np.minimum.accumulate(rows[::-1])[::-1], n].astype(np.int64)
+    after: Int64s = np.r_[np.minimum.accumulate(rows[::-1])[::-1], n].astype(np.int64)
     return after
 
 
-def _found(lane: _Lanes, wanted: Pattern, allowed: Mask) -> Whole:
+def _found(lane: _Lanes, wanted: Pattern, allowed: Bools) -> Int64s:
     """Rows of the segments of each match, shape (matches, steps)."""
     steps = wanted.steps
     links = _Links.of(lane)
     good = lane.step(steps[-1]) & links.none_after(wanted.absent)
-    chosen: list[Whole] = []
+    chosen: list[Int64s] = []
     for step, before in zip(steps[:0:-1], steps[-2::-1]):
         rows = np.flatnonzero(lane.step(before))
         low, high = links.span(rows, step)
@@ -235,7 +232,7 @@ class _Links:
             _Index.of(lane.key, lane.start_us, lane.end_us),
         )
 
-    def span(self, rows: Whole, step: Step) -> tuple[Whole, Whole]:
+    def span(self, rows: Int64s, step: Step) -> tuple[Int64s, Int64s]:
         """First row, and one past the last, among which the segment of a step must be after each of ``rows``."""
         lane = self.lane.lane(rows, step.what.arm)
         ended = self.lane.end[rows]
@@ -251,11 +248,11 @@ class _Links:
         none = lane < 0
         return np.where(none, 0, low), np.where(none, 0, high)
 
-    def _within(self, rows: Whole, lane: Whole, limit: Limit) -> tuple[Whole, Whole]:
+    def _within(self, rows: Int64s, lane: Int64s, limit: Limit) -> tuple[Int64s, Int64s]:
         index, end = (self.starts, self.lane.end) if limit.unit == "frames" else (self.starts_us, self.lane.end_us)
         return index.before(lane, end[rows] + limit.least), index.behind(lane, end[rows] + limit.most)
 
-    def _first(self, rows: Whole, what: Condition) -> Whole:
+    def _first(self, rows: Int64s, what: Condition) -> Int64s:
         """Latest start after each row before which nothing of a condition lies in between."""
         lane, ended = self.lane.lane(rows, what.arm), self.lane.end[rows]
         at = _following(self.lane.holds(what))[self.ends.behind(lane, ended)]
@@ -264,7 +261,7 @@ class _Links:
         start = self.lane.start[np.where(there, at, 0)] if len(self.lane) else np.zeros(0, np.int64)
         return np.where(there, np.maximum(start, ended), beyond)
 
-    def none_after(self, absent: tuple[Condition, ...]) -> Mask:
+    def none_after(self, absent: tuple[Condition, ...]) -> Bools:
         """Segments after whose end nothing of these comes, in their own arm or the one that is named."""
         good = np.ones(len(self.lane), np.bool_)
         rows = np.arange(len(self.lane))
@@ -274,7 +271,7 @@ class _Links:
             good &= (lane < 0) | (at >= np.searchsorted(self.lane.key, lane, "right"))
         return good
 
-    def none_before(self, absent: tuple[Condition, ...]) -> Mask:
+    def none_before(self, absent: tuple[Condition, ...]) -> Bools:
         """Segments before whose start nothing of these began."""
         good = np.ones(len(self.lane), np.bool_)
         rows = np.arange(len(self.lane))
@@ -287,7 +284,7 @@ class _Links:
         return good
 
 
-def _ended(episodes: EpisodeTable, end: str) -> Mask:
+def _ended(episodes: EpisodeTable, end: str) -> Bools:
     """Which episodes ended as asked."""
     if not end:
         return np.ones(len(episodes), np.bool_)
@@ -296,7 +293,7 @@ def _ended(episodes: EpisodeTable, end: str) -> Mask:
     return np.asarray(episodes.success == (1.0 if end == "success" else 0.0))
 
 
-def _whole(episodes: EpisodeTable, rows: Whole) -> SequenceMatches:
+def _whole(episodes: EpisodeTable, rows: Int64s) -> SequenceMatches:
     """Whole episodes, for patterns without a step."""
     chosen, n = episodes.take(rows), len(rows)
     none = np.zeros((n, 0), np.int64)
@@ -314,7 +311,7 @@ def _whole(episodes: EpisodeTable, rows: Whole) -> SequenceMatches:
     )
 
 
-def _table(lane: _Lanes, episodes: EpisodeTable, found: Whole) -> SequenceMatches:
+def _table(lane: _Lanes, episodes: EpisodeTable, found: Int64s) -> SequenceMatches:
     table, first, last = lane.table, found[:, 0], found[:, -1]
     chosen = episodes.take(lane.episode[first])
     return SequenceMatches(

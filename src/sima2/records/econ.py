@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.records.meanings import EPISODE_ID, SUCCESS, one_of
 from sima2.records.table import Table, Text, column, text
 from sima2.records.vocabulary import OUTCOME_SOURCES
@@ -17,31 +17,31 @@ class EconTable(Table):
     """One row an episode; NaN where a channel or the outcome it needs is absent."""
 
     episode_id: Text = text(EPISODE_ID)
-    success: NDArray[np.float64] = column(np.float64, SUCCESS, unit="1")
-    duration_s: NDArray[np.float64] = column(np.float64, "Time from the first frame to the last.", unit="s")
-    mpl: NDArray[np.float64] = column(
+    success: Float64s = column(np.float64, SUCCESS, unit="1")
+    duration_s: Float64s = column(np.float64, "Time from the first frame to the last.", unit="s")
+    mpl: Float64s = column(
         np.float64,
         "Marginal product of labour: successful task units an hour; NaN where success is not known or no time passed.",
         unit="units/h",
     )
-    energy_wh: NDArray[np.float64] = column(
+    energy_wh: Float64s = column(
         np.float64,
         "Electrical energy of all arms: mechanical, resistive and idle; NaN where torque or velocity of an arm is "
         "absent or mostly missing.",
         unit="Wh",
     )
-    damage: NDArray[np.float64] = column(
+    damage: Float64s = column(
         np.float64,
         "Harm done, as the source states it, else impulse times fragility times price of what was hit or dropped; NaN "
         "where neither contact force nor object poses are known.",
         unit="US dollars of 2024 (the source's currency where it states damage)",
     )
-    wage_parity: NDArray[np.float64] = column(
+    wage_parity: Float64s = column(
         np.float64,
         "Wage that the robot's work implies, over a human's; NaN where `mpl`, `energy_wh` or `damage` is.",
         unit="1",
     )
-    resilience: NDArray[np.float64] = column(
+    resilience: Float64s = column(
         np.float64,
         "Of an episode that failed at some time, units an hour it still brought as a share of a clean episode's, 0 to "
         "1; NaN where nothing failed or success is not known.",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.meanings import (
     DEBUG_MODE,
     EPISODE_ID,
@@ -29,25 +29,25 @@ class EpisodeTable(Table):
 
     schema_version: ClassVar[int] = 3
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_index: Int64s = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     family: Text = text(FAMILY)
     robot: Text = text(ROBOT)
     policy: Text = text("What steered the robot; `unknown` where the source does not tell.")
     session: Text = text("Recording session; `unknown` where the source does not tell.")
     instruction: Text = text(INSTRUCTION)
-    debug_mode: NDArray[np.bool_] = column(np.bool_, DEBUG_MODE)
-    frames: NDArray[np.int64] = column(np.int64, "Length of the episode.", unit="frames")
-    duration_s: NDArray[np.float64] = column(np.float64, "Time from the first frame to the last.", unit="s")
-    success: NDArray[np.float64] = column(np.float64, SUCCESS, unit="1")
+    debug_mode: Bools = column(np.bool_, DEBUG_MODE)
+    frames: Int64s = column(np.int64, "Length of the episode.", unit="frames")
+    duration_s: Float64s = column(np.float64, "Time from the first frame to the last.", unit="s")
+    success: Float64s = column(np.float64, SUCCESS, unit="1")
     outcome_source: Text = text(f"Where `success` comes from: {one_of(OUTCOME_SOURCES)}.")
-    inferred_success: NDArray[np.float64] = column(
+    inferred_success: Float64s = column(
         np.float64,
         "What the segments suggest, or (in `episodes.parquet` alone) episodes of known outcome that it is like, as "
         "`by_example.parquet` tells: 1 success, 0 failure, NaN not known.",
         unit="1",
     )
-    inferred_confidence: NDArray[np.float32] = column(
+    inferred_confidence: Float32s = column(
         np.float32,
         "Confidence of the segment that decided it, 0 to 1; 0.75 where fingers alone or things alone tell, 0.95 where "
         "the poses that a goal names do, by example what `by_example.parquet` says; 0 where `inferred_success` is NaN.",
@@ -55,21 +55,19 @@ class EpisodeTable(Table):
     )
     inferred_end: Text = text(INFERRED_END)
     failure_reason: Text = text(f"Reason of the last failed segment, {one_of(REASONS)}; empty where none is known.")
-    nominal: NDArray[np.bool_] = column(
+    nominal: Bools = column(
         np.bool_,
         "A reference episode: designated by the source, else (in `episodes.parquet` alone) by the rule that "
         "`summary.json` states.",
     )
-    segments: NDArray[np.int64] = column(np.int64, "Segments of all arms.", unit="segments")
-    defects: NDArray[np.int64] = column(
+    segments: Int64s = column(np.int64, "Segments of all arms.", unit="segments")
+    defects: Int64s = column(
         np.int64, "Rows of `defects.parquet` about it; 0 until all episodes are judged.", unit="defects"
     )
     worst_defect: Text = text("Kind of its most severe defect; empty where it has none.")
-    defect_severity: NDArray[np.float64] = column(
-        np.float64, "Severity of that one, 0 to 1; 0 where it has none.", unit="1"
-    )
+    defect_severity: Float64s = column(np.float64, "Severity of that one, 0 to 1; 0 where it has none.", unit="1")
     source: Text = text("Id of the source that it came from.")
-    source_index: NDArray[np.int64] = column(np.int64, "The source's own number of the episode, never shifted.")
+    source_index: Int64s = column(np.int64, "The source's own number of the episode, never shifted.")
 
 
 @dataclass(frozen=True, eq=False)

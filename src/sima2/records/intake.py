@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Int64s
 from sima2.records.meanings import EPISODE_ID, EPISODE_INDEX
 from sima2.records.table import Table, Text, column, text
 
@@ -16,17 +16,15 @@ from sima2.records.table import Table, Text, column, text
 class QuarantineTable(Table):
     """Episodes that were put aside, each with why."""
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_index: Int64s = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text("Name of the episode as the source gives it; need not be unique, and may be empty.")
     reason: Text = text(
         "Stable code of what is wrong, such as `empty`, `one_frame`, `not_finite`, `time_not_increasing`, "
         "`mixed_dimensions`, `length_mismatch`, `unreadable` or `worker_crashed`."
     )
     source: Text = text("File or generator it came from, relative to the data set.")
-    start_frame: NDArray[np.int64] = column(
-        np.int64, "First frame at fault, counted from the episode's start.", unit="frame"
-    )
-    end_frame: NDArray[np.int64] = column(
+    start_frame: Int64s = column(np.int64, "First frame at fault, counted from the episode's start.", unit="frame")
+    end_frame: Int64s = column(
         np.int64, "One past the last frame at fault; 0 where it concerns no frame or the whole episode.", unit="frame"
     )
     message: Text = text("What is wrong, in words, and with which channel.")
@@ -36,7 +34,7 @@ class QuarantineTable(Table):
 class NoteTable(Table):
     """What is odd about episodes that were let in, as they were read."""
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_index: Int64s = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     message: Text = text("What is odd, in words; an episode may have several.")
 
@@ -51,5 +49,5 @@ class NoteTable(Table):
 class SkippedTable(Table):
     """Episodes of a later run that an earlier one had brought already."""
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_index: Int64s = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text("Name of the episode as this run's source gives it.")

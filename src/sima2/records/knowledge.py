@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s, Int64s
 from sima2.records.meanings import EPISODE_ID, OBJECT_CLASS, one_of
 from sima2.records.table import Table, Text, column, text
 
@@ -35,14 +35,14 @@ class ProposalTable(Table):
     object: Text = text(OBJECT_CLASS)
     action: Text = text("Action concerned; empty where none is.")
     reason: Text = text("Failure reason concerned; empty where none is.")
-    priority: NDArray[np.float64] = column(np.float64, "0 to 1; rows are ordered by it, the highest first.", unit="1")
-    confidence: NDArray[np.float64] = column(
+    priority: Float64s = column(np.float64, "0 to 1; rows are ordered by it, the highest first.", unit="1")
+    confidence: Float64s = column(
         np.float64,
         "One-sided lower bound of the rate `support` / `trials` (of their episodes' where that is less), 0 to 1.",
         unit="1",
     )
-    support: NDArray[np.int64] = column(np.int64, "Occurrences it rests on.", unit="occurrences")
-    trials: NDArray[np.int64] = column(np.int64, "Occasions on which it could have occurred.", unit="occasions")
+    support: Int64s = column(np.int64, "Occurrences it rests on.", unit="occurrences")
+    trials: Int64s = column(np.int64, "Occasions on which it could have occurred.", unit="occasions")
     source_tag: Text = text("Tag it rests on; empty where it rests on evidence alone.")
     status: Text = text("`accepted` (and applied), `refused`, `pending_trust`, or `undone` by a person.")
     status_reason: Text = text("Why it has this status, in words and numbers.")
@@ -57,13 +57,13 @@ class ActionTable(Table):
     episode_id: Text = text(EPISODE_ID)
     tag: Text = text("The tag that raises it.")
     action: Text = text("`safety_stop` where the tag is trusted, `warning` where it is provisional.")
-    frame: NDArray[np.int64] = column(
+    frame: Int64s = column(
         np.int64, "Frame at which it could first be raised, counted from the episode's start.", unit="frame"
     )
-    urgency: NDArray[np.float64] = column(
+    urgency: Float64s = column(
         np.float64, "Severity of the tag, or its level where it has no severity, 0 to 1.", unit="1"
     )
-    trust: NDArray[np.float64] = column(np.float64, "Trust in the tag, 0 to 1.", unit="1")
+    trust: Float64s = column(np.float64, "Trust in the tag, 0 to 1.", unit="1")
 
 
 @dataclass(frozen=True, slots=True)

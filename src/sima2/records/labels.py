@@ -9,9 +9,9 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UnknownNameError, UsageError
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.meanings import EPISODE_ID, one_of
 from sima2.records.table import Table, Text, column, text
 from sima2.records.vocabulary import LABELS
@@ -128,7 +128,7 @@ class LabelTable(Table):
     """What persons said, in the order in which they said it: the lines of ``labels.jsonl``."""
 
     episode_id: Text = text(EPISODE_ID)
-    frame: NDArray[np.int64] = column(
+    frame: Int64s = column(
         np.int64, "Frame that it is about, counted from the episode's start; -1 where it is about none.", unit="frame"
     )
     what: Text = text(f"What is said: {one_of(SAYINGS)}.")
@@ -197,21 +197,21 @@ class SaidTable(Table):
     schema_version: ClassVar[int] = 1
 
     episode_id: Text = text(EPISODE_ID)
-    success: NDArray[np.float64] = column(
+    success: Float64s = column(
         np.float64, "1 success, 0 failure, NaN where persons disagree or only `nominal` was said.", unit="1"
     )
-    disputed: NDArray[np.bool_] = column(np.bool_, "Persons disagree on how it ended: not known until that is settled.")
-    failed_at_frame: NDArray[np.int64] = column(
+    disputed: Bools = column(np.bool_, "Persons disagree on how it ended: not known until that is settled.")
+    failed_at_frame: Int64s = column(
         np.int64, "Frame by which it had failed, as was said last; -1 where that was not said.", unit="frame"
     )
-    nominal: NDArray[np.bool_] = column(np.bool_, "Called a reference episode by a person, and not a failure.")
+    nominal: Bools = column(np.bool_, "Called a reference episode by a person, and not a failure.")
     chosen: Text = text(
         f"By what the episode first came to be looked at: {one_of(CHOSEN)}. Only outcomes of episodes that were drawn "
         "by lot count in tests of tags."
     )
 
     @property
-    def outcome(self) -> NDArray[np.bool_]:
+    def outcome(self) -> Bools:
         """Rows in which something is said of the outcome, shape (n,)."""
         return np.isfinite(self.success) | self.disputed
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.meanings import SUCCESS, one_of
 from sima2.records.table import Table, Text, column, text
 from sima2.records.vocabulary import OUTCOME_SOURCES
@@ -21,16 +21,16 @@ class Outcome(Table):
     [nan, nan]
     """
 
-    success: NDArray[np.float64] = column(np.float64, SUCCESS, unit="1")
-    failed_at_s: NDArray[np.float64] = column(
+    success: Float64s = column(np.float64, SUCCESS, unit="1")
+    failed_at_s: Float64s = column(
         np.float64,
         "Time since the start at which it had failed; NaN where it never did or that is not known.",
         unit="s",
     )
-    damage: NDArray[np.float64] = column(
+    damage: Float64s = column(
         np.float64, "Damage where the source states it; NaN where it does not.", unit="the source's currency"
     )
-    nominal: NDArray[np.bool_] = column(np.bool_, "A designated reference episode.")
+    nominal: Bools = column(np.bool_, "A designated reference episode.")
     source: Text = text(f"Where it is known from: {one_of(OUTCOME_SOURCES)}.")
 
     @classmethod
@@ -46,11 +46,11 @@ class Outcome(Table):
         )
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bools:
         """Where success is known, shape (n,)."""
         return ~np.isnan(self.success)
 
-    def filled_with(self, success: NDArray[np.float64], failed_at_s: NDArray[np.float64]) -> Outcome:
+    def filled_with(self, success: Float64s, failed_at_s: Float64s) -> Outcome:
         """Where success is not known, what the segments suggest, marked ``inferred``; arrays of shape (n,)."""
         gaps = ~self.known
         told = gaps & ~np.isnan(success)

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RecordError, RolloutError, UnknownNameError
+from sima2.records.arrays import Bools, Float32s, Float64s, Indices, Int64s
 from sima2.records.table import read_only
 from sima2.records.vocabulary import RELATIONS, UNKNOWN
-
-Floats = NDArray[np.float32]
 
 SOLE_ARM: Final = "arm"
 """Name of the manipulator of a robot that has one."""
@@ -81,30 +80,30 @@ class Goal:
 class Manipulator:
     """Channels of one arm and its gripper, over the frames of a rollout or of a batch (t of them)."""
 
-    joint_position: Floats | None = None
+    joint_position: Float32s | None = None
     """rad, shape (t, j)."""
-    joint_velocity: Floats | None = None
+    joint_velocity: Float32s | None = None
     """rad/s, shape (t, j)."""
-    joint_torque: Floats | None = None
+    joint_torque: Float32s | None = None
     """N·m, shape (t, j)."""
-    joint_command: Floats | None = None
+    joint_command: Float32s | None = None
     """Where each joint is told to be, as it was sent at that frame, rad, shape (t, j); NaN for a joint without one."""
-    ee_position: Floats | None = None
+    ee_position: Float32s | None = None
     """m in the robot's base frame, shape (t, 3)."""
-    ee_orientation: Floats | None = None
+    ee_orientation: Float32s | None = None
     """Unit quaternion w x y z, shape (t, 4)."""
-    gripper_width: Floats | None = None
+    gripper_width: Float32s | None = None
     """m between the fingers, shape (t,)."""
-    gripper_opening: Floats | None = None
+    gripper_opening: Float32s | None = None
     """0 closed to 1 open, shape (t,); where metres are unknown."""
-    gripper_closed: Floats | None = None
+    gripper_closed: Float32s | None = None
     """Width or opening at which the fingers meet with nothing between them, shape (t,). Absent means that it is 0; NaN
     that it is not known: the least that was seen may be a thing's, and whether one is held is not told by it."""
-    grip_force: Floats | None = None
+    grip_force: Float32s | None = None
     """N, normal force of the fingers on what is between them, shape (t,)."""
-    contact_force: Floats | None = None
+    contact_force: Float32s | None = None
     """N, magnitude of the net external force on hand and held object, averaged over the control period, shape (t,)."""
-    effort_proxy: Floats | None = None
+    effort_proxy: Float32s | None = None
     """Lag-compensated action minus state residual over its usual spread, dimensionless and no force; shape (t, j).
 
     A recorded set may give the gripper's too: then (t, j + g), the columns of ``joint_position`` (none where that was
@@ -112,7 +111,7 @@ class Manipulator:
     A column without a command is NaN, and so are the first frames of an episode, whose command was sent before it.
     """
 
-    def channels(self) -> dict[str, Floats]:
+    def channels(self) -> dict[str, Float32s]:
         """The recorded channels by name."""
         found = {name: getattr(self, name) for name in ARM_CHANNELS}
         return {name: value for name, value in found.items() if value is not None}
@@ -137,7 +136,7 @@ def _numbers(episode_id: str, name: str, value: Any, dtype: type[Any]) -> NDArra
         raise RolloutError(episode_id, name, problem, reason="not_numeric") from None
 
 
-def _as_channel(episode_id: str, name: str, value: Any, frames: int, width: int | str | None) -> Floats:
+def _as_channel(episode_id: str, name: str, value: Any, frames: int, width: int | str | None) -> Float32s:
     """Check one channel of one rollout and freeze it."""
     array = _numbers(episode_id, name, value, np.float32)
     good = array.ndim == (1 if width is None else 2) and len(array) == frames
@@ -175,29 +174,29 @@ class Rollout:
     """
 
     episode_id: str
-    time: NDArray[np.float64]
+    time: Float64s
     """s since the start, strictly increasing, shape (t,)."""
-    joint_position: Floats | None = None
-    joint_velocity: Floats | None = None
-    joint_torque: Floats | None = None
-    joint_command: Floats | None = None
-    ee_position: Floats | None = None
-    ee_orientation: Floats | None = None
-    gripper_width: Floats | None = None
-    gripper_opening: Floats | None = None
-    gripper_closed: Floats | None = None
-    grip_force: Floats | None = None
-    contact_force: Floats | None = None
-    effort_proxy: Floats | None = None
-    object_position: Mapping[str, Floats] = field(default_factory=dict)
+    joint_position: Float32s | None = None
+    joint_velocity: Float32s | None = None
+    joint_torque: Float32s | None = None
+    joint_command: Float32s | None = None
+    ee_position: Float32s | None = None
+    ee_orientation: Float32s | None = None
+    gripper_width: Float32s | None = None
+    gripper_opening: Float32s | None = None
+    gripper_closed: Float32s | None = None
+    grip_force: Float32s | None = None
+    contact_force: Float32s | None = None
+    effort_proxy: Float32s | None = None
+    object_position: Mapping[str, Float32s] = field(default_factory=dict)
     """m, name to shape (t, 3); a whole row of NaN where the object was not seen."""
-    object_orientation: Mapping[str, Floats] = field(default_factory=dict)
+    object_orientation: Mapping[str, Float32s] = field(default_factory=dict)
     """Unit quaternion, name to shape (t, 4)."""
-    object_confidence: Mapping[str, Floats] = field(default_factory=dict)
+    object_confidence: Mapping[str, Float32s] = field(default_factory=dict)
     """Pose confidence 0–1, name to shape (t,)."""
-    embedding: Floats | None = None
+    embedding: Float32s | None = None
     """Vision embedding, shape (t, d)."""
-    action: Floats | None = None
+    action: Float32s | None = None
     """Whatever the source recorded, shape (t, a)."""
     manipulators: Mapping[str, Manipulator] = field(default_factory=dict)
     family: str = UNKNOWN
@@ -284,7 +283,7 @@ class Episodes:
     """What is known of each episode of a batch before looking at its frames (n of them)."""
 
     episode_id: tuple[str, ...]
-    episode_index: NDArray[np.int64]
+    episode_index: Int64s
     """Place in the source, shape (n,)."""
     family: tuple[str, ...]
     robot: tuple[str, ...]
@@ -292,7 +291,7 @@ class Episodes:
     session: tuple[str, ...]
     instruction: tuple[str, ...]
     goal: tuple[Goal | None, ...]
-    debug_mode: NDArray[np.bool_]
+    debug_mode: Bools
     """shape (n,)."""
     provenance: tuple[Mapping[str, str], ...]
 
@@ -310,7 +309,7 @@ class Episodes:
     def __len__(self) -> int:
         return len(self.episode_id)
 
-    def take(self, index: NDArray[np.intp]) -> Episodes:
+    def take(self, index: Indices) -> Episodes:
         """Episodes by index."""
         picked: dict[str, Any] = {}
         for each in fields(self):
@@ -337,7 +336,7 @@ Layout = tuple[tuple[str, int], ...]
 """Channels of an episode with the width of their rows, sorted: ``(("arm.joint_position", 7), …)``."""
 
 
-def spans(start: NDArray[Any], length: NDArray[Any]) -> NDArray[np.int64]:
+def spans(start: NDArray[Any], length: NDArray[Any]) -> Int64s:
     """Concatenated ranges ``start[i] .. start[i] + length[i]``.
 
     >>> spans(np.array([5, 0]), np.array([2, 3])).tolist()
@@ -346,7 +345,7 @@ def spans(start: NDArray[Any], length: NDArray[Any]) -> NDArray[np.int64]:
     length = np.asarray(length, np.int64)
     ends = np.cumsum(length)
     total = int(ends[-1]) if len(ends) else 0
-    shift: NDArray[np.int64] = np.repeat(np.asarray(start, np.int64) - (ends - length), length)
+    shift: Int64s = np.repeat(np.asarray(start, np.int64) - (ends - length), length)
     return np.arange(total, dtype=np.int64) + shift
 
 
@@ -359,23 +358,23 @@ class RolloutBatch:
     """
 
     episodes: Episodes
-    offset: NDArray[np.int64]
+    offset: Int64s
     """First frame of each episode and one past the last, shape (n + 1,)."""
-    time: NDArray[np.float64]
+    time: Float64s
     """s since each rollout's start, shape (T,)."""
     manipulators: Mapping[str, Manipulator]
     """Arm channels over all frames, by name of the arm."""
     objects: tuple[tuple[str, ...], ...]
     """Names of each episode's objects, at most K; an object's place is its slot."""
-    object_position: Floats | None = None
+    object_position: Float32s | None = None
     """m, shape (T, K, 3); NaN where a slot is empty or its object unseen."""
-    object_orientation: Floats | None = None
+    object_orientation: Float32s | None = None
     """Unit quaternion, shape (T, K, 4)."""
-    object_confidence: Floats | None = None
+    object_confidence: Float32s | None = None
     """0–1, shape (T, K)."""
-    embedding: Floats | None = None
+    embedding: Float32s | None = None
     """shape (T, d)."""
-    action: Floats | None = None
+    action: Float32s | None = None
     """shape (T, a)."""
     layouts: tuple[Layout, ...] = ()
     """Distinct layouts; none means that every episode has all channels of the batch."""
@@ -414,7 +413,7 @@ class RolloutBatch:
         if self.layout is not None:
             put("layout", read_only(np.asarray(self.layout, np.int32)))
 
-    def _checked(self, name: str, value: Floats, ndim: int) -> Floats:
+    def _checked(self, name: str, value: Float32s, ndim: int) -> Float32s:
         if value.dtype != np.float32 or value.ndim != ndim or len(value) != len(self.time):
             raise RecordError(
                 f"{name}: {value.dtype} of shape {value.shape}, expected float32 of {ndim} axes "
@@ -431,13 +430,13 @@ class RolloutBatch:
         return len(self.time)
 
     @property
-    def length(self) -> NDArray[np.int64]:
+    def length(self) -> Int64s:
         """Frames of each episode, shape (n,)."""
-        length: NDArray[np.int64] = np.diff(self.offset)
+        length: Int64s = np.diff(self.offset)
         return length
 
     @property
-    def frame_episode(self) -> NDArray[np.int64]:
+    def frame_episode(self) -> Int64s:
         """Episode of each frame, shape (T,)."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.length)
 
@@ -466,7 +465,7 @@ class RolloutBatch:
         layouts = tuple(dict.fromkeys(signature))
         code = np.array([layouts.index(each) for each in signature], np.int32)
 
-        def stack(values: list[Floats | None]) -> Floats | None:
+        def stack(values: list[Float32s | None]) -> Float32s | None:
             present = [value for value in values if value is not None]
             if not present:
                 return None
@@ -490,9 +489,9 @@ class RolloutBatch:
         }
         objects = tuple(tuple(r.object_position) for r in rollouts)
 
-        def stack_objects(name: str) -> Floats | None:
-            def one(r: Rollout) -> Floats | None:
-                given: Mapping[str, Floats] = getattr(r, name)
+        def stack_objects(name: str) -> Float32s | None:
+            def one(r: Rollout) -> Float32s | None:
+                given: Mapping[str, Float32s] = getattr(r, name)
                 if not given:
                     return None
                 width = OBJECT_CHANNELS[name]
@@ -545,7 +544,7 @@ class RolloutBatch:
         ]
         frames = [part.frames for part in parts]
 
-        def stack(values: list[Floats | None]) -> Floats | None:
+        def stack(values: list[Float32s | None]) -> Float32s | None:
             present = [value for value in values if value is not None]
             if not present:
                 return None
@@ -581,7 +580,7 @@ class RolloutBatch:
             **scene,
         )
 
-    def by_layout(self) -> Iterator[tuple[NDArray[np.intp], RolloutBatch]]:
+    def by_layout(self) -> Iterator[tuple[Indices, RolloutBatch]]:
         """Parts whose episodes recorded the same channels, each with the places of its episodes."""
         if self.layout is None:
             yield np.arange(len(self)), self
@@ -600,18 +599,16 @@ class RolloutBatch:
             return self._pick(where, slice(0, int(length.sum())), length)
         return self._pick(where, spans(self.offset[:-1][where], length), length)
 
-    def prefix(self, frames: NDArray[np.int64]) -> RolloutBatch:
+    def prefix(self, frames: Int64s) -> RolloutBatch:
         """Every episode cut after its first ``frames[i]`` frames, shape (n,)."""
         length = np.clip(frames, 0, self.length)
         return self._pick(np.arange(len(self)), spans(self.offset[:-1], length), length)
 
-    def _pick(
-        self, where: NDArray[np.intp], rows: NDArray[np.int64] | slice, length: NDArray[np.int64]
-    ) -> RolloutBatch:
+    def _pick(self, where: Indices, rows: Int64s | slice, length: Int64s) -> RolloutBatch:
         def some(value: NDArray[Any]) -> NDArray[Any]:
             return value[rows] if isinstance(rows, slice) else value.take(rows, axis=0)
 
-        def cut(value: Floats | None) -> Floats | None:
+        def cut(value: Float32s | None) -> Float32s | None:
             return None if value is None else some(value)
 
         return RolloutBatch(
@@ -663,7 +660,7 @@ class RolloutBatch:
         }
         sole = list(arms) == [SOLE_ARM]
 
-        def by_name(value: Floats | None) -> dict[str, Floats]:
+        def by_name(value: Float32s | None) -> dict[str, Float32s]:
             return {} if value is None else {name: value[cut, k] for k, name in enumerate(self.objects[index])}
 
         return Rollout(
@@ -715,7 +712,7 @@ def _strip(batch: RolloutBatch, layout: Layout) -> RolloutBatch:
     """Drop the channels and the padding that the episodes of one layout do not have."""
     width = dict(layout)
 
-    def cut(name: str, value: Floats | None) -> Floats | None:
+    def cut(name: str, value: Float32s | None) -> Float32s | None:
         if value is None or name not in width:
             return None
         return value if value.ndim == 1 or name in OBJECT_CHANNELS else value[:, : width[name]]

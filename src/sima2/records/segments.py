@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.meanings import (
     CONFIDENCE,
     END_FRAME,
@@ -57,64 +57,60 @@ class SegmentTable(Table):
 
     schema_version: ClassVar[int] = 2
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_index: Int64s = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     manipulator: Text = text(MANIPULATOR)
-    segment_id: NDArray[np.int64] = column(np.int64, SEGMENT_ID)
+    segment_id: Int64s = column(np.int64, SEGMENT_ID)
     label: Text = text(SEGMENT_LABEL)
     object: Text = text(OBJECT)
-    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
-    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
-    start_t: NDArray[np.float64] = column(np.float64, "Time of the first frame since the rollout's start.", unit="s")
-    end_t: NDArray[np.float64] = column(
+    start_frame: Int64s = column(np.int64, START_FRAME, unit="frame")
+    end_frame: Int64s = column(np.int64, END_FRAME, unit="frame")
+    start_t: Float64s = column(np.float64, "Time of the first frame since the rollout's start.", unit="s")
+    end_t: Float64s = column(
         np.float64, "Time of `end_frame`; at the episode's end that of the last frame plus one median period.", unit="s"
     )
     outcome: Text = text(SEGMENT_OUTCOME)
     failure_reason: Text = text(FAILURE_REASON)
-    confidence: NDArray[np.float32] = column(np.float32, CONFIDENCE, unit="1")
+    confidence: Float32s = column(np.float32, CONFIDENCE, unit="1")
     channels_used: Text = text(
         "The kinds of channel that the label rests on, joined by `+`: `motion`, `gripper`, `grip_force`, "
         "`contact_force`, `effort_proxy`, `objects`."
     )
-    max_speed: NDArray[np.float32] = column(
+    max_speed: Float32s = column(
         np.float32,
         "Greatest speed of the hand (of the fastest joint where no pose was recorded); NaN where neither was.",
         unit="m/s (joint: rad/s)",
     )
-    distance: NDArray[np.float32] = column(
-        np.float32, "Length of the hand's path; NaN where no pose was recorded.", unit="m"
-    )
-    peak_force: NDArray[np.float32] = column(
-        np.float32, "Greatest external force; NaN where it was not recorded.", unit="N"
-    )
-    impulse: NDArray[np.float32] = column(
+    distance: Float32s = column(np.float32, "Length of the hand's path; NaN where no pose was recorded.", unit="m")
+    peak_force: Float32s = column(np.float32, "Greatest external force; NaN where it was not recorded.", unit="N")
+    impulse: Float32s = column(
         np.float32, "External force summed over time; NaN where it was not recorded.", unit="N·s"
     )
-    grip_force: NDArray[np.float32] = column(np.float32, "Mean grip force; NaN where it was not recorded.", unit="N")
-    width_change: NDArray[np.float32] = column(
+    grip_force: Float32s = column(np.float32, "Mean grip force; NaN where it was not recorded.", unit="N")
+    width_change: Float32s = column(
         np.float32,
         "Gripper width of the last frame minus that of the first (opening, where metres are not known); NaN where "
         "neither was recorded.",
         unit="m (opening: 1)",
     )
-    object_moved: NDArray[np.float32] = column(
+    object_moved: Float32s = column(
         np.float32,
         "How far from its place at the first frame the object that moved most is at the last; NaN where none was in "
         "sight then.",
         unit="m",
     )
-    max_joint_speed: NDArray[np.float32] = column(
+    max_joint_speed: Float32s = column(
         np.float32, "Greatest speed of a joint; NaN where it was not recorded.", unit="rad/s"
     )
-    max_joint_torque: NDArray[np.float32] = column(
+    max_joint_torque: Float32s = column(
         np.float32, "Greatest torque of a joint, without its sign; NaN where it was not recorded.", unit="N·m"
     )
-    energy_wh: NDArray[np.float32] = column(
+    energy_wh: Float32s = column(
         np.float32, "Mechanical work of the joints; NaN where torque or velocity is absent.", unit="Wh"
     )
 
     @property
-    def tells_of_things(self) -> NDArray[np.bool_]:
+    def tells_of_things(self) -> Bools:
         """Whether a segment rests on any channel that tells of things, shape (n,)."""
         used = self.channels_used
         able = np.array([bool(TELLS_OF_THINGS & set(name.split("+"))) for name in used.names], np.bool_)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sima2.errors import RecordError
+from sima2.records.arrays import Bools
 
 Array = TypeVar("Array", bound=np.ndarray[Any, Any])
 
@@ -122,7 +123,7 @@ class Text:
         names[:] = self.names
         return names[self.codes] if len(self.names) else np.empty(0, object)
 
-    def isin(self, *values: str) -> NDArray[np.bool_]:
+    def isin(self, *values: str) -> Bools:
         """Where the value is one of ``values``, shape (n,)."""
         hit = np.array([name in values for name in self.names], np.bool_)
         return hit[self.codes] if len(self.names) else np.zeros(0, np.bool_)

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s, Int64s
 from sima2.records.meanings import END_FRAME, EPISODE_ID, EPISODE_INDEX, START_FRAME
 from sima2.records.table import Table, Text, column, text
 
@@ -46,35 +46,35 @@ class TagTable(Table):
 
     schema_version: ClassVar[int] = 2
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_index: Int64s = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     tag: Text = text("Name of the tag: `RiskTag`, `FragilityTag`, `OODTag`, `RecoveryTag` or `LuckySuccessTag`.")
     kind: Text = text(
         "`predictive` where the row was known before the outcome, `diagnostic` where it reads how it went."
     )
-    value: NDArray[np.float64] = column(
+    value: Float64s = column(
         np.float64,
         "RecoveryTag: what the correction was worth, 1 (high), 2/3 or 1/3 (low); OODTag: surprise in nats, minus the "
         "logarithm of the share of nominal rollouts as strange; NaN for other tags, or where nothing was found.",
         unit="1",
     )
-    level: NDArray[np.float64] = column(
+    level: Float64s = column(
         np.float64,
         "How strongly it applies, 0 to 1: for RiskTag the probability of a later failure, for FragilityTag the failure "
         "rate of the object, for OODTag 1 − p, for RecoveryTag the confidence, for LuckySuccessTag the risk that was "
         "run; 0 where it does not apply, NaN where it could not be assessed.",
         unit="1",
     )
-    severity: NDArray[np.float64] = column(
+    severity: Float64s = column(
         np.float64, "How bad it is, 0 to 1, by OODTag alone; NaN for other tags, or where not assessed.", unit="1"
     )
     source: Text = text(
         "Which channel or rule fired; `not_assessed` or `uncalibrated` where none could; empty where OODTag is quiet."
     )
-    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
-    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
+    start_frame: Int64s = column(np.int64, START_FRAME, unit="frame")
+    end_frame: Int64s = column(np.int64, END_FRAME, unit="frame")
     details: Text = text("Evidence in words and units.")
-    available_at_frame: NDArray[np.int64] = column(
+    available_at_frame: Int64s = column(
         np.int64,
         "Frame at which the tag could first be known, counted from the episode's start: it rests on those before it.",
         unit="frame",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RecordError
+from sima2.records.arrays import Bools, Float32s, Float64s, Indices, Int64s
 from sima2.records.meanings import (
     DEBUG_MODE,
     END_FRAME,
@@ -30,20 +31,20 @@ from sima2.records.vocabulary import LABELS, OUTCOMES
 class TruthFrames(Table):
     """Truth of every frame of a batch (T of them)."""
 
-    risk: NDArray[np.float32] = column(
+    risk: Float32s = column(
         np.float32,
         "Probability of a first failure event in (t, end], given parameters and state at t and none so far; NaN from "
         "the event on, and where it is not known.",
         unit="1",
     )
-    fragility: NDArray[np.float32] = column(
+    fragility: Float32s = column(
         np.float32, "Rise of `risk` when friction and grip force fall by 10 %; NaN where `risk` is.", unit="1"
     )
-    recovery: NDArray[np.bool_] = column(np.bool_, "A correction is under way.")
-    novelty: NDArray[np.float32] = column(
+    recovery: Bools = column(np.bool_, "A correction is under way.")
+    novelty: Float32s = column(
         np.float32, "Mahalanobis distance of the scene's parameters from the nominal law.", unit="1"
     )
-    ood: NDArray[np.bool_] = column(np.bool_, "The scene or its motion is outside the nominal law.")
+    ood: Bools = column(np.bool_, "The scene or its motion is outside the nominal law.")
     label: NDArray[np.int8] = column(np.int8, f"What is done, by its place from 0 in: {', '.join(LABELS)}.")
     outcome: NDArray[np.int8] = column(
         np.int8,
@@ -60,20 +61,16 @@ class TruthEpisodes(Table):
     failure_mode: Text = text("What went wrong; empty where nothing did.")
     recovery_strategy: Text = text("How it was to be put right; empty where that was not tried.")
     recovery_attempts: NDArray[np.int32] = column(np.int32, "Attempts to put it right.", unit="attempts")
-    success: NDArray[np.bool_] = column(np.bool_, "The task was done.")
+    success: Bools = column(np.bool_, "The task was done.")
     geometry: Text = text("Shape of the family's first object.")
     friction: Text = text("Friction of the scene: `low`, `medium` or `high`.")
     mass: Text = text("Mass of the object: `light` or `heavy`.")
-    initial_risk: NDArray[np.float64] = column(
-        np.float64, "Risk at the first frame, 0 to 1; NaN where it is not known.", unit="1"
-    )
-    event_frame: NDArray[np.int64] = column(
-        np.int64, "Frame of the first failure event; -1 where none occurred.", unit="frame"
-    )
+    initial_risk: Float64s = column(np.float64, "Risk at the first frame, 0 to 1; NaN where it is not known.", unit="1")
+    event_frame: Int64s = column(np.int64, "Frame of the first failure event; -1 where none occurred.", unit="frame")
     ood_source: Text = text("What is unusual: `visual`, `kinematic` or `temporal`; empty where nothing is.")
-    debug_mode: NDArray[np.bool_] = column(np.bool_, DEBUG_MODE)
-    noise: NDArray[np.bool_] = column(np.bool_, "Garbage on purpose, of a stress mix.")
-    seed: NDArray[np.int64] = column(np.int64, "Seed of the run that made it.")
+    debug_mode: Bools = column(np.bool_, DEBUG_MODE)
+    noise: Bools = column(np.bool_, "Garbage on purpose, of a stress mix.")
+    seed: Int64s = column(np.int64, "Seed of the run that made it.")
     spec: Text = text("The full plan of the episode as JSON.")
 
 
@@ -85,8 +82,8 @@ class TruthSegments(Table):
     manipulator: Text = text(MANIPULATOR)
     label: Text = text(SEGMENT_LABEL)
     object: Text = text(OBJECT)
-    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
-    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
+    start_frame: Int64s = column(np.int64, START_FRAME, unit="frame")
+    end_frame: Int64s = column(np.int64, END_FRAME, unit="frame")
     outcome: Text = text(SEGMENT_OUTCOME)
     failure_reason: Text = text(FAILURE_REASON)
 
@@ -99,9 +96,9 @@ class TruthEvents(Table):
     kind: Text = text("`failure`, `impact`, `recovery_start` or `recovery_end`.")
     reason: Text = text("Failure reason of a failure or an impact; empty otherwise.")
     object: Text = text(OBJECT)
-    frame: NDArray[np.int64] = column(np.int64, "When, counted from the episode's start.", unit="frame")
-    impulse: NDArray[np.float64] = column(np.float64, "Impulse of an impact; 0 of other events.", unit="N·s")
-    damage: NDArray[np.float64] = column(
+    frame: Int64s = column(np.int64, "When, counted from the episode's start.", unit="frame")
+    impulse: Float64s = column(np.float64, "Impulse of an impact; 0 of other events.", unit="N·s")
+    damage: Float64s = column(
         np.float64, "Damage that an impact did; 0 of other events.", unit="currency of its prices"
     )
 
@@ -114,7 +111,7 @@ class Truth:
     episodes: TruthEpisodes
     segments: TruthSegments
     events: TruthEvents
-    offset: NDArray[np.int64]
+    offset: Int64s
     """First frame of each episode and one past the last, shape (n + 1,)."""
 
     def __post_init__(self) -> None:
@@ -129,7 +126,7 @@ class Truth:
         return len(self.episodes)
 
     @classmethod
-    def of_noise(cls, episode_id: Sequence[str], offset: NDArray[np.int64]) -> Truth:
+    def of_noise(cls, episode_id: Sequence[str], offset: Int64s) -> Truth:
         """Truth of episodes that mean nothing: garbage that could be read after all."""
         n, frames = len(episode_id), int(offset[-1])
         blank = np.full(frames, np.nan, np.float32)
@@ -175,7 +172,7 @@ class Truth:
         picked = self.episodes.take(where)
         rank = {eid: k for k, eid in enumerate(picked.episode_id)}
 
-        def rows(column: Text) -> NDArray[np.intp]:
+        def rows(column: Text) -> Indices:
             place = np.array([rank.get(eid, -1) for eid in column.tolist()], np.intp)
             kept = np.flatnonzero(place >= 0)
             return kept[np.argsort(place[kept], kind="stable")]

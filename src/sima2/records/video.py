@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.meanings import END_FRAME, EPISODE_ID, EPISODE_INDEX, START_FRAME, one_of
 from sima2.records.table import Table, Text, column, matrix, text
 
@@ -51,10 +51,10 @@ IN_ROWS: Final = "application/vnd.apache.parquet"
 class ThumbnailTable(Table):
     """Small pictures of the moments that matter."""
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_index: Int64s = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     camera: Text = text(_CAMERA)
-    frame: NDArray[np.int64] = column(np.int64, "Frame of the picture, counted from the episode's start.", unit="frame")
+    frame: Int64s = column(np.int64, "Frame of the picture, counted from the episode's start.", unit="frame")
     moment: Text = text(f"What happens there: {one_of(MOMENTS)}.")
     media_type: Text = text("Of the picture: `image/webp`, or `image/jpeg` where there is no encoder for that.")
     data: Text = text("The picture, as base64.")
@@ -64,10 +64,10 @@ class ThumbnailTable(Table):
 class LastFrameTable(Table):
     """The last picture of each camera of an episode, very coarse: what can be compared without an eye."""
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_index: Int64s = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     camera: Text = text(_CAMERA)
-    values: NDArray[np.float32] = matrix(
+    values: Float32s = matrix(
         np.float32,
         f"Mean red, green and blue of {CELLS} by {CELLS} fields, row by row from the top left, 0 to 1.",
         unit="1",
@@ -78,35 +78,35 @@ class LastFrameTable(Table):
 class CameraTable(Table):
     """What was measured in the pictures of a camera over an episode; what only other episodes can judge."""
 
-    episode_index: NDArray[np.int64] = column(np.int64, EPISODE_INDEX)
+    episode_index: Int64s = column(np.int64, EPISODE_INDEX)
     episode_id: Text = text(EPISODE_ID)
     camera: Text = text(_CAMERA)
-    here: NDArray[np.bool_] = column(np.bool_, "Whether its file is there.")
+    here: Bools = column(np.bool_, "Whether its file is there.")
     missing: Text = text("Why its file is not; empty where it is.")
-    frames: NDArray[np.int64] = column(np.int64, "Frames of the episode in the table.", unit="frames")
-    pictures: NDArray[np.int64] = column(np.int64, "Pictures that the video holds of it.", unit="frames")
-    clock: NDArray[np.float64] = column(
+    frames: Int64s = column(np.int64, "Frames of the episode in the table.", unit="frames")
+    pictures: Int64s = column(np.int64, "Pictures that the video holds of it.", unit="frames")
+    clock: Float64s = column(
         np.float64,
         "Time that the pictures take over that of as many frames in the table; NaN where one takes none.",
         unit="1",
     )
-    decoded: NDArray[np.int64] = column(np.int64, "Pictures that were unpacked to judge it.", unit="frames")
-    moving: NDArray[np.int64] = column(np.int64, "Spans between two looks in which the robot moves.")
-    standing: NDArray[np.int64] = column(np.int64, "Those in which the picture stands.")
-    stand_start: NDArray[np.int64] = column(
+    decoded: Int64s = column(np.int64, "Pictures that were unpacked to judge it.", unit="frames")
+    moving: Int64s = column(np.int64, "Spans between two looks in which the robot moves.")
+    standing: Int64s = column(np.int64, "Those in which the picture stands.")
+    stand_start: Int64s = column(
         np.int64,
         f"{START_FRAME} Of the longest stretch to the end in which the picture stands while the robot moves.",
         unit="frame",
     )
-    stand_end: NDArray[np.int64] = column(np.int64, f"{END_FRAME} 0 where there is none.", unit="frame")
-    stand_spans: NDArray[np.int64] = column(np.int64, "Moving spans that lie within it.")
-    repeats: NDArray[np.float64] = column(
+    stand_end: Int64s = column(np.int64, f"{END_FRAME} 0 where there is none.", unit="frame")
+    stand_spans: Int64s = column(np.int64, "Moving spans that lie within it.")
+    repeats: Float64s = column(
         np.float64, "Share of pictures that are the one before over again while the robot moves.", unit="1"
     )
-    agreement: NDArray[np.float32] = matrix(
+    agreement: Float32s = matrix(
         np.float32,
         "Correlation of the picture's change with the robot's motion, if the picture came 1 s earlier, 0.95 s earlier, "
         "… 1 s later; NaN where nothing tells.",
         unit="1",
     )
-    period_s: NDArray[np.float64] = column(np.float64, "Time between two pictures.", unit="s")
+    period_s: Float64s = column(np.float64, "Time between two pictures.", unit="s")

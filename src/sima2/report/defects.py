@@ -13,8 +13,8 @@ from sima2.records.defects import DEFECTS, DefectTable
 from sima2.report import tables, terminal
 from sima2.report.links import to_episode, to_episodes
 from sima2.report.markup import Markup, aside, node
+from sima2.report.sentences import section
 from sima2.report.text import as_number, number, visible
-from sima2.report.words import section
 
 WHOLE: Final = "the whole set"
 """Where a finding is about no single episode."""

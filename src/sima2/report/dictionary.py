@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sima2.records.courses import ConsensusTable, CourseTable, PointTable, UnusualTable
-from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable, RankedDefects
+from sima2.records.defects import DefectTable, EpisodeMeasures, PauseTable, RankedDefects
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable, GoalTable
 from sima2.records.examples import ExampleTable
@@ -54,7 +54,7 @@ FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
         "goals/": GoalTable,
         "observations/": SegmentObservations,
         "landmarks/": RiskObservations,
-        "vitals/": EpisodeVitals,
+        "measures/": EpisodeMeasures,
         "pauses/": PauseTable,
         "points/": PointTable,
         "signals/": SignalTable,

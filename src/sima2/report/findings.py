@@ -8,8 +8,8 @@ from typing import Any, Final
 from sima2.report import first, tables
 from sima2.report.links import to_episode, to_episodes
 from sima2.report.markup import Markup, node, part
+from sima2.report.sentences import section
 from sima2.report.text import number
-from sima2.report.words import section
 
 FIRST_ROWS: Final = 8
 """Findings of a kind that are shown at once; more of them open on demand."""

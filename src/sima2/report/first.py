@@ -16,8 +16,8 @@ from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import SaidTable
 from sima2.records.trust import TrustRow
 from sima2.records.vocabulary import UNKNOWN
+from sima2.report.sentences import intake_sentence, listed, outcome_sentence, section, sources_sentence
 from sima2.report.text import as_number, count, number
-from sima2.report.words import intake_sentence, listed, outcome_sentence, section, sources_sentence
 
 MOST: Final = 20
 """Rows of each kind that are kept; the tables hold all."""

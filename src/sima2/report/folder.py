@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import StoreError
+from sima2.records.arrays import Int64s
 from sima2.records.courses import UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
@@ -82,7 +82,7 @@ class ReportFolder:
         with Store.read_only(self._out) as store:
             return SegmentTable.concat(list(store.read(SegmentTable, "segments")))
 
-    def rows(self, names: Text) -> NDArray[np.int64]:
+    def rows(self, names: Text) -> Int64s:
         """Places in the overview of episodes that are named, each once, in order."""
         return np.flatnonzero(self.episodes.episode_id.isin(*set(names)))
 

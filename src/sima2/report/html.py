@@ -14,17 +14,17 @@ import numpy as np
 from sima2.records.segments import Segment
 from sima2.report import defects, findings, first, quality, sampled, tables
 from sima2.report.inputs import ReportInput, of_episodes
+from sima2.report.label_style import OUTCOME_MARKS, TEXT_FORM, definitions
 from sima2.report.links import to_episode
-from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, definitions
 from sima2.report.markup import Markup, join, node, part
 from sima2.report.page_data import ENDED, as_script
+from sima2.report.sentences import OUTCOME_SOURCES, headline, no_gain_sentence, plan_sentence, section, weights_sentence
 from sima2.report.style import style_sheet
 from sima2.report.task_graph import task_graphs
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
 from sima2.report.timeline import timeline
 from sima2.report.trust import forest
-from sima2.report.why import alerts_of
-from sima2.report.words import OUTCOME_SOURCES, headline, no_gain_sentence, plan_sentence, section, weights_sentence
+from sima2.report.trust_reasons import alerts_of
 
 SCRIPTS: Final = ("elements", "steps", "filters", "table", "episode", "timeline", "cameras", "labels", "keys")
 """Parts of the page's script, in their order; each may name what those before it made."""

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Int64s
 from sima2.records.courses import UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
@@ -40,8 +40,6 @@ MOST_BYTES: Final = 3_600_000
 MOST_PICTURES: Final = 8_000_000
 """Of small pictures in the file, besides."""
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]*={0,2}")
-
-Numbers = NDArray[np.int64]
 
 
 class Overview:
@@ -130,7 +128,7 @@ class Overview:
             "said": [(said or {}).get(name, "") for name in each.episode_id],
         }
 
-    def _rows(self, names: Text) -> Numbers:
+    def _rows(self, names: Text) -> Int64s:
         place = np.array([self._place.get(name, -1) for name in names.names], np.int64)
         return place[names.codes] if len(names.names) else np.zeros(0, np.int64)
 
@@ -295,16 +293,18 @@ def as_script(identity: str, values: Any, *, shown: bool = False) -> Markup:
 
 def as_json(values: Any, *, shown: bool = False) -> str:
     """JSON without blanks and without what could end or open an element; hidden characters of names are shown."""
-    text = json.dumps(values if shown else _shown(values), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        values if shown else _page_values(values), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _shown(values: Any) -> Any:
+def _page_values(values: Any) -> Any:
     if isinstance(values, str):
         return visible(values, longest=LONGEST)
     if isinstance(values, Mapping):
-        return {visible(key, longest=4000): _shown(value) for key, value in values.items()}
-    return [_shown(value) for value in values] if isinstance(values, list | tuple) else values
+        return {visible(key, longest=4000): _page_values(value) for key, value in values.items()}
+    return [_page_values(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def with_pictures(
@@ -366,7 +366,7 @@ def _rows_by_name(table: Table, names: Iterable[str]) -> dict[str, list[int]]:
     return found
 
 
-def _runs(values: Numbers) -> tuple[Numbers, Numbers]:
+def _runs(values: Int64s) -> tuple[Int64s, Int64s]:
     """Start and end of each run of equal values."""
     begins = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
     return begins, np.r_[begins[1:], len(values)]

@@ -12,9 +12,9 @@ from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import AuditTable
 from sima2.report.links import to_episode, to_episodes
 from sima2.report.markup import Markup, aside, join, node
+from sima2.report.sentences import section
 from sima2.report.tables import bar, table
 from sima2.report.text import as_number, count, number, percent
-from sima2.report.words import section
 
 MOST: Final = 20
 """Groups that are shown."""

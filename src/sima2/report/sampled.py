@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from sima2.report.markup import Markup, join, node
+from sima2.report.sentences import section
 from sima2.report.tables import table
 from sima2.report.text import as_number, number, percent
-from sima2.report.words import section
 
 MOST: Final = 20
 """Families that are listed; the rest is counted."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.records.episodes import EpisodeTable
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.records.signals import NOTHING, STEPS, STRETCHES, SignalTable
@@ -30,7 +31,7 @@ HAND: Final = ("hand x", "hand y", "hand z")
 """Signals of where the hand is, in the robot's base frame."""
 
 
-def chosen_episodes(episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> NDArray[np.int64]:
+def chosen_episodes(episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> Int64s:
     """Rows of the episodes to show: of each interesting kind the first ones, of different families if possible.
 
     Args:
@@ -106,7 +107,7 @@ def _of_layout(batch: RolloutBatch, stretches: int) -> SignalTable:
     )
 
 
-def _signals(channels: Manipulator, batch: RolloutBatch) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
+def _signals(channels: Manipulator, batch: RolloutBatch) -> Iterator[tuple[str, str, Float32s]]:
     """Name, unit and values over all frames of each signal that is drawn, the telling ones first."""
     hand, joints = channels.ee_position, channels.joint_position
     if hand is not None:
@@ -123,7 +124,7 @@ def _signals(channels: Manipulator, batch: RolloutBatch) -> Iterator[tuple[str, 
         yield from ((f"joint {j + 1}", "rad", joints[:, j]) for j in range(min(joints.shape[1], JOINTS)))
 
 
-def _speed(position: NDArray[np.float32], batch: RolloutBatch) -> NDArray[np.float32]:
+def _speed(position: Float32s, batch: RolloutBatch) -> Float32s:
     """Speed from the frame before to the frame after, within the episode, shape (T,)."""
     frames = np.arange(batch.frames)
     before = np.maximum(frames - 1, np.repeat(batch.offset[:-1], batch.length))
@@ -136,7 +137,7 @@ def _speed(position: NDArray[np.float32], batch: RolloutBatch) -> NDArray[np.flo
         return np.where(seconds > 0, np.sqrt(way) / seconds, 0.0).astype(np.float32)
 
 
-def _stretched(values: NDArray[np.float32], edges: NDArray[np.int64], n: int) -> tuple[NDArray[Any], ...]:
+def _stretched(values: Float32s, edges: Int64s, n: int) -> tuple[NDArray[Any], ...]:
     """Low and high of each episode, shape (n,), and least and most of its stretches, shape (n, stretches)."""
     values = np.where(np.isfinite(values), values, np.float32(np.nan))
     # an episode shorter than the stretches has some without a frame, which get the nearest one
@@ -145,7 +146,7 @@ def _stretched(values: NDArray[np.float32], edges: NDArray[np.int64], n: int) ->
     low, high = np.fmin.reduce(least, axis=1), np.fmax.reduce(most, axis=1)
     span = (high.astype(np.float64) - low)[:, None]
 
-    def steps(some: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def steps(some: Float32s) -> NDArray[np.uint8]:
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(
                 span > 0, (some - low[:, None].astype(np.float64)) / span, np.where(np.isnan(some), np.nan, 0.5)
@@ -188,7 +189,7 @@ def shown_signals(signals: SignalTable, episodes: EpisodeTable, name: str) -> di
     }
 
 
-def _line(least: NDArray[np.float64], most: NDArray[np.float64]) -> list[float | None]:
+def _line(least: Float64s, most: Float64s) -> list[float | None]:
     """A line through stretches that passes their peaks: of each, the end that is further from the point before."""
     line: list[float | None] = []
     last = float(least[0])

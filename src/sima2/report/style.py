@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sima2.report.looks import colours
+from sima2.report.label_style import colours
 from sima2.report.task_graph import STYLE as TASK_GRAPH
 from sima2.report.timeline import WIDTHS
 

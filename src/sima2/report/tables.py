@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.records.econ import EconTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.segments import Segment
+from sima2.report.label_style import OUTCOME_MARKS, TEXT_FORM, swatch
 from sima2.report.links import to_episodes
-from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, swatch
 from sima2.report.markup import Markup, aside, node
+from sima2.report.named_statistics import worth
+from sima2.report.sentences import tag_meaning
 from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent
-from sima2.report.words import tag_meaning
-from sima2.report.worth import worth
 
 MOST_ROWS: Final = 100
 """Rows of a list that are shown; the file holds all."""
@@ -125,7 +125,7 @@ def costs(summary: Mapping[str, Any], econ: EconTable) -> Markup:
     return table(("cost", "spread", "median", "mean", "p90", "n"), rows, numeric=(2, 3, 4, 5), spare=(1, 3))
 
 
-def _describe(values: NDArray[np.float64]) -> dict[str, Any]:
+def _describe(values: Float64s) -> dict[str, Any]:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return {"n": 0}
@@ -133,7 +133,7 @@ def _describe(values: NDArray[np.float64]) -> dict[str, Any]:
     return {"n": len(finite), "mean": float(finite.mean()), "median": median, "p90": p90}
 
 
-def histogram(values: NDArray[np.float64]) -> Markup | None:
+def histogram(values: Float64s) -> Markup | None:
     """Spread of a column from its least to its 99th percentile; what lies beyond counts in the last bin."""
     finite = values[np.isfinite(values)]
     if not len(finite):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sima2.report.looks import TEXT_FORM, fill
+from sima2.report.label_style import TEXT_FORM, fill
 from sima2.report.markup import Markup, join, node
 from sima2.report.tables import folded
 from sima2.report.text import as_number, count, number, percent, visible

@@ -14,13 +14,10 @@ from rich.text import Text
 
 from sima2.records.trust import TrustRow
 from sima2.report import first
-from sima2.report.looks import OUTCOME_MARKS, TIER_MARKS
+from sima2.report.label_style import OUTCOME_MARKS, TIER_MARKS
+from sima2.report.named_statistics import worth
 from sima2.report.sampled import shares
-from sima2.report.strata import strata
-from sima2.report.tables import COSTS
-from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
-from sima2.report.why import COMPARISONS, alerts_of, by_trust, effect_words, in_words, needs_of, shadow_sentence, signed
-from sima2.report.words import (
+from sima2.report.sentences import (
     TIERS,
     defects_sentence,
     headline,
@@ -30,7 +27,19 @@ from sima2.report.words import (
     section,
     weights_sentence,
 )
-from sima2.report.worth import worth
+from sima2.report.strata import strata
+from sima2.report.tables import COSTS
+from sima2.report.text import NOT_ASSESSED, as_number, count, number, percent, visible
+from sima2.report.trust_reasons import (
+    COMPARISONS,
+    alerts_of,
+    by_trust,
+    effect_words,
+    in_words,
+    needs_of,
+    shadow_sentence,
+    signed,
+)
 
 TIER_STYLES = {"trusted": "green", "provisional": "yellow", "untrusted": "bright_black"}
 

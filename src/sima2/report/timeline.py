@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.records.segments import Segment
-from sima2.report.looks import OUTCOME_MARKS, TEXT_FORM, TIER_MARKS, fill
+from sima2.report.label_style import OUTCOME_MARKS, TEXT_FORM, TIER_MARKS, fill
 from sima2.report.markup import Markup, join, node
 from sima2.report.text import as_number, number, visible
 

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from sima2.records.trust import StratumEffect, TrustRow
 from sima2.report import tables
-from sima2.report.looks import TIER_MARKS
+from sima2.report.label_style import TIER_MARKS
 from sima2.report.markup import Markup, aside, node
+from sima2.report.sentences import TIERS, section, tag_meaning
 from sima2.report.strata import Stratum, strata
 from sima2.report.text import NOT_ASSESSED, as_number, count, number
-from sima2.report.why import (
+from sima2.report.trust_reasons import (
     COMPARISONS,
     alerts_of,
     by_trust,
@@ -24,7 +25,6 @@ from sima2.report.why import (
     what_to_do,
     why,
 )
-from sima2.report.words import TIERS, section, tag_meaning
 
 ROW: Final = 26
 SMALL_ROW: Final = 16

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
@@ -17,10 +17,9 @@ from sima2.records.tags import TagTable
 from sima2.records.trust import TrustRow
 from sima2.sampling.plan import Known, TrainingPlanner, invalid
 from sima2.sampling.pool import given_levels
-from sima2.sampling.settings import PROVISIONAL, TRUSTED, AuditSettings
 from sima2.sampling.tag_reviews import tag_reviews
+from sima2.sampling.weight_settings import PROVISIONAL, TRUSTED, AuditSettings
 
-Mask = NDArray[np.bool_]
 STATUS = ("passed", "requires_review", "rejected")
 
 
@@ -97,12 +96,12 @@ class _Notes:
         self.words = plan.words.tolist()
         self.codes = plan.codes.tolist()
 
-    def add(self, where: Mask, code: str, words: str) -> None:
+    def add(self, where: Bools, code: str, words: str) -> None:
         for i in np.flatnonzero(where).tolist():
             self.words[i] = f"{self.words[i]}; {words}" if self.words[i] else words
             self.codes[i] = f"{self.codes[i]},{code}" if self.codes[i] else code
 
-    def add_names(self, given: Mapping[str, Mask], code: str, words: str) -> None:
+    def add_names(self, given: Mapping[str, Bools], code: str, words: str) -> None:
         """One reason that names all the tags that an episode was given."""
         if not given:
             return

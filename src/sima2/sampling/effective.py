@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Bools, Float64s
 from sima2.sampling.pool import Pool
 
 
-def effective(pool: Pool, p: NDArray[np.float64]) -> dict[str, Any]:
+def effective(pool: Pool, p: Float64s) -> dict[str, Any]:
     """The distribution in effect, as plain values.
 
     Args:
@@ -33,7 +33,7 @@ def effective(pool: Pool, p: NDArray[np.float64]) -> dict[str, Any]:
     if p.shape != (n,):
         raise UsageError(f"{p.shape[0] if p.ndim else 0} probabilities for {n} episodes")
 
-    def share(where: NDArray[np.bool_]) -> dict[str, float]:
+    def share(where: Bools) -> dict[str, float]:
         return {"share": math.fsum(p[where].tolist()), "even": float(where.sum()) / n if n else 0.0}
 
     families = np.unique(pool.family.codes).tolist() if n else []

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UnknownNameError, UsageError
+from sima2.records.arrays import Float64s, Int64s
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import KNOWLEDGE, FrameWeights, PlannedFrames, PlannedSpans, SamplePlan, TrainingPlan
 from sima2.records.table import Text
@@ -19,11 +19,8 @@ from sima2.sampling.plan_settings import CUT, ON_SPANS, RULES
 PER: Final = ("episode", "frame")
 """What a probability of the plan is spread by."""
 
-Whole = NDArray[np.int64]
-Doubles = NDArray[np.float64]
 
-
-def counted_frames(episodes: EpisodeTable, aside: Whole, known: Mapping[int, int] | None = None) -> Whole:
+def counted_frames(episodes: EpisodeTable, aside: Int64s, known: Mapping[int, int] | None = None) -> Int64s:
     """The episode of each frame, where frames are numbered by counting through all episodes, shape (frames,).
 
     Args:
@@ -62,7 +59,7 @@ BY_TAGS: Final = "tags"
 """Reason of a weight that only tags moved."""
 
 
-def planned_frames(plan: Plan, length: Whole, index: Whole) -> PlannedFrames:
+def planned_frames(plan: Plan, length: Int64s, index: Int64s) -> PlannedFrames:
     """Every frame with its weight: that of its episode times that of its span.
 
     Args:
@@ -92,7 +89,7 @@ def planned_frames(plan: Plan, length: Whole, index: Whole) -> PlannedFrames:
     )
 
 
-def _moved(table: TrainingPlan) -> tuple[tuple[str, ...], tuple[str, ...], Whole, Whole]:
+def _moved(table: TrainingPlan) -> tuple[tuple[str, ...], tuple[str, ...], Int64s, Int64s]:
     """What moved the weight of each whole episode, as codes over names: the gravest rule that is about all of it.
 
     A code that is no rule (somebody left the episode out) is its own reason, and no knowledge.
@@ -121,7 +118,7 @@ def _rows_of(spans: PlannedSpans, episode_id: Text) -> list[tuple[int, int]]:
     return [(row, int(mine[row])) for row in np.flatnonzero(mine >= 0).tolist()]
 
 
-def inside_weights(spans: PlannedSpans, episode: Whole, index: Whole) -> Doubles:
+def inside_weights(spans: PlannedSpans, episode: Int64s, index: Int64s) -> Float64s:
     """What each frame weighs beside others of its episode, shape (n,).
 
     Args:
@@ -141,7 +138,7 @@ def inside_weights(spans: PlannedSpans, episode: Whole, index: Whole) -> Doubles
 
 
 def frame_weights(
-    plan: SamplePlan, episode: Whole, index: Whole, *, per: str = "episode", inside: Doubles | None = None
+    plan: SamplePlan, episode: Int64s, index: Int64s, *, per: str = "episode", inside: Float64s | None = None
 ) -> FrameWeights:
     """A weight for every frame: frames drawn in proportion to it give each episode its probability.
 

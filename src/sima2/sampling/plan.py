@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.courses import ConsensusTable, moments_of
 from sima2.records.defects import DefectTable, PauseTable
 from sima2.records.episodes import EpisodeTable
@@ -33,9 +33,6 @@ from sima2.sampling.plan_settings import (
     PlanSettings,
 )
 
-Mask = NDArray[np.bool_]
-Doubles = NDArray[np.float64]
-
 SAID: Final = ("recorded", "task_sensor", "person")
 """Sources of an outcome that is a fact."""
 PAUSE: Final = "pause"
@@ -50,7 +47,7 @@ class Asked(NamedTuple):
 
     code: str
     """A rule of ``plan_settings.RULES``."""
-    where: Mask
+    where: Bools
     """Shape (n,)."""
     words: Mapping[int, str]
     """More words by place of the episode, as the names of the tags."""
@@ -168,7 +165,7 @@ class TrainingPlanner:
             )
 
 
-def _broken(episodes: EpisodeTable) -> dict[str, Mask]:
+def _broken(episodes: EpisodeTable) -> dict[str, Bools]:
     """Episodes that are no valid datapack, by why."""
     code = episodes.episode_id.codes
     twice = np.bincount(code, minlength=len(episodes.episode_id.names))[code] > 1 if len(code) else code > 1
@@ -182,7 +179,7 @@ def _broken(episodes: EpisodeTable) -> dict[str, Mask]:
     }
 
 
-def invalid(episodes: EpisodeTable) -> Mask:
+def invalid(episodes: EpisodeTable) -> Bools:
     """Episodes that are no valid datapack, shape (n,)."""
     return np.asarray(np.any(list(_broken(episodes).values()), axis=0))
 
@@ -216,13 +213,13 @@ class _Sheet:
         self.moved: list[set[str]] = [set() for _ in range(n)]
         self.spans: dict[int, list[_Span]] = {}
 
-    def place(self, episode_id: Text) -> NDArray[np.int64]:
+    def place(self, episode_id: Text) -> Int64s:
         """Where each name lies among the episodes, -1 where it does not, shape (m,)."""
         at = {name: i for i, name in enumerate(self.episodes.episode_id)}
         known = np.array([at.get(name, -1) for name in episode_id.names], np.int64)
         return known[episode_id.codes] if len(episode_id) else np.zeros(0, np.int64)
 
-    def whole(self, code: str, where: Mask, p: Doubles | None = None, words: Mapping[int, str] | None = None) -> None:
+    def whole(self, code: str, where: Bools, p: Float64s | None = None, words: Mapping[int, str] | None = None) -> None:
         """A finding about whole episodes; ``p`` is the probability that a ``SCALE`` rule acts with, shape (n,)."""
         rule = RULES[code]
         act = self.settings.act(code)
@@ -240,7 +237,7 @@ class _Sheet:
             self.review[rows] = True
         self._note(rule, rows.tolist(), words)
 
-    def cut(self, rule: PlanRule, spans: tuple[NDArray[np.int64], ...], words: Mapping[int, str]) -> None:
+    def cut(self, rule: PlanRule, spans: tuple[Int64s, ...], words: Mapping[int, str]) -> None:
         """Frames that weigh nothing, each stretch of a fact with a margin (dead time has none)."""
         if not self.settings.act(rule.name) or not len(spans[0]):
             return
@@ -251,7 +248,7 @@ class _Sheet:
                 self.spans.setdefault(i, []).append(_Span(begin, stop, 0.0, rule.name, rule.knowledge))
         self._note(rule, np.unique(spans[0]).tolist(), words)
 
-    def scale(self, code: str, spans: tuple[NDArray[np.int64], ...], sure: Doubles, precision: float) -> None:
+    def scale(self, code: str, spans: tuple[Int64s, ...], sure: Float64s, precision: float) -> None:
         """Frames that an inference is about: less weight where its detector was measured here, else a review."""
         rule = RULES[code]
         act = self.settings.act(code)
@@ -293,7 +290,7 @@ class _Sheet:
         action = np.select([self.dropped, review, cut], [3, 2, 1], 0)
         return Plan(self._rows(action, start, end), self._spans([each for each in told if not nothing[each[0]]]))
 
-    def _rows(self, action: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]) -> TrainingPlan:
+    def _rows(self, action: Int64s, start: Int64s, end: Int64s) -> TrainingPlan:
         codes = [sorted(note, key=_ORDER.index) for note in self.notes]
         return TrainingPlan(
             episode_index=self.episodes.episode_index,

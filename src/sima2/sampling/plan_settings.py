@@ -9,7 +9,7 @@ from typing import Final
 
 from sima2.errors import UnknownNameError, UsageError
 from sima2.records.defects import DEFECTS
-from sima2.sampling.settings import objective
+from sima2.sampling.weight_settings import objective
 
 CUT, DROP, ASK, SCALE, TELL = "cut", "drop", "ask", "scale", "tell"
 """What a rule does: its frames weigh nothing; the episode weighs nothing; a person is asked; what it is about weighs

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.episodes import EpisodeTable
 from sima2.records.table import Text, read_only
 from sima2.records.tags import TagSpec, TagTable
@@ -20,7 +21,7 @@ from sima2.records.trust import TrustMatrix, TrustRow
 class Tested(NamedTuple):
     """Episodes on which tags act by one and the same trust: that of their collection."""
 
-    member: NDArray[np.bool_]
+    member: Bools
     """Shape (n,)."""
     trust: Mapping[str, TrustRow]
 
@@ -29,13 +30,13 @@ class Tested(NamedTuple):
 class Pool:
     """Episodes to draw from (n of them), with their tags and the trust in these."""
 
-    episode_index: NDArray[np.int64]
+    episode_index: Int64s
     """As in ``EpisodeTable``, shape (n,)."""
     episode_id: Text
     family: Text
-    success: NDArray[np.float64]
+    success: Float64s
     """1, 0 or NaN, shape (n,)."""
-    levels: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: MappingProxyType({}))
+    levels: Mapping[str, Float64s] = field(default_factory=lambda: MappingProxyType({}))
     """Tag to its level in each episode, 0 where it is not given, shape (n,)."""
     trust: Mapping[str, TrustRow] = field(default_factory=lambda: MappingProxyType({}))
     pulls: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
@@ -106,7 +107,7 @@ def tested_apart(episodes: EpisodeTable, trust: TrustMatrix) -> tuple[Tested, ..
     )
 
 
-def given_levels(tags: TagTable, episode_id: Text, thresholds: Mapping[str, float]) -> dict[str, NDArray[np.float64]]:
+def given_levels(tags: TagTable, episode_id: Text, thresholds: Mapping[str, float]) -> dict[str, Float64s]:
     """Highest level above its threshold of each tag in each episode, 0 where there is none, shape (n,)."""
     place = {name: i for i, name in enumerate(episode_id)}
     known = np.array([place.get(name, -1) for name in tags.episode_id.names], np.int64)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Float64s, Int64s
 from sima2.records.plan import PumpRequest, SamplePlan
 from sima2.records.table import Text
 from sima2.sampling.pool import Pool
-from sima2.sampling.settings import PROVISIONAL, PumpSettings
+from sima2.sampling.weight_settings import PROVISIONAL, PumpSettings
 
 RECOVERY: Final = "RecoveryTag"
 UNKNOWN: Final = "unknown"
@@ -63,7 +63,7 @@ def request(
     return whole.take(count > 0)
 
 
-def shared_out(share: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+def shared_out(share: Float64s, n: int) -> Int64s:
     """n in whole parts by largest remainder, the first of equal ones first.
 
     >>> shared_out(np.array([0.5, 0.25, 0.25]), 5).tolist()
@@ -78,9 +78,7 @@ def shared_out(share: NDArray[np.float64], n: int) -> NDArray[np.int64]:
     return count
 
 
-def _drawn(
-    p: NDArray[np.float64], pool: Pool, cells: Sequence[tuple[str, str]], settings: PumpSettings
-) -> NDArray[np.float64] | None:
+def _drawn(p: Float64s, pool: Pool, cells: Sequence[tuple[str, str]], settings: PumpSettings) -> Float64s | None:
     """Share of each cell of what is drawn; None where the plan tells nothing of any."""
     if not len(p) or p.min() == p.max():
         return None

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Float64s, Int64s
 from sima2.records.plan import SamplePlan
 from sima2.sampling.pool import Pool
-from sima2.sampling.settings import SamplingSettings, strategy
+from sima2.sampling.weight_settings import SamplingSettings, strategy
 from sima2.sampling.weights import plan_weights, strategy_weights
 
 MOST_DRAWS: Final = 10_000_000
@@ -40,7 +40,7 @@ class DataPackRLSampler:
         if self.pool is not None and not np.array_equal(self.pool.episode_index, self.plan.episode_index):
             raise UsageError("pool and plan are not of the same episodes in the same order")
 
-    def probabilities(self, strategy_name: str = "trust_weighted") -> NDArray[np.float64]:
+    def probabilities(self, strategy_name: str = "trust_weighted") -> Float64s:
         """Probability of each episode of the plan under a strategy, shape (n,).
 
         Raises:
@@ -58,7 +58,7 @@ class DataPackRLSampler:
 
     def sample(
         self, n: int, epoch: int = 0, strategy: str = "trust_weighted", rank: int = 0, world_size: int = 1
-    ) -> NDArray[np.int64]:
+    ) -> Int64s:
         """Episode indices of one epoch: every episode n · p times, give or take one, in random order.
 
         Args:
@@ -82,11 +82,11 @@ class DataPackRLSampler:
         if n and not len(self.plan):
             raise UsageError("the plan holds no episode to draw")
         draws = draw(self.probabilities(strategy), n, seed=self.seed, epoch=epoch)
-        index: NDArray[np.int64] = self.plan.episode_index[draws][rank::world_size]
+        index: Int64s = self.plan.episode_index[draws][rank::world_size]
         return index
 
 
-def draw(p: NDArray[np.float64], n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+def draw(p: Float64s, n: int, *, seed: int, epoch: int) -> Int64s:
     """n places of ``p`` in random order, each n · pᵢ times, give or take one; the same wherever numpy runs.
 
     >>> sorted(draw(np.array([0.75, 0.25]), 4, seed=0, epoch=3).tolist())
@@ -97,7 +97,7 @@ def draw(p: NDArray[np.float64], n: int, *, seed: int, epoch: int) -> NDArray[np
     return np.asarray(rng.permutation(systematic(p, n, rng)), np.int64)
 
 
-def systematic(p: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def systematic(p: Float64s, n: int, rng: np.random.Generator) -> Int64s:
     """n places drawn with one random number: place i comes ⌊n·pᵢ⌋ or ⌈n·pᵢ⌉ times, n · pᵢ on average.
 
     >>> systematic(np.array([0.5, 0.0, 0.5]), 4, np.random.default_rng(0)).tolist()

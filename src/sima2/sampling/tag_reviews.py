@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools
 from sima2.records.episodes import EpisodeTable
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix, TrustRow
 from sima2.sampling.plan import Asked
 from sima2.sampling.pool import given_levels, tested_apart
-from sima2.sampling.settings import PROVISIONAL, TRUSTED
+from sima2.sampling.weight_settings import PROVISIONAL, TRUSTED
 
 STRANGE: Final = "OODTag"
 SEVERE: Final = 0.9
@@ -36,7 +36,7 @@ def tag_reviews(
     given = given_levels(tags, episodes.episode_id, thresholds)
     severe = tags.take(tags.tag.isin(STRANGE) & (np.nan_to_num(tags.severity) > SEVERE))
     strange = given_levels(severe, episodes.episode_id, thresholds).get(STRANGE, np.zeros(n)) > 0
-    provisional: dict[str, NDArray[np.bool_]] = {}
+    provisional: dict[str, Bools] = {}
     very = np.zeros(n, np.bool_)
     for member, rows in apart or ((np.ones(n, np.bool_), trust),):
         for tag, level in given.items():

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Indices, Int64s
 from sima2.records.episodes import EpisodeTable
 from sima2.records.table import Text
 
@@ -45,7 +46,7 @@ def to_label(episodes: EpisodeTable, n: int = WANTED, *, seed: int = 0) -> list[
     return [Chosen(row, by[row]) for row in sorted(by)]
 
 
-def unsaid(episodes: EpisodeTable) -> NDArray[np.bool_]:
+def unsaid(episodes: EpisodeTable) -> Bools:
     """Episodes that nobody said the outcome of, shape (n,)."""
     return episodes.outcome_source.isin(*SAID) & ~episodes.debug_mode
 
@@ -67,7 +68,7 @@ BY_LOT: Final = "drawn by lot, to stand for all"
 
 def asking_order(
     episodes: EpisodeTable,
-    open_: NDArray[np.bool_],
+    open_: Bools,
     teaching: Sequence[tuple[int, str]],
     n: int = WANTED,
     *,
@@ -107,7 +108,7 @@ def asking_order(
 
 
 def most_teaching(
-    episodes: EpisodeTable, open_: NDArray[np.bool_], first: Sequence[tuple[int, str]], central: NDArray[np.float64]
+    episodes: EpisodeTable, open_: Bools, first: Sequence[tuple[int, str]], central: Float64s
 ) -> list[tuple[int, str]]:
     """Places of episodes whose label would teach most, with why: what is contradicted, unsure, or stands for many.
 
@@ -136,7 +137,7 @@ def most_teaching(
     return list(told.items())
 
 
-def _middles(episodes: EpisodeTable, central: NDArray[np.float64]) -> Iterator[tuple[int, str]]:
+def _middles(episodes: EpisodeTable, central: Float64s) -> Iterator[tuple[int, str]]:
     """The middle of each group of episodes of one task that seem to end alike, the largest group first."""
     groups: dict[tuple[str, ...], list[int]] = {}
     columns = (episodes.family, episodes.robot, episodes.failure_reason, episodes.inferred_end)
@@ -156,7 +157,7 @@ def to_label_for_tag(
     episodes: EpisodeTable,
     given: NDArray[np.int8],
     strata: Text,
-    open_: NDArray[np.bool_],
+    open_: Bools,
     wanted: tuple[int, int],
     *,
     seed: int = 0,
@@ -194,7 +195,7 @@ def to_label_for_tag(
     return [Chosen(*each) for each in sorted(chosen)]
 
 
-def _shared_out(weight: NDArray[np.int64], stock: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def _shared_out(weight: Int64s, stock: Int64s, n: int) -> Int64s:
     """``n`` shared out over strata in proportion to the weights as far as each stock goes, shape (s,).
 
     >>> _shared_out(np.array([3, 1, 0]), np.array([9, 9, 9]), 8).tolist()
@@ -212,7 +213,7 @@ def _shared_out(weight: NDArray[np.int64], stock: NDArray[np.int64], n: int) -> 
     return quota
 
 
-def _half_by_lot(episodes: EpisodeTable, open_: NDArray[np.intp], n: int, seed: int) -> dict[int, str]:
+def _half_by_lot(episodes: EpisodeTable, open_: Indices, n: int, seed: int) -> dict[int, str]:
     """By what each chosen episode was chosen, ``n`` of them at most."""
     if len(open_) <= n:
         return dict.fromkeys(open_.tolist(), "random")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import MissingExtraError, UsageError
+from sima2.records.arrays import Float64s, Int64s
 from sima2.records.plan import FrameWeights, SamplePlan
 from sima2.sampling.sampler import draw
 
@@ -134,13 +134,13 @@ class TrustSampler(Sampler or object):  # type: ignore[misc]
         return {"seed": self.seed, "draws": draws, "world_size": self.world_size, "digest": self._digest}
 
 
-def _weighed(weights: SamplePlan | FrameWeights) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _weighed(weights: SamplePlan | FrameWeights) -> tuple[Int64s, Float64s]:
     if isinstance(weights, FrameWeights):
         return weights.index, weights.weight
     return weights.episode_index, weights.p
 
 
-def _places(numbers: NDArray[np.int64], order: Any) -> NDArray[np.int64]:
+def _places(numbers: Int64s, order: Any) -> Int64s:
     """Where in the data set each number lies, shape (n,)."""
     if order is None:
         gap = np.flatnonzero(np.sort(numbers) != np.arange(len(numbers)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools
 from sima2.records.plan import SegmentVerdicts
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
@@ -49,13 +49,13 @@ def segment_verdicts(segments: SegmentTable) -> SegmentVerdicts:
     )
 
 
-def _continues(segments: SegmentTable) -> NDArray[np.bool_]:
+def _continues(segments: SegmentTable) -> Bools:
     """Whether a segment is of the same episode and manipulator as the one before it, shape (n,)."""
     episode, arm = segments.episode_id.codes, segments.manipulator.codes
     return np.append(False, (episode[1:] == episode[:-1]) & (arm[1:] == arm[:-1]))
 
 
-def _homeward(fits: NDArray[np.bool_], same: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _homeward(fits: Bools, same: Bools) -> Bools:
     """The unbroken run of fitting segments at the end of each manipulator's row, where it is not all of it."""
     group = np.cumsum(~same)
     other = np.flatnonzero(~fits)

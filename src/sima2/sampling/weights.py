@@ -8,17 +8,23 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.plan import SamplePlan
 from sima2.records.table import Text
 from sima2.records.trust import TrustRow
 from sima2.sampling.pool import Pool
-from sima2.sampling.settings import PROVISIONAL, SUCCESS, TRUSTED, Objective, SamplingSettings, Strategy, objective
-from sima2.sampling.settings import strategy as strategy_row
-
-Array = NDArray[np.float64]
+from sima2.sampling.weight_settings import (
+    PROVISIONAL,
+    SUCCESS,
+    TRUSTED,
+    Objective,
+    SamplingSettings,
+    Strategy,
+    objective,
+)
+from sima2.sampling.weight_settings import strategy as strategy_row
 
 _NO_WEIGHT: Final = 1e-12
 """A sum of probabilities below it is rounding."""
@@ -42,7 +48,7 @@ class Pull(NamedTuple):
     name: str
     gain: float
     """Added to the weight 1 at level 1; where negative, to what the weight is divided by."""
-    level: Array
+    level: Float64s
     """0 to 1, shape (n,)."""
     note: str
 
@@ -52,7 +58,7 @@ def plan_weights(
     *,
     for_objective: str = "rl",
     strategy: str = "trust_weighted",
-    base: Array | None = None,
+    base: Float64s | None = None,
     settings: SamplingSettings | None = None,
 ) -> SamplePlan:
     """Probabilities of sampling; ``trust_weighted`` is exactly that of the base weights where no tag is trusted.
@@ -85,7 +91,7 @@ def plan_weights(
 
 def strategy_weights(
     pool: Pool, name: str, settings: SamplingSettings | None = None, for_objective: str = "rl"
-) -> Array:
+) -> Float64s:
     """Probabilities of a strategy of the table, shape (n,).
 
     Raises:
@@ -94,7 +100,7 @@ def strategy_weights(
     return _probabilities(pool, strategy_row(name), objective(for_objective), None, settings or SamplingSettings())
 
 
-def importance(p: Array) -> Array:
+def importance(p: Float64s) -> Float64s:
     """Weights 1 / (n p) over the largest of them, for unbiased losses, shape (n,); 0 where nothing is drawn.
 
     >>> importance(np.array([0.5, 0.25, 0.25, 0.0])).tolist()
@@ -105,7 +111,9 @@ def importance(p: Array) -> Array:
     return np.divide(least, p, out=np.zeros(len(p)), where=drawn)
 
 
-def _probabilities(pool: Pool, row: Strategy, goal: Objective, base: Array | None, settings: SamplingSettings) -> Array:
+def _probabilities(
+    pool: Pool, row: Strategy, goal: Objective, base: Float64s | None, settings: SamplingSettings
+) -> Float64s:
     may_gain = pool.success != 0 if goal.only_successes_gain else None
     if row.by_family:
         # cap and effective size hold, so that a family of few episodes is not learnt by heart
@@ -139,7 +147,7 @@ def _pulls(pool: Pool, row: Strategy, goal: Objective, settings: SamplingSetting
     return pulls
 
 
-def _balanced(pool: Pool, base: Array | None) -> Array:
+def _balanced(pool: Pool, base: Float64s | None) -> Float64s:
     """Times its base weight that each episode gets, so that families share alike, shape (n,)."""
     number = np.bincount(pool.family.codes, base, minlength=len(pool.family.names))
     mine = number[pool.family.codes]
@@ -147,11 +155,11 @@ def _balanced(pool: Pool, base: Array | None) -> Array:
 
 
 def limited(
-    weight: Array,
+    weight: Float64s,
     settings: SamplingSettings,
-    may_gain: NDArray[np.bool_] | None = None,
-    base: Array | None = None,
-) -> Array:
+    may_gain: Bools | None = None,
+    base: Float64s | None = None,
+) -> Float64s:
     """Probabilities proportional to base × weight but for cap, base mix and effective sample size, shape (n,).
 
     Args:
@@ -169,19 +177,19 @@ def limited(
     if base is not None and base.min() != base.max():
         held = base > 0
         _refuse_weights(base)
-        share: Array = base[held] / _total(base[held])
-        out: Array = np.zeros(n)
+        share: Float64s = base[held] / _total(base[held])
+        out: Float64s = np.zeros(n)
         out[held] = _limited(weight[held], settings, None if may_gain is None else may_gain[held], share)
         return out
     return _limited(weight, settings, may_gain, np.full(n, 1.0 / n))
 
 
-def _refuse_weights(weight: Array) -> None:
+def _refuse_weights(weight: Float64s) -> None:
     if not (np.isfinite(weight).all() and weight.min() >= 0 and weight.max() > 0):
         raise UsageError("weights must be finite, not negative, and not all zero")
 
 
-def _limited(weight: Array, settings: SamplingSettings, may_gain: NDArray[np.bool_] | None, share: Array) -> Array:
+def _limited(weight: Float64s, settings: SamplingSettings, may_gain: Bools | None, share: Float64s) -> Float64s:
     """The same where all have a share of the base above 0; shares sum to 1."""
     _refuse_weights(weight)
     if weight.min() == weight.max() or (may_gain is not None and not may_gain.any()):
@@ -199,12 +207,12 @@ def _limited(weight: Array, settings: SamplingSettings, may_gain: NDArray[np.boo
     return np.asarray(p / _total(p))
 
 
-def _total(x: Array) -> float:
+def _total(x: Float64s) -> float:
     """The sum, rounded once: the same in any order."""
     return math.fsum(x.tolist())
 
 
-def _capped(p: Array, cap: Array, share: Array) -> Array:
+def _capped(p: Float64s, cap: Float64s, share: Float64s) -> Float64s:
     """Probabilities cut at ``cap``; what is cut off goes to the others in proportion. The caps sum to 1 at least."""
     full = np.zeros(len(p), np.bool_)
     while True:
@@ -215,7 +223,7 @@ def _capped(p: Array, cap: Array, share: Array) -> Array:
         rest = _total(p[~full])
         left = max(0.0, 1.0 - _total(cap[full]))
         # where the others have no weight to speak of, they share by their base
-        others: Array = (
+        others: Float64s = (
             p * (left / rest) if rest > _NO_WEIGHT else share * (left / max(_total(share[~full]), _NO_WEIGHT))
         )
         p = np.where(full, cap, others)

@@ -13,14 +13,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.segmentation.closings import by_fingers_alone
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE, LabelSettings
-from sima2.segmentation.signals import Bools, Doubles, Ints, among, last_where, next_where, per_run, runs_of
+from sima2.segmentation.signals import among, last_where, next_where, per_run, runs_of
 from sima2.segmentation.states import State, States
 
 
-def label_actions(features: Features, states: States, settings: LabelSettings) -> tuple[Ints, Bools]:
+def label_actions(features: Features, states: States, settings: LabelSettings) -> tuple[Int64s, Bools]:
     """Label of every frame that is an action or an anomaly (``unknown`` = 0 elsewhere), and where an attempt failed.
 
     Returns:
@@ -50,12 +51,12 @@ class Runs:
     features: Features
     states: States
     settings: LabelSettings
-    start: Ints
-    stop: Ints
-    code: Ints
-    episode: Ints
-    first: Ints
-    last: Ints
+    start: Int64s
+    stop: Int64s
+    code: Int64s
+    episode: Int64s
+    first: Int64s
+    last: Int64s
 
     @classmethod
     def of(cls, features: Features, states: States, settings: LabelSettings) -> Runs:
@@ -66,7 +67,7 @@ class Runs:
         last = np.searchsorted(episode, episode, side="right") - 1
         return cls(features, states, settings, start, stop, states.code[start], episode, first, last)
 
-    def labels(self, rules: tuple[LabelRule, ...] | None = None) -> Ints:
+    def labels(self, rules: tuple[LabelRule, ...] | None = None) -> Int64s:
         """Label of each run, 0 where no rule speaks: of the rules that hold the last one counts."""
         label = np.zeros(len(self.code), np.int64)
         for rule in LABEL_RULES if rules is None else rules:
@@ -74,7 +75,7 @@ class Runs:
             label[holds] = self.before(label, 0)[holds] if rule.label is None else CODE[rule.label]
         return label
 
-    def failures(self, label: Ints, rules: tuple[FailureRule, ...] | None = None) -> Bools:
+    def failures(self, label: Int64s, rules: tuple[FailureRule, ...] | None = None) -> Bools:
         """Runs in which an attempt fails: any rule is enough."""
         failed = np.zeros(len(self.code), np.bool_)
         for rule in FAILURE_RULES if rules is None else rules:
@@ -85,12 +86,12 @@ class Runs:
         """Runs in one of these states."""
         return among(self.code, kinds)
 
-    def previous(self, mask: Bools) -> Ints:
+    def previous(self, mask: Bools) -> Int64s:
         """Latest earlier run where the mask holds, -1 where none."""
         found = last_where(np.concatenate([[False], mask[:-1]]), self.first + 1)
         return np.where(found >= 0, found - 1, -1)
 
-    def next(self, mask: Bools) -> Ints:
+    def next(self, mask: Bools) -> Int64s:
         """Earliest later run where the mask holds, -1 where none."""
         found = next_where(np.concatenate([mask[1:], [False]]), self.last - 1)
         return np.where(found >= 0, found + 1, -1)
@@ -104,12 +105,12 @@ class Runs:
         return pick(np.where(self.here < self.last, self.here + 1, -1), values, default)
 
     @property
-    def here(self) -> Ints:
+    def here(self) -> Int64s:
         """Its own place."""
         return np.arange(len(self.code))
 
     @cached_property
-    def seconds(self) -> Doubles:
+    def seconds(self) -> Float64s:
         """Duration."""
         return (self.stop - self.start) * self.features.ragged.period[self.episode]
 
@@ -151,22 +152,22 @@ class Runs:
         return _moves_along_after(self.features, self, self.settings)
 
 
-def pick(place: Ints, values: NDArray[Any], default: int | bool) -> NDArray[Any]:
+def pick(place: Int64s, values: NDArray[Any], default: int | bool) -> NDArray[Any]:
     """Values at places; the default where the place is -1."""
     return np.where(place >= 0, values[np.maximum(place, 0)], default)
 
 
-def _grasps(runs: Runs, label: Ints) -> Bools:
+def _grasps(runs: Runs, label: Int64s) -> Bools:
     """Fingers that close to take hold."""
     return runs.grasp
 
 
-def _carries(runs: Runs, label: Ints) -> Bools:
+def _carries(runs: Runs, label: Int64s) -> Bools:
     """A load, moved or at rest."""
     return runs.at(State.RISE, State.SIDE, State.DOWN, State.HOLD) & ~runs.grasp
 
 
-def _lifts(runs: Runs, label: Ints) -> Bools:
+def _lifts(runs: Runs, label: Int64s) -> Bools:
     """The first rise after a grasp or a pull, with no way sideways or down between."""
     risen = runs.previous(runs.at(State.RISE))
     shifted = runs.previous(runs.at(State.SIDE, State.DOWN) & ~runs.grasp)
@@ -174,7 +175,7 @@ def _lifts(runs: Runs, label: Ints) -> Bools:
     return runs.at(State.RISE) & (np.maximum(risen, shifted) < taken)
 
 
-def _slides(runs: Runs, label: Ints) -> Bools:
+def _slides(runs: Runs, label: Int64s) -> Bools:
     """A load that was never lifted and moves: on a rail, or over the table."""
     if runs.features.position is None or by_fingers_alone(runs.features):
         # a flat way through the air is told from a rail by force or by what moves along
@@ -184,89 +185,89 @@ def _slides(runs: Runs, label: Ints) -> Bools:
     return runs.at(State.SIDE) & ~runs.flown & ~runs.grasp & ~soon_up
 
 
-def _pulls(runs: Runs, label: Ints) -> Bools:
+def _pulls(runs: Runs, label: Int64s) -> Bools:
     """Force on a load that was never lifted."""
     return ((runs.at(State.PRESS) & ~runs.flown & runs.loaded) | runs.at(State.STUCK)) & ~runs.grasp
 
 
-def _wiggles(runs: Runs, label: Ints) -> Bools:
+def _wiggles(runs: Runs, label: Int64s) -> Bools:
     """To and fro on what does not give way."""
     return runs.at(State.WIGGLE)
 
 
-def _turns_back(runs: Runs, label: Ints) -> Bools:
+def _turns_back(runs: Runs, label: Int64s) -> Bools:
     """A pull that turns back on itself again and again."""
     pulled = label == CODE["pull"]
     return np.asarray(pulled & _to_and_fro(runs.features, runs, pulled, runs.settings))
 
 
-def _rubs(runs: Runs, label: Ints) -> Bools:
+def _rubs(runs: Runs, label: Int64s) -> Bools:
     """Force along something, with a load in the air."""
     return runs.at(State.PRESS) & runs.flown
 
 
-def _pushes(runs: Runs, label: Ints) -> Bools:
+def _pushes(runs: Runs, label: Int64s) -> Bools:
     """Force on something with an empty hand."""
     return runs.at(State.PRESS) & ~runs.loaded
 
 
-def _strokes(runs: Runs, label: Ints) -> Bools:
+def _strokes(runs: Runs, label: Int64s) -> Bools:
     """Along what stays where it is."""
     return runs.at(State.STROKE)
 
 
-def _comes_down(runs: Runs, label: Ints) -> Bools:
+def _comes_down(runs: Runs, label: Int64s) -> Bools:
     """The last descent before the fingers open, and all up to their opening."""
     mostly = per_run(np.add, runs.descent.astype(np.int64), runs.start) * 2 > runs.stop - runs.start
     # what is rubbed on something has been put on it before
     return mostly & ~(runs.at(State.PRESS) & runs.flown)
 
 
-def _stopped_short(runs: Runs, label: Ints) -> Bools:
+def _stopped_short(runs: Runs, label: Int64s) -> Bools:
     """A descent that something stops."""
     return np.asarray(runs.at(State.DOWN) & (runs.after(runs.code, -1) == State.BLOCKED))
 
 
-def _lets_go(runs: Runs, label: Ints) -> Bools:
+def _lets_go(runs: Runs, label: Int64s) -> Bools:
     """Fingers that open from a load."""
     held = pick(runs.previous(~runs.at(State.HOLD)), runs.holding, False) | runs.before(runs.holding, False)
     return np.asarray(runs.at(State.OPENING) & held)
 
 
-def _ends_place(runs: Runs, label: Ints) -> Bools:
+def _ends_place(runs: Runs, label: Int64s) -> Bools:
     """Fingers that open after the descent."""
     return np.asarray(runs.at(State.OPENING) & runs.before(label == CODE["place"], False))
 
 
-def _waits(runs: Runs, label: Ints) -> Bools:
+def _waits(runs: Runs, label: Int64s) -> Bools:
     """The hand waits until what it has let go rests."""
     opened = runs.before(runs.code, -1) == State.OPENING
     return np.asarray(runs.at(State.STILL) & opened & (runs.seconds < 2 * runs.settings.idle_s))
 
 
-def _rests_loaded(runs: Runs, label: Ints) -> Bools:
+def _rests_loaded(runs: Runs, label: Int64s) -> Bools:
     """A loaded pause after which nothing follows, for the hand has given up, or before which nothing has begun."""
     motion = ~runs.at(State.HOLD, State.STILL)
     alone = (runs.next(motion) < 0) | (runs.previous(motion) < 0)
     return _pauses(runs, label) & (runs.seconds >= runs.settings.idle_s) & alone
 
 
-def _part_of_before(runs: Runs, label: Ints) -> Bools:
+def _part_of_before(runs: Runs, label: Int64s) -> Bools:
     """A loaded pause belongs to what it interrupts."""
     interrupted = [CODE[name] for name in ("lift", "pull", "wipe", "place")]
     return _pauses(runs, label) & among(runs.before(label, 0), interrupted)
 
 
-def _pauses(runs: Runs, label: Ints) -> Bools:
+def _pauses(runs: Runs, label: Int64s) -> Bools:
     return np.asarray(runs.at(State.HOLD) & ~runs.grasp & (label == CODE["transport"]))
 
 
-def _slips(runs: Runs, label: Ints) -> Bools:
+def _slips(runs: Runs, label: Int64s) -> Bools:
     """The load moves against the hand."""
     return runs.at(State.SLIP)
 
 
-def _collides(runs: Runs, label: Ints) -> Bools:
+def _collides(runs: Runs, label: Int64s) -> Bools:
     """A touch that was not meant."""
     return runs.at(State.BUMP, State.BLOCKED)
 
@@ -276,10 +277,10 @@ class LabelRule:
     """What runs of which something holds are called; ``None``: as the run before."""
 
     label: str | None
-    holds: Callable[[Runs, Ints], Bools]
+    holds: Callable[[Runs, Int64s], Bools]
 
 
-FailureRule = Callable[[Runs, Ints], Bools]
+FailureRule = Callable[[Runs, Int64s], Bools]
 
 LABEL_RULES: Final = (
     LabelRule("grasp", _grasps),
@@ -305,12 +306,12 @@ LABEL_RULES: Final = (
 """In order: a later rule overrules an earlier one."""
 
 
-def _anomaly(runs: Runs, label: Ints) -> Bools:
+def _anomaly(runs: Runs, label: Int64s) -> Bools:
     """A slip or a collision, too short for a segment of its own perhaps."""
     return _slips(runs, label) | _collides(runs, label)
 
 
-def _nothing_held(runs: Runs, label: Ints) -> Bools:
+def _nothing_held(runs: Runs, label: Int64s) -> Bools:
     """A grasp that ends with nothing in the hand, nor pushed by it."""
     empty = among(runs.after(runs.code, -1), (State.FREE, State.STILL, State.OPENING))
     # at rest the attempt is not yet given up
@@ -318,16 +319,16 @@ def _nothing_held(runs: Runs, label: Ints) -> Bools:
     return np.asarray(runs.grasp & empty & ~runs.at(State.HOLD) & ~waits & ~runs.along_after)
 
 
-def _gives_up(runs: Runs, label: Ints) -> Bools:
+def _gives_up(runs: Runs, label: Int64s) -> Bools:
     """Fingers that rest on nothing, and nothing moves along with them."""
     return _closed_on_nothing(runs, label) & ~runs.along_after
 
 
-def _closed_on_nothing(runs: Runs, label: Ints) -> Bools:
+def _closed_on_nothing(runs: Runs, label: Int64s) -> Bools:
     return np.asarray(runs.grasp & runs.at(State.STILL) & ~runs.after(runs.holding, False))
 
 
-def _opens_at_once(runs: Runs, label: Ints) -> Bools:
+def _opens_at_once(runs: Runs, label: Int64s) -> Bools:
     """A grasp that opens again without any way."""
     opens = runs.grasp & runs.at(State.HOLD) & (runs.after(runs.code, -1) == State.OPENING)
     if runs.features.gripping is None and runs.features.object_position is None:
@@ -335,7 +336,7 @@ def _opens_at_once(runs: Runs, label: Ints) -> Bools:
     return np.asarray(opens)
 
 
-def _loses(runs: Runs, label: Ints) -> Bools:
+def _loses(runs: Runs, label: Int64s) -> Bools:
     """A load that is gone, with no finger moved."""
     return runs.holding & runs.loaded & among(runs.after(runs.code, -1), (State.FREE, State.STILL))
 
@@ -350,7 +351,7 @@ FAILURE_RULES: Final[tuple[FailureRule, ...]] = (
 """In any order: each alone is enough."""
 
 
-def _until_rest(features: Features, states: States, label: Ints, settings: LabelSettings) -> Ints:
+def _until_rest(features: Features, states: States, label: Int64s, settings: LabelSettings) -> Int64s:
     """A place lasts until what was let go lies still, shape (T,)."""
     ragged = features.ragged
     moving, together = features.objects_moving, features.together
@@ -466,7 +467,7 @@ def _moves_along_after(features: Features, runs: Runs, settings: LabelSettings) 
     return out
 
 
-def _out_of_reach(features: Features, at: Ints, settings: LabelSettings) -> Bools:
+def _out_of_reach(features: Features, at: Int64s, settings: LabelSettings) -> Bools:
     """Frames at which every object that was ever seen is far from the hand."""
     if features.object_position is None or features.object_seen is None or features.position is None:
         return np.zeros(len(at), np.bool_)
@@ -478,7 +479,7 @@ def _out_of_reach(features: Features, at: Ints, settings: LabelSettings) -> Bool
     return out
 
 
-def _travel(features: Features, runs: Runs) -> NDArray[np.float64]:
+def _travel(features: Features, runs: Runs) -> Float64s:
     """Distance between the hand's first and last place of each run, m, shape (r,)."""
     if features.position is None:
         return np.zeros(len(runs.start))

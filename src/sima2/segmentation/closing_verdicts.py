@@ -16,11 +16,12 @@ from typing import Final
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import spans
 from sima2.segmentation.closings import Closings, closings_of
 from sima2.segmentation.features import Features
 from sima2.segmentation.fingers import wide_open
-from sima2.segmentation.signals import Bools, Doubles, Ints, last_where, per_run, runs_of
+from sima2.segmentation.signals import last_where, per_run, runs_of
 from sima2.segmentation.state_settings import StateSettings
 
 CLOSELY: Final = 3.0
@@ -59,7 +60,7 @@ class Judging:
     settings: StateSettings
 
     @cached_property
-    def at(self) -> Ints:
+    def at(self) -> Int64s:
         """A frame of each, at which the hand's limits are known."""
         return np.minimum(self.found.stop, self.features.ragged.last[self.found.start])
 
@@ -79,7 +80,7 @@ class Judging:
         return self.behind & ~(self.at_stop & (self.found.behind < np.nan_to_num(self.features.stop_back[self.at])))
 
     @cached_property
-    def finely(self) -> Doubles:
+    def finely(self) -> Float64s:
         """Width within which fingers stop again at their end."""
         features, at = self.features, self.at
         return np.maximum(self.settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
@@ -123,7 +124,7 @@ class Judging:
         return self.kept | (~self.told & ~self.met & ~self.half_way)
 
     @cached_property
-    def over(self) -> Doubles:
+    def over(self) -> Float64s:
         """How far apart they are beyond where they meet."""
         return self.found.width - self.features.width_closed[self.at]
 
@@ -156,7 +157,7 @@ class Judging:
         return self.found.earlier(self.held, self.found.phase)
 
     @cached_property
-    def extent(self) -> Doubles:
+    def extent(self) -> Float64s:
         """How far the arm goes in the episode."""
         ragged, pose = self.features.ragged, self.features.pose
         if pose is None or not len(self.found):
@@ -166,7 +167,7 @@ class Judging:
         span[ragged.episode[ragged.heads]] = (high - low).max(axis=1)
         return np.asarray(span[self.found.episode])
 
-    def apart(self, a: Ints, b: Ints) -> Doubles:
+    def apart(self, a: Int64s, b: Int64s) -> Float64s:
         """How far the arm is at some frames from where it is at others, as a share of its extent."""
         pose = self.features.pose
         if pose is None:
@@ -174,7 +175,7 @@ class Judging:
         return np.asarray(np.abs(pose[a] - pose[b]).max(axis=1) / np.maximum(self.extent, 1e-9))
 
     @cached_property
-    def way(self) -> Doubles:
+    def way(self) -> Float64s:
         """How far the arm gets from where the fingers close while they rest, as a share of its extent."""
         found, pose = self.found, self.features.pose
         if pose is None or not len(found):
@@ -221,7 +222,7 @@ class Judging:
         return found.more & ~self.held & soon & near
 
     @cached_property
-    def begun(self) -> Ints:
+    def begun(self) -> Int64s:
         """Where the first step of the closing begins."""
         first = np.append(True, ~self.steps[:-1])[: len(self.found)]
         return self.found.start[np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))]
@@ -276,7 +277,7 @@ def _when_all_is_done(each: Judging) -> Bools:
     return each.done & ~each.found.more & (~each.found.opens | ends)
 
 
-def _told_to_stop(each: Judging) -> Bools:
+def _commanded_to_stop(each: Judging) -> Bools:
     """The fingers are where they are told to be, half open, and the arm takes nothing anywhere with them."""
     found = each.found
     ready = each.told & ~each.kept & ~each.empty
@@ -304,7 +305,7 @@ def _holds_no_more(each: Judging) -> Bools:
     return each.holding & ~each.kept & (each.empty | gone | (nearer & each.found.opens & ~each.rests))
 
 
-def _before(held: Bools, width: Doubles, phase: Ints) -> Doubles:
+def _before(held: Bools, width: Float64s, phase: Int64s) -> Float64s:
     """Width of the last rest before in the same span at which something was held, NaN where none was, shape (c,)."""
     before = last_where(np.append(False, held[:-1]), np.searchsorted(phase, phase) + 1) - 1
     return np.where(before >= 0, width[np.maximum(before, 0)], np.nan)
@@ -335,7 +336,7 @@ VERDICT_RULES: Final = (
     VerdictRule(Verdict.IDLE, _at_home),
     VerdictRule(Verdict.IDLE, _in_passing),
     VerdictRule(Verdict.IDLE, _when_all_is_done),
-    VerdictRule(Verdict.IDLE, _told_to_stop),
+    VerdictRule(Verdict.IDLE, _commanded_to_stop),
     VerdictRule(Verdict.STEP, _step),
     VerdictRule(Verdict.FIRMER, _holds_already),
     VerdictRule(Verdict.LOST, _holds_no_more),
@@ -344,7 +345,7 @@ VERDICT_RULES: Final = (
 """In order: a later rule overrules an earlier one; where none holds it is not known what is between the fingers."""
 
 
-def verdicts(found: Closings, features: Features, settings: StateSettings) -> Ints:
+def verdicts(found: Closings, features: Features, settings: StateSettings) -> Int64s:
     """:class:`Verdict` of each closing, shape (c,)."""
     each = Judging(found, features, settings)
     out = np.full(len(found), int(Verdict.UNKNOWN), np.int64)

@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, runs_of
+from sima2.segmentation.signals import Ragged, runs_of
 from sima2.segmentation.state_settings import StateSettings
 
 FAR: Final = 1000.0
@@ -20,20 +21,20 @@ FAR: Final = 1000.0
 class Closings:
     """One row for each stretch of closing fingers, by episode and time; shape (c,) each."""
 
-    start: Ints
-    stop: Ints
-    until: Ints
+    start: Int64s
+    stop: Int64s
+    until: Int64s
     """One past the frames at rest: where the fingers move next, or one past the episode's end."""
     opens: Bools
     """They open next."""
-    episode: Ints
-    width: Doubles
+    episode: Int64s
+    width: Float64s
     """At rest."""
-    behind: Doubles
+    behind: Float64s
     """How far the fingers are kept from where they are told to close to, in usual spreads; NaN without commands."""
-    early: tuple[Doubles, Doubles]
+    early: tuple[Float64s, Float64s]
     """Width and the same over the first third of the rest,"""
-    late: tuple[Doubles, Doubles]
+    late: tuple[Float64s, Float64s]
     """… and over the last third."""
 
     def __len__(self) -> int:
@@ -45,7 +46,7 @@ class Closings:
         return np.append(self.episode[1:] == self.episode[:-1], False)[: len(self)] & ~self.opens
 
     @cached_property
-    def phase(self) -> Ints:
+    def phase(self) -> Int64s:
         """Number of the span, from one opening to the next, in which it lies."""
         return np.cumsum(np.append(True, ~self.more[:-1])[: len(self)])
 
@@ -54,16 +55,16 @@ class Closings:
         """That span ends with fingers that open."""
         return np.asarray(self.opens[np.searchsorted(self.phase, self.phase, side="right") - 1])
 
-    def next(self, values: Ints, default: Ints) -> Ints:
+    def next(self, values: Int64s, default: Int64s) -> Int64s:
         """Value of the next closing where there is more, else the default."""
         return np.where(self.more, np.append(values[1:], 0)[: len(self)], default)
 
-    def earlier(self, mask: Bools, group: Ints) -> Bools:
+    def earlier(self, mask: Bools, group: Int64s) -> Bools:
         """Whether the mask holds of an earlier closing of the same group; groups stand together."""
         count = np.append(0, np.cumsum(mask))[: len(self)]
         return np.asarray(count > count[np.searchsorted(group, group)])
 
-    def later(self, mask: Bools, group: Ints) -> Bools:
+    def later(self, mask: Bools, group: Int64s) -> Bools:
         """… of a later one."""
         count = np.append(0, np.cumsum(mask))
         return np.asarray(count[np.searchsorted(group, group, side="right")] > count[1:])
@@ -107,7 +108,7 @@ def closings_of(features: Features, closing: Bools, opening: Bools, settings: St
     )
 
 
-def _means(x: Doubles | None, ragged: Ragged, *spans: tuple[Ints, Ints]) -> list[Doubles]:
+def _means(x: Float64s | None, ragged: Ragged, *spans: tuple[Int64s, Int64s]) -> list[Float64s]:
     """Means over spans, NaN where nothing was recorded."""
     if x is None or not len(spans[0][0]):
         return [np.full(len(lo), np.nan) for lo, _ in spans]

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.vocabulary import LABELS, OUTCOMES
 from sima2.segmentation.confidence_weights import FITTED
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
 from sima2.segmentation.outcomes import Spans
-from sima2.segmentation.signals import Bools, Doubles, among, per_run
+from sima2.segmentation.signals import among, per_run
 
 UNKNOWN_CONFIDENCE: Final = 0.2
 LOG_SECONDS: Final = (-2.5, 2.0)
@@ -33,7 +34,7 @@ class Confidence:
     least: float = 0.3
     """A label that is more than twice as likely wrong as right is not given, nor an outcome."""
 
-    def judged(self, features: Features, spans: Spans) -> tuple[Spans, Doubles]:
+    def judged(self, features: Features, spans: Spans) -> tuple[Spans, Float64s]:
         """The segments, those that are too doubtful unknown, and the confidence in each, shape (s,)."""
         sure = self.of(features, spans)
         claimed = sure >= self.least
@@ -45,18 +46,18 @@ class Confidence:
         )
         return told, sure
 
-    def of(self, features: Features, spans: Spans) -> Doubles:
+    def of(self, features: Features, spans: Spans) -> Float64s:
         """Calibrated probability that most frames of each segment bear its label, shape (s,)."""
         x = cues(features, spans)
         by_label, shared = FITTED.get(self.left_out, FITTED[""])
         own = np.array([by_label[name] for name in LABELS])[spans.label]
         logit = (x[:, :-SHARED] * own).sum(axis=1) + (x[:, -SHARED:] * np.array(shared)).sum(axis=1)
-        out: Doubles = 1.0 / (1.0 + np.exp(-logit))
+        out: Float64s = 1.0 / (1.0 + np.exp(-logit))
         out[spans.label == CODE["unknown"]] = UNKNOWN_CONFIDENCE
         return out
 
 
-def cues(features: Features, spans: Spans) -> Doubles:
+def cues(features: Features, spans: Spans) -> Float64s:
     """What tells how sure a label is, shape (s, 3 + ``SHARED``).
 
     One; how far the cues agree, -1 to 1; the logarithm of the length in s; then those shared by all labels.
@@ -79,7 +80,7 @@ def cues(features: Features, spans: Spans) -> Doubles:
     return np.column_stack([*columns, neighbour])
 
 
-def agreement(features: Features, spans: Spans) -> Doubles:
+def agreement(features: Features, spans: Spans) -> Float64s:
     """Share of the cues that support each label, 0 to 1, shape (s,).
 
     Every cue that the channels allow (grip force, width, who moves with the hand, external force, speed) votes on
@@ -90,8 +91,8 @@ def agreement(features: Features, spans: Spans) -> Doubles:
         return np.zeros(0)
     length = (spans.stop - spans.start).astype(np.float64)
 
-    def share(mask: Any) -> Doubles:
-        out: Doubles = per_run(np.add, mask.astype(np.int64), spans.start) / length
+    def share(mask: Any) -> Float64s:
+        out: Float64s = per_run(np.add, mask.astype(np.int64), spans.start) / length
         return out
 
     label = spans.label
@@ -100,7 +101,7 @@ def agreement(features: Features, spans: Spans) -> Doubles:
     votes = np.zeros(n)
     asked = np.zeros(n)
 
-    def vote(where: Bools, support: Doubles, weight: float = 1.0) -> None:
+    def vote(where: Bools, support: Float64s, weight: float = 1.0) -> None:
         votes[where] += weight * support[where]
         asked[where] += weight
 
@@ -132,5 +133,5 @@ def agreement(features: Features, spans: Spans) -> Doubles:
     vote(free | held, moving)
     vote(label == CODE["idle"], 1 - moving, 3.0)
     vote(label == CODE["slip"], np.ones(n), 1.5)
-    out: Doubles = (votes + 0.5) / (asked + 1.0)
+    out: Float64s = (votes + 0.5) / (asked + 1.0)
     return out

@@ -10,18 +10,9 @@ from typing import Final
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.segmentation.features import Features, length_of
-from sima2.segmentation.signals import (
-    Bools,
-    Doubles,
-    Ints,
-    last_where,
-    next_where,
-    per_run,
-    running_max_in,
-    runs_of,
-    without_short,
-)
+from sima2.segmentation.signals import last_where, next_where, per_run, running_max_in, runs_of, without_short
 from sima2.segmentation.state_settings import StateSettings
 
 
@@ -89,10 +80,10 @@ class Touches:
 
     features: Features
     settings: StateSettings
-    position: Doubles
-    speed: Doubles
-    contact: Doubles
-    contact_floor: Doubles
+    position: Float64s
+    speed: Float64s
+    contact: Float64s
+    contact_floor: Float64s
     touching: Bools
     """External force over what the load weighs, shape (T,)."""
     loaded: Bools
@@ -100,7 +91,7 @@ class Touches:
     closing: Bools
     opening: Bools
 
-    def kinds(self, rules: tuple[TouchRule, ...] | None = None) -> Ints:
+    def kinds(self, rules: tuple[TouchRule, ...] | None = None) -> Int64s:
         """:class:`Touch` of each run: the first rule that holds names it."""
         out = np.full(len(self.start), Touch.UNTOLD, np.int64)
         left = self.touching[self.start]
@@ -111,26 +102,26 @@ class Touches:
         return out
 
     @cached_property
-    def _runs(self) -> tuple[Ints, Ints]:
+    def _runs(self) -> tuple[Int64s, Int64s]:
         return runs_of(self.touching, self.features.ragged)
 
     @property
-    def start(self) -> Ints:
+    def start(self) -> Int64s:
         """First frame."""
         return self._runs[0]
 
     @property
-    def stop(self) -> Ints:
+    def stop(self) -> Int64s:
         """Frame after the last."""
         return self._runs[1]
 
     @property
-    def length(self) -> Ints:
+    def length(self) -> Int64s:
         """Frames."""
         return self.stop - self.start
 
     @cached_property
-    def seconds(self) -> Doubles:
+    def seconds(self) -> Float64s:
         """Duration."""
         ragged = self.features.ragged
         return self.length * ragged.period[ragged.episode[self.start]]
@@ -140,37 +131,37 @@ class Touches:
         """Long enough for work."""
         return self.seconds >= self.settings.press_s
 
-    def frames(self, seconds: float) -> Ints:
+    def frames(self, seconds: float) -> Int64s:
         """Frames of so many seconds."""
         ragged = self.features.ragged
         return ragged.frames(seconds)[ragged.episode[self.start]]
 
-    def share(self, mask: Bools) -> Doubles:
+    def share(self, mask: Bools) -> Float64s:
         """Share of the run in which the mask holds."""
-        out: Doubles = per_run(np.add, mask.astype(np.int64), self.start) / np.maximum(self.length, 1)
+        out: Float64s = per_run(np.add, mask.astype(np.int64), self.start) / np.maximum(self.length, 1)
         return out
 
-    def latest(self, mask: Bools) -> Ints:
+    def latest(self, mask: Bools) -> Int64s:
         """Frame before or at the start where the mask last holds, -1 where none."""
         return last_where(mask, self.features.ragged.first)[self.start]
 
-    def coming(self, mask: Bools) -> Ints:
+    def coming(self, mask: Bools) -> Int64s:
         """Frame after or at the start where the mask next holds, -1 where none."""
         return next_where(mask, self.features.ragged.last)[self.start]
 
     @cached_property
-    def way(self) -> Doubles:
+    def way(self) -> Float64s:
         """Way of the moving hand in each frame, m, shape (T,)."""
         features = self.features
         return self.speed * features.moving * features.ragged.period.take(features.ragged.episode)
 
     @cached_property
-    def path(self) -> Doubles:
+    def path(self) -> Float64s:
         """Way of the hand over the run, m."""
         return per_run(np.add, self.way, self.start)
 
     @cached_property
-    def came(self) -> tuple[Doubles, Doubles]:
+    def came(self) -> tuple[Float64s, Float64s]:
         """Way just before, and its length, m."""
         return _way_before(self.features, self.start, self.settings)
 
@@ -394,7 +385,7 @@ def _more_than_weight(features: Features, flown: Bools, settings: StateSettings)
     return np.asarray(features.contact > features.contact_floor + (1.0 + settings.heavier_share) * least)
 
 
-def _inertia(features: Features, force: Doubles, flown: Bools, settings: StateSettings) -> Doubles:
+def _inertia(features: Features, force: Float64s, flown: Bools, settings: StateSettings) -> Float64s:
     """What the sensor feels of the mass that it carries as the hand speeds up and slows down, N, shape (T,).
 
     How heavy that is shows while the hand speeds up, when nothing stands in its way.
@@ -423,7 +414,7 @@ def _inertia(features: Features, force: Doubles, flown: Bools, settings: StateSe
     return np.asarray(np.repeat(mass, stop - start) * most)
 
 
-def _way_before(features: Features, start: Ints, settings: StateSettings) -> tuple[Doubles, Doubles]:
+def _way_before(features: Features, start: Int64s, settings: StateSettings) -> tuple[Float64s, Float64s]:
     """Way of the hand just before each touch, m, shape (r, 3), and its length, shape (r,)."""
     ragged = features.ragged
     position = features.position if features.position is not None else np.zeros((len(features.missing), 3))
@@ -432,7 +423,7 @@ def _way_before(features: Features, start: Ints, settings: StateSettings) -> tup
     return came, np.sqrt((came * came).sum(axis=1))
 
 
-def _halts(features: Features, start: Ints, settings: StateSettings) -> Bools:
+def _halts(features: Features, start: Int64s, settings: StateSettings) -> Bools:
     """Touches after which little is left of the speed before, shape (r,)."""
     ragged = features.ragged
     if features.speed is None:
@@ -444,7 +435,7 @@ def _halts(features: Features, start: Ints, settings: StateSettings) -> Bools:
     return out
 
 
-def _recoils(features: Features, start: Ints, stop: Ints, settings: StateSettings) -> Bools:
+def _recoils(features: Features, start: Int64s, stop: Int64s, settings: StateSettings) -> Bools:
     """Touches after which the hand moves back along the way by which it came, shape (r,)."""
     ragged = features.ragged
     if features.position is None:
@@ -454,7 +445,7 @@ def _recoils(features: Features, start: Ints, stop: Ints, settings: StateSetting
     after = np.minimum(np.minimum(stop, start + span), ragged.last[start])
     later = np.minimum(after + span, ragged.last[start])
 
-    def ahead(at: Ints) -> Doubles:
+    def ahead(at: Int64s) -> Float64s:
         step = features.position[at] - features.position[start]  # type: ignore[index]
         return np.asarray((step * came).sum(axis=1) / np.maximum(size, 1e-9))
 
@@ -462,7 +453,7 @@ def _recoils(features: Features, start: Ints, stop: Ints, settings: StateSetting
     return out
 
 
-def _gives_way(features: Features, start: Ints, stop: Ints, settings: StateSettings) -> Bools:
+def _gives_way(features: Features, start: Int64s, stop: Int64s, settings: StateSettings) -> Bools:
     """Touches under which the hand goes on, farther than one that runs into something needs to stop, shape (r,)."""
     ragged = features.ragged
     if features.position is None or features.speed is None:
@@ -477,7 +468,7 @@ def _gives_way(features: Features, start: Ints, stop: Ints, settings: StateSetti
     return out
 
 
-def _turns_away(features: Features, start: Ints, stop: Ints, settings: StateSettings) -> Bools:
+def _turns_away(features: Features, start: Int64s, stop: Int64s, settings: StateSettings) -> Bools:
     """Touches after which the hand goes elsewhere than it was going, shape (r,)."""
     ragged = features.ragged
     if features.position is None:
@@ -493,7 +484,7 @@ def _turns_away(features: Features, start: Ints, stop: Ints, settings: StateSett
     return out
 
 
-def _runs_into(features: Features, start: Ints, settings: StateSettings) -> Bools:
+def _runs_into(features: Features, start: Int64s, settings: StateSettings) -> Bools:
     """Touches that end a motion sideways, shape (r,): strokes begin with coming down."""
     ragged = features.ragged
     if features.velocity is None or features.speed is None:

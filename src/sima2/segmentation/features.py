@@ -10,10 +10,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.rollout import Manipulator, RolloutBatch
-from sima2.segmentation.memory import Memory
 from sima2.segmentation.scales import Scales
-from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, fill_gaps, hold_last, next_where, orderless
+from sima2.segmentation.signals import Ragged, fill_gaps, hold_last, next_where, orderless
+from sima2.segmentation.window_context import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +73,16 @@ class _HandStep:
     """The hand's displacement over the window of ``together_s``, as poses that come late may see it."""
 
     ragged: Ragged
-    components: tuple[Doubles, ...]
+    components: tuple[Float64s, ...]
     """m, shape (T,) each."""
     pose_delay_s: float
 
     @classmethod
-    def of(cls, position: Doubles, ragged: Ragged, settings: FeatureSettings) -> _HandStep:
+    def of(cls, position: Float64s, ragged: Ragged, settings: FeatureSettings) -> _HandStep:
         lo, hi = ragged.around(settings.together_s)
         return cls(ragged, tuple(x.take(hi) - x.take(lo) for x in position.T), settings.pose_delay_s)
 
-    def least_apart(self, step: Sequence[Doubles], at: Ints) -> Doubles:
+    def least_apart(self, step: Sequence[Float64s], at: Int64s) -> Float64s:
         """Distance between other displacements at some frames and the nearest of now, and half and all a delay ago."""
         episode, first = self.ragged.episode[at], self.ragged.first[at]
         least = self._apart(step, at)
@@ -90,7 +91,7 @@ class _HandStep:
             np.minimum(least, self._apart(step, late), out=least)
         return least
 
-    def _apart(self, step: Sequence[Doubles], at: Ints) -> Doubles:
+    def _apart(self, step: Sequence[Float64s], at: Int64s) -> Float64s:
         return length_of([a - b.take(at) for a, b in zip(step, self.components, strict=True)])
 
 
@@ -117,90 +118,90 @@ class Features:
     """Per-frame features of one arm; ``None`` where the channels they need are absent. Booleans shape (T,)."""
 
     ragged: Ragged
-    position: Doubles | None
+    position: Float64s | None
     """Hand position, gaps filled, m, shape (T, 3)."""
-    velocity: Doubles | None
+    velocity: Float64s | None
     """m/s, shape (T, 3)."""
-    speed: Doubles | None
+    speed: Float64s | None
     """m/s of the hand, or rad/s of the fastest joint without a hand position, shape (T,)."""
-    rate_noise: Doubles
+    rate_noise: Float64s
     """Standard deviation of ``speed`` at rest, shape (T,)."""
-    still_below: Doubles
+    still_below: Float64s
     """Speed below which the arm is at rest, shape (T,)."""
-    width: Doubles | None
+    width: Float64s | None
     """Gripper width or opening, gaps filled, shape (T,)."""
     metric_width: bool
     """``width`` is in m; otherwise it is an opening 0–1."""
-    width_rate: Doubles | None
+    width_rate: Float64s | None
     """per s, shape (T,)."""
-    width_range: Doubles
+    width_range: Float64s
     """Span between closed and open as known so far, shape (T,)."""
-    width_closed: Doubles
+    width_closed: Float64s
     """Closed end as known so far, shape (T,)."""
-    width_noise: Doubles
+    width_noise: Float64s
     """shape (T,)."""
     closed_known: Bools | None
     """The closed end was reached with nothing between the fingers; otherwise it is the least that was seen, which may
     be a thing's, shape (T,). None where it is known of all frames."""
-    behind: Doubles | None
+    behind: Float64s | None
     """How far fingers are kept from where they are told to close to, in usual spreads, shape (T,)."""
-    kept_back: Doubles
+    kept_back: Float64s
     """Usual spreads from which on something keeps them from there, shape (T,)."""
     back_told: Bools
     """… by its own closings, of which some were kept back and some were not, shape (T,)."""
-    stop_back: Doubles
+    stop_back: Float64s
     """… and at the fingers' own stop, which may itself keep them from there; NaN where not known, shape (T,)."""
-    most_back: Doubles
+    most_back: Float64s
     """The most that was seen of the robot's, NaN where nothing was fitted, shape (T,)."""
     blocked: Bools | None
     """Fingers stay behind what they are told, towards closing: there is something between them, shape (T,)."""
-    grip: Doubles | None
+    grip: Float64s | None
     """Grip force over its running floor, N, shape (T,)."""
     gripping: Bools | None
-    grip_noise: Doubles | None
+    grip_noise: Float64s | None
     """Spread of the grip force without a grip, N, shape (T,)."""
-    usual_grip: Doubles
+    usual_grip: Float64s
     """What the robot grips with as a rule, N, NaN where it is not known, shape (T,)."""
     grip_faint: Bools | None
     """Grip force that may still be one, where a stronger one was before."""
-    contact: Doubles | None
+    contact: Float64s | None
     """External force over its running floor, N, shape (T,)."""
     touching: Bools | None
-    contact_floor: Doubles | None
+    contact_floor: Float64s | None
     """External force that stands out of the noise, N, shape (T,)."""
-    load_away: Doubles
+    load_away: Float64s
     """Distance between the tracked point of the hand and what it holds, as a rule, m, shape (T,); 0 where unknown."""
-    press_force: Doubles
+    press_force: Float64s
     """What the robot wipes with as a rule, N, NaN where it is not known, shape (T,)."""
-    contact_noise: Doubles
+    contact_noise: Float64s
     """Spread of the external force without contact, N, shape (T,)."""
-    object_position: Doubles | None
+    object_position: Float64s | None
     """Gaps filled, m, shape (T, K, 3)."""
     object_seen: Bools | None
     """shape (T, K)."""
-    object_shift: Doubles | None
+    object_shift: Float64s | None
     """Displacement of each object over the window of ``together_s``, m, shape (T, K)."""
     objects_moving: Bools | None
     """Objects whose displacement stands out of their noise, shape (T, K)."""
     together: Bools | None
     """Objects that move and move with the hand, shape (T, K)."""
-    hand_shift: Doubles | None
+    hand_shift: Float64s | None
     """Displacement of the hand over that window, m, shape (T,)."""
-    object_noise: Doubles | None
+    object_noise: Float64s | None
     """m, of each episode and object, shape (n, K)."""
-    pose: Doubles | None
+    pose: Float64s | None
     """Hand position, or the joints where there is none, shape (T, d)."""
     together_s: float
     """Half window of the displacements, s."""
     leads_s: float
     """A motion leads somewhere within so much."""
-    orientation: Doubles | None
+    orientation: Float64s | None
     """Unit quaternion of the hand, gaps filled, shape (T, 4)."""
     hand_step: _HandStep | None
     missing: Bools
     """No motion channel was recorded at this frame, or nothing but noise."""
 
-    def take(self, episodes: Ints, rows: Ints) -> Features:
+    def take(self, episodes: Int64s, rows: Int64s) -> Features:
         """Those of some episodes, which hold these frames, without what only states are made of."""
 
         def cut(name: str, value: Any) -> Any:
@@ -241,7 +242,7 @@ class Features:
         return np.asarray(come | go)
 
     @cached_property
-    def sideways(self) -> Doubles:
+    def sideways(self) -> Float64s:
         """Horizontal speed of the hand, m/s, shape (T,); 0 without a hand position."""
         if self.velocity is None:
             return np.zeros(len(self.missing))
@@ -259,14 +260,14 @@ class Features:
         """Some object moves with the hand, shape (T,)."""
         return None if self.together is None else np.logical_or.reduce(self.together.T)
 
-    def object_speed(self, at: Ints, slot: Ints) -> Doubles | None:
+    def object_speed(self, at: Int64s, slot: Int64s) -> Float64s | None:
         """Mean speed of an object over the window of ``together_s`` about some frames, m/s, shape (t,)."""
         if self.object_shift is None:
             return None
         lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
         return self.object_shift[at, slot] / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)
 
-    def next_seen(self, at: Ints, slot: Ints) -> Ints:
+    def next_seen(self, at: Int64s, slot: Int64s) -> Int64s:
         """Frame at or after each of some frames at which an object is seen, -1 where none is, shape (t,)."""
         out = at.copy()
         if self.object_seen is not None:
@@ -276,7 +277,7 @@ class Features:
                 out[rows] = next_where(self.object_seen[:, each], self.ragged.last)[at[rows]]
         return out
 
-    def swing(self, a: Ints, b: Ints) -> Doubles:
+    def swing(self, a: Int64s, b: Int64s) -> Float64s:
         """How far what is held moves as the hand turns between some frames and others, m, shape (t,)."""
         if self.orientation is None:
             return np.zeros(len(a))
@@ -286,7 +287,7 @@ class Features:
         # the chord of twice the angle between the quaternions
         return np.asarray(2.0 * self.load_away[a] * np.sqrt(np.clip(1.0 - cosine * cosine, 0.0, 1.0)))
 
-    def apart_from_hand(self, at: Ints, slot: Ints) -> Doubles | None:
+    def apart_from_hand(self, at: Int64s, slot: Int64s) -> Float64s | None:
         """Displacement of an object relative to the hand, m, over the window of ``together_s``, shape (t,).
 
         Against the hand of now or of up to ``pose_delay_s`` ago, whichever fits best: poses come late.
@@ -316,7 +317,7 @@ def compute_features(
     known = [scales.of(robot, arm) for robot in robots]
     robot = np.array([robots[each] for each in batch.episodes.robot], np.int64).take(ragged.episode)
 
-    def fitted(name: str) -> Doubles:
+    def fitted(name: str) -> Float64s:
         return np.array([getattr(scale, name) for scale in known], np.float64).take(robot)
 
     position = velocity = speed = pose = None
@@ -393,19 +394,19 @@ def compute_features(
     )
 
 
-def _rate_noise(track: Doubles, ragged: Ragged, settings: FeatureSettings) -> Doubles:
+def _rate_noise(track: Float64s, ragged: Ragged, settings: FeatureSettings) -> Float64s:
     """Standard deviation of the slope of an episode's white noise, shape (T,)."""
     half = ragged.frames(settings.slope_s)
 
-    def measured() -> Doubles:
+    def measured() -> Float64s:
         return ragged.noise(track, settings.start_s) * np.sqrt(2.0 / (half + 1)) / (half * ragged.period)
 
     return ragged.begun("rate_noise", measured).take(ragged.episode)
 
 
 def _rates(
-    track: Doubles, rate_noise: Doubles, rest: Doubles, ragged: Ragged, settings: FeatureSettings
-) -> tuple[Doubles, Doubles]:
+    track: Float64s, rate_noise: Float64s, rest: Float64s, ragged: Ragged, settings: FeatureSettings
+) -> tuple[Float64s, Float64s]:
     """Rate of change, shape as the track, and below what it is at rest, shape (T,).
 
     Where noise would hide a slow motion it is taken over a longer time.
@@ -420,7 +421,7 @@ def _rates(
 
 
 def _drowned(
-    track: Doubles, rate_noise: Doubles, top_speed: Doubles, ragged: Ragged, settings: FeatureSettings
+    track: Float64s, rate_noise: Float64s, top_speed: Float64s, ragged: Ragged, settings: FeatureSettings
 ) -> Bools:
     """Frames of episodes of which noise hides all motion: whether the arm moves or rests is not known, shape (T,)."""
     loud = rate_noise * settings.noise_factor > np.fmax(settings.fast, top_speed)
@@ -433,7 +434,7 @@ def _drowned(
 
 def _gripper(
     channels: Manipulator, ragged: Ragged, settings: FeatureSettings, fitted: object
-) -> tuple[Doubles | None, Doubles | None, Doubles, Doubles, Doubles]:
+) -> tuple[Float64s | None, Float64s | None, Float64s, Float64s, Float64s]:
     frames = len(ragged.time)
     raw = channels.gripper_width if channels.gripper_width is not None else channels.gripper_opening
     blank = np.full(frames, np.nan)
@@ -456,7 +457,7 @@ def _gripper(
     return width, rate, opened - shut, shut, noise
 
 
-def _closed_known(channels: Manipulator, width_levels: Doubles, width_stop: Doubles) -> Bools | None:
+def _closed_known(channels: Manipulator, width_levels: Float64s, width_stop: Float64s) -> Bools | None:
     """Where it is known how far the fingers close on nothing, shape (T,); None where it is of all frames.
 
     Fingers of which only a bit is told close to its end whatever is between them.
@@ -467,7 +468,7 @@ def _closed_known(channels: Manipulator, width_levels: Doubles, width_stop: Doub
     return ~alike if alike.any() else None
 
 
-def _behind(channels: Manipulator) -> Doubles | None:
+def _behind(channels: Manipulator) -> Float64s | None:
     """By how much the finger that lags its command most does so towards closing, usual spreads, shape (T,)."""
     if channels.effort_proxy is None:
         return None
@@ -479,8 +480,8 @@ def _behind(channels: Manipulator) -> Doubles | None:
 
 
 def _force(
-    raw: NDArray[np.float32] | None, ragged: Ragged, settings: FeatureSettings, *, forgets: bool
-) -> tuple[Doubles | None, Bools | None, Doubles, Doubles | None]:
+    raw: Float32s | None, ragged: Ragged, settings: FeatureSettings, *, forgets: bool
+) -> tuple[Float64s | None, Bools | None, Float64s, Float64s | None]:
     """Force over its bias, whether it stands out of the noise, that noise, and the least force that does.
 
     The bias is the least average so far: of recent memory where the sensor drifts and no contact lasts
@@ -497,7 +498,7 @@ def _force(
         base = ragged.running(average, settings.start_s, largest=False, before=ragged.before("lightest"))
     over = now - base
 
-    def measured() -> Doubles:
+    def measured() -> Float64s:
         return np.maximum(ragged.noise(force, settings.start_s), ragged.spread(force, settings.start_s))
 
     noise = ragged.begun("contact_noise" if forgets else "grip_noise", measured).take(ragged.episode)
@@ -505,7 +506,7 @@ def _force(
     return over, over > floor, noise, floor
 
 
-def _without_spikes(force: Doubles, ragged: Ragged, settings: FeatureSettings) -> Doubles:
+def _without_spikes(force: Float64s, ragged: Ragged, settings: FeatureSettings) -> Float64s:
     """Force without single samples that neither neighbour knows of: no touch of a body is so short, shape (T,)."""
     here = np.arange(len(force))
     beside = np.maximum(force[np.maximum(here - 1, ragged.first)], force[np.minimum(here + 1, ragged.last)])
@@ -516,16 +517,16 @@ def _without_spikes(force: Doubles, ragged: Ragged, settings: FeatureSettings) -
 
 
 def _objects(
-    batch: RolloutBatch, ragged: Ragged, position: Doubles | None, settings: FeatureSettings
+    batch: RolloutBatch, ragged: Ragged, position: Float64s | None, settings: FeatureSettings
 ) -> tuple[
-    Doubles | None,
+    Float64s | None,
     Bools | None,
-    Doubles | None,
+    Float64s | None,
     Bools | None,
     Bools | None,
-    Doubles | None,
+    Float64s | None,
     _HandStep | None,
-    Doubles | None,
+    Float64s | None,
 ]:
     lo, hi = ragged.around(settings.together_s)
     hand = None if position is None else _HandStep.of(position, ragged, settings)
@@ -573,7 +574,7 @@ BLOCK: Final = 2048
 """Frames that are turned at once: so many stay in the cache."""
 
 
-def _along_frames(values: NDArray[Any]) -> Doubles:
+def _along_frames(values: NDArray[Any]) -> Float64s:
     """Frames last, each coordinate in one piece: shape (T, K, d) to (K, d, T)."""
     out = np.empty((*values.shape[1:], len(values)))
     for start in range(0, len(values), BLOCK):
@@ -581,12 +582,12 @@ def _along_frames(values: NDArray[Any]) -> Doubles:
     return out
 
 
-def _largest(components: Sequence[Doubles]) -> Doubles:
+def _largest(components: Sequence[Float64s]) -> Float64s:
     """Largest of the components, shape (T,)."""
     return np.asarray(np.max(np.abs(np.array(components)), axis=0))
 
 
-def length_of(components: Sequence[Doubles]) -> Doubles:
+def length_of(components: Sequence[Float64s]) -> Float64s:
     """Length of vectors given by their components, shape (T,)."""
     total = components[0] * components[0]
     for each in components[1:]:

@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Int64s
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Ints, Ragged, last_where, next_where, per_run, runs_of, without_short
+from sima2.segmentation.signals import Ragged, last_where, next_where, per_run, runs_of, without_short
 from sima2.segmentation.state_settings import StateSettings
 
 BEYOND: Final = 10.0
@@ -70,7 +71,9 @@ def _from_loosening(features: Features, closing: Bools, opening: Bools, settings
     return np.asarray(soon & rests & (since < gripped) & ~features.closed_known & ~closing)
 
 
-def _under_way(features: Features, start: Ints, stop: Ints, keep: Bools, sign: float, settings: StateSettings) -> Bools:
+def _under_way(
+    features: Features, start: Int64s, stop: Int64s, keep: Bools, sign: float, settings: StateSettings
+) -> Bools:
     """Runs of moving fingers without what smoothing puts before them, nor yielding to a load, shape (T,).
 
     Pads and links give way under a firm grip: fingers that spread, while they grip as firmly as before or what they

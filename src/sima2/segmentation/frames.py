@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RolloutError, UnknownNameError, UsageError
+from sima2.records.arrays import Float32s, Float64s
 from sima2.records.rollout import (
     ARM_CHANNELS,
     OBJECT_CHANNELS,
@@ -64,9 +65,7 @@ class Layout:
         return self.scene + self.span * len(self.objects)
 
     @classmethod
-    def of(
-        cls, names: tuple[str, ...], values: Mapping[Key, NDArray[np.float32]], axis: int, objects: tuple[str, ...]
-    ) -> Layout:
+    def of(cls, names: tuple[str, ...], values: Mapping[Key, Float32s], axis: int, objects: tuple[str, ...]) -> Layout:
         """Of the first frames.
 
         Args:
@@ -191,7 +190,7 @@ class FrameBuffer:
         self._used += 1
         return True
 
-    def check(self, frames: Rollout | Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    def check(self, frames: Rollout | Mapping[str, Any]) -> tuple[Float64s, Float32s]:
         """Times and rows of a chunk of frames, for :meth:`append` to take.
 
         Raises:
@@ -231,7 +230,7 @@ class FrameBuffer:
             self._settle(layout)
         return at, rows
 
-    def append(self, time: NDArray[np.float64], rows: NDArray[np.float32]) -> None:
+    def append(self, time: Float64s, rows: Float32s) -> None:
         """Take checked frames."""
         n = len(time)
         self._room_for(n)
@@ -248,7 +247,7 @@ class FrameBuffer:
         self._used = left
         self.first += frames
 
-    def times(self) -> NDArray[np.float64]:
+    def times(self) -> Float64s:
         """Times of the frames that are here, s."""
         return self._time[: self._used].copy()
 
@@ -291,7 +290,7 @@ class FrameBuffer:
             problem = f"does not hold numbers in rows of one length at frame {self.total}"
             raise self._error(title, problem, "not_numeric") from None
 
-    def _check_time(self, time: NDArray[np.float64]) -> None:
+    def _check_time(self, time: Float64s) -> None:
         bad = ~np.isfinite(time)
         if bad.any():
             frame = int(np.argmax(bad))
@@ -301,7 +300,7 @@ class FrameBuffer:
             frame = int(np.argmax(back))
             raise self._error("time", f"does not increase at frame {self.total + frame}", "time_not_increasing", frame)
 
-    def _layout_for(self, arms: tuple[str, ...], arrays: Mapping[Key, NDArray[np.float32]], axis: int) -> Layout:
+    def _layout_for(self, arms: tuple[str, ...], arrays: Mapping[Key, Float32s], axis: int) -> Layout:
         """The layout with the objects that these frames are the first to show."""
         layout = self._layout or Layout.of(arms, arrays, axis, self._declared)
         named = dict.fromkeys(name for kind, name in arrays if kind == "object_position")
@@ -335,7 +334,7 @@ class FrameBuffer:
         self._rows = grown
 
 
-def _put(row: NDArray[np.float32], column: Column | None, value: Any) -> bool:
+def _put(row: Float32s, column: Column | None, value: Any) -> bool:
     """Write one channel of one frame; False where it is no array or number, or does not fit."""
     if column is None:
         return False

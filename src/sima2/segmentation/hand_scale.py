@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Float64s
 from sima2.segmentation.closing_verdicts import CLOSELY, Judging
 from sima2.segmentation.closings import FAR
 from sima2.segmentation.scales import HandScale
-from sima2.segmentation.signals import Bools, Doubles
 
 FEWEST_CLOSINGS: Final = 4
 """Closings below which nothing is told."""
@@ -26,7 +26,7 @@ MOSTLY: Final = 0.5
 """Shares of closings after which the arm goes somewhere and lets go, where fingers meet and where they hold."""
 
 
-def kept_back(behind: Doubles, floor: float = CLOSELY) -> float:
+def kept_back(behind: Float64s, floor: float = CLOSELY) -> float:
     """Usual spreads from which on fingers are kept from closing by something, NaN where the closings do not tell.
 
     The middle of the widest gap, as a ratio, between closings that come to where they are told and those that do not.
@@ -52,11 +52,11 @@ def kept_back(behind: Doubles, floor: float = CLOSELY) -> float:
 class Shown(NamedTuple):
     """What closings show of the robot that made them, shape (c,) each."""
 
-    behind: Doubles
+    behind: Float64s
     """Over the first third of the rest: what is held may slip out later."""
     at_stop: Bools
-    width: Doubles
-    share: Doubles
+    width: Float64s
+    share: Float64s
     """Width at rest as a share of the range."""
     carried: Bools
 

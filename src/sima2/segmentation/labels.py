@@ -6,19 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import spans as spans_of
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features, length_of
-from sima2.segmentation.signals import (
-    Bools,
-    Doubles,
-    Ints,
-    last_where,
-    next_where,
-    per_run,
-    running_max_in,
-    runs_of,
-)
+from sima2.segmentation.signals import last_where, next_where, per_run, running_max_in, runs_of
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -65,7 +57,7 @@ class LabelSettings:
     """A descent to less than that above where the fingers open is none."""
 
 
-def label_gaps(features: Features, states: States, action: Ints, failed: Bools, settings: LabelSettings) -> Ints:
+def label_gaps(features: Features, states: States, action: Int64s, failed: Bools, settings: LabelSettings) -> Int64s:
     """Give the free motion between actions its name: approach, retreat, recovery or idle; shape (T,)."""
     ragged = features.ragged
     frames = len(ragged.time)
@@ -114,7 +106,7 @@ def label_gaps(features: Features, states: States, action: Ints, failed: Bools, 
     return out
 
 
-def _name_by_objects(features: Features, label: Ints, free: Bools, action_at: Ints) -> None:
+def _name_by_objects(features: Features, label: Int64s, free: Bools, action_at: Int64s) -> None:
     """Free motion between rests, with no action beside it: towards where the next action begins, or away; in place.
 
     Where no action follows, towards the object that it ends nearest to. ``action_at`` is the frame before the next
@@ -150,7 +142,7 @@ def _name_by_objects(features: Features, label: Ints, free: Bools, action_at: In
     label[told] = np.repeat(name, stop - start)[told]
 
 
-def _parting(features: Features, start: Ints, stop: Ints, settings: LabelSettings) -> Ints:
+def _parting(features: Features, start: Int64s, stop: Int64s, settings: LabelSettings) -> Int64s:
     """Frame of each run at which leaving ends and approaching begins, shape (r,).
 
     Where the first motion comes to an end and the next begins, or else where the arm is last farthest from where the
@@ -165,7 +157,7 @@ def _parting(features: Features, start: Ints, stop: Ints, settings: LabelSetting
 
     pose = features.pose
 
-    def apart(place: Ints) -> Doubles:
+    def apart(place: Int64s) -> Float64s:
         return length_of([x[at] - x[place][run] for x in pose.T])
 
     distance = apart(stop - 1)
@@ -179,11 +171,11 @@ def _parting(features: Features, start: Ints, stop: Ints, settings: LabelSetting
     if features.position is not None:
         slow &= apart(start) > settings.dip_m
     dip = per_run(np.minimum, np.where(slow, at, len(features.speed)), begin)
-    out: Ints = np.minimum(turn, dip)
+    out: Int64s = np.minimum(turn, dip)
     return out
 
 
-def merge_short(label: Ints, features: Features, settings: LabelSettings) -> Ints:
+def merge_short(label: Int64s, features: Features, settings: LabelSettings) -> Int64s:
     """Join what is shorter than the shortest segment to its neighbour, shape (T,)."""
     ragged = features.ragged
     start, stop = runs_of(label, ragged)

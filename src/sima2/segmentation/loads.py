@@ -6,20 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.segmentation.features import Features
 from sima2.segmentation.fingers import gap, untold, wide_open
-from sima2.segmentation.signals import (
-    Bools,
-    Doubles,
-    Ints,
-    Ragged,
-    last_where,
-    next_where,
-    per_run,
-    running_max_in,
-    runs_of,
-    without_short,
-)
+from sima2.segmentation.signals import Ragged, last_where, next_where, per_run, running_max_in, runs_of, without_short
 from sima2.segmentation.state_settings import StateSettings
 
 DELAYS: Final = 9
@@ -125,7 +115,7 @@ def _travels_alone(features: Features, shut: Bools, accompanied: Bools) -> Bools
     return np.repeat(alone & ~_hidden_load(features, start, stop), stop - start)
 
 
-def _hidden_load(features: Features, start: Ints, stop: Ints) -> Bools:
+def _hidden_load(features: Features, start: Int64s, stop: Int64s) -> Bools:
     """Spans over most of which what was nearest to the hand when last seen is not seen, shape (r,)."""
     place, seen, ragged = features.object_position, features.object_seen, features.ragged
     if place is None or seen is None or features.position is None or not len(start):
@@ -138,7 +128,7 @@ def _hidden_load(features: Features, start: Ints, stop: Ints) -> Bools:
     return np.asarray(2 * hidden > stop - start)
 
 
-def loads_of(features: Features, loaded: Bools, settings: StateSettings) -> tuple[Ints, Ints]:
+def loads_of(features: Features, loaded: Bools, settings: StateSettings) -> tuple[Int64s, Int64s]:
     """Which object each load is: the one that travels with the hand, else the nearest when it was taken."""
     ragged = features.ragged
     frames = len(ragged.time)
@@ -196,7 +186,7 @@ def slips(
     shut: Bools,
     closing: Bools,
     opening: Bools,
-    load: Ints,
+    load: Int64s,
     settings: StateSettings,
 ) -> Bools:
     """The load moves against the hand while the fingers are not opening: it lags, or falls."""
@@ -232,7 +222,7 @@ def slips(
     return slipped & ~opening & ~closing
 
 
-def _stays(features: Features, mask: Bools, load: Ints, slack: Doubles, settings: StateSettings) -> Bools:
+def _stays(features: Features, mask: Bools, load: Int64s, slack: Float64s, settings: StateSettings) -> Bools:
     """Runs of the mask over which the load's place in the hand changes for good, shape (T,)."""
     ragged = features.ragged
     if features.object_position is None or features.position is None:
@@ -267,7 +257,7 @@ def let_go_unseen(features: Features, slip: Bools, opening: Bools, settings: Sta
 
 
 def let_fall(
-    features: Features, flown: Bools, opening: Bools, closing: Bools, load: Ints, settings: StateSettings
+    features: Features, flown: Bools, opening: Bools, closing: Bools, load: Int64s, settings: StateSettings
 ) -> Bools:
     """Fingers that open while the hand carries on, and from between which the load falls, until it rests."""
     ragged = features.ragged
@@ -315,7 +305,7 @@ def let_fall(
     return np.repeat(moves[run_start] & (since[run_start] == run_start), run_stop - run_start)
 
 
-def _goes_on(features: Features, start: Ints, settings: StateSettings) -> Bools:
+def _goes_on(features: Features, start: Int64s, settings: StateSettings) -> Bools:
     """Openings after which the hand carries on as if nothing had happened, shape (r,).
 
     One that slows down, or turns to something else, may have let go because it had arrived.
@@ -332,7 +322,7 @@ def _goes_on(features: Features, start: Ints, settings: StateSettings) -> Bools:
     return out
 
 
-def _taken_again(features: Features, start: Ints, slot: Ints, closing: Bools, settings: StateSettings) -> Bools:
+def _taken_again(features: Features, start: Int64s, slot: Int64s, closing: Bools, settings: StateSettings) -> Bools:
     """Openings after which the fingers next close at the very thing that they let go, shape (r,)."""
     ragged = features.ragged
     if features.object_position is None or features.position is None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.records.rollout import Manipulator
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Doubles, Ints, hold_last, last_where
+from sima2.segmentation.signals import hold_last, last_where
 
 SECONDS_PER_HOUR = 3600.0
 HIDDEN_S: Final = 0.5
@@ -26,22 +26,22 @@ class Measured:
     pieces come at once or one after another.
     """
 
-    frames: Ints
-    largest: Mapping[str, Doubles]
-    total: Mapping[str, Doubles]
+    frames: Int64s
+    largest: Mapping[str, Float64s]
+    total: Mapping[str, Float64s]
     """``grip_force`` is a sum over frames."""
-    first_width: Doubles
-    last_width: Doubles
-    first_place: Doubles
+    first_width: Float64s
+    last_width: Float64s
+    first_place: Float64s
     """Where each object was at the first frame, m, shape (p, K, 3); NaN for one never seen; no objects, K = 0."""
-    last_place: Doubles
+    last_place: Float64s
 
-    def joined(self, segment: Ints, n: int) -> Measured:
+    def joined(self, segment: Int64s, n: int) -> Measured:
         """Of ``n`` segments, of which each piece belongs to one; ``segment`` never falls and leaves none out."""
-        first: Ints = np.searchsorted(segment, np.arange(n)).astype(np.int64)
+        first: Int64s = np.searchsorted(segment, np.arange(n)).astype(np.int64)
         last = np.searchsorted(segment, np.arange(n), side="right") - 1
 
-        largest: dict[str, Doubles] = {name: np.maximum.reduceat(x, first) for name, x in self.largest.items()}
+        largest: dict[str, Float64s] = {name: np.maximum.reduceat(x, first) for name, x in self.largest.items()}
         return Measured(
             frames=np.bincount(segment, self.frames, n).astype(np.int64),
             largest=largest,
@@ -52,7 +52,7 @@ class Measured:
             last_place=self.last_place[last],
         )
 
-    def take(self, index: NDArray[np.int64]) -> Measured:
+    def take(self, index: Int64s) -> Measured:
         """Rows by index."""
         return Measured(
             frames=self.frames[index],
@@ -77,7 +77,7 @@ class Measured:
             last_place=_stacked([part.last_place for part in parts]),
         )
 
-    def columns(self) -> dict[str, NDArray[np.float32]]:
+    def columns(self) -> dict[str, Float32s]:
         """Feature columns of the segment table; NaN where a channel is absent."""
         out = {**self.largest, **self.total, "width_change": self.last_width - self.first_width}
         shift = np.sqrt(((self.last_place - self.first_place) ** 2).sum(axis=2))
@@ -86,7 +86,7 @@ class Measured:
         return {name: x.astype(np.float32) for name, x in out.items()}
 
 
-def _stacked(places: Sequence[Doubles]) -> Doubles:
+def _stacked(places: Sequence[Float64s]) -> Float64s:
     """Places of objects end to end; one that a part does not know yet has not been seen there."""
     most = max(each.shape[1] for each in places)
     return np.concatenate(
@@ -94,7 +94,7 @@ def _stacked(places: Sequence[Doubles]) -> Doubles:
     )
 
 
-def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) -> Measured:
+def measure(channels: Manipulator, features: Features, start: Int64s, stop: Int64s) -> Measured:
     """Measures of half-open spans of frames, ordered and apart, shape (s,)."""
     ragged = features.ragged
     blank = np.full(len(start), np.nan)
@@ -107,10 +107,10 @@ def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) 
     if len(start) and (start[1:] == stop[:-1]).all() and len(cuts) % 2:
         cuts = start
 
-    def reduced(ufunc: np.ufunc, x: Doubles) -> Doubles:
+    def reduced(ufunc: np.ufunc, x: Float64s) -> Float64s:
         if not len(start):
             return blank
-        out: Doubles = ufunc.reduceat(x, cuts)
+        out: Float64s = ufunc.reduceat(x, cuts)
         return out if cuts is start else out[::2]
 
     largest = dict.fromkeys(("max_speed", "peak_force", "max_joint_speed", "max_joint_torque"), blank)
@@ -153,7 +153,7 @@ def measure(channels: Manipulator, features: Features, start: Ints, stop: Ints) 
     return Measured(stop - start, largest, total, first_width, last_width, where, rests)
 
 
-def _each(ufunc: np.ufunc, verb: Callable[..., Doubles], *columns: Doubles) -> Doubles:
+def _each(ufunc: np.ufunc, verb: Callable[..., Float64s], *columns: Float64s) -> Float64s:
     """Columns of shape (T, d) joined coordinate by coordinate, each contiguous, shape (T,)."""
     first, *others = zip(*(column.T for column in columns), strict=True)
     out = verb(*first)

@@ -16,9 +16,10 @@ from typing import Final
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Doubles, Ints, Ragged, last_where, next_where, per_run, runs_of
+from sima2.segmentation.signals import Ragged, last_where, next_where, per_run, runs_of
 
 UNKNOWN: Final = LABELS.index("unknown")
 IDLE: Final = LABELS.index("idle")
@@ -96,8 +97,8 @@ def part(features: Features, settings: MotionSettings) -> Movements:
 
 
 def label_motion(
-    features: Features, label: Ints, still: Bools, settings: MotionSettings, idle_s: float
-) -> tuple[Ints, Bools]:
+    features: Features, label: Int64s, still: Bools, settings: MotionSettings, idle_s: float
+) -> tuple[Int64s, Bools]:
     """Part episodes in which no action is known, all ``unknown`` or ``idle``, into movements and rests.
 
     A rest of ``idle_s`` or more is ``idle`` where the hand is still for most of it. A movement stays ``unknown``, since
@@ -129,8 +130,8 @@ def label_motion(
 
 
 def _across_gaps(
-    pose: Doubles, speed: Doubles, features: Features, settings: MotionSettings
-) -> tuple[Doubles, Doubles]:
+    pose: Float64s, speed: Float64s, features: Features, settings: MotionSettings
+) -> tuple[Float64s, Float64s]:
     """Pose and speed, straight on where nothing was seen: a hand out of sight has not stopped; as given."""
     missing, ragged = features.missing, features.ragged
     before, after = last_where(~missing, ragged.first), next_where(~missing, ragged.last)
@@ -145,7 +146,7 @@ def _across_gaps(
     return pose, rate.max(axis=1) if features.position is None else np.sqrt((rate * rate).sum(axis=1))
 
 
-def _dips(speed: Doubles, still: Doubles, ragged: Ragged, settings: MotionSettings) -> Ints:
+def _dips(speed: Float64s, still: Float64s, ragged: Ragged, settings: MotionSettings) -> Int64s:
     """Frames of least speed between two movements, in order.
 
     From all local minima the shallowest go until every one is deep beside both its peaks. One that is shallower than
@@ -173,23 +174,25 @@ def _dips(speed: Doubles, still: Doubles, ragged: Ragged, settings: MotionSettin
     return dips
 
 
-def _rank(episode: Ints, ragged: Ragged) -> Ints:
+def _rank(episode: Int64s, ragged: Ragged) -> Int64s:
     """How many episodes that have frames come before each."""
     filled = np.diff(ragged.offset) > 0
     return (np.cumsum(filled) - filled)[episode]
 
 
-def _peaks(speed: Doubles, dips: Ints, ragged: Ragged) -> Ints:
+def _peaks(speed: Float64s, dips: Int64s, ragged: Ragged) -> Int64s:
     """First frame of the largest speed in each part between dips and episodes' ends."""
     start = np.union1d(ragged.offset[:-1][np.diff(ragged.offset) > 0], dips)
     length = np.diff(np.append(start, len(speed)))
     top = per_run(np.maximum, speed, start)
     at = np.where(speed == np.repeat(top, length), np.arange(len(speed)), len(speed))
-    out: Ints = per_run(np.minimum, at, start)
+    out: Int64s = per_run(np.minimum, at, start)
     return out
 
 
-def _turns(pose: Doubles, start: Ints, slowest: Ints, span: Ints, passed: Bools, settings: MotionSettings) -> Ints:
+def _turns(
+    pose: Float64s, start: Int64s, slowest: Int64s, span: Int64s, passed: Bools, settings: MotionSettings
+) -> Int64s:
     """Frames at which the hand is farthest out between two peaks, or slowest where it goes straight on."""
     stop = np.append(start[1:], len(pose))
     way_in = _unit(pose[slowest] - pose[start[passed]])
@@ -203,8 +206,8 @@ def _turns(pose: Doubles, start: Ints, slowest: Ints, span: Ints, passed: Bools,
     return np.where((way_in * way_out).sum(axis=1) < settings.turn_cosine, farthest, slowest)
 
 
-def _unit(x: Doubles) -> Doubles:
-    out: Doubles = x / np.maximum(np.sqrt((x * x).sum(axis=1)), 1e-12)[:, None]
+def _unit(x: Float64s) -> Float64s:
+    out: Float64s = x / np.maximum(np.sqrt((x * x).sum(axis=1)), 1e-12)[:, None]
     return out
 
 
@@ -221,7 +224,7 @@ class Carry(IntEnum):
     """To and fro."""
 
 
-def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionSettings) -> Ints:
+def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionSettings) -> Int64s:
     """:class:`Carry` of every frame with a load, for arms whose hand is not tracked, so that no vertical is known.
 
     A hand goes down to what it takes and leaves up from what it has put down, so up is where it came from.
@@ -265,7 +268,7 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
     return np.where(loaded, np.repeat(by_run, stop - start), Carry.NONE)
 
 
-def _strokes(way: Doubles, kind: Ints, first: Bools, settings: MotionSettings) -> Bools:
+def _strokes(way: Float64s, kind: Int64s, first: Bools, settings: MotionSettings) -> Bools:
     """Movements to and fro, or in rows, that no movement up or down parts from each other."""
     here = np.arange(len(way))
     if not len(way):

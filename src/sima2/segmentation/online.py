@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Float64s
 from sima2.records.rollout import Rollout, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.segmentation.features import FeatureSettings
 from sima2.segmentation.frames import FrameBuffer
-from sima2.segmentation.memory import Memory, Past, Start
-from sima2.segmentation.seams import HandOver, Judged, Pieces, channels_used, kept
-from sima2.segmentation.signals import PERIOD_FRAMES, Doubles, Ragged
+from sima2.segmentation.signals import PERIOD_FRAMES, Ragged
+from sima2.segmentation.window_context import Memory, Past, Start
+from sima2.segmentation.window_joining import HandOver, Judged, Pieces, channels_used, kept
 from sima2.segmentation.windows import Grid, WindowSettings, blocks_of, past_of, start_frames
 
 
@@ -45,7 +46,7 @@ class _Arm:
 class _Clock:
     """What the first frames tell of the rate."""
 
-    period: Doubles
+    period: Float64s
     grid: Grid
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Int64s
 from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
-from sima2.segmentation.signals import Bools, Ints, among, last_where, next_where, per_run, runs_of
+from sima2.segmentation.signals import among, last_where, next_where, per_run, runs_of
 from sima2.segmentation.states import State, States
 
 OUTCOME = {name: code for code, name in enumerate(OUTCOMES)}
@@ -53,15 +53,15 @@ class OutcomeSettings:
 class Spans:
     """Segments of one arm before they become a table, shape (s,) each."""
 
-    start: Ints
-    stop: Ints
-    label: Ints
-    episode: Ints
-    slot: Ints
-    outcome: Ints
-    reason: Ints
+    start: Int64s
+    stop: Int64s
+    label: Int64s
+    episode: Int64s
+    slot: Int64s
+    outcome: Int64s
+    reason: Int64s
 
-    def put(self, episodes: Ints, other: Spans, offset: Ints) -> Spans:
+    def put(self, episodes: Int64s, other: Spans, offset: Int64s) -> Spans:
         """With the segments that some episodes, alone, have in another view, instead of theirs.
 
         ``offset`` tells where all the episodes begin here, shape (n + 1,).
@@ -82,7 +82,7 @@ def judge(
     batch: RolloutBatch,
     features: Features,
     states: States,
-    label: Ints,
+    label: Int64s,
     failed: Bools,
     settings: OutcomeSettings,
     edge: Bools | None = None,
@@ -107,7 +107,7 @@ def judge(
     return Spans(start, stop, kind, episode, slot, outcome, reason)
 
 
-def _is(kind: Ints, *names: str) -> Bools:
+def _is(kind: Int64s, *names: str) -> Bools:
     return among(kind, [CODE[name] for name in names])
 
 
@@ -115,12 +115,12 @@ def _objects(
     batch: RolloutBatch,
     features: Features,
     states: States,
-    kind: Ints,
-    start: Ints,
-    stop: Ints,
-    first: Ints,
-    last: Ints,
-) -> Ints:
+    kind: Int64s,
+    start: Int64s,
+    stop: Int64s,
+    first: Int64s,
+    last: Int64s,
+) -> Int64s:
     """Slot of the object that each segment is about."""
     slot = np.full(len(kind), -1, np.int64)
     if features.object_position is None or not len(kind):
@@ -172,15 +172,15 @@ def _outcomes(
     batch: RolloutBatch,
     features: Features,
     states: States,
-    kind: Ints,
-    start: Ints,
-    stop: Ints,
-    slot: Ints,
+    kind: Int64s,
+    start: Int64s,
+    stop: Int64s,
+    slot: Int64s,
     failed: Bools,
-    first: Ints,
-    last: Ints,
+    first: Int64s,
+    last: Int64s,
     settings: OutcomeSettings,
-) -> tuple[Ints, Ints]:
+) -> tuple[Int64s, Int64s]:
     n = len(kind)
     here = np.arange(n)
     following = np.where(here < last, here + 1, -1)
@@ -276,7 +276,7 @@ def _outcomes(
     return outcome, reason
 
 
-def _taken_next(kind: Ints, slot: Ints, last: Ints) -> Bools:
+def _taken_next(kind: Int64s, slot: Int64s, last: Int64s) -> Bools:
     """Segments after which the hand next takes hold of the thing that they were about."""
     acting = _is(kind, "grasp", "push", "pull", "wipe", "place", "release")
     here = np.arange(len(kind))
@@ -287,7 +287,7 @@ def _taken_next(kind: Ints, slot: Ints, last: Ints) -> Bools:
 
 
 def _pushed_in_vain(
-    features: Features, kind: Ints, start: Ints, stop: Ints, last: Ints, settings: OutcomeSettings
+    features: Features, kind: Int64s, start: Int64s, stop: Int64s, last: Int64s, settings: OutcomeSettings
 ) -> tuple[Bools, Bools]:
     """Pushes under which nothing that is seen has moved, and those of them after which the next one moved something."""
     push = _is(kind, "push")
@@ -308,7 +308,7 @@ def _pushed_in_vain(
 
 
 def _wiped_again(
-    features: Features, kind: Ints, start: Ints, stop: Ints, slot: Ints, last: Ints, settings: OutcomeSettings
+    features: Features, kind: Int64s, start: Int64s, stop: Int64s, slot: Int64s, last: Int64s, settings: OutcomeSettings
 ) -> tuple[Bools, Bools]:
     """Strokes that pressed too little, and strokes over a place that is wiped again before the tool is put down.
 
@@ -338,7 +338,9 @@ def _wiped_again(
     return weak, again
 
 
-def _fall(features: Features, states: States, start: Ints, stop: Ints, last: Ints, settings: OutcomeSettings) -> Bools:
+def _fall(
+    features: Features, states: States, start: Int64s, stop: Int64s, last: Int64s, settings: OutcomeSettings
+) -> Bools:
     """The load came down by itself within or right after each segment."""
     if features.object_position is None or not len(start):
         return np.zeros(len(start), np.bool_)
@@ -355,11 +357,11 @@ def _fall(features: Features, states: States, start: Ints, stop: Ints, last: Int
 def _let_go_high(
     features: Features,
     states: States,
-    kind: Ints,
-    start: Ints,
-    stop: Ints,
-    slot: Ints,
-    last: Ints,
+    kind: Int64s,
+    start: Int64s,
+    stop: Int64s,
+    slot: Int64s,
+    last: Int64s,
     settings: OutcomeSettings,
 ) -> Bools:
     """Fingers that open in mid-air, from where the load comes down by itself, and that next take it again.
@@ -405,7 +407,7 @@ def _falls(features: Features, at: int, own: int, settings: OutcomeSettings) -> 
     return bool((fall > slack).sum() >= max(2, (end - at) // 4))
 
 
-def _travelling(features: Features, states: States, settings: OutcomeSettings) -> Ints:
+def _travelling(features: Features, states: States, settings: OutcomeSettings) -> Int64s:
     """Slot of what went farthest while the fingers held something, -1 where nothing went anywhere, shape (T,)."""
     place = features.object_position
     if place is None:
@@ -420,14 +422,14 @@ def _travelling(features: Features, states: States, settings: OutcomeSettings) -
 def _judge_places(
     batch: RolloutBatch,
     features: Features,
-    kind: Ints,
-    start: Ints,
-    stop: Ints,
-    slot: Ints,
-    outcome: Ints,
-    reason: Ints,
-    first: Ints,
-    last: Ints,
+    kind: Int64s,
+    start: Int64s,
+    stop: Int64s,
+    slot: Int64s,
+    outcome: Int64s,
+    reason: Int64s,
+    first: Int64s,
+    last: Int64s,
     settings: OutcomeSettings,
 ) -> None:
     """A placed object must stay, and where a goal names its target, lie within its tolerance; in place."""
@@ -475,7 +477,7 @@ def _judge_places(
 
 
 def _put_right(
-    features: Features, kind: Ints, slot: Ints, rows: Ints, stop: Ints, last: Ints, settings: OutcomeSettings
+    features: Features, kind: Int64s, slot: Int64s, rows: Int64s, stop: Int64s, last: Int64s, settings: OutcomeSettings
 ) -> Bools:
     """Which put-downs are corrected: what was put down is taken up at once, and put down close by."""
     acting = _is(kind, "grasp", "push", "pull", "wipe", "place", "release")
@@ -494,7 +496,7 @@ def _put_right(
     return out
 
 
-def _set_aside(kind: Ints, stopped: Bools, rows: Ints, first: Ints) -> Bools:
+def _set_aside(kind: Int64s, stopped: Bools, rows: Int64s, first: Int64s) -> Bools:
     """Which put-downs follow on a way found blocked: for the time being, and that failure is known already."""
     blocked = last_where(stopped, first)[rows]
     carried = last_where(_is(kind, "grasp"), first)[rows]
@@ -502,7 +504,7 @@ def _set_aside(kind: Ints, stopped: Bools, rows: Ints, first: Ints) -> Bools:
     return out
 
 
-def _retries(kind: Ints, slot: Ints, outcome: Ints, episode: Ints, last: Ints) -> NDArray[np.int64]:
+def _retries(kind: Int64s, slot: Int64s, outcome: Int64s, episode: Int64s, last: Int64s) -> Int64s:
     """A failed attempt followed by another at the same (action, object) of the episode is a retry."""
     n = len(kind)
     out = outcome.copy()

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Int64s
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Ints, among, last_where, next_where, per_run, running_max_in, runs_of
+from sima2.segmentation.signals import among, last_where, next_where, per_run, running_max_in, runs_of
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -46,11 +47,11 @@ class RecoverySettings:
 class _Runs:
     """Runs of equal label."""
 
-    start: Ints
-    stop: Ints
-    kind: Ints
-    first: Ints
-    last: Ints
+    start: Int64s
+    stop: Int64s
+    kind: Int64s
+    first: Int64s
+    last: Int64s
 
     def at(self, *names: str) -> Bools:
         """Runs with one of these labels."""
@@ -66,7 +67,7 @@ class _Runs:
         return np.repeat(mask, self.stop - self.start)
 
 
-def _runs(label: Ints, features: Features) -> _Runs:
+def _runs(label: Int64s, features: Features) -> _Runs:
     start, stop = runs_of(label, features.ragged)
     episode = features.ragged.episode[start]
     first = np.searchsorted(episode, episode)
@@ -74,7 +75,7 @@ def _runs(label: Ints, features: Features) -> _Runs:
     return _Runs(start, stop, label[start], first, last)
 
 
-def failed_releases(features: Features, action: Ints, failed: Bools) -> Bools:
+def failed_releases(features: Features, action: Int64s, failed: Bools) -> Bools:
     """Frames of failures, and of the letting go right after one, shape (T,)."""
     if not len(action):
         return failed
@@ -85,8 +86,8 @@ def failed_releases(features: Features, action: Ints, failed: Bools) -> Bools:
 
 
 def label_recoveries(
-    features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings
-) -> Ints:
+    features: Features, states: States, label: Int64s, failed: Bools, settings: RecoverySettings
+) -> Int64s:
     """Labels with the recoveries among them, shape (T,).
 
     Args:
@@ -105,7 +106,7 @@ def label_recoveries(
     return _gives_up(features, states, out, failed, settings)
 
 
-def _let_go(features: Features, label: Ints, failed: Bools) -> Ints:
+def _let_go(features: Features, label: Int64s, failed: Bools) -> Int64s:
     """Fingers that open after a failure, where another attempt follows."""
     runs = _runs(label, features)
     after = next_where(runs.at(*_ATTEMPTS), runs.last)
@@ -113,7 +114,7 @@ def _let_go(features: Features, label: Ints, failed: Bools) -> Ints:
     return np.where(runs.frames(opens), CODE["recovery_maneuver"], label)
 
 
-def _between_strokes(features: Features, label: Ints, failed: Bools) -> Ints:
+def _between_strokes(features: Features, label: Int64s, failed: Bools) -> Int64s:
     """From strokes that failed to the next ones with the tool still in the hand."""
     runs = _runs(label, features)
     wipe = runs.at("wipe")
@@ -126,7 +127,7 @@ def _between_strokes(features: Features, label: Ints, failed: Bools) -> Ints:
     return np.where(runs.frames(between), CODE["recovery_maneuver"], label)
 
 
-def _backs_off(features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings) -> Ints:
+def _backs_off(features: Features, states: States, label: Int64s, failed: Bools, settings: RecoverySettings) -> Int64s:
     """A loaded hand that was stopped and then turns away: up to where it turns again."""
     if features.velocity is None or features.position is None:
         return label
@@ -157,7 +158,7 @@ def _backs_off(features: Features, states: States, label: Ints, failed: Bools, s
     return np.where(runs.frames(carrying & turned) & early, CODE["recovery_maneuver"], label)
 
 
-def _eases(features: Features, label: Ints, settings: RecoverySettings) -> Ints:
+def _eases(features: Features, label: Int64s, settings: RecoverySettings) -> Int64s:
     """From a pull in vain to the next one with the hand still on it: the force gives way, or comes and goes."""
     if features.contact is None or features.position is None:
         return label
@@ -186,14 +187,14 @@ def _eases(features: Features, label: Ints, settings: RecoverySettings) -> Ints:
     return out
 
 
-def _stretches(slack: Bools, run: Ints) -> tuple[Ints, Ints]:
+def _stretches(slack: Bools, run: Int64s) -> tuple[Int64s, Int64s]:
     """Starts and stops of equal values within runs."""
     begins = np.append(True, (slack[1:] != slack[:-1]) | (run[1:] != run[:-1]))[: len(slack)]
     start = np.flatnonzero(begins)
     return start, np.append(start[1:], len(slack))[: len(start)]
 
 
-def _gives_up(features: Features, states: States, label: Ints, failed: Bools, settings: RecoverySettings) -> Ints:
+def _gives_up(features: Features, states: States, label: Int64s, failed: Bools, settings: RecoverySettings) -> Int64s:
     """A failed attempt ends with its last motion; what rests after it belongs to the recovery that follows."""
     ragged = features.ragged
     runs = _runs(label, features)

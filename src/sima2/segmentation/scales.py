@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.segmentation.signals import Ragged, hold_last, orderless
 
@@ -130,7 +130,7 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
     return Scales(tuple((*key, _scale(store)) for key, store in sorted(told.items())))
 
 
-def _closed_rests(width: NDArray[np.float64], ragged: Ragged) -> NDArray[np.float64]:
+def _closed_rests(width: Float64s, ragged: Ragged) -> Float64s:
     """Widths at which fingers rest that have closed from wider before in the episode; NaN elsewhere, shape (t,)."""
     filled, _ = hold_last(width.astype(np.float32), ragged)
     widest = ragged.running(filled, 0.0, largest=True)
@@ -147,12 +147,12 @@ def _spread_of_rests(store: Mapping[str, list[np.ndarray]], span: float) -> floa
     return float(np.subtract(*np.quantile(rests, [0.99, 0.01])) / span)
 
 
-def _seen_between(width: NDArray[np.float64], closed: float, wide: float) -> bool:
+def _seen_between(width: Float64s, closed: float, wide: float) -> bool:
     share = (width - closed) / max(wide - closed, 1e-9)
     return len(np.unique(share[(share > 0.1) & (share < 0.9)])) >= BETWEEN
 
 
-def _usual_grip(force: NDArray[np.float64]) -> float:
+def _usual_grip(force: Float64s) -> float:
     if not len(force):
         return np.nan
     over = force - np.quantile(force, 0.05)
@@ -160,7 +160,7 @@ def _usual_grip(force: NDArray[np.float64]) -> float:
     return float(np.median(felt)) if len(felt) else np.nan
 
 
-def _moving(channels: Manipulator, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _moving(channels: Manipulator, offset: Int64s) -> Bools:
     """Episodes in which the arm moves, or stands still, as a body does, shape (n,); one that only trembles tells
     nothing of its range."""
     track = channels.ee_position if channels.ee_position is not None else channels.joint_position
@@ -187,9 +187,7 @@ def _columns(channels: Manipulator, ragged: Ragged) -> dict[str, np.ndarray]:
     return columns
 
 
-def _companions(
-    batch: RolloutBatch, channels: Manipulator, ragged: Ragged
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _companions(batch: RolloutBatch, channels: Manipulator, ragged: Ragged) -> tuple[Int64s, Float64s]:
     """Frames at which a thing goes along with a hand that goes some way, and how far from the hand it is, m."""
     nothing = np.zeros(0, np.int64), np.zeros(0)
     if channels.ee_position is None or batch.object_position is None or not batch.object_position.shape[1]:

@@ -13,13 +13,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
+from sima2.records.robust import MAD_TO_SIGMA
 from sima2.records.rollout import spans
 from sima2.records.table import read_only
-from sima2.segmentation.memory import Memory, Past, Start
-
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Doubles = NDArray[np.float64]
+from sima2.segmentation.window_context import Memory, Past, Start
 
 FIXED_POINT: Final = float(1 << 22)
 """Steps per unit of the integers that sums run over: 0.24 µm or µN, exact up to 2 · 10⁶ units a window."""
@@ -32,9 +30,9 @@ PERIOD_FRAMES: Final = 33
 class Ragged:
     """Where each frame of a batch stands in its own episode."""
 
-    offset: Ints
+    offset: Int64s
     """First frame of each episode and one past the last, shape (n + 1,)."""
-    time: Doubles
+    time: Float64s
     """s since each rollout's start, shape (T,)."""
     memory: Memory | None = None
     """What came before each first frame, where the columns hold windows and not whole episodes."""
@@ -48,51 +46,51 @@ class Ragged:
         put(self, "heads", self.offset[:-1][length > 0])
         put(self, "period", _period(self.offset, self.time) if self.memory is None else self.memory.start.period)
 
-    episode: Ints = None  # type: ignore[assignment]
+    episode: Int64s = None  # type: ignore[assignment]
     """Episode of each frame, shape (T,)."""
-    first: Ints = None  # type: ignore[assignment]
+    first: Int64s = None  # type: ignore[assignment]
     """First frame of each frame's episode, shape (T,)."""
-    last: Ints = None  # type: ignore[assignment]
+    last: Int64s = None  # type: ignore[assignment]
     """Last frame of each frame's episode, shape (T,)."""
-    heads: Ints = None  # type: ignore[assignment]
+    heads: Int64s = None  # type: ignore[assignment]
     """First frame of each episode that has any, shape (m,)."""
-    period: Doubles = None  # type: ignore[assignment]
+    period: Float64s = None  # type: ignore[assignment]
     """s between frames, of each episode, shape (n,); measured at its start or remembered from it."""
 
-    windows: dict[float, tuple[Ints, Ints]] = field(default_factory=dict, init=False, repr=False)
+    windows: dict[float, tuple[Int64s, Int64s]] = field(default_factory=dict, init=False, repr=False)
     """Windows made so far: several features share them."""
-    counts: dict[float, Ints] = field(default_factory=dict, init=False, repr=False)
+    counts: dict[float, Int64s] = field(default_factory=dict, init=False, repr=False)
     """Frames of the spans of time asked for so far."""
 
-    def take(self, episodes: Ints) -> Ragged:
+    def take(self, episodes: Int64s) -> Ragged:
         """Some of the episodes, their period known."""
         length = np.diff(self.offset)[episodes]
         rows = spans(self.offset[episodes], length)
         memory = Memory(Start.untold(self.period[episodes], 0), Past.none(len(episodes)))
         return Ragged(np.concatenate([[0], np.cumsum(length)]), self.time[rows], memory)
 
-    def frames(self, seconds: float) -> Ints:
+    def frames(self, seconds: float) -> Int64s:
         """Frames in a span of time, at least one, of each episode, shape (n,)."""
         if seconds not in self.counts:
             self.counts[seconds] = read_only(np.maximum(1, np.rint(seconds / self.period)).astype(np.int64))
         return self.counts[seconds]
 
-    def begun(self, name: str, measure: Callable[[], Doubles]) -> Doubles:
+    def begun(self, name: str, measure: Callable[[], Float64s]) -> Float64s:
         """What each episode's first second told (a field of ``Start``), measured where its frames begin here."""
         if self.memory is None:
             return measure()
-        remembered: Doubles = getattr(self.memory.start, name)
+        remembered: Float64s = getattr(self.memory.start, name)
         untold = np.isnan(remembered)
         return np.where(untold, measure(), remembered) if untold.any() else remembered
 
-    def before(self, name: str) -> Doubles | None:
+    def before(self, name: str) -> Float64s | None:
         """Extreme of what came before each first frame (a field of ``Past``), shape (n,)."""
         if self.memory is None:
             return None
-        extreme: Doubles = getattr(self.memory.past, name)
+        extreme: Float64s = getattr(self.memory.past, name)
         return extreme
 
-    def around(self, seconds: float) -> tuple[Ints, Ints]:
+    def around(self, seconds: float) -> tuple[Int64s, Int64s]:
         """First and last frame of the window ± ``seconds`` about each frame, cut at the episode's ends, shape (T,)."""
         if seconds not in self.windows:
             half = self.frames(seconds).take(self.episode)
@@ -100,26 +98,26 @@ class Ragged:
             self.windows[seconds] = (np.maximum(here - half, self.first), np.minimum(here + half, self.last))
         return self.windows[seconds]
 
-    def mean(self, x: NDArray[Any], lo: Ints, hi: Ints) -> Doubles:
+    def mean(self, x: NDArray[Any], lo: Int64s, hi: Int64s) -> Float64s:
         """Mean over frames lo .. hi inclusive, shape as ``x``, (T,) or (T, d)."""
         if x.ndim > 1:
             return _by_column(x, lambda column: self.mean(column, lo, hi))
         return next(self.means(x, (lo, hi)))
 
-    def means(self, x: NDArray[Any], *windows: tuple[Ints, Ints]) -> Iterator[Doubles]:
+    def means(self, x: NDArray[Any], *windows: tuple[Int64s, Int64s]) -> Iterator[Float64s]:
         """Means of a column over several windows, shape (T,) each."""
         total = _prefix_sums(x)
         for lo, hi in windows:
             yield (total[1:].take(hi) - total.take(lo)) / ((hi - lo + 1) * FIXED_POINT)
 
-    def slope(self, x: NDArray[Any], seconds: float) -> Doubles:
+    def slope(self, x: NDArray[Any], seconds: float) -> Float64s:
         """Rate of change: mean of the frames ahead minus mean of those behind, per s, shape as ``x``."""
         lo, hi = self.around(seconds)
         here = np.arange(len(self.time), dtype=np.int64)
         after, before = hi - here + 1, here - lo + 1
         span = np.maximum((self.time.take(hi) - self.time.take(lo)) / 2, 1e-9) * FIXED_POINT
 
-        def rate(column: Doubles) -> Doubles:
+        def rate(column: Float64s) -> Float64s:
             total = _prefix_sums(column)
             ahead = (total[1:].take(hi) - total[:-1]) / after
             ahead -= (total[1:] - total.take(lo)) / before
@@ -128,7 +126,7 @@ class Ragged:
 
         return rate(x) if x.ndim == 1 else _by_column(x, rate)
 
-    def running(self, x: NDArray[Any], seconds: float, *, largest: bool, before: Doubles | None = None) -> Doubles:
+    def running(self, x: NDArray[Any], seconds: float, *, largest: bool, before: Float64s | None = None) -> Float64s:
         """Largest (or least) value from the episode's start up to ``seconds`` ahead of each frame, shape (T,).
 
         ``before`` is the one of each episode before its first frame here, shape (n,); NaN where there was none.
@@ -137,12 +135,12 @@ class Ragged:
         above = self.episode << 44
         best = _running_max(_fixed(x) * sign + above)
         _, ahead = self.around(seconds)
-        out: Doubles = (best.take(ahead) - above) * (sign / FIXED_POINT)
+        out: Float64s = (best.take(ahead) - above) * (sign / FIXED_POINT)
         if before is not None:
             out = (np.fmax if largest else np.fmin)(out, before.take(self.episode))
         return out
 
-    def recent_least(self, x: Doubles, seconds: float, ahead: float) -> Doubles:
+    def recent_least(self, x: Float64s, seconds: float, ahead: float) -> Float64s:
         """Least value from ``seconds`` before each frame to ``ahead`` s after it, shape (T,)."""
         if not len(x):
             return x
@@ -168,15 +166,15 @@ class Ragged:
         best[young] = least[end[young]]
         return best
 
-    def noise(self, x: NDArray[Any], seconds: float) -> Doubles:
+    def noise(self, x: NDArray[Any], seconds: float) -> Float64s:
         """Sensor noise of each episode from its first ``seconds``, shape (n,); 0 where there are too few frames.
 
         Third differences cancel smooth motion; their spread is √20 times that of white noise.
         """
-        found: Doubles = self.noises(np.atleast_2d(np.asarray(x, np.float64).T)[None], seconds)[0]
+        found: Float64s = self.noises(np.atleast_2d(np.asarray(x, np.float64).T)[None], seconds)[0]
         return found
 
-    def noises(self, components: Doubles, seconds: float) -> Doubles:
+    def noises(self, components: Float64s, seconds: float) -> Float64s:
         """The same of several things at once, their components along the frames: shape (k, d, T) to (k, n)."""
         things, d, _ = components.shape
         n = len(self.offset) - 1
@@ -188,10 +186,10 @@ class Ragged:
             for _ in range(3):
                 third = third[..., 1:] - third[..., :-1]
             each = np.abs(third, out=third).swapaxes(1, 2).reshape(things, len(rows), d * frames)
-            out[:, rows] = _medians(each) * (1.4826 / np.sqrt(20.0))
+            out[:, rows] = _medians(each) * (MAD_TO_SIGMA / np.sqrt(20.0))
         return out
 
-    def spread(self, x: NDArray[Any], seconds: float) -> Doubles:
+    def spread(self, x: NDArray[Any], seconds: float) -> Float64s:
         """Robust standard deviation over the quieter half of the first ``seconds`` of each episode, shape (n,).
 
         A hand may take hold within its first second: that is no noise.
@@ -203,11 +201,11 @@ class Ragged:
             rows = np.flatnonzero(reach == frames)
             block = np.asarray(x, np.float64)[self.offset[:-1][rows][:, None] + np.arange(frames)]
             halves = (block[:, : (frames + 1) // 2], block[:, frames // 2 :])
-            out[rows] = 1.4826 * np.minimum(*(_medians(np.abs(h - _medians(h)[:, None])) for h in halves))
+            out[rows] = MAD_TO_SIGMA * np.minimum(*(_medians(np.abs(h - _medians(h)[:, None])) for h in halves))
         return out
 
 
-def _medians(x: Doubles) -> Doubles:
+def _medians(x: Float64s) -> Float64s:
     """Medians along the last axis, NaN where one value is, as numpy's; short rows are sorted sooner than parted."""
     ordered = np.sort(x, axis=-1)
     half, odd = divmod(x.shape[-1], 2)
@@ -215,7 +213,7 @@ def _medians(x: Doubles) -> Doubles:
     return np.where(np.isnan(ordered[..., -1]), np.nan, middle)
 
 
-def _period(offset: Ints, time: Doubles) -> Doubles:
+def _period(offset: Int64s, time: Float64s) -> Float64s:
     """Median step of the first frames, shape (n,); 0.05 s where there is but one frame."""
     n = len(offset) - 1
     steps = np.clip(np.diff(offset) - 1, 0, PERIOD_FRAMES - 1)
@@ -224,7 +222,7 @@ def _period(offset: Ints, time: Doubles) -> Doubles:
         rows = np.flatnonzero(steps == count)
         block = time[offset[:-1][rows][:, None] + np.arange(count + 1)]
         out[rows] = _medians(block[:, 1:] - block[:, :-1])
-    floor: Doubles = np.maximum(out, 1e-6)
+    floor: Float64s = np.maximum(out, 1e-6)
     return floor
 
 
@@ -232,20 +230,20 @@ LARGEST: Final = float(1 << 20)
 """Values are cut at so many units: a million metres or newtons are no measurement, and sums must not overflow."""
 
 
-def _fixed(x: NDArray[Any]) -> Ints:
+def _fixed(x: NDArray[Any]) -> Int64s:
     """Fixed-point integers."""
     steps = np.clip(np.asarray(x, np.float64), -LARGEST, LARGEST)
     steps *= FIXED_POINT
     return np.rint(steps, out=steps).astype(np.int64)
 
 
-def _prefix_sums(x: NDArray[Any]) -> Ints:
+def _prefix_sums(x: NDArray[Any]) -> Int64s:
     total = np.zeros(len(x) + 1, np.int64)
     np.cumsum(_fixed(x), out=total[1:])
     return total
 
 
-def _by_column(x: NDArray[Any], verb: Callable[[NDArray[Any]], Doubles]) -> Doubles:
+def _by_column(x: NDArray[Any], verb: Callable[[NDArray[Any]], Float64s]) -> Float64s:
     """Columns of ``x`` one by one, each contiguous in the result, shape as ``x``."""
     out = np.empty(x.shape, np.float64, order="F")
     for k in range(x.shape[1]):
@@ -253,7 +251,7 @@ def _by_column(x: NDArray[Any], verb: Callable[[NDArray[Any]], Doubles]) -> Doub
     return out
 
 
-def hold_last(x: NDArray[Any], ragged: Ragged) -> tuple[Doubles, Bools]:
+def hold_last(x: NDArray[Any], ragged: Ragged) -> tuple[Float64s, Bools]:
     """Fill missing samples with the last seen one (the first seen one before that; 0 where none was).
 
     Args:
@@ -267,7 +265,7 @@ def hold_last(x: NDArray[Any], ragged: Ragged) -> tuple[Doubles, Bools]:
     return held, fill_gaps(held.T if held.ndim > 1 else held[None], ragged)
 
 
-def fill_gaps(components: Doubles, ragged: Ragged) -> Bools:
+def fill_gaps(components: Float64s, ragged: Ragged) -> Bools:
     """Fill the missing samples of components as :func:`hold_last` does, in place, and tell where all were seen.
 
     Args:
@@ -313,7 +311,7 @@ def orderless(track: NDArray[Any]) -> bool:
     return bool(step > 0.5 * spread > 0.0)
 
 
-def runs_of(code: NDArray[Any], ragged: Ragged, edge: Bools | None = None) -> tuple[Ints, Ints]:
+def runs_of(code: NDArray[Any], ragged: Ragged, edge: Bools | None = None) -> tuple[Int64s, Int64s]:
     """Half-open spans of equal code within episodes, begun anew at each ``edge``: starts and stops, shape (r,)."""
     if not len(code):
         nothing = np.zeros(0, np.int64)
@@ -347,7 +345,7 @@ def without_short(mask: Bools, ragged: Ragged, *, gap: float, run: float) -> Boo
     return out
 
 
-def per_run(ufunc: np.ufunc, x: Any, start: Ints) -> NDArray[Any]:
+def per_run(ufunc: np.ufunc, x: Any, start: Int64s) -> NDArray[Any]:
     """Reduce consecutive runs that begin at ``start`` and together cover ``x``, shape (r, …)."""
     if not len(start):
         return np.zeros((0, *x.shape[1:]), x.dtype)
@@ -355,7 +353,7 @@ def per_run(ufunc: np.ufunc, x: Any, start: Ints) -> NDArray[Any]:
     return out
 
 
-def running_max_in(group: Ints, x: Doubles) -> Doubles:
+def running_max_in(group: Int64s, x: Float64s) -> Float64s:
     """Largest value so far within each group of consecutive frames; ``group`` never falls, shape (T,)."""
     if not len(x):
         return x
@@ -367,7 +365,7 @@ def running_max_in(group: Ints, x: Doubles) -> Doubles:
     edges = np.flatnonzero(part[1:] != part[:-1]) + 1
     parts = np.split(coded, edges) if len(edges) else [coded]
     best = np.concatenate([_running_max(each) for each in parts])
-    out: Doubles = (best - above) / FIXED_POINT
+    out: Float64s = (best - above) / FIXED_POINT
     return out
 
 
@@ -375,7 +373,7 @@ STRIDE: Final = 32
 """Frames that a running extreme takes at once."""
 
 
-def _running_max(x: Ints) -> Ints:
+def _running_max(x: Int64s) -> Int64s:
     """Largest so far, shape (T,); most strides hold no new one, and need not be gone through frame by frame."""
     if len(x) < 64 * STRIDE:
         return np.maximum.accumulate(x)
@@ -390,7 +388,7 @@ def _running_max(x: Ints) -> Ints:
     return out
 
 
-def last_where(mask: Bools, first: Ints) -> Ints:
+def last_where(mask: Bools, first: Int64s) -> Int64s:
     """Latest place at or before each where the mask holds, no earlier than ``first``; else -1, shape (T,)."""
     at = _enclosed(mask)
     found = at[:-1].repeat(at[1:] - at[:-1])[1:]
@@ -398,7 +396,7 @@ def last_where(mask: Bools, first: Ints) -> Ints:
     return found
 
 
-def next_where(mask: Bools, last: Ints) -> Ints:
+def next_where(mask: Bools, last: Int64s) -> Int64s:
     """Earliest place at or after each where the mask holds, no later than ``last``; else -1, shape (T,)."""
     if not len(mask):
         return last
@@ -408,7 +406,7 @@ def next_where(mask: Bools, last: Ints) -> Ints:
     return found
 
 
-def _enclosed(mask: Bools) -> Ints:
+def _enclosed(mask: Bools) -> Int64s:
     """Where the mask holds, between -1 and its length."""
     at = mask.nonzero()[0]
     out = np.empty(len(at) + 2, np.int64)
@@ -416,7 +414,7 @@ def _enclosed(mask: Bools) -> Ints:
     return out
 
 
-def among(code: Ints, kinds: Sequence[int]) -> Bools:
+def among(code: Int64s, kinds: Sequence[int]) -> Bools:
     """Where small codes are one of some kinds; -1 is none of them."""
     out: Bools = _table_of(tuple(kinds)).take(code)
     return out

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Int64s
 from sima2.segmentation.closing_verdicts import hand_of
 from sima2.segmentation.closings import by_fingers_alone
 from sima2.segmentation.contacts import coming_down, contacts, pushes, strokes, unyielding
@@ -25,7 +26,7 @@ from sima2.segmentation.loads import (
     strained,
 )
 from sima2.segmentation.motion import carries
-from sima2.segmentation.signals import Bools, Ints, among, last_where, next_where, runs_of, without_short
+from sima2.segmentation.signals import among, last_where, next_where, runs_of, without_short
 from sima2.segmentation.state_settings import StateSettings
 
 
@@ -71,19 +72,19 @@ BY_CARRY: Final = np.array([State.HOLD, State.RISE, State.SIDE, State.DOWN, Stat
 class States:
     """State of every frame, and what it is about; shape (T,) each."""
 
-    code: Ints
+    code: Int64s
     """:class:`State`."""
     loaded: Bools
-    load: Ints
+    load: Int64s
     """Slot of the object in the hand, or last in it; -1 where none is known."""
     flown: Bools
     """The load has been lifted since it was grasped."""
     unsure: Bools
     """Loaded by assumption: the fingers are closed, and nothing tells whether something is between them."""
-    moved_with: Ints
+    moved_with: Int64s
     """Another slot that moves with the load (the body of a handle), -1 where none."""
 
-    def take(self, rows: Ints) -> States:
+    def take(self, rows: Int64s) -> States:
         """Some of the frames."""
         return States(**{each.name: getattr(self, each.name).take(rows) for each in fields(self)})
 
@@ -153,7 +154,7 @@ def compute_states(features: Features, settings: StateSettings) -> States:
     )
 
 
-def _motion(features: Features, loaded: Bools, moving: Bools, opening: Bools, settings: StateSettings) -> Ints:
+def _motion(features: Features, loaded: Bools, moving: Bools, opening: Bools, settings: StateSettings) -> Int64s:
     """State of each frame by how the arm moves alone, shape (T,)."""
     code = np.where(moving, State.FREE, State.STILL).astype(np.int64)
     code[loaded] = State.HOLD
@@ -170,7 +171,7 @@ def _motion(features: Features, loaded: Bools, moving: Bools, opening: Bools, se
     return code
 
 
-def _steady(code: Ints, features: Features, settings: StateSettings) -> Ints:
+def _steady(code: Int64s, features: Features, settings: StateSettings) -> Int64s:
     """Give runs shorter than the flicker time to the run before them (the first ones to the run after)."""
     ragged = features.ragged
     start, stop = runs_of(code, ragged)

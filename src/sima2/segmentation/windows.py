@@ -15,13 +15,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import Episodes, Manipulator, RolloutBatch, spans
 from sima2.segmentation.features import Features, FeatureSettings
-from sima2.segmentation.memory import Memory, Past, Start
-from sima2.segmentation.signals import PERIOD_FRAMES, Bools, Doubles, Ints, Ragged, hold_last, per_run
+from sima2.segmentation.signals import PERIOD_FRAMES, Ragged, hold_last, per_run
+from sima2.segmentation.window_context import Memory, Past, Start
 
 READ: Final = (
     "joint_position",
@@ -68,11 +68,11 @@ class WindowSettings:
         """Longest time from a segment's last frame until it is known, s."""
         return self.block_s + self.ahead_s
 
-    def grid(self, period: Doubles) -> Grid:
+    def grid(self, period: Float64s) -> Grid:
         """Spans in frames of episodes with these periods."""
         step = np.maximum(period, 1.0 / self.fastest_hz)
 
-        def frames(seconds: float) -> Ints:
+        def frames(seconds: float) -> Int64s:
             return np.maximum(self.least_frames, np.rint(seconds / step)).astype(np.int64)
 
         block = frames(self.block_s)
@@ -83,19 +83,19 @@ class WindowSettings:
 class Grid:
     """Spans of the windows of each episode, frames, shape (n,)."""
 
-    past: Ints
+    past: Int64s
     """A multiple of ``block``."""
-    block: Ints
-    ahead: Ints
+    block: Int64s
+    ahead: Int64s
 
-    def windows(self, length: Ints) -> Windows:
+    def windows(self, length: Int64s) -> Windows:
         """Windows of episodes of these lengths, in order."""
         count = 1 + np.maximum(0, length - self.ahead) // self.block
         episode = np.repeat(np.arange(len(length), dtype=np.int64), count)
         number = spans(np.zeros(len(length), np.int64), count)
         return self.window(episode, number, number == count[episode] - 1, length)
 
-    def window(self, episode: Ints, number: Ints, last: Bools, length: Ints) -> Windows:
+    def window(self, episode: Int64s, number: Int64s, last: Bools, length: Int64s) -> Windows:
         """The ``number``-th window of an episode each; ``length`` of the episodes counts for the last ones."""
         block = self.block[episode]
         border = np.where(last, length[episode], (number + 1) * block)
@@ -114,27 +114,27 @@ class Grid:
 class Windows:
     """Windows by episode and number, shape (w,) each; frames count from the episode's start."""
 
-    episode: Ints
-    number: Ints
+    episode: Int64s
+    number: Int64s
     """Which window of its episode, from 0."""
     last: Bools
-    begin: Ints
+    begin: Int64s
     """First frame of the context."""
-    block: Ints
+    block: Int64s
     """First frame of the block."""
-    border: Ints
+    border: Int64s
     """One past the last frame of the block."""
-    end: Ints
+    end: Int64s
     """One past the last frame looked at."""
 
     def __len__(self) -> int:
         return len(self.episode)
 
-    def take(self, index: NDArray[np.int64]) -> Windows:
+    def take(self, index: Int64s) -> Windows:
         """Windows by index."""
         return Windows(**{each.name: getattr(self, each.name)[index] for each in fields(self)})
 
-    def parts(self, frames: int) -> list[NDArray[np.int64]]:
+    def parts(self, frames: int) -> list[Int64s]:
         """Consecutive windows in parts of about so many frames."""
         part = np.cumsum(self.end - self.begin) // frames
         return np.split(np.arange(len(self)), np.flatnonzero(np.diff(part)) + 1)
@@ -158,7 +158,7 @@ def gather(batch: RolloutBatch, windows: Windows) -> RolloutBatch:
     )
 
 
-def scene(batch: RolloutBatch, episodes: Ints, rows: Ints) -> RolloutBatch:
+def scene(batch: RolloutBatch, episodes: Int64s, rows: Int64s) -> RolloutBatch:
     """Some episodes, which hold these frames, with what labels ask of a batch itself: goals, and objects in sight."""
     sure = batch.object_confidence
     return RolloutBatch(
@@ -171,7 +171,7 @@ def scene(batch: RolloutBatch, episodes: Ints, rows: Ints) -> RolloutBatch:
     )
 
 
-def _episodes(episodes: Episodes, index: Ints) -> Episodes:
+def _episodes(episodes: Episodes, index: Int64s) -> Episodes:
     """Their records, one a window, under ids of their own."""
     columns: dict[str, Any] = {"episode_id": tuple(map(str, range(len(index))))}
     for each in fields(episodes):
@@ -181,11 +181,11 @@ def _episodes(episodes: Episodes, index: Ints) -> Episodes:
     return Episodes(**columns)
 
 
-def start_frames(period: Doubles, grid: Grid, settings: FeatureSettings) -> Ints:
+def start_frames(period: Float64s, grid: Grid, settings: FeatureSettings) -> Int64s:
     """Frames of each episode's start that its period and noise floors come from, shape (n,)."""
     third_differences = 3
     wanted = np.maximum(PERIOD_FRAMES, np.rint(settings.start_s / period) + third_differences)
-    frames: Ints = np.minimum(wanted, grid.block + grid.ahead).astype(np.int64)
+    frames: Int64s = np.minimum(wanted, grid.block + grid.ahead).astype(np.int64)
     return frames
 
 
@@ -195,7 +195,7 @@ def start_of(features: Features) -> Start:
     n = len(ragged.offset) - 1
     at = np.minimum(ragged.offset[:-1], len(ragged.time) - 1)
 
-    def first(column: Doubles | None) -> Doubles:
+    def first(column: Float64s | None) -> Float64s:
         return np.zeros(n) if column is None else column[at]
 
     return Start(
@@ -208,7 +208,7 @@ def start_of(features: Features) -> Start:
     )
 
 
-def blocks_of(offset: Ints, time: Doubles, period: Doubles) -> Ragged:
+def blocks_of(offset: Int64s, time: Float64s, period: Float64s) -> Ragged:
     """Blocks of episodes whose period is known."""
     return Ragged(offset, time, Memory(Start.untold(period, 0), Past.none(len(period))))
 
@@ -231,9 +231,9 @@ def past_of(channels: Manipulator, blocks: Ragged, settings: FeatureSettings) ->
 
 def pasts(
     channels: Manipulator,
-    offset: Ints,
-    time: Doubles,
-    period: Doubles,
+    offset: Int64s,
+    time: Float64s,
+    period: Float64s,
     grid: Grid,
     windows: Windows,
     settings: FeatureSettings,

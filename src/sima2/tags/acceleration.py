@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.tags.reductions import span_max
@@ -16,9 +16,7 @@ HALF_S: Final = 0.1
 what an unhurried arm does, at any control rate."""
 
 
-def accelerations(
-    batch: RolloutBatch, segments: SegmentTable, place: NDArray[np.int64]
-) -> dict[str, NDArray[np.float64]]:
+def accelerations(batch: RolloutBatch, segments: SegmentTable, place: Int64s) -> dict[str, Float64s]:
     """``max_acceleration`` of the hand and ``max_joint_acceleration`` of the fastest joint, NaN where unknown.
 
     Args:
@@ -43,9 +41,7 @@ def accelerations(
 class _Window:
     """Frames :data:`HALF_S` before and after each frame, where the episode has both."""
 
-    def __init__(
-        self, before: NDArray[np.int64], middle: NDArray[np.int64], after: NDArray[np.int64], time: NDArray[np.float64]
-    ) -> None:
+    def __init__(self, before: Int64s, middle: Int64s, after: Int64s, time: Float64s) -> None:
         self._before, self._middle, self._after = before, middle, after
         half = 0.5 * (time[after] - time[before])
         self._scale = 1.0 / np.square(np.square(np.maximum(half, 1e-9)))
@@ -68,9 +64,9 @@ class _Window:
         middle = row[inside]
         return cls(middle - reach[inside], middle, middle + reach[inside], batch.time)
 
-    def square(self, position: NDArray[np.float32], across: np.ufunc) -> NDArray[np.float64]:
+    def square(self, position: Float32s, across: np.ufunc) -> Float64s:
         """Square of the second difference over time squared, columns joined by ``across``, NaN at ends, shape (T,)."""
-        total: NDArray[np.float64] | None = None
+        total: Float64s | None = None
         for column in position.T:
             x = column.astype(np.float64)
             bend = np.square(x[self._before] - 2.0 * x[self._middle] + x[self._after])

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+
+from sima2.records.arrays import Float64s
 
 
 def certified_rank(n: int, rate: float = 0.05, confidence: float = 0.95) -> int:
@@ -31,7 +32,7 @@ def certified_rank(n: int, rate: float = 0.05, confidence: float = 0.95) -> int:
     return n
 
 
-def conformal_p(calibration: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
+def conformal_p(calibration: Float64s, value: Float64s) -> Float64s:
     """Share of calibration values, the judged one counted in, that are as small or smaller, shape of ``value``.
 
     Args:

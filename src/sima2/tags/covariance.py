@@ -6,14 +6,15 @@ Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional cova
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-_SIGMA_OF_MAD = 1.4826
+from sima2.records.arrays import Float64s
+from sima2.records.robust import MAD_TO_SIGMA
+
 _CLIP = 5.0
 """Robust deviations beyond which a nominal sample no longer pulls its covariance."""
 
 
-def robust_location_scale(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def robust_location_scale(x: Float64s) -> tuple[Float64s, Float64s]:
     """Median and scaled median absolute deviation of the known values of each column, shapes (k,).
 
     A column without any known value has location and scale NaN; a constant one has scale 0.
@@ -24,17 +25,17 @@ def robust_location_scale(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
         known = x[~np.isnan(x[:, j]), j]
         if len(known):
             location[j] = _median(known)
-            scale[j] = _SIGMA_OF_MAD * _median(np.abs(known - location[j]))
+            scale[j] = MAD_TO_SIGMA * _median(np.abs(known - location[j]))
     return location, scale
 
 
-def _median(values: NDArray[np.float64]) -> float:
+def _median(values: Float64s) -> float:
     """Median of known values; references ask for it some ten thousand times, of few values each."""
     ordered = np.sort(values)
     return float(0.5 * (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]))
 
 
-def shrunk_covariance(z: NDArray[np.float64]) -> NDArray[np.float64]:
+def shrunk_covariance(z: Float64s) -> Float64s:
     """Ledoit–Wolf covariance of robust deviations, clipped so that a few outliers do not widen it, shape (k, k).
 
     >>> shrunk_covariance(np.zeros((4, 2))).tolist()

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Int64s
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec
 from sima2.records.vocabulary import CONTACT_ACTIONS, object_class
@@ -134,7 +134,7 @@ def _verdict(name: str, rates: FailureRates) -> tuple[float, str, str]:
     return (worst.rate if fragile else 0.0), worst.action, words
 
 
-def _distinct(cell: NDArray[np.int64], episode_id: Text, cells: int) -> NDArray[np.int64]:
+def _distinct(cell: Int64s, episode_id: Text, cells: int) -> Int64s:
     """Number of distinct episodes in each cell."""
     episodes = len(episode_id.names)
     pair = np.unique(cell * episodes + episode_id.codes)

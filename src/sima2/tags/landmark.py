@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.records.rollout import Floats, Manipulator, RolloutBatch
+from sima2.records.arrays import Bools, Float32s, Int64s
+from sima2.records.robust import MAD_TO_SIGMA
+from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.tags.reductions import first_true, head, row_median, running_max
 
-_SIGMA_OF_MAD = 1.4826
-"""Standard deviation of a normal law over its median absolute deviation."""
 _GRAIN = 1e-6
 """Gripper widths are compared in whole micrometres (or millionths of the opening): far below any encoder."""
 
@@ -42,11 +41,11 @@ class LandmarkSettings:
 class Landmarks:
     """Landmark of each of n episodes."""
 
-    frames: NDArray[np.int64]
+    frames: Int64s
     """Frames up to and including the landmark, 0 where there is none, shape (n,)."""
-    contact: NDArray[np.bool_]
+    contact: Bools
     """The landmark is a contact and not a share of time, shape (n,)."""
-    arm: NDArray[np.int64]
+    arm: Int64s
     """Manipulator that touched first (0 where none did), shape (n,)."""
 
 
@@ -85,7 +84,7 @@ def landmarks(
     return Landmarks(frames=frames.astype(np.int64), contact=contact, arm=np.where(contact, arm_index, 0))
 
 
-def _in_contact(arm: Manipulator, batch: RolloutBatch, rule: LandmarkSettings) -> NDArray[np.bool_]:
+def _in_contact(arm: Manipulator, batch: RolloutBatch, rule: LandmarkSettings) -> Bools:
     """Frames at which contact is established, shape (T,)."""
     found = np.zeros(batch.frames, np.bool_)
     unfelt = np.ones(len(batch), np.bool_)
@@ -100,16 +99,16 @@ def _in_contact(arm: Manipulator, batch: RolloutBatch, rule: LandmarkSettings) -
     return found
 
 
-def _risen(force: Floats, batch: RolloutBatch, rule: LandmarkSettings) -> NDArray[np.bool_]:
+def _risen(force: Float32s, batch: RolloutBatch, rule: LandmarkSettings) -> Bools:
     """Where a force has stood above the episode's own floor for long enough, shape (T,)."""
     rest = head(force, batch.offset[:-1], batch.offset[1:], rule.rest_frames)
     floor = row_median(rest)
-    noise = _SIGMA_OF_MAD * row_median(np.abs(rest - floor[:, None]))
+    noise = MAD_TO_SIGMA * row_median(np.abs(rest - floor[:, None]))
     least = floor + np.maximum(rule.sigmas * noise, rule.resolution_newtons)
     return _lasting(force > np.repeat(least, batch.length), batch, rule)
 
 
-def _closed_on_something(width: Floats, batch: RolloutBatch, rule: LandmarkSettings) -> NDArray[np.bool_]:
+def _closed_on_something(width: Float32s, batch: RolloutBatch, rule: LandmarkSettings) -> Bools:
     """Where closing fingers have come to a stop, shape (T,)."""
     episode = batch.frame_episode
     grains = np.where(np.isnan(width), 0.0, np.clip(width.astype(np.float64), 0.0, 1e5) / _GRAIN).astype(np.int64)
@@ -123,7 +122,7 @@ def _closed_on_something(width: Floats, batch: RolloutBatch, rule: LandmarkSetti
     return _lasting(closed & stopped & ~np.isnan(width), batch, rule)
 
 
-def _lasting(flag: NDArray[np.bool_], batch: RolloutBatch, rule: LandmarkSettings) -> NDArray[np.bool_]:
+def _lasting(flag: Bools, batch: RolloutBatch, rule: LandmarkSettings) -> Bools:
     """Where ``flag`` has held for the last ``hold_frames`` frames, none of them in the rest at the start."""
     age = np.arange(batch.frames) - np.repeat(batch.offset[:-1], batch.length)
     flag = flag & (age >= rule.rest_frames)

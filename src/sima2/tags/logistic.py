@@ -6,22 +6,23 @@ Source: le Cessie and van Houwelingen, Ridge estimators in logistic regression, 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+from sima2.records.arrays import Float64s
+
+Vector = Float64s
 
 _ITERATIONS = 50
 _TOLERANCE = 1e-8
 
 
-def probability(x: NDArray[np.float64], weight: Vector) -> Vector:
+def probability(x: Float64s, weight: Vector) -> Vector:
     """P(y = 1) of each row; each row by itself, so that a batch of one gives the same bits, shape (n,)."""
     return _sigmoid(np.einsum("ij,j->i", x, weight))
 
 
 def fit_ridge_logistic(
-    x: NDArray[np.float64], y: Vector, penalty: Vector, prior: Vector | None = None, start: Vector | None = None
-) -> NDArray[np.float64]:
+    x: Float64s, y: Vector, penalty: Vector, prior: Vector | None = None, start: Vector | None = None
+) -> Float64s:
     """Weights that maximise the likelihood less ``½ Σ penalty (weight - prior)²``, shape (k,).
 
     Args:
@@ -57,12 +58,12 @@ def fit_ridge_logistic(
     return weight
 
 
-def log_loss(x: NDArray[np.float64], y: Vector, weight: Vector) -> float:
+def log_loss(x: Float64s, y: Vector, weight: Vector) -> float:
     """Mean negative log-likelihood in nats."""
     return float(np.mean(losses_of(x, y, weight)))
 
 
-def losses_of(x: NDArray[np.float64], y: Vector, weight: Vector) -> Vector:
+def losses_of(x: Float64s, y: Vector, weight: Vector) -> Vector:
     """Negative log-likelihood of each sample in nats, shape (n,)."""
     logit = x @ weight
     return np.asarray(np.logaddexp(0.0, logit) - y * logit)

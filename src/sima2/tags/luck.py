@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec
 from sima2.tags import risk as risk_tag
@@ -28,10 +28,10 @@ SPEC: Final = TagSpec(
 
 def luck_rows(
     episode_id: Text,
-    frames: NDArray[np.int64],
-    risk: NDArray[np.float64],
-    success: NDArray[np.float64],
-    recovered: NDArray[np.bool_],
+    frames: Int64s,
+    risk: Float64s,
+    success: Float64s,
+    recovered: Bools,
 ) -> TagRows:
     """One row an episode.
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.tags.covariance import robust_location_scale, shrunk_covariance
 from sima2.tags.observations import KINEMATICS, PLAIN, SegmentObservations
-
-Array = NDArray[np.float64]
 
 CHANNELS: Final = ("visual", "kinematic", "temporal", "unknown")
 """Reasons for which a segment may be strange."""
@@ -49,36 +47,36 @@ class Nominal:
 
     keys: tuple[tuple[str, str], ...]
     """Family and label of each, empty where pooled over; the first is pooled over both."""
-    unit: Array
+    unit: Float64s
     """Median size of each kinematic column, in its own unit, shape (k,)."""
-    weight: Array
+    weight: Float64s
     """Weights of the columns of motion: those of the best linear test for a rise of all together, shape (5,)."""
-    centroid: Array
+    centroid: Float64s
     """Mean direction of the embeddings, shape (g, d)."""
-    visual: Array
+    visual: Float64s
     """Centre and spread of the cosine distance to it, shape (g, 2)."""
-    location: Array
+    location: Float64s
     """Centre of asinh(3 column / unit), shape (g, k)."""
-    scale: Array
+    scale: Float64s
     """Its spread, shape (g, k)."""
-    duration: Array
+    duration: Float64s
     """Centre and spread of the log duration, shape (g, 2)."""
-    plain_unit: Array
+    plain_unit: Float64s
     """Typical size of each plain measure that is a force or a way, 0 for one that is taken as it is, shape (p,)."""
-    plain_location: Array
+    plain_location: Float64s
     """Centre of each plain measure, shape (g, p)."""
-    plain_scale: Array
+    plain_scale: Float64s
     """Its spread, shape (g, p)."""
-    whitening: Array
+    whitening: Float64s
     """Rows that make deviations of the plain measures independent and of unit size, shape (g, p, p)."""
-    whole: Array
+    whole: Float64s
     """Centre and spread of their length, shape (g, 2)."""
-    highest: Array
+    highest: Float64s
     """99th percentile of each kinematic column, in its own unit, shape (g, k)."""
-    mean_duration: Array
+    mean_duration: Float64s
     """s, shape (g,)."""
 
-    def group(self, rows: SegmentObservations) -> NDArray[np.int64]:
+    def group(self, rows: SegmentObservations) -> Int64s:
         """Finest reference there is for each segment, shape (n,)."""
         known = {key: g for g, key in enumerate(self.keys)}
         table = np.zeros((len(rows.family.names) + 1, len(rows.label.names) + 1), np.int64)
@@ -87,21 +85,21 @@ class Nominal:
                 table[f, c] = known.get((family, label), known.get(("", label), 0))
         return np.asarray(table[rows.family.codes, rows.label.codes])
 
-    def cosine_distance(self, rows: SegmentObservations) -> Array:
+    def cosine_distance(self, rows: SegmentObservations) -> Float64s:
         """Cosine distance of each mean embedding from the nominal centroid, 0–2, NaN where unseen, shape (n,)."""
         return _cosine_distance(rows.embedding, self.centroid, self.group(rows))
 
-    def excess(self, rows: SegmentObservations) -> Array:
+    def excess(self, rows: SegmentObservations) -> Float64s:
         """Each kinematic column over its nominal 99th percentile, NaN where unknown, shape (n, k)."""
         top = self.highest[self.group(rows)]
         x = kinematics(rows)
         return np.asarray(np.divide(x, top, out=np.full(x.shape, np.nan), where=top > 0))
 
-    def duration_ratio(self, rows: SegmentObservations) -> Array:
+    def duration_ratio(self, rows: SegmentObservations) -> Float64s:
         """Duration over the primitive's mean duration, NaN where unknown, shape (n,)."""
         return np.asarray(np.exp(rows.log_duration) / self.mean_duration[self.group(rows)])
 
-    def scores(self, rows: SegmentObservations) -> Array:
+    def scores(self, rows: SegmentObservations) -> Float64s:
         """How strange each segment is in the sense of each of :data:`SCORES`, in robust deviations, shape (n, 8).
 
         NaN where a channel is missing. A recovery maneuver is never strange: it is NaN throughout.
@@ -111,7 +109,7 @@ class Nominal:
         parts = [self._scores(rows.take(np.arange(start, min(start + TOGETHER, len(rows))))) for start in starts]
         return np.concatenate([np.zeros((0, len(SCORES))), *parts])
 
-    def _scores(self, rows: SegmentObservations) -> Array:
+    def _scores(self, rows: SegmentObservations) -> Float64s:
         g = self.group(rows)
         x = kinematics(rows)
         z = self._deviations(x, g)
@@ -129,12 +127,12 @@ class Nominal:
         out[rows.label.isin("recovery_maneuver")] = np.nan
         return out
 
-    def deviations(self, rows: SegmentObservations) -> Array:
+    def deviations(self, rows: SegmentObservations) -> Float64s:
         """Each plain measure in robust deviations from its nominal centre, NaN where unknown, shape (n, p)."""
         g = self.group(rows)
         return np.asarray((_plain(rows, self.plain_unit) - self.plain_location[g]) / self.plain_scale[g])
 
-    def novelty(self, rows: SegmentObservations) -> Array:
+    def novelty(self, rows: SegmentObservations) -> Float64s:
         """The first two scores alone, look and motion, shape (n, 2)."""
         g = self.group(rows)
         motion = self._deviations(kinematics(rows), g)[:, : len(MOTION)]
@@ -142,14 +140,14 @@ class Nominal:
         out[rows.label.isin("recovery_maneuver")] = np.nan
         return out
 
-    def _deviations(self, x: Array, g: NDArray[np.int64]) -> Array:
+    def _deviations(self, x: Float64s, g: Int64s) -> Float64s:
         return np.asarray((_bent(x, self.unit) - self.location[g]) / self.scale[g])
 
-    def _look(self, rows: SegmentObservations, g: NDArray[np.int64]) -> Array:
+    def _look(self, rows: SegmentObservations, g: Int64s) -> Float64s:
         return _deviation(_cosine_distance(rows.embedding, self.centroid, g), self.visual[g])
 
 
-def kinematics(rows: SegmentObservations) -> Array:
+def kinematics(rows: SegmentObservations) -> Float64s:
     """The kinematic columns side by side, shape (n, k)."""
     return np.stack([getattr(rows, name) for name in KINEMATICS], axis=1)
 
@@ -161,7 +159,7 @@ def fit_nominal(rows: SegmentObservations, *, scores_only: bool = False) -> Nomi
     """
     rows = rows.take(~rows.label.isin("recovery_maneuver"))
     everything = np.arange(len(rows))
-    members: dict[tuple[str, str], NDArray[np.int64]] = {_POOLED: everything}
+    members: dict[tuple[str, str], Int64s] = {_POOLED: everything}
     for label in sorted(rows.label.names):
         members["", label] = np.flatnonzero(rows.label.isin(label))
     for family in sorted(rows.family.names):
@@ -216,7 +214,7 @@ _BENT: Final = ("mean_force", "grip_force", "distance")
 """Plain measures of which the size counts, not the amount."""
 
 
-def _plain(rows: SegmentObservations, unit: Array) -> Array:
+def _plain(rows: SegmentObservations, unit: Float64s) -> Float64s:
     """The plain measures side by side, those with a unit bent, shape (n, p)."""
     x = np.stack([getattr(rows, name) for name in PLAIN], axis=1)
     bent = unit > 0
@@ -224,7 +222,7 @@ def _plain(rows: SegmentObservations, unit: Array) -> Array:
     return x
 
 
-def _floor(values: Array) -> float:
+def _floor(values: Float64s) -> float:
     """Least spread of a plain measure: a twentieth of that over all primitives."""
     known = values[~np.isnan(values)]
     if not len(known):
@@ -232,7 +230,7 @@ def _floor(values: Array) -> float:
     return max(_FLOOR * float(np.subtract(*np.percentile(known, [90.0, 10.0]))), 1e-6)
 
 
-def _whitenings(z: Array, tree: Tree) -> Array:
+def _whitenings(z: Float64s, tree: Tree) -> Float64s:
     """Inverse square roots of the covariance of each reference that has enough segments, else of the one above."""
     p = z.shape[1]
     out = np.zeros((len(tree), p, p))
@@ -247,7 +245,7 @@ def _whitenings(z: Array, tree: Tree) -> Array:
     return out
 
 
-def _length(z: Array, whitening: Array, g: NDArray[np.int64]) -> Array:
+def _length(z: Float64s, whitening: Float64s, g: Int64s) -> Float64s:
     """Length of whitened deviations, near a normal deviate; NaN where none is known, row by row, shape (n,)."""
     known = ~np.isnan(z)
     z = np.clip(np.nan_to_num(z), -_FARTHEST, _FARTHEST)
@@ -261,11 +259,11 @@ def _length(z: Array, whitening: Array, g: NDArray[np.int64]) -> Array:
     return np.where(known.any(axis=1), np.sqrt(2.0 * total) - np.sqrt(2.0 * degrees - 1.0), np.nan)
 
 
-Tree = Sequence[tuple[NDArray[np.int64], int]]
+Tree = Sequence[tuple[Int64s, int]]
 """Rows of each reference, and the coarser reference above it (the first is its own), coarser ones first."""
 
 
-def _centres(values: Array, tree: Tree, floor: float) -> tuple[Array, Array]:
+def _centres(values: Float64s, tree: Tree, floor: float) -> tuple[Float64s, Float64s]:
     """Centre and spread of each reference, drawn towards the coarser one above it, shapes (g,)."""
     centre, spread = np.full(len(tree), np.nan), np.full(len(tree), np.nan)
     for g, (mine, above) in enumerate(tree):
@@ -283,7 +281,7 @@ def _centres(values: Array, tree: Tree, floor: float) -> tuple[Array, Array]:
     return centre, spread
 
 
-def _own(values: Array, tree: Tree, statistic: Callable[[Array], float]) -> Array:
+def _own(values: Float64s, tree: Tree, statistic: Callable[[Float64s], float]) -> Float64s:
     """A statistic of each reference that has enough segments, else that of the coarser one above it, shape (g,)."""
     out = np.full(len(tree), np.nan)
     for g, (mine, above) in enumerate(tree):
@@ -291,7 +289,7 @@ def _own(values: Array, tree: Tree, statistic: Callable[[Array], float]) -> Arra
     return out
 
 
-def _weights(z: Array) -> Array:
+def _weights(z: Float64s) -> Float64s:
     """Weights of the best linear test for a rise of all columns together, inverse covariance times ones, shape (k,).
 
     Columns that are unknown weigh nothing; the statistic has unit variance under the shrunk covariance.
@@ -306,45 +304,45 @@ def _weights(z: Array) -> Array:
     return weight
 
 
-def _together(z: Array, weight: Array) -> Array:
+def _together(z: Float64s, weight: Float64s) -> Float64s:
     """The weighted sum of the known columns, NaN where none is known, row by row, shape (n,)."""
     known = ~np.isnan(z).all(axis=1)
     total = np.einsum("ij,j->i", np.clip(np.nan_to_num(z), -_FAR, _FAR), weight)
     return np.where(known, total, np.nan)
 
 
-def _bent(x: Array, unit: Array) -> Array:
+def _bent(x: Float64s, unit: Float64s) -> Float64s:
     """A logarithm but near zero, where it is linear."""
     return np.asarray(np.arcsinh(3.0 * x / unit))
 
 
-def _typical_size(column: Array) -> float:
+def _typical_size(column: Float64s) -> float:
     """Median magnitude of what is not zero, 1 where nothing is known."""
     known = np.abs(column[~np.isnan(column) & (column != 0)])
     return float(np.median(known)) if len(known) else 1.0
 
 
-def _percentile(column: Array) -> float:
+def _percentile(column: Float64s) -> float:
     known = column[~np.isnan(column)]
     return float(np.percentile(known, 99.0)) if len(known) else float("nan")
 
 
-def _mean(column: Array) -> float:
+def _mean(column: Float64s) -> float:
     known = column[~np.isnan(column)]
     return float(np.mean(known)) if len(known) else float("nan")
 
 
-def _deviation(values: Array, centre_spread: Array) -> Array:
+def _deviation(values: Float64s, centre_spread: Float64s) -> Float64s:
     return np.asarray((values - centre_spread[:, 0]) / centre_spread[:, 1])
 
 
-def _unit_rows(embedding: NDArray[np.float32]) -> Array:
+def _unit_rows(embedding: Float32s) -> Float64s:
     x = embedding.astype(np.float64)
     norm = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
     return np.asarray(np.divide(x, norm, out=np.full(x.shape, np.nan), where=norm > 0))
 
 
-def _cosine_distance(embedding: NDArray[np.float32], centroid: Array, group: NDArray[np.int64]) -> Array:
+def _cosine_distance(embedding: Float32s, centroid: Float64s, group: Int64s) -> Float64s:
     """Row by row, so that a segment alone gives the same bits as in a batch, shape (n,)."""
     width = centroid.shape[1]
     if not width or embedding.shape[1] != width:
@@ -352,7 +350,7 @@ def _cosine_distance(embedding: NDArray[np.float32], centroid: Array, group: NDA
     return np.asarray(1.0 - np.einsum("ij,ij->i", _unit_rows(embedding), centroid[group]))
 
 
-def _centroids(embedding: NDArray[np.float32], tree: Tree) -> Array:
+def _centroids(embedding: Float32s, tree: Tree) -> Float64s:
     """Mean direction of each reference, drawn towards the coarser one above it; NaN where unknown, shape (g, d)."""
     unit = _unit_rows(embedding)
     out = np.full((len(tree), embedding.shape[1]), np.nan)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.meanings import (
     CONFIDENCE,
     END_FRAME,
@@ -57,43 +57,41 @@ class SegmentObservations(Table):
 
     episode_id: Text = text(EPISODE_ID)
     family: Text = text(FAMILY)
-    cut: NDArray[np.bool_] = column(np.bool_, "Seen in the episode cut at its landmark, and segmented as cut.")
-    segment_id: NDArray[np.int64] = column(np.int64, SEGMENT_ID)
+    cut: Bools = column(np.bool_, "Seen in the episode cut at its landmark, and segmented as cut.")
+    segment_id: Int64s = column(np.int64, SEGMENT_ID)
     label: Text = text(SEGMENT_LABEL)
     object: Text = text(OBJECT)
-    start_frame: NDArray[np.int64] = column(np.int64, START_FRAME, unit="frame")
-    end_frame: NDArray[np.int64] = column(np.int64, END_FRAME, unit="frame")
-    failed: NDArray[np.bool_] = column(
-        np.bool_, "It ended in failure or retry, and is more likely what it is taken for than not."
-    )
-    confidence: NDArray[np.float64] = column(np.float64, CONFIDENCE, unit="1")
-    log_duration: NDArray[np.float64] = column(
+    start_frame: Int64s = column(np.int64, START_FRAME, unit="frame")
+    end_frame: Int64s = column(np.int64, END_FRAME, unit="frame")
+    failed: Bools = column(np.bool_, "It ended in failure or retry, and is more likely what it is taken for than not.")
+    confidence: Float64s = column(np.float64, CONFIDENCE, unit="1")
+    log_duration: Float64s = column(
         np.float64,
         "Natural logarithm of how long it took; NaN for the last segment of a cut episode, whose end is not known.",
         unit="ln(s)",
     )
-    max_speed: NDArray[np.float64] = _measured("max_speed")
-    max_acceleration: NDArray[np.float64] = column(
+    max_speed: Float64s = _measured("max_speed")
+    max_acceleration: Float64s = column(
         np.float64, "Greatest acceleration of the hand; NaN where no pose was recorded or it is too short.", unit="m/s²"
     )
-    max_joint_speed: NDArray[np.float64] = _measured("max_joint_speed")
-    max_joint_acceleration: NDArray[np.float64] = column(
+    max_joint_speed: Float64s = _measured("max_joint_speed")
+    max_joint_acceleration: Float64s = column(
         np.float64,
         "Greatest acceleration of a joint; NaN where no joints were recorded or it is too short.",
         unit="rad/s²",
     )
-    max_joint_torque: NDArray[np.float64] = _measured("max_joint_torque")
-    peak_force: NDArray[np.float64] = _measured("peak_force")
-    grip_force: NDArray[np.float64] = _measured("grip_force")
-    mean_force: NDArray[np.float64] = column(
+    max_joint_torque: Float64s = _measured("max_joint_torque")
+    peak_force: Float64s = _measured("peak_force")
+    grip_force: Float64s = _measured("grip_force")
+    mean_force: Float64s = column(
         np.float64, "Mean external force; NaN where none was recorded or its end is not known.", unit="N"
     )
-    distance: NDArray[np.float64] = _measured("distance")
-    end_x: NDArray[np.float64] = column(np.float64, END.format("Hand position"), unit="m")
-    end_y: NDArray[np.float64] = column(np.float64, END.format("Hand position"), unit="m")
-    end_z: NDArray[np.float64] = column(np.float64, END.format("Hand position"), unit="m")
-    end_width: NDArray[np.float64] = column(np.float64, END.format("Gripper width or opening"), unit="m or 1")
-    embedding: NDArray[np.float32] = matrix(
+    distance: Float64s = _measured("distance")
+    end_x: Float64s = column(np.float64, END.format("Hand position"), unit="m")
+    end_y: Float64s = column(np.float64, END.format("Hand position"), unit="m")
+    end_z: Float64s = column(np.float64, END.format("Hand position"), unit="m")
+    end_width: Float64s = column(np.float64, END.format("Gripper width or opening"), unit="m or 1")
+    embedding: Float32s = matrix(
         np.float32, "Mean vision embedding; NaN where unseen, of no width where nobody recorded one.", unit="1"
     )
 
@@ -105,19 +103,17 @@ class RiskObservations(Table):
     episode_id: Text = text(EPISODE_ID)
     family: Text = text(FAMILY)
     object: Text = text("Object about to be acted on, as far as known at the landmark; empty where none is known.")
-    landmark: NDArray[np.int64] = column(
-        np.int64, "Length up to and including the landmark; 0 where it has none.", unit="frames"
-    )
-    contact: NDArray[np.bool_] = column(np.bool_, "The landmark is a contact, not a share of time.")
-    failed_before: NDArray[np.bool_] = column(
+    landmark: Int64s = column(np.int64, "Length up to and including the landmark; 0 where it has none.", unit="frames")
+    contact: Bools = column(np.bool_, "The landmark is a contact, not a share of time.")
+    failed_before: Bools = column(
         np.bool_, "A segment that ended before the landmark had failed: the episode has left the risk set."
     )
-    feature: NDArray[np.float64] = matrix(
+    feature: Float64s = matrix(
         np.float64,
         f"Measures up to the landmark, NaN where a channel is missing; in order: {', '.join(FEATURES)}.",
         unit="SI, each its own",
     )
-    embedding: NDArray[np.float32] = matrix(
+    embedding: Float32s = matrix(
         np.float32,
         "Mean vision embedding up to the landmark; NaN where unseen, of no width where nobody recorded one.",
         unit="1",
@@ -216,7 +212,7 @@ def _observe_segments(batch: RolloutBatch, segments: SegmentTable, *, cut: bool)
     )
 
 
-def _ends(batch: RolloutBatch, segments: SegmentTable, first: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _ends(batch: RolloutBatch, segments: SegmentTable, first: Int64s) -> dict[str, Float64s]:
     """Hand and fingers at the last frame of each segment, NaN where unknown."""
     out = {name: np.full(len(segments), np.nan) for name in PLAIN if name.startswith("end_")}
     last = first + segments.end_frame - 1
@@ -252,7 +248,7 @@ def pool_risk(parts: Sequence[RiskObservations]) -> RiskObservations:
     )
 
 
-def failed_later(segments: SegmentObservations, risk: RiskObservations) -> NDArray[np.bool_]:
+def failed_later(segments: SegmentObservations, risk: RiskObservations) -> Bools:
     """Episodes in which a segment failed that was not over at the landmark, in the order of ``risk``, shape (n,).
 
     A grasp that began before the landmark and failed after it counts: at the landmark it had not failed.
@@ -266,7 +262,7 @@ def failed_later(segments: SegmentObservations, risk: RiskObservations) -> NDArr
     return failed
 
 
-def episode_places(episode_id: Text, among: Text) -> NDArray[np.int64]:
+def episode_places(episode_id: Text, among: Text) -> Int64s:
     """Row of each episode id in a table with one row an episode, -1 where it is not there, shape (n,)."""
     if not len(episode_id):
         return np.zeros(0, np.int64)
@@ -278,11 +274,11 @@ def episode_places(episode_id: Text, among: Text) -> NDArray[np.int64]:
     return row[episode_id.codes]
 
 
-def _places(batch: RolloutBatch, segments: SegmentTable | SegmentObservations) -> NDArray[np.int64]:
+def _places(batch: RolloutBatch, segments: SegmentTable | SegmentObservations) -> Int64s:
     return episode_places(segments.episode_id, Text.of(batch.episodes.episode_id))
 
 
-def _last_of_episode(segments: SegmentTable) -> NDArray[np.bool_]:
+def _last_of_episode(segments: SegmentTable) -> Bools:
     """The segment under way at the end, of each manipulator, shape (n,)."""
     n = len(segments)
     last = np.ones(n, np.bool_)
@@ -291,7 +287,7 @@ def _last_of_episode(segments: SegmentTable) -> NDArray[np.bool_]:
     return last
 
 
-def _object_ahead(prefix: RolloutBatch, cut: SegmentTable, place: NDArray[np.int64]) -> list[str]:
+def _object_ahead(prefix: RolloutBatch, cut: SegmentTable, place: Int64s) -> list[str]:
     """Object of the last cut segment that names one, else the goal's, else the nearest."""
     last = np.full(len(prefix), -1, np.int64)
     named = np.flatnonzero(~cut.object.isin(""))
@@ -304,13 +300,13 @@ def _object_ahead(prefix: RolloutBatch, cut: SegmentTable, place: NDArray[np.int
     return names
 
 
-def _mean_embedding(batch: RolloutBatch, start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.float32]:
+def _mean_embedding(batch: RolloutBatch, start: Int64s, stop: Int64s) -> Float32s:
     if batch.embedding is None:
         return np.zeros((len(start), 0), np.float32)
     return span_mean(batch.embedding, start, stop).astype(np.float32)
 
 
-def _widen(embedding: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+def _widen(embedding: Float32s, width: int) -> Float32s:
     missing = width - embedding.shape[1]
     if not missing:
         return embedding

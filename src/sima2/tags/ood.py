@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Indices, Int64s
 from sima2.records.tags import TagSpec, TagTable
 from sima2.records.vocabulary import ANOMALIES
 from sima2.tags.conformal import conformal_p
@@ -15,8 +15,6 @@ from sima2.tags.nominal import MOTION, SCORES, SOURCE, Nominal
 from sima2.tags.observations import KINEMATICS, PLAIN, RiskObservations, SegmentObservations
 from sima2.tags.rows import UNCALIBRATED, TagRows, blank_rows
 from sima2.tags.strangeness import Strangeness, in_scope
-
-Array = NDArray[np.float64]
 
 SPEC: Final = TagSpec(
     name="OODTag",
@@ -59,8 +57,8 @@ _COLUMNS: Final = {"motion": MOTION, "force": ("peak_force",), "grip": ("grip_fo
 def ood_rows(
     rows: SegmentObservations,
     risk: RiskObservations,
-    debug: NDArray[np.bool_],
-    frames: NDArray[np.int64],
+    debug: Bools,
+    frames: Int64s,
     test: Strangeness | None,
 ) -> TagTable:
     """One row a segment that fired, and one for each episode in which none did; ``value`` is how surprising it is,
@@ -109,7 +107,7 @@ def ood_rows(
     return TagTable.concat([calm.frozen().take(~loud), strange.frozen()])
 
 
-def _first_failures(rows: SegmentObservations, place: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def _first_failures(rows: SegmentObservations, place: Int64s, n: int) -> Int64s:
     """Frame at which the first failure that was known at the landmark began, beyond any frame where none was, (n,).
 
     As for the risk set, the segment that is under way at the landmark has no outcome yet.
@@ -122,7 +120,7 @@ def _first_failures(rows: SegmentObservations, place: NDArray[np.int64], n: int)
 
 
 def _fired_rows(
-    rows: SegmentObservations, ahead: NDArray[np.int64], tails: Array, statistic: Array, test: Strangeness
+    rows: SegmentObservations, ahead: Int64s, tails: Float64s, statistic: Float64s, test: Strangeness
 ) -> TagRows:
     """Rows of the segments that fired; those that end by frame ``ahead``, shape (n,), are predictive."""
     out = blank_rows(rows.episode_id, SPEC.name, "diagnostic", end=rows.end_frame, available=rows.end_frame)
@@ -147,7 +145,7 @@ def _fired_rows(
     return out
 
 
-def _evidence(rows: SegmentObservations, score: NDArray[np.intp], nominal: Nominal) -> tuple[Array, list[str]]:
+def _evidence(rows: SegmentObservations, score: Indices, nominal: Nominal) -> tuple[Float64s, list[str]]:
     """Severity by the plain thresholds, and what was measured, for the score that fired."""
     distance, excess, ratio = nominal.cosine_distance(rows), nominal.excess(rows), nominal.duration_ratio(rows)
     apart = nominal.deviations(rows)
@@ -182,7 +180,7 @@ def _evidence(rows: SegmentObservations, score: NDArray[np.intp], nominal: Nomin
     return severity, words
 
 
-def _whole(rows: SegmentObservations, k: int, apart: Array, nominal: Nominal) -> tuple[float, str]:
+def _whole(rows: SegmentObservations, k: int, apart: Float64s, nominal: Nominal) -> tuple[float, str]:
     """Severity by, and words of, the plain measure that is farthest from what is nominal."""
     size = np.abs(np.nan_to_num(apart))
     j = int(np.argmax(size))
@@ -190,7 +188,7 @@ def _whole(rows: SegmentObservations, k: int, apart: Array, nominal: Nominal) ->
     return float(banded(size[j : j + 1], WHOLE_BANDS)[0]), told
 
 
-def banded(measure: Array, bands: tuple[tuple[float, float], ...]) -> Array:
+def banded(measure: Float64s, bands: tuple[tuple[float, float], ...]) -> Float64s:
     """Severity of each measure: that of the highest band it reaches, :data:`MILD` below all.
 
     >>> banded(np.array([0.2, 0.7, 0.9, 1.2]), VISUAL_BANDS).tolist()

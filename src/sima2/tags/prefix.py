@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.records.rollout import Floats, Manipulator, RolloutBatch, spans
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
+from sima2.records.rollout import Manipulator, RolloutBatch, spans
 from sima2.records.segments import SegmentTable
 from sima2.tags.reductions import head, row_median, span_max, span_mean, span_min, span_sum
 
@@ -63,12 +63,10 @@ _STOOD_FRAMES: Final = 16
 _SURE_FRAMES: Final = 64
 """Frames from the start of which the median pose confidence is taken."""
 
-Column = NDArray[np.float64]
+Column = Float64s
 
 
-def prefix_features(
-    prefix: RolloutBatch, cut: SegmentTable, place: NDArray[np.int64], arm: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def prefix_features(prefix: RolloutBatch, cut: SegmentTable, place: Int64s, arm: Int64s) -> Float64s:
     """Features of every cut episode in the order of :data:`FEATURES`, NaN where a channel is missing, shape (n, k).
 
     Args:
@@ -96,7 +94,7 @@ def prefix_features(
     return out
 
 
-def _steps(prefix: RolloutBatch) -> tuple[Column, NDArray[np.bool_]]:
+def _steps(prefix: RolloutBatch) -> tuple[Column, Bools]:
     """Seconds since the frame before, and whether that frame is of the same episode, shapes (T,)."""
     dt = np.diff(prefix.time, prepend=0.0)
     inner = np.ones(prefix.frames, np.bool_)
@@ -104,7 +102,7 @@ def _steps(prefix: RolloutBatch) -> tuple[Column, NDArray[np.bool_]]:
     return dt, inner
 
 
-def _speed(position: Floats, dt: Column, inner: NDArray[np.bool_]) -> Column:
+def _speed(position: Float32s, dt: Column, inner: Bools) -> Column:
     """Norm of the finite difference, NaN at the first frame of an episode, shape (T,)."""
     step = np.zeros(position.shape, np.float64)
     step[1:] = np.diff(position.astype(np.float64), axis=0)
@@ -136,7 +134,7 @@ def _motion(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
     }
 
 
-def _jerk(position: Floats, prefix: RolloutBatch, dt: Column) -> Column:
+def _jerk(position: Float32s, prefix: RolloutBatch, dt: Column) -> Column:
     """Root mean square of the third finite difference over dt cubed, in m/s³, shape (n,)."""
     age = np.arange(prefix.frames) - np.repeat(prefix.offset[:-1], prefix.length)
     third = np.full(prefix.frames, np.nan)
@@ -164,13 +162,13 @@ def _joints(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
     return found
 
 
-def _largest(channel: Floats) -> Floats:
+def _largest(channel: Float32s) -> Float32s:
     """Largest known size among the columns of each frame, shape (T,)."""
     size = np.abs(channel.T)
     return np.asarray(np.fmax.reduce(size, axis=0))
 
 
-def _joint_speed(position: Floats, prefix: RolloutBatch) -> Column:
+def _joint_speed(position: Float32s, prefix: RolloutBatch) -> Column:
     """Speed of the fastest joint by finite difference, where no velocity was recorded, shape (T,)."""
     dt, inner = _steps(prefix)
     step = np.zeros(position.shape, np.float64)
@@ -180,20 +178,20 @@ def _joint_speed(position: Floats, prefix: RolloutBatch) -> Column:
     return speed
 
 
-def _distances(prefix: RolloutBatch, arm: Manipulator) -> NDArray[np.float64] | None:
+def _distances(prefix: RolloutBatch, arm: Manipulator) -> Float64s | None:
     """From the hand to every object slot, shape (T, K), or None where either is unknown."""
     if arm.ee_position is None or prefix.object_position is None:
         return None
     return _apart(prefix.object_position, arm.ee_position)
 
 
-def _apart(objects: Floats, hand: Floats) -> NDArray[np.float64]:
+def _apart(objects: Float32s, hand: Float32s) -> Float64s:
     """Distances of the objects from the hand, shapes (t, K, 3) and (t, 3); shape (t, K)."""
     x, y, z = (np.square(objects[:, :, k].astype(np.float64) - hand[:, k, None]) for k in range(3))
     return np.asarray(np.sqrt(x + y + z))
 
 
-def _nearest(last: NDArray[np.float64]) -> NDArray[np.int64]:
+def _nearest(last: Float64s) -> Int64s:
     """Slot nearest to the hand by the distances at the last frame, -1 where no object is seen there, shape (n,)."""
     seen = ~np.isnan(last)
     slot = np.argmin(np.where(seen, last, np.inf), axis=1) if last.shape[1] else np.zeros(len(last), np.int64)
@@ -233,7 +231,7 @@ def _objects(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
     return {name: np.where(seen, values, np.nan) for name, values in found.items()}
 
 
-def _way(prefix: RolloutBatch, pick: NDArray[np.int64]) -> dict[str, Column]:
+def _way(prefix: RolloutBatch, pick: Int64s) -> dict[str, Column]:
     """What stands about the way from the nearest object to where the goal wants it, as seen at the first frames.
 
     Args:
@@ -268,7 +266,7 @@ def _way(prefix: RolloutBatch, pick: NDArray[np.int64]) -> dict[str, Column]:
     return found
 
 
-def _target_slots(prefix: RolloutBatch) -> NDArray[np.int64]:
+def _target_slots(prefix: RolloutBatch) -> Int64s:
     """Slot of the target that each goal names, -1 where it names none that is there, shape (n,)."""
     slots = np.full(len(prefix), -1, np.int64)
     for i, (goal, names) in enumerate(zip(prefix.episodes.goal, prefix.objects, strict=True)):
@@ -277,7 +275,7 @@ def _target_slots(prefix: RolloutBatch) -> NDArray[np.int64]:
     return slots
 
 
-def _from_line(spot: NDArray[np.float64], a: Column, b: Column) -> NDArray[np.float64]:
+def _from_line(spot: Float64s, a: Column, b: Column) -> Float64s:
     """Distance of spots, shape (n, k, 2), from the straight lines from ``a`` to ``b``, shapes (n, 2); shape (n, k)."""
     along = b - a
     square = np.sum(along**2, axis=1)[:, None]
@@ -287,7 +285,7 @@ def _from_line(spot: NDArray[np.float64], a: Column, b: Column) -> NDArray[np.fl
     return np.asarray(np.sqrt(np.sum((spot - nearest) ** 2, axis=2)))
 
 
-def _least(values: NDArray[np.float64]) -> Column:
+def _least(values: Float64s) -> Column:
     """Smallest known value of each row, NaN where none is known, shape (n,)."""
     return np.asarray(np.fmin.reduce(values, axis=1))
 
@@ -319,7 +317,7 @@ def _touch(prefix: RolloutBatch, arm: Manipulator) -> dict[str, Column]:
     return found
 
 
-def _pieces(n: int, cut: SegmentTable, place: NDArray[np.int64]) -> dict[str, Column]:
+def _pieces(n: int, cut: SegmentTable, place: Int64s) -> dict[str, Column]:
     count = np.bincount(place, minlength=n).astype(np.float64)
     sure = np.bincount(place, weights=cut.confidence.astype(np.float64), minlength=n)
     idle = np.where(cut.label.isin("idle"), cut.end_t - cut.start_t, 0.0)
@@ -345,7 +343,7 @@ def nearest_names(prefix: RolloutBatch) -> list[str]:
     return [""] * len(prefix)
 
 
-def _at(values: NDArray[np.float32] | NDArray[np.float64], frame: NDArray[np.int64], prefix: RolloutBatch) -> Column:
+def _at(values: Float32s | Float64s, frame: Int64s, prefix: RolloutBatch) -> Column:
     """Rows of ``values`` at one frame of each episode, NaN where the episode is empty, shape (n, ...)."""
     out = np.full((len(frame), *values.shape[1:]), np.nan)
     some = prefix.length > 0

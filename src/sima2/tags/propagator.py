@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import RecordError, UsageError
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.primitives import PrimitiveTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
@@ -30,15 +30,15 @@ from sima2.tags.strangeness import prefix_novelty
 class TaggedEpisodes:
     """The episodes to be tagged, in the order of the tags to come (n of them)."""
 
-    episode_index: NDArray[np.int64]
+    episode_index: Int64s
     """The source's own number of each, shape (n,)."""
     episode_id: Text
-    frames: NDArray[np.int64]
+    frames: Int64s
     """shape (n,)."""
     family: Text
-    debug_mode: NDArray[np.bool_]
+    debug_mode: Bools
     """shape (n,)."""
-    inferred_success: NDArray[np.float64]
+    inferred_success: Float64s
     """1, 0 or NaN, inferred from the segments, shape (n,)."""
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class SemanticTagPropagator:
 
 def _by_fold(
     references: References,
-    fold: NDArray[np.int64],
+    fold: Int64s,
     observed: SegmentObservations,
     risk: RiskObservations,
     episodes: TaggedEpisodes,
@@ -129,7 +129,7 @@ def _ahead(fold: Fold, observed: SegmentObservations, risk: RiskObservations) ->
     return [risk_rows(risk, novelty, fold.risk).frozen(), fragility_rows(risk, fold.rates).frozen()]
 
 
-def _level(tables: Sequence[TagTable], name: str, episode_id: Text) -> NDArray[np.float64]:
+def _level(tables: Sequence[TagTable], name: str, episode_id: Text) -> Float64s:
     """Highest level of a tag in each episode, NaN where it was not assessed, shape (n,)."""
     level = np.full(len(episode_id), np.nan)
     for tags in tables:
@@ -139,7 +139,7 @@ def _level(tables: Sequence[TagTable], name: str, episode_id: Text) -> NDArray[n
     return level
 
 
-def _ambiguous(segments: SegmentTable, primitives: PrimitiveTable) -> NDArray[np.bool_]:
+def _ambiguous(segments: SegmentTable, primitives: PrimitiveTable) -> Bools:
     """Segments whose primitive is ambiguous, shape (n,)."""
     doubtful = primitives.take(primitives.ambiguous)
     known = set(zip(doubtful.episode_id.tolist(), doubtful.segment_id.tolist(), strict=True))

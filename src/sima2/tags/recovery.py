@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec, TagTable
@@ -53,13 +53,13 @@ over would cost; it is of little value when it took twice that."""
 class Recoveries:
     """Pairs of a failed step and its success when retried (m of them), as rows of the segment table."""
 
-    failed: NDArray[np.int64]
+    failed: Int64s
     """Row of the failed segment, shape (m,)."""
-    mended: NDArray[np.int64]
+    mended: Int64s
     """Row of the successful retry, shape (m,)."""
 
 
-def failures_of(segments: SegmentTable) -> NDArray[np.bool_]:
+def failures_of(segments: SegmentTable) -> Bools:
     """Segments that are a failure event: ended in failure or retry, or are an anomaly, shape (n,)."""
     return segments.outcome.isin("failure", "retry") | segments.label.isin(*ANOMALIES)
 
@@ -99,7 +99,7 @@ class _Track:
     """One past the last row of the same manipulator of the same episode."""
 
     @classmethod
-    def of(cls, segments: SegmentTable, step: NDArray[np.bool_], failed: NDArray[np.bool_]) -> _Track:
+    def of(cls, segments: SegmentTable, step: Bools, failed: Bools) -> _Track:
         n = len(segments)
         last = np.ones(n, np.bool_)
         if n > 1:
@@ -186,9 +186,9 @@ def _corrected(segments: SegmentTable, failed: int, mended: int) -> bool:
 
 def recovery_rows(
     segments: SegmentTable,
-    doubtful: NDArray[np.bool_],
+    doubtful: Bools,
     episode_id: Text,
-    frames: NDArray[np.int64],
+    frames: Int64s,
     assumed_watts: float,
 ) -> TagTable:
     """One row a recovery, and one for each episode without.
@@ -225,9 +225,7 @@ def recovery_rows(
     return TagTable.concat([calm_rows, _found_rows(segments, doubtful, found, assumed_watts).frozen()])
 
 
-def _found_rows(
-    segments: SegmentTable, doubtful: NDArray[np.bool_], found: Recoveries, assumed_watts: float
-) -> TagRows:
+def _found_rows(segments: SegmentTable, doubtful: Bools, found: Recoveries, assumed_watts: float) -> TagRows:
     f, m = found.failed, found.mended
     out = blank_rows(
         segments.episode_id[f], SPEC.name, SPEC.kind, end=segments.end_frame[m], available=segments.end_frame[m]
@@ -243,7 +241,7 @@ def _found_rows(
     return out
 
 
-def _failed_before(segments: SegmentTable, told: NDArray[np.float64], failed: NDArray[np.int64]) -> NDArray[np.float64]:
+def _failed_before(segments: SegmentTable, told: Float64s, failed: Int64s) -> Float64s:
     """Confidence of the surest earlier failure of the same step in a row, 0 where there is none, shape of ``failed``.
 
     One vain attempt is at times told as two, the second of them doubtful.
@@ -262,7 +260,7 @@ def _failed_before(segments: SegmentTable, told: NDArray[np.float64], failed: ND
     return out
 
 
-def _lost_alone(segments: SegmentTable) -> NDArray[np.bool_]:
+def _lost_alone(segments: SegmentTable) -> Bools:
     """Losses of a load that no failed step of the same object precedes: it was lost before anything else was told."""
     lost = segments.label.isin("slip") & segments.outcome.isin("failure") & ~segments.object.isin("")
     codes = np.stack([getattr(segments, name).codes for name in ("episode_id", "manipulator", "object")])
@@ -271,7 +269,7 @@ def _lost_alone(segments: SegmentTable) -> NDArray[np.bool_]:
     return lost & ~told
 
 
-def _event_confidence(segments: SegmentTable, sure: NDArray[np.float64]) -> NDArray[np.float64]:
+def _event_confidence(segments: SegmentTable, sure: Float64s) -> Float64s:
     """Confidence that a segment failed: its own, or that of the anomaly it ended in, whichever is surer, shape (n,).
 
     A step that fails at its very beginning is too short for its name to be sure, while its failure is plain.

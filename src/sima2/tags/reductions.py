@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
+
 Array = NDArray[Any]
 
 
-def _reduce(ufunc: np.ufunc, values: Array, start: Array, stop: Array, empty: float) -> NDArray[np.float64]:
+def _reduce(ufunc: np.ufunc, values: Array, start: Array, stop: Array, empty: float) -> Float64s:
     """``ufunc`` over the rows ``start[i]:stop[i]``; ``empty`` where there are none.
 
     The closing row of a span is an index of its own, so spans may overlap or leave gaps.
@@ -27,7 +29,7 @@ def _reduce(ufunc: np.ufunc, values: Array, start: Array, stop: Array, empty: fl
     return out
 
 
-def span_max(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
+def span_max(values: Array, start: Array, stop: Array) -> Float64s:
     """Largest known value of each span, NaN where none is known, shape (n, ...).
 
     >>> span_max(np.array([1.0, np.nan, 3.0]), np.array([0, 1]), np.array([1, 3])).tolist()
@@ -36,18 +38,18 @@ def span_max(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
     return _reduce(np.fmax, values, start, stop, np.nan)
 
 
-def span_min(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
+def span_min(values: Array, start: Array, stop: Array) -> Float64s:
     """Smallest known value of each span, NaN where none is known, shape (n, ...)."""
     return _reduce(np.fmin, values, start, stop, np.nan)
 
 
-def span_sum(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
+def span_sum(values: Array, start: Array, stop: Array) -> Float64s:
     """Sum of the known values of each span, 0 where none is known, shape (n, ...)."""
     unknown = np.isnan(values)
     return _reduce(np.add, np.where(unknown, 0, values) if unknown.any() else values, start, stop, 0.0)
 
 
-def span_mean(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
+def span_mean(values: Array, start: Array, stop: Array) -> Float64s:
     """Mean of the known values of each span, NaN where none is known, shape (n, ...).
 
     >>> span_mean(np.array([1.0, np.nan, 3.0]), np.array([0, 1]), np.array([3, 2])).tolist()
@@ -61,11 +63,11 @@ def span_mean(values: Array, start: Array, stop: Array) -> NDArray[np.float64]:
         total = _reduce(np.add, values, start, stop, 0.0)
         known = np.empty_like(total)
         known.T[...] = np.maximum(stop - start, 0)
-    mean: NDArray[np.float64] = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
+    mean: Float64s = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
     return mean
 
 
-def head(values: Array, start: Array, stop: Array, rows: int) -> NDArray[np.float64]:
+def head(values: Array, start: Array, stop: Array, rows: int) -> Float64s:
     """The first ``rows`` values of each span side by side, NaN beyond its end, shape (n, rows)."""
     where = start[:, None] + np.arange(rows)
     inside = where < stop[:, None]
@@ -74,7 +76,7 @@ def head(values: Array, start: Array, stop: Array, rows: int) -> NDArray[np.floa
     return out
 
 
-def row_median(table: NDArray[np.float64]) -> NDArray[np.float64]:
+def row_median(table: Float64s) -> Float64s:
     """Median of the known values of each row, NaN where none is known, shape (n,)."""
     known = np.sum(~np.isnan(table), axis=1)
     ordered = np.sort(table, axis=1)
@@ -84,7 +86,7 @@ def row_median(table: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(known > 0, 0.5 * (ordered[row, low] + ordered[row, high]), np.nan)
 
 
-def running_max(values: Array, span: Array) -> NDArray[np.int64]:
+def running_max(values: Array, span: Array) -> Int64s:
     """Largest value so far within each span, for integers of less than 2**40, shape (T,).
 
     Args:
@@ -92,11 +94,11 @@ def running_max(values: Array, span: Array) -> NDArray[np.int64]:
         span: ascending number of the span of each row, shape (T,).
     """
     lift = span.astype(np.int64) << 40
-    top: NDArray[np.int64] = np.maximum.accumulate(np.asarray(values, np.int64) + lift) - lift
+    top: Int64s = np.maximum.accumulate(np.asarray(values, np.int64) + lift) - lift
     return top
 
 
-def first_true(flag: NDArray[np.bool_], start: Array, stop: Array) -> NDArray[np.int64]:
+def first_true(flag: Bools, start: Array, stop: Array) -> Int64s:
     """First row of each span where ``flag`` holds, counted from its start; -1 where it never does, shape (n,).
 
     >>> first_true(np.array([False, True, False]), np.array([0, 2]), np.array([2, 3])).tolist()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import RecordError, UsageError
+from sima2.records.arrays import Bools, Int64s
 from sima2.records.rollout import fold_of
 from sima2.records.table import Text
 from sima2.tags.fragility import FailureRates, fit_failure_rates
@@ -33,7 +33,7 @@ class References:
 
     folds: tuple[Fold, ...]
 
-    def fold(self, episode_id: Text) -> NDArray[np.int64]:
+    def fold(self, episode_id: Text) -> Int64s:
         """Fold of each episode, shape (n,)."""
         by_name = np.array([fold_of(name, len(self.folds)) for name in episode_id.names], np.int64)
         return by_name[episode_id.codes] if len(by_name) else np.zeros(0, np.int64)
@@ -55,8 +55,8 @@ class References:
 def fit_references(
     segments: SegmentObservations,
     risk: RiskObservations,
-    nominal: NDArray[np.bool_],
-    failed: NDArray[np.bool_],
+    nominal: Bools,
+    failed: Bools,
     folds: int = 5,
 ) -> References:
     """Fit references for every fold on the episodes of the others, in the order of the episodes' ids.
@@ -93,11 +93,11 @@ def fit_references(
 
 def _fit_fold(
     segments: SegmentObservations,
-    place: NDArray[np.int64],
+    place: Int64s,
     risk: RiskObservations,
-    nominal: NDArray[np.bool_],
-    failed: NDArray[np.bool_],
-    others: NDArray[np.bool_],
+    nominal: Bools,
+    failed: Bools,
+    others: Bools,
 ) -> Fold:
     """What the episodes of other folds teach."""
     segments = segments.take(others[place])

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.records.tags import TagSpec
 from sima2.tags.observations import RiskObservations
 from sima2.tags.risk_model import RiskModel
@@ -29,7 +29,7 @@ SPEC: Final = TagSpec(
 FAILED_BEFORE = "failed_before_landmark"
 
 
-def risk_rows(risk: RiskObservations, novelty: NDArray[np.float64], model: RiskModel | None) -> TagRows:
+def risk_rows(risk: RiskObservations, novelty: Float64s, model: RiskModel | None) -> TagRows:
     """One row an episode; nothing later than the landmark reaches this function.
 
     Args:

@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.rollout import fold_of
 from sima2.records.table import Text
 from sima2.records.vocabulary import object_class
 from sima2.tags.logistic import fit_ridge_logistic, log_loss, losses_of, probability
 from sima2.tags.observations import RiskObservations
 from sima2.tags.prefix import FEATURES
-
-Array = NDArray[np.float64]
 
 LEAST_OF_A_CLASS: Final = 20
 """Below so many failures (or so many episodes without) in the other folds no risk is assessed."""
@@ -44,30 +42,30 @@ _SHARES: Final = tuple(FEATURES.index(name) for name in ("object_confidence", "t
 class RiskModel:
     """A fitted model; p columns of the design."""
 
-    unit: Array
+    unit: Float64s
     """Typical size of each feature, shape (f,)."""
-    mean: Array
+    mean: Float64s
     """Mean of the bent feature, over all and then of each family, shape (1 + len(families), f)."""
-    deviation: Array
+    deviation: Float64s
     """Its standard deviation, 0 where the feature is of no use, shape (1 + len(families), f)."""
-    missing: NDArray[np.int64]
+    missing: Int64s
     """Features whose absence is itself a column, shape (q,)."""
-    view_mean: Array
+    view_mean: Float64s
     """Mean embedding, shape (d,)."""
-    view: Array
+    view: Float64s
     """Principal components over their standard deviations, shape (v, d)."""
     families: tuple[str, ...]
     classes: tuple[str, ...]
     """Object classes."""
-    weight: Array
+    weight: Float64s
     """Pooled weights, shape (p,)."""
-    family_weight: Array
+    family_weight: Float64s
     """Weights of each family, shape (len(families), p)."""
     n: int
     """Episodes it was fitted on."""
     failures: int
 
-    def design(self, risk: RiskObservations, novelty: Array) -> Array:
+    def design(self, risk: RiskObservations, novelty: Float64s) -> Float64s:
         """Columns: intercept, features, absences, views, families, object classes; shape (n, p)."""
         raw = _raw(risk, novelty)
         bent = _bent(raw, self.unit)
@@ -81,7 +79,7 @@ class RiskModel:
         blocks.append(_one_hot(_classes(risk.object), self.classes))
         return np.ascontiguousarray(np.concatenate(blocks, axis=1))
 
-    def risk(self, risk: RiskObservations, novelty: Array) -> Array:
+    def risk(self, risk: RiskObservations, novelty: Float64s) -> Float64s:
         """P(failure after the landmark) of each episode, shape (n,)."""
         x = self.design(risk, novelty)
         level = probability(x, self.weight)
@@ -90,7 +88,7 @@ class RiskModel:
             level[mine] = probability(x[mine], self.family_weight[k])
         return level
 
-    def _views(self, embedding: NDArray[np.float32]) -> Array:
+    def _views(self, embedding: Float32s) -> Float64s:
         if not len(self.view) or embedding.shape[1] != self.view.shape[1]:
             return np.zeros((len(embedding), len(self.view)))
         centred = embedding.astype(np.float64) - self.view_mean
@@ -98,7 +96,7 @@ class RiskModel:
         return np.asarray(np.clip(np.nan_to_num(z), -_CLIP, _CLIP))
 
 
-def fit_risk(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) -> RiskModel | None:
+def fit_risk(risk: RiskObservations, novelty: Float64s, failed: Bools) -> RiskModel | None:
     """Fit on episodes that had not failed at their landmark.
 
     Args:
@@ -117,7 +115,7 @@ def fit_risk(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) 
     held_out = np.array([fold_of(f"penalty for {name}", 3) == 0 for name in risk.episode_id.tolist()], np.bool_)
     slopes = _slopes(draft)
     train = x[~held_out], y[~held_out]
-    drafts: list[Array] = []
+    drafts: list[Float64s] = []
     for strength in _PENALTIES:
         drafts.append(fit_ridge_logistic(*train, _penalty(slopes, strength), start=drafts[-1] if drafts else None))
     best = _tightest([losses_of(x[held_out], y[held_out], weight) for weight in drafts])
@@ -126,7 +124,7 @@ def fit_risk(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) 
     return replace(draft, weight=pooled, family_weight=of_family)
 
 
-def _tightest(losses: Sequence[Array]) -> int:
+def _tightest(losses: Sequence[Float64s]) -> int:
     """Of settings ever tighter, the tightest whose held-out loss is not surely above the least.
 
     Source: the one-standard-error rule of Breiman and others, Classification and Regression Trees, 1984; here the
@@ -141,12 +139,12 @@ def _tightest(losses: Sequence[Array]) -> int:
 def _family_weights(
     draft: RiskModel,
     family: Text,
-    x: Array,
-    y: Array,
-    held_out: NDArray[np.bool_],
-    pooled_then: Array,
-    pooled: Array,
-) -> Array:
+    x: Float64s,
+    y: Float64s,
+    held_out: Bools,
+    pooled_then: Float64s,
+    pooled: Float64s,
+) -> Float64s:
     """Weights of each family, shrunk towards the pooled ones as far as held-out episodes advise.
 
     ``pooled_then`` are the pooled weights that were fitted without the held-out episodes.
@@ -158,7 +156,7 @@ def _family_weights(
     parted = [(x[a], y[a], x[b], y[b]) for a, b in parts if a.any() and b.any()]
     latest = [pooled_then] * len(parted)
 
-    def loss(penalty: Array) -> float:
+    def loss(penalty: Float64s) -> float:
         total = 0.0
         for k, (x_train, y_train, x_test, y_test) in enumerate(parted):
             latest[k] = fit_ridge_logistic(x_train, y_train, penalty, pooled_then, start=latest[k])
@@ -178,7 +176,7 @@ def _family_weights(
     return weights
 
 
-def _scales(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) -> RiskModel:
+def _scales(risk: RiskObservations, novelty: Float64s, failed: Bools) -> RiskModel:
     """A model with scales but no weights yet."""
     raw = _raw(risk, novelty)
     unit = np.ones(raw.shape[1])
@@ -218,15 +216,15 @@ def _scales(risk: RiskObservations, novelty: Array, failed: NDArray[np.bool_]) -
     )
 
 
-def _bent(raw: Array, unit: Array) -> Array:
+def _bent(raw: Float64s, unit: Float64s) -> Float64s:
     """Features on scales on which steps are alike: shares by their odds, others by a logarithm but near zero."""
-    out: Array = np.arcsinh(_LOG_FROM * raw / unit)
+    out: Float64s = np.arcsinh(_LOG_FROM * raw / unit)
     share = np.clip(raw[:, _SHARES], _SURE, 1.0 - _SURE)
     out[:, _SHARES] = np.log(share / (1.0 - share))
     return out
 
 
-def _moments(bent: Array) -> tuple[Array, Array]:
+def _moments(bent: Float64s) -> tuple[Float64s, Float64s]:
     """Mean and standard deviation of the known values of each column; 0 and 0 where none varies, shapes (f,)."""
     f = bent.shape[1]
     mean, deviation = np.zeros(f), np.zeros(f)
@@ -238,23 +236,23 @@ def _moments(bent: Array) -> tuple[Array, Array]:
     return mean, deviation
 
 
-def _slopes(model: RiskModel) -> NDArray[np.int64]:
+def _slopes(model: RiskModel) -> Int64s:
     """Width of each block of the design but the intercept: slopes, then groups."""
     return np.array(
         [len(model.unit) + len(model.missing) + len(model.view), len(model.families) + len(model.classes)], np.int64
     )
 
 
-def _penalty(slopes: NDArray[np.int64], strength: float) -> Array:
+def _penalty(slopes: Int64s, strength: float) -> Float64s:
     of_groups = max(_GROUP_PENALTY, strength / 100.0)
     return np.concatenate([[0.0], np.full(slopes[0], strength), np.full(slopes[1], of_groups)])
 
 
-def _raw(risk: RiskObservations, novelty: Array) -> Array:
+def _raw(risk: RiskObservations, novelty: Float64s) -> Float64s:
     return np.concatenate([risk.feature, novelty], axis=1)
 
 
-def _principal_views(embedding: NDArray[np.float32]) -> tuple[Array, Array]:
+def _principal_views(embedding: Float32s) -> tuple[Float64s, Float64s]:
     seen = embedding[~np.isnan(embedding).any(axis=1)].astype(np.float64)
     d = embedding.shape[1]
     if len(seen) < 2 or not d:
@@ -277,6 +275,6 @@ def _most_frequent(names: Text) -> tuple[str, ...]:
     return tuple(sorted((n for n in count if count[n]), key=lambda n: (-count[n], n))[:_MOST_GROUPS])
 
 
-def _one_hot(names: Text, columns: tuple[str, ...]) -> Array:
+def _one_hot(names: Text, columns: tuple[str, ...]) -> Float64s:
     code = names.recode(columns)
     return np.asarray(code[:, None] == np.arange(len(columns)), np.float64)

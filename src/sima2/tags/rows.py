@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s, Int64s
 from sima2.records.table import Text
 from sima2.records.tags import TagTable
 
@@ -24,14 +25,14 @@ class TagRows:
     tag: str
     episode: Text
     kind: NDArray[np.object_]
-    value: NDArray[np.float64]
-    level: NDArray[np.float64]
-    severity: NDArray[np.float64]
+    value: Float64s
+    level: Float64s
+    severity: Float64s
     source: NDArray[np.object_]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
+    start: Int64s
+    end: Int64s
     details: NDArray[np.object_]
-    available: NDArray[np.int64]
+    available: Int64s
 
     def fill(self, where: NDArray[Any], **columns: Any) -> None:
         """Set columns of some rows."""
@@ -56,9 +57,7 @@ class TagRows:
         )
 
 
-def blank_rows(
-    episode_id: Text, tag: str, kind: str, *, end: NDArray[np.int64], available: NDArray[np.int64]
-) -> TagRows:
+def blank_rows(episode_id: Text, tag: str, kind: str, *, end: Int64s, available: Int64s) -> TagRows:
     """One row an episode, not assessed yet."""
     n = len(episode_id)
 
@@ -67,7 +66,7 @@ def blank_rows(
         out[:] = value
         return out
 
-    def nothing() -> NDArray[np.float64]:
+    def nothing() -> Float64s:
         return np.full(n, np.nan)
 
     return TagRows(

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import fold_of
 from sima2.records.table import Text
 from sima2.tags.conformal import certified_rank
 from sima2.tags.nominal import SCORES, Nominal, fit_nominal
 from sima2.tags.observations import RiskObservations, SegmentObservations, episode_places
-
-Array = NDArray[np.float64]
 
 _KNOTS = 90
 """Percentiles kept of the bulk of a channel; beyond the last one the tail is taken to fall exponentially."""
@@ -30,11 +28,11 @@ class Strangeness:
     """A calibrated test of strangeness."""
 
     nominal: Nominal
-    knots: Array
+    knots: Float64s
     """Percentiles 1 … 90 of each score of the rollouts of the fit part, shape (scores, 90); NaN where unknown."""
-    mean_excess: Array
+    mean_excess: Float64s
     """Mean excess of a score over its last knot, shape (scores,)."""
-    calibration: Array
+    calibration: Float64s
     """Statistics of the calibration rollouts, ascending, shape (n,)."""
     rank: int
     """The test fires below the statistic of this rank; 0 where it is not calibrated."""
@@ -50,7 +48,7 @@ class Strangeness:
         """The test fires below this statistic; -inf where uncalibrated."""
         return float(self.calibration[self.rank - 1]) if self.rank else -np.inf
 
-    def log_tails(self, scores: Array) -> Array:
+    def log_tails(self, scores: Float64s) -> Float64s:
         """Logarithm of the share of nominal rollouts that score as high on a channel, NaN where unknown.
 
         Beyond the 90th percentile the share is extrapolated by an exponential tail (peaks over threshold), so that
@@ -71,12 +69,12 @@ class Strangeness:
             out[:, c] = np.where(np.isnan(x), np.nan, tail)
         return out
 
-    def statistics(self, scores: Array) -> Array:
+    def statistics(self, scores: Float64s) -> Float64s:
         """Smallest log tail over the channels; NaN where none is known, shape (n,)."""
         return np.asarray(np.fmin.reduce(self.log_tails(scores), axis=1))
 
 
-def in_scope(rows: SegmentObservations, risk: RiskObservations) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def in_scope(rows: SegmentObservations, risk: RiskObservations) -> tuple[Int64s, Int64s]:
     """Rows to be tested, and the episode of each: those of the cut episode, and those of the whole one that outlast
     its landmark.
 
@@ -89,16 +87,14 @@ def in_scope(rows: SegmentObservations, risk: RiskObservations) -> tuple[NDArray
     return scope, place[scope]
 
 
-def rollout_scores(scores: Array, place: NDArray[np.int64], n: int) -> Array:
+def rollout_scores(scores: Float64s, place: Int64s, n: int) -> Float64s:
     """Largest known score of each rollout on each channel, NaN where none is known, shape (n, channels)."""
     out = np.full((n, scores.shape[1]), np.nan)
     np.fmax.at(out, place, scores)
     return out
 
 
-def fit_strangeness(
-    rows: SegmentObservations, risk: RiskObservations, nominal: NDArray[np.bool_]
-) -> Strangeness | None:
+def fit_strangeness(rows: SegmentObservations, risk: RiskObservations, nominal: Bools) -> Strangeness | None:
     """Fit on one part of the nominal rollouts, calibrate on the other; the parts are told apart by a hash of the id.
 
     Args:
@@ -135,7 +131,7 @@ def fit_strangeness(
     return Strangeness(reference, knots, mean_excess, ordered, certified_rank(len(ordered)), int(fits.sum()))
 
 
-def _calibrating(episode_id: Text, nominal: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _calibrating(episode_id: Text, nominal: Bools) -> Bools:
     """Episodes that calibrate if they are nominal: half, more where so few would certify little, shape (n,).
 
     The rank at which a test may fire rises at 59 and again at 93 calibration rollouts, where one odd nominal rollout
@@ -150,7 +146,7 @@ def _calibrating(episode_id: Text, nominal: NDArray[np.bool_]) -> NDArray[np.boo
     return np.asarray(part < CALIBRATION_PARTS // 2)
 
 
-def _left_out_scores(rows: SegmentObservations, episode_id: Text) -> Array:
+def _left_out_scores(rows: SegmentObservations, episode_id: Text) -> Float64s:
     """Scores of the rollouts of the fit part, each by a reference that it was left out of, shape (n, scores).
 
     A reference flatters what it was fitted on, the more the more finely it looks, and would make the tails of some
@@ -169,7 +165,7 @@ def _left_out_scores(rows: SegmentObservations, episode_id: Text) -> Array:
     return out
 
 
-def prefix_novelty(test: Strangeness | None, rows: SegmentObservations, episode_id: Text) -> Array:
+def prefix_novelty(test: Strangeness | None, rows: SegmentObservations, episode_id: Text) -> Float64s:
     """Visual and kinematic score of each episode up to its landmark, NaN where unknown, shape (n, 2)."""
     if test is None:
         return np.full((len(episode_id), 2), np.nan)

@@ -12,13 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s, Int64s
 from sima2.tasks.profiles import bump, bump_rate, carry_over, carry_over_rate, min_jerk, min_jerk_rate
 from sima2.tasks.scene import Scene
-from sima2.tasks.settings import PhysicsSettings
 from sima2.tasks.steps import FIELD, LEVELS, OWN_MOTIONS, PROFILES, REFERENCES, SCALARS
-
-Reals = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from sima2.tasks.world_settings import PhysicsSettings
 
 MIN_SEGMENT_S: Final = 0.1
 """Shortest segment of the annotation convention."""
@@ -34,44 +32,44 @@ class Moves:
 
     codes: NDArray[np.int16]
     """The steps' codes by field, shape (fields, n, k)."""
-    frames: Ints
+    frames: Int64s
     """Frames it lasts, shape (n, k)."""
-    planned: Ints
+    planned: Int64s
     """Frames it would have lasted uncut."""
-    task: Ints
+    task: Int64s
     """Row of the task it serves."""
-    roles: Ints
+    roles: Int64s
     """Slot of each role of the tasks, shape (m, roles)."""
-    seconds: Reals
-    exposure: Ints
+    seconds: Float64s
+    exposure: Int64s
     """Frames in which the hazard may strike."""
-    spared: Ints
+    spared: Int64s
     """Frames of the step before those."""
     strange: NDArray[np.int8]
     """0 nominal, 2 kinematic, 3 temporal: index into ("", visual, kinematic, temporal)."""
-    event_step: Ints
+    event_step: Int64s
     """Step that starts with the failure event, -1 where none occurs, shape (n,)."""
-    start: Reals
+    start: Float64s
     """Position of the hand and the levels at the start, shape (n, k, 3 + levels)."""
-    change: Reals
+    change: Float64s
     """Towards where, shape (n, k, 3 + levels)."""
-    momentum: Reals
+    momentum: Float64s
     """Initial speed × planned duration, shape (n, k, 3)."""
-    arc: Reals
-    object_start: Reals
+    arc: Float64s
+    object_start: Float64s
     """shape (n, k, 6, 3)."""
-    object_turn: Reals
+    object_turn: Float64s
     """Yaw and tilt at the start, rad, shape (n, k, 6, 2)."""
-    own_change: Reals
+    own_change: Float64s
     """Displacement and tilt of the object that moves by itself, shape (n, k, 4)."""
-    fall_s: Reals
+    fall_s: Float64s
     """s of free fall, 0 where nothing falls, shape (n, k)."""
-    slot: Ints
+    slot: Int64s
     """Slots of the two carried objects and of the one that moves by itself, -1 for none, shape (3, n, k)."""
-    final_object: Reals
+    final_object: Float64s
     """Where the objects are in the end, shape (n, 6, 3)."""
-    final_turn: Reals
-    final_hand: Reals
+    final_turn: Float64s
+    final_hand: Float64s
     """shape (n, 3 + levels)."""
 
     def field(self, name: str) -> NDArray[np.int16]:
@@ -93,19 +91,19 @@ def shortest_segment(rate_hz: float) -> int:
 class _Turn:
     """The k-th steps of the episodes that have one (a of them)."""
 
-    row: Ints
+    row: Int64s
     """Episode, shape (a,)."""
     k: int
-    code: Ints
+    code: Int64s
     """shape (fields, a)."""
-    task: Ints
-    slots: dict[str, Ints]
+    task: Int64s
+    slots: dict[str, Int64s]
     """Slot of the object in each part, -1 for none."""
-    speed: Reals
+    speed: Float64s
     """m/s of the hand at the start, shape (a, 3)."""
 
-    def of(self, field: str) -> Ints:
-        codes: Ints = self.code[FIELD[field]]
+    def of(self, field: str) -> Int64s:
+        codes: Int64s = self.code[FIELD[field]]
         return codes
 
 
@@ -113,7 +111,7 @@ _PARTS: Final = ("role", "role2", "carry", "carry2", "own_role")
 
 
 def chain(
-    moves: Moves, scene: Scene, scalars: Reals, vectors: Reals, start_level: Reals, settings: PhysicsSettings
+    moves: Moves, scene: Scene, scalars: Float64s, vectors: Float64s, start_level: Float64s, settings: PhysicsSettings
 ) -> None:
     """Fill in where everything is at the start of each move, and in the end."""
     n, steps = moves.frames.shape
@@ -152,7 +150,7 @@ def chain(
     moves.final_object[scene.code < 0] = np.nan
 
 
-def _move(moves: Moves, turn: _Turn, hand: Reals, target: Reals, scalars: Reals, dt: float) -> Reals:
+def _move(moves: Moves, turn: _Turn, hand: Float64s, target: Float64s, scalars: Float64s, dt: float) -> Float64s:
     """Move the hands and set their levels; their speed at the end, shape (a, 3)."""
     row, k = turn.row, turn.k
     lasts = (moves.planned[row, k] * dt)[:, None]
@@ -175,7 +173,7 @@ def _move(moves: Moves, turn: _Turn, hand: Reals, target: Reals, scalars: Reals,
     return np.where((s < 1)[:, None], rate / lasts, 0.0)
 
 
-def _target(turn: _Turn, hand: Reals, objects: Reals, scene: Scene, vectors: Reals) -> Reals:
+def _target(turn: _Turn, hand: Float64s, objects: Float64s, scene: Scene, vectors: Float64s) -> Float64s:
     """Where each hand is to go, shape (a, 3)."""
     offset = vectors[turn.task, turn.of("vector")]
     kind = turn.of("ref")
@@ -204,7 +202,7 @@ def _target(turn: _Turn, hand: Reals, objects: Reals, scene: Scene, vectors: Rea
     return target
 
 
-def _time_falls(moves: Moves, scene: Scene, objects: Reals, turn: _Turn, settings: PhysicsSettings) -> None:
+def _time_falls(moves: Moves, scene: Scene, objects: Float64s, turn: _Turn, settings: PhysicsSettings) -> None:
     """A fall lasts until the object rests after one small bounce."""
     at = np.flatnonzero(turn.of("own") == OWN_MOTIONS.index("fall"))
     if not len(at):
@@ -220,10 +218,10 @@ def _time_falls(moves: Moves, scene: Scene, objects: Reals, turn: _Turn, setting
 def _own(
     moves: Moves,
     scene: Scene,
-    scalars: Reals,
-    vectors: Reals,
-    objects: Reals,
-    turned: Reals,
+    scalars: Float64s,
+    vectors: Float64s,
+    objects: Float64s,
+    turned: Float64s,
     turn: _Turn,
     settings: PhysicsSettings,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.meanings import DEBUG_MODE
 from sima2.records.table import Table, Text, column, text
 from sima2.tasks.failure_modes import FAILURE_MODES
@@ -113,10 +114,10 @@ class MixSettings:
 class EpisodePlan(Table):
     """What each episode is to be; one row an episode. ``take`` picks rows."""
 
-    episode_index: NDArray[np.int64] = column(np.int64, "Place in the whole plan.")
+    episode_index: Int64s = column(np.int64, "Place in the whole plan.")
     episode_id: Text = text("Name of the episode.")
     family: Text = text("Family of tasks.")
-    family_index: NDArray[np.int64] = column(
+    family_index: Int64s = column(
         np.int64, "Running index within the family: with seed and family the key of the episode's randomness."
     )
     template: Text = text("How the episode is meant to go.")
@@ -129,21 +130,19 @@ class EpisodePlan(Table):
     mass: Text = text("Mass of the object: `light` or `heavy`.")
     other: Text = text("Family whose objects are in the scene as well.")
     ood_source: Text = text("What is unusual: `visual`, `kinematic` or `temporal`; empty where nothing is.")
-    debug_mode: NDArray[np.bool_] = column(np.bool_, DEBUG_MODE)
-    event_share: NDArray[np.float64] = column(
+    debug_mode: Bools = column(np.bool_, DEBUG_MODE)
+    event_share: Float64s = column(
         np.float64, "Share of events in the law the episode comes from: the mean of its initial risk.", unit="1"
     )
-    tolerance: NDArray[np.float64] = column(np.float64, "Tolerance as a share of the family's own.", unit="1")
+    tolerance: Float64s = column(np.float64, "Tolerance as a share of the family's own.", unit="1")
     garbage: Text = text("Kind of garbage; empty for an honest episode.")
     inject: Text = text("Fault that is forced on the episode; empty where none is.")
-    inject_frame: NDArray[np.int64] = column(
-        np.int64, "Frame of the forced fault; -1 where the hazard chooses.", unit="frame"
-    )
+    inject_frame: Int64s = column(np.int64, "Frame of the forced fault; -1 where the hazard chooses.", unit="frame")
     inject_object: Text = text("Object that is put in the place of the family's own; empty where none is.")
-    seed: NDArray[np.int64] = column(np.int64, "Seed of the run.")
+    seed: Int64s = column(np.int64, "Seed of the run.")
 
 
-def quotas(total: int, shares: Sequence[float]) -> NDArray[np.int64]:
+def quotas(total: int, shares: Sequence[float]) -> Int64s:
     """Whole numbers that sum to ``total`` in the given shares, by largest remainder.
 
     >>> quotas(250, (0.60, 0.20, 0.15, 0.05)).tolist()
@@ -151,7 +150,7 @@ def quotas(total: int, shares: Sequence[float]) -> NDArray[np.int64]:
     """
     weight = np.asarray(shares, np.float64)
     exact = np.round(total * weight / weight.sum(), 9)
-    whole: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    whole: Int64s = np.floor(exact).astype(np.int64)
     order = np.argsort(-(exact - whole), kind="stable")
     whole[order[: total - int(whole.sum())]] += 1
     return whole
@@ -263,7 +262,7 @@ class Design:
             "other": Text(rng.permutation(np.arange(n) % len(others)), others),
         }
 
-    def _ood(self, honest: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int32]:
+    def _ood(self, honest: Bools, rng: np.random.Generator) -> NDArray[np.int32]:
         """Source of OOD, evenly over the sources, in the exact share."""
         source = np.zeros(len(honest), np.int32)
         if self.inject is not None and self.inject.kind == "unknown_object":

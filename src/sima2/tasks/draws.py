@@ -5,9 +5,8 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from numpy.typing import NDArray
 
-Reals = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Int64s
 
 
 class Draws:
@@ -16,42 +15,42 @@ class Draws:
     Columns are handed out in the order of the calls, which is the same for every batch.
     """
 
-    def __init__(self, uniform: Reals, normal: Reals) -> None:
+    def __init__(self, uniform: Float64s, normal: Float64s) -> None:
         self._uniform = uniform
         self._normal = normal
         self._u = 0
         self._z = 0
 
-    def uniforms(self, count: int) -> Reals:
+    def uniforms(self, count: int) -> Float64s:
         """Uniform on [0, 1), shape (n, count)."""
         self._u += count
         if self._u > self._uniform.shape[1]:
             raise IndexError(f"more than {self._uniform.shape[1]} uniform draws an episode")
         return self._uniform[:, self._u - count : self._u].copy()
 
-    def normals(self, count: int) -> Reals:
+    def normals(self, count: int) -> Float64s:
         """Standard normal, shape (n, count)."""
         self._z += count
         if self._z > self._normal.shape[1]:
             raise IndexError(f"more than {self._normal.shape[1]} normal draws an episode")
         return self._normal[:, self._z - count : self._z].copy()
 
-    def uniform(self, low: float, high: float) -> Reals:
+    def uniform(self, low: float, high: float) -> Float64s:
         """Uniform on [low, high), shape (n,)."""
-        result: Reals = low + (high - low) * self.uniforms(1)[:, 0]
+        result: Float64s = low + (high - low) * self.uniforms(1)[:, 0]
         return result
 
-    def normal(self) -> Reals:
+    def normal(self) -> Float64s:
         """Standard normal, shape (n,)."""
-        result: Reals = self.normals(1)[:, 0]
+        result: Float64s = self.normals(1)[:, 0]
         return result
 
-    def integers(self, count: int) -> NDArray[np.int64]:
+    def integers(self, count: int) -> Int64s:
         """Whole numbers below count, shape (n,)."""
-        result: NDArray[np.int64] = (count * self.uniforms(1)[:, 0]).astype(np.int64)
+        result: Int64s = (count * self.uniforms(1)[:, 0]).astype(np.int64)
         return result
 
-    def sometimes(self, chance: float, low: float, high: float) -> Reals:
+    def sometimes(self, chance: float, low: float, high: float) -> Float64s:
         """Uniform on [low, high) with the given chance, else 0, shape (n,)."""
         happens = self.uniforms(1)[:, 0] < chance
         return np.where(happens, self.uniform(low, high), 0.0)

@@ -9,20 +9,16 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.tasks import looks
+from sima2.records.arrays import Float32s, Float64s, Int64s
+from sima2.tasks import scene_embedding
 from sima2.tasks.chain import Moves
 from sima2.tasks.kinematics import JOINTS, ArmPlanes, inverse, rates, torques
 from sima2.tasks.object_frames import render_objects
 from sima2.tasks.rows import Bodies, Channels, Columns, Rows, columns_of
 from sima2.tasks.scene import Scene
 from sima2.tasks.sensors import draw_noise, stamp_times, turn_a_little
-from sima2.tasks.settings import ARMS, PhysicsSettings
-
-Plane = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
+from sima2.tasks.world_settings import ARMS, PhysicsSettings
 
 CHUNK_FRAMES: Final = 6000
 KINEMATIC: Final = 2
@@ -37,8 +33,8 @@ def render(
     moves: Moves,
     rows: Rows,
     scene: Scene,
-    scalars: Reals,
-    vectors: Reals,
+    scalars: Float64s,
+    vectors: Float64s,
     bodies: Bodies,
     generators: list[np.random.Generator],
     settings: PhysicsSettings,
@@ -107,12 +103,12 @@ def _render_chunk(
     render_objects(out, table, rows, scene, bodies, settings, (begin, stop), where, row, local, eased, (x, y, z), two)
     vision = bodies.base.astype(np.float32)[episode]
     for axis, plane in enumerate((x, y, z)):
-        vision += (plane - table.objects[row, axis])[:, None] * looks.POSE[axis]
+        vision += (plane - table.objects[row, axis])[:, None] * scene_embedding.POSE[axis]
     np.tanh(vision, out=vision)
     np.add(vision, one[:, 19:], out=out.embedding[where])
 
 
-def _state(table: Columns, row: Ints, local: Ints, s: Plane, rate_hz: float) -> tuple[list[Plane], Plane]:
+def _state(table: Columns, row: Int64s, local: Int64s, s: Float32s, rate_hz: float) -> tuple[list[Float32s], Float32s]:
     """Hand, angles, width and forces, and the share of the way done."""
     eased = s * s * s * (10 + s * (6 * s - 15))
     state = [table.start[c][row] + eased * table.change[c][row] for c in range(8)]
@@ -134,7 +130,7 @@ def _state(table: Columns, row: Ints, local: Ints, s: Plane, rate_hz: float) -> 
     return state, eased
 
 
-def _contact(table: Columns, row: Ints, local: Ints, level: Plane, rate_hz: float) -> Plane:
+def _contact(table: Columns, row: Int64s, local: Int64s, level: Float32s, rate_hz: float) -> Float32s:
     """External force averaged over the control period: its level plus impacts, whose impulse it keeps."""
     force = np.maximum(level, 0)
     here = np.flatnonzero((table.impulse > 0)[row])
@@ -146,7 +142,7 @@ def _contact(table: Columns, row: Ints, local: Ints, level: Plane, rate_hz: floa
     return force
 
 
-def _unusual(torque: list[Plane], table: Columns, rows: Rows, row: Ints, bodies: Bodies) -> None:
+def _unusual(torque: list[Float32s], table: Columns, rows: Rows, row: Int64s, bodies: Bodies) -> None:
     """Torques of an unusual motion."""
     here = np.flatnonzero((table.strange == KINEMATIC)[row])
     if len(here):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Int64s
 from sima2.records.table import Text
 from sima2.tasks.design import SPOILED
 from sima2.tasks.rows import Channels
@@ -65,9 +65,7 @@ def malformed(kind: str, episode_index: int, episode_id: str, family: str, rng: 
     return Malformed(episode_index, episode_id, kind, values)
 
 
-def spoil(
-    channels: Channels, kinds: Text, offset: NDArray[np.int64], generators: Sequence[np.random.Generator]
-) -> NDArray[np.bool_]:
+def spoil(channels: Channels, kinds: Text, offset: Int64s, generators: Sequence[np.random.Generator]) -> Bools:
     """Turn the episodes that are to be well-formed garbage into it, in place; which they are, shape (n,).
 
     A zero-width gripper is odd but no garbage: its rollout stays what it was.

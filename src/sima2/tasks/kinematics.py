@@ -8,9 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.tasks.settings import ArmModel
-
-Plane = NDArray[np.float32]
+from sima2.records.arrays import Float32s, Float64s, Int64s
+from sima2.tasks.world_settings import ArmModel
 
 JOINTS: Final = 5
 
@@ -19,14 +18,14 @@ JOINTS: Final = 5
 class ArmPlanes:
     """Dimensions of the arm at every frame, shape (T,) each."""
 
-    upper_m: Plane
-    fore_m: Plane
-    hand_m: Plane
-    base_m: Plane
-    upper_kg: Plane
-    fore_kg: Plane
-    hand_kg: Plane
-    friction_nm: Plane
+    upper_m: Float32s
+    fore_m: Float32s
+    hand_m: Float32s
+    base_m: Float32s
+    upper_kg: Float32s
+    fore_kg: Float32s
+    hand_kg: Float32s
+    friction_nm: Float32s
 
     @classmethod
     def of(cls, models: tuple[ArmModel, ...], which: NDArray[Any], length: NDArray[Any]) -> ArmPlanes:
@@ -45,22 +44,22 @@ class ArmPlanes:
 class Pose:
     """Joint angles and what was computed on the way, shape (T,) each."""
 
-    joints: list[Plane]
+    joints: list[Float32s]
     """rad: yaw, shoulder, elbow, wrist pitch, roll."""
-    quaternion: list[Plane]
+    quaternion: list[Float32s]
     """w, x, y, z of the hand."""
-    radius: Plane
+    radius: Float32s
     """m from the yaw axis to the fingertips."""
-    elbow_r: Plane
-    wrist_r: Plane
-    elbow_z: Plane
+    elbow_r: Float32s
+    wrist_r: Float32s
+    elbow_z: Float32s
     """m above the shoulder."""
-    wrist_z: Plane
-    pitch_cos: Plane
-    pitch_sin: Plane
+    wrist_z: Float32s
+    pitch_cos: Float32s
+    pitch_sin: Float32s
 
 
-def inverse(x: Plane, y: Plane, z: Plane, pitch: Plane, roll: Plane, arm: ArmPlanes) -> Pose:
+def inverse(x: Float32s, y: Float32s, z: Float32s, pitch: Float32s, roll: Float32s, arm: ArmPlanes) -> Pose:
     """Joint angles that bring the fingertips to a pose (elbow up).
 
     Args:
@@ -99,14 +98,14 @@ def inverse(x: Plane, y: Plane, z: Plane, pitch: Plane, roll: Plane, arm: ArmPla
     )
 
 
-def _quaternion(half_yaw: Plane, cp: Plane, sp: Plane, half_roll: Plane) -> list[Plane]:
+def _quaternion(half_yaw: Float32s, cp: Float32s, sp: Float32s, half_roll: Float32s) -> list[Float32s]:
     """Rz(yaw) Ry(−pitch) Rx(roll): the hand's x axis points out of the palm."""
     cy, sy, cr, sr = np.cos(half_yaw), np.sin(half_yaw), np.cos(half_roll), np.sin(half_roll)
     w, x, y, z = cy * cp, sy * sp, -cy * sp, sy * cp
     return [w * cr - x * sr, w * sr + x * cr, y * cr + z * sr, z * cr - y * sr]
 
 
-def forward(joints: NDArray[np.floating[Any]], model: ArmModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def forward(joints: NDArray[np.floating[Any]], model: ArmModel) -> tuple[Float64s, Float64s]:
     """Position, shape (t, 3), and unit quaternion w x y z, shape (t, 4), of the fingertips.
 
     Args:
@@ -128,7 +127,7 @@ def forward(joints: NDArray[np.floating[Any]], model: ArmModel) -> tuple[NDArray
     return position, quaternion
 
 
-def rates(value: Plane, rate_hz: float, first: NDArray[np.int64], last: NDArray[np.int64]) -> Plane:
+def rates(value: Float32s, rate_hz: float, first: Int64s, last: Int64s) -> Float32s:
     """Central differences within each episode, 0 at its ends, shape (T,)."""
     rate = np.zeros_like(value)
     np.subtract(value[2:], value[:-2], out=rate[1:-1])
@@ -140,14 +139,14 @@ def rates(value: Plane, rate_hz: float, first: NDArray[np.int64], last: NDArray[
 
 def torques(
     pose: Pose,
-    speed: list[Plane],
-    acceleration: list[Plane],
-    payload_n: Plane,
-    force: list[Plane],
-    xy: tuple[Plane, Plane],
+    speed: list[Float32s],
+    acceleration: list[Float32s],
+    payload_n: Float32s,
+    force: list[Float32s],
+    xy: tuple[Float32s, Float32s],
     arm: ArmPlanes,
     gravity: float,
-) -> list[Plane]:
+) -> list[Float32s]:
     """Joint torques in N·m: weight of links and payload, the external force, inertia and friction.
 
     Args:

@@ -8,16 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.vocabulary import LABELS
 from sima2.tasks.chain import Moves, chain, shortest_segment
 from sima2.tasks.families import SCENE_OBJECTS
 from sima2.tasks.scene import Scene
-from sima2.tasks.settings import PhysicsSettings
 from sima2.tasks.steps import FIELD, FIELDS, LEVELS, SCALARS, Program
-
-Reals = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Masks = NDArray[np.bool_]
+from sima2.tasks.world_settings import PhysicsSettings
 
 _STRIKE_FROM: Final = 0.2
 _STRIKE_UNTIL: Final = 0.7
@@ -33,18 +30,18 @@ _STRETCHABLE: Final = ("reach", "carry", "go_home", "lift", "pull", "stroke")
 def lay_out(
     programs: list[Program],
     scene: Scene,
-    scalars: Reals,
-    vectors: Reals,
-    roles: Ints,
-    first_task: Ints,
-    event: Masks,
-    strike_u: Reals,
-    jitter: Reals,
-    ood: Ints,
-    ood_u: Reals,
-    inject_frame: Ints,
-    start_level: Reals,
-    knock_u: Reals,
+    scalars: Float64s,
+    vectors: Float64s,
+    roles: Int64s,
+    first_task: Int64s,
+    event: Bools,
+    strike_u: Float64s,
+    jitter: Float64s,
+    ood: Int64s,
+    ood_u: Float64s,
+    inject_frame: Int64s,
+    start_level: Float64s,
+    knock_u: Float64s,
     settings: PhysicsSettings,
 ) -> Moves:
     """Moves of every episode.
@@ -138,7 +135,9 @@ def _stack(programs: list[Program]) -> NDArray[np.int16]:
     )
 
 
-def _stretch(codes: NDArray[np.int16], seconds: Reals, ood: Ints, u: Reals) -> tuple[NDArray[np.int8], Reals]:
+def _stretch(
+    codes: NDArray[np.int16], seconds: Float64s, ood: Int64s, u: Float64s
+) -> tuple[NDArray[np.int8], Float64s]:
     """One move of an unusual episode takes several times as long, or is done in a fraction of its time."""
     strange = np.zeros(seconds.shape, np.int8)
     able = np.isin(codes[FIELD["time"]], [SCALARS.index(name) for name in _STRETCHABLE])
@@ -154,7 +153,7 @@ def _stretch(codes: NDArray[np.int16], seconds: Reals, ood: Ints, u: Reals) -> t
     return strange, seconds
 
 
-def _leave_to_chance(codes: NDArray[np.int16], frames: Ints, u: Reals) -> None:
+def _leave_to_chance(codes: NDArray[np.int16], frames: Int64s, u: Float64s) -> None:
     """No failure strikes hard; instead the last move of some episodes, whatever their risk, begins with a knock."""
     pulse = codes[FIELD["pulse"]]
     crash = SCALARS.index("crash")
@@ -164,7 +163,7 @@ def _leave_to_chance(codes: NDArray[np.int16], frames: Ints, u: Reals) -> None:
     pulse[knocked, last] = crash
 
 
-def _calm(codes: NDArray[np.int16], planned: Ints, injected: Masks) -> None:
+def _calm(codes: NDArray[np.int16], planned: Int64s, injected: Bools) -> None:
     """No pauses before a forced event."""
     pauses = np.isin(codes[FIELD["time"]], [SCALARS.index(name) for name in ("hesitate", "pause", "detour")])
     planned[pauses & injected[:, None]] = 0
@@ -172,14 +171,14 @@ def _calm(codes: NDArray[np.int16], planned: Ints, injected: Masks) -> None:
 
 def _strike(
     codes: NDArray[np.int16],
-    frames: Ints,
-    exposure: Ints,
-    spared: Ints,
-    hazard: Masks,
-    event: Masks,
-    u: Reals,
-    injected: Masks,
-) -> Ints:
+    frames: Int64s,
+    exposure: Int64s,
+    spared: Int64s,
+    hazard: Bools,
+    event: Bools,
+    u: Float64s,
+    injected: Bools,
+) -> Int64s:
     """Cut the step in which the event strikes and drop what it forestalls; the step that starts with the event."""
     n, k = frames.shape
     step = np.full(n, -1, np.int64)
@@ -199,7 +198,7 @@ def _strike(
     return step
 
 
-def _force_frame(frames: Ints, planned: Ints, event_step: Ints, inject_frame: Ints, hazard: Masks) -> None:
+def _force_frame(frames: Int64s, planned: Int64s, event_step: Int64s, inject_frame: Int64s, hazard: Bools) -> None:
     """Scale what comes before the event so that it falls on the frame asked for."""
     for row in np.flatnonzero((inject_frame >= 0) & (event_step >= 0)).tolist():
         stop, want = int(event_step[row]), int(inject_frame[row])
@@ -215,7 +214,7 @@ def _force_frame(frames: Ints, planned: Ints, event_step: Ints, inject_frame: In
         frames[row, lasting] = new
 
 
-def _short_slips(moves: Moves, scalars: Reals, settings: PhysicsSettings) -> None:
+def _short_slips(moves: Moves, scalars: Float64s, settings: PhysicsSettings) -> None:
     """An object that pops out of closing fingers is gone in less than 0.1 s: no segment of its own."""
     label, time = moves.field("label"), moves.field("time")
     rows = np.flatnonzero(moves.event_step >= 0)

@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.records.rollout import spans
 from sima2.tasks.chain import BOUNCE
 from sima2.tasks.families import SCENE_OBJECTS
 from sima2.tasks.rows import Bodies, Channels, Columns, Rows
 from sima2.tasks.scene import Scene
-from sima2.tasks.settings import PhysicsSettings
 from sima2.tasks.steps import OWN_MOTIONS
-
-Plane = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
+from sima2.tasks.world_settings import PhysicsSettings
 
 UNSEEN: Final = 0.15
 """Pose confidence below which no pose is reported."""
@@ -34,11 +30,11 @@ def render_objects(
     settings: PhysicsSettings,
     episodes: tuple[int, int],
     where: slice,
-    row: Ints,
-    local: Ints,
-    eased: Plane,
-    hand: tuple[Plane, Plane, Plane],
-    noise: Plane,
+    row: Int64s,
+    local: Int64s,
+    eased: Float32s,
+    hand: tuple[Float32s, Float32s, Float32s],
+    noise: Float32s,
 ) -> None:
     """Object channels of the frames ``where`` of a chunk of episodes."""
     position = table.objects[row].reshape(len(row), SCENE_OBJECTS, 3)
@@ -75,7 +71,9 @@ def render_objects(
     out.object_confidence[where] = seen
 
 
-def _carried(position: Plane, attitude: Plane, table: Columns, row: Ints, hand: tuple[Plane, Plane, Plane]) -> None:
+def _carried(
+    position: Float32s, attitude: Float32s, table: Columns, row: Int64s, hand: tuple[Float32s, Float32s, Float32s]
+) -> None:
     """Objects in the hand move and turn about the vertical with it."""
     flat = position.reshape(-1, 3)
     turned = attitude.reshape(-1, 4)
@@ -95,12 +93,12 @@ def _carried(position: Plane, attitude: Plane, table: Columns, row: Ints, hand: 
 
 
 def _on_their_own(
-    position: Plane,
-    attitude: Plane,
+    position: Float32s,
+    attitude: Float32s,
     table: Columns,
-    row: Ints,
-    local: Ints,
-    eased: Plane,
+    row: Int64s,
+    local: Int64s,
+    eased: Float32s,
     settings: PhysicsSettings,
 ) -> None:
     """Objects that glide, fall at g with one small bounce, or tip over."""
@@ -131,7 +129,7 @@ def _on_their_own(
         attitude.reshape(-1, 4)[at[tips]] = turned.astype(np.float32)
 
 
-def _late(position: Plane, attitude: Plane, lag: Ints, first: Ints, length: Ints) -> None:
+def _late(position: Float32s, attitude: Float32s, lag: Int64s, first: Int64s, length: Int64s) -> None:
     """Poses of a slow camera are those of an earlier frame."""
     slow = np.flatnonzero((lag > 0) & (length > 1))
     if not len(slow):
@@ -143,8 +141,8 @@ def _late(position: Plane, attitude: Plane, lag: Ints, first: Ints, length: Ints
 
 
 def _confidence(
-    table: Columns, rows: Rows, scene: Scene, episodes: tuple[int, int], row: Ints, eased: Plane, length: Ints
-) -> Plane:
+    table: Columns, rows: Rows, scene: Scene, episodes: tuple[int, int], row: Int64s, eased: Float32s, length: Int64s
+) -> Float32s:
     """Pose confidence before noise."""
     begin, stop = episodes
     seen = np.repeat(scene.confidence[begin:stop].astype(np.float32), length, axis=0)
@@ -157,10 +155,10 @@ def _confidence(
     return seen
 
 
-def _bursts(burst: Reals, first: Ints, length: Ints, settings: PhysicsSettings) -> Ints:
+def _bursts(burst: Float64s, first: Int64s, length: Int64s, settings: PhysicsSettings) -> Int64s:
     """Flat places (frame × object) of the bursts in which the camera loses an object."""
     some = np.flatnonzero(burst[:, 0] >= 0)
     count = np.minimum(np.maximum(np.rint(burst[some, 2] * settings.rate_hz), 1).astype(np.int64), length[some])
     start = first[some] + (burst[some, 1] * (length[some] - count)).astype(np.int64)
-    places: Ints = spans(start, count) * SCENE_OBJECTS + np.repeat(burst[some, 0].astype(np.int64), count)
+    places: Int64s = spans(start, count) * SCENE_OBJECTS + np.repeat(burst[some, 0].astype(np.int64), count)
     return places

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.tasks.draws import Draws
 from sima2.tasks.families import ALL_FAMILIES
 from sima2.tasks.risk import CONDITIONS, GRIP_SCALE
 from sima2.tasks.scene import Scene
-from sima2.tasks.settings import PhysicsSettings
 from sima2.tasks.steps import BANDS, SCALARS, VECTORS
-
-Reals = NDArray[np.float64]
-Masks = NDArray[np.bool_]
+from sima2.tasks.world_settings import PhysicsSettings
 
 FAMILY_NAMES: Final = tuple(ALL_FAMILIES)
 SPEED_SCALE: Final = 0.17
@@ -35,26 +32,26 @@ NORMALS: Final = 24
 class Tasks:
     """The tasks of a batch (m of them): one an episode, three where the template is mixed."""
 
-    episode: NDArray[np.int64]
+    episode: Int64s
     """Shape (m,)."""
-    stage: NDArray[np.int64]
+    stage: Int64s
     """0, 1, 2 within the episode, shape (m,)."""
-    family: NDArray[np.int64]
+    family: Int64s
     """Index into FAMILY_NAMES, shape (m,)."""
-    main: Masks
+    main: Bools
     """Whether it is the task of the episode's own family, shape (m,)."""
-    roles: NDArray[np.int64]
+    roles: Int64s
     """Slot of each role, shape (m, roles)."""
-    tolerance: Reals
+    tolerance: Float64s
     """m (or the goal's own unit), shape (m,)."""
-    fast: Reals
+    fast: Float64s
     """Speed of the policy relative to the mean, shape (m,)."""
-    hesitant: Reals
+    hesitant: Float64s
     """Chance of pauses and second approaches relative to the mean, shape (m,)."""
-    stroke: Reals
+    stroke: Float64s
     """m between the open fingers, shape (m,)."""
 
-    def is_a(self, skeleton: str) -> Masks:
+    def is_a(self, skeleton: str) -> Bools:
         """Which tasks follow a skeleton, shape (m,)."""
         return np.array([ALL_FAMILIES[name].skeleton == skeleton for name in FAMILY_NAMES])[self.family]
 
@@ -65,26 +62,26 @@ class _Context:
 
     tasks: Tasks
     draws: Draws
-    x: Reals
+    x: Float64s
     settings: PhysicsSettings
-    item: Reals
-    target: Reals
-    third: Reals
-    obstacle: Reals
-    item_height: Reals
-    item_width: Reals
-    mass: Reals
-    friction: Reals
-    target_height: Reals
-    home: Reals
+    item: Float64s
+    target: Float64s
+    third: Float64s
+    obstacle: Float64s
+    item_height: Float64s
+    item_width: Float64s
+    mass: Float64s
+    friction: Float64s
+    target_height: Float64s
+    home: Float64s
 
-    def condition(self, name: str) -> Reals:
+    def condition(self, name: str) -> Float64s:
         return self.x[:, CONDITIONS.index(name)]
 
 
 def draw_parameters(
-    scene: Scene, tasks: Tasks, conditions: Reals, draws: Draws, settings: PhysicsSettings
-) -> tuple[Reals, Reals]:
+    scene: Scene, tasks: Tasks, conditions: Float64s, draws: Draws, settings: PhysicsSettings
+) -> tuple[Float64s, Float64s]:
     """Scalars of every task, shape (m, len(SCALARS)), and vectors, shape (m, len(VECTORS), 3)."""
     at, slot = tasks.episode, tasks.roles
     c = _Context(
@@ -117,7 +114,7 @@ def draw_parameters(
     return table, vectors
 
 
-def _durations(c: _Context) -> dict[str, Reals]:
+def _durations(c: _Context) -> dict[str, Float64s]:
     """Seconds. Motions shorten with speed; pauses do not."""
     d, t = c.draws, c.tasks
     pace = t.fast * np.exp(SPEED_SCALE * c.condition("speed"))
@@ -166,7 +163,7 @@ def _durations(c: _Context) -> dict[str, Reals]:
     return {name: value / pace for name, value in moving.items()} | fixed
 
 
-def _forces(c: _Context, seconds: dict[str, Reals]) -> dict[str, Reals]:
+def _forces(c: _Context, seconds: dict[str, Float64s]) -> dict[str, Float64s]:
     """Newtons and newton-seconds. Grip force follows from the margin the risk law asks for, friction and load."""
     d, x = c.draws, c.condition
     gravity = c.settings.gravity
@@ -199,7 +196,7 @@ def _forces(c: _Context, seconds: dict[str, Reals]) -> dict[str, Reals]:
     }
 
 
-def _shapes(c: _Context) -> dict[str, Reals]:
+def _shapes(c: _Context) -> dict[str, Float64s]:
     """Gripper widths, arcs and angles."""
     d, t = c.draws, c.tasks
     horizontal = t.is_a("drawer") | t.is_a("inspect")
@@ -223,31 +220,31 @@ def _shapes(c: _Context) -> dict[str, Reals]:
     }
 
 
-def _sight(c: _Context) -> dict[str, Reals]:
+def _sight(c: _Context) -> dict[str, Float64s]:
     """Pose confidences of a view."""
     d = c.draws
     return {"seen": d.uniform(0.86, 0.97), "dim": d.uniform(0.3, 0.55), "blind": d.uniform(0.02, 0.1)}
 
 
-def _unit(vector: Reals) -> Reals:
+def _unit(vector: Float64s) -> Float64s:
     """Horizontal direction of a vector, shape (m, 3)."""
-    flat: Reals = np.nan_to_num(vector) * np.array([1.0, 1.0, 0.0])
+    flat: Float64s = np.nan_to_num(vector) * np.array([1.0, 1.0, 0.0])
     size = np.sqrt(np.square(flat).sum(axis=1))
     flat /= np.where(size > 0, size, 1.0)[:, None]
     return flat
 
 
-def _up(height: Reals) -> Reals:
+def _up(height: Float64s) -> Float64s:
     zero = np.zeros_like(height)
     return np.stack([zero, zero, height], axis=1)
 
 
-def _vectors(c: _Context) -> dict[str, Reals]:
+def _vectors(c: _Context) -> dict[str, Float64s]:
     """Offsets and directions in metres."""
     d, t = c.draws, c.tasks
     m = len(t.episode)
 
-    def about(size: Reals) -> Reals:
+    def about(size: Float64s) -> Float64s:
         """A random horizontal offset of that length."""
         angle = d.uniform(-np.pi, np.pi)
         return np.stack([size * np.cos(angle), size * np.sin(angle), np.zeros(m)], axis=1)
@@ -330,7 +327,7 @@ def _vectors(c: _Context) -> dict[str, Reals]:
     return vectors
 
 
-def _bands(c: _Context, resting: Reals) -> dict[str, Reals]:
+def _bands(c: _Context, resting: Float64s) -> dict[str, Float64s]:
     """Ends of the strokes that cover the surface, relative to its centre."""
     d = c.draws
     out = _unit(c.target)

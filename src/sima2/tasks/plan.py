@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UnknownNameError, UsageError
+from sima2.records.arrays import Int64s
 from sima2.records.table import Text
 from sima2.tasks.design import (
     INJECTIONS,
@@ -171,7 +171,7 @@ def requested_plan(
     >>> [plan.template.isin(name).sum().item() for name in TEMPLATES]
     [3, 1, 4, 0]
     """
-    counts: dict[str, NDArray[np.int64]] = {}
+    counts: dict[str, Int64s] = {}
     for family, template, count in cells:
         if count < 0 or seed < 0:
             raise UsageError(f"count {count} and seed {seed} must not be negative")

@@ -12,11 +12,9 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s
 from sima2.tasks.families import FAILURE_MODES
-
-Reals = NDArray[np.float64]
 
 CONDITIONS: Final = ("grip", "speed", "clearance", "alignment", "visibility", "height", "load")
 """Conditions of an episode in standard units; positive is more hazardous."""
@@ -31,7 +29,7 @@ _NODES: Final = 2001
 """Nodes of the tabulated laws over ±8 standard deviations; the error of a quantile is below 1e-4 of one."""
 
 
-def loadings(sigma: float) -> Reals:
+def loadings(sigma: float) -> Float64s:
     """b of every failure mode and, last, of none: shape (modes + 1, conditions); rows have norm ``sigma`` or 0.
 
     >>> bool(np.allclose(np.linalg.norm(loadings(2.0)[:-1], axis=1), 2.0))
@@ -45,14 +43,14 @@ def loadings(sigma: float) -> Reals:
     return table
 
 
-def sigmoid(s: Reals) -> Reals:
+def sigmoid(s: Float64s) -> Float64s:
     """1 / (1 + exp(−s))."""
-    result: Reals = 1.0 / (1.0 + np.exp(-s))
+    result: Float64s = 1.0 / (1.0 + np.exp(-s))
     return result
 
 
 @lru_cache(maxsize=64)
-def _law(share: float, sigma: float) -> tuple[float, Reals, Reals, Reals]:
+def _law(share: float, sigma: float) -> tuple[float, Float64s, Float64s, Float64s]:
     """Intercept a with mean of sigmoid(a + sigma z) = share, nodes of s, and its CDFs given none and given an event."""
     z = np.linspace(-8.0, 8.0, _NODES)
     mass = np.exp(-0.5 * z * z)
@@ -70,7 +68,7 @@ def _law(share: float, sigma: float) -> tuple[float, Reals, Reals, Reals]:
     return middle, s, given_none / given_none[-1], given_event / given_event[-1]
 
 
-def draw_score(share: Reals, event: NDArray[np.bool_], u: Reals, *, sigma: float) -> tuple[Reals, Reals]:
+def draw_score(share: Float64s, event: Bools, u: Float64s, *, sigma: float) -> tuple[Float64s, Float64s]:
     """Score s = logit of the initial risk given the class, and the intercept a of its law.
 
     Args:
@@ -88,21 +86,21 @@ def draw_score(share: Reals, event: NDArray[np.bool_], u: Reals, *, sigma: float
     return score, intercept
 
 
-def draw_conditions(score: Reals, intercept: Reals, b: Reals, z: Reals) -> Reals:
+def draw_conditions(score: Float64s, intercept: Float64s, b: Float64s, z: Float64s) -> Float64s:
     """Conditions with a + b·x = s exactly: x = z + b (s − a − b·z) / |b|², shape (n, conditions)."""
     square = np.square(b).sum(axis=1)
     gap = (score - intercept - (b * z).sum(axis=1)) / np.where(square > 0, square, 1.0)
-    x: Reals = z + b * (gap * (square > 0))[:, None]
+    x: Float64s = z + b * (gap * (square > 0))[:, None]
     return x
 
 
-def fragile_score(score: Reals, b: Reals) -> Reals:
+def fragile_score(score: Float64s, b: Float64s) -> Float64s:
     """Score when friction and grip force both fall by 10 %: the margin falls to 0.81 of itself."""
-    fragile: Reals = score + b[:, CONDITIONS.index("grip")] * (-2.0 * np.log(0.9) / GRIP_SCALE)
+    fragile: Float64s = score + b[:, CONDITIONS.index("grip")] * (-2.0 * np.log(0.9) / GRIP_SCALE)
     return fragile
 
 
-def remaining(initial: NDArray[np.float32], elapsed: NDArray[np.float32]) -> NDArray[np.float32]:
+def remaining(initial: Float32s, elapsed: Float32s) -> Float32s:
     """Risk still ahead when a share ``elapsed`` of the hazard has passed without an event: r (1 − H) / (1 − r H)."""
-    left: NDArray[np.float32] = initial * (1 - elapsed) / (1 - initial * elapsed)
+    left: Float32s = initial * (1 - elapsed) / (1 - initial * elapsed)
     return left

@@ -8,39 +8,36 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.records.vocabulary import LABELS
-from sima2.tasks import looks
+from sima2.tasks import scene_embedding
 from sima2.tasks.chain import Moves
 from sima2.tasks.families import SCENE_OBJECTS
 from sima2.tasks.kinematics import JOINTS
 from sima2.tasks.scene import Scene
-from sima2.tasks.settings import PhysicsSettings
+from sima2.tasks.world_settings import PhysicsSettings
 
 LET_GO_S: Final = 0.1
 """s for a contact force to vanish when what carried it is gone."""
 SNAP_S: Final = 0.25
 """s for fingers to close when what was between them is gone."""
 
-Plane = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
     """What of an episode does not change while it runs (n of them)."""
 
-    robot: Ints
+    robot: Int64s
     """Index into ARMS."""
-    noise: Reals
+    noise: Float64s
     """Factor on the sensor noise of the session."""
-    lag: Ints
+    lag: Int64s
     """Frames by which object poses come late."""
-    base: Reals
-    """Embedding before pose and nonlinearity, shape (n, looks.WIDTH)."""
-    torque_factor: Reals
+    base: Float64s
+    """Embedding before pose and nonlinearity, shape (n, scene_embedding.WIDTH)."""
+    torque_factor: Float64s
     """Factor on torques during an unusual motion."""
-    burst: Reals
+    burst: Float64s
     """Bursts without poses: slot (-1 none), place in [0, 1), seconds; shape (n, 3)."""
 
 
@@ -48,31 +45,31 @@ class Bodies:
 class Channels:
     """The frames of a batch (T of them), filled chunk by chunk."""
 
-    time: Reals
-    joint_position: Plane
-    joint_velocity: Plane
-    joint_torque: Plane
-    ee_position: Plane
-    ee_orientation: Plane
-    gripper_width: Plane
-    grip_force: Plane
-    contact_force: Plane
-    object_position: Plane
-    object_orientation: Plane
-    object_confidence: Plane
-    embedding: Plane
-    action: Plane
+    time: Float64s
+    joint_position: Float32s
+    joint_velocity: Float32s
+    joint_torque: Float32s
+    ee_position: Float32s
+    ee_orientation: Float32s
+    gripper_width: Float32s
+    grip_force: Float32s
+    contact_force: Float32s
+    object_position: Float32s
+    object_orientation: Float32s
+    object_confidence: Float32s
+    embedding: Float32s
+    action: Float32s
 
     @classmethod
     def blank(cls, frames: int) -> Channels:
         """Room for that many frames."""
 
-        def room(*tail: int) -> Plane:
+        def room(*tail: int) -> Float32s:
             return np.empty((frames, *tail), np.float32)
 
         return cls(
             np.empty(frames), room(JOINTS), room(JOINTS), room(JOINTS), room(3), room(4), room(), room(), room(),
-            room(SCENE_OBJECTS, 3), room(SCENE_OBJECTS, 4), room(SCENE_OBJECTS), room(looks.WIDTH), room(4),
+            room(SCENE_OBJECTS, 3), room(SCENE_OBJECTS, 4), room(SCENE_OBJECTS), room(scene_embedding.WIDTH), room(4),
         )  # fmt: skip
 
 
@@ -80,14 +77,14 @@ class Channels:
 class Rows:
     """The executed moves of a batch in order of time (r of them)."""
 
-    episode: Ints
-    step: Ints
-    frames: Ints
-    first: Ints
+    episode: Int64s
+    step: Int64s
+    frames: Int64s
+    first: Int64s
     """First frame in the batch."""
-    offset: Ints
+    offset: Int64s
     """First frame of each episode and one past the last, shape (n + 1,)."""
-    edge: Ints
+    edge: Int64s
     """First row of each episode and one past the last, shape (n + 1,)."""
 
     @classmethod
@@ -108,43 +105,43 @@ class Rows:
 class Columns:
     """What the frames need of the rows, as single-precision columns."""
 
-    start: Plane
+    start: Float32s
     """Transposed: shape (8, r)."""
-    change: Plane
-    momentum: Plane
-    arc: Plane
-    scale: Plane
+    change: Float32s
+    momentum: Float32s
+    arc: Float32s
+    scale: Float32s
     """1 / planned frames."""
-    direction: Plane
+    direction: Float32s
     """shape (3, r)."""
-    impulse: Reals
-    objects: Plane
+    impulse: Float64s
+    objects: Float32s
     """shape (r, 18)."""
-    attitude: Plane
+    attitude: Float32s
     """Quaternions, shape (r, 24)."""
-    turn: Reals
-    slot: Ints
-    own: Ints
-    own_change: Reals
-    fall_s: Reals
-    weight: Plane
+    turn: Float64s
+    slot: Int64s
+    own: Int64s
+    own_change: Float64s
+    fall_s: Float64s
+    weight: Float32s
     """N of what is carried off its support."""
-    sight: Reals
+    sight: Float64s
     """Confidence of the item at the start and end, shape (r, 2)."""
     strange: NDArray[np.int8]
-    sudden: Plane
+    sudden: Float32s
     """Of width, grip and external force: s within which they change, 0 for the whole move; shape (3, r)."""
 
 
 def columns_of(
-    moves: Moves, rows: Rows, scene: Scene, scalars: Reals, vectors: Reals, settings: PhysicsSettings
+    moves: Moves, rows: Rows, scene: Scene, scalars: Float64s, vectors: Float64s, settings: PhysicsSettings
 ) -> Columns:
     task = rows.gather(moves.task)
 
-    def single(table: NDArray[Any]) -> Plane:
+    def single(table: NDArray[Any]) -> Float32s:
         return np.ascontiguousarray(table, np.float32)
 
-    def field(name: str) -> Ints:
+    def field(name: str) -> Int64s:
         return rows.gather(moves.field(name)).astype(np.int64)
 
     objects, turn = rows.gather(moves.object_start), rows.gather(moves.object_turn)
@@ -178,7 +175,7 @@ def columns_of(
     )
 
 
-def _sudden(label: Ints, start: Reals, change: Reals) -> Plane:
+def _sudden(label: Int64s, start: Float64s, change: Float64s) -> Float32s:
     """What is let go or lost is gone at once, what is pushed pushes back at once: shape (3, r)."""
     within = np.zeros((3, len(label)), np.float32)
     lets_go = (change < 0) & (start + change <= 0)
@@ -188,14 +185,14 @@ def _sudden(label: Ints, start: Reals, change: Reals) -> Plane:
     return within
 
 
-def _unit(vector: Reals) -> Reals:
-    unit: Reals = vector / np.maximum(np.sqrt(np.square(vector).sum(axis=1)), 1e-9)[:, None]
+def _unit(vector: Float64s) -> Float64s:
+    unit: Float64s = vector / np.maximum(np.sqrt(np.square(vector).sum(axis=1)), 1e-9)[:, None]
     return unit
 
 
 def _carried_weight(
-    objects: Reals, slot: Ints, rise: Reals, scene: Scene, rows: Rows, settings: PhysicsSettings
-) -> Reals:
+    objects: Float64s, slot: Int64s, rise: Float64s, scene: Scene, rows: Rows, settings: PhysicsSettings
+) -> Float64s:
     """Weight of the object in the hand while it is off its support."""
     held = np.maximum(slot[0], 0)
     each = np.arange(len(held))
@@ -205,7 +202,7 @@ def _carried_weight(
     return np.where((slot[0] >= 0) & aloft & ~drawer, weight, 0.0)
 
 
-def _sight(code: Ints, task: Ints, scene: Scene, scalars: Reals, rows: Rows) -> Reals:
+def _sight(code: Int64s, task: Int64s, scene: Scene, scalars: Float64s, rows: Rows) -> Float64s:
     """Confidence of the item at both ends of each row: it stays until a step says otherwise."""
     initial = scene.confidence[rows.episode, 0]
     place = np.where(code >= 0, np.arange(len(code)), -1)

@@ -8,16 +8,13 @@ from itertools import permutations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s, Int64s
 from sima2.tasks.design import EpisodePlan
 from sima2.tasks.draws import Draws
 from sima2.tasks.families import ALL_FAMILIES, OBSTACLE, SCENE_OBJECTS
 from sima2.tasks.risk import CONDITIONS
 from sima2.tasks.steps import ROLES
-
-Reals = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _SECTORS: Final = np.radians([-50.0, -25.0, 0.0, 25.0, 50.0])
 _ORDERS: Final = np.array([order for order in permutations(range(5)) if abs(order[0] - order[1]) > 1])
@@ -37,33 +34,33 @@ class Scene:
 
     names: tuple[tuple[str, ...], ...]
     """Objects of each episode."""
-    code: NDArray[np.int64]
+    code: Int64s
     """Which object it is, for its looks and its value, shape (n, 6); -1 where the slot is empty."""
     codebook: tuple[str, ...]
     """Names behind the codes."""
-    position: Reals
+    position: Float64s
     """m, shape (n, 6, 3)."""
-    yaw: Reals
+    yaw: Float64s
     """rad, shape (n, 6)."""
-    rest: Reals
+    rest: Float64s
     """m, height of the centre when it lies on the table, shape (n, 6)."""
-    height: Reals
+    height: Float64s
     """m, shape (n, 6)."""
-    width: Reals
+    width: Float64s
     """m, shape (n, 6)."""
-    mass: Reals
+    mass: Float64s
     """kg, shape (n, 6)."""
-    confidence: Reals
+    confidence: Float64s
     """Pose confidence, shape (n, 6)."""
-    friction: Reals
+    friction: Float64s
     """Coefficient between fingers and object, shape (n,)."""
-    home: Reals
+    home: Float64s
     """m, resting place of the hand, shape (n, 3)."""
-    roles: Ints
+    roles: Int64s
     """Slot of each role for the home task, then for the tasks of the other family, shape (n, 2, roles)."""
 
 
-def _slots(home: str, other: str) -> tuple[list[str], NDArray[np.int64]]:
+def _slots(home: str, other: str) -> tuple[list[str], Int64s]:
     """Family of each slot's object and the slots of the roles for both families."""
     first, second = len(ALL_FAMILIES[home].objects), len(ALL_FAMILIES[other].objects)
     obstacle = first + second
@@ -78,7 +75,7 @@ def _slots(home: str, other: str) -> tuple[list[str], NDArray[np.int64]]:
     return [home] * first + [other] * second + [OBSTACLE], roles
 
 
-def build_scene(plan: EpisodePlan, draws: Draws, conditions: Reals) -> Scene:
+def build_scene(plan: EpisodePlan, draws: Draws, conditions: Float64s) -> Scene:
     """Objects and places of every episode of a plan."""
     n = len(plan)
     codebook: dict[str, int] = {}
@@ -121,7 +118,7 @@ def build_scene(plan: EpisodePlan, draws: Draws, conditions: Reals) -> Scene:
     )  # fmt: skip
 
 
-Contents = tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.int64]]
+Contents = tuple[tuple[str, ...], Float64s, Int64s]
 
 
 @lru_cache(maxsize=4096)
@@ -153,8 +150,8 @@ def _contents(family: str, other: str, geometry: str, stand_in: str, pick: int) 
 
 
 def _places(
-    code: Ints, roles: Ints, draws: Draws, plan: EpisodePlan, codebook: dict[str, int], conditions: Reals
-) -> Reals:
+    code: Int64s, roles: Int64s, draws: Draws, plan: EpisodePlan, codebook: dict[str, int], conditions: Float64s
+) -> Float64s:
     """Places on the table (z = 0), each object in a sector of its own; drawers stand further off and higher."""
     n = len(code)
     order = _ORDERS[draws.integers(len(_ORDERS))]
@@ -177,7 +174,7 @@ def _places(
     return place
 
 
-def _obstacle(place: Reals, roles: Ints, draws: Draws, plan: EpisodePlan, conditions: Reals) -> Reals:
+def _obstacle(place: Float64s, roles: Int64s, draws: Draws, plan: EpisodePlan, conditions: Float64s) -> Float64s:
     """Beside what the hazard is about, as near as the clearance condition says."""
     every = np.arange(len(place))
     item, target = place[every, roles[:, 0, 0]], place[every, roles[:, 0, 1]]

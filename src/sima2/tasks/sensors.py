@@ -6,16 +6,12 @@ import sys
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.tasks import looks
+from sima2.records.arrays import Float32s, Float64s, Int64s
+from sima2.tasks import scene_embedding
 from sima2.tasks.families import SCENE_OBJECTS
 from sima2.tasks.kinematics import Pose
-from sima2.tasks.settings import PhysicsSettings
-
-Plane = NDArray[np.float32]
-Ints = NDArray[np.int64]
-Reals = NDArray[np.float64]
+from sima2.tasks.world_settings import PhysicsSettings
 
 _HALVES: Final = (0, 1) if sys.byteorder == "little" else (1, 0)
 HALF: Final = 35
@@ -23,8 +19,8 @@ HALF: Final = 35
 
 
 def draw_noise(
-    generators: list[np.random.Generator], length: Ints, factor: Reals, settings: PhysicsSettings
-) -> tuple[Plane, Plane]:
+    generators: list[np.random.Generator], length: Int64s, factor: Float64s, settings: PhysicsSettings
+) -> tuple[Float32s, Float32s]:
     """Sensor noise of every frame, two blocks of shape (T, HALF). Source: Box & Muller 1958."""
     frames = int(length.sum())
     words = np.empty((frames, HALF), np.uint64)
@@ -49,14 +45,14 @@ def draw_noise(
     angle *= radius
     n = settings.noise
     sigma_one = [n.joint_rad] * 5 + [n.joint_speed] * 5 + [n.joint_torque] * 5 + [n.ee_m] * 3 + [n.ee_rad]
-    one *= np.array(sigma_one + [n.embedding] * looks.WIDTH, np.float32)
+    one *= np.array(sigma_one + [n.embedding] * scene_embedding.WIDTH, np.float32)
     k = SCENE_OBJECTS
     sigma_two = [n.width_m, n.grip_n, n.contact_n, n.clock_s] + [n.confidence] * k + [n.object_rad] * k
     angle *= np.array(sigma_two + [n.object_m] * (3 * k) + [0.0], np.float32)
     return one, angle
 
 
-def turn_a_little(pose: Pose, angle: Plane, out: Plane) -> None:
+def turn_a_little(pose: Pose, angle: Float32s, out: Float32s) -> None:
     """The hand's quaternion turned about the vertical by a small angle."""
     half = np.float32(0.5) * angle
     w, x, y, z = pose.quaternion
@@ -66,7 +62,7 @@ def turn_a_little(pose: Pose, angle: Plane, out: Plane) -> None:
     np.add(z, half * w, out=out[:, 3])
 
 
-def stamp_times(out: Reals, length: Ints, first: Ints, jitter: Plane, settings: PhysicsSettings) -> None:
+def stamp_times(out: Float64s, length: Int64s, first: Int64s, jitter: Float32s, settings: PhysicsSettings) -> None:
     """Time stamps with jitter, from 0."""
     period = 1.0 / settings.rate_hz
     count = np.arange(len(out)) - np.repeat(first, length)

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import SOLE_ARM, Episodes, Goal, Manipulator, RolloutBatch
 from sima2.records.table import Text
 from sima2.records.truth import Truth, TruthEpisodes
 from sima2.records.vocabulary import OUTCOME_SOURCES
-from sima2.tasks import looks
+from sima2.tasks import scene_embedding
 from sima2.tasks.chain import Moves
 from sima2.tasks.design import MALFORMED, OOD_SOURCES, SPOILED, EpisodePlan
 from sima2.tasks.draws import Draws, episode_generator
@@ -32,13 +32,10 @@ from sima2.tasks.risk import CONDITIONS, draw_conditions, draw_score, fragile_sc
 from sima2.tasks.rows import Bodies, Rows
 from sima2.tasks.scene import Scene, build_scene
 from sima2.tasks.scripts import Structure, program
-from sima2.tasks.settings import ARMS, POLICIES, SESSIONS, PhysicsSettings
 from sima2.tasks.steps import LEVELS, SCALARS, VECTORS, Program
 from sima2.tasks.task_sensor import reached
 from sima2.tasks.truth_labels import event_frames, events_of, frames_of, say_nothing, segments_of
-
-Reals = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from sima2.tasks.world_settings import ARMS, POLICIES, SESSIONS, PhysicsSettings
 
 DEFAULT_PHYSICS: Final = PhysicsSettings()
 GENERATOR_VERSION: Final = "1"
@@ -69,17 +66,17 @@ class _World:
     generators: list[np.random.Generator]
     scene: Scene
     tasks: Tasks
-    scalars: Reals
-    vectors: Reals
+    scalars: Float64s
+    vectors: Float64s
     moves: Moves
     rows: Rows
     bodies: Bodies
-    policy: Ints
-    session: Ints
-    score: Reals
-    fragile: Reals
-    conditions: Reals
-    nominal: Reals
+    policy: Int64s
+    session: Int64s
+    score: Float64s
+    fragile: Float64s
+    conditions: Float64s
+    nominal: Float64s
     """Uniform draw that designates reference episodes."""
 
 
@@ -181,7 +178,7 @@ def _decide(plan: EpisodePlan, settings: PhysicsSettings) -> _World:
     )  # fmt: skip
 
 
-def _risk(plan: EpisodePlan, own: Draws, settings: PhysicsSettings) -> tuple[Reals, Reals, Reals]:
+def _risk(plan: EpisodePlan, own: Draws, settings: PhysicsSettings) -> tuple[Float64s, Float64s, Float64s]:
     """Score of the initial risk, the same with less friction and grip, and the conditions."""
     names = (*FAILURE_MODES, "")
     b = loadings(settings.risk_sigma)[plan.hazard.recode(names)]
@@ -191,7 +188,7 @@ def _risk(plan: EpisodePlan, own: Draws, settings: PhysicsSettings) -> tuple[Rea
     return score, fragile_score(score, b), conditions
 
 
-def _tasks(plan: EpisodePlan, scene: Scene, robot: Ints, policy: Ints, own: Draws) -> tuple[Tasks, Ints]:
+def _tasks(plan: EpisodePlan, scene: Scene, robot: Int64s, policy: Int64s, own: Draws) -> tuple[Tasks, Int64s]:
     """One task an episode, three where it is mixed: another family's, its own, the other's again."""
     mixed = plan.template.isin("mixed")
     count = np.where(mixed, _STAGES, 1)
@@ -220,14 +217,14 @@ def _tasks(plan: EpisodePlan, scene: Scene, robot: Ints, policy: Ints, own: Draw
     return tasks, first
 
 
-def _fit_goals(tasks: Tasks, vectors: Reals) -> Tasks:
+def _fit_goals(tasks: Tasks, vectors: Float64s) -> Tasks:
     """A drawer is to be opened by nine tenths of the way the policy pulls it."""
     pull = vectors[:, VECTORS.index("pull")]
     enough = np.round(0.9 * np.sqrt(np.square(pull).sum(axis=1)), 3)
     return replace(tasks, tolerance=np.where(tasks.is_a("drawer"), enough, tasks.tolerance))
 
 
-def _start(plan: EpisodePlan, scene: Scene, scalars: Reals, first_task: Ints) -> Reals:
+def _start(plan: EpisodePlan, scene: Scene, scalars: Float64s, first_task: Int64s) -> Float64s:
     """Angles, width and force at the start, shape (n, levels); a tool change begins with a tool in the hand."""
     level = np.zeros((len(plan), len(LEVELS)))
     own = scalars[first_task]
@@ -254,16 +251,16 @@ def _programs(plan: EpisodePlan) -> list[Program]:
 
 
 def _bodies(
-    plan: EpisodePlan, scene: Scene, own: Draws, robot: Ints, session: Ints, settings: PhysicsSettings
+    plan: EpisodePlan, scene: Scene, own: Draws, robot: Int64s, session: Int64s, settings: PhysicsSettings
 ) -> Bodies:
     n = len(plan)
     light = own.normal() + np.array([-0.4, 0.0, 0.4])[session]
-    base = looks.base_of(
+    base = scene_embedding.base_of(
         [(names[0], names[1]) for names in scene.names],
         light,
         plan.ood_source.isin("visual"),
         np.where(plan.inject.isin("unknown_object"), 0.5 + 0.5 * own.uniform(0.0, 1.0), own.uniform(0.0, 1.0)),
-        own.normals(looks.WIDTH),
+        own.normals(scene_embedding.WIDTH),
     )
     lost = own.uniform(0.0, 1.0) < settings.dropouts
     slot = np.where(lost, own.integers(SCENE_OBJECTS - 1), -1)
@@ -277,7 +274,7 @@ def _bodies(
     )
 
 
-def _truth(world: _World, success: NDArray[np.bool_], settings: PhysicsSettings) -> Truth:
+def _truth(world: _World, success: Bools, settings: PhysicsSettings) -> Truth:
     plan, moves, rows = world.plan, world.moves, world.rows
     segments, segment = segments_of(plan, moves, rows, world.scene)
     frames = frames_of(plan, moves, rows, segments, segment, world.score, world.fragile, world.conditions)
@@ -337,9 +334,7 @@ def _opaque(family: str, index: int) -> str:
     return hashlib.blake2b(f"{family}/{index}".encode(), digest_size=8, person=b"rollout").hexdigest()
 
 
-def _outcome(
-    world: _World, success: NDArray[np.bool_], spoiled: NDArray[np.bool_], time: Reals, settings: PhysicsSettings
-) -> Outcome:
+def _outcome(world: _World, success: Bools, spoiled: Bools, time: Float64s, settings: PhysicsSettings) -> Outcome:
     """What the task sensor tells; of garbage nothing."""
     plan, rows = world.plan, world.rows
     frame = event_frames(world.moves, rows)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s
 from sima2.tasks.chain import Moves
 from sima2.tasks.families import ALL_FAMILIES
 from sima2.tasks.parameters import FAMILY_NAMES, NEEDED_PRESS, Tasks
 from sima2.tasks.rows import Rows
 from sima2.tasks.scene import Scene
 from sima2.tasks.steps import BANDS, LEVELS, SCALARS
-
-Reals = NDArray[np.float64]
-Masks = NDArray[np.bool_]
 
 _UPRIGHT_RAD: Final = 0.3
 _HOME_M: Final = 0.06
@@ -24,7 +21,7 @@ _GRIP: Final = 3 + LEVELS.index("grip")
 _FORCE: Final = 3 + LEVELS.index("force")
 
 
-def reached(moves: Moves, rows: Rows, scene: Scene, tasks: Tasks, scalars: Reals) -> Masks:
+def reached(moves: Moves, rows: Rows, scene: Scene, tasks: Tasks, scalars: Float64s) -> Bools:
     """Whether the goal of each episode's own task is reached in the end, shape (n,)."""
     n = len(scene.names)
     own = np.flatnonzero(tasks.main)
@@ -56,7 +53,7 @@ def reached(moves: Moves, rows: Rows, scene: Scene, tasks: Tasks, scalars: Reals
     return result
 
 
-def wiped_share(moves: Moves, scalars: Reals, main: Masks) -> Reals:
+def wiped_share(moves: Moves, scalars: Float64s, main: Bools) -> Float64s:
     """Share of the surface stroked under enough force: for each band the longest stroke, shape (n,)."""
     band = moves.field("band").astype(np.int64)
     force = np.minimum(moves.start[:, :, _FORCE], moves.start[:, :, _FORCE] + moves.change[:, :, _FORCE])
@@ -70,7 +67,7 @@ def wiped_share(moves: Moves, scalars: Reals, main: Masks) -> Reals:
     return share / BANDS
 
 
-def _final_sight(moves: Moves, rows: Rows, scene: Scene, scalars: Reals) -> Reals:
+def _final_sight(moves: Moves, rows: Rows, scene: Scene, scalars: Float64s) -> Float64s:
     """Pose confidence of the item in the end, shape (n,)."""
     code = moves.field("sight").astype(np.int64)
     told = (code >= 0) & (moves.frames > 0)

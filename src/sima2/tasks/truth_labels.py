@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.rollout import SOLE_ARM
 from sima2.records.table import Text
 from sima2.records.truth import TruthEvents, TruthFrames, TruthSegments
@@ -17,12 +18,8 @@ from sima2.tasks.families import FAILURE_MODES
 from sima2.tasks.risk import remaining, sigmoid
 from sima2.tasks.rows import Rows
 from sima2.tasks.scene import Scene
-from sima2.tasks.settings import PhysicsSettings
 from sima2.tasks.steps import OWN_MOTIONS, SCALARS
-
-Reals = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Masks = NDArray[np.bool_]
+from sima2.tasks.world_settings import PhysicsSettings
 
 _UNINTERRUPTED: Final = ("wrong_bin",)
 """Failure modes whose event does not fail the segment it falls into: the hand just turns elsewhere."""
@@ -31,13 +28,13 @@ OOD_DISTANCE: Final = 5.0
 _EVENT_KINDS: Final = ("failure", "impact", "recovery_start", "recovery_end")
 
 
-def say_nothing(moves: Moves, episodes: Masks) -> None:
+def say_nothing(moves: Moves, episodes: Bools) -> None:
     """Of garbage nothing is true: one segment of unknown label."""
     for name, code in (("label", LABELS.index("unknown")), ("about", -1), ("stage", 0), ("again", 0)):
         moves.field(name)[episodes] = code
 
 
-def segments_of(plan: EpisodePlan, moves: Moves, rows: Rows, scene: Scene) -> tuple[TruthSegments, Ints]:
+def segments_of(plan: EpisodePlan, moves: Moves, rows: Rows, scene: Scene) -> tuple[TruthSegments, Int64s]:
     """True segments, and the segment of each row."""
     label, about = _field(moves, rows, "label"), _object_slot(moves, rows, scene, "about")
     stage, again = _field(moves, rows, "stage"), _field(moves, rows, "again") > 0
@@ -75,10 +72,10 @@ def frames_of(
     moves: Moves,
     rows: Rows,
     segments: TruthSegments,
-    segment: Ints,
-    score: Reals,
-    fragile: Reals,
-    conditions: Reals,
+    segment: Int64s,
+    score: Float64s,
+    fragile: Float64s,
+    conditions: Float64s,
 ) -> TruthFrames:
     """Truth of every frame."""
     row = np.repeat(np.arange(len(rows.frames)), rows.frames)
@@ -108,7 +105,7 @@ def frames_of(
 
 
 def events_of(
-    plan: EpisodePlan, moves: Moves, rows: Rows, scene: Scene, scalars: Reals, settings: PhysicsSettings
+    plan: EpisodePlan, moves: Moves, rows: Rows, scene: Scene, scalars: Float64s, settings: PhysicsSettings
 ) -> TruthEvents:
     """Failure events, impacts with the damage they did, beginnings and ends of corrections."""
     start = rows.first - rows.offset[rows.episode]
@@ -155,7 +152,7 @@ def events_of(
     )
 
 
-def event_frames(moves: Moves, rows: Rows) -> Ints:
+def event_frames(moves: Moves, rows: Rows) -> Int64s:
     """Frame of each episode's first failure event, -1 where none occurs, shape (n,)."""
     frame = np.full(len(moves.event_step), -1, np.int64)
     struck = np.flatnonzero(rows.step == moves.event_step[rows.episode])
@@ -163,30 +160,30 @@ def event_frames(moves: Moves, rows: Rows) -> Ints:
     return frame
 
 
-def _reasons(plan: EpisodePlan) -> Ints:
+def _reasons(plan: EpisodePlan) -> Int64s:
     """Reason of each episode's failure mode."""
     return np.array([REASONS.index(FAILURE_MODES[name].reason) if name else 0 for name in plan.failure_mode], np.int64)
 
 
-def _field(moves: Moves, rows: Rows, name: str) -> Ints:
-    codes: Ints = rows.gather(moves.field(name)).astype(np.int64)
+def _field(moves: Moves, rows: Rows, name: str) -> Int64s:
+    codes: Int64s = rows.gather(moves.field(name)).astype(np.int64)
     return codes
 
 
-def _object_slot(moves: Moves, rows: Rows, scene: Scene, name: str) -> Ints:
+def _object_slot(moves: Moves, rows: Rows, scene: Scene, name: str) -> Int64s:
     """Slot of a role at each row, -1 for none."""
     role = _field(moves, rows, name)
     slot = moves.roles[rows.gather(moves.task), np.maximum(role, 0)]
     return np.where(role >= 0, slot, -1)
 
 
-def _names(scene: Scene, episode: Ints, slot: Ints) -> Text:
+def _names(scene: Scene, episode: Int64s, slot: Int64s) -> Text:
     """Names of slots, empty for -1."""
     code = np.where(slot >= 0, scene.code[episode, slot], -1)
     return Text(code + 1, ("", *scene.codebook))
 
 
-def _failures(plan: EpisodePlan, moves: Moves, rows: Rows) -> tuple[Masks, Ints]:
+def _failures(plan: EpisodePlan, moves: Moves, rows: Rows) -> tuple[Bools, Int64s]:
     """Which rows belong to a failing segment, and why."""
     failed = _field(moves, rows, "outcome") == OUTCOMES.index("failure")
     reason = _field(moves, rows, "reason")
@@ -200,7 +197,7 @@ def _failures(plan: EpisodePlan, moves: Moves, rows: Rows) -> tuple[Masks, Ints]
     return failed, reason
 
 
-def _retries(outcome: NDArray[Any], episode: Ints, label: Ints, about: Ints) -> Ints:
+def _retries(outcome: NDArray[Any], episode: Int64s, label: Int64s, about: Int64s) -> Int64s:
     """A failed attempt followed by another at the same action and object is a retry; anomalies are no attempts."""
     result = outcome.copy()
     failing = outcome == OUTCOMES.index("failure")
@@ -213,7 +210,7 @@ def _retries(outcome: NDArray[Any], episode: Ints, label: Ints, about: Ints) -> 
     return result
 
 
-def _elapsed(moves: Moves, rows: Rows, row: Ints) -> NDArray[np.float32]:
+def _elapsed(moves: Moves, rows: Rows, row: Int64s) -> Float32s:
     """Share of the hazard that has passed at each frame without an event."""
     total = moves.exposure.sum(axis=1)
     before = np.cumsum(moves.exposure, axis=1) - moves.exposure
@@ -221,5 +218,5 @@ def _elapsed(moves: Moves, rows: Rows, row: Ints) -> NDArray[np.float32]:
     local = np.arange(rows.offset[-1]) - rows.first[row]
     passed = np.clip(local - rows.gather(moves.spared)[row] + 1, 0, here[row]) + rows.gather(before)[row]
     scale = (1.0 / np.maximum(total, 1)).astype(np.float32)[rows.episode]
-    share: NDArray[np.float32] = passed.astype(np.float32) * scale[row]
+    share: Float32s = passed.astype(np.float32) * scale[row]
     return share

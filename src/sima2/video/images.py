@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from sima2.video.reader import VideoError
-from sima2.video.settings import VideoSettings
+from sima2.video.video_settings import VideoSettings
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
 JPEG: Final = b"\xff\xd8\xff"

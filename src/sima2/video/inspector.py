@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import DataError
+from sima2.records.arrays import Bools, Float32s, Float64s
 from sima2.records.video import Clip
-from sima2.video.cells import brightness, coarse_colours
 from sima2.video.images import small, unpacked
-from sima2.video.looks import (
+from sima2.video.picture_checks import (
     LAGS,
     Grid,
     Motion,
@@ -28,9 +27,10 @@ from sima2.video.looks import (
     stands,
     stretches,
 )
-from sima2.video.moments import Moment, within
+from sima2.video.picture_features import brightness, coarse_colours
 from sima2.video.reader import Packets, VideoError, pictures, read_packets
-from sima2.video.settings import VideoSettings
+from sima2.video.thumbnail_choice import Moment, within
+from sima2.video.video_settings import VideoSettings
 
 LONGEST_STAND: int = 900
 """Pictures around a stand that are looked at one by one: 30 s at 30 Hz."""
@@ -63,7 +63,7 @@ class Looked:
 
     told: list[Told] = field(default_factory=list)
     thumbnails: list[Thumbnail] = field(default_factory=list)
-    last: NDArray[np.float32] | None = None
+    last: Float32s | None = None
     """Coarse colours of the last picture, shape (192,)."""
     pictures: int = 0
     clock: float = np.nan
@@ -73,7 +73,7 @@ class Looked:
     stand: tuple[int, int] = (0, 0)
     stand_spans: int = 0
     repeats: float = 0.0
-    agreement: NDArray[np.float32] = field(default_factory=lambda: np.full(len(LAGS), np.nan, np.float32))
+    agreement: Float32s = field(default_factory=lambda: np.full(len(LAGS), np.nan, np.float32))
 
 
 class Rows(Protocol):
@@ -90,7 +90,7 @@ class _Pictures(Protocol):
     count: int
 
     @property
-    def key(self) -> NDArray[np.bool_]:
+    def key(self) -> Bools:
         """Whether each needs no other, shape (count,)."""
         ...
 
@@ -107,7 +107,7 @@ class _Video:
     settings: VideoSettings
 
     @property
-    def key(self) -> NDArray[np.bool_]:
+    def key(self) -> Bools:
         return self.packets.key[self.first : self.first + self.count]
 
     def get(self, frames: Sequence[int], trouble: Callable[[str], None]) -> Iterator[tuple[int, Any]]:
@@ -124,7 +124,7 @@ class _Images:
     settings: VideoSettings
 
     @property
-    def key(self) -> NDArray[np.bool_]:
+    def key(self) -> Bools:
         return np.ones(self.count, np.bool_)
 
     def get(self, frames: Sequence[int], trouble: Callable[[str], None]) -> Iterator[tuple[int, Any]]:
@@ -149,9 +149,7 @@ class VideoInspector:
         self._listed: Packets | VideoError | None = None
         self._of: object = None
 
-    def inspect(
-        self, clip: Clip, rows: Rows, time: NDArray[np.float64], motion: Motion, moments: Sequence[Moment]
-    ) -> Looked:
+    def inspect(self, clip: Clip, rows: Rows, time: Float64s, motion: Motion, moments: Sequence[Moment]) -> Looked:
         """What the pictures of a camera show over an episode.
 
         Args:
@@ -201,7 +199,7 @@ def _unreadable(packets: Packets, count: int, frames: int) -> Iterator[Told]:
         yield Told("video_unreadable", lost, min(max(count, 0), frames), frames, lost, "of the video", words)
 
 
-def _clock(packets: Packets, first: int, stop: int, time: NDArray[np.float64]) -> float:
+def _clock(packets: Packets, first: int, stop: int, time: Float64s) -> float:
     """Time that the pictures take over that of as many frames."""
     both = min(len(time), stop - first) - 1
     if both < 1:
@@ -219,7 +217,7 @@ class _Look:
     motion: Motion
     found: Looked
     settings: VideoSettings
-    cells: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    cells: dict[int, Float32s] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
     asked: set[int] = field(default_factory=set)
 

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Indices
+from sima2.records.robust import MAD_TO_SIGMA
 from sima2.records.video import CameraTable
 from sima2.video.inspector import Told, frozen
-from sima2.video.looks import LAGS
-from sima2.video.settings import VideoSettings
+from sima2.video.picture_checks import LAGS
+from sima2.video.video_settings import VideoSettings
 
 SET: Final = -1
 """Row of a finding that is about the set."""
-NORMAL: Final = 1.4826
-"""Standard deviation over median absolute deviation, of a normal spread."""
-Rows = NDArray[np.intp]
+Rows = Indices
 Found = tuple[int, str, Told]
 """Row of the table (``SET`` for none), camera, finding."""
 
@@ -106,7 +105,7 @@ def _repeating(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Ite
     least = settings.repeats
     if len(read) >= settings.lag_peers:
         usual = float(np.median(share))
-        spread = NORMAL * float(np.median(np.abs(share - usual)))
+        spread = MAD_TO_SIGMA * float(np.median(np.abs(share - usual)))
         least = min(least, max(settings.repeats_least, usual + settings.repeat_spreads * spread))
     many = read[share >= least]
     if len(read) >= settings.lag_peers and 2 * len(many) > len(read):
@@ -137,7 +136,7 @@ def _late(cameras: CameraTable, rows: Rows, settings: VideoSettings) -> Iterator
     if known.sum() < settings.lag_peers:
         return
     usual = float(np.median(lag[known]))
-    spread = NORMAL * float(np.median(np.abs(lag[known] - usual)))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(lag[known] - usual)))
     most = max(settings.lag_least, 2 * float(np.median(cameras.period_s[rows])), settings.lag_spreads * spread)
     if abs(usual) >= settings.lag_set and spread <= settings.lag_set / 3:
         words = f"in {int(known.sum())} episodes {_lag(usual)}, give or take {spread:.2f} s"

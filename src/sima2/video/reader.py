@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import DataError, MissingExtraError
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.video import Clip
-from sima2.video.settings import VideoSettings
+from sima2.video.video_settings import VideoSettings
 
 DEMUXERS: Final[Mapping[str, str]] = {".mp4": "mov", ".webm": "matroska", ".mkv": "matroska"}
 """Format that a file of an ending is opened as: never guessed, for some formats name other files or addresses."""
@@ -41,13 +41,13 @@ class Packets:
     """What a video says of its pictures without unpacking one, in the order shown."""
 
     path: Path
-    time: NDArray[np.float64]
+    time: Float64s
     """When each is shown, s, shape (n,)."""
-    pts: NDArray[np.int64]
+    pts: Int64s
     """The same in the file's own unit, shape (n,)."""
-    dts: NDArray[np.int64]
+    dts: Int64s
     """When each is unpacked, shape (n,)."""
-    key: NDArray[np.bool_]
+    key: Bools
     """Whether it needs no other, shape (n,)."""
     told: int
     """Pictures that the head of the file tells of; 0 where it does not."""
@@ -120,7 +120,7 @@ def read_packets(path: Path, settings: VideoSettings) -> Packets:
         )  # fmt: skip
 
 
-def groups_of(key: NDArray[np.bool_], wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
+def groups_of(key: Bools, wanted: Sequence[int]) -> list[tuple[int, list[int]]]:
     """The pictures that are wanted, by the key picture that unpacking has to begin at; what lies on the way is one.
 
     >>> groups_of(np.array([1, 0, 0, 1, 0, 1, 0, 1], np.bool_), [2, 3, 7])
@@ -138,7 +138,7 @@ def groups_of(key: NDArray[np.bool_], wanted: Sequence[int]) -> list[tuple[int, 
     return groups
 
 
-def cost_of(key: NDArray[np.bool_], wanted: Sequence[int]) -> int:
+def cost_of(key: Bools, wanted: Sequence[int]) -> int:
     """Pictures that have to be unpacked for those that are wanted."""
     return sum(places[-1] - start + 1 for start, places in groups_of(key, wanted))
 

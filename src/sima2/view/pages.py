@@ -26,9 +26,9 @@ from sima2.report.folder import ReportFolder
 from sima2.report.html import policy, render
 from sima2.report.inputs import ReportInput, load_folder
 from sima2.report.page_data import LONGEST, as_json, said_plain, said_words, signal_plain
+from sima2.report.sentences import tags_sentence
 from sima2.report.signals import thinned_signals
 from sima2.report.text import count, visible
-from sima2.report.words import tags_sentence
 from sima2.view.server import Answer, Refused, plain
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sima2.analytics.econ_settings import EconSettings, ObjectValue
 from sima2.analytics.recovery import ATTEMPT_WINDOW_S
-from sima2.analytics.settings import EconSettings, ObjectValue
 from sima2.records.econ import EconTable
 
 TEXT = Path("docs/costs.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import pytest
 from sima2.analytics.counts import TrustCounts, count, merge
 from sima2.analytics.drift import cusum_threshold
 from sima2.analytics.econ_correlator import EconCorrelator
-from sima2.analytics.settings import COST_FIELDS
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.errors import UsageError
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sima2.analytics.econ import econ_vectors
-from sima2.analytics.settings import GRAVITY, EconSettings
+from sima2.analytics.econ_settings import GRAVITY, EconSettings
 from sima2.errors import RecordError
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import Manipulator, Rollout, RolloutBatch

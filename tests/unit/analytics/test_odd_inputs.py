@@ -7,7 +7,7 @@ import pytest
 
 from sima2.analytics.counts import TrustCounts, count, merge
 from sima2.analytics.econ_correlator import EconCorrelator, TrustMatrix
-from sima2.analytics.settings import COST_FIELDS
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.errors import UsageError
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec

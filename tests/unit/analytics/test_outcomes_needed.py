@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from finished_run import NAN, trust_row
-from sima2.analytics.needed import MOST, TYPICAL, WEAKEST, Needed, outcomes_needed
+from sima2.analytics.power import MOST, TYPICAL, WEAKEST, Needed, outcomes_needed
 from sima2.bench import trust_prior
 from sima2.records.trust import TrustMatrix, TrustRow
 

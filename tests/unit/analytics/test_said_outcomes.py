@@ -10,12 +10,12 @@ import pytest
 from finished_run import episodes_of
 from sima2.analytics.econ import brought
 from sima2.analytics.econ_correlator import EconCorrelator
+from sima2.analytics.econ_settings import EconSettings
 from sima2.analytics.gate import next_look
 from sima2.analytics.nominal import INFERRED, RECORDED, nominal_episodes
 from sima2.analytics.said import costs_as_said, drawn_by_lot, episodes_as_said, references_of_persons
-from sima2.analytics.settings import EconSettings
 from sima2.analytics.trust_inputs import trust_counts
-from sima2.defects.overridden import said_otherwise
+from sima2.defects.outcome_overrides import said_otherwise
 from sima2.records.econ import EconTable
 from sima2.records.labels import Label, LabelTable, SaidTable, said_of
 from sima2.records.segments import SegmentTable

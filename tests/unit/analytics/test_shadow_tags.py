@@ -7,9 +7,9 @@ import pytest
 
 from sima2.analytics.counts import TrustCounts, count, merge
 from sima2.analytics.econ_correlator import EconCorrelator, TrustMatrix
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.analytics.gate import Urns, next_look
-from sima2.analytics.settings import COST_FIELDS
-from sima2.analytics.shadow import Shuffles
+from sima2.analytics.shadow_tags import Shuffles
 from sima2.errors import RecordError, UsageError
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec

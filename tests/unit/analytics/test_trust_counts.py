@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sima2.analytics.counts import TrustCounts, count, merge
 from sima2.analytics.econ_correlator import EconCorrelator
-from sima2.analytics.settings import COST_FIELDS
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.errors import RecordError, UnknownNameError, UsageError
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec
@@ -111,7 +111,7 @@ def test_text_that_holds_no_counts_is_refused():
 
 
 def test_an_unknown_cost_is_named():
-    from sima2.analytics.settings import cost_field
+    from sima2.analytics.econ_settings import cost_field
 
     with pytest.raises(UnknownNameError, match="did you mean 'damage'"):
         cost_field("damages")

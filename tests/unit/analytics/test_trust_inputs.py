@@ -5,10 +5,10 @@ import pytest
 
 from sima2.analytics.counts import INFERRED, WHOLE, merge
 from sima2.analytics.econ_correlator import EconCorrelator
+from sima2.analytics.econ_settings import AFTER_FAILURE
 from sima2.analytics.nominal import DESIGNATED, NOTHING, RECORDED, nominal_episodes
 from sima2.analytics.nominal import INFERRED as INFERRED_RULE
 from sima2.analytics.recovery import find_attempts, recovery_counts
-from sima2.analytics.settings import AFTER_FAILURE
 from sima2.analytics.statistics import describe
 from sima2.analytics.trust_inputs import strata_of, tag_indicators, trust_counts
 from sima2.errors import RecordError, UsageError

@@ -15,8 +15,8 @@ from sima2.bench.trust_hardening import CLAIMS, JUDGED, _targets, rows, run, str
 from sima2.records.trust import TrustRow
 from sima2.tasks.families import FAMILIES
 from sima2.tasks.plan import mix_plan
-from sima2.tasks.settings import PhysicsSettings
 from sima2.tasks.synthetic import generate
+from sima2.tasks.world_settings import PhysicsSettings
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from sima2 import Sima2Client
 from sima2.defects.inspector import DefectInspector, Inspection
 from sima2.defects.judge import DefectJudge, by_episode
 from sima2.records.courses import PointTable
-from sima2.records.defects import DefectTable, EpisodeVitals, PauseTable
+from sima2.records.defects import DefectTable, EpisodeMeasures, PauseTable
 from sima2.records.rollout import Rollout, RolloutBatch
 from sima2.records.table import Table
 
@@ -49,7 +49,7 @@ def inspected(rollouts: list[Rollout], *cuts: int) -> Inspection:
     ]
     return Inspection(
         DefectTable.concat([part.defects for part in parts]),
-        EpisodeVitals.concat([part.vitals for part in parts]),
+        EpisodeMeasures.concat([part.measures for part in parts]),
         PauseTable.concat([part.pauses for part in parts]),
         PointTable.concat([part.points for part in parts]),
     )
@@ -61,7 +61,7 @@ def test_nothing_depends_on_how_episodes_fell_into_batches(cuts: Any) -> None:
     assert len(whole.defects) >= 5
     assert plain(whole.defects) == plain(parts.defects)
     assert plain(whole.pauses) == plain(parts.pauses)
-    for table, other in ((whole.vitals, parts.vitals), (whole.points, parts.points)):
+    for table, other in ((whole.measures, parts.measures), (whole.points, parts.points)):
         for name in table.columns():
             a, b = getattr(table, name), getattr(other, name)
             assert a.tobytes() == b.tobytes() if isinstance(a, np.ndarray) else a.tolist() == b.tolist(), name
@@ -122,7 +122,7 @@ def test_the_shortest_episodes_alone_in_a_run_are_taken(frames: int) -> None:
 
 def test_an_empty_batch_gives_empty_tables() -> None:
     seen = DefectInspector().inspect(RolloutBatch.from_rollouts([]))
-    assert len(seen.defects) == len(seen.vitals) == 0
+    assert len(seen.defects) == len(seen.measures) == 0
     assert len(DefectJudge().judge(*seen[:2])) == 0
 
 
@@ -139,11 +139,11 @@ def test_the_worst_comes_first_and_episodes_know_theirs() -> None:
     assert worst[10] == ""
 
 
-def test_findings_and_vitals_come_back_from_a_store(tmp_path: Any) -> None:
+def test_findings_and_measures_come_back_from_a_store(tmp_path: Any) -> None:
     from sima2.io.arrow import read_table, write_table
 
     seen = inspected(spoiled())
-    for table in (seen.defects, seen.vitals):
+    for table in (seen.defects, seen.measures):
         write_table(tmp_path / "t.parquet", table)
         assert plain(read_table(type(table), tmp_path / "t.parquet")) == plain(table)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from damaged_rollouts import alone, changed, clean, joints_and_gripper, kinds, resampled, taken, together, with_pause
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.duplicates import duplicate_findings
 from sima2.defects.population import outlier_cut
-from sima2.defects.settings import DefectSettings
 from sima2.records.defects import DEFECTS, DefectTable
 from sima2.records.rollout import Manipulator, Rollout
 
@@ -291,6 +291,6 @@ def test_kinds_are_the_documented_ones_and_arms_are_named() -> None:
 
 
 def test_no_episodes_have_no_copies() -> None:
-    from sima2.records.defects import EpisodeVitals
+    from sima2.records.defects import EpisodeMeasures
 
-    assert duplicate_findings(EpisodeVitals.empty(), SETTINGS) == []
+    assert duplicate_findings(EpisodeMeasures.empty(), SETTINGS) == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sima2.defects.courses import endings, strides, usual_courses
 from sima2.defects.unusual import _deviation, _middle, unusual_episodes
 from sima2.records.courses import WHOLE, Strides, UnusualTable
-from sima2.records.defects import POINTS, SLOTS, EpisodeVitals
+from sima2.records.defects import POINTS, SLOTS, EpisodeMeasures
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 
@@ -35,8 +35,8 @@ class Recording:
         self.episodes.append((took, before, after, end))
         return self
 
-    def tables(self, *, arms: tuple[str, ...] = ("arm",), family: str = "pick") -> tuple[EpisodeVitals, SegmentTable]:
-        rows, vitals = [], []
+    def tables(self, *, arms: tuple[str, ...] = ("arm",), family: str = "pick") -> tuple[EpisodeMeasures, SegmentTable]:
+        rows, measures = [], []
         for i, (steps, before, after, end) in enumerate(self.episodes):
             whole = [("idle", before, ""), *steps, ("idle", after, "")]
             total = sum(step[1] for step in whole)
@@ -48,8 +48,8 @@ class Recording:
                 for k, (label, took, outcome) in enumerate(whole):
                     rows.append((i, arm, k, label, at, at + took, outcome or "success"))
                     at += took
-                vitals.append((i, arm, total, before, total - after, path))
-        return _vitals(vitals, family), _segments(rows)
+                measures.append((i, arm, total, before, total - after, path))
+        return _measures(measures, family), _segments(rows)
 
     def strides(self, **more: object) -> Strides:
         return strides(*self.tables(**more))  # type: ignore[arg-type]
@@ -64,11 +64,11 @@ def _blank(cls: type, n: int) -> dict[str, object]:
     }
 
 
-def _vitals(rows: list, family: str) -> EpisodeVitals:
+def _measures(rows: list, family: str) -> EpisodeMeasures:
     i, arm, total, begin, end, path = zip(*rows, strict=True)
     n = len(rows)
-    return EpisodeVitals(
-        **_blank(EpisodeVitals, n)
+    return EpisodeMeasures(
+        **_blank(EpisodeMeasures, n)
         | {
             "episode_index": np.array(i),
             "episode_id": Text.of(f"e{k:03d}" for k in i),
@@ -177,8 +177,8 @@ def test_the_order_in_which_episodes_come_changes_nothing() -> None:
 
 def test_tasks_are_judged_apart() -> None:
     slow = usual(25, 1).tables(family="wipe")
-    vitals = replace(slow[0], episode_index=slow[0].episode_index + 100, duration_s=slow[0].duration_s * 9)
-    table = Strides.concat([usual(25).strides(), strides(vitals, slow[1])])
+    measures = replace(slow[0], episode_index=slow[0].episode_index + 100, duration_s=slow[0].duration_s * 9)
+    table = Strides.concat([usual(25).strides(), strides(measures, slow[1])])
     assert unusual_episodes(table).score.max() < 3
 
 
@@ -226,7 +226,7 @@ def test_endings_tell_the_last_failure_and_the_retries_of_each_episode() -> None
     assert table.retried.tolist() == ["", "grasp", ""]
     assert table.failed_end[1] == segments.end_frame[segments.label.isin("place")][0]
     assert len(endings(Text.of([]), SegmentTable.empty())) == 0
-    assert len(strides(EpisodeVitals.empty(), SegmentTable.empty())) == 0
+    assert len(strides(EpisodeMeasures.empty(), SegmentTable.empty())) == 0
     assert len(unusual_episodes(Strides.empty())) == len(usual_courses(Strides.empty())) == 0
 
 

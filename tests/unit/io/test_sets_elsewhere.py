@@ -149,16 +149,16 @@ def test_a_file_in_use_is_not_given_up(here, cache) -> None:
 
 
 def test_another_process_makes_the_folder_where_it_is_missing(here, cache) -> None:
-    from sima2.io import at_hand
+    from sima2.io import on_demand
 
     mirror = open_mirror(in_memory(here), Cache(cache))
     sent = pickle.dumps(mirror)
     assert len(sent) < 1000
-    at_hand._FOLDERS.clear()
+    on_demand._FOLDERS.clear()
     (mirror.root.parent / LISTING).unlink()
     again: Mirror = pickle.loads(sent)  # noqa: S301
     assert (again.root, again.digest) == (mirror.root, mirror.digest)
-    at_hand._FOLDERS.clear()
+    on_demand._FOLDERS.clear()
     (mirror.root.parent / LISTING).unlink()
     import fsspec
 

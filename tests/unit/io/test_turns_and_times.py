@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recordings import HZ, NAMES, laid, recordings, write_set
+from sima2.io.angle_unwrapping import unwrap
 from sima2.io.formats import open_dataset
 from sima2.io.frame_rows import frame_rows
 from sima2.io.task_kinds import task_kinds
 from sima2.io.timestamps import seconds, time_unit
-from sima2.io.turns import unwrap
 
 MADE = recordings(6)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from finished_run import summary
-from sima2.report.why import needed_words
-from sima2.report.words import no_gain_sentence
+from sima2.report.sentences import no_gain_sentence
+from sima2.report.trust_reasons import needed_words
 
 
 def told(**changes: Any) -> str:

@@ -14,7 +14,7 @@ from sima2.records.tags import TagTable
 from sima2.records.trust import StratumEffect
 from sima2.report.html import policy, render
 from sima2.report.inputs import ReportInput
-from sima2.report.why import REASONS, why
+from sima2.report.trust_reasons import REASONS, why
 
 HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m[bold]&'\"><img src=x onerror=1>"
 VOID = {"meta", "br", "hr", "col"}

@@ -14,7 +14,7 @@ import pytest
 from finished_run import segments_of, signal_of, tags_of
 from sima2.records.segments import Segment
 from sima2.records.vocabulary import LABELS, OUTCOMES
-from sima2.report.looks import LOOKS, OUTCOME_MARKS, PATTERNS, definitions
+from sima2.report.label_style import LOOKS, OUTCOME_MARKS, PATTERNS, definitions
 from sima2.report.timeline import describe, timeline
 
 

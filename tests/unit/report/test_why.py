@@ -9,7 +9,7 @@ import pytest
 from finished_run import trust_row
 from sima2.records.trust import StratumEffect, TrustRow
 from sima2.report.strata import strata
-from sima2.report.why import by_trust, impact, why
+from sima2.report.trust_reasons import by_trust, impact, why
 
 
 def row(tag: str = "RiskTag", effect: float = 0.2, half: float = 0.4, reason: str = "not_significant") -> TrustRow:

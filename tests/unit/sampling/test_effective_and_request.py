@@ -11,7 +11,7 @@ from sima2.errors import UsageError
 from sima2.records.table import Text
 from sima2.sampling.effective import effective
 from sima2.sampling.request import request
-from sima2.sampling.settings import PumpSettings
+from sima2.sampling.weight_settings import PumpSettings
 from sima2.sampling.weights import plan_weights
 from sima2.tasks.families import ALL_FAMILIES
 from sima2.tasks.plan import rollouts_plan

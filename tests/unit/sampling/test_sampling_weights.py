@@ -15,7 +15,7 @@ from sima2.records.tags import TagTable
 from sima2.records.trust import TrustRow
 from sima2.sampling.pool import Pool, given_levels
 from sima2.sampling.sampler import DataPackRLSampler, systematic
-from sima2.sampling.settings import OBJECTIVES, STRATEGIES, SamplingSettings
+from sima2.sampling.weight_settings import OBJECTIVES, STRATEGIES, SamplingSettings
 from sima2.sampling.weights import gain_of, importance, limited, plan_weights, strategy_weights
 from sima2.tags.specs import TAGS
 

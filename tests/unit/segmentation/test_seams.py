@@ -13,7 +13,7 @@ from sima2.segmentation.features import FeatureSettings, compute_features
 from sima2.segmentation.measures import measure
 from sima2.segmentation.outcomes import Spans
 from sima2.segmentation.scales import Scales
-from sima2.segmentation.seams import HandOver, Judged, kept
+from sima2.segmentation.window_joining import HandOver, Judged, kept
 from sima2.segmentation.windows import Grid, WindowSettings, gather
 
 A, B, C = (LABELS.index(name) for name in ("approach", "grasp", "lift"))

@@ -17,10 +17,10 @@ from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
 from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES
 from sima2.tasks.plan import MixSettings, mix_plan, rollouts_plan
-from sima2.tasks.settings import PhysicsSettings, SensorNoise
 from sima2.tasks.simulator import LEFT_OUT, SIMULATED, UNSEEN, ArmRanges, SimulatorSettings, simulate
 from sima2.tasks.simulator.settings import Spans, check_simulated, drawn
 from sima2.tasks.synthetic import Generated
+from sima2.tasks.world_settings import PhysicsSettings, SensorNoise
 
 SEEN = PhysicsSettings(dropouts=0.0)
 EXACT = SimulatorSettings(

@@ -17,8 +17,8 @@ from sima2.records.vocabulary import LABELS, OUTCOMES
 from sima2.tasks.design import EpisodePlan
 from sima2.tasks.families import ALL_FAMILIES, FAMILIES
 from sima2.tasks.plan import Injection, mix_plan, rollouts_plan
-from sima2.tasks.settings import PhysicsSettings
 from sima2.tasks.synthetic import Generated, generate
+from sima2.tasks.world_settings import PhysicsSettings
 
 
 def every_structure(family: str, attempts: tuple[int, ...] = (1, 2)) -> EpisodePlan:

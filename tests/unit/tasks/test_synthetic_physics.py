@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from sima2.analytics.econ import damage
-from sima2.analytics.settings import EconSettings
+from sima2.analytics.econ_settings import EconSettings
 from sima2.records.vocabulary import LABELS
 from sima2.tasks.families import ALL_FAMILIES, FAMILIES
 from sima2.tasks.kinematics import ArmPlanes, forward, inverse, torques
 from sima2.tasks.plan import Injection, mix_plan, rollouts_plan
-from sima2.tasks.settings import ARMS, PhysicsSettings, SensorNoise
 from sima2.tasks.synthetic import Generated, generate
+from sima2.tasks.world_settings import ARMS, PhysicsSettings, SensorNoise
 
 EXACT = PhysicsSettings(noise=SensorNoise(scale=0.0), dropouts=0.0)
 FAST = PhysicsSettings(rate_hz=100.0, noise=SensorNoise(scale=0.0), dropouts=0.0)

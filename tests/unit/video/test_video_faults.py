@@ -172,7 +172,7 @@ def test_pictures_larger_than_any_are_refused_before_memory_is_taken(tmp_path: P
 
     from sima2.video.images import PNG, unpacked
     from sima2.video.reader import VideoError, pictures, read_packets
-    from sima2.video.settings import VideoSettings
+    from sima2.video.video_settings import VideoSettings
 
     endless = PNG + b"\0\0\0\rIHDR" + (65_535).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
     with pytest.raises(VideoError, match="65535 × 65535 pixels"):
@@ -244,7 +244,7 @@ def thumbs_id(out: Path) -> str:
 
 def test_thumbnails_unpack_no_more_than_the_pictures_on_the_way(tmp_path: Path) -> None:
     from sima2.video.reader import cost_of, pictures, read_packets
-    from sima2.video.settings import VideoSettings
+    from sima2.video.video_settings import VideoSettings
 
     for coder in CODERS:
         rng = np.random.default_rng(0)

@@ -13,10 +13,10 @@ from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.video import CameraTable
 from sima2.video.judge import SET, judged_cameras
-from sima2.video.looks import LAGS, Motion, agreement, black_spans, even_looks, exact, grid_of, repeats, stands
-from sima2.video.moments import Moment, chosen, moments_of
+from sima2.video.picture_checks import LAGS, Motion, agreement, black_spans, even_looks, exact, grid_of, repeats, stands
 from sima2.video.reader import cost_of, groups_of
-from sima2.video.settings import VideoSettings
+from sima2.video.thumbnail_choice import Moment, chosen, moments_of
+from sima2.video.video_settings import VideoSettings
 
 FPS = 30.0
 SETTINGS = VideoSettings()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.bench.receipts.operator import COPY, GOOD, KINDS, SHAKE, Scene, Steered, steer, tell
-from sima2.bench.receipts.world import CUBE, OPEN, PLACED, Reals, Worlds, hand, joints_of
+from sima2.bench.receipts.world import CUBE, OPEN, PLACED, Worlds, hand, joints_of
 from sima2.errors import Sima2Error
+from sima2.records.arrays import Bools, Float64s
 
 SECONDS: Final = (6.0, 11.0)
 """Lengths of episodes, good and bad alike."""
@@ -44,13 +44,13 @@ class Episode:
     """``good``, or one of ``KINDS``."""
     like: str
     """The kind of what was copied; else its own."""
-    state: Reals
+    state: Float64s
     """Joints in rad and opening in m, shape (frames, 5)."""
-    things: Reals
+    things: Float64s
     """Cube, pad and tray, m, shape (frames, 9)."""
-    action: Reals
+    action: Float64s
     """Joints and opening asked for, shape (frames, 5)."""
-    good: NDArray[np.bool_]
+    good: Bools
     """Worth imitating, shape (frames,)."""
     success: bool
 
@@ -63,7 +63,7 @@ class Made:
     """A set with its truth and what people said of it."""
 
     episodes: tuple[Episode, ...]
-    labels: Reals
+    labels: Float64s
     """1 success, 0 failure, NaN not told, shape (n,)."""
     length_auroc: float
     """How well length alone tells good episodes from others."""
@@ -105,7 +105,7 @@ def make(n: int, contamination: float, rng: np.random.Generator) -> Made:
     raise Sima2Error(f"no set of {n} demonstrations whose lengths overlap within {TRIES} tries; this is a defect")
 
 
-def auroc(score: Reals, positive: NDArray[np.bool_]) -> float:
+def auroc(score: Float64s, positive: Bools) -> float:
     """Chance that a positive scores above a negative, ties half; NaN without both.
 
     >>> auroc(np.array([1.0, 2.0, 3.0]), np.array([False, True, True]))
@@ -128,7 +128,7 @@ def _kinds(n: int, contamination: float, rng: np.random.Generator) -> list[str]:
     return [GOOD] * (n - bad) + [kind for kind, count in zip(KINDS, counts) for _ in range(count)]
 
 
-def _lengths(kinds: Sequence[str], rng: np.random.Generator) -> Reals:
+def _lengths(kinds: Sequence[str], rng: np.random.Generator) -> Float64s:
     """Seconds of each episode: good and bad ones alike spread over all lengths."""
     out = np.zeros(len(kinds))
     good = np.array([kind == GOOD for kind in kinds])
@@ -138,7 +138,7 @@ def _lengths(kinds: Sequence[str], rng: np.random.Generator) -> Reals:
     return out
 
 
-def _perform(kinds: Sequence[str], seconds: Reals, rng: np.random.Generator) -> list[Episode]:
+def _perform(kinds: Sequence[str], seconds: Float64s, rng: np.random.Generator) -> list[Episode]:
     own = [k for k, kind in enumerate(kinds) if kind != COPY]
     done: dict[int, Episode] = {}
     for _ in range(TRIES):
@@ -156,7 +156,7 @@ def _perform(kinds: Sequence[str], seconds: Reals, rng: np.random.Generator) -> 
     return [done[k] for k in range(len(kinds))]
 
 
-def play(kinds: Sequence[str], seconds: Reals, rng: np.random.Generator) -> list[Episode]:
+def play(kinds: Sequence[str], seconds: Float64s, rng: np.random.Generator) -> list[Episode]:
     """Episodes of these kinds, as far as physics agrees."""
     starts = scenes(len(kinds), rng)
     steered = [
@@ -176,7 +176,7 @@ def play(kinds: Sequence[str], seconds: Reals, rng: np.random.Generator) -> list
     return out
 
 
-def _run(starts: Sequence[Scene], steered: Sequence[Steered]) -> tuple[Reals, Reals, Reals]:
+def _run(starts: Sequence[Scene], steered: Sequence[Steered]) -> tuple[Float64s, Float64s, Float64s]:
     frames = max(len(each.good) for each in steered)
     long = np.array([len(each.good) for each in steered])
     place = np.stack([_held(each.place, frames) for each in steered], axis=1)
@@ -199,11 +199,11 @@ def worlds_of(starts: Sequence[Scene]) -> Worlds:
     )
 
 
-def _held(values: Reals, frames: int) -> Reals:
+def _held(values: Float64s, frames: int) -> Float64s:
     return np.concatenate([values, np.repeat(values[-1:], frames - len(values), axis=0)])
 
 
-def _placed(state: Reals, things: Reals) -> bool:
+def _placed(state: Float64s, things: Float64s) -> bool:
     off = np.linalg.norm(things[-1, :2] - things[-1, 3:5])
     return bool(off <= PLACED and things[-1, 2] < CUBE and state[-1, 4] > 0.8 * OPEN)
 
@@ -240,12 +240,12 @@ def _stood(episode: Episode) -> float:
     return float(np.mean((moved < HELD_STILL) & (np.abs(np.diff(episode.action[:, 4])) < HELD_STILL)))
 
 
-def _first_miss(opening: Reals) -> int:
+def _first_miss(opening: Float64s) -> int:
     """Frame at which the fingers first met with nothing between them; 0 if they never did."""
     return int(np.argmax(opening < CUBE / 2))
 
 
-def _fell(high: Reals, opening: Reals, least: float = RAISED) -> bool:
+def _fell(high: Float64s, opening: Float64s, least: float = RAISED) -> bool:
     """The cube was higher than that when the fingers opened after they had held it."""
     held = np.flatnonzero(high > RAISED)
     if not len(held):
@@ -262,7 +262,7 @@ def _copy(of: Episode, rng: np.random.Generator) -> Episode:
     return Episode(COPY, of.kind, state, of.things, action, np.zeros(len(of), np.bool_), of.success)
 
 
-def _labels(success: Sequence[bool], rng: np.random.Generator) -> Reals:
+def _labels(success: Sequence[bool], rng: np.random.Generator) -> Float64s:
     """What people say of how episodes ended."""
     n = len(success)
     told = np.array(success, np.float64)

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.bench.receipts.selections import LENGTHS, NAMES, ORACLE, RANDOM, TRAP
-from sima2.bench.receipts.world import Reals
 from sima2.receipt import BASELINE, CONSERVATIVE, MEASURED, Interval, around, mean
+from sima2.records.arrays import Float64s
 
 ROOM: Final = 0.15
 """A setting tells something where the oracle by segments beats both of ``BELOW`` by that, with the interval off 0."""
@@ -22,7 +22,7 @@ KNOWS: Final = 0.85
 """A trap must tell good from bad so well at least, as an area under the curve, to be one."""
 
 
-def ratio(above: Reals, below: Reals) -> Interval:
+def ratio(above: Float64s, below: Float64s) -> Interval:
     """Ratio of two means over the same seeds, by the ratio estimator (Cochran 1977, §2.11); NaN where below is 0."""
     whole = float(np.mean(below))
     if not whole:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.bench.receipts.demonstrations import Episode, Made
 from sima2.bench.receipts.world import JOINTS, PLACED, RATE_HZ, hand
 from sima2.io.column_map import ColumnMap, Columns
+from sima2.records.arrays import Float32s
 
 TASK: Final = "put the cube on the pad"
 THINGS: Final = ("cube", "pad", "tray")
@@ -82,12 +82,12 @@ def column_map() -> ColumnMap:
     )
 
 
-def _vectors_of(episode: Episode) -> dict[str, NDArray[np.float32]]:
+def _vectors_of(episode: Episode) -> dict[str, Float32s]:
     values = (episode.state, hand(episode.state[:, :4]), episode.things, episode.action)
     return {name: each.astype(np.float32) for name, each in zip(_VECTORS, values, strict=True)}
 
 
-def _write_episode(file: Path, vectors: dict[str, NDArray[np.float32]], number: int, first: int) -> None:
+def _write_episode(file: Path, vectors: dict[str, Float32s], number: int, first: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -106,7 +106,7 @@ def _write_episode(file: Path, vectors: dict[str, NDArray[np.float32]], number: 
     pq.write_table(pa.table(columns), file)
 
 
-def _measures(values: NDArray[np.float32]) -> dict[str, list[float]]:
+def _measures(values: Float32s) -> dict[str, list[float]]:
     rows = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
     return {name: [round(float(x), 7) for x in row] for name, row in rows.items()} | {"count": [len(values)]}
 

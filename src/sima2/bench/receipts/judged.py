@@ -18,12 +18,12 @@ from sima2.bench.receipts.demonstrations import Made, make, scenes
 from sima2.bench.receipts.files import GOAL, Filed, write
 from sima2.bench.receipts.selections import Frames, selections
 from sima2.bench.receipts.trials import done, seen, try_out
-from sima2.bench.receipts.world import Reals
 from sima2.execution.executor import one_thread
 from sima2.imitation.policy import FitSettings, fit
 from sima2.orchestrator import run_pipeline
 from sima2.pipeline import RunSettings
 from sima2.receipt import CONSERVATIVE, MEASURED, effective, planned_weights
+from sima2.records.arrays import Float64s
 
 TRAINING: Final = FitSettings()
 TRIED_BY: Final = (
@@ -119,11 +119,11 @@ def judge(unit: Unit, known: Mapping[str, float] = MappingProxyType({})) -> dict
     }
 
 
-def _digest(weights: Reals) -> str:
+def _digest(weights: Float64s) -> str:
     return hashlib.sha256(weights.astype("<f8").tobytes()).hexdigest()[:DIGITS]
 
 
-def _plans(made: Made) -> dict[str, Reals]:
+def _plans(made: Made) -> dict[str, Float64s]:
     """The product's weights, from runs as a user starts them."""
     with tempfile.TemporaryDirectory() as work:
         filed = write(Path(work), made)
@@ -140,7 +140,7 @@ def _run(filed: Filed, out: Path, goals: tuple[str, ...]) -> Path:
     return out
 
 
-def _in_order(made: Made, out: Path, preset: str) -> Reals:
+def _in_order(made: Made, out: Path, preset: str) -> Float64s:
     """Planned weights in the order of the set; frames of episodes that the run put aside have none."""
     planned = planned_weights(out, preset)
     first = np.concatenate([[0], np.cumsum([len(each) for each in made.episodes])])

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.bench.receipts.world import CUBE, OPEN, RATE_HZ, Reals
+from sima2.bench.receipts.world import CUBE, OPEN, RATE_HZ
+from sima2.records.arrays import Bools, Float64s
 
 GOOD: Final = "good"
 COPY: Final = "copy"
@@ -45,10 +45,10 @@ SHAKE: Final = 0.010
 class Scene:
     """Where things are when an episode starts, m."""
 
-    cube: Reals
-    pad: Reals
-    tray: Reals
-    start: Reals
+    cube: Float64s
+    pad: Float64s
+    tray: Float64s
+    start: Float64s
     """Of the hand, shape (3,)."""
     yaw: float
     """How the cube is turned, rad."""
@@ -58,7 +58,7 @@ class Scene:
 class Move:
     """Bring the hand to a place and the fingers to an opening."""
 
-    to: Reals
+    to: Float64s
     opening: float
     seconds: float
     good: bool = True
@@ -74,7 +74,7 @@ class Plan:
     rng: np.random.Generator
     moves: list[Move] = field(default_factory=list)
 
-    def add(self, to: Sequence[float] | Reals, opening: float, seconds: float, good: bool = True) -> None:
+    def add(self, to: Sequence[float] | Float64s, opening: float, seconds: float, good: bool = True) -> None:
         """A motion, at this operator's unevenness."""
         self.moves.append(Move(np.asarray(to, np.float64), opening, seconds * self.rng.uniform(0.8, 1.25), good))
 
@@ -83,7 +83,7 @@ class Plan:
         last = self.moves[-1]
         self.moves.append(Move(last.to, last.opening, seconds, good, still=True))
 
-    def near(self, xy: Reals, up: float, off: float) -> Reals:
+    def near(self, xy: Float64s, up: float, off: float) -> Float64s:
         """A place aimed at with a human's precision, m."""
         return np.append(xy + self.rng.normal(0, off, 2), up + self.rng.normal(0, off / 2))
 
@@ -121,7 +121,7 @@ def _take(plan: Plan) -> None:
     plan.add(plan.near(at[:2], OVER + rng.uniform(-0.02, 0.02), 0.008), 0.0, 0.7)
 
 
-def _bring(plan: Plan, mark: Reals, *, good: bool = True, high: bool = False) -> None:
+def _bring(plan: Plan, mark: Float64s, *, good: bool = True, high: bool = False) -> None:
     rng = plan.rng
     plan.add(plan.near(mark, OVER + rng.uniform(-0.02, 0.02), 0.008), 0.0, 1.4, good)
     at = plan.near(mark, GRASP + 0.006, 0.005)
@@ -158,7 +158,7 @@ def _drop(plan: Plan) -> None:
     plan.add(plan.near(scene.start[:2], scene.start[2], 0.02), OPEN, 1.2, good=False)
 
 
-def _elsewhere(scene: Scene, rng: np.random.Generator) -> Reals:
+def _elsewhere(scene: Scene, rng: np.random.Generator) -> Float64s:
     """The other mark mostly, else somewhere beside the pad within reach."""
     if rng.random() < 0.7:
         return scene.tray
@@ -182,11 +182,11 @@ def _stop(plan: Plan) -> None:
 class Steered:
     """What the operator asks for, frame by frame."""
 
-    place: Reals
+    place: Float64s
     """Of the hand, m, shape (frames, 3)."""
-    opening: Reals
+    opening: Float64s
     """m, shape (frames,)."""
-    good: NDArray[np.bool_]
+    good: Bools
     """Worth imitating, shape (frames,)."""
 
 
@@ -212,7 +212,7 @@ def steer(plan: Plan, seconds: float, *, shake: float = 0.0) -> Steered:
     return Steered(place, np.concatenate(openings), good)
 
 
-def _ease(rng: np.random.Generator, frames: int) -> Reals:
+def _ease(rng: np.random.Generator, frames: int) -> Float64s:
     """Progress of one human motion: an uneven bump of speed; shape (frames,), ends at 1."""
     u = (np.arange(frames) + 0.5) / frames
     waves = sum(rng.normal(0, 1 / k) * np.sin(2 * np.pi * (k * u + rng.random())) for k in (1, 2))
@@ -221,7 +221,7 @@ def _ease(rng: np.random.Generator, frames: int) -> Reals:
     return np.asarray(progress / progress[-1])
 
 
-def _shaking(rng: np.random.Generator, frames: int, size: float) -> Reals:
+def _shaking(rng: np.random.Generator, frames: int, size: float) -> Float64s:
     """Noise that lasts some frames, m, shape (frames, 3)."""
     noise, kept = rng.normal(0, 1, (frames, 3)), 0.5
     for k in range(1, frames):

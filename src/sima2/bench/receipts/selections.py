@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.bench.receipts.demonstrations import Made, auroc
 from sima2.bench.receipts.operator import GOOD
-from sima2.bench.receipts.world import Reals
 from sima2.receipt import BASELINE, CONSERVATIVE, MEASURED, effective
+from sima2.records.arrays import Bools, Float64s, Int64s
 
 ORACLE: Final = "oracle_segments"
 RANDOM: Final = "random_same_size"
@@ -44,17 +43,17 @@ NEAREST: Final = 5
 class Frames:
     """The set as a trainer sees it."""
 
-    episode: NDArray[np.int64]
+    episode: Int64s
     """Of each frame, shape (t,)."""
-    length: NDArray[np.int64]
+    length: Int64s
     """Frames of each episode, shape (n,)."""
-    worth: NDArray[np.bool_]
+    worth: Bools
     """Worth imitating, by the sealed truth, shape (t,)."""
-    good: NDArray[np.bool_]
+    good: Bools
     """Good throughout, shape (n,)."""
-    told: Reals
+    told: Float64s
     """What people said: 1, 0 or NaN, shape (n,)."""
-    start: Reals
+    start: Float64s
     """Where the cube was at first, m, shape (n, 2)."""
 
     @classmethod
@@ -72,8 +71,8 @@ class Frames:
 
 
 def selections(
-    frames: Frames, plans: Mapping[str, Reals], rng: np.random.Generator
-) -> tuple[dict[str, Reals], dict[str, float]]:
+    frames: Frames, plans: Mapping[str, Float64s], rng: np.random.Generator
+) -> tuple[dict[str, Float64s], dict[str, float]]:
     """Weights of every selection, and how well the trap's score tells good from bad.
 
     Args:
@@ -84,7 +83,7 @@ def selections(
     Returns:
         Weights of each frame, shape (t,), by name; facts about them by name.
     """
-    weights: dict[str, Reals] = {
+    weights: dict[str, Float64s] = {
         BASELINE: 1.0 / frames.length[frames.episode],
         "all_frames": np.ones(len(frames.episode)),
         ORACLE: frames.worth.astype(np.float64),
@@ -100,19 +99,19 @@ def selections(
     return {name: weights[name] for name in NAMES if name in weights}, {"trap_auroc": told}
 
 
-def _kept(frames: Frames, episodes: NDArray[np.int64]) -> Reals:
+def _kept(frames: Frames, episodes: Int64s) -> Float64s:
     kept = np.zeros(len(frames.length))
     kept[episodes] = 1.0
     return np.asarray(kept[frames.episode])
 
 
-def _some(frames: Frames, wanted: float, rng: np.random.Generator) -> NDArray[np.int64]:
+def _some(frames: Frames, wanted: float, rng: np.random.Generator) -> Int64s:
     """Random episodes of so many frames, the last one that makes them up included."""
     order = rng.permutation(len(frames.length))
     return order[: int(np.searchsorted(np.cumsum(frames.length[order]), wanted)) + 1]
 
 
-def _alike(frames: Frames, rng: np.random.Generator) -> NDArray[np.int64]:
+def _alike(frames: Frames, rng: np.random.Generator) -> Int64s:
     """Random episodes with lengths of the good ones, as many frames as are worth imitating."""
     good, left = frames.length[frames.good], list(range(len(frames.length)))
     chosen: list[int] = []
@@ -124,7 +123,7 @@ def _alike(frames: Frames, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.array(chosen)
 
 
-def _trapped(frames: Frames, rng: np.random.Generator) -> tuple[NDArray[np.int64], float]:
+def _trapped(frames: Frames, rng: np.random.Generator) -> tuple[Int64s, float]:
     """Episodes of the best scores, for being good and for beginning near one of them; area under the curve of these."""
     far = np.linalg.norm(frames.start - frames.start[np.argmin(frames.start.sum(axis=1))], axis=1)
     pure, noise, near = PURE

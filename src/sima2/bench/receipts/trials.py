@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.bench.receipts.demonstrations import Episode, worlds_of
 from sima2.bench.receipts.operator import Scene
-from sima2.bench.receipts.world import CUBE, OPEN, PLACED, RATE_HZ, Reals, hand
+from sima2.bench.receipts.world import CUBE, OPEN, PLACED, RATE_HZ, hand
 from sima2.imitation.policy import Policy
+from sima2.records.arrays import Bools, Float64s
 
 AHEAD: Final = 10
 """Commands that a policy gives at once: it is asked again after 0.5 s."""
@@ -21,7 +21,7 @@ SPEED: Final = 0.03
 """A cube that moves slower lies, m/s."""
 
 
-def seen(state: Reals, things: Reals) -> Reals:
+def seen(state: Float64s, things: Float64s) -> Float64s:
     """What a policy sees: joints and opening, and where things are from the hand, shape (n, 17).
 
     Args:
@@ -33,7 +33,7 @@ def seen(state: Reals, things: Reals) -> Reals:
     return np.concatenate([state, at, off[:, :3], off[:, 3:5], off[:, 6:8], things[:, 2:3], things[:, 0:2]], axis=1)
 
 
-def done(episode: Episode) -> Reals:
+def done(episode: Episode) -> Float64s:
     """The commands of each frame and those after it: joints from where they are, and openings; shape (frames, 50)."""
     frames = len(episode)
     rows = np.minimum(np.arange(frames)[:, None] + np.arange(AHEAD), frames - 1)
@@ -42,7 +42,7 @@ def done(episode: Episode) -> Reals:
     return np.asarray(ahead.reshape(frames, AHEAD * 5))
 
 
-def try_out(policy: Policy, starts: Sequence[Scene]) -> NDArray[np.bool_]:
+def try_out(policy: Policy, starts: Sequence[Scene]) -> Bools:
     """Whether the cube came to lie on the pad, let go, within the time; shape (n,)."""
     worlds = worlds_of(starts)
     n = len(starts)

@@ -10,11 +10,9 @@ from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import MissingExtraError
-
-Reals = NDArray[np.float64]
+from sima2.records.arrays import Bools, Float64s
 
 RATE_HZ: Final = 20.0
 """Of control and of recording."""
@@ -103,7 +101,7 @@ def engine() -> ModuleType:
 class Worlds:
     """Many worlds side by side; :meth:`advance` moves all on by one control period."""
 
-    def __init__(self, joints: Reals, cube: Reals, yaw: Reals) -> None:
+    def __init__(self, joints: Float64s, cube: Float64s, yaw: Float64s) -> None:
         """
         Args:
             joints: where the arms are, rad, shape (n, 4); fingers are open.
@@ -121,26 +119,26 @@ class Worlds:
         qpos[:, 9], qpos[:, 12] = np.cos(yaw / 2), np.sin(yaw / 2)
 
     @property
-    def joints(self) -> Reals:
+    def joints(self) -> Float64s:
         """Joint angles, rad, shape (n, 4)."""
         return self.state[:, 1:5]
 
     @property
-    def opening(self) -> Reals:
+    def opening(self) -> Float64s:
         """Between the fingers, m, shape (n,)."""
         return np.asarray(self.state[:, 5] + self.state[:, 6])
 
     @property
-    def cube(self) -> Reals:
+    def cube(self) -> Float64s:
         """Places of the cubes, m, shape (n, 3)."""
         return self.state[:, 7:10]
 
     @property
-    def cube_speed(self) -> Reals:
+    def cube_speed(self) -> Float64s:
         """m/s, shape (n,)."""
         return np.asarray(np.linalg.norm(self.state[:, 20:23], axis=1))
 
-    def advance(self, command: Reals, among: NDArray[np.bool_] | None = None) -> None:
+    def advance(self, command: Float64s, among: Bools | None = None) -> None:
         """One control period on.
 
         Args:
@@ -159,7 +157,7 @@ class Worlds:
         self.state[rows] = after[:, -1]
 
 
-def hand(joints: Reals) -> Reals:
+def hand(joints: Float64s) -> Float64s:
     """Where the middle between the fingertips is, m, shape (n, 3) of joints (n, 4).
 
     >>> hand(joints_of(np.array([[0.3, 0.1, 0.05]]))).round(6).tolist()
@@ -171,7 +169,7 @@ def hand(joints: Reals) -> Reals:
     return np.stack([out * np.cos(joints[:, 0]), out * np.sin(joints[:, 0]), up], axis=1)
 
 
-def joints_of(place: Reals) -> Reals:
+def joints_of(place: Float64s) -> Float64s:
     """Joint angles that bring the hand there, pointing down, shape (n, 4) of places (n, 3) in m."""
     out = np.hypot(place[:, 0], place[:, 1])
     up = place[:, 2] + LINKS[2] - SHOULDER

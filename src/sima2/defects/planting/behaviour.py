@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from sima2.defects.planting.editing import Doubles, Floats, Rows, at_rows, period_of, with_arm
+from sima2.defects.planting.editing import Rows, at_rows, period_of, with_arm
 from sima2.defects.planting.hosts import Carry, Host, Usual, fingers_of, free_width, joints_of, quantile, tremble
+from sima2.records.arrays import Float32s, Float64s
 from sima2.records.rollout import OBJECT_CHANNELS, Rollout
 
 GRAVITY: Final = 9.81
@@ -190,7 +191,7 @@ def _on_the_way(host: Host, rng: np.random.Generator) -> tuple[Carry, int, bool]
     return carry, at, carry is carries[-1] and share < FAR_FROM_GOAL
 
 
-def _width(rollout: Rollout, arm: str) -> Floats:
+def _width(rollout: Rollout, arm: str) -> Float32s:
     seen = fingers_of(rollout.manipulators[arm])
     assert seen is not None  # a host's hands are those that have one
     return seen[1]
@@ -273,7 +274,7 @@ def _empty(
     return with_arm(rollout, carry.arm, changes)
 
 
-def _opening(width: Doubles, start: int, then_open: tuple[int, float], step: float, whole: float) -> Doubles:
+def _opening(width: Float64s, start: int, then_open: tuple[int, float], step: float, whole: float) -> Float64s:
     """Fingers that open from ``start`` on to a width and stay there until a frame."""
     until, wide = then_open
     out = width.copy()
@@ -301,14 +302,14 @@ def _opened(
     return with_arm(rollout, carry.arm, changes)
 
 
-def _free(usual: Usual, rollout: Rollout, arm: str) -> Doubles | None:
+def _free(usual: Usual, rollout: Rollout, arm: str) -> Float64s | None:
     m = rollout.manipulators[arm]
     return free_width(m, _width(rollout, arm), usual.hands[arm].unit)
 
 
 def _with_residual(
-    proxy: Floats, joints: int, units: tuple[float, ...], rows: slice, behind: Doubles, rng: np.random.Generator
-) -> Floats:
+    proxy: Float32s, joints: int, units: tuple[float, ...], rows: slice, behind: Float64s, rng: np.random.Generator
+) -> Float32s:
     """The residual with that of the fingers as far behind their command as told, in width, and the usual noise."""
     out = proxy.copy()
     for k in range(out.shape[1] - joints):
@@ -321,7 +322,7 @@ def _with_residual(
     return out
 
 
-def _unloaded(channels: Mapping[str, Floats], rows: slice, before: int) -> dict[str, Floats]:
+def _unloaded(channels: Mapping[str, Float32s], rows: slice, before: int) -> dict[str, Float32s]:
     """Forces as they are before anything is taken."""
     out = {}
     for name in ("grip_force", "contact_force"):
@@ -346,7 +347,7 @@ def _thing(rollout: Rollout, carry: Carry) -> str:
     return name
 
 
-def _put(rollout: Rollout, name: str, rows: slice, position: Floats, at: int) -> Rollout:
+def _put(rollout: Rollout, name: str, rows: slice, position: Float32s, at: int) -> Rollout:
     """A thing at other places, turned as it was at a frame."""
     changes: dict[str, Any] = {}
     for kind in OBJECT_CHANNELS:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, SCENE_CHANNELS, SOLE_ARM, Manipulator, Rollout
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Rows = NDArray[np.int64]
+Rows = Int64s
 
 NORMAL_MEDIAN: Final = 0.6745
 """Median of the size of a standard normal."""
@@ -23,7 +21,7 @@ FITS: Final = 0.98
 """Share of a command that position and residual must explain to be of it."""
 
 
-def with_arm(rollout: Rollout, arm: str, changes: Mapping[str, Floats | None]) -> Rollout:
+def with_arm(rollout: Rollout, arm: str, changes: Mapping[str, Float32s | None]) -> Rollout:
     """The rollout with other channels of one arm."""
     if list(rollout.manipulators) == [SOLE_ARM]:
         return rollout.with_(**changes)
@@ -32,7 +30,7 @@ def with_arm(rollout: Rollout, arm: str, changes: Mapping[str, Floats | None]) -
     return rollout.with_(manipulators=arms)
 
 
-def at_rows(rollout: Rollout, rows: Rows, time: Doubles | None = None) -> Rollout:
+def at_rows(rollout: Rollout, rows: Rows, time: Float64s | None = None) -> Rollout:
     """Some frames of the rollout, in that order and as often; counted through by its median period without ``time``."""
     clock = np.asarray(np.arange(len(rows)) * period_of(rollout) if time is None else time, np.float64)
     things: dict[str, Any] = {
@@ -61,7 +59,7 @@ def frames_of(rollout: Rollout, seconds: float) -> int:
     return max(1, round(seconds / period_of(rollout)))
 
 
-def noise_of(values: Floats) -> Doubles:
+def noise_of(values: Float32s) -> Float64s:
     """Standard deviation of the noise of each column, by its third differences, shape (k,); 0 where nothing trembles.
 
     Of white noise the third difference has 20 times the variance; a motion's is small beside it (Rice 1984).
@@ -88,7 +86,7 @@ class Follows:
     fit: tuple[float, float, float]
     """``command[t - lag] = a + b * position + c * residual``."""
 
-    def residual(self, sent: Doubles, position: Doubles) -> Doubles:
+    def residual(self, sent: Float64s, position: Float64s) -> Float64s:
         """The residual of other commands or positions, shape (t,); NaN in the first frames, as where it is recorded."""
         a, b, c = self.fit
         late = np.full(len(sent), np.nan)
@@ -96,7 +94,7 @@ class Follows:
         return (late - a - b * position) / c
 
 
-def follows(sent: Floats, position: Floats, residual: Floats, period: float) -> Follows | None:
+def follows(sent: Float32s, position: Float32s, residual: Float32s, period: float) -> Follows | None:
     """Of which column of ``sent`` and how late the residual was made; None where none explains it.
 
     Args:

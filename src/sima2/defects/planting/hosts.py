@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from sima2.defects.planting.editing import Doubles, Floats, follows, frames_of, noise_of, period_of
+from sima2.defects.planting.editing import follows, frames_of, noise_of, period_of
+from sima2.records.arrays import Float32s, Float64s
 from sima2.records.rollout import Manipulator, Rollout
 from sima2.records.segments import Segment
 
@@ -26,13 +27,13 @@ LEFT: Final = 0.3
 """Share of the way from held to open at which fingers have let go."""
 
 
-def quantile(values: Floats | Doubles, share: float) -> float:
+def quantile(values: Float32s | Float64s, share: float) -> float:
     """Quantile of what is a number; NaN where nothing is."""
     known = values[np.isfinite(values)]
     return float(np.quantile(known, share)) if len(known) else float("nan")
 
 
-def fingers_of(arm: Manipulator) -> tuple[str, Floats] | None:
+def fingers_of(arm: Manipulator) -> tuple[str, Float32s] | None:
     """The channel that tells how far the fingers are open; None without one."""
     for name in ("gripper_width", "gripper_opening"):
         value = getattr(arm, name)
@@ -67,7 +68,7 @@ class Usual:
     """What is usual of a set."""
 
     hands: Mapping[str, Hand]
-    span: Mapping[str, Doubles]
+    span: Mapping[str, Float64s]
     """Range of each joint of each arm, rad."""
 
     @classmethod
@@ -119,7 +120,7 @@ def _hand(rollouts: Sequence[Rollout], arm: str) -> Hand | None:
 
 
 def _rests(
-    widths: Sequence[Floats], free: Sequence[Doubles | None], shut: float, near: float
+    widths: Sequence[Float32s], free: Sequence[Float64s | None], shut: float, near: float
 ) -> tuple[tuple[float, float], ...]:
     """Where fingers rest that are as far shut as they go, one an episode that has such."""
     out = []
@@ -136,7 +137,7 @@ def _rests(
     return tuple(out)
 
 
-def _units(told: Sequence[tuple[Rollout, Manipulator, Floats]]) -> tuple[float, ...]:
+def _units(told: Sequence[tuple[Rollout, Manipulator, Float32s]]) -> tuple[float, ...]:
     """Unit of each column of the fingers' residual."""
     columns = max((residual_columns(m) for _, m, _ in told), default=0)
     out = []
@@ -162,7 +163,7 @@ def residual_columns(arm: Manipulator) -> int:
     return 0 if arm.effort_proxy is None else max(0, int(arm.effort_proxy.shape[1]) - joints_of(arm))
 
 
-def free_width(arm: Manipulator, width: Floats, units: Sequence[float]) -> Doubles | None:
+def free_width(arm: Manipulator, width: Float32s, units: Sequence[float]) -> Float64s | None:
     """Where the fingers would be with nothing in their way, by their commands, shape (t,); None without any."""
     if arm.effort_proxy is None:
         return None
@@ -227,7 +228,7 @@ class Host:
                 out.append(made)
         return out
 
-    def _carry(self, grasp: Segment, width: Floats) -> Carry | None:
+    def _carry(self, grasp: Segment, width: Float32s) -> Carry | None:
         hand, length = self.usual.hands[grasp.manipulator], len(width)
         after = width[grasp.end_frame : min(grasp.end_frame + self.frames(SETTLES_S), length)]
         if len(after) < 2 or not np.isfinite(after).all():
@@ -245,7 +246,7 @@ class Host:
         return Carry(grasp.manipulator, grasp.start_frame, grasp.end_frame, opens, free, held)
 
 
-def tremble(values: Floats) -> Doubles:
+def tremble(values: Float32s) -> Float64s:
     """What a column's readings have on top of their running median of five, shape (t,)."""
     wide = np.pad(np.asarray(values, np.float64), 2, mode="edge")
     window = np.lib.stride_tricks.sliding_window_view(wide, 5)

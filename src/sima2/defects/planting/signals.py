@@ -8,16 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.defects.planting.behaviour import NO_FINGERS, Plant, Planted
-from sima2.defects.planting.editing import (
-    Floats,
-    at_rows,
-    follows,
-    frames_of,
-    noise_of,
-    period_of,
-    with_arm,
-)
+from sima2.defects.planting.editing import at_rows, follows, frames_of, noise_of, period_of, with_arm
 from sima2.defects.planting.hosts import Host, fingers_of, quantile
+from sima2.records.arrays import Float32s
 from sima2.records.rollout import Manipulator, Rollout
 
 NO_JOINTS: Final = "no joint moves by 0.1 rad or more in it"
@@ -62,13 +55,13 @@ def _stretch(host: Host, frames: int, rng: np.random.Generator) -> tuple[str, in
     return None
 
 
-def _joints(rollout: Rollout, arm: str) -> Floats:
+def _joints(rollout: Rollout, arm: str) -> Float32s:
     joints = rollout.manipulators[arm].joint_position
     assert joints is not None  # only arms with joints are picked
     return joints
 
 
-def _with_joints(rollout: Rollout, arm: str, joints: Floats) -> Rollout:
+def _with_joints(rollout: Rollout, arm: str, joints: Float32s) -> Rollout:
     """The rollout with other positions of the joints, and the residuals that follow from them."""
     m = rollout.manipulators[arm]
     changes: dict[str, Any] = {"joint_position": joints.astype(np.float32)}
@@ -77,7 +70,7 @@ def _with_joints(rollout: Rollout, arm: str, joints: Floats) -> Rollout:
     return with_arm(rollout, arm, changes)
 
 
-def _residuals(m: Manipulator, joints: Floats, commands: Floats, period: float) -> Floats:
+def _residuals(m: Manipulator, joints: Float32s, commands: Float32s, period: float) -> Float32s:
     """The residuals of other positions or commands of the joints, where it can be told how they were made."""
     assert m.effort_proxy is not None
     assert m.joint_command is not None

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.io.formats.frame_source import Features, Recorded
+from sima2.records.arrays import Int64s
 
 FEWEST_FRAMES: Final = 2
 """With fewer there is no step from frame to frame."""
@@ -24,7 +24,7 @@ def alike(recorded: Iterable[Recorded]) -> Iterator[list[Recorded]]:
             yield list(together)
 
 
-def end_to_end(together: Sequence[Recorded]) -> tuple[Features, NDArray[np.int64]]:
+def end_to_end(together: Sequence[Recorded]) -> tuple[Features, Int64s]:
     """The frames of alike episodes, and the first frame of each and one past the last, shape (n + 1,)."""
     names = list(together[0].features)
     length = [len(each.features[names[0]]) for each in together]

@@ -6,11 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sima2.io.intake import Intake
 from sima2.io.merging import Reading
+from sima2.records.arrays import Int64s
 from sima2.records.rollout import RolloutBatch
 
 NEEDS: Final[tuple[tuple[str, frozenset[str], str], ...]] = (
@@ -64,7 +62,7 @@ class Dataset(Protocol):
         ...
 
     @property
-    def numbers(self) -> NDArray[np.int64]:
+    def numbers(self) -> Int64s:
         """``episode_index`` of the episode at each place, strictly increasing, shape (n,)."""
         ...
 
@@ -90,7 +88,7 @@ class Dataset(Protocol):
         """How it is read, and what some of its episodes look like once read."""
         ...
 
-    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+    def frame_numbers(self) -> Mapping[int, Int64s]:
         """By the number of each episode, what its frames are numbered by; empty where they have no numbers."""
         ...
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sima2.errors import RolloutError
 from sima2.io.column_map import ColumnMap, Columns
 from sima2.io.outcomes import Ending
+from sima2.records.arrays import Int64s
 
 TIMESTAMP: Final = "timestamp"
 """Feature that holds the time of a frame, in a unit that the values tell; need not be there."""
@@ -92,9 +93,9 @@ BY_COUNT: Final = "counting through the episodes in order of their numbers"
 class FrameRows:
     """Rows of a data set in the order of its files."""
 
-    episode: NDArray[np.int64]
+    episode: Int64s
     """The data set's own number of the episode of each row, shape (n,)."""
-    index: NDArray[np.int64]
+    index: Int64s
     """What a row is known by, shape (n,)."""
     numbered: str
     """What ``index`` is: ``BY_INDEX``, ``BY_ROW`` or ``BY_COUNT``."""
@@ -103,7 +104,7 @@ class FrameRows:
     stated: dict[int, int]
     """Frames of each episode as the metadata state them."""
 
-    def by_episode(self) -> dict[int, NDArray[np.int64]]:
+    def by_episode(self) -> dict[int, Int64s]:
         """What the frames of each episode are numbered by, in their order."""
         order = np.lexsort((self.index, self.episode))
         numbers, first = np.unique(self.episode[order], return_index=True)

@@ -9,7 +9,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
@@ -24,6 +23,7 @@ from sima2.io.formats.lerobot_rows import files_to_read, rows_by_file
 from sima2.io.formats.mapped import MappedDataset
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, from_columns
 from sima2.io.source_id import content_id
+from sima2.records.arrays import Int64s
 
 DATA: Final = "data/**/*.parquet"
 """Pattern of the data files."""
@@ -166,7 +166,7 @@ class LeRobotFrames:
         for file, group in groupby(entries, key=lambda entry: entry.file):
             together = list(group)
             problem, frames = "", None
-            rows: Mapping[int, slice | NDArray[np.int64]] | None = None
+            rows: Mapping[int, slice | Int64s] | None = None
             try:
                 wanted = {entry.episode for entry in together} if self.index.shared_files else None
                 path = find(file)
@@ -178,7 +178,7 @@ class LeRobotFrames:
             for entry in together:
                 yield self._elsewhere(entry, names, self._recorded(entry, frames, rows, problem))
 
-    def _rows(self, frames: Frames) -> Mapping[int, slice | NDArray[np.int64]] | None:
+    def _rows(self, frames: Frames) -> Mapping[int, slice | Int64s] | None:
         """Rows of each episode; None where all are of one."""
         shared = self.index.shared_files and frames.episode is not None
         return rows_of_episodes(frames.episode) if shared and frames.episode is not None else None
@@ -187,7 +187,7 @@ class LeRobotFrames:
         self,
         entry: Entry,
         frames: Frames | None,
-        rows: Mapping[int, slice | NDArray[np.int64]] | None,
+        rows: Mapping[int, slice | Int64s] | None,
         problem: str,
     ) -> Recorded:
         if frames is None:
@@ -219,11 +219,11 @@ class LeRobotFrames:
         return Recorded(entry, again.features, None, (told, *again.notes))
 
     def _cut(
-        self, entry: Entry, frames: Frames, by_episode: Mapping[int, slice | NDArray[np.int64]] | None
+        self, entry: Entry, frames: Frames, by_episode: Mapping[int, slice | Int64s] | None
     ) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
         """The features over the frames of one episode, once they fit each other."""
         name = self.name(entry)
-        rows: NDArray[np.int64] | slice = slice(None)
+        rows: Int64s | slice = slice(None)
         found = frames.rows
         if by_episode is not None:
             rows = by_episode.get(entry.episode, slice(0, 0))

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from sima2.errors import DatasetError
 from sima2.io.arrow import plain_rows
-from sima2.io.at_hand import bring
 from sima2.io.intake import MAX_WIDTH as MAX_WIDTH
+from sima2.io.on_demand import bring
 from sima2.io.parquet import BATCH_ROWS, MAX_BYTES, opened, read_groups
+from sima2.records.arrays import Int64s
 
 HELD_BYTES: Final = 96 * 2**20
 """Bytes of frames that are held for the next read: a fifth of what a run may take."""
@@ -29,11 +30,11 @@ class Frames:
 
     features: dict[str, NDArray[Any]]
     """Name to numbers, shape (n, w)."""
-    widths: dict[str, NDArray[np.int64]]
+    widths: dict[str, Int64s]
     """Of features whose rows differ in it, the width of each row, -1 for a null, shape (n,)."""
     unusable: dict[str, str]
     """Features that hold no numbers, and what instead."""
-    episode: NDArray[np.int64] | None
+    episode: Int64s | None
     """``episode_index`` of each row, shape (n,)."""
     rows: int
     complete: bool
@@ -76,7 +77,7 @@ def read_frames(path: Path, features: Sequence[str], wanted: Collection[int] | N
         columns = [*names, *(["episode_index"] if told_apart and "episode_index" not in names else [])]
         table = read_groups(path, file, list(groups), columns, schema)
         values: dict[str, NDArray[Any]] = {}
-        widths: dict[str, NDArray[np.int64]] = {}
+        widths: dict[str, Int64s] = {}
         for name in names:
             got = numbers_of(table.column(name))
             if got is None:
@@ -193,7 +194,7 @@ def _groups(path: Path, file: pq.ParquetFile, schema: pa.Schema, wanted: Collect
     return found
 
 
-def rows_of_episodes(episode: NDArray[np.int64]) -> dict[int, slice | NDArray[np.int64]]:
+def rows_of_episodes(episode: Int64s) -> dict[int, slice | Int64s]:
     """Rows of each episode that a file holds; a slice where they lie together, so that to take them is no copy.
 
     >>> rows_of_episodes(np.array([4, 4, 7, 2, 7]))
@@ -206,14 +207,14 @@ def rows_of_episodes(episode: NDArray[np.int64]) -> dict[int, slice | NDArray[np
         return {int(episode[a]): slice(a, b) for a, b in pairwise(bounds)}
     order = np.argsort(episode, kind="stable")
     edges = np.flatnonzero(np.diff(episode[order])) + 1
-    found: dict[int, slice | NDArray[np.int64]] = {}
+    found: dict[int, slice | Int64s] = {}
     for first, stop in pairwise([0, *edges.tolist(), len(order)]):
         a, b = int(order[first]), int(order[stop - 1]) + 1
         found[int(episode[a])] = slice(a, b) if b - a == stop - first else order[first:stop]
     return found
 
 
-def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], NDArray[np.int64] | None] | None:
+def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], Int64s | None] | None:
     """A column as numbers, shape (n, w); None if it holds none.
 
     A scalar has width 1, nested lists are laid flat. Where rows differ in width, the widths come too, shape (n,), and
@@ -228,7 +229,7 @@ def numbers_of(column: pa.ChunkedArray) -> tuple[NDArray[Any], NDArray[np.int64]
     rows = array
     if not _is_list(array.type):
         return (_plain(array).reshape(n, 1), None) if _is_numeric(array.type) else None
-    owner: NDArray[np.int64] | None = None  # row to which each value belongs, as lists are laid flat
+    owner: Int64s | None = None  # row to which each value belongs, as lists are laid flat
     fixed = 1
     while _is_list(array.type):
         if pa.types.is_fixed_size_list(array.type) and not array.null_count and owner is None:
@@ -276,7 +277,7 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _lengths(array: pa.Array) -> NDArray[np.int64]:
+def _lengths(array: pa.Array) -> Int64s:
     """Values that each row contributes when the lists are laid flat: none where the row is null, shape (n,)."""
     return np.asarray(array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False), np.int64)
 
@@ -288,7 +289,7 @@ def _plain(array: pa.Array) -> NDArray[Any]:
     return values
 
 
-def whole(values: NDArray[Any]) -> NDArray[np.int64]:
+def whole(values: NDArray[Any]) -> Int64s:
     """Indices; what is not a whole number becomes -1, which no episode has."""
     if values.dtype.kind in "iu":
         return values.astype(np.int64, copy=False)

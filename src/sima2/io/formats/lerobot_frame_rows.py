@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import DatasetError
 from sima2.io.documents import inside
@@ -13,8 +12,7 @@ from sima2.io.formats.frame_source import BY_INDEX, BY_ROW, FrameRows
 from sima2.io.formats.lerobot_files import read_frames, whole
 from sima2.io.formats.lerobot_index import Index, load_index
 from sima2.io.formats.lerobot_rows import files_to_read, in_order, rows_by_file
-
-Whole = NDArray[np.int64]
+from sima2.records.arrays import Int64s
 
 
 def lerobot_rows(root: Path) -> FrameRows:
@@ -24,8 +22,8 @@ def lerobot_rows(root: Path) -> FrameRows:
         DatasetError: if its metadata cannot be read.
     """
     known = load_index(root)
-    episodes: list[Whole] = []
-    indices: list[Whole] = []
+    episodes: list[Int64s] = []
+    indices: list[Int64s] = []
     unread: list[int] = []
     counted = True
     for file, held in _files(known).items():

@@ -7,12 +7,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from sima2.errors import RecordError
 from sima2.io.arrow import fixed_lists
 from sima2.io.column_map import ColumnMap, Columns
 from sima2.io.formats.lerobot_own import SLOT
+from sima2.records.arrays import Float32s
 from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, SCENE_CHANNELS, SOLE_ARM, Layout, RolloutBatch
 
 STATE: Final = "observation.state"
@@ -82,7 +82,7 @@ def widths_of(layout: Layout, objects: int) -> Widths:
     }
 
 
-def channels_of(batch: RolloutBatch, widths: Widths) -> dict[str, NDArray[np.float32]]:
+def channels_of(batch: RolloutBatch, widths: Widths) -> dict[str, Float32s]:
     """Channels over the frames of a batch, cut to ``widths``, shape (T, w)."""
     out = {}
     for name, width in widths.items():
@@ -158,9 +158,7 @@ def own_map(placed: Sequence[Placed], arms: Sequence[str], robot: str) -> Column
     return ColumnMap(by_arm, objects, scene, {"name": robot})
 
 
-def to_features(
-    placed: Sequence[Placed], channels: Mapping[str, NDArray[np.float32]], frames: int
-) -> dict[str, pa.Array]:
+def to_features(placed: Sequence[Placed], channels: Mapping[str, Float32s], frames: int) -> dict[str, pa.Array]:
     """Features out of channels; NaN where a channel is absent or narrower than its place."""
     out = {}
     for each in placed:

@@ -8,23 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Int64s
 
 
 @dataclass(slots=True)
 class _Column:
     """Running moments about ``shift``, the first number seen, so that no digits are lost to a large mean."""
 
-    shift: Floats
-    count: Floats
-    total: Floats
-    square: Floats
-    low: Floats
-    high: Floats
+    shift: Float64s
+    count: Float64s
+    total: Float64s
+    square: Float64s
+    low: Float64s
+    high: Float64s
 
     @classmethod
     def empty(cls, width: int) -> _Column:
-        def full(value: float) -> Floats:
+        def full(value: float) -> Float64s:
             return np.full(width, value)
 
         return cls(full(np.nan), full(0.0), full(0.0), full(0.0), full(np.inf), full(-np.inf))
@@ -42,7 +42,7 @@ class Stats:
 
     columns: dict[str, _Column] = field(default_factory=dict)
 
-    def add(self, name: str, values: NDArray[Any], offset: NDArray[np.int64]) -> None:
+    def add(self, name: str, values: NDArray[Any], offset: Int64s) -> None:
         """Whole episodes of a channel, shape (T,) or (T, w), cut by ``offset``, shape (n + 1,)."""
         rows = np.ascontiguousarray(values.reshape(len(values), -1), np.float64)
         kept = self.columns.get(name) or _Column.empty(rows.shape[1])

@@ -31,6 +31,7 @@ from sima2.io.formats.lerobot_layout import (
 from sima2.io.formats.lerobot_own import SCHEMA, own_columns
 from sima2.io.formats.lerobot_stats import Stats
 from sima2.io.formats.lerobot_write_meta import CHUNKS_SIZE, DEFAULTS, Facts, write_meta
+from sima2.records.arrays import Bools, Float32s
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import RolloutBatch, spans
 
@@ -98,9 +99,9 @@ class _Pending:
     """Episodes that wait for their row group to end."""
 
     frames: int
-    channels: dict[str, NDArray[np.float32]]
+    channels: dict[str, Float32s]
     defaults: dict[str, NDArray[Any]]
-    success_known: NDArray[np.bool_]
+    success_known: Bools
 
 
 @dataclass(slots=True)
@@ -208,7 +209,7 @@ class _Writer:
 
     def _defaults(
         self, part: RolloutBatch, outcome: Outcome, task: Sequence[str]
-    ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
+    ) -> tuple[dict[str, NDArray[Any]], Bools]:
         """What every LeRobot set has, exact times, how it ended, and where that is known."""
         length = part.length
         last = np.zeros(part.frames, np.bool_)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import DatasetError, RolloutError
+from sima2.io.angle_unwrapping import may_wrap, unwrapped, unwrapped_columns
 from sima2.io.column_guess import ACTION_FEATURES, action_of, guess, is_state
 from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.command_lag import Commands, fit_commands
@@ -44,7 +45,7 @@ from sima2.io.sample import Sample, other_scale
 from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
 from sima2.io.timestamps import clock_doubt, in_seconds, seconds_of_each, set_step, shares_off
-from sima2.io.turns import may_wrap, unwrapped, unwrapped_columns
+from sima2.records.arrays import Float64s, Int64s
 from sima2.records.rollout import CLOCK_OFF, SCENE_CHANNELS, TURNED, Goal, RolloutBatch
 
 SAMPLE_EPISODES: Final = 32
@@ -124,11 +125,11 @@ class MappedDataset:
         return len(self.source.entries)
 
     @property
-    def numbers(self) -> NDArray[np.int64]:
+    def numbers(self) -> Int64s:
         """The source's own number of the episode at each place, strictly increasing, shape (n,)."""
         return np.array([entry.episode for entry in self.source.entries], np.int64)
 
-    def frame_numbers(self) -> Mapping[int, NDArray[np.int64]]:
+    def frame_numbers(self) -> Mapping[int, Int64s]:
         """As the data set has them."""
         return self.source.frame_rows().by_episode()
 
@@ -229,9 +230,7 @@ class MappedDataset:
                 raw, ending = self._raw(recorded)
                 yield raw, [ending]
 
-    def _block(
-        self, together: Sequence[Recorded], features: Features, offset: NDArray[np.int64]
-    ) -> tuple[RawBlock, list[Ending]]:
+    def _block(self, together: Sequence[Recorded], features: Features, offset: Int64s) -> tuple[RawBlock, list[Ending]]:
         """Alike episodes whose frames lie end to end, and none of whose angles wraps."""
         entries = [each.entry for each in together]
         notes = [list(each.notes) for each in together]
@@ -318,7 +317,7 @@ class MappedDataset:
     def _arms(
         self,
         features: Features,
-        offset: NDArray[np.int64],
+        offset: Int64s,
         notes: Sequence[list[str]],
         words: Sequence[dict[str, Any]],
     ) -> dict[str, dict[str, Any]]:
@@ -341,7 +340,7 @@ class MappedDataset:
             self._derive(arm, arms.setdefault(arm, {}), features, offset)
         return arms
 
-    def _derive(self, arm: str, channels: dict[str, Any], features: Features, offset: NDArray[np.int64]) -> None:
+    def _derive(self, arm: str, channels: dict[str, Any], features: Features, offset: Int64s) -> None:
         """Add the channels of an arm that no column holds."""
         joints = channels.get("joint_position")
         hand = self.hands.get(arm)
@@ -360,13 +359,11 @@ class MappedDataset:
 
     def _command(
         self, arm: str, parts: Mapping[str, CommandResidual], features: Features, joints: NDArray[Any] | None
-    ) -> NDArray[np.float64] | None:
+    ) -> Float64s | None:
         state = self.column_map.arms.get(arm, {}).get("joint_position")
         return None if joints is None or state is None else commanded(parts, features, joints, state.factor)
 
-    def _time(
-        self, name: str, features: Features, offset: NDArray[np.int64], words: Sequence[dict[str, Any]]
-    ) -> NDArray[np.float64]:
+    def _time(self, name: str, features: Features, offset: Int64s, words: Sequence[dict[str, Any]]) -> Float64s:
         """s: the mapped column, else timestamps, else frame numbers over the frame rate.
 
         How much of an episode's clock was mended is put into its ``words``.
@@ -392,7 +389,7 @@ class MappedDataset:
                 words[episode]["provenance"][CLOCK_OFF] = f"{off:.4f}"
         return taken
 
-    def _ending(self, entry: Entry, features: Features, time: NDArray[np.float64]) -> Ending:
+    def _ending(self, entry: Entry, features: Features, time: Float64s) -> Ending:
         if self.outcomes is not None and entry.episode in self.outcomes:
             return _within(self.outcomes[entry.episode], time)
         return self.source.ending(entry, features)
@@ -447,7 +444,7 @@ class MappedDataset:
         return found
 
 
-def _within(ending: Ending, time: NDArray[np.float64]) -> Ending:
+def _within(ending: Ending, time: Float64s) -> Ending:
     """An ending without a time of failure that lies beyond the last frame, ``time`` in s, shape (t,)."""
     if len(time) > 1 and beyond_the_end(ending, float(time[-1] - time[0]), float(np.median(np.diff(time)))):
         return ending._replace(failed_at_s=math.nan)

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.io.formats.mcap_messages import NOT_STAMPED, Decoded
+from sima2.records.arrays import Bools, Float64s, Int64s
 
-Times = NDArray[np.int64]
+Times = Int64s
 
 HELD_PERIODS: Final = 5.0
 """Periods of a topic for which a value is held; one lost message in a row or two are no gap, half a second is."""
@@ -91,7 +91,7 @@ def _stamped(rows: Decoded) -> bool:
     return bool(not len(steps) or ((steps > 0).mean() >= STAMPED_SHARE and steps.min() > -JUMP_NS))
 
 
-def clock_of(topic: str, rows: Decoded, taken: NDArray[np.bool_]) -> Clock:
+def clock_of(topic: str, rows: Decoded, taken: Bools) -> Clock:
     """The clock of the frames, each a message of a topic.
 
     Args:
@@ -135,7 +135,7 @@ def is_event(times: Times) -> bool:
     return bool(np.percentile(steps, 90) > EVENT_SPREAD * max(float(np.median(steps)), 1.0))
 
 
-def held(times: Times, frames: Times, *, event: bool) -> NDArray[np.int64]:
+def held(times: Times, frames: Times, *, event: bool) -> Int64s:
     """For each frame the latest message by then, -1 where there is none or it is too old.
 
     Args:
@@ -150,7 +150,7 @@ def held(times: Times, frames: Times, *, event: bool) -> NDArray[np.int64]:
     usual = float(np.median(steps)) if len(steps) else 0.0
     # where frames come quickly one after the other, each ends before the next
     ends = frames + (SAME_CYCLE * np.minimum(np.append(steps, usual), usual)).astype(np.int64)
-    place: NDArray[np.int64] = np.searchsorted(times, ends, side="right").astype(np.int64) - 1
+    place: Int64s = np.searchsorted(times, ends, side="right").astype(np.int64) - 1
     if not event and len(times) > 1:
         period = max(float(np.median(np.diff(times))), usual)
         age = frames - times[np.maximum(place, 0)]
@@ -158,7 +158,7 @@ def held(times: Times, frames: Times, *, event: bool) -> NDArray[np.int64]:
     return place
 
 
-def on_frames(rows: Decoded, times: Times, frames: Times, *, may_wait: bool) -> NDArray[np.float64]:
+def on_frames(rows: Decoded, times: Times, frames: Times, *, may_wait: bool) -> Float64s:
     """All columns of a topic at each frame, shape (t, c); NaN where nothing recent is known.
 
     Args:

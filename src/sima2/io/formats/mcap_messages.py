@@ -21,6 +21,7 @@ from sima2.io.formats.mcap_definition import (
     layout_of,
     parse_definition,
 )
+from sima2.records.arrays import Float64s, Indices, Int64s
 
 NOT_STAMPED: Final = np.iinfo(np.int64).min
 """In place of the time of making of a message that says none."""
@@ -80,18 +81,18 @@ class Key(NamedTuple):
 class Decoded:
     """Messages of a topic in order of their logging."""
 
-    log: NDArray[np.int64]
+    log: Int64s
     """ns, shape (n,)."""
-    stamp: NDArray[np.int64]
+    stamp: Int64s
     """ns, ``NOT_STAMPED`` where none is said, shape (n,)."""
-    values: NDArray[np.float64]
+    values: Float64s
     """Shape (n, c)."""
-    pattern: NDArray[np.int64]
+    pattern: Int64s
     """Which columns each message holds, as a place in ``patterns``, shape (n,)."""
     patterns: list[frozenset[int]]
     """Sets of columns."""
 
-    def take(self, order: NDArray[np.intp]) -> Decoded:
+    def take(self, order: Indices) -> Decoded:
         """Some messages."""
         return Decoded(self.log[order], self.stamp[order], self.values[order], self.pattern[order], self.patterns)
 
@@ -181,12 +182,12 @@ def _distinct(labels: Sequence[str]) -> list[str]:
 class _Plan:
     """How messages of one layout are decoded."""
 
-    fixed: NDArray[np.intp]
+    fixed: Indices
     content: NDArray[np.uint8]
     leaves: tuple[Leaf, ...]
-    places: NDArray[np.intp]
+    places: Indices
     """Among the numbers of the message, those that are wanted …"""
-    columns: NDArray[np.intp]
+    columns: Indices
     """… and their columns."""
     stamp: int | None
     order: str
@@ -215,10 +216,10 @@ class TopicReader:
     notes: list[str] = field(default_factory=list)
     count: int = 0
     found: dict[Key, int] = field(default_factory=dict)
-    log: list[NDArray[np.int64]] = field(default_factory=list)
-    stamp: list[NDArray[np.int64]] = field(default_factory=list)
-    values: list[NDArray[np.float64]] = field(default_factory=list)
-    pattern: list[NDArray[np.int64]] = field(default_factory=list)
+    log: list[Int64s] = field(default_factory=list)
+    stamp: list[Int64s] = field(default_factory=list)
+    values: list[Float64s] = field(default_factory=list)
+    pattern: list[Int64s] = field(default_factory=list)
     patterns: list[frozenset[int]] = field(default_factory=list)
     permuted: bool = False
     """Whether the same columns came in more than one order."""
@@ -264,7 +265,7 @@ class TopicReader:
             self._json(log, rows)
             return
         sizes = np.array([len(data) for data in rows])
-        parts: list[tuple[NDArray[np.intp], _Plan, NDArray[np.uint8]]] = []
+        parts: list[tuple[Indices, _Plan, NDArray[np.uint8]]] = []
         for size in np.unique(sizes).tolist():
             mine = np.flatnonzero(sizes == size)
             content = np.frombuffer(b"".join(rows[k] for k in mine.tolist()), np.uint8).reshape(len(mine), size)
@@ -273,9 +274,9 @@ class TopicReader:
 
     def _alike(
         self,
-        mine: NDArray[np.intp],
+        mine: Indices,
         content: NDArray[np.uint8],
-        parts: list[tuple[NDArray[np.intp], _Plan, NDArray[np.uint8]]],
+        parts: list[tuple[Indices, _Plan, NDArray[np.uint8]]],
     ) -> None:
         """Divide messages of one size by their layouts."""
         size = content.shape[1]
@@ -327,7 +328,7 @@ class TopicReader:
             self._plans.setdefault(len(data), []).append(plan)
         return plan
 
-    def _wanted(self, keys: Sequence[Key | None]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _wanted(self, keys: Sequence[Key | None]) -> tuple[Indices, Indices]:
         """Places among the numbers of a message, and the columns of each."""
         places, columns = [], []
         for place, key in enumerate(keys):
@@ -341,7 +342,7 @@ class TopicReader:
                 columns.append(column)
         return np.array(places, np.intp), np.array(columns, np.intp)
 
-    def _pattern(self, columns: NDArray[np.intp]) -> int:
+    def _pattern(self, columns: Indices) -> int:
         """Which columns a message holds, as a place in ``patterns``."""
         order = tuple(columns.tolist())
         held = frozenset(order)
@@ -352,8 +353,8 @@ class TopicReader:
 
     def _gather(
         self,
-        log: NDArray[np.int64],
-        parts: Sequence[tuple[NDArray[np.intp], _Plan, NDArray[np.int64] | None, NDArray[np.float64]]],
+        log: Int64s,
+        parts: Sequence[tuple[Indices, _Plan, Int64s | None, Float64s]],
     ) -> None:
         values = np.full((len(log), len(self.found)), np.nan)
         stamp = np.full(len(log), NOT_STAMPED, np.int64)
@@ -367,20 +368,18 @@ class TopicReader:
         good = pattern >= 0
         self._keep(log[good], stamp[good], values[good], pattern[good])
 
-    def _keep(
-        self, log: NDArray[np.int64], stamp: NDArray[np.int64], values: NDArray[np.float64], pattern: NDArray[np.int64]
-    ) -> None:
+    def _keep(self, log: Int64s, stamp: Int64s, values: Float64s, pattern: Int64s) -> None:
         self.room.numbers -= values.size + 4 * len(values)
         self.log.append(log)
         self.stamp.append(stamp)
         self.values.append(values)
         self.pattern.append(pattern)
 
-    def _json(self, log: NDArray[np.int64], rows: Sequence[bytes]) -> None:
+    def _json(self, log: Int64s, rows: Sequence[bytes]) -> None:
         """Messages in JSON, one by one."""
         kept, stamps, patterns = [], [], []
-        taken: list[tuple[NDArray[np.intp], list[float]]] = []
-        plans: dict[Any, tuple[NDArray[np.intp], NDArray[np.intp], int]] = {}
+        taken: list[tuple[Indices, list[float]]] = []
+        plans: dict[Any, tuple[Indices, Indices, int]] = {}
         for k, data in enumerate(rows):
             try:
                 value = json.loads(data)
@@ -435,11 +434,11 @@ def _joined(parts: Sequence[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate(parts) if parts else empty
 
 
-def _bytes_of(layout: Layout) -> NDArray[np.intp]:
+def _bytes_of(layout: Layout) -> Indices:
     return np.concatenate([np.arange(start, stop, dtype=np.intp) for start, stop in layout.fixed])
 
 
-def _numbers(plan: _Plan, content: NDArray[np.uint8]) -> tuple[NDArray[np.int64] | None, NDArray[np.float64]]:
+def _numbers(plan: _Plan, content: NDArray[np.uint8]) -> tuple[Int64s | None, Float64s]:
     """Times of making, and all numbers of messages of one layout, shape (n, k)."""
     parts = []
     for leaf in plan.leaves:

@@ -26,6 +26,7 @@ from sima2.io.formats.mcap_container import Channel, Schema, mcap_bytes
 from sima2.io.formats.mcap_definition import MAX_NUMBERS
 from sima2.io.formats.mcap_messages import Key
 from sima2.io.formats.mcap_own import OWN_RECORD, own_text
+from sima2.records.arrays import Float64s, Int64s
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, SCENE_CHANNELS, SOLE_ARM, RolloutBatch
 
@@ -123,7 +124,7 @@ class _Template:
             self.places.append((len(self.data), count))
             self.data += b"\0" * (8 * count)
 
-    def rows(self, times: NDArray[np.int64], values: NDArray[np.float64]) -> list[bytes]:
+    def rows(self, times: Int64s, values: Float64s) -> list[bytes]:
         """A message a row of ``values``, shape (t, w)."""
         out = np.tile(np.frombuffer(bytes(self.data), np.uint8), (len(times), 1))
         if self.stamp is not None:
@@ -146,14 +147,12 @@ class Stream:
 
     topic: str
     schema: Schema
-    times: NDArray[np.int64]
+    times: Int64s
     """ns, shape (t,)."""
     messages: Sequence[bytes]
 
 
-def joint_states(
-    topic: str, times: NDArray[np.int64], lists: Mapping[str, NDArray[Any]], names: Sequence[str]
-) -> Stream:
+def joint_states(topic: str, times: Int64s, lists: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Stream:
     """A topic of sensor_msgs/JointState.
 
     Args:
@@ -173,7 +172,7 @@ def joint_states(
     return Stream(topic, JOINT_STATE, times, made.rows(times, np.concatenate(held, axis=1)))
 
 
-def vectors(topic: str, schema: Schema, times: NDArray[np.int64], values: NDArray[Any]) -> Stream:
+def vectors(topic: str, schema: Schema, times: Int64s, values: NDArray[Any]) -> Stream:
     """A topic of ``POSE``, ``POINT``, ``QUATERNION``, ``NUMBER`` or ``NUMBERS``.
 
     Args:
@@ -290,9 +289,7 @@ def _streams(one: RolloutBatch, channels: Mapping[str, NDArray[Any]], columns: d
             yield vectors(f"/{name}", NUMBERS, times, channels[name])
 
 
-def _arm(
-    arm: str, mine: Mapping[str, NDArray[Any]], times: NDArray[np.int64], columns: dict[str, Columns]
-) -> Iterable[Stream]:
+def _arm(arm: str, mine: Mapping[str, NDArray[Any]], times: Int64s, columns: dict[str, Columns]) -> Iterable[Stream]:
     head = "" if arm == SOLE_ARM else f"/{_part(arm)}"
     lists = {_LISTS[name]: mine[name] for name in _LISTS if name in mine}
     if lists:

@@ -23,6 +23,7 @@ from sima2.io.formats.marks import located
 from sima2.io.intake import MAX_FRAMES, MAX_WIDTH, clean
 from sima2.io.outcomes import Ending
 from sima2.io.source_id import files_id
+from sima2.records.arrays import Float64s
 
 ROWS: Final = "row"
 """The feature of a csv file: all its columns, under the names of its head."""
@@ -258,7 +259,7 @@ def _csv(path: Path) -> Any:
         raise DatasetError(path, f"cannot be read: {first}") from None
 
 
-def _csv_numbers(path: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+def _csv_numbers(path: Path) -> tuple[tuple[str, ...], Float64s]:
     """Columns by their heads, those of text as NaN, so that places stay."""
     import pyarrow as pa
 

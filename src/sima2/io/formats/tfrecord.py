@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Float32s, Int64s
+
 MAX_ENTRIES: Final = 4096
 """Names of one Example."""
 MAX_NAME: Final = 1024
@@ -192,7 +194,7 @@ def _packed(data: bytes, single: int) -> Iterator[tuple[bool, int, int]]:
             raise ExampleError("is no tf.train.Example")
 
 
-def _floats(data: bytes) -> NDArray[np.float32]:
+def _floats(data: bytes) -> Float32s:
     parts = [data[begin:stop] for _, begin, stop in _packed(data, 13)]
     joined = b"".join(parts)
     if len(joined) % 4:
@@ -200,7 +202,7 @@ def _floats(data: bytes) -> NDArray[np.float32]:
     return np.frombuffer(joined, "<f4").astype(np.float32)
 
 
-def _integers(data: bytes) -> NDArray[np.int64]:
+def _integers(data: bytes) -> Int64s:
     """Whole numbers of seven bits a byte, the last of each below 128."""
     raw = np.frombuffer(b"".join(data[begin:stop] for _, begin, stop in _packed(data, 8)), np.uint8)
     ends = np.flatnonzero(raw < 128)

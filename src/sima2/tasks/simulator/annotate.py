@@ -16,13 +16,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.vocabulary import ANOMALIES, FREE_MOTION, LABELS
 from sima2.tasks.simulator.controller import IDLE_S
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import COLUMNS, Recording
-
-Reals = NDArray[np.float64]
-Masks = NDArray[np.bool_]
 
 SHORTEST_S: Final = 0.1
 """s, the shortest segment. Source: the annotation convention."""
@@ -120,17 +118,17 @@ def _remainder(
     return following if following in ("recovery_maneuver", "retreat") else here.label
 
 
-def _held(recording: Recording, world: World) -> Masks:
+def _held(recording: Recording, world: World) -> Bools:
     """Whether both fingers touch what the hand means to hold, shape (t,)."""
     touching = np.stack(recording.touching)
     held = np.array([world.body[name] for name in recording.held])
     t = np.arange(len(held))
     left, right = world.body["finger_left"], world.body["finger_right"]
-    both: Masks = touching[t, left, held] & touching[t, right, held]
+    both: Bools = touching[t, left, held] & touching[t, right, held]
     return both
 
 
-def _collisions(recording: Recording, world: World, least: int) -> tuple[Masks, list[str]]:
+def _collisions(recording: Recording, world: World, least: int) -> tuple[Bools, list[str]]:
     """Frames of unintended contact, and the body that was met."""
     touching = np.stack(recording.touching)
     force = np.sqrt(np.square(np.stack(recording.rows)[:, COLUMNS["contact"]]).sum(axis=1))
@@ -163,7 +161,7 @@ def _collisions(recording: Recording, world: World, least: int) -> tuple[Masks, 
     return hits, blamed
 
 
-def _slips(recording: Recording, world: World, least: int) -> Masks:
+def _slips(recording: Recording, world: World, least: int) -> Bools:
     """Frames in which a load slides in the hand or falls out of it."""
     rate = world.scenario.rate_hz
     rows, bodies = np.stack(recording.rows), np.stack(recording.bodies)
@@ -202,16 +200,16 @@ def _slips(recording: Recording, world: World, least: int) -> Masks:
     return slips
 
 
-def _rests(recording: Recording, world: World) -> Masks:
+def _rests(recording: Recording, world: World) -> Bools:
     """Whether what the hand means to hold touches something to lie on, shape (t,)."""
     touching = np.stack(recording.touching)
     held = np.array([world.body[name] for name in recording.held])
     supports = [world.body[name] for name in _SUPPORTS if name in world.body]
-    found: Masks = touching[np.arange(len(held)), held][:, supports].any(axis=1)
+    found: Bools = touching[np.arange(len(held)), held][:, supports].any(axis=1)
     return found
 
 
-def _speed(place: Reals, rate: float) -> Reals:
+def _speed(place: Float64s, rate: float) -> Float64s:
     """m/s between frames, shape (t,)."""
     step = np.zeros(len(place))
     step[1:] = np.sqrt(np.square(np.diff(place, axis=0)).sum(axis=1)) * rate
@@ -320,7 +318,7 @@ def _blame(pieces: list[Piece]) -> None:
             before.reason = after.reason
 
 
-def _closed(mask: Masks, gap: int) -> Masks:
+def _closed(mask: Bools, gap: int) -> Bools:
     """Gaps shorter than ``gap`` between true frames filled."""
     mask = mask.copy()
     on = np.flatnonzero(mask)
@@ -330,7 +328,7 @@ def _closed(mask: Masks, gap: int) -> Masks:
     return mask
 
 
-def _runs(mask: Masks) -> list[tuple[int, int]]:
+def _runs(mask: Bools) -> list[tuple[int, int]]:
     """Half-open runs of true frames."""
     padded = np.concatenate([[False], mask, [False]])
     edges = np.flatnonzero(padded[1:] != padded[:-1])

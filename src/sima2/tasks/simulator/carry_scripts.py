@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.controller import up
 from sima2.tasks.simulator.recording import Stage
 from sima2.tasks.simulator.scenario import VASE_HEIGHT, free_spot
 from sima2.tasks.simulator.skills import SURFACE, Skills
-
-Reals = NDArray[np.float64]
 
 _DROPS: Final = ("drop", "drop_en_route")
 _BUMPS: Final = ("clutter_collision", "collision_lock")
@@ -37,7 +35,7 @@ class Carry:
         share = float(np.clip((vase - start) @ way / (way @ way), 0.0, 1.0))
         return float(np.sqrt(np.square(start + share * way - vase).sum())) > 0.13
 
-    def spot(self, target: str = "") -> Reals:
+    def spot(self, target: str = "") -> Float64s:
         """Where the item's centre shall come to rest."""
         place = self.made.place[target or self.goal]
         return np.array([place[0], place[1], SURFACE + self._half()])
@@ -92,7 +90,7 @@ class Carry:
             skills.control.wait(0.6)
         return self._judge(stage, fault)
 
-    def _aside(self, length: float) -> Reals:
+    def _aside(self, length: float) -> Float64s:
         angle = float(self.skills.rng.uniform(-np.pi, np.pi))
         return length * np.array([np.cos(angle), np.sin(angle), 0.0])
 
@@ -192,7 +190,7 @@ def errand(skills: Skills) -> None:
     skills.world.held = "drawer" if made.family.skeleton == "drawer" else "item"
 
 
-def drop(skills: Skills, body: str, spot: Reals, height: float) -> bool:
+def drop(skills: Skills, body: str, spot: Float64s, height: float) -> bool:
     """Carry on while the grip opens for a moment, or leaks until nothing holds."""
     control, world = skills.control, skills.world
     control.begin("transport", body)

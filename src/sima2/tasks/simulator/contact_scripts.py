@@ -6,13 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.controller import up
 from sima2.tasks.simulator.scenario import Scenario
 from sima2.tasks.simulator.skills import SURFACE, Skills
-
-Reals = NDArray[np.float64]
 
 PULL_M: Final = 0.19
 """m the drawer is pulled."""
@@ -183,12 +181,12 @@ class Wipe:
         self.skills = skills
         self.world, self.made = skills.world, skills.made
 
-    def _spot(self, band: float, along: float) -> Reals:
+    def _spot(self, band: float, along: float) -> Float64s:
         """Where the tool's centre is at a place of the patch."""
         place, yaw = self.made.place["target"], self.made.yaw["target"]
         c, s = np.cos(yaw), np.sin(yaw)
         offset = np.array([c * band - s * along, s * band + c * along, SURFACE + self.skills.half_height("item")])
-        spot: Reals = place + offset
+        spot: Float64s = place + offset
         return spot
 
     def attempt(self, fault: str, *, miss: bool = False) -> str:
@@ -243,7 +241,7 @@ class Wipe:
         """N with which the tool is pressed."""
         return float(self.world.contact[2])
 
-    def _drag(self, spot: Reals, press: float, soft: float, fault: str) -> str:
+    def _drag(self, spot: Float64s, press: float, soft: float, fault: str) -> str:
         """Along a stroke at constant force; a lost tool ends it."""
         control, world, skills = self.skills.control, self.world, self.skills
         start, goal = control.target.copy(), skills.over("item", spot)
@@ -308,7 +306,7 @@ class Wipe:
         skills.go_home()
 
 
-def wiped_share(made: Scenario, item: Reals, pressed: Reals) -> float:
+def wiped_share(made: Scenario, item: Float64s, pressed: Float64s) -> float:
     """Share of the strokes' middle lines over which the tool went under at least half the force asked.
 
     Args:

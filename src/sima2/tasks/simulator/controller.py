@@ -7,13 +7,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.physics import ARM, World, engine
 from sima2.tasks.simulator.recording import Recording, Stage
 from sima2.tasks.simulator.scenario import HOME
-
-Reals = NDArray[np.float64]
 
 _REST: Final = np.array([0.0, 0.15, 0.0, 1.9, 0.0, math.pi - 2.05, 0.0])
 """rad, posture the spare joint is drawn to."""
@@ -29,7 +27,7 @@ _SQUEEZE: Final = 0.03
 """m by which the width's target may lead the width."""
 
 
-def up(height: float) -> Reals:
+def up(height: float) -> Float64s:
     """That much along the vertical, m."""
     return np.array([0.0, 0.0, height])
 
@@ -148,7 +146,7 @@ class Controller:
 
     def move(
         self,
-        goal: Reals,
+        goal: Float64s,
         *,
         speed: float = 0.0,
         yaw: float | None = None,

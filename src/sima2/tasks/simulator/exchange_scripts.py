@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.tasks.simulator.carry_scripts import drop, errand
 from sima2.tasks.simulator.controller import up
 from sima2.tasks.simulator.scenario import HOME
 from sima2.tasks.simulator.skills import SURFACE, Skills
-
-Reals = NDArray[np.float64]
 
 LIFTED_M: Final = 0.04
 """m above its stand from which the new tool is off it."""

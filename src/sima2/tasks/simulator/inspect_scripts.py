@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.controller import up
 from sima2.tasks.simulator.scenario import SCREEN, Scenario
 from sima2.tasks.simulator.skills import Skills
-
-Reals = NDArray[np.float64]
 
 BEST: Final = 0.96
 """Pose confidence of an object in plain sight."""
@@ -37,7 +35,7 @@ VIEWS: Final[Mapping[str, tuple[float, float, float]]] = {
 """Where the hand looks from: m beyond the object as seen from the robot, to its left, and up."""
 
 
-def sight(hand: Reals, item: Reals, made: Scenario) -> Reals:
+def sight(hand: Float64s, item: Float64s, made: Scenario) -> Float64s:
     """Confidence of the object's pose from where the hand is, shape (t,); ``hand`` and ``item`` in m, shape (t, 3)."""
     yaw, foot = made.yaw["screen"], made.place["screen"]
     c, s = math.cos(yaw), math.sin(yaw)
@@ -50,7 +48,7 @@ def sight(hand: Reals, item: Reals, made: Scenario) -> Reals:
     hidden = crosses / (1.0 + np.exp(np.clip(clear / _EDGE_M, -30.0, 30.0)))
     far = np.sqrt(np.square(hand - item).sum(axis=1))
     close = 1.0 / (1.0 + np.exp(np.clip((far - _RANGE_M[0]) / _RANGE_M[1], -30.0, 30.0)))
-    found: Reals = BEST * (1.0 - (1.0 - _BEHIND) * hidden) * close
+    found: Float64s = BEST * (1.0 - (1.0 - _BEHIND) * hidden) * close
     return found
 
 
@@ -84,14 +82,14 @@ class Inspect:
         """Of the object's pose, from here."""
         return float(sight(self.world.hand[None], self.world.where("item")[None], self.made)[0])
 
-    def _spot(self, view: str) -> Reals:
+    def _spot(self, view: str) -> Float64s:
         item, (beyond, left, high) = self.world.where("item"), VIEWS[view]
         bearing = math.atan2(item[1], item[0])
         side = -1.0 if bearing > 0 else 1.0
         c, s = math.cos(bearing), math.sin(bearing)
         jitter = self.skills.rng.uniform(-0.012, 0.012, 3)
         offset = np.array([c * beyond - s * left * side, s * beyond + c * left * side, high])
-        spot: Reals = item + offset + jitter
+        spot: Float64s = item + offset + jitter
         return spot
 
     def _stand_back(self) -> None:

@@ -7,12 +7,10 @@ from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import MissingExtraError
+from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.scenario import Scenario, scene_of
-
-Reals = NDArray[np.float64]
 
 ARM: Final = 7
 """Joints of the arm."""
@@ -60,7 +58,7 @@ class World:
         """N on each free object, mean of the last period."""
         self.grip = 0.0
         """N, what both fingers press with, mean of the last period."""
-        self.drag: tuple[str, Reals] | None = None
+        self.drag: tuple[str, Float64s] | None = None
         """A free body that someone moves along the table, and at which velocity, m/s."""
         self._geom_body = np.array(self.model.geom_bodyid)
         self._hand = [self.body[name] for name in _HAND]
@@ -70,7 +68,7 @@ class World:
         """Bodies that are free."""
         return tuple(name for name in ("item", "old", "parcel", "vase") if name in self.body)
 
-    def start(self, q: Reals, width: float) -> None:
+    def start(self, q: Float64s, width: float) -> None:
         """Put the arm there, at rest."""
         self.data.qpos[:ARM] = q
         self.data.qpos[ARM : ARM + 2] = 0.5 * width
@@ -78,7 +76,7 @@ class World:
         self.data.ctrl[self.grip_actuator] = width
         engine().mj_forward(self.model, self.data)
 
-    def advance(self, q: Reals, velocity: Reals, width: float, force: float) -> None:
+    def advance(self, q: Float64s, velocity: Float64s, width: float, force: float) -> None:
         """One control period: targets of the joints in rad and rad/s, of the width in m; the grip's limit in N."""
         mj, model, data = engine(), self.model, self.data
         steps = self.scenario.steps
@@ -125,36 +123,36 @@ class World:
         return float(self.data.qpos[ARM] + self.data.qpos[ARM + 1])
 
     @property
-    def hand(self) -> Reals:
+    def hand(self) -> Float64s:
         """m, the point between the fingertips, shape (3,)."""
-        place: Reals = self.data.site_xpos[self.tcp].copy()
+        place: Float64s = self.data.site_xpos[self.tcp].copy()
         return place
 
-    def turn(self) -> Reals:
+    def turn(self) -> Float64s:
         """Rotation of the hand, shape (3, 3)."""
-        matrix: Reals = self.data.site_xmat[self.tcp].reshape(3, 3).copy()
+        matrix: Float64s = self.data.site_xmat[self.tcp].reshape(3, 3).copy()
         return matrix
 
-    def where(self, body: str) -> Reals:
+    def where(self, body: str) -> Float64s:
         """m, centre of a body, shape (3,); of the handle or the drawer's front too."""
         if body == "handle":
-            found: Reals = self.data.geom("handle").xpos.copy()
+            found: Float64s = self.data.geom("handle").xpos.copy()
             return found
-        centre: Reals = self.data.xpos[self.body[body]].copy()
+        centre: Float64s = self.data.xpos[self.body[body]].copy()
         return centre
 
-    def velocity(self, body: str) -> Reals:
+    def velocity(self, body: str) -> Float64s:
         """m/s of a free body, shape (3,)."""
         start = int(self.model.joint(body).dofadr[0])
-        speed: Reals = self.data.qvel[start : start + 3].copy()
+        speed: Float64s = self.data.qvel[start : start + 3].copy()
         return speed
 
-    def shove(self, body: str, velocity: Reals) -> None:
+    def shove(self, body: str, velocity: Float64s) -> None:
         """An outside push: a free body suddenly moves at that velocity, m/s."""
         start = int(self.model.joint(body).dofadr[0])
         self.data.qvel[start : start + 2] += velocity[:2]
 
-    def _dragged(self, body: str, velocity: Reals) -> None:
+    def _dragged(self, body: str, velocity: Float64s) -> None:
         """Held upright from outside and moved along the table."""
         start = int(self.model.joint(body).dofadr[0])
         self.data.qvel[start : start + 2] = velocity[:2]

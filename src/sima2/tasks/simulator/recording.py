@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s
 from sima2.tasks.simulator.physics import ARM, World
-
-Reals = NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -36,11 +34,11 @@ class Recording:
 
     stages: list[Stage] = field(default_factory=list)
     stage: list[int] = field(default_factory=list)
-    rows: list[Reals] = field(default_factory=list)
+    rows: list[Float64s] = field(default_factory=list)
     """Joint position, velocity, torque; hand; its rotation; width, grip, contact: see :data:`COLUMNS`."""
-    bodies: list[Reals] = field(default_factory=list)
+    bodies: list[Float64s] = field(default_factory=list)
     """Pose of each named body: position and quaternion, shape (k, 7)."""
-    touching: list[NDArray[np.bool_]] = field(default_factory=list)
+    touching: list[Bools] = field(default_factory=list)
     """Which bodies touched."""
     loads: list[tuple[float, ...]] = field(default_factory=list)
     """N on each free body."""
@@ -92,6 +90,6 @@ COLUMNS: Final[Mapping[str, Any]] = {
 }
 
 
-def _pose(world: World, body: str) -> Reals:
+def _pose(world: World, body: str) -> Float64s:
     turn = world.data.xquat[world.body["drawer" if body == "handle" else body]]
     return np.concatenate([world.where(body), turn])

@@ -11,12 +11,10 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.tasks.families import ALL_FAMILIES, MASSES, OBSTACLE, Family, Geometry
 from sima2.tasks.simulator.settings import FRICTION, SimulatorSettings, drawn
-
-Reals = NDArray[np.float64]
 
 _SECTORS = np.radians([-48.0, -24.0, 0.0, 24.0, 48.0])
 """Bearings of the places on the table; the object acted on and its target are never neighbours."""
@@ -83,7 +81,7 @@ class Scenario:
     """Factor on the object's width and height."""
     rail_n: float
     """N of friction of the drawer's rail."""
-    place: dict[str, Reals] = field(default_factory=dict)
+    place: dict[str, Float64s] = field(default_factory=dict)
     """m, where each body's foot stands, shape (3,)."""
     yaw: dict[str, float] = field(default_factory=dict)
     """rad."""
@@ -195,13 +193,13 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
     made.locked = mode == "locked_joint"
 
 
-def _spot(slot: int, rng: np.random.Generator) -> Reals:
+def _spot(slot: int, rng: np.random.Generator) -> Float64s:
     """A place in a sector of the table."""
     bearing, reach = _SECTORS[slot] + rng.uniform(-0.06, 0.06), rng.uniform(*_REACH)
     return np.array([reach * math.cos(bearing), reach * math.sin(bearing), 0.0])
 
 
-def _roomy(place: Mapping[str, Reals], bodies: Iterable[str]) -> bool:
+def _roomy(place: Mapping[str, Float64s], bodies: Iterable[str]) -> bool:
     """Whether open fingers fit between what is to be grasped and what stands fixed."""
     fixed, loose = ([place[body] for body in bodies if (body in _FIXED) == which] for which in (True, False))
     return all(float(np.sqrt(np.square(a - b).sum())) > _ROOM for a in fixed for b in loose)
@@ -216,7 +214,7 @@ def _order(rng: np.random.Generator, bins: bool) -> list[int]:
             return order
 
 
-def free_spot(taken: Mapping[str, Reals], further: float = 0.0) -> Reals:
+def free_spot(taken: Mapping[str, Float64s], further: float = 0.0) -> Float64s:
     """Of a grid on the table, the spot farthest from the edges of all that is taken; ``further`` m nearer."""
     wide = np.array([0.06 if body in _FIXED else 0.0 for body in taken])
     places = np.stack(list(taken.values()))[:, :2]

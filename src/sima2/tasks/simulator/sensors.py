@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.tasks import looks
+from sima2.records.arrays import Float64s
+from sima2.tasks import scene_embedding
 from sima2.tasks.simulator.inspect_scripts import LEAST, sight
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import COLUMNS, Recording
 from sima2.tasks.simulator.scenario import Scenario
 from sima2.tasks.simulator.settings import SimulatorSettings, drawn
-
-Reals = NDArray[np.float64]
 
 _SEEN: Final = (0.85, 0.99)
 """Pose confidence of objects in plain sight."""
@@ -25,7 +23,7 @@ def sensed(recording: Recording, world: World, rng: np.random.Generator, setting
     noise, true = settings.noise, np.stack(recording.rows)
     t = len(true)
 
-    def noisy(name: str, sigma: float) -> Reals:
+    def noisy(name: str, sigma: float) -> Float64s:
         value = true[:, COLUMNS[name]]
         return value + noise.scale * sigma * rng.standard_normal(value.shape)
 
@@ -33,7 +31,7 @@ def sensed(recording: Recording, world: World, rng: np.random.Generator, setting
     jitter = noise.scale * np.hypot(noise.contact_n, noise.contact_share * contact) * rng.standard_normal(t)
     clock = np.clip(noise.scale * noise.clock_s * rng.standard_normal(t), -0.2 * world.period, 0.2 * world.period)
     time = np.arange(t) * world.period + clock
-    objects: dict[str, dict[str, Reals]] = {
+    objects: dict[str, dict[str, Float64s]] = {
         "object_position": {},
         "object_orientation": {},
         "object_confidence": {},
@@ -74,16 +72,16 @@ def sensed(recording: Recording, world: World, rng: np.random.Generator, setting
     }
 
 
-def _vision(gap: Reals, made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) -> Reals:
+def _vision(gap: Float64s, made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) -> Float64s:
     """Embedding of shapes, light and pose, by the function of the synthetic world, shape (t, ``looks.WIDTH``)."""
     shapes = [(made.geometry.name, next(iter(made.family.names), ""))]
     light, strangeness = np.array([rng.standard_normal()]), np.array([rng.random()])
     if made.plan["inject_object"]:
         strangeness = 0.5 + 0.5 * strangeness
-    z = rng.standard_normal((1, looks.WIDTH))
-    base = looks.base_of(shapes, light, np.array([made.alien]), strangeness, z)
-    noise = settings.noise.scale * settings.noise.embedding * rng.standard_normal((len(gap), looks.WIDTH))
-    seen: Reals = np.tanh(base + gap @ looks.POSE) + noise
+    z = rng.standard_normal((1, scene_embedding.WIDTH))
+    base = scene_embedding.base_of(shapes, light, np.array([made.alien]), strangeness, z)
+    noise = settings.noise.scale * settings.noise.embedding * rng.standard_normal((len(gap), scene_embedding.WIDTH))
+    seen: Float64s = np.tanh(base + gap @ scene_embedding.POSE) + noise
     return seen
 
 
@@ -98,7 +96,7 @@ def _burst(world: World, rng: np.random.Generator, settings: SimulatorSettings, 
     return names[int(which * len(names))], slice(first, first + int(lasting / world.period))
 
 
-def _quaternions(turn: Reals) -> Reals:
+def _quaternions(turn: Float64s) -> Float64s:
     """Unit quaternions w x y z of rotations, without jumps of sign; shapes (t, 3, 3) and (t, 4)."""
     from scipy.spatial.transform import Rotation
 
@@ -108,6 +106,6 @@ def _quaternions(turn: Reals) -> Reals:
     return found * np.cumprod(flips)[:, None]
 
 
-def _unit(quaternion: Reals) -> Reals:
-    unit: Reals = quaternion / np.sqrt(np.square(quaternion).sum(axis=1, keepdims=True))
+def _unit(quaternion: Float64s) -> Float64s:
+    unit: Float64s = quaternion / np.sqrt(np.square(quaternion).sum(axis=1, keepdims=True))
     return unit

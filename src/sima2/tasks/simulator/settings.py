@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from sima2.errors import UnknownNameError, UsageError
-from sima2.tasks.settings import PhysicsSettings, SensorNoise
+from sima2.tasks.world_settings import PhysicsSettings, SensorNoise
 
 SIMULATED: Final = (
     "drawer_open", "dish_place", "wipe_surface", "pick_and_place", "sort_objects", "reset_after_failure",

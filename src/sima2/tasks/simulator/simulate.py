@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import UsageError
+from sima2.records.arrays import Bools
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import SOLE_ARM, Rollout, RolloutBatch
 from sima2.records.table import Text
@@ -20,7 +21,6 @@ from sima2.records.vocabulary import ANOMALIES, LABELS, OUTCOME_SOURCES, OUTCOME
 from sima2.tasks.design import EpisodePlan
 from sima2.tasks.draws import episode_generator
 from sima2.tasks.families import FAILURE_MODES
-from sima2.tasks.settings import POLICIES, SESSIONS
 from sima2.tasks.simulator.annotate import Piece, annotate, labels_of
 from sima2.tasks.simulator.physics import World, engine
 from sima2.tasks.simulator.recording import COLUMNS, Recording
@@ -31,8 +31,7 @@ from sima2.tasks.simulator.settings import SimulatorSettings, check_simulated, d
 from sima2.tasks.simulator.task_sensor import goal_of, reached
 from sima2.tasks.synthetic import Generated
 from sima2.tasks.truth_labels import OOD_DISTANCE
-
-Reals = NDArray[np.float64]
+from sima2.tasks.world_settings import POLICIES, SESSIONS
 
 SIMULATOR_VERSION: Final = "2"
 """Changes whenever the same plan would give other bytes on the same release of MuJoCo."""
@@ -51,8 +50,8 @@ class _Episode:
     made: Scenario
     rollout: Rollout
     pieces: list[Piece]
-    recovery: NDArray[np.bool_]
-    ood: NDArray[np.bool_]
+    recovery: Bools
+    ood: Bools
     """Frames outside the nominal law."""
     outcomes: list[str]
     events: list[tuple[str, str, str, int, float]]
@@ -188,7 +187,7 @@ def _names(made: Scenario) -> dict[str, str]:
 
 
 def _events(
-    pieces: Sequence[Piece], recovery: NDArray[np.bool_], recording: Recording, world: World
+    pieces: Sequence[Piece], recovery: Bools, recording: Recording, world: World
 ) -> list[tuple[str, str, str, int, float]]:
     """Failures where they happen, impacts with their impulse, beginnings and ends of corrections."""
     names, dt = _names(world.scenario), world.period

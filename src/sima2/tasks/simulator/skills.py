@@ -9,15 +9,13 @@ import math
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.controller import Controller, up
 from sima2.tasks.simulator.physics import World, engine
 from sima2.tasks.simulator.recording import Stage
 from sima2.tasks.simulator.scenario import HOME, OLD_KG, Scenario
 from sima2.tasks.simulator.settings import SimulatorSettings, Spans, drawn
-
-Reals = NDArray[np.float64]
 
 SURFACE: Final = 0.006
 """m, top of trays, mats and bin floors above the table."""
@@ -84,7 +82,7 @@ class Skills:
 
     # skills
 
-    def approach(self, body: str, *, bias: Reals | None = None, until_hit: bool = False) -> tuple[str, float]:
+    def approach(self, body: str, *, bias: Float64s | None = None, until_hit: bool = False) -> tuple[str, float]:
         """Over the body, then down to where the fingers may close; the reason it ended and the width there."""
         control, world, until = self.control, self.world, self.hit if until_hit else None
         control.begin("approach", body)
@@ -130,7 +128,7 @@ class Skills:
             room = min(room, 2.0 * (float(np.sqrt(np.square((at - here)[:2]).sum())) - half - 0.016))
         return min(self.control.open_m, max(room, width + _CLEAR_M, self.world.width))
 
-    def located(self, apart: str) -> dict[str, Reals]:
+    def located(self, apart: str) -> dict[str, Float64s]:
         """Where everything is, apart from one body, m."""
         moved = {body: self.world.where(body) for body in self.world.movable}
         return {body: place for body, place in {**self.made.place, **moved}.items() if body != apart}
@@ -146,7 +144,7 @@ class Skills:
         world.drag = None
         self.control.wait(0.15)
 
-    def graspable(self, body: str) -> tuple[Reals, float, float]:
+    def graspable(self, body: str) -> tuple[Float64s, float, float]:
         """Where between the fingertips to have a body, the hand's yaw, and its width there, however it lies."""
         centre = self.world.where(body)
         size, turn, upright = self._lies(body)
@@ -165,7 +163,7 @@ class Skills:
         size, _, upright = self._lies(body)
         return float(size[upright])
 
-    def _lies(self, body: str) -> tuple[Reals, Reals, int]:
+    def _lies(self, body: str) -> tuple[Float64s, Float64s, int]:
         """Half extents along a body's own axes, its rotation, and which axis is the most upright."""
         shape = self.world.model.geom(body)
         size = np.array(shape.size)
@@ -221,11 +219,11 @@ class Skills:
             stage.reason = "gripper_slip"
         return why
 
-    def over(self, body: str, spot: Reals) -> Reals:
+    def over(self, body: str, spot: Float64s) -> Float64s:
         """Where the hand must be for the load to be at a spot."""
         return spot + (self.world.hand - self.world.where(body))
 
-    def carry(self, body: str, spot: Reals, height: float, speed: float = 0.0) -> str:
+    def carry(self, body: str, spot: Float64s, height: float, speed: float = 0.0) -> str:
         """Sideways until the load is above a spot, at the hand's own speed or another; the reason it ended early."""
         stage = self.control.begin("transport", body)
         goal = self.over(body, spot)
@@ -237,7 +235,7 @@ class Skills:
             stage.reason = "collision"
         return why
 
-    def lower(self, body: str, spot: Reals) -> tuple[str, Stage]:
+    def lower(self, body: str, spot: Float64s) -> tuple[str, Stage]:
         """Down until the load touches; ``high`` where that is well above the spot."""
         stage = self.control.begin("place", body)
         goal = self.over(body, spot) - up(0.004)
@@ -280,7 +278,7 @@ class Skills:
         self.control.begin("idle")
         self.control.wait(float(self.rng.uniform(0.6, 1.2)))
 
-    def back_off(self, offset: Reals, *, let_go: bool) -> None:
+    def back_off(self, offset: Float64s, *, let_go: bool) -> None:
         """Stop, let go or not, and move away: a recovery maneuver."""
         control = self.control
         control.recovering = True
@@ -299,7 +297,7 @@ class Skills:
                 return
             self.control.tick()
 
-    def push(self, body: str, spot: Reals) -> str:
+    def push(self, body: str, spot: Float64s) -> str:
         """Push a body along the surface with closed fingers until it is at a spot."""
         control, world = self.control, self.world
         control.begin("recovery_maneuver")

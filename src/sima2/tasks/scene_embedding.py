@@ -7,9 +7,8 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Reals = NDArray[np.float64]
+from sima2.records.arrays import Bools, Float64s
 
 WIDTH: Final = 16
 """Dimensions of the embedding."""
@@ -20,12 +19,12 @@ _ALIEN: Final = (0.45, 1.5)
 """How far an alien object pulls the embedding away from what all nominal scenes share; the clouds overlap."""
 
 
-def _fixed(name: str, *shape: int) -> Reals:
+def _fixed(name: str, *shape: int) -> Float64s:
     return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(shape)
 
 
 @lru_cache(maxsize=1024)
-def _of_object(name: str) -> Reals:
+def _of_object(name: str) -> Float64s:
     return _fixed(f"shape of {name}", WIDTH)
 
 
@@ -35,7 +34,7 @@ POSE: Final = (0.45 * _fixed("pose", 3, WIDTH)).astype(np.float32)
 """Weights of the hand's position relative to the object acted on, per m, shape (3, WIDTH)."""
 
 
-def base_of(names: list[tuple[str, str]], light: Reals, alien: NDArray[np.bool_], u: Reals, z: Reals) -> Reals:
+def base_of(names: list[tuple[str, str]], light: Float64s, alien: Bools, u: Float64s, z: Float64s) -> Float64s:
     """What an episode's embeddings have in common before the nonlinearity, shape (n, WIDTH).
 
     Args:

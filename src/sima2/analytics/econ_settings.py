@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.errors import UnknownNameError, UsageError
+from sima2.records.arrays import Float64s
 from sima2.records.vocabulary import object_class
 
 GRAVITY: Final = 9.81
@@ -92,7 +92,7 @@ class CostField:
             raise UsageError(f"bins of {self.name} run from {self.low} to {self.high}: give 0 < low < high")
 
     @property
-    def edges(self) -> NDArray[np.float64]:
+    def edges(self) -> Float64s:
         """Bin k holds ``edges[k - 1] <= y < edges[k]``, shape (bins - 1,)."""
         if not self.per_decade:
             return np.array([self.low])

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from sima2.defects.bursts import burst_of
 from sima2.defects.commands import Following, far_off
+from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.limits import PER_LIMIT, limits_of
-from sima2.defects.settings import DefectSettings
 from sima2.defects.stillness import moving_span
 from sima2.defects.tracks import GRIPPER, HAND, JOINT, Tracks
-from sima2.records.defects import LIMITS, POINTS, SKETCH, SLOTS, EpisodeVitals
-from sima2.records.rollout import CLOCK_OFF, Floats, RolloutBatch
+from sima2.records.arrays import Float32s, Float64s, Int64s
+from sima2.records.defects import LIMITS, POINTS, SKETCH, SLOTS, EpisodeMeasures
+from sima2.records.rollout import CLOCK_OFF, RolloutBatch
 from sima2.records.table import Text
-
-Doubles = NDArray[np.float64]
 
 MOST_JOINTS = 20
 LEAST_FRAMES = 8
@@ -31,12 +30,12 @@ CHANGED: Final = 3
 _ODD: Final = 0x9E3779B97F4A7C15
 
 
-def vitals_of(
+def measures_of(
     tracks: Tracks, batch: RolloutBatch, follows: Mapping[str, Following], settings: DefectSettings
-) -> EpisodeVitals:
+) -> EpisodeMeasures:
     """One row for each manipulator of each episode, manipulator by manipulator."""
     begin, end = moving_span(tracks)
-    return EpisodeVitals.concat(
+    return EpisodeMeasures.concat(
         [
             _of_arm(tracks, batch, arm, begin, end, follows.get(arm), settings)
             for arm in batch.manipulators
@@ -49,11 +48,11 @@ def _of_arm(
     tracks: Tracks,
     batch: RolloutBatch,
     arm: str,
-    begin: NDArray[np.int64],
-    end: NDArray[np.int64],
+    begin: Int64s,
+    end: Int64s,
     follow: Following | None,
     settings: DefectSettings,
-) -> EpisodeVitals:
+) -> EpisodeMeasures:
     n, each = len(batch), batch.episodes
     joints, hand, grip = (tracks.rows(arm=arm, kind=kind) for kind in (JOINT, HAND, GRIPPER))
     slots = slots_of(joints, hand, grip)
@@ -74,7 +73,7 @@ def _of_arm(
                 extent[some, side, :kept] = extreme.reduceat(follow.command[:kept], tracks.offset[:-1][some], axis=1).T
     tracking = _tracking(tracks, batch.manipulators[arm].effort_proxy, follow, len(joints), settings)
     burst = burst_of(tracks, arm, settings)
-    return EpisodeVitals(
+    return EpisodeMeasures(
         episode_index=each.episode_index,
         episode_id=Text.of(each.episode_id),
         manipulator=Text.full(n, arm),
@@ -124,14 +123,14 @@ def slots_of(joints: list[int], hand: list[int], grip: list[int]) -> dict[int, i
     return dict(zip([*kept, *hand, *grip], places, strict=True))
 
 
-def _duration(tracks: Tracks) -> NDArray[np.float64]:
+def _duration(tracks: Tracks) -> Float64s:
     out = np.zeros(len(tracks.length))
     some = tracks.length > 0
     out[some] = tracks.time[tracks.offset[1:][some] - 1] - tracks.time[tracks.offset[:-1][some]]
     return out
 
 
-def _extent(tracks: Tracks) -> tuple[Floats, Floats]:
+def _extent(tracks: Tracks) -> tuple[Float32s, Float32s]:
     """Least value and range of each column in each episode, NaN where it has no sample, shape (C, n) each."""
     low, span = np.full((2, len(tracks.columns), len(tracks.length)), np.nan, np.float32)
     some = np.flatnonzero(tracks.length)
@@ -146,7 +145,7 @@ def _extent(tracks: Tracks) -> tuple[Floats, Floats]:
     return low, span
 
 
-def _end_pace(tracks: Tracks, rows: list[int], of_robot: list[int]) -> Doubles:
+def _end_pace(tracks: Tracks, rows: list[int], of_robot: list[int]) -> Float64s:
     """Motion at the last frame of the fastest column over the fast motion of the robot's fastest, shape (n,)."""
     out = np.full(len(tracks.length), np.nan)
     if not rows:
@@ -165,7 +164,7 @@ def _end_pace(tracks: Tracks, rows: list[int], of_robot: list[int]) -> Doubles:
     return out
 
 
-def _jerk(tracks: Tracks, rows: list[int]) -> NDArray[np.float64]:
+def _jerk(tracks: Tracks, rows: list[int]) -> Float64s:
     """Mean size of the third derivative, summed over columns, rad/s³ (hand: m/s³), shape (n,); NaN where unknown."""
     n, frames = len(tracks.length), len(tracks.time)
     out = np.full(n, np.nan)
@@ -182,8 +181,8 @@ def _jerk(tracks: Tracks, rows: list[int]) -> NDArray[np.float64]:
 
 
 def _tracking(
-    tracks: Tracks, proxy: Floats | None, follow: Following | None, joints: int, settings: DefectSettings
-) -> NDArray[np.float64]:
+    tracks: Tracks, proxy: Float32s | None, follow: Following | None, joints: int, settings: DefectSettings
+) -> Float64s:
     """Largest lasting residual of each episode, its joint, start and end, shape (4, n)."""
     n = len(tracks.length)
     out = np.zeros((4, n))
@@ -208,7 +207,7 @@ def _tracking(
     return out
 
 
-def _content(tracks: Tracks, rows: list[int], span: Floats) -> NDArray[np.int64]:
+def _content(tracks: Tracks, rows: list[int], span: Float32s) -> Int64s:
     """Digest of an episode's positions, 0 where it is short or nothing moves, shape (n,)."""
     out = np.zeros(len(tracks.length), np.int64)
     x = tracks.x[rows]
@@ -220,7 +219,7 @@ def _content(tracks: Tracks, rows: list[int], span: Floats) -> NDArray[np.int64]
     return out
 
 
-def _signature(tracks: Tracks, slots: dict[int, int], begin: NDArray[np.int64], end: NDArray[np.int64]) -> Floats:
+def _signature(tracks: Tracks, slots: dict[int, int], begin: Int64s, end: Int64s) -> Float32s:
     """Positions at even places between the first and the last moving frame, shape (n, SLOTS × POINTS)."""
     n = len(tracks.length)
     out = np.full((n, SLOTS, POINTS), np.nan, np.float32)
@@ -237,7 +236,7 @@ def _signature(tracks: Tracks, slots: dict[int, int], begin: NDArray[np.int64], 
     return out.reshape(n, SLOTS * POINTS)
 
 
-def _sketch(tracks: Tracks, rows: list[int]) -> NDArray[np.int64]:
+def _sketch(tracks: Tracks, rows: list[int]) -> Int64s:
     """Least digests of pairs of frames between which something moves, shape (n, SKETCH).
 
     Source: Broder 1997, "On the resemblance and containment of documents": the share of least digests that two sets

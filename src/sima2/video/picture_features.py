@@ -7,9 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Float32s
 from sima2.records.video import CELLS
-
-Floats = NDArray[np.float32]
 
 ROWS, COLUMNS = 24, 32
 """Fields of a picture: of 20 by 20 pixels where it has 640 by 480."""
@@ -21,7 +20,7 @@ FULL_RANGE: Final = 2
 """``AVCOL_RANGE_JPEG``: black is 0, not 16."""
 
 
-def brightness(frame: Any) -> Floats:
+def brightness(frame: Any) -> Float32s:
     """Mean brightness of each field above black, shape (ROWS, COLUMNS)."""
     name = str(frame.format.name)
     plain = frame if name in PLANAR else frame.reformat(format="gray")
@@ -31,14 +30,14 @@ def brightness(frame: Any) -> Floats:
     return _pooled(pixels, ROWS, COLUMNS) - np.float32(0 if full else 16)
 
 
-def coarse_colours(frame: Any) -> Floats:
+def coarse_colours(frame: Any) -> Float32s:
     """Mean colour of 8 by 8 fields, 0 to 1, shape (192,)."""
     pixels = frame.to_ndarray(format="rgb24")
     planes = [_pooled(np.ascontiguousarray(pixels[..., k]), CELLS, CELLS) / np.float32(255) for k in range(3)]
     return np.asarray(np.stack(planes, axis=-1).reshape(-1), np.float32)
 
 
-def _pooled(pixels: NDArray[np.uint8], rows: int, columns: int) -> Floats:
+def _pooled(pixels: NDArray[np.uint8], rows: int, columns: int) -> Float32s:
     """Means over fields that cover the picture, as even as its size allows."""
     height, width = pixels.shape
     if height >= 4 * EVERY * rows and width >= 4 * EVERY * columns:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sima2.records.arrays import Bools, Int64s
 from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Bools, Ints, among, runs_of, without_short
+from sima2.segmentation.signals import among, runs_of, without_short
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -53,8 +54,8 @@ def sighted(batch: RolloutBatch) -> tuple[Bools, Bools] | None:
 
 
 def label_looks(
-    batch: RolloutBatch, features: Features, states: States, label: Ints, settings: LookSettings
-) -> tuple[Ints, Bools]:
+    batch: RolloutBatch, features: Features, states: States, label: Int64s, settings: LookSettings
+) -> tuple[Int64s, Bools]:
     """Labels with the looks told apart, and the frames of those that failed, shape (T,) each.
 
     The hand goes to where it looks from and rests. Each move from then on is a look; one after which the object is not
@@ -82,7 +83,7 @@ def _tell(
     features: Features,
     moving: Bools,
     seen: Bools,
-    label: Ints,
+    label: Int64s,
     failed: Bools,
     settings: LookSettings,
 ) -> None:
@@ -129,7 +130,7 @@ def _far(features: Features, start: int, stop: int, settings: LookSettings) -> b
     return float(step @ step) > settings.move_m**2
 
 
-def _name(label: Ints, start: int, stop: int, name: str, before: int, rest: int) -> None:
+def _name(label: Int64s, start: int, stop: int, name: str, before: int, rest: int) -> None:
     """A move with its name, and the halt before it if that is too short to be a rest."""
     if start - before < rest:
         start = before

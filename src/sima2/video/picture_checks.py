@@ -9,13 +9,11 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.video.settings import VideoSettings
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
+from sima2.video.video_settings import VideoSettings
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float32]
-Cells = Mapping[int, Floats]
+Cells = Mapping[int, Float32s]
 """Frame of the episode to the brightness of the fields of its picture."""
 
 NEIGHBOURS: Final = 4
@@ -35,11 +33,11 @@ class Motion:
 
     moves: Bools
     """Whether any part of it moves, shape (t,)."""
-    pace: NDArray[np.float64]
+    pace: Float64s
     """How fast each arm moves, shape (arms, t)."""
 
     @cached_property
-    def whole(self) -> NDArray[np.float64]:
+    def whole(self) -> Float64s:
         """Pace of all arms together, shape (t,)."""
         return np.asarray(self.pace.sum(axis=0)) if len(self.pace) else np.zeros(len(self.moves))
 
@@ -94,7 +92,7 @@ def stretches(motion: Motion, frames: int, fps: float, settings: VideoSettings) 
     return sorted(found)
 
 
-def is_black(cells: Floats, settings: VideoSettings) -> bool:
+def is_black(cells: Float32s, settings: VideoSettings) -> bool:
     """Whether a picture shows nothing at all."""
     return bool(cells.mean() <= settings.black_mean and cells.max() <= settings.black_most)
 
@@ -118,9 +116,9 @@ def black_spans(cells: Cells, frames: int, fps: float, settings: VideoSettings) 
 class Grid(NamedTuple):
     """Spans between two looks."""
 
-    start: NDArray[np.int64]
-    stop: NDArray[np.int64]
-    change: Floats
+    start: Int64s
+    stop: Int64s
+    change: Float32s
     """Of the field that changes most."""
     moving: Bools
     """Whether the robot moves in most of it."""
@@ -232,7 +230,7 @@ def _second(values: Sequence[float]) -> float:
 
 def agreement(
     cells: Cells, spans: Sequence[tuple[int, int]], motion: Motion, fps: float, settings: VideoSettings
-) -> NDArray[np.float32]:
+) -> Float32s:
     """How well change of the picture and motion of the robot agree at each lag of ``LAGS``, shape (41,).
 
     The arm that agrees best counts: a camera may see but one. Sizes are compressed (logarithm of the change, root of
@@ -255,7 +253,7 @@ def agreement(
     return np.asarray(best, np.float32)
 
 
-def _agree(change: NDArray[np.float64], pace: NDArray[np.float64], shift: int) -> float:
+def _agree(change: Float64s, pace: Float64s, shift: int) -> float:
     """Correlation of change with the pace so many frames before."""
     late = change[shift:] if shift >= 0 else change[:shift]
     early = pace[: len(pace) - shift] if shift >= 0 else pace[-shift:]
@@ -268,7 +266,7 @@ def _agree(change: NDArray[np.float64], pace: NDArray[np.float64], shift: int) -
     return float((x * y).sum() / size) if size > 1e-12 else np.nan
 
 
-def _smooth(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+def _smooth(values: Float64s, width: int) -> Float64s:
     """Means over a window about each value; NaN where any in it is."""
     if width < 2 or len(values) < width:
         return values

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from sima2.io.column_map import UNITS, ColumnMap, Columns
 from sima2.io.derived import CommandResidual, columns_of
-
-Floats = NDArray[np.float64]
+from sima2.records.arrays import Bools, Float64s, Int64s
 
 WRAPPED: Final = 0.9
 """Share of a turn by which an angle steps where an encoder wraps."""
@@ -93,7 +92,7 @@ def unwrapped(columns: ColumnMap, features: Mapping[str, NDArray[Any]]) -> Mappi
     return {**features, **made} if made else features
 
 
-def may_wrap(columns: ColumnMap, features: Mapping[str, NDArray[Any]], offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+def may_wrap(columns: ColumnMap, features: Mapping[str, NDArray[Any]], offset: Int64s) -> Bools:
     """Which of several episodes :func:`unwrapped` may change; it leaves all others as they are, shape (n,).
 
     Args:
@@ -134,7 +133,7 @@ def may_wrap(columns: ColumnMap, features: Mapping[str, NDArray[Any]], offset: N
     return ~steady
 
 
-def _even(angle: NDArray[Any], span: NDArray[Any], turn: float, offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _even(angle: NDArray[Any], span: NDArray[Any], turn: float, offset: Int64s) -> Bools:
     """Episodes in which no column steps by what may be a turn, or lacks a number, shape (n,).
 
     Args:
@@ -155,7 +154,7 @@ def _floats(values: NDArray[Any]) -> NDArray[Any]:
     return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
 
 
-def unwrapped_columns(values: Floats, rows: list[slice]) -> Floats:
+def unwrapped_columns(values: Float64s, rows: list[slice]) -> Float64s:
     """Columns of a sample whose unit is not known yet, shape (n, w), with what wraps at a turn continuous within
     each episode; ``rows`` are those of each."""
     out = values

@@ -10,7 +10,7 @@ import numpy as np
 from sima2.records.episodes import EpisodeTable
 from sima2.records.segments import SegmentTable
 from sima2.records.vocabulary import ANOMALIES
-from sima2.video.settings import VideoSettings
+from sima2.video.video_settings import VideoSettings
 
 RANK: Final[Mapping[str, int]] = {"failure": 0, "recovery": 1, "end": 2, "start": 3, "grasp": 4, "release": 5}
 """What is kept first where not all fits: what went wrong, then how it ended and began."""

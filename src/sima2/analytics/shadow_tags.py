@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.analytics.gate import Urns, relabelled
-
-Array = NDArray[np.float64]
+from sima2.records.arrays import Int64s
 
 _BUDGET: Final = 125_000_000
 """Episodes moved by all shuffles together: between one and two CPU-seconds."""
@@ -19,7 +17,7 @@ _TAILS: Final = 3000
 """Relabellings of a small arm that the p-values of its shadows ask for, on average, beyond those of the tag itself."""
 
 
-def affordable(wanted: int, strata: int, arms: NDArray[np.int64], small_arm: int) -> int:
+def affordable(wanted: int, strata: int, arms: Int64s, small_arm: int) -> int:
     """How many times all tags can be shuffled at bounded cost, at most ``wanted``; 0 where there are too many tags.
 
     Args:
@@ -51,7 +49,7 @@ class Shuffles:
         for drawn, urn, n, rank in zip(self.counts, urns.urns, urns.tagged, urns.ranks):
             self.sums += (drawn @ rank) * (1.0 if 2 * n <= urn.sum() else -1.0)
 
-    def cells(self, k: int, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    def cells(self, k: int, cells: Int64s) -> Int64s:
         """The tag's counts of shape (s, b, 2) after shuffle ``k``."""
         out = np.array(cells)
         for s, bins, urn, n, drawn in zip(

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.defects.commands import Following
-from sima2.defects.tracks import GRIPPER, HAND, JOINT, Ints, Tracks
-from sima2.defects.vitals import MOST_JOINTS, slots_of
+from sima2.defects.episode_measures import MOST_JOINTS, slots_of
+from sima2.defects.tracks import GRIPPER, HAND, JOINT, Tracks
+from sima2.records.arrays import Float32s, Int64s
 from sima2.records.courses import THINGS, PointTable, moments_of
 from sima2.records.defects import SLOTS
-from sima2.records.rollout import Floats, RolloutBatch
+from sima2.records.rollout import RolloutBatch
 from sima2.records.table import Text
 
 AHEAD_S: Final = 0.3
@@ -52,7 +52,7 @@ def _slots(tracks: Tracks, arm: str) -> dict[int, int]:
     return slots_of(joints, hand, grip)
 
 
-def _state(tracks: Tracks, batch: RolloutBatch, arm: str, some: Ints, at: Ints) -> Floats:
+def _state(tracks: Tracks, batch: RolloutBatch, arm: str, some: Int64s, at: Int64s) -> Float32s:
     """Positions, and things from the hand, shape (n, MOMENTS, SLOTS + 3 * THINGS)."""
     out = np.full((*at.shape, SLOTS + 3 * THINGS), np.nan, np.float32)
     by_hand = bool(tracks.rows(arm=arm, kind=HAND))
@@ -80,10 +80,10 @@ def _things(batch: RolloutBatch, i: int) -> list[int]:
     return kept + [-1] * (THINGS - len(kept))
 
 
-def _motion(tracks: Tracks, arm: str, follow: Following | None, at: Ints, later: Ints) -> Floats:
+def _motion(tracks: Tracks, arm: str, follow: Following | None, at: Int64s, later: Int64s) -> Float32s:
     """What is done next, shape (n, MOMENTS, SLOTS)."""
     out = np.full((*at.shape, SLOTS), np.nan, np.float32)
-    command: dict[int, NDArray[np.float32]] = {}
+    command: dict[int, Float32s] = {}
     if follow is not None:
         command = dict(zip(follow.rows[:MOST_JOINTS], follow.command, strict=False))
     for row, slot in _slots(tracks, arm).items():

@@ -8,12 +8,12 @@ import numpy as np
 
 from sima2.defects.duplicates import content_keys
 from sima2.defects.findings import Finding, table_of
-from sima2.defects.overridden import WORDS
-from sima2.records.defects import DefectTable, EpisodeVitals
+from sima2.defects.outcome_overrides import WORDS
+from sima2.records.defects import DefectTable, EpisodeMeasures
 from sima2.records.episodes import EpisodeTable
 
 
-def contradicted(episodes: EpisodeTable, vitals: Iterable[EpisodeVitals]) -> DefectTable:
+def contradicted(episodes: EpisodeTable, measures: Iterable[EpisodeMeasures]) -> DefectTable:
     """A finding for each episode of which a copy, bit for bit, has the opposite outcome.
 
     All of them are found, the first too: to keep one would be to choose the outcome by place. Where a person said how
@@ -21,12 +21,12 @@ def contradicted(episodes: EpisodeTable, vitals: Iterable[EpisodeVitals]) -> Def
 
     Args:
         episodes: with outcomes as they count, those of persons among them.
-        vitals: of the same episodes, in any parts.
+        measures: of the same episodes, in any parts.
     """
     at = {name: i for i, name in enumerate(episodes.episode_id)}
     said = episodes.outcome_source.isin("person")
     groups: dict[tuple[str, ...], list[int]] = {}
-    for part in vitals:
+    for part in measures:
         for name, (_, *key) in content_keys(part).items():  # a copy may tell of another robot
             i = at.get(name, -1)
             if i >= 0 and float(episodes.success[i]) in WORDS:

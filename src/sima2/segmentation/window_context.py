@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
+from sima2.records.arrays import Float64s, Int64s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
     """Extremes of what lies before a window, shape (n,) each; NaN where nothing does."""
 
-    widest: Doubles
+    widest: Float64s
     """Largest gripper width or opening."""
-    narrowest: Doubles
+    narrowest: Float64s
     """Least gripper width or opening."""
-    lightest: Doubles
+    lightest: Float64s
     """Least average grip force, N."""
 
     def joined(self, other: Past) -> Past:
@@ -29,7 +28,7 @@ class Past:
             np.fmin(self.lightest, other.lightest),
         )
 
-    def take(self, index: NDArray[np.int64]) -> Past:
+    def take(self, index: Int64s) -> Past:
         """Rows by index; none at -1."""
         return Past(*(np.append(getattr(self, each.name), np.nan)[index] for each in fields(self)))
 
@@ -46,17 +45,17 @@ class Start:
     All but the period are NaN of a window with which its episode starts: it tells by itself.
     """
 
-    period: Doubles
+    period: Float64s
     """s between frames."""
-    rate_noise: Doubles
+    rate_noise: Float64s
     """Of the speed."""
-    width_noise: Doubles
-    grip_noise: Doubles
-    contact_noise: Doubles
-    object_noise: Doubles
+    width_noise: Float64s
+    grip_noise: Float64s
+    contact_noise: Float64s
+    object_noise: Float64s
     """m, shape (n, K)."""
 
-    def take(self, index: NDArray[np.int64], objects: int) -> Start:
+    def take(self, index: Int64s, objects: int) -> Start:
         """Rows by index, for as many objects; those first seen later have shown no noise."""
         noise = np.zeros((len(index), objects))
         known = min(objects, self.object_noise.shape[1])
@@ -65,12 +64,12 @@ class Start:
         return Start(**{**columns, "object_noise": noise})
 
     @classmethod
-    def untold(cls, period: Doubles, objects: int) -> Start:
+    def untold(cls, period: Float64s, objects: int) -> Start:
         """Of episodes of which but the period is known."""
         width, grip, contact, rate = (np.full(len(period), np.nan) for _ in range(4))
         return cls(period, rate, width, grip, contact, np.full((len(period), objects), np.nan))
 
-    def put(self, index: NDArray[np.int64], other: Start) -> Start:
+    def put(self, index: Int64s, other: Start) -> Start:
         """With other rows at some places."""
         columns = {each.name: getattr(self, each.name).copy() for each in fields(self)}
         for name, column in columns.items():

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import Episodes, Manipulator
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
@@ -22,7 +23,6 @@ from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS, TELLS_OF_THINGS
 from sima2.segmentation.features import Features
 from sima2.segmentation.measures import Measured, measure
 from sima2.segmentation.outcomes import Spans
-from sima2.segmentation.signals import Bools, Doubles, Ints
 from sima2.segmentation.windows import Windows
 
 
@@ -32,7 +32,7 @@ class Judged:
 
     features: Features
     spans: Spans
-    confidence: Doubles
+    confidence: Float64s
     """shape (s,)."""
 
 
@@ -40,17 +40,17 @@ class Judged:
 class Pieces:
     """Segments or pieces of them, by episode and start, shape (p,) each; frames count from the episode's start."""
 
-    episode: Ints
-    start: Ints
-    stop: Ints
-    start_t: Doubles
-    end_t: Doubles
-    label: Ints
-    slot: Ints
-    outcome: Ints
-    reason: Ints
-    confidence: Doubles
-    window: Ints
+    episode: Int64s
+    start: Int64s
+    stop: Int64s
+    start_t: Float64s
+    end_t: Float64s
+    label: Int64s
+    slot: Int64s
+    outcome: Int64s
+    reason: Int64s
+    confidence: Float64s
+    window: Int64s
     """Number of the window with which it becomes final."""
     measured: Measured
 
@@ -64,7 +64,7 @@ class Pieces:
         measured = (found.frames, *found.largest.values(), *found.total.values(), found.first_place, found.last_place)
         return sum(x.nbytes for x in (*(getattr(self, each.name) for each in fields(self)[:-1]), *measured))
 
-    def take(self, index: NDArray[np.int64]) -> Pieces:
+    def take(self, index: Int64s) -> Pieces:
         """Rows by index."""
         columns = {each.name: getattr(self, each.name)[index] for each in fields(self) if each.name != "measured"}
         return Pieces(**columns, measured=self.measured.take(index))
@@ -93,7 +93,7 @@ class Pieces:
         return Pieces(**columns, measured=self.measured.joined(segment, len(first)))
 
     def table(
-        self, episodes: Episodes, arm: str, objects: tuple[tuple[str, ...], ...], used: str, segment_id: Ints
+        self, episodes: Episodes, arm: str, objects: tuple[tuple[str, ...], ...], used: str, segment_id: Int64s
     ) -> SegmentTable:
         """The segments as a table; ``objects`` names the slots of each of the episodes."""
         n = len(self)
@@ -199,12 +199,12 @@ def kept(
     return pieces, joins, HandOver(int(until[-1]), bool(goes_on[-1]), int(label[-1]))
 
 
-def _changes(group: Ints) -> Bools:
+def _changes(group: Int64s) -> Bools:
     """Where another group begins, shape (p,)."""
     return np.append(True, group[1:] != group[:-1])[: len(group)]
 
 
-def _until(begun: Ints, owner: Ints, windows: Windows, shortest: Ints) -> tuple[Ints, Bools]:
+def _until(begun: Int64s, owner: Int64s, windows: Windows, shortest: Int64s) -> tuple[Int64s, Bools]:
     """One past the last frame that each window keeps, and whether its last segment goes on, shape (w,) each."""
     # what ends sooner than a shortest segment may only be a rest of what was handed over
     edge = (begun >= (windows.block + shortest)[owner]) & (begun <= windows.border[owner])
@@ -217,12 +217,12 @@ def _until(begun: Ints, owner: Ints, windows: Windows, shortest: Ints) -> tuple[
 def _pieces(
     judged: Judged,
     channels: Manipulator,
-    rows: NDArray[np.int64],
-    start: Ints,
-    stop: Ints,
-    shift: Ints,
-    episode: Ints,
-    final: Ints | int,
+    rows: Int64s,
+    start: Int64s,
+    stop: Int64s,
+    shift: Int64s,
+    episode: Int64s,
+    final: Int64s | int,
 ) -> Pieces:
     """Frames ``start`` to ``stop`` of the columns as pieces with what the spans at ``rows`` say."""
     spans, ragged = judged.spans, judged.features.ragged

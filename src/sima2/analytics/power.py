@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.analytics.gate import normal_quantile, spent_alpha
-from sima2.analytics.settings import COST_FIELDS
 from sima2.records.trust import TrustMatrix, TrustRow
 
 TYPICAL: Final = 0.4

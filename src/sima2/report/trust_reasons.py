@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sima2.analytics.settings import AFTER_FAILURE
+from sima2.analytics.econ_settings import AFTER_FAILURE
 from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustRow
 from sima2.report.text import as_number, count, number
