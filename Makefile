@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # One version, so that a build without CUDA is taken where the index has it (about 0.8 GB installed, several GB with CUDA)
 TORCH := 2.13.0
 
-.PHONY: run test lint bench bare test-extras stress clean
+.PHONY: run test lint bench docs bare test-extras stress clean
 
 run: $(VENV)/.core
 	$(BIN)/sima2 run --out results
@@ -23,6 +23,9 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.core
 	$(BIN)/sima2 bench throughput
 
+docs: $(VENV)/.dev
+	$(BIN)/python scripts/api_reference.py site
+
 bare:
 	$(PYTHON) scripts/try_wheel.py
 
@@ -35,7 +38,7 @@ stress: $(VENV)/.dev
 	$(BIN)/python -m pytest -m stress tests/stress/test_scale.py
 
 clean:
-	rm -rf $(VENV) results
+	rm -rf $(VENV) results site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

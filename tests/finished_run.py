@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sima2 import __version__
 from sima2.io.store import Store
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
@@ -194,7 +195,7 @@ def trust_rows() -> dict[str, TrustRow]:
 def summary() -> dict[str, Any]:
     """What summary.json holds."""
     return {
-        "sima2_version": "0.1.0",
+        "sima2_version": __version__,
         "source": "synthetic",
         "seed": 0,
         "episodes": {"in": 1250, "ok": 1240, "quarantined": 10, "skipped": 0},

@@ -59,7 +59,7 @@ _ADD: Final = """
 3. To try it: one row in `SETS` (`tests/format_sets.py`) that writes a small set. The promises of all formats
    (`tests/contracts/test_format_promises.py`) then run on it; then `python scripts/write_formats.py`.
 
-`python scripts/toy_format.py` does these steps in a copy and runs the promises.
+The recipe "a format" in [CONTRIBUTING.md](../CONTRIBUTING.md) does these steps; a test follows it word for word.
 """
 
 
