@@ -1,4 +1,4 @@
-"""Whether the wheel alone keeps what README promises: in fresh environments, outside the checkout, each command once.
+"""Whether the wheel alone keeps what README and docs/ promise: in fresh environments, outside the checkout, each command once.
 
     python scripts/try_wheel.py             the core: every command of the program
     python scripts/try_wheel.py --extras    each extra beside the core, and the core on the newest Python there is
@@ -111,7 +111,7 @@ CORE: Final = (
     Line(f"sima2 segment {shlex.quote(str(RECORDING))}", needs=RECORDING),
     *on_results("recorded", needs=RECORDING),
     # from Python
-    Line("python readme.py"),
+    Line("python from_python.py"),
     Line(f"python example.py {shlex.quote(str(LOG_OF_A_CELL))}", says="trusted", needs=LOG_OF_A_CELL),
 )
 
@@ -183,10 +183,9 @@ ROBOT: Final = f'<robot name="chain"><link name="tool0"/>{LINKS}</robot>'
 
 def files() -> dict[str, str]:
     """What the lines find beside them."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text("utf-8"), re.DOTALL)
     example = (ROOT / "examples/trust_on_your_own_tags.py").read_text("utf-8")
-    core = "\n".join(block for block in blocks if "torch" not in block)
-    programs = {"readme.py": core, "example.py": example, "sampler.py": SAMPLER, "view.py": VIEW}
+    programs = {"from_python.py": "\n".join(blocks), "example.py": example, "sampler.py": SAMPLER, "view.py": VIEW}
     return {**programs, "map.toml": MAP, "robot.urdf": ROBOT}
 
 
