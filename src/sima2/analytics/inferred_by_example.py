@@ -53,7 +53,7 @@ def infer_by_example(
 
     Returns:
         One row for each episode of the tasks in which both kinds were said, in the order of ``episodes``; the same in
-        whatever order they come.
+        whatever order they come. Said ones that are no examples, where there are more than enough, have no margin.
     """
     settings = settings or ByExample()
     parts, order = [], [np.zeros(0, np.intp)]
@@ -63,8 +63,12 @@ def infer_by_example(
         rows = rows[_by_content(episodes, points, rows)]
         task = episodes.take(rows)
         said = said_outcomes(task)
-        random = ~np.isin(task.episode_id.decode(), list(active))
-        parts.append(_example_table(task, said, settings.answer(views_of(task, points, pictures), said, random)))
+        # of thousands whose outcome is known, those that are no examples would only cost time
+        at = settings.asked(said)
+        asked = task.take(at)
+        random = ~np.isin(asked.episode_id.decode(), list(active))
+        found = settings.answer(views_of(asked, points, pictures), said[at], random)
+        parts.append(_example_table(task, said, found.among(at, len(task))))
         order.append(rows)
     return ExampleTable.concat(parts).take(np.argsort(np.concatenate(order), kind="stable"))
 
