@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Final
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.findings import Finding
 from sima2.defects.groups import Rows, groups
-from sima2.records.arrays import Bools, Float32s, Float64s
+from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.defects import POINTS, SLOTS, EpisodeMeasures
 
 LEAST: Final = 8
@@ -39,6 +39,8 @@ NEIGHBOURS: Final = 5
 TOLD_APART: Final = 0.65
 """Share of the episodes of each of two tasks that most of their neighbours place rightly, without which no course says
 anything; those that failed often lie between them."""
+ASKED: Final = 300
+"""Episodes of a task whose neighbours are looked for to tell this: the share is then known to a twentieth."""
 OVER: Final = 0.6
 """How far over on the other task's side an episode lies, where 0 is the middle and 1 the other's median."""
 
@@ -162,27 +164,40 @@ def _tasks(measures: EpisodeMeasures) -> Iterator[Finding]:
         if len(large) < 2 or not x.shape[1]:
             continue
         rows, x, task = rows[kept], x[kept], task[kept]
-        # itself comes first, but for exact copies
-        near = np.asarray(cKDTree(x).query(x, min(NEIGHBOURS + 1, len(x)))[1], np.intp).reshape(len(x), -1)
-        other = task[near[:, 1:]]
-        own = (other == task[:, None]).mean(axis=1)
-        right = {int(k): float((own[task == k] > 0.5).mean()) for k in large}
-        best: dict[int, tuple[float, int]] = {}
+        tree = cKDTree(x)
+
+        def around(some: Rows, x: Float64s = x, task: NDArray[np.int32] = task, tree: cKDTree = tree) -> Rows:
+            """Tasks of the nearest of some episodes, shape (len(some), ≤ NEIGHBOURS)."""
+            near = np.asarray(tree.query(x[some], min(NEIGHBOURS + 1, len(x)))[1], np.intp).reshape(len(some), -1)
+            return np.asarray(task[near[:, 1:]], np.intp)  # itself comes first, but for exact copies
+
+        right = {int(k): _placed_rightly(around, measures.content[rows], np.flatnonzero(task == k), k) for k in large}
+        over_on: dict[int, dict[int, float]] = {}
         for a, b in combinations(large.tolist(), 2):
-            if min(right[a], right[b]) < TOLD_APART:
-                continue
-            for k, over in _over(x, task, a, b):
-                seems = b if task[k] == a else a
+            if min(right[a], right[b]) >= TOLD_APART:
+                for k, over in _over(x, task, a, b):
+                    over_on.setdefault(k, {})[b if task[k] == a else a] = over
+        doubted = np.array(sorted(over_on), np.intp)
+        other = dict(zip(doubted.tolist(), around(doubted) if len(doubted) else (), strict=True))
+        best: dict[int, tuple[float, int]] = {}
+        for k, seen in over_on.items():
+            for seems, over in seen.items():
                 if (other[k] == seems).mean() > 0.5 and over > best.get(k, (0.0, 0))[0]:
                     best[k] = (over, seems)
         for k, (over, seems) in sorted(best.items()):
             row, alike = int(rows[k]), int((other[k] == seems).sum())
             words = (
                 f"moves as episodes of “{measures.task.names[seems]}” do, not as those of its own "
-                f"“{measures.task.names[int(task[k])]}”: {alike} of the {other.shape[1]} nearest are of the other task"
+                f"“{measures.task.names[int(task[k])]}”: {alike} of the {len(other[k])} nearest are of the other task"
             )
             yield Finding(row, "", "task_mismatch", 1.0, 0, int(measures.frames[row]), over,
                           "-1 its own task, 1 the other", words)  # fmt: skip
+
+
+def _placed_rightly(around: Callable[[Rows], Rows], content: Int64s, rows: Rows, task: int) -> float:
+    """Share of the episodes of a task most of whose neighbours are of it; of many, of some that their content draws."""
+    drawn = rows[np.argsort(content[rows], kind="stable")[:ASKED]]
+    return float(((around(drawn) == task).mean(axis=1) > 0.5).mean())
 
 
 def _over(x: Float64s, task: NDArray[np.int32], a: int, b: int) -> Iterator[tuple[int, float]]:
