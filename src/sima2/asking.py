@@ -141,6 +141,7 @@ class Session:
 
         if len(sql) > LONGEST or "\0" in sql:
             raise QueryError(f"a query has at most {LONGEST} characters, and no NUL")
+        sql.encode()  # what is no UTF-8 is refused for all commands alike
         parts = [each for each in self._database.extract_statements(sql) if each.query.strip()]
         if len(parts) != 1 or parts[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
             raise QueryError(

@@ -126,3 +126,11 @@ def test_a_recording_that_lost_samples_or_leaps_is_not_passed_as_it_is(tmp_path:
     assert "missing_samples" in codes["000002"][1]
     assert "teleport" in codes["000005"][1]
     assert codes["000003"][0] == "passed"
+
+
+def test_a_name_that_is_no_utf_8_is_wrong_usage_in_one_line(silent: Path, tmp_path: Path) -> None:
+    for words in (("query", silent, "SELECT '\udcff'"), ("run", "--episodes", "1", "--out", tmp_path / "o\udcff")):
+        code, _, error = sima2(*words)
+        assert code == 2
+        assert "not UTF-8" in error
+        assert len(error.strip().splitlines()) == 1

@@ -57,6 +57,8 @@ class Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError:
             raise
+        except UnicodeEncodeError as error:
+            raise _failed(f"{error.object!r}: a name or text that is not UTF-8; use another", 2) from error
         except OSError as error:
             raise _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1) from error
 

@@ -230,7 +230,7 @@ def _of_arm(arm: str, known: str, first: Arm, name: str, other: Arm) -> list[str
         swapped = next(k for k, place in enumerate(order) if place != k)
         is_what = f" ({first.joints[swapped]})" if first.joints else ""
         found.append(
-            f"joint order: joint {swapped + 1} of {known}{is_what} is joint {order[swapped] + 1} of {name}; write "
+            f"joint order: joint {swapped} of {known}{is_what} is joint {order[swapped]} of {name}; write "
             f"index = {list(index)} under {table}"
         )
     elif (named := _names(first, other)) is not None:

@@ -121,7 +121,7 @@ def _signals(channels: Manipulator, batch: RolloutBatch) -> Iterator[tuple[str, 
     if hand is not None:
         yield from ((name, "m", hand[:, axis]) for axis, name in enumerate(HAND))
     elif joints is not None:
-        yield from ((f"joint {j + 1}", "rad", joints[:, j]) for j in range(min(joints.shape[1], JOINTS)))
+        yield from ((f"joint {j}", "rad", joints[:, j]) for j in range(min(joints.shape[1], JOINTS)))
 
 
 def _speed(position: Float32s, batch: RolloutBatch) -> Float32s:

@@ -94,7 +94,7 @@ def test_joints_without_names_are_told_by_where_they_are() -> None:
     other = replace(first, spans=tuple(SPANS[k] for k in (0, 2, 1)))
     told = differences("a", Reading("arm", 30.0, (), {"arm": first}), "b", Reading("arm", 30.0, (), {"arm": other}))
     assert len(told) == 1
-    assert "joint 2 of a is joint 3 of b" in told[0]
+    assert "joint 1 of a is joint 2 of b" in told[0]
     assert "index = [3, 5, 4] under [arms.arm.joint_position] in the map of b" in told[0]
     elsewhere = replace(first, spans=((0.5, 0.6, 0.7), (1.4, 1.5, 1.6), (-1.0, -0.8, -0.5)))
     unlike = Reading("arm", 30.0, (), {"arm": elsewhere})
