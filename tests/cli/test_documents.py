@@ -32,6 +32,8 @@ PARQUET = re.compile(r"(?<![\w/.*-])(?!pyarrow\.|F\.)((?:\w+/)?\w+\.parquet)")
 WRITTEN_BY_EXPORT = {
     f"lists/{name}.parquet" for name in ("weights", "progress", "subtasks", "outcomes", "episodes")
 } | {"meta/sima2_weights.parquet"}
+RESULTS = ("out/", "results/", "python_out/")
+"""Folders of results in the documents."""
 OUTPUT_OPTIONS = {"--frames", "--draws", "--write", "--csv", "--episodes"}
 
 
@@ -127,7 +129,7 @@ def test_pictures_are_small_and_all_are_shown() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_table_that_is_named_is_one_that_is_written(page: Path) -> None:
     text = page.read_text("utf-8")
-    known = {*FILES, *(f"out/{name}" for name in FILES), *(f"results/{name}" for name in FILES)}
+    known = {f"{folder}{name}" for folder in ("", *RESULTS) for name in FILES}
     known |= (
         WRITTEN_BY_EXPORT | {Path(name).name for name in WRITTEN_BY_EXPORT} | {"card.parquet", "verdict_card.parquet"}
     )
