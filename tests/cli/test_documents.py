@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,12 @@ def test_a_table_that_is_named_is_one_that_is_written(page: Path) -> None:
 def test_python_that_is_shown_compiles(page: Path) -> None:
     for number, body in enumerate(blocks(page, "python")):
         compile(body, f"{page.name}, block {number}", "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_that_are_shown_are_toml(page: Path) -> None:
+    for body in blocks(page, "toml"):
+        assert tomllib.loads(body), page.name
 
 
 def test_the_index_lists_every_page_and_example() -> None:

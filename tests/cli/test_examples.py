@@ -137,4 +137,5 @@ def test_a_policy_is_trained_by_the_weights(made: Path, tmp_path: Path) -> None:
     done = ran("train_with_weights.py", "my_set", tmp_path / "lists/weights.parquet", cwd=made)
     assert done.returncode == 0, done.stderr
     losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
-    assert losses[-1] < losses[0] / 2
+    assert len(losses) == 3
+    assert losses[-1] < 0.8 * losses[0]
