@@ -15,7 +15,7 @@ import typer
 import typer.main
 
 from sima2.cli import app
-from sima2.report.dictionary import FILES
+from sima2.report.dictionary import FILES, WITH_VIDEO
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -140,6 +140,19 @@ def test_a_table_that_is_named_is_one_that_is_written(page: Path) -> None:
             known |= {value for option, value in itertools.pairwise(given) if option in OUTPUT_OPTIONS}
     unknown = {name for name in PARQUET.findall(text) if name not in known}
     assert not unknown
+
+
+@pytest.mark.parametrize("name", ["concepts.md", "results.md"])
+def test_a_folder_of_results_that_is_named_is_one_that_is_written(name: str) -> None:
+    named = set(re.findall(r"`(\w+/)`", (DOCS / name).read_text("utf-8")))
+    assert named <= {*FILES, *WITH_VIDEO}
+    assert len(named) > 5
+
+
+def test_reading_the_results_tells_of_every_table_of_a_run() -> None:
+    named = set(re.findall(r"`([\w.]+/?)`", (DOCS / "results.md").read_text("utf-8")))
+    parts_of_others = {name for name in FILES if name.endswith("_shards/")} | {"skipped/"}
+    assert {*FILES} - parts_of_others <= named
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
