@@ -1,4 +1,4 @@
-"""Whether the wheel alone keeps what README and docs/ promise: in fresh environments, outside the checkout, each command once.
+"""Whether the wheel alone keeps what README and docs/ promise: in fresh environments, outside the checkout.
 
     python scripts/try_wheel.py             the core: every command of the program
     python scripts/try_wheel.py --extras    each extra beside the core, and the core on the newest Python there is
@@ -96,6 +96,8 @@ CORE: Final = (
     Line("sima2 query week 'SELECT 1'", exits=(2,), says="pip install 'sima2[query]'"),
     Line("sima2 export week --rerun look.rrd", exits=(2,), says="pip install 'sima2[rerun]'"),
     Line("sima2 export week --mcap look.mcap", exits=(2,), says="pip install 'sima2[mcap]'"),
+    Line("python look_at_results.py week", says="weights leave"),
+    Line("python ci_gate.py week week"),
     Line("sima2 card week", makes="week/card.parquet"),
     Line("sima2 receipt week --policy policy.npz", makes="policy.npz"),
     Line("sima2 loop --rounds 2 --episodes 60 --families drawer_open --jobs 2 --out loop"),
@@ -112,7 +114,7 @@ CORE: Final = (
     *on_results("recorded", needs=RECORDING),
     # from Python
     Line("python from_python.py"),
-    Line(f"python example.py {shlex.quote(str(LOG_OF_A_CELL))}", says="trusted", needs=LOG_OF_A_CELL),
+    Line(f"python trust_on_your_own_tags.py {shlex.quote(str(LOG_OF_A_CELL))}", says="trusted", needs=LOG_OF_A_CELL),
 )
 
 SAMPLER: Final = """
@@ -139,7 +141,14 @@ EXTRAS: Final[Mapping[str, Sequence[Line]]] = {
         Line("sima2 run --path demo --out demo_out", makes="demo_out/report.html"),
     ),
     "mcap": (Line(f"{MADE} --out results"), Line("sima2 export results --mcap look.mcap --most 5", makes="look.mcap")),
-    "torch": (Line(f"{MADE} --out results"), Line("python sampler.py", says="60 drawn")),
+    "torch": (
+        Line(f"{MADE} --out results"),
+        Line("python sampler.py", says="60 drawn"),
+        Line("sima2 generate --families drawer_open --episodes 5 --out made"),
+        Line("sima2 run --path made --out out"),
+        Line("sima2 export out --lists lists"),
+        Line("python train_with_weights.py made lists/weights.parquet", says="epoch 2"),
+    ),
 }
 """What each extra is for."""
 
@@ -184,8 +193,8 @@ ROBOT: Final = f'<robot name="chain"><link name="tool0"/>{LINKS}</robot>'
 def files() -> dict[str, str]:
     """What the lines find beside them."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text("utf-8"), re.DOTALL)
-    example = (ROOT / "examples/trust_on_your_own_tags.py").read_text("utf-8")
-    programs = {"from_python.py": "\n".join(blocks), "example.py": example, "sampler.py": SAMPLER, "view.py": VIEW}
+    examples = {each.name: each.read_text("utf-8") for each in (ROOT / "examples").glob("*.py")}
+    programs = {**examples, "from_python.py": "\n".join(blocks), "sampler.py": SAMPLER, "view.py": VIEW}
     return {**programs, "map.toml": MAP, "robot.urdf": ROBOT}
 
 
