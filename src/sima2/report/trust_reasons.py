@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sima2.analytics.econ_settings import AFTER_FAILURE
+from sima2.records.econ import AFTER_FAILURE
 from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustRow
+from sima2.report.sentences import listed
 from sima2.report.text import as_number, count, number
 
 LEAST_BOUND: Final = 0.172
@@ -312,10 +313,14 @@ def _too_few(row: TrustRow) -> Why:
 
 
 def _leak(row: TrustRow) -> Why:
-    return Why(
-        "It reads the outcome, so agreeing with it proves nothing; it is reported only.",
-        "To earn trust, define it by what is known before the outcome.",
-    )
+    spec = _spec(row.tag)
+    if spec is None or spec.kind != "diagnostic" or spec.reads:
+        reads = spec.reads if spec and spec.reads else "the outcome"
+        told = f"It reads {reads}, so agreeing with it proves nothing"
+    else:
+        inputs, cost = listed(list(spec.inputs)), field_words(row.cost_field)
+        told = f"It reads {inputs}, known only afterwards, so that it goes with {cost} proves nothing"
+    return Why(f"{told}; it is reported only.", "To earn trust, define it by what is known before the outcome.")
 
 
 def _not_assessed(row: TrustRow) -> Why:
