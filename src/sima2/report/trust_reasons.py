@@ -313,14 +313,23 @@ def _too_few(row: TrustRow) -> Why:
 
 
 def _leak(row: TrustRow) -> Why:
-    spec = _spec(row.tag)
-    if spec is None or spec.kind != "diagnostic" or spec.reads:
-        reads = spec.reads if spec and spec.reads else "the outcome"
-        told = f"It reads {reads}, so agreeing with it proves nothing"
-    else:
-        inputs, cost = listed(list(spec.inputs)), field_words(row.cost_field)
-        told = f"It reads {inputs}, known only afterwards, so that it goes with {cost} proves nothing"
+    told = late_words(_spec(row.tag), row.cost_field)
     return Why(f"{told}; it is reported only.", "To earn trust, define it by what is known before the outcome.")
+
+
+def late_words(spec: TagSpec | None, cost_field: str) -> str:
+    """Why a tag predicts nothing, in its own words where it has some.
+
+    >>> late_words(TagSpec("A", "diagnostic", ("pauses", "retries"), "", "duration_s", 1), "duration_s")
+    'It reads pauses and retries, known only afterwards, so that it goes with duration proves nothing'
+    >>> late_words(TagSpec("A", "diagnostic", ("pauses",), "", "mpl", 1, reads="how long it waited"), "mpl")
+    'It reads how long it waited, so agreeing with it proves nothing'
+    """
+    if spec is not None and spec.kind == "diagnostic" and not spec.reads:
+        inputs, cost = listed(list(spec.inputs)), field_words(cost_field)
+        return f"It reads {inputs}, known only afterwards, so that it goes with {cost} proves nothing"
+    reads = spec.reads if spec is not None and spec.reads else "the outcome"
+    return f"It reads {reads}, so agreeing with it proves nothing"
 
 
 def _not_assessed(row: TrustRow) -> Why:
