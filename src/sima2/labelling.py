@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.analytics.econ_settings import AFTER_FAILURE, COST_FIELDS
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.analytics.power import LEAST_ARM, LEAST_KNOWN, OPEN, Needed, outcomes_needed
 from sima2.analytics.recovery import find_attempts
 from sima2.analytics.said import episodes_as_said
@@ -20,7 +20,7 @@ from sima2.errors import RecordError, StoreError, UnknownNameError
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.courses import UnusualTable
 from sima2.records.defects import DefectTable
-from sima2.records.econ import EconTable
+from sima2.records.econ import AFTER_FAILURE, EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import LabelTable, SaidTable, said_of
 from sima2.records.plan import TrainingPlan
@@ -29,7 +29,7 @@ from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix, TrustRow
 from sima2.sampling.to_label import WANTED, Chosen, asking_order, most_teaching, to_label_for_tag, unsaid
-from sima2.tags.specs import TAGS, THRESHOLDS
+from sima2.tags.specs import TAGS
 
 if TYPE_CHECKING:
     from sima2.io.store import Store
@@ -77,7 +77,7 @@ def arms_of(
     if row.tag not in TAGS:
         raise UnknownNameError("tag", row.tag, TAGS)
     spec = {row.tag: TAGS[row.tag]}
-    given = tag_indicators(tags, episodes.episode_id, spec, THRESHOLDS)[row.tag]
+    given = tag_indicators(tags, episodes.episode_id, spec)[row.tag]
     strata = strata_of(episodes)
     if row.cost_field == AFTER_FAILURE and segments is not None:
         attempts = find_attempts(segments, episodes.episode_id)

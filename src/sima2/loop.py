@@ -26,10 +26,10 @@ class Round:
     number: int
     """From 1."""
     asked: Mapping[str, float]
-    """Share of the rollouts asked for, by family, and of those that should be ``recovered``: asked for as such, or
-    as in the first round. Empty for the first round."""
+    """Share of the rollouts asked for, by family, and of those that should have a tag that can be asked for, by its
+    group (``recovered``): asked for as such, or as in the first round. Empty for the first round."""
     got: Mapping[str, float]
-    """The same of what came back: ``recovered`` are episodes that RecoveryTag was given to."""
+    """The same of what came back: episodes that the tag was given to."""
     episodes: int
     """In all rounds so far."""
     trust: Mapping[str, float]
@@ -61,7 +61,7 @@ def run_loop(
     if rounds < 1 or per_round < 1:
         raise UsageError(f"{rounds} rounds of {per_round} rollouts are none")
     asked: PumpRequest | None = None
-    usual = float("nan")
+    usual: Mapping[str, float] = {}
     for number in range(1, rounds + 1):
         if asked is None:
             given = replace(settings, request=_evenly(settings, per_round))
@@ -69,7 +69,7 @@ def run_loop(
             given = replace(settings, seed=settings.seed + number - 1, request=asked.cells(), fresh=False)
         run_pipeline(given, progress=progress)
         turn = _round_of(number, asked, settings.out, usual)
-        usual = turn.got["recovered"] if asked is None else usual
+        usual = turn.got if asked is None else usual
         yield turn
         if number < rounds:
             asked = _asked_before(settings.out, number) or next_request(settings.out, per_round)
@@ -114,10 +114,10 @@ def _evenly(settings: RunSettings, n: int) -> tuple[tuple[str, str, int], ...]:
     return tuple((family, "", count) for family, count in zip(families, parts, strict=True) if count)
 
 
-def _round_of(number: int, asked: PumpRequest | None, out: Path, usual: float) -> Round:
+def _round_of(number: int, asked: PumpRequest | None, out: Path, usual: Mapping[str, float]) -> Round:
     from sima2.io.store import Store
     from sima2.sampling.pool import given_levels
-    from sima2.tags.specs import THRESHOLDS
+    from sima2.tags.specs import TAGS
 
     with Store.read_only(out) as store:
         episodes = store.read_table(EpisodeTable, "episodes")
@@ -127,13 +127,14 @@ def _round_of(number: int, asked: PumpRequest | None, out: Path, usual: float) -
         looks = [(look, json.loads(value)) for look, _, value in store.calibrations]
     look, then = [each for each in looks if each[1]["run"] <= run.number][-1]
     own = episodes.take(np.flatnonzero(run.holds(episodes.episode_index)))
-    recovered = given_levels(tags, own.episode_id, THRESHOLDS)["RecoveryTag"] > 0
+    wanted = {name: spec for name, spec in TAGS.items() if spec.template}
+    given = {wanted[tag].group: level > 0 for tag, level in given_levels(tags, own.episode_id, wanted).items()}
     return Round(
         number=number,
         asked={} if asked is None else _shares(asked, usual),
         got={
             **{family: float(own.family.isin(family).mean()) for family in sorted(set(own.family))},
-            "recovered": float(recovered.mean()) if len(own) else float("nan"),
+            **{group: float(has.mean()) if len(own) else float("nan") for group, has in given.items()},
         },
         episodes=then["episodes"],
         trust={tag: float(level) for tag, level in then["trust"].items()},
@@ -142,10 +143,14 @@ def _round_of(number: int, asked: PumpRequest | None, out: Path, usual: float) -
     )
 
 
-def _shares(asked: PumpRequest, usual: float) -> dict[str, float]:
-    """What the request should bring; of the standard mix the ``usual`` share recovers."""
+def _shares(asked: PumpRequest, usual: Mapping[str, float]) -> dict[str, float]:
+    """What the request should bring; of what is not asked for as such the ``usual`` share has a tag."""
+    from sima2.tags.specs import TAGS
+
     total = int(asked.count.sum())
-    by_family = {name: int(asked.count[asked.family.isin(name)].sum()) for name in sorted(set(asked.family))}
-    recovered = int(asked.count[asked.template.isin("recovery")].sum()) / total
-    shares = {name: count / total for name, count in by_family.items()}
-    return {**shares, "recovered": recovered + (1.0 - recovered) * usual}
+    shares = {name: int(asked.count[asked.family.isin(name)].sum()) / total for name in sorted(set(asked.family))}
+    for spec in TAGS.values():
+        if spec.template:
+            share = int(asked.count[asked.template.isin(spec.template)].sum()) / total
+            shares[spec.group] = share + (1.0 - share) * usual[spec.group]
+    return shares

@@ -538,8 +538,9 @@ def second_pass(
     from sima2.analytics.trust_inputs import trust_counts
     from sima2.knowledge.evidence import evidence
     from sima2.knowledge.task_evidence import merge, tag_evidence, task_evidence
-    from sima2.tags.propagator import SemanticTagPropagator, TaggedEpisodes
-    from sima2.tags.specs import TAGS, THRESHOLDS
+    from sima2.tags.propagator import SemanticTagPropagator
+    from sima2.tags.seen import TaggedEpisodes
+    from sima2.tags.specs import TAGS
 
     episodes, econ = episodes_by_example(episodes, frozen.by_example), costs_by_example(econ, frozen.by_example)
     tagged = TaggedEpisodes(
@@ -555,9 +556,9 @@ def second_pass(
     return SecondPass(
         tags=tags,
         econ=costs_as_said(econ, frozen.said),
-        trust=trust_counts(tags, costs_as_said(econ, drawn_by_lot(frozen.said)), episodes, segments, TAGS, THRESHOLDS),
+        trust=trust_counts(tags, costs_as_said(econ, drawn_by_lot(frozen.said)), episodes, segments, TAGS),
         evidence=evidence(primitives, segments, goals),
-        tasks=merge([task_evidence(segments, family), tag_evidence(tags, segments, family)]),
+        tasks=merge([task_evidence(segments, family), tag_evidence(tags, segments, family, TAGS)]),
         tally={
             "labels": _tally(segments.label),
             "segment_outcomes": _tally(segments.outcome),
@@ -619,9 +620,10 @@ class Aggregates:
         """All that is proposed, by priority; nothing is decided on those that rest on a tag."""
         from sima2.knowledge.ontology import OntologyUpdateEngine
         from sima2.knowledge.task_graph import TaskGraphRefiner
+        from sima2.tags.specs import TAGS
 
         found = ProposalTable.concat(
-            [OntologyUpdateEngine().propose(self.evidence), TaskGraphRefiner().refine(self.tasks)]
+            [OntologyUpdateEngine().propose(self.evidence), TaskGraphRefiner(specs=TAGS).refine(self.tasks)]
         )
         return found.take(np.argsort(-found.priority, kind="stable"))
 
@@ -647,8 +649,9 @@ class Aggregates:
         """``task_graph.json``."""
         from sima2.knowledge.ontology_graph import to_json
         from sima2.knowledge.task_graph import TaskGraphRefiner
+        from sima2.tags.specs import TAGS
 
-        return to_json(TaskGraphRefiner().graph(self.tasks, proposals))
+        return to_json(TaskGraphRefiner(specs=TAGS).graph(self.tasks, proposals))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -756,7 +759,7 @@ def finalize(
         pauses=PauseTable.empty() if pauses is None else pauses,
         consensus=ConsensusTable.empty() if consensus is None else consensus,
         precision=precision_of(CardTable.empty() if card is None else card),
-        asked=tag_reviews(episodes, tags, trust, THRESHOLDS),
+        asked=tag_reviews(episodes, tags, trust, TAGS),
     )
     settings = PlanSettings()
     training = planned(known, pool, settings).plan
@@ -788,7 +791,7 @@ def finalize(
             "nominal": {"episodes": int(episodes.nominal.sum()), "rule": frozen.nominal_rule},
             "tags": _tag_counts(tags, THRESHOLDS),
             "costs": {name: _spread(getattr(econ, name)) for name in ("duration_s", "energy_wh", "damage", "mpl")},
-            "statistics": [_statistic(each) for each in describe(aggregates.trust).values()],
+            "statistics": [_statistic(each) for each in describe(aggregates.trust, TAGS).values()],
         },
     )
 
@@ -820,18 +823,18 @@ def _audited(
     """Every datapack audited by its plan and by what was tested on its own collection."""
     from sima2.sampling.auditor import DatapackAuditor
     from sima2.sampling.pool import tested_apart
-    from sima2.tags.specs import THRESHOLDS
+    from sima2.tags.specs import TAGS
 
     auditor = DatapackAuditor()
     if not trust.by_collection:
-        return auditor.audit(episodes, tags, trust, THRESHOLDS, quarantine, plan=plan)
+        return auditor.audit(episodes, tags, trust, TAGS, quarantine, plan=plan)
     parts = [
-        (np.flatnonzero(member), auditor.audit(episodes.take(member), tags, rows, THRESHOLDS, plan=plan.take(member)))
+        (np.flatnonzero(member), auditor.audit(episodes.take(member), tags, rows, TAGS, plan=plan.take(member)))
         for member, rows in tested_apart(episodes, trust)
     ]
     whole = AuditTable.concat([audit for _, audit in parts])
     order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
-    aside = auditor.audit(EpisodeTable.empty(), TagTable.empty(), trust, THRESHOLDS, quarantine)
+    aside = auditor.audit(EpisodeTable.empty(), TagTable.empty(), trust, TAGS, quarantine)
     return AuditTable.concat([whole.take(order), aside])
 
 

@@ -28,7 +28,7 @@ from sima2.sampling.planned import Planned, planned
 from sima2.sampling.pool import Pool
 from sima2.sampling.tag_reviews import tag_reviews
 from sima2.sampling.verdicts import segment_verdicts
-from sima2.tags.specs import TAGS, THRESHOLDS
+from sima2.tags.specs import TAGS
 
 T = TypeVar("T", bound=Table)
 
@@ -122,7 +122,7 @@ def known_of(out: Path) -> tuple[Known, Pool]:
         pauses=pauses,
         consensus=agreed,
         precision=precision_of(card),
-        asked=tag_reviews(episodes, tags, trust, THRESHOLDS),
+        asked=tag_reviews(episodes, tags, trust, TAGS),
     )
     return known, Pool.of(episodes, tags, trust, TAGS)
 

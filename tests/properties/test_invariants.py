@@ -35,8 +35,9 @@ from sima2.sampling.pool import Pool
 from sima2.sampling.sampler import DataPackRLSampler
 from sima2.sampling.weights import plan_weights
 from sima2.semantic_orchestrator import SemanticOrchestrator
-from sima2.tags.propagator import SemanticTagPropagator, TaggedEpisodes
+from sima2.tags.propagator import SemanticTagPropagator
 from sima2.tags.references import References, fit_references
+from sima2.tags.seen import TaggedEpisodes
 from sima2.tags.specs import TAGS
 from unit.tags.tag_worlds import observed, segments_of, story
 
@@ -150,8 +151,8 @@ def test_luck_and_its_verification_are_high_risk_with_success_and_no_recovery_an
     success = dict(zip(names, (each[1] for each in [*risky, *others]), strict=True))
     expected = {name for name in names if risk[name] > 0.8 and success[name] == 1 and not recovery[name] > 0.5}
     assert {name for name in names if luck[name] > 0} == expected
-    facts = tasks.tag_evidence(tags, segments, dict.fromkeys(names, "pulling"))
-    proposals = TaskGraphRefiner().refine(facts)
+    facts = tasks.tag_evidence(tags, segments, dict.fromkeys(names, "pulling"), TAGS)
+    proposals = TaskGraphRefiner(specs=TAGS).refine(facts)
     assert named(proposals, "verification_node") == expected
     assert set(proposals.take(proposals.kind.isin("verification_node")).status) <= {"pending_trust"}
 
@@ -228,7 +229,7 @@ def test_what_is_critically_strange_asks_for_a_stop_unless_a_recovery_follows_at
                 expected |= {name} if severity > 0.9 and following != "recovery_maneuver" else set()
     strange = table(TagTable, tags, tag="OODTag", kind="diagnostic")
     family = {f"e{i}": "pulling" for i in range(len(episodes))}
-    proposals = TaskGraphRefiner().refine(tasks.tag_evidence(strange, segments_of(rows), family))
+    proposals = TaskGraphRefiner(specs=TAGS).refine(tasks.tag_evidence(strange, segments_of(rows), family, TAGS))
     assert named(proposals, "safety_stop") == expected
     assert named(proposals, "inspection_node") == looks
     assert set(proposals.source_tag) <= {"OODTag"}
@@ -480,16 +481,24 @@ def test_no_proposal_carries_a_reward_a_price_or_a_weight(words: list[Any], trus
     lucky = {"episode_id": "e0", "tag": "LuckySuccessTag", "level": 0.9, "value": 9.0}
     family = {f"e{k}": "pulling" for k in range(5)}
     facts = tasks.merge(
-        [tasks.task_evidence(segments, family), tasks.tag_evidence(table(TagTable, [lucky, strange]), segments, family)]
+        [
+            tasks.task_evidence(segments, family),
+            tasks.tag_evidence(table(TagTable, [lucky, strange]), segments, family, TAGS),
+        ]
     )
     learned = knowing.evidence(primitives_of(segments))
-    proposals = ProposalTable.concat([OntologyUpdateEngine().propose(learned), TaskGraphRefiner().refine(facts)])
+    proposals = ProposalTable.concat(
+        [OntologyUpdateEngine().propose(learned), TaskGraphRefiner(specs=TAGS).refine(facts)]
+    )
     assert len(proposals) >= 3
     matrix = TrustMatrix({tag: trusted(tag, level, 0.5) for tag, level in trust.items()})
     decided = SemanticOrchestrator().decide(proposals, matrix)
     assert carries(proposals.columns()) == []
     assert carries(key for row in decided.rows() for key in row) == []
-    for graph in (OntologyUpdateEngine().ontology(learned, decided), TaskGraphRefiner().graph(facts, decided)):
+    for graph in (
+        OntologyUpdateEngine().ontology(learned, decided),
+        TaskGraphRefiner(specs=TAGS).graph(facts, decided),
+    ):
         for attributes in [*graph.nodes.values(), *(each for _, _, each in graph.edges)]:
             assert carries(attributes) == []
     # to decide is to set a status: nothing else of the advice changes
@@ -515,4 +524,4 @@ def test_a_field_that_decides_would_be_noticed(name: str) -> None:
 
 def test_an_empty_world_proposes_nothing() -> None:
     nothing = TagTable.empty()
-    assert len(TaskGraphRefiner().refine(tasks.tag_evidence(nothing, SegmentTable.empty(), {}))) == 0
+    assert len(TaskGraphRefiner(specs=TAGS).refine(tasks.tag_evidence(nothing, SegmentTable.empty(), {}, TAGS))) == 0

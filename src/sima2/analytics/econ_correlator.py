@@ -81,7 +81,7 @@ class EconCorrelator:
         """Verdict on every tag that ``specs`` declares: a pure function of counts, settings, look and prior.
 
         A tag is judged by the panel of its declared cost; where an attempt was counted given a failure
-        (``settings.AFTER_FAILURE``), by that one. Recorded outcomes go before inferred ones.
+        (``records.econ.AFTER_FAILURE``), by that one. Recorded outcomes go before inferred ones.
 
         Args:
             counts: merged over all shards.

@@ -11,6 +11,7 @@ import numpy as np
 
 from sima2.errors import UnknownNameError, UsageError
 from sima2.records.arrays import Float64s
+from sima2.records.econ import AFTER_FAILURE
 from sima2.records.vocabulary import object_class
 
 GRAVITY: Final = 9.81
@@ -105,9 +106,6 @@ class CostField:
         """Unit in which costs are added up as integers: 2**31 of them reach ``high``, shape ()."""
         return float(2.0 ** (np.ceil(np.log2(self.high)) - 31))
 
-
-AFTER_FAILURE: Final = "mpl_after_failure"
-"""Task units an hour from the first failure event on: what a recovery is judged by."""
 
 _OUTCOME: Final = "record next.success or next.reward, or pass success in --outcomes"
 _HARM: Final = "record contact_force or object poses, or pass damage in --outcomes"

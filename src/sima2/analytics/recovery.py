@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from sima2.analytics.counts import TrustCounts, count
-from sima2.analytics.econ_settings import AFTER_FAILURE, cost_field
+from sima2.analytics.econ_settings import cost_field
 from sima2.records.arrays import Bools, Float64s, Int64s
+from sima2.records.econ import AFTER_FAILURE
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import ANOMALIES

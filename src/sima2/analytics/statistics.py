@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from sima2.analytics.counts import INFERRED, Panel, TrustCounts
-from sima2.analytics.econ_settings import AFTER_FAILURE
 from sima2.records.arrays import Float64s
+from sima2.records.tags import TagSpec, TagStatistic
 
 DRAWS: Final = 400
 """Bootstrap samples: the 2.5 % quantile then rests on ten of them."""
@@ -36,70 +36,26 @@ class Statistic:
     """What is wrong with reading it plainly."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    name: str
-    tag: str
-    field: str
-    form: str
-    """``ratio``, ``difference`` or ``mean`` of the tagged."""
-    meaning: str
-    target: str
-    bias: str = ""
+def describe(counts: TrustCounts, specs: Mapping[str, TagSpec]) -> Mapping[str, Statistic]:
+    """The statistics that tags declare and the counts can tell, by name. The bootstrap is seeded by the counts'
+    digests.
 
-
-_WANTED: Final = (
-    _Wanted(
-        "risk_premium",
-        "RiskTag",
-        "damage",
-        "ratio",
-        "mean damage with high risk over mean damage with low risk",
-        "above 2",
-    ),
-    _Wanted(
-        "recovery_value",
-        "RecoveryTag",
-        AFTER_FAILURE,
-        "difference",
-        "task units an hour after the failure event, with an attempt minus without one",
-        "above 0",
-    ),
-    _Wanted(
-        "recovery_value_plain",
-        "RecoveryTag",
-        "mpl",
-        "difference",
-        "mpl with RecoveryTag minus mpl without",
-        "none",
-        bias="compares with clean successes, so it is negative even where recovery works",
-    ),
-    _Wanted("ood_penalty", "OODTag", "success", "mean", "success rate of strange episodes", "low"),
-    _Wanted(
-        "ood_difference",
-        "OODTag",
-        "success",
-        "difference",
-        "success rate of strange episodes minus that of others",
-        "low",
-    ),
-)
-
-
-def describe(counts: TrustCounts) -> Mapping[str, Statistic]:
-    """The statistics that the counts can tell, by name. The bootstrap is seeded by the counts' digests."""
+    Args:
+        counts: of all episodes.
+        specs: what the tags declare.
+    """
     out = {}
-    for wanted in _WANTED:
-        for name in (wanted.field, wanted.field + INFERRED):
+    for tag, wanted in ((tag, each) for tag, spec in specs.items() for each in spec.statistics):
+        for name in (wanted.cost, wanted.cost + INFERRED):
             panel = counts.panels.get(name)
-            if panel is not None and wanted.tag in panel.tags and panel.cells[panel.tags.index(wanted.tag)].any():
-                out[wanted.name] = _statistic(wanted, panel, inferred=name.endswith(INFERRED))
+            if panel is not None and tag in panel.tags and panel.cells[panel.tags.index(tag)].any():
+                out[wanted.name] = _statistic(wanted, panel, tag, inferred=name.endswith(INFERRED))
                 break
     return out
 
 
-def _statistic(wanted: _Wanted, panel: Panel, *, inferred: bool) -> Statistic:
-    t = panel.tags.index(wanted.tag)
+def _statistic(wanted: TagStatistic, panel: Panel, tag: str, *, inferred: bool) -> Statistic:
+    t = panel.tags.index(tag)
     n = panel.cells[t].sum(axis=1).astype(np.float64)
     total = panel.mass[t].sum(axis=1) * panel.grain
     resampled = _resampled(panel, t)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sima2.analytics.counts import INFERRED, WHOLE, TrustCounts, count, merge
-from sima2.analytics.econ_settings import AFTER_FAILURE, cost_field
+from sima2.analytics.econ_settings import cost_field
 from sima2.analytics.recovery import find_attempts, recovery_counts
-from sima2.errors import RecordError, UsageError
+from sima2.errors import RecordError
 from sima2.records.arrays import Bools
-from sima2.records.econ import EconTable
+from sima2.records.econ import AFTER_FAILURE, EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
@@ -25,7 +25,6 @@ def tag_indicators(
     tags: TagTable,
     episode_id: Text,
     specs: Mapping[str, TagSpec],
-    thresholds: Mapping[str, float],
     *,
     whole: bool = False,
 ) -> dict[str, NDArray[np.int8]]:
@@ -34,21 +33,16 @@ def tag_indicators(
     A tag is given where a row of its declared kind lies above its threshold. A predictive tag's diagnostic rows (found
     too late to predict anything) show that it was assessed, not that it was given, unless ``whole`` episodes are asked
     for.
-
-    Raises:
-        UsageError: if a tag has no threshold.
     """
     place = {name: i for i, name in enumerate(episode_id)}
     known = np.array([place.get(name, -1) for name in tags.episode_id.names], np.int64)
     row = known[tags.episode_id.codes] if len(tags) else np.zeros(0, np.int64)
     out = {}
     for tag, spec in sorted(specs.items()):
-        if tag not in thresholds:
-            raise UsageError(f"tag {tag} has no threshold: add one to the thresholds")
         mine = tags.tag.isin(tag) & (row >= 0)
         assessed = mine & ~np.isnan(tags.level)
         kinds = tags.kind.isin(*TAG_KINDS) if whole else tags.kind.isin(spec.kind)
-        given = assessed & kinds & (np.nan_to_num(tags.level) > thresholds[tag])
+        given = assessed & kinds & (np.nan_to_num(tags.level) > spec.threshold)
         column = np.full(len(episode_id), -1, np.int8)
         column[row[assessed]] = 0
         column[row[given]] = 1
@@ -73,9 +67,6 @@ def trust_counts(
     episodes: EpisodeTable,
     segments: SegmentTable,
     specs: Mapping[str, TagSpec],
-    thresholds: Mapping[str, float],
-    *,
-    attempted: Sequence[str] = ("RecoveryTag",),
 ) -> TrustCounts:
     """Counts of a shard: every tag against its declared cost, and attempts against what came after a failure.
 
@@ -88,17 +79,15 @@ def trust_counts(
         episodes: the same episodes in the same order.
         segments: of the shard.
         specs: what the tags declare.
-        thresholds: level above which a tag is given.
-        attempted: tags that earn their trust by the attempt.
 
     Raises:
         RecordError: if econ and episodes are not of the same episodes.
     """
     if econ.episode_id.tolist() != episodes.episode_id.tolist():
         raise RecordError("econ vectors and episodes are not of the same episodes in the same order")
-    indicators = tag_indicators(tags, episodes.episode_id, specs, thresholds)
+    indicators = tag_indicators(tags, episodes.episode_id, specs)
     predictive = {tag: spec for tag, spec in specs.items() if spec.kind == "predictive"}
-    whole = tag_indicators(tags, episodes.episode_id, predictive, thresholds, whole=True)
+    whole = tag_indicators(tags, episodes.episode_id, predictive, whole=True)
     strata = strata_of(episodes)
     inferred = econ.outcome_source.isin("inferred")
     parts = []
@@ -114,10 +103,9 @@ def trust_counts(
     attempts = find_attempts(segments, episodes.episode_id)
     for suffix, where in _by_source(inferred):
         success = np.where(where, econ.success, np.nan)
-        for tag in attempted:
-            if tag in specs:
-                name = AFTER_FAILURE + suffix
-                parts.append(recovery_counts(tag, attempts, success, econ.duration_s, strata, name=name))
+        for tag in (tag for tag, spec in specs.items() if spec.by_attempt):
+            name = AFTER_FAILURE + suffix
+            parts.append(recovery_counts(tag, attempts, success, econ.duration_s, strata, name=name))
     return reduce(merge, parts, TrustCounts())
 
 

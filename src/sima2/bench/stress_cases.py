@@ -249,7 +249,7 @@ def every_tag_everywhere(primitives: int, per_episode: int = 10) -> dict[str, An
     from sima2.records.table import Text
     from sima2.records.tags import TagTable
     from sima2.sampling.pool import given_levels
-    from sima2.tags.specs import TAGS, THRESHOLDS
+    from sima2.tags.specs import TAGS
 
     n, kinds = primitives // per_episode, len(TAGS)
     ids = Text(np.arange(n), [f"e{k:07d}" for k in range(n)])
@@ -269,9 +269,9 @@ def every_tag_everywhere(primitives: int, per_episode: int = 10) -> dict[str, An
         details=Text.full(rows, "everywhere"),
         available_at_frame=np.zeros(rows, np.int64),
     )
-    given = tag_indicators(tags, ids, TAGS, THRESHOLDS)
+    given = tag_indicators(tags, ids, TAGS)
     count(given, np.arange(n, dtype=np.float64), np.zeros(n, int), COST_FIELDS["damage"])
-    levels = given_levels(tags, ids, THRESHOLDS)
+    levels = given_levels(tags, ids, TAGS)
     return {"rows": rows, "tagged": int(sum((level > 0).sum() for level in levels.values()))}
 
 

@@ -262,7 +262,7 @@ class _Done:
 
     def indicators(self) -> dict[str, Indicator]:
         """The tags as the run judged them."""
-        return tag_indicators(self.tags, self.episodes.episode_id, _SPECS, THRESHOLDS)
+        return tag_indicators(self.tags, self.episodes.episode_id, _SPECS)
 
     def oracle(self, tags: Mapping[str, Indicator]) -> dict[str, Indicator]:
         """What the tags would be if they knew, where assessed: true risk above the same level, truly unusual."""
@@ -304,7 +304,7 @@ class _Done:
     def weigh(self, given: Mapping[str, Indicator], attempts: Attempts) -> dict[str, Any]:
         """Trust and risk premium of indicators, by the correlator of the run."""
         counts = self.counted(given, attempts)
-        premium = describe(counts).get("risk_premium")
+        premium = describe(counts, TAGS).get("risk_premium")
         return {
             "trust": _judge(counts, _SPECS),
             "risk_premium": {

@@ -184,7 +184,7 @@ def _gate(rows: Mapping[str, TrustRow], least: Sequence[str]) -> None:
         try:
             wanted = float(level)
         except ValueError:
-            raise UsageError(f"--least {given}: give a tag and a level, as RecoveryTag=0.8") from None
+            raise UsageError(f"--least {given}: give a tag and a level, as TAG=0.8") from None
         if not 0.0 <= wanted <= 1.0:
             raise UsageError(f"--least {given}: a level of trust lies between 0 and 1")
         if tag not in rows:

@@ -18,7 +18,7 @@ from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.meanings import FAMILY, OBJECT_CLASS
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text, column, matrix, text
-from sima2.records.tags import TagTable
+from sima2.records.tags import TagProposal, TagSpec, TagTable
 from sima2.records.vocabulary import ANOMALIES, UNKNOWN, object_class
 
 START: Final = "start"
@@ -30,10 +30,6 @@ LONGEST_WAY: Final = 16
 """Steps of a way that is kept; longer ones are several tasks, and hardly two are alike."""
 REPEATS: Final = 3
 """Failures of the same step in a row, without a success between, after which to give up is proposed."""
-CRITICAL: Final = 0.9
-"""Severity above which strangeness asks for a stop."""
-HIGH_RISK: Final = 0.8
-
 BINS: Final = 28
 """Bins of a histogram of durations: half octaves."""
 SHORTEST_US: Final = 2**15
@@ -49,8 +45,8 @@ class TaskEvidence(Table):
     """Facts about a family's tasks, one row each, sorted by all its keys."""
 
     fact: Text = text(
-        "`step`, `transition`, `failed`, `retried`, `recovered`, `repeated`, `part`, `part_transition`, `way`, "
-        "`assessed_risk`, `lucky`, `assessed_ood`, `critical_ood` or `visual_ood`."
+        "`step`, `transition`, `failed`, `retried`, `recovered`, `repeated`, `part`, `part_transition`, `way`, or what "
+        "a tag declares: a fact that it proposes something by, or `assessed_` and its code."
     )
     family: Text = text(FAMILY)
     object: Text = text(OBJECT_CLASS)
@@ -206,28 +202,23 @@ def _parts(segments: SegmentTable, of: Text) -> list[_Facts]:
     ]
 
 
-def tag_evidence(tags: TagTable, segments: SegmentTable, family: Mapping[str, str]) -> TaskEvidence:
-    """Lucky successes, critical strangeness without a recovery at once, and visual strangeness, by family.
+def tag_evidence(
+    tags: TagTable, segments: SegmentTable, family: Mapping[str, str], specs: Mapping[str, TagSpec]
+) -> TaskEvidence:
+    """What tags propose something by, and how often the tags that this rests on were assessed, by family.
 
     Args:
         tags: of whole episodes.
         segments: of the same episodes: they tell what followed at once.
         family: family by episode id.
+        specs: what the tags declare.
     """
-    level = np.nan_to_num(tags.level)
-    risky = tags.tag.isin("RiskTag")
-    lucky = tags.tag.isin("LuckySuccessTag") & (level > HIGH_RISK)
-    strange = tags.tag.isin("OODTag")
-    fired = strange & (level > 0)
-    critical = fired & (np.nan_to_num(tags.severity) > CRITICAL)
-    contained = _followed_by_recovery(tags, critical, segments)
-    chosen = {
-        "assessed_risk": risky & ~np.isnan(tags.level),
-        "lucky": lucky,
-        "assessed_ood": strange & ~np.isnan(tags.level),
-        "critical_ood": critical & ~contained,
-        "visual_ood": fired & tags.source.isin("visual"),
-    }
+    chosen = {}
+    for name, spec in specs.items():
+        for proposal in spec.proposals:
+            basis = specs[proposal.rests_on or name]
+            chosen[basis.assessed] = tags.tag.isin(basis.name) & ~np.isnan(tags.level)
+            chosen[proposal.fact] = _speaking(tags, spec, proposal, segments)
     facts = []
     for fact, mask in chosen.items():
         _, rows = np.unique(tags.episode_id.codes[mask], return_index=True)
@@ -236,6 +227,18 @@ def tag_evidence(tags: TagTable, segments: SegmentTable, family: Mapping[str, st
         ids = tags.episode_id[rows]
         facts.append(_Facts(fact, ids, _families(ids, family), blank, blank, blank))
     return _counted(facts)
+
+
+def _speaking(tags: TagTable, spec: TagSpec, proposal: TagProposal, segments: SegmentTable) -> Bools:
+    """Rows of a tag that is given, of which what the proposal asks for holds, shape (n,)."""
+    where = tags.tag.isin(spec.name) & (np.nan_to_num(tags.level) > spec.threshold)
+    if proposal.severity is not None:
+        where &= np.nan_to_num(tags.severity) > proposal.severity
+    if proposal.source:
+        where &= tags.source.isin(proposal.source)
+    if proposal.unless_recovered:
+        where &= ~_followed_by_recovery(tags, where, segments)
+    return where
 
 
 def _failures(segments: SegmentTable, of: Text, repeats: int) -> list[_Facts]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -17,17 +18,11 @@ from sima2.knowledge.support import interval, lower_bound, upper_bound
 from sima2.knowledge.task_evidence import ARROW, FAILED, REPEATS, TaskEvidence, task_evidence
 from sima2.records.knowledge import Graph, ProposalTable
 from sima2.records.segments import SegmentTable
+from sima2.records.tags import TagSpec
 
 RECOVERY: Final = "recovery_maneuver"
 
 Edge = tuple[str, str, Mapping[str, Any]]
-
-_BY_TAG: Final = (
-    ("lucky", "assessed_risk", "verification_node", "RiskTag", 0.6, "high risk, yet success and nothing recovered"),
-    ("critical_ood", "assessed_ood", "safety_stop", "OODTag", 1.0, "critically strange, no recovery at once"),
-    ("visual_ood", "assessed_ood", "inspection_node", "OODTag", 0.7, "looks like nothing nominal"),
-)
-"""Fact, the fact that counts its occasions, kind proposed, tag it rests on, priority, words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +35,9 @@ class TaskGraphRefiner:
     """A recovery edge holds when it surely mends more than one failure in twenty."""
     repeats: int = REPEATS
     """Failures of a step in a row, without a success between, after which to give up is proposed."""
+
+    specs: Mapping[str, TagSpec] = field(default_factory=lambda: MappingProxyType({}))
+    """What tags declare that they propose; without, no proposal rests on a tag."""
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -108,7 +106,7 @@ class TaskGraphRefiner:
         return Graph(nodes=nodes, edges=tuple(edges))
 
     def _drafts(self, evidence: TaskEvidence) -> list[Draft]:
-        return [*self._recovery_edges(evidence), *self._aborts(evidence), *_tag_backed(evidence)]
+        return [*self._recovery_edges(evidence), *self._aborts(evidence), *self._tag_backed(evidence)]
 
     def _recovery_edges(self, evidence: TaskEvidence) -> list[Draft]:
         failed = {(r["family"], r["object"], r["target"]): r["count"] for r in _rows(evidence, "failed")}
@@ -164,31 +162,31 @@ class TaskGraphRefiner:
             )
         return found
 
-
-def _tag_backed(evidence: TaskEvidence) -> list[Draft]:
-    found = []
-    for fact, occasions, kind, tag, priority, words in _BY_TAG:
-        assessed = {row["family"]: row["count"] for row in _rows(evidence, occasions)}
-        for row in _rows(evidence, fact):
-            family = row["family"]
-            trials = max(assessed.get(family, 0), row["count"])
-            found.append(
-                Draft(
-                    kind=kind,
-                    object="",
-                    action="",
-                    family=family,
-                    priority=priority,
-                    confidence=float(lower_bound(row["count"], trials)),
-                    support=row["count"],
-                    trials=trials,
-                    needed=0.0,
-                    rationale=f"{family}: {words} in {row['count']} of {trials} episodes",
-                    episodes=row["episodes"],
-                    source_tag=tag,
+    def _tag_backed(self, evidence: TaskEvidence) -> list[Draft]:
+        found = []
+        for name, proposal in ((name, each) for name, spec in self.specs.items() for each in spec.proposals):
+            basis = self.specs[proposal.rests_on or name]
+            assessed = {row["family"]: row["count"] for row in _rows(evidence, basis.assessed)}
+            for row in _rows(evidence, proposal.fact):
+                family = row["family"]
+                trials = max(assessed.get(family, 0), row["count"])
+                found.append(
+                    Draft(
+                        kind=proposal.kind,
+                        object="",
+                        action="",
+                        family=family,
+                        priority=proposal.priority,
+                        confidence=float(lower_bound(row["count"], trials)),
+                        support=row["count"],
+                        trials=trials,
+                        needed=0.0,
+                        rationale=f"{family}: {proposal.words} in {row['count']} of {trials} episodes",
+                        episodes=row["episodes"],
+                        source_tag=basis.name,
+                    )
                 )
-            )
-    return found
+        return found
 
 
 def _rows(evidence: TaskEvidence, fact: str) -> list[dict[str, Any]]:

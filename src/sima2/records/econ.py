@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from sima2.records.arrays import Float64s
 from sima2.records.meanings import EPISODE_ID, SUCCESS, one_of
 from sima2.records.table import Table, Text, column, text
 from sima2.records.vocabulary import OUTCOME_SOURCES
+
+AFTER_FAILURE: Final = "mpl_after_failure"
+"""Task units an hour from the first failure event on, no column of the table: what a recovery is judged by."""
 
 
 @dataclass(frozen=True, eq=False)

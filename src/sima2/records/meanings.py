@@ -36,7 +36,7 @@ INFERRED_END: Final = (
     f"How it seems to end by its last attempt at taking something: {one_of(ENDS)}; empty where poses or forces tell of "
     "things."
 )
-DEBUG_MODE: Final = "Recorded for debugging: no reference, and not judged by OODTag."
+DEBUG_MODE: Final = "Recorded for debugging: no reference, and never called strange."
 DRAW_P: Final = "Probability of each draw; sums to 1 over the plan."
 DRAW_WEIGHT: Final = "Importance weight 1 / (n p) over the largest such weight, for unbiased losses; 0 where p is 0."
 SEGMENT_LABEL: Final = f"What the arm does: {one_of(LABELS)}."

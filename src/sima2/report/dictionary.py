@@ -23,6 +23,7 @@ from sima2.records.table import Column, Table
 from sima2.records.tags import TagTable
 from sima2.records.video import CameraTable, LastFrameTable, ThumbnailTable
 from sima2.tags.observations import RiskObservations, SegmentObservations
+from sima2.tags.specs import TAGS
 
 FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
     {
@@ -118,6 +119,19 @@ def _chapters(files: Mapping[str, type[Table]]) -> Iterator[str]:
         yield "| column | type | unit | meaning |\n|---|---|---|---|"
         yield from map(_row, table.declared())
         yield ""
+        if table is TagTable:
+            yield from _tags()
+            yield ""
+
+
+def _tags() -> Iterator[str]:
+    """What the columns hold for each tag, as its file declares it."""
+    yield "The tags, each declared in a file of its own in `sima2/tags/`:\n"
+    yield "| `tag` | its episodes | `kind` | given where `level` is above | `level` | `value` | `severity` |"
+    yield "|---|---|---|---|---|---|---|"
+    for spec in TAGS.values():
+        told = (spec.meaning, spec.kind, f"{spec.threshold:g}", spec.level, spec.value, spec.severity)
+        yield f"| `{spec.name}` | {' | '.join(told)} |"
 
 
 def _row(column: Column) -> str:

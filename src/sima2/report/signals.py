@@ -13,7 +13,9 @@ from sima2.records.episodes import EpisodeTable
 from sima2.records.rollout import Manipulator, RolloutBatch
 from sima2.records.signals import NOTHING, STEPS, STRETCHES, SignalTable
 from sima2.records.table import Text
+from sima2.records.tags import TagSpec
 from sima2.report.inputs import of_episodes
+from sima2.tags.specs import TAGS
 
 MOST: Final = 12
 """Episodes shown without a script."""
@@ -31,12 +33,15 @@ HAND: Final = ("hand x", "hand y", "hand z")
 """Signals of where the hand is, in the robot's base frame."""
 
 
-def chosen_episodes(episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> Int64s:
+def chosen_episodes(
+    episodes: EpisodeTable, fired: Mapping[str, set[str]], specs: Mapping[str, TagSpec] = TAGS
+) -> Int64s:
     """Rows of the episodes to show: of each interesting kind the first ones, of different families if possible.
 
     Args:
         episodes: of the run.
         fired: ids of the episodes in which each tag fired.
+        specs: what the tags declare: which of them are interesting, and in what order (``TagSpec.shown``).
     """
     ids = episodes.episode_id.tolist()
 
@@ -45,7 +50,8 @@ def chosen_episodes(episodes: EpisodeTable, fired: Mapping[str, set[str]]) -> In
 
     failed = np.flatnonzero(episodes.success == 0).tolist()
     plain = np.flatnonzero(episodes.success == 1).tolist()
-    kinds = [tagged("RecoveryTag"), failed, tagged("OODTag"), tagged("LuckySuccessTag"), plain, list(range(len(ids)))]
+    marked = [tagged(spec.name) for spec in sorted(specs.values(), key=lambda spec: spec.shown) if spec.shown]
+    kinds = [*marked[:1], failed, *marked[1:], plain, list(range(len(ids)))]
     chosen: list[int] = []
     families: set[str] = set()
     while len(chosen) < min(MOST, len(ids)):

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sima2.analytics.econ_settings import AFTER_FAILURE
+from sima2.records.econ import AFTER_FAILURE
 from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustRow
+from sima2.report.sentences import listed
 from sima2.report.text import as_number, count, number
 
 LEAST_BOUND: Final = 0.172
@@ -312,10 +313,23 @@ def _too_few(row: TrustRow) -> Why:
 
 
 def _leak(row: TrustRow) -> Why:
-    return Why(
-        "It reads the outcome, so agreeing with it proves nothing; it is reported only.",
-        "To earn trust, define it by what is known before the outcome.",
-    )
+    told = late_words(_spec(row.tag), row.cost_field)
+    return Why(f"{told}; it is reported only.", "To earn trust, define it by what is known before the outcome.")
+
+
+def late_words(spec: TagSpec | None, cost_field: str) -> str:
+    """Why a tag predicts nothing, in its own words where it has some.
+
+    >>> late_words(TagSpec("A", "diagnostic", ("pauses", "retries"), "", "duration_s", 1), "duration_s")
+    'It reads pauses and retries, known only afterwards, so that it goes with duration proves nothing'
+    >>> late_words(TagSpec("A", "diagnostic", ("pauses",), "", "mpl", 1, reads="how long it waited"), "mpl")
+    'It reads how long it waited, so agreeing with it proves nothing'
+    """
+    if spec is not None and spec.kind == "diagnostic" and not spec.reads:
+        inputs, cost = listed(list(spec.inputs)), field_words(cost_field)
+        return f"It reads {inputs}, known only afterwards, so that it goes with {cost} proves nothing"
+    reads = spec.reads if spec is not None and spec.reads else "the outcome"
+    return f"It reads {reads}, so agreeing with it proves nothing"
 
 
 def _not_assessed(row: TrustRow) -> Why:

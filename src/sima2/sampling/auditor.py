@@ -13,7 +13,7 @@ from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.plan import AuditTable, TrainingPlan
 from sima2.records.table import Text
-from sima2.records.tags import TagTable
+from sima2.records.tags import TagSpec, TagTable
 from sima2.records.trust import TrustRow
 from sima2.sampling.plan import Known, TrainingPlanner, invalid
 from sima2.sampling.pool import given_levels
@@ -34,7 +34,7 @@ class DatapackAuditor:
         episodes: EpisodeTable,
         tags: TagTable,
         trust: Mapping[str, TrustRow],
-        thresholds: Mapping[str, float],
+        specs: Mapping[str, TagSpec],
         quarantine: QuarantineTable | None = None,
         defects: DefectTable | None = None,
         plan: TrainingPlan | None = None,
@@ -49,13 +49,13 @@ class DatapackAuditor:
             episodes: what to audit.
             tags: their tags.
             trust: by tag; one that is missing is untrusted.
-            thresholds: level above which a tag is given.
+            specs: what the tags declare.
             quarantine: episodes that were put aside.
             defects: what is wrong with the data of these episodes, and of any others; for a plan that is not given.
             plan: of these episodes; made of what else is given by default.
         """
         if plan is None:
-            asked = tag_reviews(episodes, tags, trust, thresholds)
+            asked = tag_reviews(episodes, tags, trust, specs)
             plan = TrainingPlanner().plan(Known(episodes, defects or DefectTable.empty(), asked=asked)).episodes
         limits = self.settings
         notes = _Notes(plan)
@@ -63,15 +63,16 @@ class DatapackAuditor:
         notes.add(unknown, "outcome_unknown", "outcome not known")
         quality = np.where(unknown, limits.quality_unknown, limits.quality_failure)
         quality = np.where(episodes.success == 1, limits.quality_success, quality)
-        given = {tag: level > 0 for tag, level in given_levels(tags, episodes.episode_id, thresholds).items()}
+        given = {tag: level > 0 for tag, level in given_levels(tags, episodes.episode_id, specs).items()}
         earned = {tag: trust[tag].trust_level if tag in trust else 0.0 for tag in given}
         untrusted = {tag: where for tag, where in given.items() if earned[tag] <= PROVISIONAL}
         for where in untrusted.values():
             quality = quality - limits.untrusted_loss * where
         notes.add_names(untrusted, "untrusted_tags", "leans on tags without trust")
-        if earned.get("RecoveryTag", 0.0) > TRUSTED:
-            quality = quality + limits.recovery_bonus * earned["RecoveryTag"] * given["RecoveryTag"]
-            notes.add(given["RecoveryTag"], "trusted_recovery", "recovered, by a trusted tag")
+        for tag, spec in specs.items():
+            if spec.quality_bonus and earned[tag] > TRUSTED:
+                quality = quality + spec.quality_bonus * earned[tag] * given[tag]
+                notes.add(given[tag], f"trusted_{spec.code}", f"{spec.group}, by a trusted tag")
         quality = np.clip(np.where(invalid(episodes), 0.0, quality), 0.0, 1.0)
         status = np.where(plan.action.isin("drop"), 2, np.where(plan.action.isin("keep"), 0, 1))
         return AuditTable.concat(

@@ -76,6 +76,7 @@ _RULES: Final = (
     PlanRule("drive_home", "inference", SCALE, "what follows the last thing done", True),
     PlanRule("consensus", "inference", CUT, "moves otherwise than others in like states", True, asked=True),
     PlanRule("provisional_tags", "tag", ASK, "has provisional tags"),
+    PlanRule("severe_tag", "tag", ASK, "severe by trusted tags"),
     PlanRule("severe_ood", "tag", ASK, "very strange, by a trusted tag"),
 )
 

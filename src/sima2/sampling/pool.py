@@ -41,6 +41,8 @@ class Pool:
     trust: Mapping[str, TrustRow] = field(default_factory=lambda: MappingProxyType({}))
     pulls: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
     """How each tag pulls at weights, by objective and strategy, as ``TagSpec.pulls``."""
+    templates: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Template by which a pump can be asked for more episodes of a tag, as ``TagSpec.template``; none of other tags."""
     apart: tuple[Tested, ...] = ()
     """Where there are several collections, the trust of each in the place of ``trust``."""
 
@@ -75,6 +77,7 @@ class Pool:
             levels={tag: level[index] for tag, level in self.levels.items()},
             trust=self.trust,
             pulls=self.pulls,
+            templates=self.templates,
             apart=tuple(Tested(each.member[index], each.trust) for each in self.apart),
         )
 
@@ -92,9 +95,10 @@ class Pool:
             episode_id=episodes.episode_id,
             family=episodes.family,
             success=episodes.success,
-            levels=given_levels(tags, episodes.episode_id, {name: spec.threshold for name, spec in specs.items()}),
+            levels=given_levels(tags, episodes.episode_id, specs),
             trust=trust,
             pulls={name: spec.pulls for name, spec in specs.items()},
+            templates={name: spec.template for name, spec in specs.items() if spec.template},
             apart=tested_apart(episodes, trust) if isinstance(trust, TrustMatrix) else (),
         )
 
@@ -107,15 +111,15 @@ def tested_apart(episodes: EpisodeTable, trust: TrustMatrix) -> tuple[Tested, ..
     )
 
 
-def given_levels(tags: TagTable, episode_id: Text, thresholds: Mapping[str, float]) -> dict[str, Float64s]:
-    """Highest level above its threshold of each tag in each episode, 0 where there is none, shape (n,)."""
+def given_levels(tags: TagTable, episode_id: Text, specs: Mapping[str, TagSpec]) -> dict[str, Float64s]:
+    """Highest level of each tag above its threshold in each episode, 0 where there is none, shape (n,)."""
     place = {name: i for i, name in enumerate(episode_id)}
     known = np.array([place.get(name, -1) for name in tags.episode_id.names], np.int64)
     row = known[tags.episode_id.codes] if len(tags) else np.zeros(0, np.int64)
     level = np.nan_to_num(tags.level)
     out = {}
-    for tag, threshold in sorted(thresholds.items()):
-        given = np.flatnonzero(tags.tag.isin(tag) & (row >= 0) & (level > threshold))
+    for tag, spec in sorted(specs.items()):
+        given = np.flatnonzero(tags.tag.isin(tag) & (row >= 0) & (level > spec.threshold))
         column = np.zeros(len(episode_id))
         np.maximum.at(column, row[given], np.minimum(level[given], 1.0))
         out[tag] = column

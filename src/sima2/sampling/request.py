@@ -15,11 +15,10 @@ from sima2.records.table import Text
 from sima2.sampling.pool import Pool
 from sima2.sampling.weight_settings import PROVISIONAL, PumpSettings
 
-RECOVERY: Final = "RecoveryTag"
 UNKNOWN: Final = "unknown"
 """The family of episodes that are of none; it cannot be asked for."""
-STANDARD, RECOVERED = "", "recovery"
-"""Templates: the family's standard mix, and episodes that failed and were put right."""
+STANDARD: Final = ""
+"""Template of the family's standard mix; others are those that tags declare."""
 
 
 def request(
@@ -27,9 +26,9 @@ def request(
 ) -> PumpRequest:
     """How many of the next n rollouts to make of each family and template.
 
-    A cell is a family's episodes with RecoveryTag, where that tag has trust, or its others; its share is what the plan
-    draws of them, over a floor that every family keeps. A uniform plan asks for all families alike: nothing is known
-    to be worth more.
+    A cell is a family's episodes of a tag that has trust and a template by which they can be asked for, or its others;
+    its share is what the plan draws of them, over a floor that every family keeps. A uniform plan asks for all families
+    alike: nothing is known to be worth more.
 
     Args:
         plan: probability of each episode.
@@ -52,7 +51,7 @@ def request(
     names = sorted({*pool.family, *families} - {UNKNOWN})
     if n and not names:
         raise UsageError("no family is known, so there is none to ask for")
-    cells = [(family, template) for family in names for template in (STANDARD, RECOVERED)]
+    cells = [(family, template) for family in names for template in (STANDARD, *sorted(set(pool.templates.values())))]
     floor = np.array([(template == STANDARD) / len(names) for _, template in cells])
     drawn = _drawn(plan.p, pool, cells, settings)
     share = floor if drawn is None else (1.0 - settings.floor) * drawn + settings.floor * floor
@@ -82,13 +81,14 @@ def _drawn(p: Float64s, pool: Pool, cells: Sequence[tuple[str, str]], settings: 
     """Share of each cell of what is drawn; None where the plan tells nothing of any."""
     if not len(p) or p.min() == p.max():
         return None
-    recovered = np.zeros(len(pool), np.bool_)
-    for member, trust in pool.tested if RECOVERY in pool.levels else ():
-        if RECOVERY in trust and trust[RECOVERY].trust_level > PROVISIONAL:
-            recovered |= member & (pool.levels[RECOVERY] > 0)
+    kind = np.full(len(pool), STANDARD, object)
+    for tag, template in sorted(pool.templates.items()):
+        for member, trust in pool.tested if tag in pool.levels else ():
+            if tag in trust and trust[tag].trust_level > PROVISIONAL:
+                kind[(kind == STANDARD) & member & (pool.levels[tag] > 0)] = template
     share = np.zeros(len(cells))
     for k, (family, template) in enumerate(cells):
-        mine = pool.family.isin(family) & (recovered == (template == RECOVERED))
+        mine = pool.family.isin(family) & np.asarray(kind == template)
         if mine.any():
             share[k] = math.fsum(p[mine].tolist()) / float(mine.mean()) ** settings.rarity
     total = math.fsum(share.tolist())

@@ -107,7 +107,7 @@ class PumpSettings:
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
-    """By what a datapack is audited. Quality runs from 0 to 1."""
+    """By what a datapack is audited. Quality runs from 0 to 1; what a trusted tag adds, it declares itself."""
 
     quality_success: float = 0.8
     """Of a sound datapack that ended in success."""
@@ -115,8 +115,6 @@ class AuditSettings:
     """Of one that failed: of use to a critic, not to imitation."""
     quality_unknown: float = 0.6
     """Of one whose outcome nobody knows."""
-    recovery_bonus: float = 0.2
-    """What a fully trusted recovery adds."""
     untrusted_loss: float = 0.1
     """What each given tag that has earned no trust takes: the quality must not lean on it."""
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from sima2.records.arrays import Int64s
 from sima2.records.table import Text
-from sima2.records.tags import TagSpec
+from sima2.records.tags import TagSpec, TagTable
 from sima2.records.vocabulary import CONTACT_ACTIONS, object_class
 from sima2.tags.observations import RiskObservations, SegmentObservations
 from sima2.tags.rows import NOT_ASSESSED, TagRows, blank_rows
+from sima2.tags.seen import FromPrefix, Prefix
 
 SPEC: Final = TagSpec(
     name="FragilityTag",
@@ -26,6 +27,8 @@ SPEC: Final = TagSpec(
     pulls=MappingProxyType({"bc": 0, "rl": 1}),
     meaning="acts on something that has often failed that way",
     group="fragile",
+    code="fragility",
+    level="the failure rate of the object",
 )
 ACTIONS: Final = ("approach", *CONTACT_ACTIONS)
 """Labels that are attempts at something."""
@@ -139,3 +142,10 @@ def _distinct(cell: Int64s, episode_id: Text, cells: int) -> Int64s:
     episodes = len(episode_id.names)
     pair = np.unique(cell * episodes + episode_id.codes)
     return np.bincount(pair // max(episodes, 1), minlength=cells) if cells else np.zeros(0, np.int64)
+
+
+def _rows(seen: Prefix) -> TagTable:
+    return fragility_rows(seen.landmarks, seen.fold.rates).frozen()
+
+
+TAG: Final = FromPrefix(SPEC, _rows)

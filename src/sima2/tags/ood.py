@@ -8,14 +8,17 @@ from typing import Final
 import numpy as np
 
 from sima2.records.arrays import Bools, Float64s, Indices, Int64s
-from sima2.records.tags import TagSpec, TagTable
+from sima2.records.tags import TagProposal, TagReview, TagSpec, TagStatistic, TagTable
 from sima2.records.vocabulary import ANOMALIES
 from sima2.tags.conformal import conformal_p
 from sima2.tags.nominal import MOTION, SCORES, SOURCE, Nominal
 from sima2.tags.observations import KINEMATICS, PLAIN, RiskObservations, SegmentObservations
 from sima2.tags.rows import UNCALIBRATED, TagRows, blank_rows
+from sima2.tags.seen import FromWhole, Whole
 from sima2.tags.strangeness import Strangeness, in_scope
 
+CRITICAL: Final = 0.9
+"""Severity above which a person should look, and a stop is proposed."""
 SPEC: Final = TagSpec(
     name="OODTag",
     kind="predictive",
@@ -26,6 +29,45 @@ SPEC: Final = TagSpec(
     pulls=MappingProxyType({"bc": 0, "rl": 1}),
     meaning="looks, moves or lasts unlike the nominal episodes",
     group="strange",
+    code="ood",
+    level="1 − p",
+    value="surprise in nats, minus the logarithm of the share of nominal rollouts as strange",
+    severity="how far it is from what is nominal, by bands of what the channel measures",
+    statistics=(
+        TagStatistic(
+            "ood_penalty",
+            "success",
+            "mean",
+            "success rate of strange episodes",
+            "low",
+            shown="success rate, strange episodes",
+            reading="low where strangeness does harm",
+            share=True,
+        ),
+        TagStatistic(
+            "ood_difference",
+            "success",
+            "difference",
+            "success rate of strange episodes minus that of others",
+            "low",
+            shown="success rate, strange minus others",
+            reading="below 0, strange episodes fail more often; in percentage points",
+            share=True,
+        ),
+    ),
+    review=TagReview(CRITICAL, "severe_ood"),
+    proposals=(
+        TagProposal(
+            "critical_ood",
+            "safety_stop",
+            1.0,
+            "critically strange, no recovery at once",
+            severity=CRITICAL,
+            unless_recovered=True,
+        ),
+        TagProposal("visual_ood", "inspection_node", 0.7, "looks like nothing nominal", source="visual"),
+    ),
+    shown=2,
 )
 DEBUG: Final = "debug_mode"
 
@@ -196,3 +238,11 @@ def banded(measure: Float64s, bands: tuple[tuple[float, float], ...]) -> Float64
     """
     levels = np.array([MILD, *(level for _, level in bands)])
     return np.asarray(levels[np.searchsorted([edge for edge, _ in bands], np.nan_to_num(measure), side="right")])
+
+
+def _rows(seen: Whole) -> TagTable:
+    debug, frames = seen.episodes.debug_mode, seen.episodes.frames
+    return ood_rows(seen.observed, seen.landmarks, debug, frames, seen.fold.strangeness)
+
+
+TAG: Final = FromWhole(SPEC, _rows)

@@ -9,12 +9,14 @@ from typing import Final
 import numpy as np
 
 from sima2.records.arrays import Bools, Float64s, Int64s
+from sima2.records.econ import AFTER_FAILURE
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
-from sima2.records.tags import TagSpec, TagTable
+from sima2.records.tags import TagSpec, TagStatistic, TagTable
 from sima2.records.vocabulary import ANOMALIES, CONTACT_ACTIONS
 from sima2.tags.observations import episode_places
 from sima2.tags.rows import NOT_ASSESSED, TagRows, blank_rows
+from sima2.tags.seen import FromWhole, Whole
 
 SPEC: Final = TagSpec(
     name="RecoveryTag",
@@ -27,6 +29,35 @@ SPEC: Final = TagSpec(
     pulls=MappingProxyType({"bc": 1, "rl": 1, "mid": 1, "advanced": 1}),
     meaning="failed, corrected itself and then succeeded",
     group="recovered",
+    code="recovery",
+    level="the confidence that a failure was mended",
+    value="what the correction was worth, 1 (high), 2/3 or 1/3 (low)",
+    reads="whether the step succeeded when it was tried again",
+    by_attempt=True,
+    statistics=(
+        TagStatistic(
+            "recovery_value",
+            AFTER_FAILURE,
+            "difference",
+            "task units an hour after the failure event, with an attempt minus without one",
+            "above 0",
+            shown="task units/h won by mending a failure",
+            reading="after the failure, with an attempt minus without one; above 0, recovering pays",
+        ),
+        TagStatistic(
+            "recovery_value_plain",
+            "mpl",
+            "difference",
+            "mpl with RecoveryTag minus mpl without",
+            "none",
+            bias="compares with clean successes, so it is negative even where recovery works",
+            shown="task units/h, recovered minus others",
+            reading="the others include clean successes, so this is below 0 even where recovery works",
+        ),
+    ),
+    template="recovery",
+    quality_bonus=0.2,
+    shown=1,
 )
 CRITICAL: Final = ("drop", "gripper_slip", "collision", "locked")
 """Reasons after which object, arm or task is at stake, not only time."""
@@ -301,3 +332,11 @@ def _account(segments: SegmentTable, failed: int, mended: int, assumed_watts: fl
         f"{segments.label[mended]} succeeded; value_add={value_add}, cost_wh={cost:.5f} ({how})"
     )
     return correction, VALUE_ADD[value_add], words
+
+
+def _rows(seen: Whole) -> TagTable:
+    episodes = seen.episodes
+    return recovery_rows(seen.segments, seen.doubtful, episodes.episode_id, episodes.frames, seen.assumed_watts)
+
+
+TAG: Final = FromWhole(SPEC, _rows)

@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 
 from sima2.records.arrays import Float64s
-from sima2.records.tags import TagSpec
+from sima2.records.tags import TagSpec, TagStatistic, TagTable
 from sima2.tags.observations import RiskObservations
 from sima2.tags.risk_model import RiskModel
 from sima2.tags.rows import NOT_ASSESSED, TagRows, blank_rows
+from sima2.tags.seen import FromPrefix, Prefix
 
 SPEC: Final = TagSpec(
     name="RiskTag",
@@ -25,6 +26,19 @@ SPEC: Final = TagSpec(
     pulls=MappingProxyType({"bc": 0, "rl": 1, "early": -1, "advanced": 1}),
     meaning="likely to fail or do damage, judged before the first contact",
     group="high-risk",
+    code="risk",
+    level="the probability of a later failure",
+    statistics=(
+        TagStatistic(
+            "risk_premium",
+            "damage",
+            "ratio",
+            "mean damage with high risk over mean damage with low risk",
+            "above 2",
+            shown="damage, high-risk over others",
+            reading="2 means twice the damage; 1 means that the tag tells nothing about money",
+        ),
+    ),
 )
 FAILED_BEFORE = "failed_before_landmark"
 
@@ -57,3 +71,10 @@ def risk_rows(risk: RiskObservations, novelty: Float64s, model: RiskModel | None
     ]
     rows.fill(at, level=level, source=where.astype(object), details=np.array(details, object))
     return rows
+
+
+def _rows(seen: Prefix) -> TagTable:
+    return risk_rows(seen.landmarks, seen.novelty(), seen.fold.risk).frozen()
+
+
+TAG: Final = FromPrefix(SPEC, _rows)

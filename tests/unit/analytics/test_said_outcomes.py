@@ -21,7 +21,7 @@ from sima2.records.labels import Label, LabelTable, SaidTable, said_of
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.tags import TagTable
-from sima2.tags.specs import TAGS, THRESHOLDS
+from sima2.tags.specs import TAGS
 
 NAN = float("nan")
 TAG = "OODTag"
@@ -167,7 +167,7 @@ def trust(table, given: np.ndarray, told: SaidTable):
     """Verdict on a tag as pass 2 counts for it."""
     econ = costs_as_said(costs(table), drawn_by_lot(told))
     tags = tagged(table.episode_id.tolist(), given)
-    counts = trust_counts(tags, econ, table, SegmentTable.empty(), {TAG: TAGS[TAG]}, THRESHOLDS)
+    counts = trust_counts(tags, econ, table, SegmentTable.empty(), {TAG: TAGS[TAG]})
     return EconCorrelator().correlate(counts, specs={TAG: TAGS[TAG]})[TAG], counts.digest()
 
 

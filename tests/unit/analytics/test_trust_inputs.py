@@ -5,25 +5,24 @@ import pytest
 
 from sima2.analytics.counts import INFERRED, WHOLE, merge
 from sima2.analytics.econ_correlator import EconCorrelator
-from sima2.analytics.econ_settings import AFTER_FAILURE
 from sima2.analytics.nominal import DESIGNATED, NOTHING, RECORDED, nominal_episodes
 from sima2.analytics.nominal import INFERRED as INFERRED_RULE
 from sima2.analytics.recovery import find_attempts, recovery_counts
 from sima2.analytics.statistics import describe
 from sima2.analytics.trust_inputs import strata_of, tag_indicators, trust_counts
-from sima2.errors import RecordError, UsageError
-from sima2.records.econ import EconTable
+from sima2.errors import RecordError
+from sima2.records.econ import AFTER_FAILURE, EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec, TagTable
 from sima2.records.vocabulary import OUTCOME_SOURCES
+from sima2.tags.specs import TAGS
 
-RISK = TagSpec("RiskTag", "predictive", ("prefix signals",), "landmark", "damage", 1)
+RISK = TagSpec("RiskTag", "predictive", ("prefix signals",), "landmark", "damage", 1, threshold=0.8)
 OOD = TagSpec("OODTag", "predictive", ("segment signals",), "segment end", "success", -1)
-RECOVERY = TagSpec("RecoveryTag", "diagnostic", ("segment outcomes",), "end", "mpl", 1)
+RECOVERY = TagSpec("RecoveryTag", "diagnostic", ("segment outcomes",), "end", "mpl", 1, threshold=0.5, by_attempt=True)
 SPECS = {each.name: each for each in (RISK, OOD, RECOVERY)}
-THRESHOLDS = {"RiskTag": 0.8, "OODTag": 0.0, "RecoveryTag": 0.5}
 
 
 def filled(cls, n, **given):
@@ -64,18 +63,13 @@ def test_a_tag_is_given_above_its_threshold_and_unassessed_where_nothing_is_know
         ("e2", "RiskTag", "predictive", np.nan),
         ("other", "RiskTag", "predictive", 1.0),
     )
-    given = tag_indicators(tags, ids(4), {"RiskTag": RISK}, THRESHOLDS)
+    given = tag_indicators(tags, ids(4), {"RiskTag": RISK})
     assert given["RiskTag"].tolist() == [1, 0, -1, -1]
 
 
 def test_what_fired_too_late_to_predict_was_assessed_but_not_given():
     tags = tag_rows(("e0", "OODTag", "diagnostic", 0.99), ("e1", "OODTag", "predictive", 0.99))
-    assert tag_indicators(tags, ids(2), {"OODTag": OOD}, THRESHOLDS)["OODTag"].tolist() == [0, 1]
-
-
-def test_a_tag_without_a_threshold_is_refused():
-    with pytest.raises(UsageError, match="RiskTag has no threshold"):
-        tag_indicators(TagTable.empty(), ids(1), {"RiskTag": RISK}, {})
+    assert tag_indicators(tags, ids(2), {"OODTag": OOD})["OODTag"].tolist() == [0, 1]
 
 
 def test_a_stratum_is_family_robot_policy_and_session():
@@ -159,7 +153,7 @@ def shard(n, seed, source="recorded"):
 
 
 def test_a_shard_of_tables_becomes_a_verdict_on_every_tag():
-    counts = merge(*(trust_counts(*shard(800, seed), SPECS, THRESHOLDS) for seed in (1, 2)))
+    counts = merge(*(trust_counts(*shard(800, seed), SPECS) for seed in (1, 2)))
     matrix = EconCorrelator().correlate(counts, specs=SPECS)
     assert matrix["RiskTag"].tier == "trusted"
     assert matrix["RecoveryTag"].tier == "trusted"
@@ -169,7 +163,7 @@ def test_a_shard_of_tables_becomes_a_verdict_on_every_tag():
 
 
 def test_inferred_outcomes_are_counted_apart_but_damage_is_damage():
-    counts = trust_counts(*shard(800, 3, "inferred"), SPECS, THRESHOLDS)
+    counts = trust_counts(*shard(800, 3, "inferred"), SPECS)
     judged = ["damage", "mpl" + INFERRED, AFTER_FAILURE + INFERRED, "success" + INFERRED]
     assert [name for name in sorted(counts.panels) if not name.endswith(WHOLE)] == judged
     matrix = EconCorrelator().correlate(counts, specs=SPECS)
@@ -181,7 +175,7 @@ def test_without_outcomes_only_raw_costs_earn_trust():
     tags, econ, episodes, segments = shard(800, 4, "none")
     nothing = np.full(800, np.nan)
     econ = replace(econ, success=nothing, mpl=nothing)
-    matrix = EconCorrelator().correlate(trust_counts(tags, econ, episodes, segments, SPECS, THRESHOLDS), specs=SPECS)
+    matrix = EconCorrelator().correlate(trust_counts(tags, econ, episodes, segments, SPECS), specs=SPECS)
     assert matrix["RecoveryTag"].reason == matrix["OODTag"].reason == "no_outcome"
     assert matrix["RiskTag"].reason == "ok"
 
@@ -189,18 +183,18 @@ def test_without_outcomes_only_raw_costs_earn_trust():
 def test_tables_of_other_episodes_are_refused():
     tags, econ, episodes, segments = shard(5, 5)
     with pytest.raises(RecordError, match="not of the same episodes"):
-        trust_counts(tags, econ, episodes.take(np.arange(4, -1, -1)), segments, SPECS, THRESHOLDS)
+        trust_counts(tags, econ, episodes.take(np.arange(4, -1, -1)), segments, SPECS)
 
 
 def test_an_empty_shard_counts_nothing():
     empty = [cls.empty() for cls in (TagTable, EconTable, EpisodeTable, SegmentTable)]
-    counts = trust_counts(*empty, SPECS, THRESHOLDS)
+    counts = trust_counts(*empty, SPECS)
     assert all(row.reason == "no_outcome" for row in EconCorrelator().correlate(counts, specs=SPECS).values())
 
 
 def test_statistics_are_told_raw_and_stratified_with_their_intervals():
-    counts = trust_counts(*shard(2000, 6), SPECS, THRESHOLDS)
-    told = describe(counts)
+    counts = trust_counts(*shard(2000, 6), SPECS)
+    told = describe(counts, TAGS)
     assert sorted(told) == ["ood_difference", "ood_penalty", "recovery_value", "recovery_value_plain", "risk_premium"]
     for each in told.values():
         assert each.raw_interval[0] <= each.raw <= each.raw_interval[1]
@@ -212,12 +206,12 @@ def test_statistics_are_told_raw_and_stratified_with_their_intervals():
     assert told["recovery_value_plain"].bias
     low, high = told["ood_difference"].stratified_interval
     assert low < 0 < high
-    assert describe(counts) == told
+    assert describe(counts, TAGS) == told
 
 
 def test_statistics_of_nothing_are_none():
     assert not describe(
-        trust_counts(*(cls.empty() for cls in (TagTable, EconTable, EpisodeTable, SegmentTable)), {}, {})
+        trust_counts(*(cls.empty() for cls in (TagTable, EconTable, EpisodeTable, SegmentTable)), TAGS), TAGS
     )
 
 
@@ -257,7 +251,7 @@ def late_shard(n, early, seed=11):
 
 
 def test_a_tag_that_mostly_comes_too_late_says_so_and_raises_an_alert():
-    counts = trust_counts(*late_shard(3000, 0.1), {"OODTag": OOD}, THRESHOLDS)
+    counts = trust_counts(*late_shard(3000, 0.1), {"OODTag": OOD})
     matrix = EconCorrelator().correlate(counts, specs={"OODTag": OOD})
     late = counts.panels["success" + WHOLE].cells[0, ..., 1].sum() - matrix["OODTag"].n_tagged
     assert late > 700
@@ -268,18 +262,18 @@ def test_a_tag_that_mostly_comes_too_late_says_so_and_raises_an_alert():
 
 def test_a_tag_that_comes_in_time_raises_none_and_the_whole_is_never_judged_by():
     specs = {"OODTag": OOD}
-    counts = trust_counts(*late_shard(3000, 1.0), specs, THRESHOLDS)
+    counts = trust_counts(*late_shard(3000, 1.0), specs)
     matrix = EconCorrelator().correlate(counts, specs=specs)
     assert not matrix.alerts
     assert "too late" not in matrix["OODTag"].note
-    late = trust_counts(*late_shard(3000, 0.1), specs, THRESHOLDS)
+    late = trust_counts(*late_shard(3000, 0.1), specs)
     bare = type(late)({name: panel for name, panel in late.panels.items() if not name.endswith(WHOLE)})
     level = [EconCorrelator().correlate(each, specs=specs)["OODTag"].trust_level for each in (late, bare)]
     assert level[0] == level[1]
 
 
 def test_the_note_on_recovery_names_attempts_and_failures():
-    counts = trust_counts(*shard(800, 12), SPECS, THRESHOLDS)
+    counts = trust_counts(*shard(800, 12), SPECS)
     row = EconCorrelator().correlate(counts, specs=SPECS)["RecoveryTag"]
     assert f"attempted in {row.n_tagged} of {row.n} episodes that failed" in row.note
 
@@ -290,7 +284,7 @@ def test_an_interval_that_cannot_be_assessed_is_nan_with_a_word_why():
     few[:4] = True
     tags = tag_rows(*((e, "OODTag", "predictive", float(s)) for e, s in zip(episodes.episode_id, few, strict=True)))
     econ = replace(econ, success=np.where(few, 0.0, econ.success))
-    told = describe(trust_counts(tags, econ, episodes, segments, {"OODTag": OOD}, THRESHOLDS))
+    told = describe(trust_counts(tags, econ, episodes, segments, {"OODTag": OOD}), TAGS)
     assert told["ood_penalty"].raw == 0.0
     assert np.isnan(told["ood_penalty"].raw_interval).all()
     assert "no interval: the costs of 4 tagged episodes do not differ" in told["ood_penalty"].bias

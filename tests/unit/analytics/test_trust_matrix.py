@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from sima2.analytics.counts import INFERRED, TrustCounts, count, merge
 from sima2.analytics.econ_correlator import EconCorrelator, TrustMatrix
-from sima2.analytics.econ_settings import AFTER_FAILURE, COST_FIELDS
+from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.analytics.verdict import trust_of
 from sima2.errors import UnknownNameError, UsageError
+from sima2.records.econ import AFTER_FAILURE
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec
 

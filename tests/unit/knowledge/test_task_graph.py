@@ -16,6 +16,7 @@ from sima2.knowledge.task_graph import TaskGraphRefiner
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.tags import TagTable
+from sima2.tags.specs import TAGS
 
 OUTCOME = {"+": "success", "-": "failure", "~": "retry"}
 
@@ -138,8 +139,8 @@ def test_a_failure_storm_proposes_each_thing_once():
 def test_luck_proposes_a_verification_that_waits_for_trust():
     episodes = many(3, "grasp+")
     rows = [tag(e, "RiskTag") for e in episodes] + [tag("e00001", "LuckySuccessTag", level=0.9)]
-    ev = tag_evidence(tags_of(rows), segments(episodes), dict.fromkeys(episodes, "f"))
-    refiner = TaskGraphRefiner()
+    ev = tag_evidence(tags_of(rows), segments(episodes), dict.fromkeys(episodes, "f"), TAGS)
+    refiner = TaskGraphRefiner(specs=TAGS)
     (node,) = of_kind(refiner.refine(ev), "verification_node")
     assert node["status"] == "pending_trust"
     assert (node["support"], node["trials"], json.loads(node["episodes"])) == (1, 3, ["e00001"])
@@ -154,24 +155,24 @@ def test_luck_proposes_a_verification_that_waits_for_trust():
 )
 def test_critical_strangeness_asks_for_a_stop_unless_a_recovery_follows_at_once(severity, after):
     table = segments({"e": " ".join(["approach+", *after])})
-    ev = tag_evidence(tags_of([tag("e", "OODTag", severity=severity, source="kinematic")]), table, {"e": "f"})
+    ev = tag_evidence(tags_of([tag("e", "OODTag", severity=severity, source="kinematic")]), table, {"e": "f"}, TAGS)
     active = [word for word in after if word != "idle"]
     contained = bool(active) and active[0] == "recovery_maneuver"
-    stops = of_kind(TaskGraphRefiner().refine(ev), "safety_stop")
+    stops = of_kind(TaskGraphRefiner(specs=TAGS).refine(ev), "safety_stop")
     assert bool(stops) == (severity > 0.9 and not contained)
 
 
 def test_the_recovery_of_another_episode_contains_nothing():
     table = segments({"e": "approach+", "f": "idle recovery_maneuver"})
-    ev = tag_evidence(tags_of([tag("e", "OODTag", severity=1.0)]), table, {})
-    assert of_kind(TaskGraphRefiner().refine(ev), "safety_stop")
+    ev = tag_evidence(tags_of([tag("e", "OODTag", severity=1.0)]), table, {}, TAGS)
+    assert of_kind(TaskGraphRefiner(specs=TAGS).refine(ev), "safety_stop")
 
 
 def test_visual_strangeness_asks_for_a_look_and_other_strangeness_does_not():
     table = segments({"e": "approach+"})
     for source, expected in (("visual", 1), ("temporal", 0)):
-        ev = tag_evidence(tags_of([tag("e", "OODTag", severity=0.5, source=source)]), table, {"e": "f"})
-        assert len(of_kind(TaskGraphRefiner().refine(ev), "inspection_node")) == expected
+        ev = tag_evidence(tags_of([tag("e", "OODTag", severity=0.5, source=source)]), table, {"e": "f"}, TAGS)
+        assert len(of_kind(TaskGraphRefiner(specs=TAGS).refine(ev), "inspection_node")) == expected
 
 
 def test_tags_that_did_not_fire_or_were_not_assessed_propose_nothing():
@@ -182,7 +183,7 @@ def test_tags_that_did_not_fire_or_were_not_assessed_propose_nothing():
         tag("e", "LuckySuccessTag", level=0.0),
         tag("e", "LuckySuccessTag", level=np.nan),
     ]
-    assert len(TaskGraphRefiner().refine(tag_evidence(tags_of(rows), table, {}))) == 0
+    assert len(TaskGraphRefiner(specs=TAGS).refine(tag_evidence(tags_of(rows), table, {}, TAGS))) == 0
 
 
 @settings(max_examples=80, deadline=None)

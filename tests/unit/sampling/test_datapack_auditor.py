@@ -10,8 +10,9 @@ from sima2.records.table import Text
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustRow
 from sima2.sampling.auditor import DatapackAuditor
+from sima2.tags.specs import TAGS
 
-THRESHOLDS = {"RiskTag": 0.8, "OODTag": 0.0, "RecoveryTag": 0.5}
+SPECS = {tag: TAGS[tag] for tag in ("RiskTag", "OODTag", "RecoveryTag")}
 
 
 def filled(cls, n, **given):
@@ -52,7 +53,7 @@ def trust(**levels):
 
 
 def audit(table, *rows, **levels):
-    return list(DatapackAuditor().audit(table, tags(*rows), trust(**levels), THRESHOLDS).rows())
+    return list(DatapackAuditor().audit(table, tags(*rows), trust(**levels), SPECS).rows())
 
 
 def test_a_sound_datapack_without_tags_passes():
@@ -88,7 +89,7 @@ def test_leaning_on_an_untrusted_tag_lowers_quality():
 
 
 def test_all_tags_without_trust_are_named_in_one_reason():
-    rows = [("e1", tag, 1.0, 0.0) for tag in THRESHOLDS] + [("e2", "RiskTag", 1.0, 0.0)]
+    rows = [("e1", tag, 1.0, 0.0) for tag in SPECS] + [("e2", "RiskTag", 1.0, 0.0)]
     found = audit(episodes(4, success=np.array([1.0, 0.0, 1.0, 1.0])), *rows)
     assert [each["reasons"] for each in found] == [
         "",
@@ -148,7 +149,7 @@ def test_a_trusted_recovery_raises_quality():
 
 def test_quality_stays_between_zero_and_one():
     table = replace(episodes(1), success=np.zeros(1))
-    rows = [("e0", tag, 1.0, 1.0) for tag in THRESHOLDS]
+    rows = [("e0", tag, 1.0, 1.0) for tag in SPECS]
     (verdict,) = audit(table, *rows)
     assert 0 <= verdict["quality"] < 0.5
 
@@ -157,7 +158,7 @@ def test_quarantined_episodes_are_rejected_with_their_reason():
     aside = filled(
         QuarantineTable, 1, episode_id=Text.of(["bad"]), reason=Text.of(["empty"]), message=Text.of(["no frames"])
     )
-    table = DatapackAuditor().audit(episodes(), tags(), {}, THRESHOLDS, aside)
+    table = DatapackAuditor().audit(episodes(), tags(), {}, SPECS, aside)
     assert table.episode_id.tolist() == ["e0", "bad"]
     assert table.status.tolist() == ["passed", "rejected"]
     assert table.reasons[1] == "quarantined, empty: no frames"
@@ -165,7 +166,7 @@ def test_quarantined_episodes_are_rejected_with_their_reason():
 
 
 def test_auditing_nothing_finds_nothing():
-    assert len(DatapackAuditor().audit(EpisodeTable.empty(), tags(), {}, THRESHOLDS)) == 0
+    assert len(DatapackAuditor().audit(EpisodeTable.empty(), tags(), {}, SPECS)) == 0
 
 
 def found(*rows):
@@ -188,7 +189,7 @@ def test_what_no_trainer_can_take_as_it_is_does_not_pass_however_little_of_an_ep
         ("e2", "idle", 0.6, 0, 60), ("e2", "teleport", 0.5, 70, 72), ("gone", "teleport", 0.9, 0, 2),
         ("e4", "repeated_grasp", 0.1, 5, 9),
     )  # fmt: skip
-    verdicts = list(DatapackAuditor().audit(episodes(5), tags(), {}, THRESHOLDS, defects=defects).rows())
+    verdicts = list(DatapackAuditor().audit(episodes(5), tags(), {}, SPECS, defects=defects).rows())
     assert [row["action"] for row in verdicts] == ["trim", "trim", "trim", "keep", "keep"]
     assert [row["status"] for row in verdicts] == ["requires_review"] * 3 + ["passed"] * 2
     assert [row["codes"] for row in verdicts] == ["missing_samples", "teleport", "teleport,idle", "", ""]

@@ -20,7 +20,7 @@ from sima2.sampling.weights import gain_of, importance, limited, plan_weights, s
 from sima2.tags.specs import TAGS
 
 LIMITS = SamplingSettings()
-THRESHOLDS = {"RiskTag": 0.8, "RecoveryTag": 0.5, "OODTag": 0.0}
+NAMES = ("RiskTag", "RecoveryTag", "OODTag")
 
 
 def row(tag, level, effect=0.6):
@@ -53,13 +53,14 @@ def pool(n, seed=0, **trust):
         episode_id=Text.of(f"e{k}" for k in range(n)),
         family=Text.of(rng.choice(["a", "b", "b", "c"], n).tolist()),
         success=rng.choice([0.0, 1.0, np.nan], n),
-        levels={tag: np.where(rng.random(n) < 0.2, rng.uniform(0.8, 1, n), 0.0) for tag in THRESHOLDS},
+        levels={tag: np.where(rng.random(n) < 0.2, rng.uniform(0.8, 1, n), 0.0) for tag in NAMES},
         trust={tag: row(tag, level) for tag, level in trust.items()},
         pulls={name: spec.pulls for name, spec in TAGS.items()},
+        templates={name: spec.template for name, spec in TAGS.items() if spec.template},
     )
 
 
-ANY_TRUST = st.dictionaries(st.sampled_from(sorted(THRESHOLDS)), st.floats(0, 1))
+ANY_TRUST = st.dictionaries(st.sampled_from(sorted(NAMES)), st.floats(0, 1))
 ANY_GOAL = st.sampled_from(sorted(OBJECTIVES))
 ANY_STRATEGY = st.sampled_from(sorted(STRATEGIES))
 
@@ -155,8 +156,8 @@ def test_a_million_episodes_are_weighed_and_drawn_in_seconds():
         Text(np.arange(n), tuple(map(str, range(n)))),
         Text(rng.integers(0, 5, n), tuple("abcde")),
         rng.choice([0.0, 1.0], n),
-        {tag: np.where(rng.random(n) < 0.2, rng.random(n), 0.0) for tag in THRESHOLDS},
-        {tag: row(tag, 0.95) for tag in THRESHOLDS},
+        {tag: np.where(rng.random(n) < 0.2, rng.random(n), 0.0) for tag in NAMES},
+        {tag: row(tag, 0.95) for tag in NAMES},
     )
     before = time.process_time()
     plan = plan_weights(episodes)
@@ -367,7 +368,7 @@ def test_a_pool_is_read_from_the_tables_of_a_run():
         tag=Text.full(4, "RiskTag"),
         level=np.array([0.85, 0.95, 0.5, np.nan]),
     )
-    assert given_levels(tags, names, THRESHOLDS)["RiskTag"].tolist() == [0.95, 0.0, 0.0]
+    assert given_levels(tags, names, TAGS)["RiskTag"].tolist() == [0.95, 0.0, 0.0]
     episodes = filled(EpisodeTable, 3, episode_id=names, episode_index=np.arange(3))
     plan = plan_weights(Pool.of(episodes, tags, {"RiskTag": row("RiskTag", 0.9)}, TAGS))
     assert plan.p[0] > plan.p[1] == plan.p[2]

@@ -13,9 +13,10 @@ from sima2.records.vocabulary import TAG_KINDS
 from sima2.tags.fragility import FailureRates, fit_failure_rates, fragility_rows
 from sima2.tags.luck import luck_rows
 from sima2.tags.ood import KINEMATIC_BANDS, TEMPORAL_BANDS, VISUAL_BANDS, banded
-from sima2.tags.propagator import SemanticTagPropagator, TaggedEpisodes
+from sima2.tags.propagator import SemanticTagPropagator
 from sima2.tags.recovery import find_recoveries, recovery_rows
 from sima2.tags.references import fit_references
+from sima2.tags.seen import TaggedEpisodes
 from sima2.tags.specs import TAGS, THRESHOLDS
 
 
