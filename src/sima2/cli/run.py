@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +13,35 @@ from sima2.cli import options
 from sima2.cli.answer import answer, watched
 from sima2.errors import UsageError
 
+if TYPE_CHECKING:
+    from sima2.pipeline import RunSettings
+
 QUARANTINED = 4
 """Exit code of a run that finished but had to put episodes aside."""
+
+
+Prior = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="trust_matrix.json of an earlier or pooled set (or its folder): supports what these episodes show, "
+        "never acts alone.",
+    ),
+]
+Jobs = Annotated[int, typer.Option(metavar="J", min=1, help="Processes; changes no result.")]
+Engine = Annotated[str, typer.Option(metavar="E", help="Who runs the shards: local, or ray.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where results go: results-<name of P>, or results, if not given."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with this run, or begin where nothing is; never add to other runs.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Drop the results that DIR holds instead of adding to them.")]
+Pool = Annotated[bool, typer.Option("--pool", help="Add to a DIR that holds another source: all are judged together.")]
+Video = Annotated[
+    bool, typer.Option("--video", help="Look at the cameras' videos too: faults, small pictures; extra [video].")
+]
 
 
 def command(
@@ -22,37 +50,18 @@ def command(
     column_map: options.ColumnMaps = None,
     outcomes: options.OutcomeFiles = None,
     goal: options.Goals = None,
-    prior: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="trust_matrix.json of an earlier or pooled set (or its folder): supports what these episodes show, "
-            "never acts alone.",
-        ),
-    ] = None,
+    prior: Prior = None,
     mix: options.Mix = "hardening",
     families: options.Families = "",
     episodes: options.Episodes = None,
     seed: options.Seed = 0,
-    jobs: Annotated[int, typer.Option(metavar="J", min=1, help="Processes; changes no result.")] = 1,
-    engine: Annotated[str, typer.Option(metavar="E", help="Who runs the shards: local, or ray.")] = "local",
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where results go: results-<name of P>, or results, if not given."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with this run, or begin where nothing is; never add to other runs."),
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Drop the results that DIR holds instead of adding to them.")
-    ] = False,
-    pool: Annotated[
-        bool, typer.Option("--pool", help="Add to a DIR that holds another source: all are judged together.")
-    ] = False,
-    video: Annotated[
-        bool, typer.Option("--video", help="Look at the cameras' videos too: faults, small pictures; extra [video].")
-    ] = False,
+    jobs: Jobs = 1,
+    engine: Engine = "local",
+    out: Folder = None,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    pool: Pool = False,
+    video: Video = False,
     as_json: options.Json = False,
 ) -> None:
     """Take rollouts to segments, tags, costs, trust and weights.
@@ -71,55 +80,39 @@ def command(
       sima2 run --path wednesday --prior week/trust_matrix.json
       sima2 run --path s3://bucket/thursday --jobs 4
     """
-    from sima2.orchestrator import run_pipeline
     from sima2.pipeline import RunSettings
 
     paths: list[Path | None] = [*path] if path else [None]
-    out = out or default_out(paths[0])
-    first, *also = (
-        RunSettings(
-            source=source,
-            path=each,
-            column_map=mapped,
-            outcomes=ended,
-            goals=tuple(goal or ()),
-            prior=prior,
-            mix=mix,
-            families=options.names(families),
-            total=wanted,
-            seed=seed,
-            jobs=jobs,
-            engine=engine,
-            out=out,
-            resume=resume,
-            fresh=fresh,
-            pool=pool,
-            video=video,
-        )
-        for each, wanted, mapped, ended in zip(
-            paths,
-            _shared(episodes, len(paths)),
-            _for_each(paths, "--map", column_map),
-            _for_each(paths, "--outcomes", outcomes),
-            strict=True,
-        )
-    )
+    asked = RunSettings(
+        source=source, goals=tuple(goal or ()), prior=prior, mix=mix, families=options.names(families), seed=seed,
+        jobs=jobs, engine=engine, out=out or default_out(paths[0]), resume=resume, fresh=fresh, pool=pool, video=video,
+    )  # fmt: skip
+    totals = _shared(episodes, len(paths))
+    maps, ends = _for_each(paths, "--map", column_map), _for_each(paths, "--outcomes", outcomes)
+    each = zip(paths, totals, maps, ends, strict=True)
+    _run([replace(asked, path=a, total=b, column_map=c, outcomes=d) for a, b, c, d in each], as_json=as_json)
+
+
+def _run(every: Sequence[RunSettings], *, as_json: bool) -> None:
+    """Run over the sources that some settings name, and tell of it."""
+    from sima2.orchestrator import run_pipeline
+    from sima2.report import terminal
+    from sima2.report.inputs import read_trust
+
+    first, *also = every
     with watched() as told:
         summary = run_pipeline(
             first, also=also, progress=None if told is None else lambda p: told(p.phase, p.done, p.total)
         )
-
-    from sima2.report import terminal
-    from sima2.report.inputs import read_trust
-
-    if summary.values.get("nothing_new"):
+    out, values = summary.out, summary.values
+    if values.get("nothing_new"):
         typer.echo(f"nothing new: {out} holds these rollouts already", err=True)
     answer(
-        summary.values,
+        values,
         as_json=as_json,
-        shown=lambda: terminal.summary(summary.values, trust=read_trust(out).rows, report=str(out / "report.html")),
+        shown=lambda: terminal.summary(values, trust=read_trust(out).rows, report=str(out / "report.html")),
     )
-    if summary.values["episodes"]["quarantined"]:
+    if values["episodes"]["quarantined"]:
         raise typer.Exit(QUARANTINED)
 
 

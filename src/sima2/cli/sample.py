@@ -21,49 +21,59 @@ if TYPE_CHECKING:
     from sima2.sampling.pool import Pool
 
 
+Draws = Annotated[int, typer.Option("--n", metavar="N", min=0, help="How many draws; none only tells whom.")]
+Strategy = Annotated[
+    str, typer.Option(metavar="S", help="uniform, balanced (families alike), trust_weighted, early, mid or advanced.")
+]
+Objective = Annotated[
+    str, typer.Option(metavar="O", help="What is trained: bc (imitation; known failures never gain weight) or rl.")
+]
+Epoch = Annotated[int, typer.Option(metavar="E", min=0, help="Each epoch draws anew.")]
+Rank = Annotated[int, typer.Option(metavar="R", min=0, help="Which process of --world-size this is.")]
+WorldSize = Annotated[
+    int, typer.Option(metavar="W", min=1, help="Processes that share the draws: each takes every W-th.")
+]
+OnlySuccesses = Annotated[
+    bool, typer.Option("--only-successes", help="Leave out all episodes that are not known to have succeeded.")
+]
+Weights = Annotated[bool, typer.Option("--weights", help="With each draw its importance weight, for unbiased losses.")]
+DrawsFile = Annotated[Path | None, typer.Option("--draws", metavar="FILE", help="Write the draws as Parquet instead.")]
+FramesFile = Annotated[
+    Path | None,
+    typer.Option("--frames", metavar="FILE", help="Write a weight for every frame of the source as Parquet."),
+]
+Per = Annotated[
+    str, typer.Option(metavar="P", help="For --frames: each episode is drawn by its weight, or each frame.")
+]
+MovedTo = Annotated[
+    Path | None, typer.Option("--path", metavar="P", help="For --frames: the LeRobot data set, if it was moved.")
+]
+OfRun = Annotated[
+    int | None, typer.Option(metavar="R", min=1, help="For --frames: whose source, if DIR holds several runs.")
+]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print the draws as CSV with a header.")]
+
+
 def command(
     out: options.Out,
-    n: Annotated[int, typer.Option("--n", metavar="N", min=0, help="How many draws; none only tells whom.")] = 0,
-    strategy: Annotated[
-        str,
-        typer.Option(metavar="S", help="uniform, balanced (families alike), trust_weighted, early, mid or advanced."),
-    ] = "trust_weighted",
-    objective: Annotated[
-        str, typer.Option(metavar="O", help="What is trained: bc (imitation; known failures never gain weight) or rl.")
-    ] = "rl",
-    epoch: Annotated[int, typer.Option(metavar="E", min=0, help="Each epoch draws anew.")] = 0,
+    n: Draws = 0,
+    strategy: Strategy = "trust_weighted",
+    objective: Objective = "rl",
+    epoch: Epoch = 0,
     seed: options.Seed = 0,
-    rank: Annotated[int, typer.Option(metavar="R", min=0, help="Which process of --world-size this is.")] = 0,
-    world_size: Annotated[
-        int, typer.Option(metavar="W", min=1, help="Processes that share the draws: each takes every W-th.")
-    ] = 1,
+    rank: Rank = 0,
+    world_size: WorldSize = 1,
     preset: options.Preset = "measured",
     without: options.Without = None,
     also: options.Also = None,
-    only_successes: Annotated[
-        bool, typer.Option("--only-successes", help="Leave out all episodes that are not known to have succeeded.")
-    ] = False,
-    weights: Annotated[
-        bool, typer.Option("--weights", help="With each draw its importance weight, for unbiased losses.")
-    ] = False,
-    draws_file: Annotated[
-        Path | None, typer.Option("--draws", metavar="FILE", help="Write the draws as Parquet instead.")
-    ] = None,
-    frames_file: Annotated[
-        Path | None,
-        typer.Option("--frames", metavar="FILE", help="Write a weight for every frame of the source as Parquet."),
-    ] = None,
-    per: Annotated[
-        str, typer.Option(metavar="P", help="For --frames: each episode is drawn by its weight, or each frame.")
-    ] = "episode",
-    path: Annotated[
-        Path | None,
-        typer.Option("--path", metavar="P", help="For --frames: the LeRobot data set, if it was moved."),
-    ] = None,
-    run: Annotated[
-        int | None, typer.Option(metavar="R", min=1, help="For --frames: whose source, if DIR holds several runs.")
-    ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the draws as CSV with a header.")] = False,
+    only_successes: OnlySuccesses = False,
+    weights: Weights = False,
+    draws_file: DrawsFile = None,
+    frames_file: FramesFile = None,
+    per: Per = "episode",
+    path: MovedTo = None,
+    run: OfRun = None,
+    as_csv: AsCsv = False,
     as_json: options.Json = False,
 ) -> None:
     """Draw episodes to train on, by their sampling weights.
@@ -78,40 +88,28 @@ def command(
     """
     from sima2.sampling.effective import effective
 
-    found, pool = weighed(
-        out,
-        strategy=strategy,
-        objective=objective,
-        preset=preset,
-        without=options.several(without),
-        also=options.several(also),
-        only_successes=only_successes,
-    )
-    plan = found.draws
-    drawn = drawn_from(plan, n, epoch=epoch, seed=seed, rank=rank, world_size=world_size)
-    settings = {
-        "n": n, "strategy": strategy, "objective": objective, "preset": preset, "also": list(also or ()),
-        "epoch": epoch, "seed": seed, "rank": rank, "world_size": world_size, "only_successes": only_successes,
-    }  # fmt: skip
-    told = {**settings, "effective": effective(pool, plan.p)}
+    rules: dict[str, Any] = {"without": options.several(without), "also": options.several(also)}
+    chosen: dict[str, Any] = {
+        "strategy": strategy,
+        "objective": objective,
+        "preset": preset,
+        "only_successes": only_successes,
+    }
+    order = {"epoch": epoch, "seed": seed, "rank": rank, "world_size": world_size}
+    found, pool = weighed(out, **chosen, **rules)
+    drawn = drawn_from(found.draws, n, **order)
+    told = {"n": n, **chosen, **order, "also": list(also or ()), "effective": effective(pool, found.draws.p)}
     told["no_gain"] = _no_gain(out, told)
     if frames_file is not None:
-        told["frames"] = {
-            "file": str(frames_file),
-            **write_frames(out, found, frames_file, per=per, path=path, run=run),
-        }
+        written = write_frames(out, found, frames_file, per=per, path=path, run=run)
+        told["frames"] = {"file": str(frames_file), **written}
     if draws_file is not None:
         if not n:
             raise UsageError("--draws writes draws: say how many with --n")
         _write(draws_file, drawn, kept_of(out))
         told["draws"] = {"file": str(draws_file), "rows": len(drawn)}
     if as_json:
-        import json
-
-        listed = {"episode_index": drawn.episode_index, "episode_id": drawn.episode_id}
-        if weights:
-            listed["is_weight"] = drawn.is_weight
-        typer.echo(json.dumps(plain({**told, **({} if draws_file else listed)}), allow_nan=False))
+        _print_json(told, None if draws_file else drawn, weights=weights)
         return
     printed = bool(n) and draws_file is None
     if printed:
@@ -120,6 +118,15 @@ def command(
 
     # what other programs read stays alone on stdout
     Console(highlight=False, markup=False, emoji=False, stderr=printed).print(_rendered(told))
+
+
+def _print_json(told: Mapping[str, Any], drawn: DrawTable | None, *, weights: bool) -> None:
+    """One object: what was asked for and whom it favours, with the draws unless they were written to a file."""
+    import json
+
+    names = ("episode_index", "episode_id", *(("is_weight",) if weights else ()))
+    listed = {} if drawn is None else {name: getattr(drawn, name) for name in names}
+    typer.echo(json.dumps(plain({**told, **listed}), allow_nan=False))
 
 
 def _no_gain(out: Path, told: Mapping[str, Any]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,82 +35,126 @@ def measures_of(
     tracks: Tracks, batch: RolloutBatch, follows: Mapping[str, Following], settings: DefectSettings
 ) -> EpisodeMeasures:
     """One row for each manipulator of each episode, manipulator by manipulator."""
-    begin, end = moving_span(tracks)
+    moving = moving_span(tracks)
     return EpisodeMeasures.concat(
         [
-            _of_arm(tracks, batch, arm, begin, end, follows.get(arm), settings)
+            _of_arm(_Arm(tracks, batch, arm, moving, follows.get(arm), settings))
             for arm in batch.manipulators
             if batch.frames
         ]
     )
 
 
-def _of_arm(
-    tracks: Tracks,
-    batch: RolloutBatch,
-    arm: str,
-    begin: Int64s,
-    end: Int64s,
-    follow: Following | None,
-    settings: DefectSettings,
-) -> EpisodeMeasures:
-    n, each = len(batch), batch.episodes
-    joints, hand, grip = (tracks.rows(arm=arm, kind=kind) for kind in (JOINT, HAND, GRIPPER))
-    slots = slots_of(joints, hand, grip)
-    spread, noise = np.full((2, n, SLOTS), np.nan, np.float32)
-    low, offset, varies = np.full((3, n, SLOTS), np.nan, np.float32)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arm:
+    """An arm in the episodes of a batch, and what is known of its motion."""
+
+    tracks: Tracks
+    batch: RolloutBatch
+    name: str
+    moving: tuple[Int64s, Int64s]
+    """First frame in which anything moves and one past the last, shape (n,) each."""
+    follow: Following | None
+    settings: DefectSettings
+
+    def rows(self, kind: str) -> list[int]:
+        """Columns of its joints, hand or gripper."""
+        return self.tracks.rows(arm=self.name, kind=kind)
+
+    @property
+    def every(self) -> list[int]:
+        """All its columns."""
+        return [*self.rows(JOINT), *self.rows(HAND), *self.rows(GRIPPER)]
+
+    @property
+    def slots(self) -> dict[int, int]:
+        """Slot of each of its columns that has one."""
+        return slots_of(self.rows(JOINT), self.rows(HAND), self.rows(GRIPPER))
+
+
+def _of_arm(arm: _Arm) -> EpisodeMeasures:
+    return EpisodeMeasures(**_about(arm), **_of_columns(arm), **_of_commands(arm), **_of_motion(arm))
+
+
+def _about(arm: _Arm) -> dict[str, Any]:
+    """Which episodes these are, and what was recorded of the arm."""
+    n, each = len(arm.batch), arm.batch.episodes
+    joints, hand, grip = (len(arm.rows(kind)) for kind in (JOINT, HAND, GRIPPER))
+    return {
+        "episode_index": each.episode_index,
+        "episode_id": Text.of(each.episode_id),
+        "manipulator": Text.full(n, arm.name),
+        "task": Text.of(each.instruction),
+        "family": Text.of(each.family),
+        "robot": Text.of(each.robot),
+        "frames": arm.batch.length,
+        "duration_s": _duration(arm.tracks),
+        "period_s": np.where(arm.batch.length > 1, arm.tracks.period, np.nan),
+        "clock_off": np.array([float(words.get(CLOCK_OFF, 0.0)) for words in each.provenance], np.float64),
+        "layout": Text.full(n, f"{joints} joints, {hand} hand, {grip} gripper"),
+    }
+
+
+def _of_columns(arm: _Arm) -> dict[str, Any]:
+    """What the values of its columns are: their range, noise and least value, by slot, and what tells them again."""
+    tracks = arm.tracks
+    spread, noise, low = np.full((3, len(arm.batch), SLOTS), np.nan, np.float32)
+    least, span = _extent(tracks)
+    for row, slot in arm.slots.items():
+        spread[:, slot], noise[:, slot], low[:, slot] = span[row], tracks.noise[row], least[row]
+    return {"span": spread, "noise": noise, "low": low, "content": _content(tracks, arm.every, span)}
+
+
+def _of_commands(arm: _Arm) -> dict[str, Any]:
+    """How its joints follow what is commanded; NaN where nothing is."""
+    n, tracks, follow, settings = len(arm.batch), arm.tracks, arm.follow, arm.settings
+    joints = len(arm.rows(JOINT))
+    kept = min(joints, MOST_JOINTS)
+    offset, varies = np.full((2, n, SLOTS), np.nan, np.float32)
     extent = np.full((n, 2, SLOTS), np.nan, np.float32)
     limits = np.full((n, LIMITS * PER_LIMIT), np.nan)
-    least, span = _extent(tracks)
-    for row, slot in slots.items():
-        spread[:, slot], noise[:, slot], low[:, slot] = span[row], tracks.noise[row], least[row]
-    kept = min(len(joints), MOST_JOINTS)
+    lag_s = np.full(n, np.nan)
     if follow is not None:
         offset[:, :kept], varies[:, :kept] = follow.offset[:kept].T, follow.spread[:kept].T
-        limits = limits_of(tracks, follow, slots, settings)
+        limits = limits_of(tracks, follow, arm.slots, settings)
+        lag_s = follow.lag * tracks.period
         some = np.flatnonzero(tracks.length)
         for side, extreme in enumerate((np.fmin, np.fmax)):
             if len(some):
                 extent[some, side, :kept] = extreme.reduceat(follow.command[:kept], tracks.offset[:-1][some], axis=1).T
-    tracking = _tracking(tracks, batch.manipulators[arm].effort_proxy, follow, len(joints), settings)
-    burst = burst_of(tracks, arm, settings)
-    return EpisodeMeasures(
-        episode_index=each.episode_index,
-        episode_id=Text.of(each.episode_id),
-        manipulator=Text.full(n, arm),
-        task=Text.of(each.instruction),
-        family=Text.of(each.family),
-        robot=Text.of(each.robot),
-        frames=batch.length,
-        duration_s=_duration(tracks),
-        period_s=np.where(batch.length > 1, tracks.period, np.nan),
-        jerk=_jerk(tracks, joints or hand),
-        tracking=tracking[0],
-        tracking_slot=tracking[1].astype(np.int64),
-        tracking_start=tracking[2].astype(np.int64),
-        tracking_end=tracking[3].astype(np.int64),
-        moving_start=begin,
-        moving_end=end,
-        burst=burst[0],
-        burst_slot=np.array([slots.get(int(row), 0) for row in burst[1]], np.int64),
-        burst_start=burst[2].astype(np.int64),
-        burst_end=burst[3].astype(np.int64),
-        lag_s=np.full(n, np.nan) if follow is None else follow.lag * tracks.period,
-        end_pace=_end_pace(tracks, joints or hand, tracks.rows(kind=JOINT if joints else HAND)),
-        clock_off=np.array([float(words.get(CLOCK_OFF, 0.0)) for words in each.provenance], np.float64),
-        layout=Text.full(n, f"{len(joints)} joints, {len(hand)} hand, {len(grip)} gripper"),
-        content=_content(tracks, [*joints, *hand, *grip], span),
-        span=spread,
-        noise=noise,
-        signature=_signature(tracks, slots, begin, end),
-        whole=_signature(tracks, slots, np.zeros_like(begin), tracks.length),
-        low=low,
-        command_extent=extent.reshape(n, 2 * SLOTS),
-        limits=limits,
-        offset=offset,
-        offset_spread=varies,
-        sketch=_sketch(tracks, [*joints, *hand, *grip]),
-    )
+    tracking = _tracking(tracks, arm.batch.manipulators[arm.name].effort_proxy, follow, joints, settings)
+    return {
+        "tracking": tracking[0],
+        "tracking_slot": tracking[1].astype(np.int64),
+        "tracking_start": tracking[2].astype(np.int64),
+        "tracking_end": tracking[3].astype(np.int64),
+        "lag_s": lag_s,
+        "command_extent": extent.reshape(n, 2 * SLOTS),
+        "limits": limits,
+        "offset": offset,
+        "offset_spread": varies,
+    }
+
+
+def _of_motion(arm: _Arm) -> dict[str, Any]:
+    """When and how it moves, and the course of it."""
+    tracks, slots, (begin, end) = arm.tracks, arm.slots, arm.moving
+    joints = arm.rows(JOINT)
+    led = joints or arm.rows(HAND)
+    burst = burst_of(tracks, arm.name, arm.settings)
+    return {
+        "jerk": _jerk(tracks, led),
+        "moving_start": begin,
+        "moving_end": end,
+        "burst": burst[0],
+        "burst_slot": np.array([slots.get(int(row), 0) for row in burst[1]], np.int64),
+        "burst_start": burst[2].astype(np.int64),
+        "burst_end": burst[3].astype(np.int64),
+        "end_pace": _end_pace(tracks, led, tracks.rows(kind=JOINT if joints else HAND)),
+        "signature": _signature(tracks, slots, begin, end),
+        "whole": _signature(tracks, slots, np.zeros_like(begin), tracks.length),
+        "sketch": _sketch(tracks, arm.every),
+    }
 
 
 def slots_of(joints: list[int], hand: list[int], grip: list[int]) -> dict[int, int]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -220,7 +221,7 @@ def _read_declared(made: _Guess, declared: Known, names: Mapping[str, Sequence[s
             continue
         words: list[tuple[str, ...]] = [tokens(name) for name in names[columns.feature][: values.shape[1]]]
         words += [()] * (values.shape[1] - len(words))
-        _add_gripper(made, arm, columns.feature, words, columns.index or range(values.shape[1]), {}, percent=False)
+        _add_gripper(made, _Gripper(arm, columns.feature, words, columns.index or range(values.shape[1])))
 
 
 def _reaches(sample: Sample, columns: Columns) -> bool:
@@ -306,7 +307,7 @@ def _read_state(made: _Guess, feature: str, names: Sequence[str]) -> None:
         _add_pose(made, arm, feature, words, found)
         fingers = found["finger"] or found["gripper"]
         if fingers:
-            _add_gripper(made, arm, feature, words, fingers, mechanisms, percent=so100)
+            _add_gripper(made, _Gripper(arm, feature, words, fingers, mechanisms, percent=so100))
 
 
 def _two_arms(sides: Sequence[str], kinds: Sequence[str]) -> bool:
@@ -433,7 +434,7 @@ def _read_unnamed(
         ends = [place for place in grippers if arms == 1 or (place < middle) == (arm == "left")]
         _add_joints(made, arm, "joint_position", feature, mine, words, so100=False)
         if ends:
-            _add_gripper(made, arm, feature, words, ends, {}, percent=False)
+            _add_gripper(made, _Gripper(arm, feature, words, ends))
 
 
 def _without_gripper(made: _Guess, state: str, action: str | None, names: Sequence[str]) -> None:
@@ -447,7 +448,7 @@ def _without_gripper(made: _Guess, state: str, action: str | None, names: Sequen
         found = called or gripper_places(values, last, made.sample)
         arm = next(iter(made.arms))
         if len(found) == 1:
-            _add_gripper(made, arm, action, words, found, {}, percent=False, command=True)
+            _add_gripper(made, _Gripper(arm, action, words, found, command=True))
         if made.has_gripper:
             told = f"{state} holds no gripper; column {found[0]} of {action} tells when it was told to close"
             made.warn(told + ", not whether anything was held", 0.8, f"[arms.{arm}.gripper_opening]")
@@ -480,7 +481,7 @@ def _read_separate(made: _Guess, feature: str, channel: str, names: Sequence[str
         elif channel == "gripper_width" and len(places) == 1 and _largest(made.sample, feature, places) < 1.0:
             made.add(arm, channel, Columns(feature, tuple(places), "m"))
         elif channel.startswith("gripper"):
-            _add_gripper(made, arm, feature, padded, places, {}, percent=False)
+            _add_gripper(made, _Gripper(arm, feature, padded, places))
 
 
 def _add_joints(
@@ -629,84 +630,128 @@ def _mechanisms(words: list[tuple[str, ...]], groups: Mapping[str, Mapping[str, 
     return alike
 
 
-def _add_gripper(
-    made: _Guess,
-    arm: str,
-    feature: str,
-    words: Sequence[tuple[str, ...]],
-    places: Sequence[int],
-    mechanisms: Mechanisms,
-    *,
-    percent: bool,
-    command: bool = False,
-) -> None:
+class _Gripper(NamedTuple):
+    """Columns that are taken for the gripper of an arm."""
+
+    arm: str
+    feature: str
+    words: Sequence[tuple[str, ...]]
+    """Of the name of each column of the feature."""
+    places: Sequence[int]
+    """Columns of its fingers."""
+    mechanisms: Mechanisms = MappingProxyType({})
+    percent: bool = False
+    """Its values may be shares in percent."""
+    command: bool = False
+    """It is what was commanded."""
+
+
+class _Fingers(NamedTuple):
+    """How far fingers go: those that move, k of them."""
+
+    places: tuple[int, ...]
+    alike: list[list[int]]
+    """Of each its column, with those of its twins of the other hand."""
+    flipped: Bools
+    """Which go down where the leading one goes up, shape (k,)."""
+    first: Float64s
+    """Where each is while the leading one is lowest, shape (k,)."""
+    last: Float64s
+    """… and while it is highest, shape (k,)."""
+    unit: str
+    nominal: bool
+    """The ends are those of the unit, not those that were seen."""
+
+
+def _add_gripper(made: _Guess, given: _Gripper) -> None:
     """The opening as a median over fingers, with which end is open and what the closed end tells."""
-    sample = made.sample
-    values = sample.values.get(feature)
+    values = made.sample.values.get(given.feature)
     if values is None or not len(values):
         return
-    if _slides(made, arm, feature, words, places, values):
+    if _slides(made, given.arm, given.feature, given.words, given.places, values):
         return
-    closing = [place for place in places if not set(words[place]) & _NOT_CLOSING] or list(places)
+    fingers = _fingers(made, given, values)
+    if fingers is None:
+        return
+    opening = _opening(made, given, values, fingers)
+    closed, open_ = (fingers.first, fingers.last) if opening.upper else (fingers.last, fingers.first)
+    closed = closed + opening.closed * (open_ - closed)
+    n = len(fingers.places)
+    made.notes.append(
+        f"{given.arm}.gripper_opening: median of {n} column{'s' if n > 1 else ''}, from "
+        f"{'the nominal range' if fingers.nominal else 'the 1st to the 99th percentile'}; {opening.why}"
+    )
+    kind = "command" if given.command else opening.kind
+    _doubt_gripper(made, given.arm, opening, kind)
+    made.add(
+        given.arm,
+        "gripper_opening",
+        Columns(
+            given.feature,
+            fingers.places,
+            fingers.unit,
+            closed=tuple(map(float, closed)),
+            open=tuple(map(float, open_)),
+            kind=kind,
+            polarity=opening.polarity,
+        ),
+    )
+
+
+def _fingers(made: _Guess, given: _Gripper, values: Float64s) -> _Fingers | None:
+    """How far its fingers go; None where nothing was recorded or none of them moves, which is noted."""
+    words, mechanisms = given.words, given.mechanisms
+    closing = [place for place in given.places if not set(words[place]) & _NOT_CLOSING] or list(given.places)
     alike = [
         _same_way(values, place, mechanisms.get(tuple(word for word in words[place] if word not in SIDES), []))
         for place in closing
     ]
     pooled = [np.concatenate([values[:, k] for k in group]) for group in alike]
     if not all(np.isfinite(each).any() for each in pooled):
-        return
+        return None
     low, high = (np.array([float(np.nanpercentile(each, q)) for each in pooled]) for q in (1.0, 99.0))
-    unit, ends = _nominal(low, high, percent=percent)
+    unit, ends = _nominal(low, high, percent=given.percent)
     if ends is not None:
         low, high = np.full(len(closing), ends[0]), np.full(len(closing), ends[1])
         kept, flipped = np.ones(len(closing), np.bool_), np.zeros(len(closing), np.bool_)
     else:
-        span = high - low
-        starts = [np.concatenate([sample.starts + k * len(values) for k in range(len(group))]) for group in alike]
-        restless = [not moves(*each) for each in zip(pooled, starts, span.tolist(), strict=True)]
-        span = np.where(restless, 0.0, span)
+        starts = [np.concatenate([made.sample.starts + k * len(values) for k in range(len(group))]) for group in alike]
+        restless = [not moves(*each) for each in zip(pooled, starts, (high - low).tolist(), strict=True)]
+        span = np.where(restless, 0.0, high - low)
         if span.max() <= 0:
-            made.notes.append(f"{arm}.gripper_opening: not used, it never moves by more than it trembles")
-            return
+            made.notes.append(f"{given.arm}.gripper_opening: not used, it never moves by more than it trembles")
+            return None
         kept = span >= MOVING_SHARE * span.max()
         leader = int(np.argmax(span))
         flipped = np.array([_opposite(values[:, closing[leader]], values[:, place]) for place in closing])
-    places_kept = tuple(place for place, keep in zip(closing, kept, strict=True) if keep)
-    first, last = np.where(flipped, high, low)[kept], np.where(flipped, low, high)[kept]
-    groups = [group for group, keep in zip(alike, kept, strict=True) if keep]
-    found = Blocked(0, 0, 0) if command else _blocked(made.commands, feature, places_kept, groups, flipped[kept])
-    opening = open_end(
-        np.median((values[:, list(places_kept)] - first) / (last - first), axis=1),
-        sample,
-        [words[place] for place in places_kept],
+    return _Fingers(
+        places=tuple(place for place, keep in zip(closing, kept, strict=True) if keep),
+        alike=[group for group, keep in zip(alike, kept, strict=True) if keep],
+        flipped=flipped[kept],
+        first=np.where(flipped, high, low)[kept],
+        last=np.where(flipped, low, high)[kept],
+        unit=unit,
+        nominal=ends is not None,
+    )
+
+
+def _opening(made: _Guess, given: _Gripper, values: Float64s, fingers: _Fingers) -> Opening:
+    """Which end of their range is open, and what the closed one tells."""
+    first, last, places = fingers.first, fingers.last, fingers.places
+    found = Blocked(0, 0, 0)
+    if not given.command:
+        found = _blocked(made.commands, given.feature, places, fingers.alike, fingers.flipped)
+    return open_end(
+        np.median((values[:, list(places)] - first) / (last - first), axis=1),
+        made.sample,
+        [given.words[place] for place in places],
         made.robot,
         found,
-        nominal=ends is not None,
-        one_way=not flipped[kept].any(),
+        nominal=fingers.nominal,
+        one_way=not fingers.flipped.any(),
         natural=bool((np.abs(first) <= STOP * np.abs(last - first)).all()),
-        arm=_joints_of(made, arm),
-        bit=len(places_kept) == 1 and is_bit(values[:, places_kept[0]]),
-    )
-    closed, open_ = (first, last) if opening.upper else (last, first)
-    closed = closed + opening.closed * (open_ - closed)
-    made.notes.append(
-        f"{arm}.gripper_opening: median of {len(places_kept)} column{'s' if len(places_kept) > 1 else ''}, from "
-        f"{'the nominal range' if ends else 'the 1st to the 99th percentile'}; {opening.why}"
-    )
-    kind = "command" if command else opening.kind
-    _doubt_gripper(made, arm, opening, kind)
-    made.add(
-        arm,
-        "gripper_opening",
-        Columns(
-            feature,
-            places_kept,
-            unit,
-            closed=tuple(map(float, closed)),
-            open=tuple(map(float, open_)),
-            kind=kind,
-            polarity=opening.polarity,
-        ),
+        arm=_joints_of(made, given.arm),
+        bit=len(places) == 1 and is_bit(values[:, places[0]]),
     )
 
 

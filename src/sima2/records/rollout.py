@@ -455,74 +455,22 @@ class RolloutBatch:
     def from_rollouts(cls, rollouts: Sequence[Rollout], *, first_index: int = 0) -> RolloutBatch:
         """Columns out of single rollouts, which may have recorded different channels."""
         rollouts = list(rollouts)
-        n = len(rollouts)
-        length = np.array([len(r) for r in rollouts], np.int64)
-        offset = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
-        names: list[str] = []
-        for r in rollouts:
-            names += [arm for arm in r.manipulators if arm not in names]
+        offset = np.concatenate([[0], np.cumsum([len(r) for r in rollouts], dtype=np.int64)]).astype(np.int64)
+        names = list(dict.fromkeys(arm for r in rollouts for arm in r.manipulators))
         signature = [_layout_of(r) for r in rollouts]
         layouts = tuple(dict.fromkeys(signature))
         code = np.array([layouts.index(each) for each in signature], np.int32)
-
-        def stack(values: list[Float32s | None]) -> Float32s | None:
-            present = [value for value in values if value is not None]
-            if not present:
-                return None
-            tail = tuple(int(m) for m in np.max([value.shape[1:] for value in present], axis=0))
-            out = np.full((int(offset[-1]), *tail), np.nan, np.float32)
-            for i, value in enumerate(values):
-                if value is not None:
-                    out[(slice(offset[i], offset[i + 1]), *(slice(k) for k in value.shape[1:]))] = value
-            return out
-
-        arms = {
-            arm: Manipulator(
-                **{
-                    name: stack(
-                        [getattr(r.manipulators[arm], name) if arm in r.manipulators else None for r in rollouts]
-                    )
-                    for name in ARM_CHANNELS
-                }
-            )
-            for arm in names
-        }
-        objects = tuple(tuple(r.object_position) for r in rollouts)
-
-        def stack_objects(name: str) -> Float32s | None:
-            def one(r: Rollout) -> Float32s | None:
-                given: Mapping[str, Float32s] = getattr(r, name)
-                if not given:
-                    return None
-                width = OBJECT_CHANNELS[name]
-                blank = np.full((len(r), width) if width else (len(r),), np.nan, np.float32)
-                return np.stack([given.get(key, blank) for key in r.object_position], axis=1)
-
-            return stack([one(r) for r in rollouts])
-
-        episodes = Episodes(
-            episode_id=tuple(r.episode_id for r in rollouts),
-            episode_index=np.arange(first_index, first_index + n),
-            family=tuple(r.family for r in rollouts),
-            robot=tuple(r.robot for r in rollouts),
-            policy=tuple(r.policy for r in rollouts),
-            session=tuple(r.session for r in rollouts),
-            instruction=tuple(r.instruction for r in rollouts),
-            goal=tuple(r.goal for r in rollouts),
-            debug_mode=np.array([r.debug_mode for r in rollouts], np.bool_),
-            provenance=tuple(r.provenance for r in rollouts),
-        )
         return cls(
-            episodes=episodes,
+            episodes=_episodes_of(rollouts, first_index),
             offset=offset,
             time=np.concatenate([r.time for r in rollouts]) if rollouts else np.zeros(0),
-            manipulators=arms,
-            objects=objects,
-            object_position=stack_objects("object_position"),
-            object_orientation=stack_objects("object_orientation"),
-            object_confidence=stack_objects("object_confidence"),
-            embedding=stack([r.embedding for r in rollouts]),
-            action=stack([r.action for r in rollouts]),
+            manipulators={arm: _stacked_arm(rollouts, arm, offset) for arm in names},
+            objects=tuple(tuple(r.object_position) for r in rollouts),
+            object_position=_stacked_objects(rollouts, "object_position", offset),
+            object_orientation=_stacked_objects(rollouts, "object_orientation", offset),
+            object_confidence=_stacked_objects(rollouts, "object_confidence", offset),
+            embedding=_stacked([r.embedding for r in rollouts], offset),
+            action=_stacked([r.action for r in rollouts], offset),
             layouts=layouts if len(layouts) > 1 else (),
             layout=code if len(layouts) > 1 else None,
         )
@@ -685,6 +633,60 @@ class RolloutBatch:
 
     def __iter__(self) -> Iterator[Rollout]:
         return (self[i] for i in range(len(self)))
+
+
+def _episodes_of(rollouts: Sequence[Rollout], first_index: int) -> Episodes:
+    """What is told of each rollout as a whole, numbered from ``first_index``."""
+    return Episodes(
+        episode_id=tuple(r.episode_id for r in rollouts),
+        episode_index=np.arange(first_index, first_index + len(rollouts)),
+        family=tuple(r.family for r in rollouts),
+        robot=tuple(r.robot for r in rollouts),
+        policy=tuple(r.policy for r in rollouts),
+        session=tuple(r.session for r in rollouts),
+        instruction=tuple(r.instruction for r in rollouts),
+        goal=tuple(r.goal for r in rollouts),
+        debug_mode=np.array([r.debug_mode for r in rollouts], np.bool_),
+        provenance=tuple(r.provenance for r in rollouts),
+    )
+
+
+def _stacked(values: Sequence[Float32s | None], offset: Int64s) -> Float32s | None:
+    """A channel of all rollouts end to end, as wide as the widest and NaN where one lacks it; None where all do."""
+    present = [value for value in values if value is not None]
+    if not present:
+        return None
+    tail = tuple(int(m) for m in np.max([value.shape[1:] for value in present], axis=0))
+    out = np.full((int(offset[-1]), *tail), np.nan, np.float32)
+    for i, value in enumerate(values):
+        if value is not None:
+            out[(slice(offset[i], offset[i + 1]), *(slice(k) for k in value.shape[1:]))] = value
+    return out
+
+
+def _stacked_arm(rollouts: Sequence[Rollout], arm: str, offset: Int64s) -> Manipulator:
+    """The channels of an arm of all rollouts, of which some may lack it."""
+    each = [r.manipulators.get(arm) for r in rollouts]
+    return Manipulator(
+        **{
+            name: _stacked([None if one is None else getattr(one, name) for one in each], offset)
+            for name in ARM_CHANNELS
+        }
+    )
+
+
+def _stacked_objects(rollouts: Sequence[Rollout], name: str, offset: Int64s) -> Float32s | None:
+    """A channel of objects of all rollouts, in the slots of each; None where no rollout has it."""
+
+    def one(r: Rollout) -> Float32s | None:
+        given: Mapping[str, Float32s] = getattr(r, name)
+        if not given:
+            return None
+        width = OBJECT_CHANNELS[name]
+        blank = np.full((len(r), width) if width else (len(r),), np.nan, np.float32)
+        return np.stack([given.get(key, blank) for key in r.object_position], axis=1)
+
+    return _stacked([one(r) for r in rollouts], offset)
 
 
 def _layout_of(rollout: Rollout) -> Layout:

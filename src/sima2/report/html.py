@@ -40,8 +40,58 @@ def render(report: ReportInput, *, live: str = "") -> str:
     >>> render(ReportInput(summary={})).count("<script")
     0
     """
+    data = [
+        as_script("overview", report.overview, shown=True),
+        as_script("details", report.details),
+        node("script", Markup(script())),
+    ]
+    shown = join(data) if report.overview else None
+    main = node("main", *_parts(report, live))
+    body = node("body", definitions(), main, shown, data_live=live or None)
+    page = node("html", _page_head(report, live), body, lang="en")
+    return f"<!doctype html>\n{page}\n"
+
+
+def _page_head(report: ReportInput, live: str) -> Markup:
+    return node(
+        "head",
+        node("meta", charset="utf-8"),
+        node("meta", http_equiv="Content-Security-Policy", content=policy(live)),
+        node("meta", name="viewport", content="width=device-width,initial-scale=1"),
+        node("meta", name="referrer", content="no-referrer"),
+        node("link", rel="icon", href="data:,") if live else None,
+        node("title", f"sima2: {visible(report.summary.get('source', 'report'))}"),
+        node("style", Markup(style_sheet())),
+    )
+
+
+def _parts(report: ReportInput, live: str) -> list[Markup | None]:
+    """What the page tells, in its order: what is said first, then what can be looked up."""
     summary = report.summary
-    trust = part("Which tags predict cost here", forest(report.trust, summary))
+    tags, statistics = section(summary, "tags"), summary.get("statistics")
+    return [
+        _head(report),
+        _workbench(report, live),
+        *_said_first(report, live),
+        _side_by_side(
+            part("Tags", tables.tag_counts(tags) if tags else None),
+            part("Segments", _segments(summary)),
+        ),
+        _side_by_side(
+            part("Costs", tables.costs(section(summary, "costs"), report.econ)),
+            part("What tags cost or gain", tables.statistics(statistics) if statistics else None),
+        ),
+        part("Proposals", _proposals(report)),
+        part("How the tasks went", task_graphs(report.task_graph)),
+        part("Set aside", _quarantine(report)),
+        part("How the data were read", _column_map(summary)),
+        part("Provenance", _provenance(summary)),
+    ]
+
+
+def _said_first(report: ReportInput, live: str) -> list[Markup | None]:
+    """Trust, the plan, what is wrong and some episodes: what was found first, where no tag could be tested."""
+    summary = report.summary
     used = [
         part("What a trainer will see", _weights(report)),
         part("Which episodes may be used", quality.audited(summary, report.audit)),
@@ -52,56 +102,9 @@ def render(report: ReportInput, *, live: str = "") -> str:
     episodes = None if live else without_script("Some episodes", _episodes(report))
     planned = part("What to train on", _plan(section(summary, "plan")))
     if first.leads(summary, report.trust):
-        said = findings.leading(summary, wrong)
-        order = [*said, planned, episodes, caveats, *used, _folded_trust(report)]
-    else:
-        order = [
-            caveats,
-            trust,
-            planned,
-            *used,
-            wrong,
-            *findings.following(summary),
-            episodes,
-        ]
-    parts = [
-        _head(report),
-        _workbench(report, live),
-        *order,
-        _side_by_side(
-            part("Tags", tables.tag_counts(tags) if (tags := section(summary, "tags")) else None),
-            part("Segments", _segments(summary)),
-        ),
-        _side_by_side(
-            part("Costs", tables.costs(section(summary, "costs"), report.econ)),
-            part("What tags cost or gain", tables.statistics(rows) if (rows := summary.get("statistics")) else None),
-        ),
-        part("Proposals", _proposals(report)),
-        part("How the tasks went", task_graphs(report.task_graph)),
-        part("Set aside", _quarantine(report)),
-        part("How the data were read", _column_map(summary)),
-        part("Provenance", _provenance(summary)),
-    ]
-    head = node(
-        "head",
-        node("meta", charset="utf-8"),
-        node("meta", http_equiv="Content-Security-Policy", content=policy(live)),
-        node("meta", name="viewport", content="width=device-width,initial-scale=1"),
-        node("meta", name="referrer", content="no-referrer"),
-        node("link", rel="icon", href="data:,") if live else None,
-        node("title", f"sima2: {visible(summary.get('source', 'report'))}"),
-        node("style", Markup(style_sheet())),
-    )
-    data = [
-        as_script("overview", report.overview, shown=True),
-        as_script("details", report.details),
-        node("script", Markup(script())),
-    ]
-    shown = join(data) if report.overview else None
-    page = node(
-        "html", head, node("body", definitions(), node("main", *parts), shown, data_live=live or None), lang="en"
-    )
-    return f"<!doctype html>\n{page}\n"
+        return [*findings.leading(summary, wrong), planned, episodes, caveats, *used, _folded_trust(report)]
+    trust = part("Which tags predict cost here", forest(report.trust, summary))
+    return [caveats, trust, planned, *used, wrong, *findings.following(summary), episodes]
 
 
 @cache

@@ -18,6 +18,7 @@ from sima2.io.documents import FETCH, LFS_POINTER, reason, refuse_no_file
 
 MAGIC: Final = b"\x89MCAP0\r\n"
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 1, 2, 3, 4, 5, 6
+MESSAGE_INDEX, CHUNK_INDEX = 7, 8
 STATISTICS, METADATA, METADATA_INDEX, DATA_END = 11, 12, 13, 15
 
 MAX_CHUNK: Final = 128 * 1024 * 1024
@@ -338,47 +339,12 @@ def mcap_bytes(
         chunk_bytes: size at which a chunk ends.
         checksums: whether chunks have one.
     """
-    out = bytearray(MAGIC + _record(HEADER, _string(profile) + _string(library)))
     schemas = list(dict.fromkeys(each.schema for each in channels if each.schema is not None))
-    kinds = b"".join(
-        _record(SCHEMA, struct.pack("<H", k) + _string(each.name) + _string(each.encoding) + _string(each.data))
-        for k, each in enumerate(schemas, 1)
-    )
-    for k, each in enumerate(channels, 1):
-        schema = 0 if each.schema is None else schemas.index(each.schema) + 1
-        head = struct.pack("<HH", k, schema) + _string(each.topic) + _string(each.encoding)
-        kinds += _record(CHANNEL, head + _map(each.metadata))
-    summary, chunk_index = bytearray(kinds), bytearray()
+    kinds = _kinds(channels, schemas)
+    out, chunk_index = bytearray(MAGIC + _record(HEADER, _string(profile) + _string(library))), bytearray()
     chunks, counts = 0, [0] * (len(channels) + 1)
     for part in _parts(messages, chunk_bytes):
-        begin = len(out)
-        content = bytearray(b"" if chunks else kinds)
-        index: dict[int, list[tuple[int, int]]] = {}
-        for number, at, data in part:
-            index.setdefault(number, []).append((at, len(content)))
-            content += _MESSAGE.pack(MESSAGE, 22 + len(data), number, counts[number], at, at) + data
-            counts[number] += 1
-        times = struct.pack("<QQ", part[0][1], part[-1][1])
-        out += _record(
-            CHUNK,
-            times
-            + struct.pack("<QII", len(content), zlib.crc32(content) if checksums else 0, 0)
-            + struct.pack("<Q", len(content))
-            + content,
-        )
-        length, places = len(out) - begin, b""
-        starts = len(out)
-        for number, rows in sorted(index.items()):
-            places += struct.pack("<HQ", number, len(out))
-            flat = b"".join(struct.pack("<QQ", *row) for row in rows)
-            out += _record(7, struct.pack("<HI", number, len(flat)) + flat)
-        chunk_index += _record(
-            8,
-            times
-            + struct.pack("<QQI", begin, length, len(places))
-            + places
-            + struct.pack("<QIQQ", len(out) - starts, 0, len(content), len(content)),
-        )
+        chunk_index += _add_chunk(out, part, b"" if chunks else kinds, counts, checksums=checksums)
         chunks += 1
     for name, pairs in metadata:
         record = _record(METADATA, _string(name) + _map(pairs))
@@ -390,9 +356,52 @@ def mcap_bytes(
     totals = struct.pack(
         "<QHIIIIQQI", sum(counts), len(schemas), len(channels), 0, len(metadata), chunks, first, last, len(told)
     )
-    summary += chunk_index + _record(STATISTICS, totals + told)
-    out += summary + _record(FOOTER, struct.pack("<QQI", len(out), 0, 0)) + MAGIC
-    return bytes(out)
+    summary = kinds + chunk_index + _record(STATISTICS, totals + told)
+    return bytes(out + summary + _record(FOOTER, struct.pack("<QQI", len(out), 0, 0)) + MAGIC)
+
+
+def _kinds(channels: Sequence[Channel], schemas: Sequence[Schema]) -> bytes:
+    """Records of all schemas, numbered from 1, and of all channels."""
+    kinds = b"".join(
+        _record(SCHEMA, struct.pack("<H", k) + _string(each.name) + _string(each.encoding) + _string(each.data))
+        for k, each in enumerate(schemas, 1)
+    )
+    for k, each in enumerate(channels, 1):
+        schema = 0 if each.schema is None else schemas.index(each.schema) + 1
+        head = struct.pack("<HH", k, schema) + _string(each.topic) + _string(each.encoding)
+        kinds += _record(CHANNEL, head + _map(each.metadata))
+    return kinds
+
+
+def _add_chunk(out: bytearray, part: Sequence[Numbered], kinds: bytes, counts: list[int], *, checksums: bool) -> bytes:
+    """Write a chunk with its message indexes; what the index of chunks says of it.
+
+    Args:
+        out: the file so far; it grows.
+        part: messages, in order of time.
+        kinds: records that go before them.
+        counts: messages of each channel so far; they grow.
+        checksums: whether it has one.
+    """
+    begin = len(out)
+    content = bytearray(kinds)
+    index: dict[int, list[tuple[int, int]]] = {}
+    for number, at, data in part:
+        index.setdefault(number, []).append((at, len(content)))
+        content += _MESSAGE.pack(MESSAGE, 22 + len(data), number, counts[number], at, at) + data
+        counts[number] += 1
+    times = struct.pack("<QQ", part[0][1], part[-1][1])
+    checksum = zlib.crc32(content) if checksums else 0
+    sizes = struct.pack("<QII", len(content), checksum, 0) + struct.pack("<Q", len(content))
+    out += _record(CHUNK, times + sizes + content)
+    length, places, starts = len(out) - begin, b"", len(out)
+    for number, rows in sorted(index.items()):
+        places += struct.pack("<HQ", number, len(out))
+        flat = b"".join(struct.pack("<QQ", *row) for row in rows)
+        out += _record(MESSAGE_INDEX, struct.pack("<HI", number, len(flat)) + flat)
+    told = struct.pack("<QQI", begin, length, len(places)) + places
+    told += struct.pack("<QIQQ", len(out) - starts, 0, len(content), len(content))
+    return _record(CHUNK_INDEX, times + told)
 
 
 def _parts(messages: Sequence[Numbered], most: int) -> Iterator[list[Numbered]]:
