@@ -14,10 +14,10 @@ import sys
 import traceback
 from pathlib import Path
 
-from sima2 import orchestrator, pipeline
+from sima2 import orchestrator
 from sima2.io import store
 from sima2.io.label_log import append_label
-from sima2.pipeline import RunSettings
+from sima2.pipeline import RunSettings, pass_one
 from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import Label
 
@@ -99,7 +99,7 @@ def say(out: Path) -> None:
 
 
 def main(folder: Path, first: int, stride: int, more: str) -> None:
-    pipeline.SHARD_EPISODES = SHARD
+    pass_one.SHARD_EPISODES = SHARD
     settings = SETTINGS
     before = folder / "before"
     if more:

@@ -19,6 +19,7 @@ from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
 from sima2.records.video import CELLS, CameraTable, Clip, LastFrameTable, ThumbnailTable
+from sima2.shard_tables import CAMERAS, LAST_FRAMES, THUMBNAILS, VIDEO_DEFECTS
 
 if TYPE_CHECKING:
     from sima2.io.formats.lerobot_videos import LeRobotVideos
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from sima2.video.picture_checks import Motion
     from sima2.video.thumbnail_choice import Moment
 
-THUMBNAILS, LAST_FRAMES, CAMERAS, FINDINGS = "thumbnails", "last_frames", "cameras", "video_defects"
-"""Kinds of table that a run with videos leaves."""
 NOT_LOOKED: Final = "videos were not looked at: sima2 run --video looks, with the extra [video]"
 
 
@@ -146,7 +145,7 @@ def thumbnails_of(out: Path, episode_id: str) -> list[Thumbnail]:
 
     found: list[Thumbnail] = []
     with Store.read_only(out) as store:
-        for table in store.read(ThumbnailTable, THUMBNAILS):
+        for table in THUMBNAILS.shards(store):
             mine = table.take(np.flatnonzero(table.episode_id.isin(episode_id)))
             rows = zip(mine.camera, mine.frame.tolist(), mine.moment, mine.media_type, mine.data, strict=True)
             found += [Thumbnail(*row[:4], base64.b64decode(row[4])) for row in rows]
@@ -162,7 +161,7 @@ def last_frames_of(out: Path) -> LastFrameTable:
     from sima2.io.store import Store
 
     with Store.read_only(out) as store:
-        return LastFrameTable.concat(list(store.read(LastFrameTable, LAST_FRAMES)))
+        return LAST_FRAMES.whole(store)
 
 
 # ---- what a run does
@@ -194,10 +193,10 @@ class CameraPass:
     def tables(self) -> dict[str, Table]:
         """The tables by the kind they are stored as."""
         return {
-            FINDINGS: self.findings,
-            CAMERAS: self.cameras,
-            THUMBNAILS: self.thumbnails,
-            LAST_FRAMES: self.last_frames,
+            VIDEO_DEFECTS.folder: self.findings,
+            CAMERAS.folder: self.cameras,
+            THUMBNAILS.folder: self.thumbnails,
+            LAST_FRAMES.folder: self.last_frames,
         }
 
 

@@ -15,6 +15,7 @@ from sima2.records.defects import EpisodeMeasures
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
 from sima2.records.table import Table, Text
+from sima2.shard_tables import NOTES, SKIPPED
 
 _NUMBERED: Final = "episode_index"
 _NAMED: Final = "episode_id"
@@ -53,12 +54,6 @@ class Known:
         )
 
 
-SKIPPED: Final = "skipped"
-"""Kind of the table of those that were there already."""
-NOTES: Final = "note_shards"
-"""Kind of the table of what is odd about episodes."""
-
-
 def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode: int) -> dict[str, Table]:
     """A shard's tables as they join those of earlier runs, and a table of the episodes that were there already.
 
@@ -86,11 +81,11 @@ def joined(tables: Mapping[str, Table], known: Known, *, run: int, first_episode
         if isinstance(table, QuarantineTable | EpisodeTable):
             skipped.append(SkippedTable(table.episode_index[again] + first_episode, table.episode_id[again]))
         out[kind] = _renumbered(table.take(np.flatnonzero(~again)), known.ids, run, first_episode)
-    out[SKIPPED] = SkippedTable.concat(skipped)
-    notes = out.get(NOTES)
+    out[SKIPPED.folder] = SkippedTable.concat(skipped)
+    notes = out.get(NOTES.folder)
     for table in tables.values():
         if isinstance(table, EpisodeTable) and isinstance(notes, NoteTable):
-            out[NOTES] = NoteTable.concat([notes, NoteTable.of(_otherwise(table, copies, known, first_episode))])
+            out[NOTES.folder] = NoteTable.concat([notes, NoteTable.of(_otherwise(table, copies, known, first_episode))])
     return out
 
 

@@ -29,6 +29,7 @@ from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix, TrustRow
 from sima2.sampling.to_label import WANTED, Chosen, asking_order, most_teaching, to_label_for_tag, unsaid
+from sima2.shard_tables import COSTS, SEGMENTS, TAG_ROWS
 from sima2.tags.specs import TAGS
 
 if TYPE_CHECKING:
@@ -245,8 +246,8 @@ class OpenQuestions:
             episodes = _held(store, EpisodeTable, "episodes")
             defects, unusual = _held(store, DefectTable, "defects"), _held(store, UnusualTable, "unusual")
             plan, said = _held(store, TrainingPlan, "plan"), _held(store, SaidTable, "said")
-            econ, tags = _shards(store, EconTable, "econ"), _shards(store, TagTable, "tags")
-            segments = _shards(store, SegmentTable, "segments")
+            econ, tags = COSTS.whole(store), TAG_ROWS.whole(store)
+            segments = SEGMENTS.whole(store)
             try:
                 summary = json.loads(store.read_text(SUMMARY))
                 matrix = TrustMatrix.from_json(store.read_text("trust_matrix.json"))
@@ -383,10 +384,6 @@ _UNTESTED: Final = ("no_outcome", "too_few", "not_assessed", "constant_outcome",
 def _held(store: Store, cls: type[T], name: str) -> T:
     path = store.path / f"{name}.parquet"
     return store.read_table(cls, name) if path.is_file() else cls.empty()
-
-
-def _shards(store: Store, cls: type[T], kind: str) -> T:
-    return cls.concat(list(store.read(cls, kind)))
 
 
 def _object(value: Any, *names: str) -> Mapping[str, Any]:

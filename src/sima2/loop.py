@@ -16,7 +16,7 @@ from sima2.pipeline import Progress, RunSettings
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import PumpRequest, SamplePlan
 from sima2.records.table import Text
-from sima2.records.tags import TagTable
+from sima2.shard_tables import TAG_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def next_request(out: Path, n: int) -> PumpRequest:
 
     with Store.read_only(out) as store:
         episodes = store.read_table(EpisodeTable, "episodes")
-        tags = TagTable.concat(list(store.read(TagTable, "tags")))
+        tags = TAG_ROWS.whole(store)
         plan = store.read_table(SamplePlan, "weights")
     return request(plan, Pool.of(episodes, tags, read_trust(out), TAGS), n)
 
@@ -121,7 +121,7 @@ def _round_of(number: int, asked: PumpRequest | None, out: Path, usual: Mapping[
 
     with Store.read_only(out) as store:
         episodes = store.read_table(EpisodeTable, "episodes")
-        tags = TagTable.concat(list(store.read(TagTable, "tags")))
+        tags = TAG_ROWS.whole(store)
         run = store.runs[number - 1]
         # the last look that this run was the newest of; a round that brought nothing new has that of the one before
         looks = [(look, json.loads(value)) for look, _, value in store.calibrations]

@@ -15,12 +15,10 @@ from sima2.io.arrow import read_table
 from sima2.io.store import Store
 from sima2.records.arrays import Int64s
 from sima2.records.courses import ConsensusTable
-from sima2.records.defects import DefectTable, PauseTable
+from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import CardTable, PlannedFrames, SegmentVerdicts
-from sima2.records.segments import SegmentTable
 from sima2.records.table import Table
-from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix
 from sima2.sampling.plan import SAID, Known, Plan, precision_of
 from sima2.sampling.plan_settings import DROP, PlanSettings
@@ -28,6 +26,7 @@ from sima2.sampling.planned import Planned, planned
 from sima2.sampling.pool import Pool
 from sima2.sampling.tag_reviews import tag_reviews
 from sima2.sampling.verdicts import segment_verdicts
+from sima2.shard_tables import FRAME_WEIGHTS, PAUSES, SEGMENTS, TAG_ROWS
 from sima2.tags.specs import TAGS
 
 T = TypeVar("T", bound=Table)
@@ -108,9 +107,9 @@ def known_of(out: Path) -> tuple[Known, Pool]:
             CARD,
         )
         episodes = _single(store, EpisodeTable, "episodes")
-        tags = TagTable.concat(list(store.read(TagTable, "tags")))
-        verdicts = SegmentVerdicts.concat([segment_verdicts(part) for part in store.read(SegmentTable, "segments")])
-        pauses = PauseTable.concat(list(store.read(PauseTable, "pauses")))
+        tags = TAG_ROWS.whole(store)
+        verdicts = SegmentVerdicts.concat([segment_verdicts(part) for part in SEGMENTS.shards(store)])
+        pauses = PAUSES.whole(store)
         defects = _single(store, DefectTable, "defects")
         agreed = _single(store, ConsensusTable, "consensus")
         card = _single(store, CardTable, CARD) if (out / CARD).is_file() else CardTable.empty()
@@ -139,7 +138,7 @@ def frames_of(out: Path, plan: Plan, episode_index: Int64s | None = None) -> Pla
 
     with Store.read_only(out) as store:
         episodes = _single(store, EpisodeTable, "episodes")
-        held = PlannedFrames.concat(list(store.read(PlannedFrames, "frame_weights")))
+        held = FRAME_WEIGHTS.whole(store)
     at = {name: i for i, name in enumerate(episodes.episode_id)}
     rows = np.array([at[name] for name in dict.fromkeys(held.episode_id)], np.int64)
     if episode_index is not None:

@@ -175,7 +175,7 @@ def test_a_run_that_fails_after_new_labels_leaves_the_results_as_they_were(
     whole = (out / "summary.json").read_bytes()
     say(out)
     with monkeypatch.context() as patched:
-        patched.setattr("sima2.orchestrator.finalize", _fails)
+        patched.setattr("sima2.orchestrator.deciding.finalize", _fails)
         with pytest.raises(ZeroDivisionError):
             call("run", "--path", recorded, "--out", out)
     assert (out / "summary.json").read_bytes() == whole

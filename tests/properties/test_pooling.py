@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import sima2.orchestrator as orchestrator
 from recorded_sets import NAMES, record
 from sima2.cli import app
 from sima2.cli.sample import weighed
@@ -214,7 +213,7 @@ def test_an_error_while_reading_leaves_a_finished_folder_as_it_was(
     assert not (settings.out / BEFORE).exists()
 
 
-@pytest.mark.parametrize("at", ["finalize", "turtle", "_with_needs"])
+@pytest.mark.parametrize("at", ["deciding.finalize", "finish.turtle", "summary.with_needs"])
 def test_an_error_after_reading_leaves_a_finished_folder_as_it_was(
     sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
@@ -225,7 +224,7 @@ def test_an_error_after_reading_leaves_a_finished_folder_as_it_was(
     def broken(*_: Any, **__: Any) -> Any:
         raise WorkerError("no")
 
-    monkeypatch.setattr(orchestrator, at, broken)
+    monkeypatch.setattr(f"sima2.orchestrator.{at}", broken)
     with pytest.raises(WorkerError):
         run_pipeline(path=sets["tuesday"], out=out)
     monkeypatch.undo()
@@ -245,7 +244,7 @@ def test_an_interrupted_addition_goes_on_and_then_leaves_nothing_beside_the_resu
     def stopped(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(orchestrator, "finalize", stopped)
+    monkeypatch.setattr("sima2.orchestrator.deciding.finalize", stopped)
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(path=sets["tuesday"], out=out)
     monkeypatch.undo()

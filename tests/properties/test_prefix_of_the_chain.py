@@ -66,8 +66,7 @@ def passed(source: Source, calibration: Calibration) -> FirstPass:
 
 def tags_of(frozen: Frozen, first: FirstPass) -> TagTable:
     episodes = replace(first.episodes, nominal=frozen.episodes.nominal)
-    tables = (first.segments, first.primitives, first.econ, first.observations, first.landmarks, first.goals)
-    return second_pass(frozen, episodes, *tables).tags
+    return second_pass(frozen, replace(first, episodes=episodes)).tags
 
 
 def rows(tags: TagTable, *names: str) -> list[str]:

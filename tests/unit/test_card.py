@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from carried_cups import carried
 from recorded_sets import record
-from sima2.card import CardSettings, detection_card, precision_at_least, wilson
+from sima2.card import CardSettings, KnownSet, detection_card, precision_at_least, wilson
 from sima2.cli import app
 from sima2.client import Intake, Source
 from sima2.io.arrow import read_table
@@ -70,7 +70,7 @@ class Run:
     def card(self, settings: CardSettings = SMALL, **given: Any) -> CardTable:
         first = self.first
         tables = (first.episodes, first.segments, self.defects, first.measures)
-        return detection_card(self.source, self.calibration, *tables, settings, **given)
+        return detection_card(KnownSet(self.source, self.calibration, *tables), settings, **given)
 
 
 def run_of(source: Source, batch_size: int = 250) -> Run:

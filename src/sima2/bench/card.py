@@ -33,6 +33,7 @@ from sima2.card import (
     UNNOTICED_EPISODE,
     CardSettings,
     Count,
+    KnownSet,
     measured,
     precision_of,
 )
@@ -166,7 +167,8 @@ def looked(source: Source, calibration: Calibration, seed: int) -> Looked:
     first = first_pass(ShardTask(source, calibration, 0, 0, source.episodes, 250))
     found = judged(first.defects, first.measures)
     settings = CardSettings(seed=seed)
-    counts = measured(source, calibration, first.episodes, first.segments, found, first.measures, settings)
+    known = KnownSet(source, calibration, first.episodes, first.segments, found, first.measures)
+    counts = measured(known, settings)
     segments: dict[str, list[Segment]] = {name: [] for name in first.episodes.episode_id}
     for each in first.segments:
         segments[each.episode_id].append(each)

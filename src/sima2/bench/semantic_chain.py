@@ -11,10 +11,10 @@ from sima2.client import Intake, Source
 from sima2.pipeline import (
     SHARD_EPISODES,
     Aggregates,
+    AllEpisodes,
     FirstPass,
     Frozen,
     Results,
-    SecondPass,
     ShardTask,
     calibrate,
     finalize,
@@ -125,7 +125,7 @@ def chained(source: Source) -> Chained:
     frozen = freeze(
         episodes, pool([part.observations for part in parts]), pool_risk([part.landmarks for part in parts])
     )
-    seconds = [_second(frozen, part) for part in parts]
+    seconds = [second_pass(frozen, part) for part in parts]
     aggregates = [each.aggregates() for each in seconds]
     tags = TagTable.concat([each.tags for each in seconds])
     truth = TruthEpisodes.concat([kept[start][0] for start in sorted(kept)])
@@ -136,9 +136,11 @@ def chained(source: Source) -> Chained:
         results=finalize(
             frozen,
             Aggregates.merged({name: [each[name] for each in aggregates] for name in aggregates[0]}),
-            tags,
-            EconTable.concat([each.econ for each in seconds]),
-            QuarantineTable.concat([part.quarantine for part in parts]),
+            AllEpisodes(
+                tags,
+                EconTable.concat([each.econ for each in seconds]),
+                QuarantineTable.concat([part.quarantine for part in parts]),
+            ),
         ),
         truth=truth.take(episode_places(episodes.episode_id, truth.episode_id)),
         true_segments=TruthSegments.concat([kept[start][1] for start in sorted(kept)]),
@@ -238,18 +240,5 @@ def retagged(run: Chained, rng: np.random.Generator) -> Float64s:
     nominal = run.episodes.nominal
     references = fit_references(observations, landmarks, nominal, failed)
     frozen = replace(run.frozen, references=references)
-    tags = TagTable.concat([_second(frozen, part).tags for part in run.parts])
+    tags = TagTable.concat([second_pass(frozen, part).tags for part in run.parts])
     return replace(run, tags=tags).highest("RiskTag")
-
-
-def _second(frozen: Frozen, part: FirstPass) -> SecondPass:
-    return second_pass(
-        frozen,
-        part.episodes,
-        part.segments,
-        part.primitives,
-        part.econ,
-        part.observations,
-        part.landmarks,
-        part.goals,
-    )

@@ -66,31 +66,29 @@ def made_card(out: Path, *, path: Path | None = None, seed: int = 0) -> CardTabl
         UsageError: if the source is not there any more, or is another one.
         StoreError: if the folder is not one of a finished run.
     """
-    from dataclasses import replace
-
-    from sima2.card import CardSettings, detection_card
+    from sima2.card import CardSettings, KnownSet, detection_card
     from sima2.io.store import Store
     from sima2.pipeline import calibrate
-    from sima2.records.defects import DefectTable, EpisodeMeasures
+    from sima2.records.defects import DefectTable
     from sima2.records.episodes import EpisodeTable
-    from sima2.records.segments import SegmentTable
     from sima2.report.inputs import read_summary
+    from sima2.shard_tables import MEASURES, SEGMENTS
 
     read_summary(out)
     with Store.amend(out) as store:
         run, source = _source_of(store, path)
         episodes = store.read_table(EpisodeTable, "episodes")
         mine = run.holds(episodes.episode_index)
-        segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
-        table = detection_card(
-            source,
-            calibrate(source),
-            episodes.take(mine),
-            segments.take(run.holds(segments.episode_index)),
-            store.read_table(DefectTable, "defects"),
-            EpisodeMeasures.concat(list(store.read(EpisodeMeasures, "measures"))),
-            replace(CardSettings(), seed=seed),
+        segments = SEGMENTS.whole(store)
+        known = KnownSet(
+            source=source,
+            calibration=calibrate(source),
+            episodes=episodes.take(mine),
+            segments=segments.take(run.holds(segments.episode_index)),
+            defects=store.read_table(DefectTable, "defects"),
+            measures=MEASURES.whole(store),
         )
+        table = detection_card(known, CardSettings(seed=seed))
         store.write_table("card", table, result=False)
     return table
 

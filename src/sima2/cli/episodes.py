@@ -75,9 +75,8 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
     """
     from sima2.io.store import Store
     from sima2.records.episodes import EpisodeTable
-    from sima2.records.segments import SegmentTable
-    from sima2.records.tags import TagTable
     from sima2.report.inputs import read_single, read_summary
+    from sima2.shard_tables import SEGMENTS, TAG_ROWS
     from sima2.tags.specs import TAGS, THRESHOLDS
 
     if tag and tag not in TAGS:
@@ -91,14 +90,14 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
     frames: dict[str, tuple[int, int]] = {}
     given: dict[str, dict[str, tuple[float, str]]] = {}
     with Store.read_only(out) as store:
-        for segments in store.read(SegmentTable, "segments"):
+        for segments in SEGMENTS.shards(store):
             lost = segments.take(segments.outcome.isin("failure", "retry"))
             for row in lost.rows():
                 why = f" ({row['failure_reason']})" if row["failure_reason"] else ""
                 failures.setdefault(row["episode_id"], []).append(f"{row['label']}{why}")
                 span = (row["start_frame"], row["end_frame"])
                 frames[row["episode_id"]] = max(frames.get(row["episode_id"], (0, 0)), span)
-        for tags in store.read(TagTable, "tags"):
+        for tags in TAG_ROWS.shards(store):
             for row in tags.rows():
                 # comparing with NaN is false: what was not assessed was not given
                 if row["level"] > THRESHOLDS[row["tag"]]:

@@ -21,77 +21,91 @@ if TYPE_CHECKING:
     from sima2.export.lists import Planned
 
 
+VIEWERS = ("rerun", "mcap")
+"""What shows episodes, and is no copy of them."""
+ASKED = ("objective", "preset", "without", "also", "review", "keep_whole")
+"""Settings that what is written says of itself."""
+
+LeRobot = Annotated[
+    Path | None,
+    typer.Option(
+        "--lerobot", metavar="DIR", help="A copy of the LeRobot data set, episodes dropped and trimmed as planned."
+    ),
+]
+Lists = Annotated[
+    Path | None,
+    typer.Option(
+        "--lists",
+        metavar="DIR",
+        help="Without copying: lists and a command for LeRobot, weights, progress and subtasks by frame.",
+    ),
+]
+Robomimic = Annotated[
+    Path | None,
+    typer.Option(
+        "--robomimic",
+        metavar="FILE",
+        help="HDF5 for robomimic: a copy with filter keys of a robomimic file, else what the plan keeps, trimmed.",
+    ),
+]
+Csv = Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="The tables of the plan as csv.")]
+Tables = Annotated[Path | None, typer.Option("--tables", metavar="DIR", help="The tables of the plan in a --format.")]
+Form = Annotated[str, typer.Option("--format", metavar="F", help="Of --tables: csv, json or parquet.")]
+Rerun = Annotated[
+    Path | None,
+    typer.Option("--rerun", metavar="FILE", help="Episodes for the Rerun viewer (.rrd): states, signals, poses."),
+]
+Mcap = Annotated[Path | None, typer.Option("--mcap", metavar="FILE", help="Episodes for Foxglove (.mcap): the same.")]
+Most = Annotated[
+    int, typer.Option("--most", metavar="N", min=1, help="Of --rerun and --mcap: at most so many episodes.")
+]
+EmbedVideos = Annotated[
+    bool,
+    typer.Option("--embed-videos", help="Of --rerun: put the video files into it; else it says where they are."),
+]
+Objective = Annotated[str, typer.Option("--objective", metavar="O", help="What is trained: bc (imitation) or rl.")]
+Review = Annotated[
+    str, typer.Option("--review", metavar="R", help="Episodes that a person should look at first: keep or drop.")
+]
+Only = Annotated[
+    Path | None,
+    typer.Option(
+        "--episodes",
+        metavar="FILE",
+        help="Only these, one a line by id or number (query --episodes writes it); of copies, lists and tables "
+        "those of them that the plan keeps.",
+    ),
+]
+KeepWhole = Annotated[
+    bool, typer.Option("--keep-whole", help="Drop episodes as planned, but trim none; no video has to be cut.")
+]
+MovedTo = Annotated[Path | None, typer.Option("--path", metavar="P", help="The recorded data set, if it was moved.")]
+OfRun = Annotated[
+    int | None, typer.Option("--run", metavar="R", min=1, help="Whose source, if OUT holds several runs.")
+]
+
+
 def command(
     out: options.Out,
-    lerobot: Annotated[
-        Path | None,
-        typer.Option(
-            "--lerobot", metavar="DIR", help="A copy of the LeRobot data set, episodes dropped and trimmed as planned."
-        ),
-    ] = None,
-    lists: Annotated[
-        Path | None,
-        typer.Option(
-            "--lists",
-            metavar="DIR",
-            help="Without copying: lists and a command for LeRobot, weights, progress and subtasks by frame.",
-        ),
-    ] = None,
-    robomimic: Annotated[
-        Path | None,
-        typer.Option(
-            "--robomimic",
-            metavar="FILE",
-            help="HDF5 for robomimic: a copy with filter keys of a robomimic file, else what the plan keeps, trimmed.",
-        ),
-    ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="The tables of the plan as csv.")] = None,
-    tables: Annotated[
-        Path | None, typer.Option("--tables", metavar="DIR", help="The tables of the plan in a --format.")
-    ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="F", help="Of --tables: csv, json or parquet.")] = "parquet",
-    rerun: Annotated[
-        Path | None,
-        typer.Option("--rerun", metavar="FILE", help="Episodes for the Rerun viewer (.rrd): states, signals, poses."),
-    ] = None,
-    mcap: Annotated[
-        Path | None, typer.Option("--mcap", metavar="FILE", help="Episodes for Foxglove (.mcap): the same.")
-    ] = None,
-    most: Annotated[
-        int, typer.Option("--most", metavar="N", min=1, help="Of --rerun and --mcap: at most so many episodes.")
-    ] = 50,
-    embed_videos: Annotated[
-        bool,
-        typer.Option("--embed-videos", help="Of --rerun: put the video files into it; else it says where they are."),
-    ] = False,
-    objective: Annotated[
-        str, typer.Option("--objective", metavar="O", help="What is trained: bc (imitation) or rl.")
-    ] = "bc",
+    lerobot: LeRobot = None,
+    lists: Lists = None,
+    robomimic: Robomimic = None,
+    csv: Csv = None,
+    tables: Tables = None,
+    form: Form = "parquet",
+    rerun: Rerun = None,
+    mcap: Mcap = None,
+    most: Most = 50,
+    embed_videos: EmbedVideos = False,
+    objective: Objective = "bc",
     preset: options.Preset = "measured",
     without: options.Without = None,
     also: options.Also = None,
-    review: Annotated[
-        str,
-        typer.Option("--review", metavar="R", help="Episodes that a person should look at first: keep or drop."),
-    ] = "keep",
-    only: Annotated[
-        Path | None,
-        typer.Option(
-            "--episodes",
-            metavar="FILE",
-            help="Only these, one a line by id or number (query --episodes writes it); of copies, lists and tables "
-            "those of them that the plan keeps.",
-        ),
-    ] = None,
-    keep_whole: Annotated[
-        bool, typer.Option("--keep-whole", help="Drop episodes as planned, but trim none; no video has to be cut.")
-    ] = False,
-    path: Annotated[
-        Path | None, typer.Option("--path", metavar="P", help="The recorded data set, if it was moved.")
-    ] = None,
-    run: Annotated[
-        int | None, typer.Option("--run", metavar="R", min=1, help="Whose source, if OUT holds several runs.")
-    ] = None,
+    review: Review = "keep",
+    only: Only = None,
+    keep_whole: KeepWhole = False,
+    path: MovedTo = None,
+    run: OfRun = None,
     as_json: options.Json = False,
 ) -> None:
     """Hand what a run found to a trainer.
@@ -109,69 +123,82 @@ def command(
       sima2 export results --mcap look.mcap --most 10
       sima2 export results --lerobot second_tries --episodes second_tries.txt
     """
-    wanted = {
-        "--lerobot": lerobot,
-        "--lists": lists,
-        "--robomimic": robomimic,
-        "--csv": csv,
-        "--tables": tables,
-        "--rerun": rerun,
-        "--mcap": mcap,
-    }
-    chosen = {name: target for name, target in wanted.items() if target is not None}
-    if len(chosen) != 1:
-        raise UsageError(f"say what to write, as one of {', '.join(wanted)}")
-    target = next(iter(chosen.values()))
+    what, target = _wanted(
+        lerobot=lerobot, lists=lists, robomimic=robomimic, csv=csv, tables=tables, rerun=rerun, mcap=mcap
+    )
+    from sima2.cli.scenes import write_scenes
     from sima2.cli.source_of_run import source_of
-    from sima2.export.selection import chosen_only
-    from sima2.export.target import refuse_target
 
-    viewer = rerun or mcap
-    if viewer is not None:
+    if what in VIEWERS:
         _need(rerun is not None)
     read = source_of(out, run, path)
-    if viewer is not None:
-        from sima2.cli.scenes import write_scenes
-        from sima2.export.target import refuse_file
-
-        refuse_file(viewer, [out, *([] if read.path is None else [read.path])])
-        lines = None if only is None else _lines(only)
+    _refuse(what, target, out, read)
+    lines = None if only is None else _lines(only)
+    if what in VIEWERS:
         with steps() as step:
             step("writing")
-            shown = write_scenes(out, read, viewer, lines, most, rerun=rerun is not None, embed_videos=embed_videos)
-        written = {"target": str(target), "what": "viewer", **shown}
-        answer(written, as_json=as_json, shown=lambda: _viewer_shown(written))
-        return
-    if robomimic is not None:
-        from sima2.export.target import refuse_file
+            shown = write_scenes(out, read, target, lines, most, rerun=what == "rerun", embed_videos=embed_videos)
+        told = {"target": str(target), "what": "viewer", **shown}
+    else:
+        rules = {"without": list(options.several(without)), "also": list(options.several(also))}
+        settings = {"objective": objective, "preset": preset, **rules, "review": review, "keep_whole": keep_whole}
+        told = _handed_on(out, read, what, target, {**settings, "format": "csv" if what == "csv" else form}, lines)
+    answer(told, as_json=as_json, shown=lambda: (_viewer_shown if what in VIEWERS else _rendered)(told))
 
+
+def _wanted(**targets: Path | None) -> tuple[str, Path]:
+    """What is to be written, by its option, and where to.
+
+    Raises:
+        UsageError: if it is not one thing.
+    """
+    chosen = [(name, target) for name, target in targets.items() if target is not None]
+    if len(chosen) != 1:
+        raise UsageError(f"say what to write, as one of {', '.join(f'--{name}' for name in targets)}")
+    return chosen[0]
+
+
+def _refuse(what: str, target: Path, out: Path, read: SourceOfRun) -> None:
+    """Nothing is written over, and nothing into the results or the data set."""
+    from sima2.export.target import refuse_file, refuse_target
+
+    if what in (*VIEWERS, "robomimic"):
         refuse_file(target, [out, *([] if read.path is None else [read.path])])
     else:
         refuse_target(target, read.path)
-    settings = {
-        "objective": objective,
-        "preset": preset,
-        "without": list(options.several(without)),
-        "also": list(options.several(also)),
-        "review": review,
-    }
-    chosen_list = None if only is None else _lines(only)
+
+
+def _handed_on(
+    out: Path, read: SourceOfRun, what: str, target: Path, settings: Mapping[str, Any], lines: list[str] | None
+) -> dict[str, Any]:
+    """Write what a trainer reads; what was written.
+
+    Args:
+        out: folder of the run.
+        read: its source.
+        what: ``lerobot``, ``robomimic``, ``lists``, ``csv`` or ``tables``.
+        target: where to.
+        settings: rules of the plan, ``review``, ``keep_whole`` and, of tables, ``format``.
+        lines: only these episodes.
+    """
+    from sima2.export.selection import chosen_only
+
     with steps() as step:
         step("plan")
-        told: dict[str, Any] = {"target": str(target), **settings, "keep_whole": keep_whole}
-        planned = planned_of(out, read, settings, by_frame=lerobot is None and robomimic is None)
-        if chosen_list is not None:
-            planned = replace(planned, plan=chosen_only(planned.plan, chosen_list))
+        planned = planned_of(out, read, settings, by_frame=what not in ("lerobot", "robomimic"))
+        if lines is not None:
+            planned = replace(planned, plan=chosen_only(planned.plan, lines))
         step("writing")
-        if lerobot is not None:
-            told |= {"what": "lerobot", **_copy(out, read, planned, lerobot, settings, keep_whole)}
-        elif robomimic is not None:
-            told |= {"what": "robomimic", **_robomimic(out, read, planned, target, settings, keep_whole)}
-        elif lists is not None:
-            told |= {"what": "lists", **_lists(read, planned, lists, settings, keep_whole)}
+        if what == "lerobot":
+            told = _copy(out, read, planned, target, settings)
+        elif what == "robomimic":
+            told = _robomimic(out, read, planned, target, settings)
+        elif what == "lists":
+            told = _lists(read, planned, target, settings)
         else:
-            told |= {"what": "tables", **_tables(out, read, planned, target, "csv" if csv is not None else form)}
-    answer(told, as_json=as_json, shown=lambda: _rendered(told))
+            told = _tables(out, read, planned, target, settings["format"])
+    asked = {name: settings[name] for name in ASKED}
+    return {"target": str(target), **asked, "what": "tables" if what == "csv" else what, **told}
 
 
 def _need(rerun: bool) -> None:
@@ -221,12 +248,12 @@ def planned_of(out: Path, read: SourceOfRun, settings: Mapping[str, Any], *, by_
     from sima2.export.lists import Planned
     from sima2.io.store import Store
     from sima2.planning import plan_of
-    from sima2.records.segments import SegmentTable
+    from sima2.shard_tables import SEGMENTS
 
     rules = {name: settings[name] for name in ("objective", "preset", "without", "also")}
     plan = plan_of(out, **rules)
     with Store.read_only(out) as store:
-        segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
+        segments = SEGMENTS.whole(store)
     return Planned(
         plan=read.own(plan.episodes),
         spans=read.own(plan.spans),
@@ -236,9 +263,7 @@ def planned_of(out: Path, read: SourceOfRun, settings: Mapping[str, Any], *, by_
     )
 
 
-def _copy(
-    out: Path, read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any], keep_whole: bool
-) -> dict[str, Any]:
+def _copy(out: Path, read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     from sima2 import __version__
     from sima2.export.frames import copy_weights
     from sima2.export.lerobot_copy import copy_lerobot, episodes_of
@@ -254,15 +279,15 @@ def _copy(
     # the encoder of AV1 writes to stderr by itself unless it is told not to before it is loaded
     os.environ.setdefault("SVT_LOG", "1")
     index, held = episodes_of(read.path)
-    kept = select(planned.plan, _lengths(read), held, review=settings["review"], cut=not keep_whole)
-    about = {"made_by": f"sima2 {__version__}", "source": next(iter(read.episodes.source), ""), **settings}
-    about |= {"keep_whole": keep_whole}
+    kept = select(planned.plan, _lengths(read), held, review=settings["review"], cut=not settings["keep_whole"])
+    about = {"made_by": f"sima2 {__version__}", "source": next(iter(read.episodes.source), "")}
+    about |= {name: settings[name] for name in ASKED}
     told = copy_lerobot(index, kept, target, about, copy_weights(kept, planned.spans), _said(read))
     return {**told, "zero_weight_inside": zero_weight_inside(planned, kept), **_whom(planned, kept)}
 
 
 def _robomimic(
-    out: Path, read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any], keep_whole: bool
+    out: Path, read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     from sima2.cli.source_of_run import rollouts_of
     from sima2.export.robomimic_copy import copy_with_keys, write_kept
@@ -270,7 +295,9 @@ def _robomimic(
     from sima2.io.formats import format_of
 
     source = rollouts_of(out, read)
-    kept = select(planned.plan, _lengths(read), source.numbers, review=settings["review"], cut=not keep_whole)
+    kept = select(
+        planned.plan, _lengths(read), source.numbers, review=settings["review"], cut=not settings["keep_whole"]
+    )
     if read.path is not None and format_of(read.path) == "robomimic":
         return {**copy_with_keys(read.path, target, planned.plan, kept), **_whom(planned, kept)}
     return {**write_kept(source, target, kept), **_whom(planned, kept)}
@@ -282,26 +309,24 @@ def _said(read: SourceOfRun) -> dict[int, bool]:
     return dict(zip(told.episode_index.tolist(), (told.success == 1).tolist(), strict=True))
 
 
-def _lists(
-    read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any], keep_whole: bool
-) -> dict[str, Any]:
+def _lists(read: SourceOfRun, planned: Planned, target: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     import numpy as np
 
     from sima2.export.lists import write_lists
     from sima2.export.selection import select
 
     held = np.unique(np.concatenate([planned.frames.episode, read.aside, planned.plan.episode_index]))
-    kept = select(planned.plan, _lengths(read), held, review=settings["review"], cut=not keep_whole)
+    kept = select(planned.plan, _lengths(read), held, review=settings["review"], cut=not settings["keep_whole"])
     return {**write_lists(planned, kept, target, source=read.path), **_whom(planned, kept)}
 
 
 def _tables(out: Path, read: SourceOfRun, planned: Planned, target: Path, form: str) -> dict[str, Any]:
     from sima2.export.tables import write_tables
     from sima2.io.store import Store
-    from sima2.records.tags import TagTable
+    from sima2.shard_tables import TAG_ROWS
 
     with Store.read_only(out) as store:
-        tags = TagTable.concat(list(store.read(TagTable, "tags")))
+        tags = TAG_ROWS.whole(store)
     tables = {
         "plan": planned.plan,
         "frame_weights": planned.by_frame(),

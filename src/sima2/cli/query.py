@@ -187,11 +187,11 @@ def _sequence(out: Path, text: str, most: int, csv: Path | None, episodes: Path 
 def _read(out: Path) -> tuple[EpisodeTable, Any]:
     from sima2.io.store import Store
     from sima2.records.episodes import EpisodeTable
-    from sima2.records.segments import SegmentTable
     from sima2.report.inputs import read_single, read_summary
+    from sima2.shard_tables import SEGMENTS
 
     with Store.read_only(out) as store:
-        segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
+        segments = SEGMENTS.whole(store)
     read_summary(out)
     return read_single(out, EpisodeTable, "episodes"), segments
 

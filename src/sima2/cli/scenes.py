@@ -86,14 +86,15 @@ def _scenes(out: Path, read: SourceOfRun, rows: Int64s) -> Iterator[Scene]:
     from sima2.records.segments import SegmentTable
     from sima2.records.tags import TagTable
     from sima2.report.inputs import read_single
+    from sima2.shard_tables import SEGMENTS, TAG_ROWS
     from sima2.tags.specs import THRESHOLDS
 
     chosen = read.episodes.take(rows)
     wanted = set(chosen.episode_id)
     source = rollouts_of(out, read)
     with Store.read_only(out) as store:
-        segments = SegmentTable.concat([_of(each, wanted) for each in store.read(SegmentTable, "segments")])
-        tags = TagTable.concat([_of(each, wanted) for each in store.read(TagTable, "tags")])
+        segments = SegmentTable.concat([_of(each, wanted) for each in SEGMENTS.shards(store)])
+        tags = TagTable.concat([_of(each, wanted) for each in TAG_ROWS.shards(store)])
     level = np.array([THRESHOLDS.get(tag, 1.0) for tag in tags.tag])
     tags = tags.take(np.nan_to_num(tags.level, nan=-1.0) > level) if len(tags) else tags
     plan = read_single(out, TrainingPlan, "plan") if (out / "plan.parquet").is_file() else TrainingPlan.empty()

@@ -85,13 +85,14 @@ def source_of(out: Path, run: int | None, path: Path | None) -> SourceOfRun:
     from sima2.io.same_source import refuse_other
     from sima2.io.store import Store
     from sima2.records.episodes import EpisodeTable
-    from sima2.records.intake import QuarantineTable, SkippedTable
+    from sima2.records.intake import QuarantineTable
     from sima2.records.plan import PlannedFrames
     from sima2.report.inputs import read_single
+    from sima2.shard_tables import FRAME_WEIGHTS, SKIPPED
 
     with Store.read_only(out) as store:
         runs = store.runs
-        skipped = SkippedTable.concat(list(store.read(SkippedTable, "skipped")))
+        skipped = SKIPPED.whole(store)
     if run is None and len(runs) > 1:
         sources = "; ".join(f"{each.number}: {each.origin.get('words', 'unknown')}" for each in runs)
         raise UsageError(
@@ -110,7 +111,7 @@ def source_of(out: Path, run: int | None, path: Path | None) -> SourceOfRun:
     kept = PlannedFrames.empty()
     if path is None and chosen.settings.get("path"):
         with Store.read_only(out) as store:
-            kept = _of_run(PlannedFrames.concat(list(store.read(PlannedFrames, "frame_weights"))), chosen)
+            kept = _of_run(FRAME_WEIGHTS.whole(store), chosen)
     return SourceOfRun(chosen, episodes, np.concatenate(aside), path, kept)
 
 

@@ -105,12 +105,10 @@ def _label(out: Path, tag: str, n: int | None, *, as_json: bool) -> None:
     """The episodes whose outcome would settle a tag, ready to be filled in."""
     from sima2.io.store import Store
     from sima2.labelling import arms_of, chosen_for
-    from sima2.records.econ import EconTable
     from sima2.records.episodes import EpisodeTable
-    from sima2.records.segments import SegmentTable
-    from sima2.records.tags import TagTable
     from sima2.report.inputs import read_single, read_summary, read_trust
     from sima2.report.sentences import section
+    from sima2.shard_tables import COSTS, SEGMENTS, TAG_ROWS
 
     if not out.is_dir():
         raise UsageError(f"--label {tag}: {out} is no folder of a run, so that no episodes are known")
@@ -118,9 +116,9 @@ def _label(out: Path, tag: str, n: int | None, *, as_json: bool) -> None:
     needed = section(section(section(read_summary(out), "trust"), tag), "needed")
     episodes = read_single(out, EpisodeTable, "episodes")
     with Store.read_only(out) as store:
-        econ = EconTable.concat(list(store.read(EconTable, "econ")))
-        tags = TagTable.concat(list(store.read(TagTable, "tags")))
-        segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
+        econ = COSTS.whole(store)
+        tags = TAG_ROWS.whole(store)
+        segments = SEGMENTS.whole(store)
     arms = arms_of(row, episodes, econ, tags, segments)
     if not arms.what:
         raise UsageError(f"{tag} is tested against {row.cost_field}, which nobody can say afterwards: record it")

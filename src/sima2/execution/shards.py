@@ -33,6 +33,7 @@ from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
+from sima2.shard_tables import ShardTables
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 LOST = (CRASHED, FAILED)
@@ -142,8 +143,8 @@ class TagTask:
 
     frozen: Frozen
     shard: int
-    tables: tuple[Stored, ...]
-    """As ``second_pass`` takes them."""
+    tables: Mapping[str, Stored]
+    """By field of ``ShardTables``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,10 +185,9 @@ def tagged(executor: Executor, tasks: Iterable[TagTask], clock: Callable[[], flo
 
 def _tagged(clock: Callable[[], float], task: TagTask) -> Tagged:
     begin = clock()
-    tables = [each.read() for each in task.tables]
-    made = second_pass(task.frozen, *tables)
-    aggregates = made.aggregates()
-    return Tagged(task.shard, len(tables[0]), made.tags, made.econ, aggregates, clock() - begin)
+    tables = ShardTables(**{name: each.read() for name, each in task.tables.items()})
+    made = second_pass(task.frozen, tables)
+    return Tagged(task.shard, len(tables.episodes), made.tags, made.econ, made.aggregates(), clock() - begin)
 
 
 def judged_defects(

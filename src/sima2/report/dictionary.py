@@ -5,70 +5,76 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from sima2.records.courses import ConsensusTable, CourseTable, PointTable, UnusualTable
-from sima2.records.defects import DefectTable, EpisodeMeasures, PauseTable, RankedDefects
-from sima2.records.econ import EconTable
-from sima2.records.episodes import EpisodeTable, GoalTable
+from sima2.records.courses import ConsensusTable, CourseTable, UnusualTable
+from sima2.records.defects import RankedDefects
+from sima2.records.episodes import EpisodeTable
 from sima2.records.examples import ExampleTable
-from sima2.records.intake import NoteTable, QuarantineTable, SkippedTable
+from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ActionTable, ProposalTable
 from sima2.records.labels import SaidTable
-from sima2.records.plan import AuditTable, CardTable, DrawTable, FrameWeights, PlannedFrames, SamplePlan, TrainingPlan
-from sima2.records.primitives import PrimitiveTable
-from sima2.records.segments import SegmentTable
-from sima2.records.signals import SignalTable
+from sima2.records.plan import AuditTable, CardTable, DrawTable, FrameWeights, SamplePlan, TrainingPlan
 from sima2.records.table import Column, Table
-from sima2.records.tags import TagTable
-from sima2.records.video import CameraTable, LastFrameTable, ThumbnailTable
-from sima2.tags.observations import RiskObservations, SegmentObservations
+from sima2.shard_tables import (
+    CAMERAS,
+    COSTS,
+    DEFECTS,
+    EPISODES,
+    FRAME_WEIGHTS,
+    GOALS,
+    LANDMARKS,
+    LAST_FRAMES,
+    MEASURED_COSTS,
+    MEASURES,
+    NOTES,
+    OBSERVATIONS,
+    PAUSES,
+    POINTS,
+    PRIMITIVES,
+    QUARANTINE,
+    SEGMENTS,
+    SIGNALS,
+    SKIPPED,
+    TAG_ROWS,
+    THUMBNAILS,
+    VIDEO_DEFECTS,
+    Kind,
+)
 from sima2.tags.specs import TAGS
+
+
+def _folders(*kinds: Kind[Any]) -> dict[str, type[Table]]:
+    return {f"{kind.folder}/": kind.table for kind in kinds}
+
 
 FILES: Final[Mapping[str, type[Table]]] = MappingProxyType(
     {
         "episodes.parquet": EpisodeTable,
-        "episode_shards/": EpisodeTable,
-        "segments/": SegmentTable,
-        "primitives/": PrimitiveTable,
-        "tags/": TagTable,
-        "econ/": EconTable,
-        "econ_shards/": EconTable,
+        **_folders(EPISODES, SEGMENTS, PRIMITIVES, TAG_ROWS, COSTS, MEASURED_COSTS),
         "said.parquet": SaidTable,
         "plan.parquet": TrainingPlan,
-        "frame_weights/": PlannedFrames,
+        **_folders(FRAME_WEIGHTS),
         "weights.parquet": SamplePlan,
         "audit.parquet": AuditTable,
         "defects.parquet": RankedDefects,
-        "defect_shards/": DefectTable,
+        **_folders(DEFECTS),
         "unusual.parquet": UnusualTable,
         "consensus.parquet": ConsensusTable,
         "by_example.parquet": ExampleTable,
         "courses.parquet": CourseTable,
         "quarantine.parquet": QuarantineTable,
-        "quarantine_shards/": QuarantineTable,
+        **_folders(QUARANTINE),
         "notes.parquet": NoteTable,
-        "note_shards/": NoteTable,
-        "skipped/": SkippedTable,
+        **_folders(NOTES, SKIPPED),
         "proposals.parquet": ProposalTable,
         "actions.parquet": ActionTable,
-        "goals/": GoalTable,
-        "observations/": SegmentObservations,
-        "landmarks/": RiskObservations,
-        "measures/": EpisodeMeasures,
-        "pauses/": PauseTable,
-        "points/": PointTable,
-        "signals/": SignalTable,
+        **_folders(GOALS, OBSERVATIONS, LANDMARKS, MEASURES, PAUSES, POINTS, SIGNALS),
     }
 )
 """Tables in the folder of a run: a file, or a folder of shards of one table (it ends in ``/``)."""
 WITH_VIDEO: Final[Mapping[str, type[Table]]] = MappingProxyType(
-    {
-        "thumbnails/": ThumbnailTable,
-        "last_frames/": LastFrameTable,
-        "cameras/": CameraTable,
-        "video_defects/": DefectTable,
-    }
+    _folders(THUMBNAILS, LAST_FRAMES, CAMERAS, VIDEO_DEFECTS)
 )
 """Those that a run with ``--video`` leaves besides."""
 ASKED_FOR: Final[Mapping[str, type[Table]]] = MappingProxyType(

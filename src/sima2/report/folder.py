@@ -16,18 +16,13 @@ from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import LabelTable, standing
 from sima2.records.plan import TrainingPlan
 from sima2.records.segments import SegmentTable
-from sima2.records.signals import SignalTable
 from sima2.records.table import Table, Text
-from sima2.records.tags import TagTable
-from sima2.records.video import ThumbnailTable
 from sima2.report.page_data import FEW_DETAILS, MOST_DETAILS, Overview, details, said_words, with_pictures, within
+from sima2.shard_tables import SEGMENTS, SIGNALS, TAG_ROWS, THUMBNAILS
 
 T = TypeVar("T", bound=Table)
 _BY_EPISODE: Final[Mapping[str, type[Table]]] = {
-    "segments": SegmentTable,
-    "tags": TagTable,
-    "signals": SignalTable,
-    "thumbnails": ThumbnailTable,
+    kind.folder: kind.table for kind in (SEGMENTS, TAG_ROWS, SIGNALS, THUMBNAILS)
 }
 
 
@@ -56,10 +51,10 @@ class ReportFolder:
         self._shard_of: dict[str, int] = {}
         self._held: tuple[int, dict[str, Any]] = (-1, {})
         with Store.read_only(out) as store:
-            for shard, segments in zip(store.shards("segments"), store.read(SegmentTable, "segments"), strict=True):
+            for shard, segments in zip(store.shards(SEGMENTS.folder), SEGMENTS.shards(store), strict=True):
                 overview.add_segments(segments)
                 self._shard_of |= dict.fromkeys(segments.episode_id.names, shard)
-            for tags in store.read(TagTable, "tags"):
+            for tags in TAG_ROWS.shards(store):
                 overview.add_tags(tags)
         self._overview = overview
         self.fired = overview.given()
@@ -80,7 +75,7 @@ class ReportFolder:
         from sima2.io.store import Store
 
         with Store.read_only(self._out) as store:
-            return SegmentTable.concat(list(store.read(SegmentTable, "segments")))
+            return SEGMENTS.whole(store)
 
     def rows(self, names: Text) -> Int64s:
         """Places in the overview of episodes that are named, each once, in order."""

@@ -21,6 +21,7 @@ from sima2.records.segments import SegmentTable
 from sima2.records.table import Table, Text
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix, TrustRow
+from sima2.shard_tables import COSTS
 
 if TYPE_CHECKING:
     from sima2.report.folder import ReportFolder
@@ -142,7 +143,7 @@ def load_folder(out: Path, *, whole: bool = True) -> tuple[ReportInput, ReportFo
             trust=read_trust(out) if (out / "trust_matrix.json").exists() else {},
             segments=tables["segments"],
             tags=tables["tags"],
-            econ=EconTable.concat(list(store.read(EconTable, "econ"))),
+            econ=COSTS.whole(store),
             proposals=read_single(out, ProposalTable, "proposals"),
             quarantine=read_single(out, QuarantineTable, "quarantine"),
             plan=read_single(out, SamplePlan, "weights"),

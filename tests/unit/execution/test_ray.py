@@ -87,7 +87,7 @@ def test_a_ray_that_is_there_is_used_and_left(executor: RayTasks) -> None:
 def test_a_run_on_ray_gives_the_local_digest_also_when_a_worker_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sima2.pipeline.SHARD_EPISODES", 10)
+    monkeypatch.setattr("sima2.pipeline.pass_one.SHARD_EPISODES", 10)
     source = Sima2Client(seed=3).source(families=("drawer_open",), episodes=60)
     killed: list[int] = []
 
