@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sima2 import __version__
-from sima2.io.store import Store
+from sima2.io.store import Coming, Store
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
@@ -330,7 +330,7 @@ def write_folder(out: Path, report: ReportInput | None = None, *, trust: dict[st
     ids = list(report.plan.episode_id)
     came = report.summary["episodes"]["in"]
     signals = SignalTable.concat([drawn_signals(name) for name in dict.fromkeys(report.segments.episode_id)])
-    with Store.open(out, settings={"seed": 0}, episodes=came) as store:
+    with Store.open(out, [Coming({"seed": 0}, episodes=came, numbers_end=came)]) as store:
         store.commit("pass1", 0, {"segments": report.segments, "econ": report.econ, "signals": signals}, {})
         store.commit("pass2", 0, {"tags": report.tags}, {})
         store.write_table("episodes", episodes_of(ids))

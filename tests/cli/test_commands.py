@@ -20,7 +20,7 @@ from sima2 import __version__
 from sima2.cli import Commands, app
 from sima2.cli.audit import grouped
 from sima2.errors import StoreError
-from sima2.io.store import Store
+from sima2.io.store import Coming, Store
 from sima2.records.intake import QuarantineTable
 from sima2.records.plan import FrameWeights
 from sima2.sampling.weight_settings import STRATEGIES
@@ -421,7 +421,7 @@ def lost_and_found(folder: Path, data: Path, lengths: Sequence[int]) -> tuple[Pa
     """A run in which episode 1 of 3 was put aside, and a data set whose metadata state lengths."""
     out = write_folder(folder)
     episodes = episodes_of(["e0", "e2"])
-    with Store.open(out, settings={"seed": 0}, resume=True) as store:
+    with Store.open(out, [Coming({"seed": 0})], resume=True) as store:
         store.write_table("episodes", replace(episodes, episode_index=np.array([0, 2])))
         aside = made_report().quarantine.take(np.array([0]))
         store.write_table("quarantine", replace(aside, episode_index=np.array([1])))

@@ -18,7 +18,7 @@ from sima2.errors import DatasetError, StoreError
 from sima2.io.column_map import load_column_map
 from sima2.io.formats import open_dataset
 from sima2.io.outcomes import load_outcomes
-from sima2.io.store import LEDGER, Store
+from sima2.io.store import LEDGER, Coming, Store
 from sima2.io.urdf import parse_urdf
 from unit.io.lerobot_sets import MAKERS, columns, episode_file, make_v21, make_v30, write_info
 
@@ -327,7 +327,7 @@ def test_a_ledger_that_names_files_elsewhere_touches_none(tmp_path: Path) -> Non
 
     victim = tmp_path / "precious.txt"
     victim.write_text("mine")
-    with Store.open(tmp_path / "out", settings={}) as store:
+    with Store.open(tmp_path / "out", [Coming({})]) as store:
         store.write_text("summary.json", "{}")
     with sqlite3.connect(tmp_path / "out" / LEDGER) as ledger:
         ledger.execute("INSERT INTO singles VALUES ('../precious.txt', 'x', NULL)")
@@ -335,7 +335,7 @@ def test_a_ledger_that_names_files_elsewhere_touches_none(tmp_path: Path) -> Non
     with Store.read_only(tmp_path / "out") as store, pytest.raises(StoreError, match="plain file name"):
         store.verify()
     with pytest.raises(StoreError, match="plain file name"):
-        Store.open(tmp_path / "out", settings={"other": 1}, fresh=True).close()
+        Store.open(tmp_path / "out", [Coming({"other": 1})], fresh=True).close()
     assert victim.read_text() == "mine"
 
 

@@ -80,8 +80,6 @@ class Store:
         path: Path | str,
         coming: Sequence[Coming] = (),
         *,
-        settings: Mapping[str, Any] | None = None,
-        episodes: int = 0,
         redone: Sequence[str] = (),
         agrees: Callable[[Sequence[Run]], None] = lambda _: None,
         resume: bool = False,
@@ -94,8 +92,7 @@ class Store:
 
         Args:
             path: created where it is missing.
-            coming: the runs of one command.
-            settings, episodes: those of a single run whose episodes are numbered as they lie, in their place.
+            coming: the runs of one command; one of no settings, if not given.
             redone: phases that rest on all runs: what earlier ones committed of them is dropped when one is added.
             agrees: asked with the runs that are there; raises where these must not be added to them.
             resume: there must be nothing in the folder, or a run of the same settings.
@@ -119,7 +116,7 @@ class Store:
             undo.pop_all()
             undo.callback(store.close)
             agrees(store.runs)
-            store._begin(coming or (Coming(settings or {}, {}, episodes, episodes),), redone, resume=resume)
+            store._begin(coming or (Coming({}),), redone, resume=resume)
             undo.pop_all()
         return store
 

@@ -125,7 +125,7 @@ def _chapters(files: Mapping[str, type[Table]]) -> Iterator[str]:
         yield "| column | type | unit | meaning |\n|---|---|---|---|"
         yield from map(_row, table.declared())
         yield ""
-        if table is TagTable:
+        if table is TAG_ROWS.table:
             yield from _tags()
             yield ""
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from finished_run import made_report, summary, write_folder
 from sima2.cli import app
-from sima2.io.store import Store
+from sima2.io.store import Coming, Store
 from sima2.records.defects import DefectTable
 from sima2.report import defects
 from sima2.report.html import render
@@ -80,7 +80,7 @@ def test_what_is_about_the_set_names_no_episode_and_no_frames() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     out = write_folder(tmp_path / "out", replace(made_report(), summary=told(3)))
-    with Store.open(out, settings={"seed": 0}, resume=True) as store:
+    with Store.open(out, [Coming({"seed": 0})], resume=True) as store:
         store.write_table("defects", found())
     return out
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from finished_run import episodes_of, made_report, summary, trust_row, trust_rows, write_folder
 from sima2.cli import app
-from sima2.io.store import Store
+from sima2.io.store import Coming, Store
 from sima2.records.courses import WHOLE, CourseTable, Endings, UnusualTable
 from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
@@ -272,7 +272,7 @@ def test_hostile_words_are_shown_and_do_nothing() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     out = write_folder(tmp_path / "out", replace(made_report(), summary=values()))
-    with Store.open(out, settings={"seed": 0}, resume=True) as store:
+    with Store.open(out, [Coming({"seed": 0})], resume=True) as store:
         store.write_table(
             "episodes", replace(episodes(12), episode_id=store.read_table(EpisodeTable, "episodes").episode_id[:12])
         )
