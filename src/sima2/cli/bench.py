@@ -21,32 +21,40 @@ MISSED = 3
 """Targets that are named where several are missed: all stand in the table."""
 
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Which bench; a wrong name lists them.", show_default=False)]
+Size = Annotated[
+    int | None, typer.Option("--episodes", metavar="N", min=1, help="How large; the bench's own size if not given.")
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="S", min=0, help="Of what is measured; the bench's own otherwise.")
+]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option("--data", metavar="PATH", help="Recordings to judge by, for ``foreign`` and ``foreign_changed``."),
+]
+Page = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Also write a page with pictures, where there are any."),
+]
+Kept = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="For ``receipts``: keep what is done, so that a long run can go on."),
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", metavar="J", min=1, help="For ``receipts``: processes.", show_default=False)
+]
+Quick = Annotated[bool, typer.Option("--quick", help="For ``receipts``: a small size that judges nothing.")]
+
+
 def command(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Which bench; a wrong name lists them.", show_default=False)
-    ],
-    episodes: Annotated[
-        int | None, typer.Option("--episodes", metavar="N", min=1, help="How large; the bench's own size if not given.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="S", min=0, help="Of what is measured; the bench's own otherwise.")
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", metavar="PATH", help="Recordings to judge by, for ``foreign`` and ``foreign_changed``."),
-    ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="Also write a page with pictures, where there are any."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="For ``receipts``: keep what is done, so that a long run can go on."),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", metavar="J", min=1, help="For ``receipts``: processes.", show_default=False)
-    ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="For ``receipts``: a small size that judges nothing.")] = False,
+    name: Name,
+    episodes: Size = None,
+    seed: Seed = None,
+    data: Data = None,
+    html: Page = None,
+    out: Kept = None,
+    jobs: Jobs = None,
+    quick: Quick = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure a claim of the README.

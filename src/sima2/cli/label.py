@@ -27,39 +27,45 @@ SHOWN: Final = 12
 """Rows of a kind that a terminal lists; ``--json`` has all."""
 
 
+Episode = Annotated[
+    str, typer.Argument(metavar="[EPISODE]", help="Its id, or a number that only it has.", show_default=False)
+]
+What = Annotated[
+    str,
+    typer.Argument(metavar="[WHAT]", help="success, failure, nominal, label, boundary or note.", show_default=False),
+]
+Frame = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=0, help="Frame that it is about: by which it had failed, of a segment."),
+]
+Value = Annotated[
+    str,
+    typer.Option(
+        metavar="V",
+        help="The right label, the frame to which a boundary belongs; withdrawn takes back what you said.",
+    ),
+]
+Note = Annotated[str, typer.Option(metavar="TEXT", help="Say a note besides.")]
+By = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Who says it; the name you are logged in by, if not given.")
+]
+Coming = Annotated[int | None, typer.Option("--next", metavar="N", min=1, help="List whom to look at next, and why.")]
+Outcomes = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write what was said for sima2 run --outcomes (.csv or .jsonl)."),
+]
+
+
 def command(
     out: options.Out,
-    episode: Annotated[
-        str, typer.Argument(metavar="[EPISODE]", help="Its id, or a number that only it has.", show_default=False)
-    ] = "",
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="[WHAT]", help="success, failure, nominal, label, boundary or note.", show_default=False
-        ),
-    ] = "",
-    frame: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=0, help="Frame that it is about: by which it had failed, of a segment."),
-    ] = None,
-    value: Annotated[
-        str,
-        typer.Option(
-            metavar="V",
-            help="The right label, the frame to which a boundary belongs; withdrawn takes back what you said.",
-        ),
-    ] = "",
-    note: Annotated[str, typer.Option(metavar="TEXT", help="Say a note besides.")] = "",
-    by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who says it; the name you are logged in by, if not given.")
-    ] = None,
-    coming: Annotated[
-        int | None, typer.Option("--next", metavar="N", min=1, help="List whom to look at next, and why.")
-    ] = None,
-    outcomes: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write what was said for sima2 run --outcomes (.csv or .jsonl)."),
-    ] = None,
+    episode: Episode = "",
+    what: What = "",
+    frame: Frame = None,
+    value: Value = "",
+    note: Note = "",
+    by: By = None,
+    coming: Coming = None,
+    outcomes: Outcomes = None,
     as_json: options.Json = False,
 ) -> None:
     """Say how an episode ended, or see what was said and whom to look at next.

@@ -89,12 +89,8 @@ def command(
     from sima2.sampling.effective import effective
 
     rules: dict[str, Any] = {"without": options.several(without), "also": options.several(also)}
-    chosen: dict[str, Any] = {
-        "strategy": strategy,
-        "objective": objective,
-        "preset": preset,
-        "only_successes": only_successes,
-    }
+    chosen: dict[str, Any] = {"strategy": strategy, "objective": objective, "preset": preset}
+    chosen["only_successes"] = only_successes
     order = {"epoch": epoch, "seed": seed, "rank": rank, "world_size": world_size}
     found, pool = weighed(out, **chosen, **rules)
     drawn = drawn_from(found.draws, n, **order)

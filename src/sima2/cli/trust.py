@@ -23,29 +23,35 @@ TIERS = ("untrusted", "provisional", "trusted")
 """From low to high."""
 
 
+Folder = Annotated[
+    Path, typer.Argument(metavar="OUT", help="Folder of a run, or a trust_matrix.json.", show_default=False)
+]
+Other = Annotated[
+    Path | None,
+    typer.Option(metavar="OTHER", help="An earlier calibration to compare with, a folder or trust_matrix.json."),
+]
+Least = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TAG=LEVEL", help="Exit with 5 unless this tag has at least that trust; may be repeated."),
+]
+Strata = Annotated[bool, typer.Option("--strata", help="List the effect in each kind of episode.")]
+ToLabel = Annotated[
+    str,
+    typer.Option(metavar="TAG", help="Print as CSV the episodes whose outcome would settle this tag, for --outcomes."),
+]
+HowMany = Annotated[
+    int | None,
+    typer.Option("--n", metavar="N", min=1, help="For --label: how many; as many as are needed, if not given."),
+]
+
+
 def command(
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of a run, or a trust_matrix.json.", show_default=False)
-    ],
-    diff: Annotated[
-        Path | None,
-        typer.Option(metavar="OTHER", help="An earlier calibration to compare with, a folder or trust_matrix.json."),
-    ] = None,
-    least: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TAG=LEVEL", help="Exit with 5 unless this tag has at least that trust; may be repeated."),
-    ] = None,
-    strata: Annotated[bool, typer.Option("--strata", help="List the effect in each kind of episode.")] = False,
-    label: Annotated[
-        str,
-        typer.Option(
-            metavar="TAG", help="Print as CSV the episodes whose outcome would settle this tag, for --outcomes."
-        ),
-    ] = "",
-    n: Annotated[
-        int | None,
-        typer.Option("--n", metavar="N", min=1, help="For --label: how many; as many as are needed, if not given."),
-    ] = None,
+    out: Folder,
+    diff: Other = None,
+    least: Least = None,
+    strata: Strata = False,
+    label: ToLabel = "",
+    n: HowMany = None,
     as_json: options.Json = False,
 ) -> None:
     """Show which tags can be trusted and why, or what changed.
