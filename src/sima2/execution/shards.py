@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from sima2.execution.executor import CRASHED, FAILED, Executor, Fault
 from sima2.pipeline import (
     Aggregates,
     Calibration,
+    Courses,
     FirstPass,
     Frozen,
     ShardTask,
@@ -27,7 +28,7 @@ from sima2.pipeline import (
     judged,
     second_pass,
 )
-from sima2.records.defects import DefectTable
+from sima2.records.defects import DefectTable, EpisodeMeasures
 from sima2.records.econ import EconTable
 from sima2.records.intake import NoteTable, QuarantineTable
 from sima2.records.knowledge import ProposalTable
@@ -190,14 +191,38 @@ def _tagged(clock: Callable[[], float], task: TagTask) -> Tagged:
     return Tagged(task.shard, len(tables.episodes), made.tags, made.econ, made.aggregates(), clock() - begin)
 
 
-def judged_defects(
-    tables: tuple[Stored, Stored, tuple[Stored, ...]], clock: Callable[[], float]
-) -> tuple[DefectTable, float]:
-    """Defects, measures and cameras (each source's) of all episodes, judged together; and the CPU seconds it took."""
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgeTask:
+    """What is known of all episodes after pass 1, to be judged beside what else is done."""
+
+    defects: Stored
+    points: Stored
+    cameras: tuple[Stored, ...]
+    """What was measured in pictures, each source by itself."""
+    episodes: tuple[Stored, ...]
+    measures: tuple[Stored, ...]
+    segments: tuple[Stored, ...]
+    """Shard by shard, as no more than one shard of segments is held at a time."""
+
+
+class Judged(NamedTuple):
+    """What all episodes together tell of each."""
+
+    defects: DefectTable
+    courses: Courses
+    seconds: Mapping[str, float]
+    """Of CPU."""
+
+
+def judged_together(task: JudgeTask, clock: Callable[[], float]) -> Judged:
+    """Defects, and the courses of all episodes, judged together."""
     begin = clock()
-    defects, measures, cameras = tables
-    found = judged(defects.read(), measures.read(), [each.read() for each in cameras])
-    return found, clock() - begin
+    measures = EpisodeMeasures.concat([each.read() for each in task.measures])
+    defects = judged(task.defects.read(), measures, [each.read() for each in task.cameras])
+    middle = clock()
+    shards = zip(task.episodes, task.measures, task.segments, strict=True)
+    courses = Courses.of((tuple(each.read() for each in some) for some in shards), task.points.read(), defects)
+    return Judged(defects, courses, {"defects": middle - begin, "courses": clock() - middle})
 
 
 def turtle(known: tuple[Aggregates, ProposalTable]) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sima2.execution.shards import calibrated
+from sima2.execution.shards import Judged, calibrated
 from sima2.orchestrator.run_context import RunContext
 from sima2.pipeline import (
     Courses,
@@ -22,7 +22,7 @@ from sima2.records.defects import DefectTable, EpisodeMeasures
 from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import SaidTable
 from sima2.records.plan import CardTable, SegmentVerdicts
-from sima2.shard_tables import EPISODES, MEASURES, POINTS, SEGMENTS
+from sima2.shard_tables import MEASURES, SEGMENTS
 
 if TYPE_CHECKING:
     from sima2.io.label_log import LabelLog
@@ -49,7 +49,7 @@ def found_in(
     recorded: EpisodeTable,
     frozen: Frozen,
     log: LabelLog,
-    judging: Callable[[], tuple[DefectTable, float]],
+    judging: Callable[[], Judged],
 ) -> Found:
     """What is found of the data of all episodes.
 
@@ -58,15 +58,12 @@ def found_in(
         recorded: its episodes, as pass 1 left them.
         frozen: the same, with outcomes as persons say them.
         log: the labels of the folder.
-        judging: waits for the defects that are judged meanwhile.
+        judging: waits for what is judged of defects and courses meanwhile.
     """
     store, said = run.store, frozen.said
-    defects, seconds = judging()
-    run.watch.add({"defects": seconds})
+    defects, courses, seconds = judging()
+    run.watch.add(seconds)
     with run.watch("courses"):
-        # one shard of segments in memory at a time
-        shards = zip(EPISODES.shards(store), MEASURES.shards(store), SEGMENTS.shards(store), strict=True)
-        courses = Courses.of(shards, POINTS.whole(store), defects)
         defects, doubts = with_conflicts(defects, frozen.episodes, courses.ended)
         defects = with_said(defects, recorded, said)
         defects = with_contradicted(defects, frozen.episodes, MEASURES.shards(store))

@@ -13,13 +13,22 @@ from sima2.cameras import moments_for, open_videos
 from sima2.errors import DataError
 from sima2.execution.containment import Losses, contained
 from sima2.execution.executor import begun
-from sima2.execution.shards import LOST, FirstPassWork, Stored, TagTask, calibrated, judged_defects, tagged
+from sima2.execution.shards import (
+    LOST,
+    FirstPassWork,
+    Judged,
+    JudgeTask,
+    Stored,
+    TagTask,
+    calibrated,
+    judged_together,
+    tagged,
+)
 from sima2.execution.videos import VideoTask, VideoWork
 from sima2.incremental import Known, joined
 from sima2.orchestrator.run_context import FIRST, LOOKED, SECOND, RunContext, Taken
 from sima2.orchestrator.summary import map_name
 from sima2.pipeline import Frozen, ShardTask, freeze, shard_spans
-from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import SaidTable
 from sima2.records.segments import SegmentTable
@@ -139,8 +148,8 @@ def _video_tasks(run: RunContext, taken: Taken, videos: LeRobotVideos) -> list[V
     ]
 
 
-def begin_judging(run: RunContext) -> Callable[[], tuple[DefectTable, float]]:
-    """Judge defects beside what follows: they need no tag, and no tag needs them."""
+def begin_judging(run: RunContext) -> Callable[[], Judged]:
+    """Judge defects and courses beside what follows: they need no tag, and no tag needs them."""
     store, executor = run.store, run.executor
     shards, looked = (sorted(store.committed(phase)) for phase in (FIRST, LOOKED))
 
@@ -148,16 +157,22 @@ def begin_judging(run: RunContext) -> Callable[[], tuple[DefectTable, float]]:
         files = [store.shard_file(kind.folder, k) for kind, some in kinds for k in some]
         return Stored.of(executor, kinds[0][0].table, files)
 
-    tables = (
-        stored((DEFECTS, shards), (VIDEO_DEFECTS, looked)),
-        stored((MEASURES, shards)),
-        tuple(
+    def each(kind: Kind[Any]) -> tuple[Stored, ...]:
+        return tuple(stored((kind, [k])) for k in shards)
+
+    task = JudgeTask(
+        defects=stored((DEFECTS, shards), (VIDEO_DEFECTS, looked)),
+        points=stored((POINTS, shards)),
+        cameras=tuple(
             stored((CAMERAS, mine))
             for run_ in store.runs
             if (mine := [k for k in looked if store.run_of(k).number == run_.number])
         ),
+        episodes=each(EPISODES),
+        measures=each(MEASURES),
+        segments=each(SEGMENTS),
     )
-    return begun(executor, partial(judged_defects, clock=time.process_time), tables)
+    return begun(executor, partial(judged_together, clock=time.process_time), task)
 
 
 def frozen_of(run: RunContext, recorded: EpisodeTable, said: SaidTable) -> Frozen:
