@@ -7,6 +7,7 @@ Everything here is a pure function of a source and of tables; who runs it, and w
 from sima2.pipeline.calibration import Calibration, calibrate, calibration_spans
 from sima2.pipeline.data_findings import (
     Courses,
+    DataFindings,
     judged,
     with_conflicts,
     with_contradicted,
@@ -15,7 +16,7 @@ from sima2.pipeline.data_findings import (
     with_joint_names,
     with_said,
 )
-from sima2.pipeline.finalizing import AllEpisodes, DataFindings, Results, TrustBasis, finalize
+from sima2.pipeline.finalizing import AllEpisodes, Results, TrustBasis, finalize
 from sima2.pipeline.freezing import Frozen, freeze
 from sima2.pipeline.pass_one import (
     SHARD_EPISODES,

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from sima2.records.courses import ConsensusTable, CourseTable, Endings, PointTable, Strides, UnusualTable
-from sima2.records.defects import DefectTable, EpisodeMeasures, RankedDefects
+from sima2.records.defects import DefectTable, EpisodeMeasures, PauseTable, RankedDefects
 from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import SaidTable
-from sima2.records.plan import SegmentVerdicts
+from sima2.records.plan import CardTable, SegmentVerdicts
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.video import CameraTable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataFindings:
+    """What was found of the data, besides tags."""
+
+    defects: DefectTable = field(default_factory=DefectTable.empty)
+    """What is wrong with them."""
+    verdicts: SegmentVerdicts = field(default_factory=SegmentVerdicts.empty)
+    """What segments tell of stretches of them."""
+    pauses: PauseTable = field(default_factory=PauseTable.empty)
+    """Where nothing moves in them."""
+    consensus: ConsensusTable = field(default_factory=ConsensusTable.empty)
+    """How far each episode does otherwise than others in like states."""
+    card: CardTable = field(default_factory=CardTable.empty)
+    """How well what was found is found on this very set; unknown where none was made."""
 
 
 def judged(defects: DefectTable, measures: EpisodeMeasures, cameras: Sequence[CameraTable] = ()) -> DefectTable:

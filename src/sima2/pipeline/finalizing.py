@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sima2.pipeline.data_findings import DataFindings
 from sima2.pipeline.freezing import Frozen
 from sima2.pipeline.pass_two import Aggregates
 from sima2.pipeline.summary_counts import plan_counts, proposal_counts, run_counts, tally
-from sima2.records.courses import ConsensusTable
-from sima2.records.defects import DefectTable, PauseTable
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
-from sima2.records.plan import AuditTable, CardTable, SamplePlan, SegmentVerdicts, TrainingPlan
+from sima2.records.plan import AuditTable, SamplePlan, TrainingPlan
 from sima2.records.tags import TagTable
 from sima2.records.trust import TrustMatrix
 
@@ -84,22 +83,6 @@ class AllEpisodes:
     econ: EconTable
     quarantine: QuarantineTable
     """What was put aside."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DataFindings:
-    """What was found of the data, besides tags."""
-
-    defects: DefectTable = field(default_factory=DefectTable.empty)
-    """What is wrong with them."""
-    verdicts: SegmentVerdicts = field(default_factory=SegmentVerdicts.empty)
-    """What segments tell of stretches of them."""
-    pauses: PauseTable = field(default_factory=PauseTable.empty)
-    """Where nothing moves in them."""
-    consensus: ConsensusTable = field(default_factory=ConsensusTable.empty)
-    """How far each episode does otherwise than others in like states."""
-    card: CardTable = field(default_factory=CardTable.empty)
-    """How well what was found is found on this very set; unknown where none was made."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
