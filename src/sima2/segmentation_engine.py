@@ -27,6 +27,7 @@ from sima2.segmentation.motion import MotionSettings, label_motion
 from sima2.segmentation.online import Kernel, SegmentStream
 from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
+from sima2.segmentation.rules import note_pass
 from sima2.segmentation.scales import HandScale, Scales, fit_scales
 from sima2.segmentation.search_moves import LookSettings, label_looks
 from sima2.segmentation.signals import Ragged, among
@@ -197,7 +198,7 @@ class SegmentationEngine:
         for part in windows.parts(PART_FRAMES):
             some = windows.take(part)
             view = gather(batch, some)
-            memory = Memory(start.take(some.episode, begun.object_noise.shape[1]), past.take(part))
+            memory = Memory(start.take(some.episode), past.take(part))
             judged = self.judged(view, arm, memory)
             pieces, goes_on, before = kept(judged, view.manipulators[arm], some, before, self.labels.shortest_s)
             found.append(pieces)
@@ -212,6 +213,7 @@ class SegmentationEngine:
 
         Every episode is labelled whole, however long, unless ``memory`` says that it is a window of one.
         """
+        note_pass(arm)
         features = compute_features(batch, arm, self.scales, self.features, memory)
         states = compute_states(features, self.states)
         action, failed = label_actions(features, states, self.labels)

@@ -112,7 +112,7 @@ def agreement(features: Features, spans: Spans) -> Float64s:
     if features.width is not None:
         gap = features.width > features.width_closed + 0.03 * features.width_range
         vote(held, share(gap), 0.5)
-        fingers = np.abs(features.width_rate) > 0.05 * features.width_range if features.width_rate is not None else gap
+        fingers = np.abs(features.width_rate) > 0.05 * features.width_range
         # however long the hand rests before or after it
         enough = features.ragged.frames(FINGERS_S)[spans.episode] / length
         vote(

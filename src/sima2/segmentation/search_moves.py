@@ -63,15 +63,16 @@ def label_looks(
     """
     failed = np.zeros(len(label), np.bool_)
     goal = sighted(batch)
-    if goal is None or features.speed is None:
+    if goal is None or features.pose is None:
         return label, failed
     looking, seen = goal
     ragged, out = features.ragged, label.copy()
     free = looking & among(label, _FREE)
     moving = without_short(free & (states.code != State.STILL), ragged, gap=settings.move_s, run=settings.move_s) & free
-    start, stop = runs_of(free, ragged)
+    runs = runs_of(free, ragged)
+    mine = free[runs.start]
     # looks tell a story, one after the other, and few episodes look for anything
-    for a, b in zip(start[free[start]].tolist(), stop[free[start]].tolist(), strict=True):
+    for a, b in zip(runs.start[mine].tolist(), runs.stop[mine].tolist(), strict=True):
         _tell(a, b, a > ragged.first[a], features, moving, seen, out, failed, settings)
     return out, failed
 
@@ -141,10 +142,9 @@ def _moves(features: Features, moving: Bools, begin: int, end: int, settings: Lo
     """Half-open moves within a stretch, parted at rests and at dips of the speed."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], moving[begin:end], [False]]).astype(np.int8)))
     out: list[tuple[int, int]] = []
-    speed = features.speed
     for a, b in zip((edges[::2] + begin).tolist(), (edges[1::2] + begin).tolist(), strict=True):
-        if speed is not None and b - a > 4:
-            own = speed[a:b]
+        if b - a > 4:
+            own = features.speed[a:b]
             low = np.flatnonzero((own[1:-1] <= own[:-2]) & (own[1:-1] < own[2:])) + 1
             left = np.maximum.accumulate(own)[low]
             right = np.maximum.accumulate(own[::-1])[::-1][low]

@@ -93,7 +93,8 @@ def test_a_missing_sample_takes_the_last_seen_one_of_its_episode(sizes: list[int
 def test_runs_cover_all_frames_and_never_cross_episodes(sizes: list[int], data: st.DataObject) -> None:
     ragged = ragged_of(sizes)
     code = data.draw(arrays(np.int64, sum(sizes), elements=st.integers(0, 2)))
-    start, stop = runs_of(code, ragged)
+    runs = runs_of(code, ragged)
+    start, stop = runs.start, runs.stop
     assert (stop - start).sum() == sum(sizes)
     for a, b in zip(start, stop, strict=True):
         assert len(set(code[a:b])) == 1
@@ -105,7 +106,8 @@ def test_no_run_shorter_than_asked_is_left(sizes: list[int], data: st.DataObject
     ragged = ragged_of(sizes)
     mask = data.draw(arrays(np.bool_, sum(sizes)))
     out = without_short(mask, ragged, gap=0.0, run=0.15)
-    start, stop = runs_of(out, ragged)
+    runs = runs_of(out, ragged)
+    start, stop = runs.start, runs.stop
     assert all(b - a >= 3 for a, b in zip(start, stop, strict=True) if out[a])
 
 
