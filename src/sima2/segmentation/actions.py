@@ -256,6 +256,7 @@ def _collides(runs: StateRuns) -> Bools:
 AS_BEFORE: Final = "as before"
 LABEL_RULES = RuleList(
     "label",
+    "What a run of one physical state is called",
     LAST,
     (
         Rule("grasp", _grasps),
@@ -318,6 +319,7 @@ def _loses(runs: StateRuns) -> Bools:
 
 FAILURE_RULES = RuleList(
     "failed attempt",
+    "In which runs an attempt fails",
     ANY,
     (
         Rule("failed", _anomaly),

@@ -330,6 +330,7 @@ def _slips_out(each: Judging) -> Bools:
 
 VERDICT_RULES = RuleList(
     "closing",
+    "What a closing of the fingers came to",
     LAST,
     (
         Rule(Verdict.HELD, _kept_apart),

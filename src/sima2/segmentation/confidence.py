@@ -13,6 +13,7 @@ from sima2.segmentation.confidence_weights import FITTED
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE
 from sima2.segmentation.outcomes import Spans
+from sima2.segmentation.rules import Measure, listening, reason_of
 from sima2.segmentation.signals import among, per_run
 
 UNKNOWN_CONFIDENCE: Final = 0.2
@@ -35,9 +36,19 @@ class Confidence:
     """A label that is more than twice as likely wrong as right is not given, nor an outcome."""
 
     def judged(self, features: Features, spans: Spans) -> tuple[Spans, Float64s]:
-        """The segments, those that are too doubtful unknown, and the confidence in each, shape (s,)."""
+        """A label that is more likely wrong than right is not given, nor an outcome.
+
+        Returns:
+            The segments, those that are too doubtful unknown, and the confidence in each, shape (s,).
+        """
         sure = self.of(features, spans)
         claimed = sure >= self.least
+        if (trace := listening()) is not None:
+            why = reason_of(type(self).judged)
+            for start, stop, each in zip(spans.start[~claimed], spans.stop[~claimed], sure[~claimed], strict=True):
+                measured = (Measure("confidence", float(each), self.least),)
+                for about in ("label", "outcome"):
+                    trace.note(about, "unknown", "too doubtful", why, int(start), int(stop), measured)
         told = replace(
             spans,
             label=np.where(claimed, spans.label, CODE["unknown"]),

@@ -349,6 +349,7 @@ def _carries_on(touch: Touches) -> Bools:
 
 TOUCH_RULES = RuleList(
     "touch",
+    "What a touch is",
     FIRST,
     (
         Rule(Touch.WORK, _pulls),

@@ -228,6 +228,7 @@ def _away_from_things(gaps: Gaps) -> Bools:
 
 GAP_RULES = RuleList(
     "label",
+    "What free motion between actions is called",
     LAST,
     (
         Rule("approach", _leads_on),

@@ -611,6 +611,7 @@ def _tried_again(each: Segments) -> Bools:
 
 OUTCOME_RULES = RuleList(
     "outcome",
+    "How a segment ended",
     LAST,
     (
         Rule(_fails("drop"), _slipped_and_fell),

@@ -202,6 +202,7 @@ def _gives_up(attempts: Attempts) -> Bools:
 
 RECOVERY_RULES = RuleList(
     "label",
+    "What after a failure is a recovery",
     LAST,
     tuple(Rule("recovery_maneuver", each) for each in (_lets_go, _between_strokes, _backs_off, _eases, _gives_up)),
 )

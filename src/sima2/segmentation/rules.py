@@ -56,6 +56,8 @@ class RuleList(Generic[Case]):
 
     about: str
     """What they decide."""
+    title: str
+    """What of, in words."""
     order: str
     """Which of those that hold counts."""
     rules: tuple[Rule[Case], ...]
@@ -123,6 +125,8 @@ class Trace:
 
     passes: list[tuple[str, list[Note]]] = field(default_factory=list)
     """Arm and notes."""
+    _kept: int = -1
+    """Notes of the pass that stand when segments are made again."""
     _measured: list[tuple[str, NDArray[Any], NDArray[Any]]] | None = None
 
     def heard(self, about: str, rule: Rule[Any], case: Any, holds: Bools) -> None:
@@ -136,9 +140,16 @@ class Trace:
             for what, *pair in measured
             if all(np.ndim(x) == 0 or np.shape(x) == holds.shape for x in pair)
         ]
-        for k, (start, stop) in enumerate(zip(case.start[rows].tolist(), case.stop[rows].tolist(), strict=True)):
+        start = getattr(case, "start", None)
+        if start is None or len(start) != len(holds):
+            # it speaks of frames
+            edges = np.flatnonzero(np.diff(holds.astype(np.int8), prepend=0, append=0))
+            for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+                self.note(about, rule.words, rule.name, rule.reason, a, b, ())
+            return
+        for k, (a, b) in enumerate(zip(start[rows].tolist(), case.stop[rows].tolist(), strict=True)):
             found = dict.fromkeys(Measure(what, x[k], limit[k]) for what, x, limit in columns)
-            self._note(about, rule.words, rule.name, rule.reason, start, stop, tuple(found))
+            self.note(about, rule.words, rule.name, rule.reason, a, b, tuple(found))
 
     def changed(
         self, about: str, step: Callable[..., Any], before: Int64s, after: Int64s, names: Sequence[str]
@@ -148,9 +159,21 @@ class Trace:
         for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             if before[start] != after[start]:
                 says = names[int(after[start])]
-                self._note(about, says, name_of(step), reason_of(step), start, stop, ())
+                self.note(about, says, name_of(step), reason_of(step), start, stop, ())
 
-    def _note(self, *each: Any) -> None:
+    def began(self, arm: str) -> None:
+        """All that follows is of an arm, judged anew."""
+        self.passes.append((arm, []))
+        self._kept = -1
+
+    def began_segments(self) -> None:
+        """Its frames are made into segments, perhaps for the second time: what was said the first time is void."""
+        notes = self.passes[-1][1]
+        self._kept = len(notes) if self._kept < 0 else self._kept
+        del notes[self._kept :]
+
+    def note(self, *each: Any) -> None:
+        """Note a rule or step: the fields of :class:`Note`."""
         if self.passes:
             self.passes[-1][1].append(Note(*each))
 
@@ -168,10 +191,9 @@ def traced() -> Iterator[Trace]:
         _listening.reset(token)
 
 
-def note_pass(arm: str) -> None:
-    """Tell a trace that listens that all that follows is of an arm."""
-    if (trace := _listening.get()) is not None:
-        trace.passes.append((arm, []))
+def listening() -> Trace | None:
+    """The trace that listens, if one does."""
+    return _listening.get()
 
 
 def note_change(about: str, step: Callable[..., Any], before: Int64s, after: Int64s, names: Sequence[str]) -> None:

@@ -85,15 +85,15 @@ class Pieces(Columns):
             end_frame=self.stop,
             start_t=self.start_t,
             end_t=self.end_t,
-            outcome=Text(self._claimed(used), OUTCOMES),
+            outcome=Text(self.claimed(used), OUTCOMES),
             failure_reason=Text(self.reason, REASONS),
             confidence=self.confidence.astype(np.float32),
             channels_used=Text.full(n, used),
             **self.measured.columns(),
         )
 
-    def _claimed(self, used: str) -> NDArray[np.int8]:
-        """Outcomes; what was done to a thing succeeded for all we know only where a force or a pose tells of things."""
+    def claimed(self, used: str) -> NDArray[np.int8]:
+        """What was done to a thing has succeeded for all that is known only where a force or a pose tells of things."""
         if TELLS_OF_THINGS & set(used.split("+")):
             return self.outcome.astype(np.int8)
         unseen = np.isin(self.label, [LABELS.index(name) for name in DONE_TO_THINGS])
