@@ -18,6 +18,7 @@ from sima2.segmentation.signals import (
     last_where,
     lengths,
     next_where,
+    quantile,
     running_max_in,
     runs_of,
     squares,
@@ -400,7 +401,7 @@ def _inertia(features: Features, force: Float64s, runs: Runs, settings: StateSet
         if len(even) and np.median(even) > features.contact_floor[mine][0]:
             continue  # what is felt in even motion too is touched, or weighs
         # if it is heavy, it is so nearly all the time
-        mass[k] = max(float(np.quantile(force[mine][rows] / size[mine][rows], settings.always_share)), 0.0)
+        mass[k] = max(quantile(force[mine][rows] / size[mine][rows], settings.always_share), 0.0)
     # force and motion are not measured at the same instant
     most = np.maximum(np.maximum(size, size.take(lo)), size.take(hi))
     return np.asarray(runs.spread(mass) * most)

@@ -199,24 +199,6 @@ class Things:
     """Distance between the tracked point of the hand and what it holds, as a rule, m, shape (T,); 0 where unknown."""
 
 
-FOR_STATES: Final = (
-    "width_rate",
-    "grip",
-    "grip_noise",
-    "grip_faint",
-    "usual_grip",
-    "touching",
-    "contact_floor",
-    "object_shift",
-    "objects_moving",
-    "together",
-    "hand_shift",
-    "hand_step",
-    "orientation",
-)
-"""Features that states and actions are made of, and that nothing after them reads."""
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Features(Motion, Fingers, Forces, Things):
     """Per-frame features of one arm; ``None`` where the channels they need are absent."""
@@ -228,12 +210,12 @@ class Features(Motion, Fingers, Forces, Things):
     """A motion leads somewhere within so much."""
 
     def take(self, episodes: Int64s, rows: Int64s) -> Features:
-        """Those of some episodes, which hold these frames, without what only states are made of."""
+        """Those of some episodes, which hold these frames, without what object poses are held against."""
 
         def cut(name: str, value: Any) -> Any:
             if name == "ragged":
                 return self.ragged.take(episodes)
-            if name in FOR_STATES:
+            if name == "hand_step":
                 return None
             if name == "object_noise":
                 return value[episodes]

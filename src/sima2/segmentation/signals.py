@@ -215,6 +215,21 @@ class Ragged:
         return out
 
 
+def quantile(x: Float64s, share: float) -> float:
+    """Quantile of some values, to the last bit as numpy's, which takes ten times as long for a few; shape (n,), n > 0.
+
+    >>> quantile(np.array([4.0, 1.0, 2.0]), 0.25)
+    1.5
+    """
+    ordered = np.sort(x)
+    place = (len(x) - 1) * share
+    below = int(place)
+    low, high = ordered[below], ordered[min(below + 1, len(x) - 1)]
+    gap, part = high - low, place - below
+    found = high - gap * (1 - part) if part >= 0.5 else low + gap * part
+    return float(found) if ordered[-1] == ordered[-1] else np.nan
+
+
 def _medians(x: Float64s) -> Float64s:
     """Medians along the last axis, NaN where one value is, as numpy's; short rows are sorted sooner than parted."""
     ordered = np.sort(x, axis=-1)

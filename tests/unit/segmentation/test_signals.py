@@ -14,6 +14,7 @@ from sima2.segmentation.signals import (
     _medians,
     _running_max,
     hold_last,
+    quantile,
     running_max_in,
     runs_of,
     without_short,
@@ -152,3 +153,8 @@ def test_what_came_before_counts_in_a_running_extreme_and_nothing_does_not() -> 
     before = np.array([9.0, np.nan])
     assert ragged.running(x, 0.05, largest=True, before=before).tolist() == [9.0, 9.0, 9.0, 2.0, 3.0, 3.0]
     assert ragged.running(x, 0.05, largest=False, before=-before).tolist() == [-9.0, -9.0, -9.0, 1.0, 1.0, 1.0]
+
+
+@given(arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e3, 1e3) | st.just(np.nan)), st.floats(0, 1))
+def test_a_quantile_is_numpys_to_the_last_bit(x: NDArray[np.float64], share: float) -> None:
+    np.testing.assert_array_equal(quantile(x, share), np.quantile(x, share))
