@@ -1,6 +1,6 @@
 """Fit the weights of the segments' confidence on labelled rollouts of many worlds, and say how they hold elsewhere.
 
-    python scripts/fit_confidence.py            writes src/sima2/segmentation/confidence_weights.py
+    python scripts/fit_confidence.py            writes src/sima2/segmentation/confidence_weights.json
 
 Once on all worlds, and once without each of them (a simulator, or a robot): a world is judged by the fit that has not
 seen it. Every world weighs the same, however many rollouts there are of it; every set of channels is fitted on.
@@ -8,6 +8,7 @@ seen it. Every world weighs the same, however many rollouts there are of it; eve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,20 +32,7 @@ DRAWN = 3000
 KEPT_OUT = ("dm_control",)
 """Worlds that no fit may see."""
 RIDGE = 1.0
-TARGET = Path(__file__).parents[1] / "src/sima2/segmentation/confidence_weights.py"
-HEAD = '''"""Weights of the confidence model; written by ``scripts/fit_confidence.py``, not by hand."""
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Final
-
-Weights = tuple[Mapping[str, tuple[float, ...]], tuple[float, ...]]
-"""By label, of one, agreement and log seconds; and shared by all labels, of absent forces, absent objects, an absent
-hand pose, and a neighbour's log seconds."""
-
-FITTED: Final[Mapping[str, Weights]] = {
-'''
+TARGET = Path(__file__).parents[1] / "src/sima2/segmentation/confidence_weights.json"
 Array = np.ndarray[Any, Any]
 Right = Callable[[str, str, str, int, int], bool | None]
 """Whether a segment (episode, manipulator, label, start, stop) bears the right label; None where nobody knows."""
@@ -145,20 +133,25 @@ def fitted(some: list[Rows]) -> Array:
     return fit_ridge_logistic(x, y, np.full(x.shape[1], RIDGE))
 
 
+def written(left_out: str, weight: Array) -> str:
+    """Weights as JSON, one label a line: ``shared`` ones of absent forces, objects and hand pose, and a neighbour's log
+    seconds; and of each label those of one, agreement and log seconds."""
+    own = (len(weight) - SHARED) // len(LABELS)
+    rows = {"shared": weight[-SHARED:], **{name: weight[k * own : (k + 1) * own] for k, name in enumerate(LABELS)}}
+    lines = [f"    {json.dumps(name)}: {json.dumps(row.tolist())}" for name, row in rows.items()]
+    return f"  {json.dumps(left_out)}: {{\n" + ",\n".join(lines) + "\n  }"
+
+
 def main() -> None:
     """Fit, write, judge."""
     seen = {
         name: Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         for name, parts in worlds().items()
     }
-    text = HEAD
+    worlds_left_out = []
     for left_out in ("", *seen):
-        weight = fitted([rows for name, rows in seen.items() if name != left_out])
-        own = (len(weight) - SHARED) // len(LABELS)
-        text += f'    "{left_out}": (\n        {{\n'
-        for i, name in enumerate(LABELS):
-            text += f'            "{name}": ({", ".join(f"{w:.3f}" for w in weight[i * own : (i + 1) * own])}),\n'
-        text += f"        }},\n        ({', '.join(f'{w:.3f}' for w in weight[-SHARED:])}),\n    ),\n"
+        weight = fitted([rows for name, rows in seen.items() if name != left_out]).round(3)
+        worlds_left_out.append(written(left_out, weight))
         for name, rows in seen.items():
             if left_out in ("", name):
                 p, right = probability(design(rows), weight), rows.right > 0.5
@@ -167,8 +160,7 @@ def main() -> None:
                     f"{'left out' if left_out else 'seen'} {name}: {len(p)} segments, {right.mean():.3f} right, "
                     f"calibration error {said[0]:.3f}, with fewer channels {said[1]:.3f}, AUROC {auroc(p, right):.3f}"
                 )
-    text += '}\n"""By the world that was left out of the fit; the empty one left out none."""\n'
-    TARGET.write_text(text, encoding="utf-8")
+    TARGET.write_text("{\n" + ",\n".join(worlds_left_out) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

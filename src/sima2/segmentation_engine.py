@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,20 +13,22 @@ from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import Episodes, Goal, RolloutBatch
 from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
-from sima2.records.vocabulary import OUTCOMES, UNKNOWN
-from sima2.segmentation.actions import label_actions
-from sima2.segmentation.closing_verdicts import Judging
+from sima2.records.vocabulary import LABELS, OUTCOMES, UNKNOWN
+from sima2.segmentation.actions import AS_BEFORE, FAILURE_RULES, LABEL_RULES, label_actions
+from sima2.segmentation.closing_verdicts import VERDICT_RULES, Judging
 from sima2.segmentation.closings import closings_of
 from sima2.segmentation.confidence import Confidence
+from sima2.segmentation.contacts import TOUCH_RULES
 from sima2.segmentation.features import Features, FeatureSettings, compute_features
 from sima2.segmentation.fingers import moving_fingers
 from sima2.segmentation.frames import MOST_OBJECTS, FrameBuffer
 from sima2.segmentation.hand_scale import Shown, hand_scale
-from sima2.segmentation.labels import LabelSettings, label_gaps, merge_short
+from sima2.segmentation.labels import GAP_RULES, LabelSettings, label_gaps, merge_short
 from sima2.segmentation.motion import MotionSettings, label_motion
 from sima2.segmentation.online import Kernel, SegmentStream
-from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
-from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
+from sima2.segmentation.outcomes import OUTCOME_RULES, OutcomeSettings, Spans, judge
+from sima2.segmentation.recoveries import RECOVERY_RULES, RecoverySettings, failed_releases, label_recoveries
+from sima2.segmentation.rules import Note, RuleList, listening, note_change, reason_of, traced
 from sima2.segmentation.scales import HandScale, Scales, fit_scales
 from sima2.segmentation.search_moves import LookSettings, label_looks
 from sima2.segmentation.signals import Ragged, among
@@ -40,6 +42,16 @@ __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]
 
 PART_FRAMES: Final = 1 << 16
 """Windows are worked on in parts of about so many frames, which bounds memory whatever the length of an episode."""
+RULE_LISTS: Final[tuple[RuleList[Any], ...]] = (
+    VERDICT_RULES,
+    TOUCH_RULES,
+    LABEL_RULES,
+    FAILURE_RULES,
+    GAP_RULES,
+    RECOVERY_RULES,
+    OUTCOME_RULES,
+)
+"""All that decides what segments are called and how they ended, in the order in which it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +135,27 @@ class SegmentationEngine:
         number[np.lexsort((final, place))] = np.arange(len(place))
         return replace(table, segment_id=number - first)
 
+    def explain(self, batch: RolloutBatch) -> tuple[SegmentTable, list[list[Note]]]:
+        """Segments of one episode, as :meth:`segment` gives them, and what was said of each by the rules that count.
+
+        Notes tell of the frames of the episode: who named them, who said how the segment ended, and what touches,
+        closings and failed attempts lie in it. An outcome of which no rule speaks is a success, or is not claimed.
+        """
+        if len(batch) != 1:
+            raise UsageError(f"explain takes one episode, not {len(batch)}: batch.take([k]) is one")
+        told: dict[tuple[str, int], list[Note]] = {}
+        with traced() as trace:
+            for _, sub in batch.by_layout():
+                begin = self.windows.grid(Ragged(sub.offset, sub.time).period).windows(sub.length).begin.tolist()
+                for table, _, final in self._segment_alike(sub, part_frames=1):
+                    passes = [notes for arm, notes in trace.passes if len(table) and arm == table.manipulator[0]]
+                    for segment, window in zip(table, final.tolist(), strict=True):
+                        told[segment.manipulator, segment.start_frame] = _said_of(
+                            segment, passes[window], begin[window]
+                        )
+        table = self.segment(batch)
+        return table, [told[each.manipulator, each.start_frame] for each in table]
+
     def stream(
         self,
         episode_id: str = "stream",
@@ -168,7 +201,9 @@ class SegmentationEngine:
         kernel = Kernel(self.windows, self.features, self.labels.shortest_s, self.judged, self._start)
         return SegmentStream(kernel, FrameBuffer(episodes, names))
 
-    def _segment_alike(self, batch: RolloutBatch) -> Iterator[tuple[SegmentTable, Int64s, Int64s]]:
+    def _segment_alike(
+        self, batch: RolloutBatch, part_frames: int = PART_FRAMES
+    ) -> Iterator[tuple[SegmentTable, Int64s, Int64s]]:
         """Segments of each arm of episodes of one layout, the episode of each, and the window that made it final."""
         period = Ragged(batch.offset, batch.time).period
         grid = self.windows.grid(period)
@@ -178,13 +213,13 @@ class SegmentationEngine:
                 judged = self.judged(batch, arm, None)
                 pieces = whole(judged, batch.manipulators[arm])
             else:
-                judged, pieces = self._windowed(batch, arm, period, grid, windows)
+                judged, pieces = self._windowed(batch, arm, period, grid, windows, part_frames)
             used = channels_used(judged.features)
             table = pieces.table(batch.episodes, arm, batch.objects, used, np.arange(len(pieces)))
             yield table, pieces.episode, pieces.window
 
     def _windowed(
-        self, batch: RolloutBatch, arm: str, period: Float64s, grid: Grid, windows: Windows
+        self, batch: RolloutBatch, arm: str, period: Float64s, grid: Grid, windows: Windows, part_frames: int
     ) -> tuple[Judged, Pieces]:
         """Segments of episodes of which some are cut into windows."""
         long = np.flatnonzero(np.bincount(windows.episode) > 1)
@@ -194,10 +229,10 @@ class SegmentationEngine:
         start = Start.untold(period, begun.object_noise.shape[1]).put(long, begun)
         past = pasts(batch.manipulators[arm], batch.offset, batch.time, period, grid, windows, self.features)
         before, found, joins = HandOver(), [], []
-        for part in windows.parts(PART_FRAMES):
+        for part in windows.parts(part_frames):
             some = windows.take(part)
             view = gather(batch, some)
-            memory = Memory(start.take(some.episode, begun.object_noise.shape[1]), past.take(part))
+            memory = Memory(start.take(some.episode), past.take(part))
             judged = self.judged(view, arm, memory)
             pieces, goes_on, before = kept(judged, view.manipulators[arm], some, before, self.labels.shortest_s)
             found.append(pieces)
@@ -212,6 +247,8 @@ class SegmentationEngine:
 
         Every episode is labelled whole, however long, unless ``memory`` says that it is a window of one.
         """
+        if (trace := listening()) is not None:
+            trace.began(arm)
         features = compute_features(batch, arm, self.scales, self.features, memory)
         states = compute_states(features, self.states)
         action, failed = label_actions(features, states, self.labels)
@@ -246,15 +283,37 @@ class SegmentationEngine:
         *,
         movements: bool = False,
     ) -> Spans:
+        if (trace := listening()) is not None:
+            trace.began_segments()
         label = label_gaps(features, states, action, known_failed, self.labels)
         label = label_recoveries(features, states, label, known_failed, self.recoveries)
-        label, in_vain = label_looks(batch, features, states, label, self.looks)
-        label = merge_short(label, features, self.labels)
-        edge = None
+        told, in_vain = label_looks(batch, features, states, label, self.looks)
+        note_change("label", label_looks, label, told, LABELS)
+        label, told = told, merge_short(told, features, self.labels)
+        note_change("label", merge_short, label, told, LABELS)
+        label, edge = told, None
         if movements:
             still = states.code == State.STILL
-            label, edge = label_motion(features, label, still, self.motion, self.labels.idle_s)
+            label, edge = label_motion(features, told, still, self.motion, self.labels.idle_s)
+            note_change("label", label_motion, told, label, LABELS)
         return judge(batch, features, states, label, failed, self.outcomes, edge, in_vain)
+
+
+def _said_of(segment: Segment, notes: Sequence[Note], begin: int) -> list[Note]:
+    """What of the notes of a window that begins at some frame is about a segment and counts, its own frames."""
+    moved = [note._replace(start=note.start + begin, stop=note.stop + begin) for note in notes]
+    inside = [note for note in moved if note.start < segment.end_frame and note.stop > segment.start_frame]
+    named: dict[int, Note] = {}
+    for note in inside:
+        if note.about == "label" and note.says in (segment.label, AS_BEFORE):
+            frames = range(max(note.start, segment.start_frame), min(note.stop, segment.end_frame))
+            named |= dict.fromkeys(frames, note)
+    ended = [note for note in inside if note.about == "outcome" and note.stop == segment.end_frame]
+    said = [note for note in inside if note.about not in ("label", "outcome")]
+    if segment.outcome == "unknown" and not any(note.says == "unknown" for note in ended):
+        because = reason_of(Pieces.claimed)
+        ended.append(Note("outcome", "unknown", "not claimed", because, segment.start_frame, segment.end_frame, ()))
+    return [*dict.fromkeys(named.values()), *ended, *said]
 
 
 def _wiping_forces(table: SegmentTable) -> Iterator[tuple[str, str, float]]:

@@ -11,6 +11,7 @@ from sima2.cli import options
 from sima2.cli.answer import answer
 from sima2.cli.label import standing_of, standing_rows
 from sima2.cli.named import meant
+from sima2.cli.segment_rules import list_rules, rendered, segment_explained
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,9 +24,27 @@ def command(
     episode: Annotated[
         str, typer.Argument(metavar="EPISODE", help="Its id, or a number that only it has.", show_default=False)
     ],
+    segment: Annotated[
+        int | None,
+        typer.Option(
+            "--segment",
+            metavar="N",
+            help="Which rules named this segment and said how it ended, and on what: reads the episode again.",
+            show_default=False,
+        ),
+    ] = None,
+    rules: Annotated[
+        bool,
+        typer.Option(
+            "--rules",
+            help="List all rules of the segments in their order, and nothing else.",
+            is_eager=True,
+            callback=list_rules,
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Explain why an episode got its tags and its weight.
+    """Explain why an episode got its tags and its weight, or a segment its name.
 
     Shows its segments, its tags with their evidence and trust, its costs, what is wrong with its data, and how often it
     is drawn.
@@ -33,7 +52,13 @@ def command(
     \b
     Example:
       sima2 explain results drawer_open-000007
+      sima2 explain results drawer_open-000007 --segment 3
+      sima2 explain --rules
     """
+    if segment is not None:
+        told = segment_explained(out, episode, segment)
+        answer(told, as_json=as_json, shown=lambda: rendered(told))
+        return
     values = explained(out, episode)
     answer(values, as_json=as_json, shown=lambda: _rendered(values))
 

@@ -423,6 +423,7 @@ def segment_rows(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
     several = len({row["manipulator"] for row in rows}) > 1
     body = [
         (
+            number(row["segment_id"]),
             f"{row['start_t']:.2f}–{row['end_t']:.2f}",
             Text(OUTCOME_MARKS.get(row["outcome"], " ") if row["outcome"] != "unknown" else " "),
             plain(
@@ -437,7 +438,7 @@ def segment_rows(rows: Sequence[Mapping[str, Any]]) -> RenderableType | None:
         )
         for row in rows
     ]
-    return grid(("s", "", "segment", "why", "sure"), body, numeric=(0, 4)) if body else None
+    return grid(("no.", "s", "", "segment", "why", "sure"), body, numeric=(0, 1, 5)) if body else None
 
 
 def _tags(tags: Mapping[str, Any]) -> RenderableType | None:

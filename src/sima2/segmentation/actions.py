@@ -5,20 +5,23 @@ The convention: collision > slip > recovery_maneuver > contact actions > free mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sima2.records.arrays import Bools, Float64s, Int64s
+from sima2.records.arrays import Bools, Int64s
+from sima2.records.vocabulary import LABELS
 from sima2.segmentation.closings import by_fingers_alone
 from sima2.segmentation.features import Features
 from sima2.segmentation.labels import CODE, LabelSettings
-from sima2.segmentation.signals import among, last_where, next_where, per_run, runs_of
+from sima2.segmentation.rules import ANY, LAST, Rule, RuleList, above, below, note_change
+from sima2.segmentation.signals import Runs, among, last_where, lengths, next_where, pick, runs_of, squares
 from sima2.segmentation.states import State, States
+
+MOST: Final = 0.5
+"""More than half of a run."""
 
 
 def label_actions(features: Features, states: States, settings: LabelSettings) -> tuple[Int64s, Bools]:
@@ -29,90 +32,55 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     """
     if not len(states.code):
         return np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    runs = Runs.of(features, states, settings)
-    label = runs.labels()
-    failed = runs.failures(label)
-    lengths = runs.stop - runs.start
-    frames = np.repeat(label, lengths)
-    # fingers that closed on nothing are known to soon after; what comes then is no grasp any more
-    since = np.arange(len(frames)) - np.repeat(runs.start, lengths)
-    known = features.ragged.frames(settings.given_up_s)[runs.episode]
-    frames[np.repeat(_closed_on_nothing(runs, label), lengths) & (since >= np.repeat(known, lengths))] = 0
-    by_frame = among(frames, [CODE[name] for name in ("lift", "transport", "idle")])
-    frames[runs.descent & by_frame] = CODE["place"]
-    frames = _until_rest(features, states, frames, settings)
-    return frames, np.repeat(failed, lengths)
+    runs = StateRuns.of(features, states, settings)
+    runs.name()
+    failed = np.zeros(len(runs), np.bool_)
+    for _, holds in FAILURE_RULES.asked(runs):
+        failed |= holds
+    label: Int64s = runs.spread(runs.label)
+    for step in (_given_up, _comes_to_its_place, _until_rest):
+        before, label = label, step(runs, label)
+        note_change("label", step, before, label, LABELS)
+    return label, runs.spread(failed)
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
-    """Runs of equal state, with the place of their episode's first and last run; shape (r,) each."""
+class StateRuns(Runs):
+    """Runs of equal state, shape (r,) each."""
 
     features: Features
     states: States
     settings: LabelSettings
-    start: Int64s
-    stop: Int64s
-    code: Int64s
-    episode: Int64s
-    first: Int64s
-    last: Int64s
+    label: Int64s
+    """As the rules asked so far name them; 0 where none has spoken."""
 
     @classmethod
-    def of(cls, features: Features, states: States, settings: LabelSettings) -> Runs:
-        """The runs of the frames."""
-        start, stop = runs_of(states.code, features.ragged)
-        episode = features.ragged.episode[start]
-        first = np.searchsorted(episode, episode)
-        last = np.searchsorted(episode, episode, side="right") - 1
-        return cls(features, states, settings, start, stop, states.code[start], episode, first, last)
+    def of(cls, features: Features, states: States, settings: LabelSettings) -> StateRuns:
+        """The runs of the frames, without names."""
+        runs = runs_of(states.code, features.ragged)
+        return cls(runs.ragged, runs.start, runs.stop, features, states, settings, np.zeros(len(runs), np.int64))
 
-    def labels(self, rules: tuple[LabelRule, ...] | None = None) -> Int64s:
-        """Label of each run, 0 where no rule speaks: of the rules that hold the last one counts."""
-        label = np.zeros(len(self.code), np.int64)
-        for rule in LABEL_RULES if rules is None else rules:
-            holds = rule.holds(self, label)
-            label[holds] = self.before(label, 0)[holds] if rule.label is None else CODE[rule.label]
-        return label
+    def name(self) -> None:
+        """Let the rules fill in the labels: of those that hold the last one counts."""
+        for rule, holds in LABEL_RULES.asked(self):
+            self.label[holds] = self.before(self.label, 0)[holds] if rule.says == AS_BEFORE else CODE[rule.says]
 
-    def failures(self, label: Int64s, rules: tuple[FailureRule, ...] | None = None) -> Bools:
-        """Runs in which an attempt fails: any rule is enough."""
-        failed = np.zeros(len(self.code), np.bool_)
-        for rule in FAILURE_RULES if rules is None else rules:
-            failed |= rule(self, label)
-        return failed
+    @cached_property
+    def code(self) -> Int64s:
+        """:class:`State`."""
+        return self.states.code[self.start]
 
     def at(self, *kinds: State) -> Bools:
         """Runs in one of these states."""
         return among(self.code, kinds)
 
-    def previous(self, mask: Bools) -> Int64s:
-        """Latest earlier run where the mask holds, -1 where none."""
-        found = last_where(np.concatenate([[False], mask[:-1]]), self.first + 1)
-        return np.where(found >= 0, found - 1, -1)
+    def named(self, *names: str) -> Bools:
+        """Runs with one of these labels so far."""
+        return among(self.label, [CODE[name] for name in names])
 
-    def next(self, mask: Bools) -> Int64s:
-        """Earliest later run where the mask holds, -1 where none."""
-        found = next_where(np.concatenate([mask[1:], [False]]), self.last - 1)
-        return np.where(found >= 0, found + 1, -1)
-
-    def before(self, values: NDArray[Any], default: int | bool) -> NDArray[Any]:
-        """Value of the run before, the default at the first of an episode."""
-        return pick(np.where(self.here > self.first, self.here - 1, -1), values, default)
-
-    def after(self, values: NDArray[Any], default: int | bool) -> NDArray[Any]:
-        """Value of the run after, the default at the last of an episode."""
-        return pick(np.where(self.here < self.last, self.here + 1, -1), values, default)
-
-    @property
-    def here(self) -> Int64s:
-        """Its own place."""
-        return np.arange(len(self.code))
-
-    @cached_property
-    def seconds(self) -> Float64s:
-        """Duration."""
-        return (self.stop - self.start) * self.features.ragged.period[self.episode]
+    def next_at(self, *kinds: State) -> Bools:
+        """Runs after which one in one of these states comes."""
+        return among(self.after(self.code, -1), kinds)
 
     @property
     def loaded(self) -> Bools:
@@ -122,7 +90,7 @@ class Runs:
     @cached_property
     def flown(self) -> Bools:
         """What is in the hand has been lifted."""
-        return per_run(np.logical_or, self.states.flown, self.start)
+        return self.any(self.states.flown)
 
     @property
     def holding(self) -> Bools:
@@ -136,10 +104,10 @@ class Runs:
         closes = self.at(State.CLOSING)
         if not by_fingers_alone(self.features):
             # of hands known by their fingers alone, closings that take nothing are no state of theirs
-            closes = closes & ~_preshape(self.features, self.states, self, self.settings)
+            closes = closes & ~_preshape(self)
         just_closed = pick(self.previous(~rest), closes, False)
         grasp = closes | (just_closed & rest)
-        return grasp | _not_yet_up(self.features, self.states, self, grasp, self.settings)
+        return grasp | _not_yet_up(self, grasp)
 
     @cached_property
     def descent(self) -> Bools:
@@ -147,27 +115,34 @@ class Runs:
         return _final_descent(self.features, self.states, self.settings)
 
     @cached_property
+    def end(self) -> Int64s:
+        """Frame after the last, or the episode's last."""
+        return np.minimum(self.stop, self.ragged.last[self.start])
+
+    @cached_property
     def along_after(self) -> Bools:
         """Something moves along with the hand afterwards."""
-        return _moves_along_after(self.features, self, self.settings)
+        if self.features.company is None:
+            return np.zeros(len(self), np.bool_)
+        later = self.ragged.ahead(self.end, self.settings.along_s)
+        # what they take hold of next is not what they took hold of here
+        again = self.next(self.at(State.CLOSING))
+        later = np.where(again >= 0, np.minimum(later, np.maximum(pick(again, self.start, 0) - 1, self.end)), later)
+        share = self.ragged.mean(self.features.company.astype(np.float64), self.end, later)
+        return above("share with company afterwards", share, self.settings.along_share)
 
 
-def pick(place: Int64s, values: NDArray[Any], default: int | bool) -> NDArray[Any]:
-    """Values at places; the default where the place is -1."""
-    return np.where(place >= 0, values[np.maximum(place, 0)], default)
-
-
-def _grasps(runs: Runs, label: Int64s) -> Bools:
+def _grasps(runs: StateRuns) -> Bools:
     """Fingers that close to take hold."""
     return runs.grasp
 
 
-def _carries(runs: Runs, label: Int64s) -> Bools:
+def _carries(runs: StateRuns) -> Bools:
     """A load, moved or at rest."""
     return runs.at(State.RISE, State.SIDE, State.DOWN, State.HOLD) & ~runs.grasp
 
 
-def _lifts(runs: Runs, label: Int64s) -> Bools:
+def _lifts(runs: StateRuns) -> Bools:
     """The first rise after a grasp or a pull, with no way sideways or down between."""
     risen = runs.previous(runs.at(State.RISE))
     shifted = runs.previous(runs.at(State.SIDE, State.DOWN) & ~runs.grasp)
@@ -175,187 +150,205 @@ def _lifts(runs: Runs, label: Int64s) -> Bools:
     return runs.at(State.RISE) & (np.maximum(risen, shifted) < taken)
 
 
-def _slides(runs: Runs, label: Int64s) -> Bools:
+def _slides(runs: StateRuns) -> Bools:
     """A load that was never lifted and moves: on a rail, or over the table."""
     if runs.features.position is None or by_fingers_alone(runs.features):
         # a flat way through the air is told from a rail by force or by what moves along
         return runs.at(State.SIDE) & False
     rises, opens = runs.next(runs.at(State.RISE)), runs.next(runs.at(State.OPENING))
-    soon_up = (rises >= 0) & ((opens < 0) | (rises < opens)) & (runs.seconds < runs.settings.shift_s)
+    brief = below("s sideways", runs.seconds, runs.settings.shift_s)
+    soon_up = (rises >= 0) & ((opens < 0) | (rises < opens)) & brief
     return runs.at(State.SIDE) & ~runs.flown & ~runs.grasp & ~soon_up
 
 
-def _pulls(runs: Runs, label: Int64s) -> Bools:
+def _pulls(runs: StateRuns) -> Bools:
     """Force on a load that was never lifted."""
     return ((runs.at(State.PRESS) & ~runs.flown & runs.loaded) | runs.at(State.STUCK)) & ~runs.grasp
 
 
-def _wiggles(runs: Runs, label: Int64s) -> Bools:
+def _wiggles(runs: StateRuns) -> Bools:
     """To and fro on what does not give way."""
     return runs.at(State.WIGGLE)
 
 
-def _turns_back(runs: Runs, label: Int64s) -> Bools:
-    """A pull that turns back on itself again and again."""
-    pulled = label == CODE["pull"]
-    return np.asarray(pulled & _to_and_fro(runs.features, runs, pulled, runs.settings))
+def _turns_back(runs: StateRuns) -> Bools:
+    """A pull that turns back on itself again and again: strokes."""
+    position, pulled = runs.features.position, runs.named("pull")
+    if position is None or not pulled.any():
+        return pulled & False
+    pulls = runs_of(runs.spread(pulled), runs.ragged)
+    span, path = lengths(pulls.extent(position)), pulls.total(runs.features.way(runs.features.speed))
+    far = pulls.spread(span)[runs.start]
+    turns = above("m of path", pulls.spread(path)[runs.start], runs.settings.strokes_turn * far)
+    return pulled & above("m of span", far, runs.settings.strokes_m) & turns
 
 
-def _rubs(runs: Runs, label: Int64s) -> Bools:
+def _rubs(runs: StateRuns) -> Bools:
     """Force along something, with a load in the air."""
     return runs.at(State.PRESS) & runs.flown
 
 
-def _pushes(runs: Runs, label: Int64s) -> Bools:
+def _pushes(runs: StateRuns) -> Bools:
     """Force on something with an empty hand."""
     return runs.at(State.PRESS) & ~runs.loaded
 
 
-def _strokes(runs: Runs, label: Int64s) -> Bools:
+def _strokes(runs: StateRuns) -> Bools:
     """Along what stays where it is."""
     return runs.at(State.STROKE)
 
 
-def _comes_down(runs: Runs, label: Int64s) -> Bools:
+def _comes_down(runs: StateRuns) -> Bools:
     """The last descent before the fingers open, and all up to their opening."""
-    mostly = per_run(np.add, runs.descent.astype(np.int64), runs.start) * 2 > runs.stop - runs.start
+    mostly = above("frames of descent", runs.count(runs.descent), MOST * runs.length)
     # what is rubbed on something has been put on it before
     return mostly & ~(runs.at(State.PRESS) & runs.flown)
 
 
-def _stopped_short(runs: Runs, label: Int64s) -> Bools:
+def _stopped_short(runs: StateRuns) -> Bools:
     """A descent that something stops."""
-    return np.asarray(runs.at(State.DOWN) & (runs.after(runs.code, -1) == State.BLOCKED))
+    return runs.at(State.DOWN) & runs.next_at(State.BLOCKED)
 
 
-def _lets_go(runs: Runs, label: Int64s) -> Bools:
+def _lets_go(runs: StateRuns) -> Bools:
     """Fingers that open from a load."""
     held = pick(runs.previous(~runs.at(State.HOLD)), runs.holding, False) | runs.before(runs.holding, False)
-    return np.asarray(runs.at(State.OPENING) & held)
+    return runs.at(State.OPENING) & held
 
 
-def _ends_place(runs: Runs, label: Int64s) -> Bools:
+def _ends_place(runs: StateRuns) -> Bools:
     """Fingers that open after the descent."""
-    return np.asarray(runs.at(State.OPENING) & runs.before(label == CODE["place"], False))
+    return runs.at(State.OPENING) & runs.before(runs.named("place"), False)
 
 
-def _waits(runs: Runs, label: Int64s) -> Bools:
+def _waits(runs: StateRuns) -> Bools:
     """The hand waits until what it has let go rests."""
-    opened = runs.before(runs.code, -1) == State.OPENING
-    return np.asarray(runs.at(State.STILL) & opened & (runs.seconds < 2 * runs.settings.idle_s))
+    opened = runs.before(runs.at(State.OPENING), False)
+    return runs.at(State.STILL) & opened & below("s at rest", runs.seconds, 2 * runs.settings.idle_s)
 
 
-def _rests_loaded(runs: Runs, label: Int64s) -> Bools:
+def _rests_loaded(runs: StateRuns) -> Bools:
     """A loaded pause after which nothing follows, for the hand has given up, or before which nothing has begun."""
     motion = ~runs.at(State.HOLD, State.STILL)
     alone = (runs.next(motion) < 0) | (runs.previous(motion) < 0)
-    return _pauses(runs, label) & (runs.seconds >= runs.settings.idle_s) & alone
+    return _pauses(runs) & ~below("s at rest", runs.seconds, runs.settings.idle_s) & alone
 
 
-def _part_of_before(runs: Runs, label: Int64s) -> Bools:
+def _part_of_before(runs: StateRuns) -> Bools:
     """A loaded pause belongs to what it interrupts."""
-    interrupted = [CODE[name] for name in ("lift", "pull", "wipe", "place")]
-    return _pauses(runs, label) & among(runs.before(label, 0), interrupted)
+    return _pauses(runs) & runs.before(runs.named("lift", "pull", "wipe", "place"), False)
 
 
-def _pauses(runs: Runs, label: Int64s) -> Bools:
-    return np.asarray(runs.at(State.HOLD) & ~runs.grasp & (label == CODE["transport"]))
+def _pauses(runs: StateRuns) -> Bools:
+    return runs.at(State.HOLD) & ~runs.grasp & runs.named("transport")
 
 
-def _slips(runs: Runs, label: Int64s) -> Bools:
+def _slips(runs: StateRuns) -> Bools:
     """The load moves against the hand."""
     return runs.at(State.SLIP)
 
 
-def _collides(runs: Runs, label: Int64s) -> Bools:
+def _collides(runs: StateRuns) -> Bools:
     """A touch that was not meant."""
     return runs.at(State.BUMP, State.BLOCKED)
 
 
-@dataclass(frozen=True, slots=True)
-class LabelRule:
-    """What runs of which something holds are called; ``None``: as the run before."""
-
-    label: str | None
-    holds: Callable[[Runs, Int64s], Bools]
-
-
-FailureRule = Callable[[Runs, Int64s], Bools]
-
-LABEL_RULES: Final = (
-    LabelRule("grasp", _grasps),
-    LabelRule("transport", _carries),
-    LabelRule("lift", _lifts),
-    LabelRule("pull", _slides),
-    LabelRule("pull", _pulls),
-    LabelRule("recovery_maneuver", _wiggles),
-    LabelRule("wipe", _turns_back),
-    LabelRule("wipe", _rubs),
-    LabelRule("push", _pushes),
-    LabelRule("wipe", _strokes),
-    LabelRule("place", _comes_down),
-    LabelRule("place", _stopped_short),
-    LabelRule("release", _lets_go),
-    LabelRule("place", _ends_place),
-    LabelRule(None, _waits),
-    LabelRule("idle", _rests_loaded),
-    LabelRule(None, _part_of_before),
-    LabelRule("slip", _slips),
-    LabelRule("collision", _collides),
+AS_BEFORE: Final = "as before"
+LABEL_RULES = RuleList(
+    "label",
+    "What a run of one physical state is called",
+    LAST,
+    (
+        Rule("grasp", _grasps),
+        Rule("transport", _carries),
+        Rule("lift", _lifts),
+        Rule("pull", _slides),
+        Rule("pull", _pulls),
+        Rule("recovery_maneuver", _wiggles),
+        Rule("wipe", _turns_back),
+        Rule("wipe", _rubs),
+        Rule("push", _pushes),
+        Rule("wipe", _strokes),
+        Rule("place", _comes_down),
+        Rule("place", _stopped_short),
+        Rule("release", _lets_go),
+        Rule("place", _ends_place),
+        Rule(AS_BEFORE, _waits),
+        Rule("idle", _rests_loaded),
+        Rule(AS_BEFORE, _part_of_before),
+        Rule("slip", _slips),
+        Rule("collision", _collides),
+    ),
 )
-"""In order: a later rule overrules an earlier one."""
 
 
-def _anomaly(runs: Runs, label: Int64s) -> Bools:
+def _anomaly(runs: StateRuns) -> Bools:
     """A slip or a collision, too short for a segment of its own perhaps."""
-    return _slips(runs, label) | _collides(runs, label)
+    return _slips(runs) | _collides(runs)
 
 
-def _nothing_held(runs: Runs, label: Int64s) -> Bools:
+def _nothing_held(runs: StateRuns) -> Bools:
     """A grasp that ends with nothing in the hand, nor pushed by it."""
-    empty = among(runs.after(runs.code, -1), (State.FREE, State.STILL, State.OPENING))
+    empty = runs.next_at(State.FREE, State.STILL, State.OPENING)
     # at rest the attempt is not yet given up
-    waits = runs.at(State.CLOSING) & (runs.after(runs.code, -1) == State.STILL)
-    return np.asarray(runs.grasp & empty & ~runs.at(State.HOLD) & ~waits & ~runs.along_after)
+    waits = runs.at(State.CLOSING) & runs.next_at(State.STILL)
+    return runs.grasp & empty & ~runs.at(State.HOLD) & ~waits & ~runs.along_after
 
 
-def _gives_up(runs: Runs, label: Int64s) -> Bools:
+def _gives_up(runs: StateRuns) -> Bools:
     """Fingers that rest on nothing, and nothing moves along with them."""
-    return _closed_on_nothing(runs, label) & ~runs.along_after
+    return _closed_on_nothing(runs) & ~runs.along_after
 
 
-def _closed_on_nothing(runs: Runs, label: Int64s) -> Bools:
-    return np.asarray(runs.grasp & runs.at(State.STILL) & ~runs.after(runs.holding, False))
+def _closed_on_nothing(runs: StateRuns) -> Bools:
+    return runs.grasp & runs.at(State.STILL) & ~runs.after(runs.holding, False)
 
 
-def _opens_at_once(runs: Runs, label: Int64s) -> Bools:
+def _opens_at_once(runs: StateRuns) -> Bools:
     """A grasp that opens again without any way."""
-    opens = runs.grasp & runs.at(State.HOLD) & (runs.after(runs.code, -1) == State.OPENING)
+    opens = runs.grasp & runs.at(State.HOLD) & runs.next_at(State.OPENING)
     if runs.features.gripping is None and runs.features.object_position is None:
-        opens = opens & (runs.seconds < runs.settings.at_once_s)
-    return np.asarray(opens)
+        opens = opens & below("s of hold", runs.seconds, runs.settings.at_once_s)
+    return opens
 
 
-def _loses(runs: Runs, label: Int64s) -> Bools:
+def _loses(runs: StateRuns) -> Bools:
     """A load that is gone, with no finger moved."""
-    return runs.holding & runs.loaded & among(runs.after(runs.code, -1), (State.FREE, State.STILL))
+    return runs.holding & runs.loaded & runs.next_at(State.FREE, State.STILL)
 
 
-FAILURE_RULES: Final[tuple[FailureRule, ...]] = (
-    _anomaly,
-    _nothing_held,
-    _gives_up,
-    _opens_at_once,
-    _loses,
+FAILURE_RULES = RuleList(
+    "failed attempt",
+    "In which runs an attempt fails",
+    ANY,
+    (
+        Rule("failed", _anomaly),
+        Rule("failed", _nothing_held),
+        Rule("failed", _gives_up),
+        Rule("failed", _opens_at_once),
+        Rule("failed", _loses),
+    ),
 )
-"""In any order: each alone is enough."""
 
 
-def _until_rest(features: Features, states: States, label: Int64s, settings: LabelSettings) -> Int64s:
-    """A place lasts until what was let go lies still, shape (T,)."""
-    ragged = features.ragged
-    moving, together = features.objects_moving, features.together
-    if moving is None or together is None or not len(label):
+def _given_up(runs: StateRuns, label: Int64s) -> Int64s:
+    """Fingers that closed on nothing are known to soon after; what comes then is no grasp any more."""
+    since = np.arange(len(label)) - runs.spread(runs.start)
+    known = runs.spread(runs.frames(runs.settings.given_up_s))
+    return np.where(runs.spread(_closed_on_nothing(runs)) & (since >= known), 0, label)
+
+
+def _comes_to_its_place(runs: StateRuns, label: Int64s) -> Int64s:
+    """The last way down of a load before the fingers open is its place."""
+    carried = among(label, [CODE[name] for name in ("lift", "transport", "idle")])
+    return np.where(runs.descent & carried, CODE["place"], label)
+
+
+def _until_rest(runs: StateRuns, label: Int64s) -> Int64s:
+    """A place lasts until what was let go lies still."""
+    features, states, ragged = runs.features, runs.states, runs.ragged
+    together = features.together
+    if together is None:
         return label
     here = np.arange(len(label))
     placed = label == CODE["place"]
@@ -363,67 +356,43 @@ def _until_rest(features: Features, states: States, label: Int64s, settings: Lab
     at = np.flatnonzero((since >= 0) & (label == 0))
     at = at[states.load[since[at]] >= 0]
     own = states.load[since[at]]
-    by_itself = moving[at, own] & ~together[at, own]
+    by_itself = features.objects_moving[at, own] & ~together[at, own]
     at, own = at[by_itself], own[by_itself]
-    speed = features.object_speed(at, own)
     stirs = np.zeros(len(label), np.bool_)
-    if speed is not None:
-        stirs[at] = speed > settings.stirs_share * features.still_below[at]
-    span = ragged.frames(settings.rest_s).take(ragged.episode)
+    stirs[at] = features.object_speed(at, own) > runs.settings.stirs_share * features.still_below[at]
+    span = ragged.frames(runs.settings.rest_s).take(ragged.episode)
     waits = (label == 0) & (states.code == State.STILL)
-    start, stop = runs_of(placed | ((stirs | waits) & (since >= 0) & (here - since <= span)), ragged)
-    until = per_run(np.maximum, np.where(placed | stirs, here, -1), start)
-    out = label.copy()
-    out[np.repeat(placed[start], stop - start) & (here <= np.repeat(until, stop - start))] = CODE["place"]
-    return out
+    places = runs_of(placed | ((stirs | waits) & (since >= 0) & (here - since <= span)), ragged)
+    until = places.spread(places.last_in(placed | stirs))
+    return np.where(places.spread(placed[places.start]) & (here <= until), CODE["place"], label)
 
 
-def _not_yet_up(features: Features, states: States, runs: Runs, grasp: Bools, settings: LabelSettings) -> Bools:
+def _not_yet_up(runs: StateRuns, grasp: Bools) -> Bools:
     """Runs between a grasp and the lift in which the load is pressed, tugged or shifted, but stays, shape (r,)."""
-    if features.position is None:
-        return np.zeros(len(runs.start), np.bool_)
-    here = np.arange(len(runs.start))
+    position, states = runs.features.position, runs.states
+    if position is None:
+        return np.zeros(len(runs), np.bool_)
     tugged = runs.at(State.PRESS, State.STUCK, State.WIGGLE, State.SIDE, State.HOLD) & ~states.flown[runs.stop - 1]
-    taken = runs.previous(~tugged)
-    up = runs.next(~tugged)
+    taken, up = runs.previous(~tugged), runs.next(~tugged)
     carried = runs.at(State.RISE, State.SIDE, State.DOWN)
-    found = tugged & (taken >= 0) & (up > here) & grasp[np.maximum(taken, 0)] & carried[np.maximum(up, 0)]
-    begin, end = runs.stop[np.maximum(taken, 0)], runs.start[np.maximum(up, 0)]
-    step = (
-        features.position[np.minimum(end, len(features.position) - 1)]
-        - features.position[np.minimum(begin, len(features.position) - 1)]
-    )
-    out: Bools = found & ((step * step).sum(axis=1) < settings.sunk_m**2)
-    return out
+    found = tugged & (up > runs.here) & pick(taken, grasp, False) & carried[np.maximum(up, 0)]
+    most = len(position) - 1
+    begin, end = (np.minimum(each, most) for each in (runs.stop[np.maximum(taken, 0)], runs.start[np.maximum(up, 0)]))
+    return found & (squares(position[end] - position[begin]) < runs.settings.sunk_m**2)
 
 
-def _to_and_fro(features: Features, runs: Runs, pulled: Bools, settings: LabelSettings) -> Bools:
-    """Runs of a way under load that turns back on itself again and again: strokes, not a pull, shape (r,)."""
-    if features.position is None or features.speed is None or not pulled.any():
-        return pulled & False
-    frames = np.repeat(pulled, runs.stop - runs.start)
-    start, stop = runs_of(frames, features.ragged)
-    low = per_run(np.minimum, features.position, start)
-    high = per_run(np.maximum, features.position, start)
-    span = np.sqrt(((high - low) ** 2).sum(axis=1))
-    way = features.speed * features.moving * features.ragged.period.take(features.ragged.episode)
-    path = per_run(np.add, way, start)
-    strokes = (span > settings.strokes_m) & (path > settings.strokes_turn * span)
-    return np.repeat(strokes, stop - start)[runs.start]
-
-
-def _preshape(features: Features, states: States, runs: Runs, settings: LabelSettings) -> Bools:
+def _preshape(runs: StateRuns) -> Bools:
     """Fingers that close on the way, not all the way, and on nothing: they prepare for a grasp."""
-    if features.width is None or not len(runs.start):
-        return np.zeros(len(runs.start), np.bool_)
-    moving = per_run(np.add, features.moving.astype(np.int64), runs.start) > 0.7 * (runs.stop - runs.start)
-    end = np.minimum(runs.stop, features.ragged.last[runs.start])
-    open_still = features.width[end] > features.width_closed[end] + 0.25 * features.width_range[end]
+    features, settings, loaded = runs.features, runs.settings, runs.states.loaded
+    if features.width is None or not len(runs):
+        return np.zeros(len(runs), np.bool_)
+    here, end = runs.here, runs.end
+    moving = runs.count(features.moving) > settings.on_the_way * runs.length
+    open_still = features.width[end] > features.width_closed[end] + settings.open_share * features.width_range[end]
     # or they make the fist that pushes next
-    here = np.arange(len(runs.code))
-    touch = runs.next(runs.at(State.PRESS, State.STROKE) & ~states.loaded[runs.start])
+    touch = runs.next(runs.at(State.PRESS, State.STROKE) & ~runs.loaded)
     other = runs.next(runs.at(State.CLOSING, State.OPENING))
-    empty = runs.next(states.loaded[runs.start])
+    empty = runs.next(runs.loaded)
     fist = (touch > here) & ((other < 0) | (touch < other)) & ((empty < 0) | (touch < empty))
     # or close further later, without having opened
     goes_on = (other > here) & (runs.code[np.maximum(other, 0)] == State.CLOSING)
@@ -432,88 +401,58 @@ def _preshape(features: Features, states: States, runs: Runs, settings: LabelSet
     far = _out_of_reach(features, end, settings)
     if features.object_position is None:
         # a hand that has put down what it had, and closes on its way and on nothing, goes home with a fist
-        put_down = runs.at(State.OPENING) & states.loaded[np.maximum(runs.start - 1, 0)] & (here > runs.first)
+        put_down = runs.at(State.OPENING) & loaded[np.maximum(runs.start - 1, 0)] & (here > runs.first)
         far = far | (moving & (runs.previous(put_down) >= 0) & (runs.next(runs.at(State.CLOSING)) < 0))
-    past = _closed_in_passing(features, runs, moving, settings)
-    return np.asarray(((open_still & ((moving & ~opens) | goes_on)) | fist | far | past) & ~states.loaded[end])
+    past = _closed_in_passing(runs, moving)
+    ready: Bools = (open_still & ((moving & ~opens) | goes_on)) | fist | far | past
+    return ready & ~loaded[end]
 
 
-def _closed_in_passing(features: Features, runs: Runs, moving: Bools, settings: LabelSettings) -> Bools:
+def _closed_in_passing(runs: StateRuns, moving: Bools) -> Bools:
     """Runs over which the hand goes a long way, and at whose end it is still fast: it took aim at nothing, shape (r,).
 
     A hand that means to take something slows down to it, however fast it came.
     """
-    if features.speed is None:
-        return np.zeros(len(runs.start), np.bool_)
-    top = per_run(np.maximum, features.speed, runs.start)
-    still_fast = features.speed[runs.stop - 1] > settings.passing_share * top
-    # where the hand is not tracked, joints that never rest
-    far = _travel(features, runs) > settings.reach_m / 2 if features.position is not None else moving
-    return np.asarray(still_fast & far)
-
-
-def _moves_along_after(features: Features, runs: Runs, settings: LabelSettings) -> Bools:
-    """Runs after which some object moves along with the hand, shape (r,)."""
-    if features.company is None:
-        return np.zeros(len(runs.start), np.bool_)
-    ragged = features.ragged
-    end = np.minimum(runs.stop, ragged.last[runs.start])
-    later = np.minimum(end + ragged.frames(settings.along_s)[runs.episode], ragged.last[runs.start])
-    # what they take hold of next is not what they took hold of here
-    again = runs.next(runs.at(State.CLOSING))
-    later = np.where(again >= 0, np.minimum(later, np.maximum(runs.start[np.maximum(again, 0)] - 1, end)), later)
-    share = ragged.mean(features.company.astype(np.float64), end, later)
-    out: Bools = share > settings.along_share
-    return out
+    speed, position = runs.features.speed, runs.features.position
+    still_fast = speed[runs.stop - 1] > runs.settings.passing_share * runs.largest(speed)
+    if position is None:
+        # where the hand is not tracked, joints that never rest
+        return still_fast & moving
+    return still_fast & (lengths(position[runs.stop - 1] - position[runs.start]) > runs.settings.reach_m / 2)
 
 
 def _out_of_reach(features: Features, at: Int64s, settings: LabelSettings) -> Bools:
     """Frames at which every object that was ever seen is far from the hand."""
-    if features.object_position is None or features.object_seen is None or features.position is None:
+    if features.object_position is None or features.position is None:
         return np.zeros(len(at), np.bool_)
-    apart = features.object_position[at] - features.position[at][:, None]
     reach = features.load_away[at] + settings.reach_m
-    near = (apart * apart).sum(axis=2) < (reach * reach)[:, None]
-    known = np.column_stack([last_where(seen, features.ragged.first)[at] >= 0 for seen in features.object_seen.T])
-    out: Bools = known.any(axis=1) & ~(near & known).any(axis=1)
-    return out
-
-
-def _travel(features: Features, runs: Runs) -> Float64s:
-    """Distance between the hand's first and last place of each run, m, shape (r,)."""
-    if features.position is None:
-        return np.zeros(len(runs.start))
-    step = features.position[runs.stop - 1] - features.position[runs.start]
-    return np.asarray(np.sqrt((step * step).sum(axis=1)))
+    near = squares(features.object_position[at] - features.position[at][:, None]) < (reach * reach)[:, None]
+    known = features.last_seen[at] >= 0
+    return np.asarray(known.any(axis=1) & ~(near & known).any(axis=1))
 
 
 def _final_descent(features: Features, states: States, settings: LabelSettings) -> Bools:
     """Frames of the last way down of a load before the fingers open, up to their opening, shape (T,)."""
-    ragged = features.ragged
-    frames = len(states.code)
-    if not frames:
-        return np.zeros(0, np.bool_)
+    ragged, position = features.ragged, features.position
     opens = next_where(states.code == State.OPENING, ragged.last)
     lost = next_where(~states.loaded & (states.code != State.OPENING), ragged.last)
     under_way = states.loaded & (opens >= 0) & ((lost < 0) | (lost > opens))
-    if features.position is None or features.velocity is None:
+    if position is None:
         # where no vertical is known, the movement that the hand leaves back along is the descent
         begun = last_where(states.code == State.DOWN, ragged.first)
         carried_on = last_where(among(states.code, (State.RISE, State.SIDE)), ragged.first)
         return under_way & (begun > carried_on)
-    here = np.arange(frames)
-    drop = features.position[:, 2] - features.position[np.maximum(opens, 0), 2]
-    down = -features.velocity[:, 2]
-    steep = down > np.maximum(features.sideways, 0.5 * features.still_below)
+    drop = position[:, 2] - position[np.maximum(opens, 0), 2]
+    steep = -features.velocity[:, 2] > np.maximum(features.sideways, settings.sinking_share * features.still_below)
     # the last stretch sideways ends where the final descent begins
-    start, stop = runs_of(under_way & features.moving & ~steep, ragged)
-    step = features.position[stop - 1, :2] - features.position[start, :2]
-    aside = (under_way & features.moving & ~steep)[start] & (np.hypot(step[:, 0], step[:, 1]) > settings.aside_m)
+    level = under_way & features.moving & ~steep
+    runs = runs_of(level, ragged)
+    step = position[runs.stop - 1, :2] - position[runs.start, :2]
+    aside = level[runs.start] & (np.hypot(step[:, 0], step[:, 1]) > settings.aside_m)
     # what is shifted where it is let go has come down already
-    aside &= per_run(np.maximum, drop, start) > settings.sinks_m
-    next_aside = next_where(np.repeat(aside, stop - start), ragged.last)
+    aside &= runs.largest(drop) > settings.sinks_m
+    next_aside = next_where(runs.spread(aside), ragged.last)
     late = under_way & ((next_aside < 0) | (next_aside > opens))
-    sinks = late & steep & (drop > settings.sinks_m)
-    start, stop = runs_of(late, ragged)
-    first_sink = per_run(np.minimum, np.where(sinks, here, frames), start)
-    return late & (here >= np.repeat(first_sink, stop - start))
+    runs = runs_of(late, ragged)
+    first_sink = runs.spread(runs.first_in(late & steep & (drop > settings.sinks_m)))
+    return late & (np.arange(len(late)) >= first_sink)

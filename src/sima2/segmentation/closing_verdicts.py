@@ -8,7 +8,6 @@ not do so on its way home.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -21,6 +20,7 @@ from sima2.records.rollout import spans
 from sima2.segmentation.closings import Closings, closings_of
 from sima2.segmentation.features import Features
 from sima2.segmentation.fingers import wide_open
+from sima2.segmentation.rules import LAST, Rule, RuleList, above, below, within
 from sima2.segmentation.signals import last_where, per_run, runs_of
 from sima2.segmentation.state_settings import StateSettings
 
@@ -72,23 +72,33 @@ class Judging:
     @cached_property
     def behind(self) -> Bools:
         """They come to rest away from there."""
-        return self.told & self.rests & (np.nan_to_num(self.found.behind) > self.features.kept_back[self.at])
+        behind = np.nan_to_num(self.found.behind)
+        return self.told & self.rests & above("spreads behind", behind, self.features.kept_back[self.at])
 
     @cached_property
     def kept(self) -> Bools:
         """… and it is not where they meet that keeps them."""
         return self.behind & ~(self.at_stop & (self.found.behind < np.nan_to_num(self.features.stop_back[self.at])))
 
+    @property
+    def start(self) -> Int64s:
+        """First frame."""
+        return self.found.start
+
+    @property
+    def stop(self) -> Int64s:
+        """One past the last frame."""
+        return self.found.stop
+
     @cached_property
     def finely(self) -> Float64s:
         """Width within which fingers stop again at their end."""
-        features, at = self.features, self.at
-        return np.maximum(self.settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
+        return self.features.finely(self.at, self.settings.stop_share)
 
     @cached_property
     def at_stop(self) -> Bools:
         """They stop as far shut as they ever do, as exactly as that can be told."""
-        return np.asarray(self.found.width <= self.features.width_closed[self.at] + self.finely)
+        return within("width at rest", self.found.width, self.features.width_closed[self.at] + self.finely)
 
     @cached_property
     def known(self) -> Bools:
@@ -99,9 +109,8 @@ class Judging:
     @cached_property
     def met(self) -> Bools:
         """They are as far shut as they were ever seen, or are known to go."""
-        features, at = self.features, self.at
-        tolerance = np.maximum(self.settings.load_gap * features.width_range[at], 4.0 * features.width_noise[at])
-        return np.asarray(self.found.width <= features.width_closed[at] + tolerance)
+        tolerance = self.features.finely(self.at, self.settings.load_gap)
+        return within("width at rest", self.found.width, self.features.width_closed[self.at] + tolerance)
 
     @cached_property
     def empty(self) -> Bools:
@@ -169,10 +178,12 @@ class Judging:
 
     def apart(self, a: Int64s, b: Int64s) -> Float64s:
         """How far the arm is at some frames from where it is at others, as a share of its extent."""
-        pose = self.features.pose
-        if pose is None:
+        if self.features.pose is None:
             return np.zeros(len(a))
-        return np.asarray(np.abs(pose[a] - pose[b]).max(axis=1) / np.maximum(self.extent, 1e-9))
+        return self._share(np.abs(self.features.pose[a] - self.features.pose[b]).max(axis=1))
+
+    def _share(self, way: Float64s) -> Float64s:
+        return np.asarray(way / np.maximum(self.extent, 1e-9))
 
     @cached_property
     def way(self) -> Float64s:
@@ -184,12 +195,12 @@ class Judging:
         begin = np.minimum(found.stop, self.features.ragged.last[found.start])
         rows = np.minimum(spans(begin, length), np.repeat(self.features.ragged.last[found.start], length))
         far = np.abs(pose[rows] - np.repeat(pose[begin], length, axis=0)).max(axis=1)
-        return np.asarray(per_run(np.maximum, far, np.cumsum(length) - length) / np.maximum(self.extent, 1e-9))
+        return self._share(per_run(np.maximum, far, np.cumsum(length) - length))
 
     @cached_property
     def carried(self) -> Bools:
         """The arm goes somewhere with them as they are, and then they open."""
-        return self.found.opens & (self.way > self.settings.carried_share)
+        return self.found.opens & above("share of its extent it goes", self.way, self.settings.carried_share)
 
     @cached_property
     def done(self) -> Bools:
@@ -203,13 +214,13 @@ class Judging:
         """It is where an earlier closing of the episode took hold of something, or tried to."""
         found = self.found
         out = np.zeros(len(found), np.bool_)
+        pose = self.features.pose
         for k in range(1, len(found)):
-            before = np.arange(np.searchsorted(found.episode, found.episode[k]), k)
-            at = np.full(len(before), found.stop[k] - 1)
-            pose = self.features.pose
-            if pose is not None and len(before):
-                apart = np.abs(pose[found.stop[before] - 1] - pose[at]).max(axis=1)
-                out[k] = bool((apart < self.settings.near_share * self.extent[k]).any())
+            if pose is None:
+                break
+            before = found.stop[np.searchsorted(found.episode, found.episode[k]) : k] - 1
+            apart = np.abs(pose[before] - pose[found.stop[k] - 1]).max(axis=1)
+            out[k] = bool((apart < self.settings.near_share * self.extent[k]).any())
         return out
 
     @cached_property
@@ -241,28 +252,24 @@ def _met(each: Judging) -> Bools:
 def _may_be_thin(each: Judging) -> Bools:
     """The arm goes on with them and lets go, and they are not quite where they are told to be: something thin may be
     between them."""
-    nearly = np.where(each.told, each.found.behind > CLOSELY, ~each.at_stop)
+    nearly = np.where(each.told, above("spreads behind", each.found.behind, CLOSELY), ~each.at_stop)
     return each.empty & each.carried & nearly & ~each.follows
 
 
 def _at_home(each: Judging) -> Bools:
     """The arm is where the episode began: it has not come to anything yet, or has come back."""
-    first = each.features.ragged.first[each.found.start]
-    return ~each.held & (each.apart(each.found.start, first) < each.settings.home_share)
+    away = each.apart(each.start, each.features.ragged.first[each.start])
+    return ~each.held & below("share of its extent away", away, each.settings.home_share)
 
 
 def _in_passing(each: Judging) -> Bools:
     """The arm is on its way all along, and still fast when the fingers are shut: it slows down to what it takes."""
-    features, found = each.features, each.found
-    if features.speed is None:
-        return each.held & False
-    length = found.stop - each.begun
+    features, settings, length = each.features, each.settings, each.stop - each.begun
     rows, begin = spans(each.begun, length), np.cumsum(length) - length
-    fast = features.speed[found.stop - 1] > each.settings.passing_share * per_run(
-        np.maximum, features.speed[rows], begin
-    )
-    moves = per_run(np.add, features.moving[rows].astype(np.int64), begin) > each.settings.passing_moves * length
-    far = each.apart(each.begun, found.stop - 1) > each.settings.passing_way
+    top = per_run(np.maximum, features.speed[rows], begin)
+    fast = above("speed at its end", features.speed[each.stop - 1], settings.passing_share * top)
+    moves = per_run(np.add, features.moving[rows].astype(np.int64), begin) > settings.passing_moves * length
+    far = above("share of its extent it goes", each.apart(each.begun, each.stop - 1), settings.passing_way)
     return ~each.held & fast & moves & far
 
 
@@ -273,7 +280,8 @@ def _after_all(each: Judging) -> Bools:
 
 def _when_all_is_done(each: Judging) -> Bools:
     """What was held has been let go, nothing is held after, and the fingers stay shut, or are where the arm ends."""
-    ends = each.apart(each.found.stop - 1, each.features.ragged.last[each.found.start]) < each.settings.home_share
+    left = each.apart(each.stop - 1, each.features.ragged.last[each.start])
+    ends = below("share of its extent left to go", left, each.settings.home_share)
     return each.done & ~each.found.more & (~each.found.opens | ends)
 
 
@@ -320,38 +328,34 @@ def _slips_out(each: Judging) -> Bools:
     return kept & gone & ~each.found.more & (width - last_width > each.finely)
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictRule:
-    """What closings of which something holds came to."""
-
-    verdict: Verdict
-    holds: Callable[[Judging], Bools]
-
-
-VERDICT_RULES: Final = (
-    VerdictRule(Verdict.HELD, _kept_apart),
-    VerdictRule(Verdict.EMPTY, _met),
-    VerdictRule(Verdict.UNKNOWN, _may_be_thin),
-    VerdictRule(Verdict.UNKNOWN, _after_all),
-    VerdictRule(Verdict.IDLE, _at_home),
-    VerdictRule(Verdict.IDLE, _in_passing),
-    VerdictRule(Verdict.IDLE, _when_all_is_done),
-    VerdictRule(Verdict.IDLE, _commanded_to_stop),
-    VerdictRule(Verdict.STEP, _step),
-    VerdictRule(Verdict.FIRMER, _holds_already),
-    VerdictRule(Verdict.LOST, _holds_no_more),
-    VerdictRule(Verdict.SLIPS, _slips_out),
+VERDICT_RULES = RuleList(
+    "closing",
+    "What a closing of the fingers came to",
+    LAST,
+    (
+        Rule(Verdict.HELD, _kept_apart),
+        Rule(Verdict.EMPTY, _met),
+        Rule(Verdict.UNKNOWN, _may_be_thin),
+        Rule(Verdict.UNKNOWN, _after_all),
+        Rule(Verdict.IDLE, _at_home),
+        Rule(Verdict.IDLE, _in_passing),
+        Rule(Verdict.IDLE, _when_all_is_done),
+        Rule(Verdict.IDLE, _commanded_to_stop),
+        Rule(Verdict.STEP, _step),
+        Rule(Verdict.FIRMER, _holds_already),
+        Rule(Verdict.LOST, _holds_no_more),
+        Rule(Verdict.SLIPS, _slips_out),
+    ),
 )
-"""In order: a later rule overrules an earlier one; where none holds it is not known what is between the fingers."""
+"""Where none holds it is not known what is between the fingers."""
 
 
 def verdicts(found: Closings, features: Features, settings: StateSettings) -> Int64s:
     """:class:`Verdict` of each closing, shape (c,)."""
-    each = Judging(found, features, settings)
     out = np.full(len(found), int(Verdict.UNKNOWN), np.int64)
     if len(found):
-        for rule in VERDICT_RULES:
-            out[rule.holds(each)] = rule.verdict
+        for rule, holds in VERDICT_RULES.asked(Judging(found, features, settings)):
+            out[holds] = rule.says
     return out
 
 
@@ -375,21 +379,25 @@ def brought_along(features: Features, closing: Bools, opening: Bools, settings: 
     The arm came with it. Fingers that open on the way prepare for a grasp, those that open before any way say nothing.
     """
     ragged = features.ragged
-    start, stop = runs_of(last_where(closing | opening, ragged.first) < 0, ragged)
-    first = (start == ragged.first[start]) & ~(closing | opening)[start] & (stop <= ragged.last[start])
-    start, stop = start[first], stop[first]
-    travelled = np.array(
-        [features.moving[a:b].any() for a, b in zip(start.tolist(), stop.tolist(), strict=True)], np.bool_
-    )
+    runs = runs_of(last_where(closing | opening, ragged.first) < 0, ragged)
+    first = (runs.start == ragged.first[runs.start]) & ~(closing | opening)[runs.start]
+    first &= runs.stop <= ragged.last[runs.start]
+    start, stop = runs.start[first], runs.stop[first]
     let_go = opening[stop] & ~features.moving[stop]
-    none = np.full(len(start), np.nan)
-    width = none if features.width is None or not len(start) else ragged.mean(features.width, start, stop - 1)
-    behind = none if features.behind is None or not len(start) else ragged.mean(features.behind, start, stop - 1)
-    all_along = width, behind
-    found = Closings(start, start + 1, stop, let_go, ragged.episode[start], width, behind, all_along, all_along)
-    held = travelled & let_go & Judging(found, features, settings).held & ~wide_open(features, settings)[start]
-    out = np.zeros(len(closing), np.bool_)
-    out[spans(start[held], (stop - start)[held])] = True
+
+    def mean(x: Float64s | None) -> Float64s:
+        return np.full(len(start), np.nan) if x is None or not len(start) else ragged.mean(x, start, stop - 1)
+
+    all_along = mean(features.width), mean(features.behind)
+    found = Closings(start, start + 1, stop, let_go, runs.episode[first], *all_along, all_along, all_along)
+    held = let_go & Judging(found, features, settings).held & ~wide_open(features, settings)[start]
+    return runs.spread(_put(first, held & runs.any(features.moving)[first]))
+
+
+def _put(where: Bools, values: Bools) -> Bools:
+    """Values where the mask holds, nothing elsewhere."""
+    out = where & False
+    out[where] = values
     return out
 
 
@@ -401,24 +409,24 @@ def hand_of(features: Features, closing: Bools, opening: Bools, settings: StateS
     # the span from one opening to the next ends where its last closing's rest does
     ends = found.until[np.searchsorted(found.phase, found.phase, side="right") - 1] if len(found) else found.until
     seen = features.ragged.frames(settings.settles_s)[found.episode]
+    columns = zip(*(x.tolist() for x in (verdict, found.start, found.stop, ends, seen)), strict=True)
     begun = -1
-    for k, each in enumerate(verdict.tolist()):
-        start, stop = int(found.start[k]), int(found.stop[k])
+    for k, (each, start, stop, end, soon) in enumerate(columns):
+        begun = start if begun < 0 else begun
         if each == Verdict.STEP:
-            begun = start if begun < 0 else begun
             continue
         if each in TAKING:
-            taking[start if begun < 0 else begun : stop] = True
+            taking[begun:stop] = True
         if each in (Verdict.HELD, Verdict.UNKNOWN):
-            loaded[stop : int(ends[k])] = True
-            unsure[stop : int(ends[k])] = each == Verdict.UNKNOWN
+            loaded[stop:end] = True
+            unsure[stop:end] = each == Verdict.UNKNOWN
         if each == Verdict.SLIPS:
             out = _slipped(found, k, features)
             loaded[stop:out] = True
-            lost[out : min(out + int(seen[k]), int(ends[k]))] = True
+            lost[out : min(out + soon, end)] = True
         if each == Verdict.LOST:
             lost[start:stop] = True
-            loaded[start : int(ends[k])] = False
+            loaded[start:end] = False
         begun = -1
     return Hand(taking, loaded | brought_along(features, closing, opening, settings), unsure & loaded, lost)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Ragged, runs_of
+from sima2.segmentation.signals import Ragged, pick, runs_of
 from sima2.segmentation.state_settings import StateSettings
 
 FAR: Final = 1000.0
@@ -78,34 +78,28 @@ def by_fingers_alone(features: Features) -> bool:
 def closings_of(features: Features, closing: Bools, opening: Bools, settings: StateSettings) -> Closings:
     """The closings of an arm, with what was measured of the rests after them."""
     ragged = features.ragged
-    start, stop = runs_of(closing + 2 * opening.astype(np.int64), ragged)
-    busy = np.flatnonzero((closing | opening)[start])
-    start, stop = start[busy], stop[busy]
-    episode = ragged.episode[start]
-    follows = np.append(episode[1:] == episode[:-1], False)[: len(start)]
-    following = np.append(start[1:], 0)[: len(start)]
-    until = np.where(follows, following, ragged.last[start] + 1)
-    opens = follows & opening[following]
-    mine = np.flatnonzero(closing[start])
-    start, stop, until, opens, episode = start[mine], stop[mine], until[mine], opens[mine], episode[mine]
+    runs = runs_of(closing + 2 * opening.astype(np.int64), ragged)
+    following = runs.next((closing | opening)[runs.start])
+    ends = ragged.last[runs.start] + 1
+    mine = np.flatnonzero(closing[runs.start])
+    start, stop, until = runs.start[mine], runs.stop[mine], pick(following, runs.start, 0)[mine]
+    until = np.where(following[mine] >= 0, until, ends[mine])
+    opens = pick(following, opening[runs.start], False)[mine]
     # at rest, if they come to rest at all; else where they have come to
-    settles = ragged.frames(settings.settles_s)[episode]
-    lo = np.minimum(
-        np.where(until - stop > 2 * settles, stop + settles, np.maximum(until - 1, stop)), ragged.last[start]
-    )
-    hi = np.minimum(np.maximum(until - 1, lo), ragged.last[start])
+    settles, last = runs.frames(settings.settles_s)[mine], ragged.last[start]
+    lo = np.minimum(np.where(until - stop > 2 * settles, stop + settles, np.maximum(until - 1, stop)), last)
+    hi = np.minimum(np.maximum(until - 1, lo), last)
     third = (hi - lo) // 3
-    widths = _means(features.width, ragged, (lo, hi), (lo, lo + third), (hi - third, hi))
+    parts = (lo, hi), (lo, lo + third), (hi - third, hi)
+    kept = None if features.behind is None else np.clip(np.nan_to_num(features.behind), -FAR, FAR)
+    (width, *widths), (behind, *behinds) = _means(features.width, ragged, *parts), _means(kept, ragged, *parts)
     if features.width is not None and len(start):
         # too little to be seen as an opening, but they are wider apart when they close again
-        at = np.minimum(until, ragged.last[start])
-        play = np.maximum(settings.stop_share * features.width_range[at], 4.0 * features.width_noise[at])
-        opens |= (until <= ragged.last[start]) & (features.width[at] > widths[0] + 2.0 * play)
-    kept = None if features.behind is None else np.clip(np.nan_to_num(features.behind), -FAR, FAR)
-    behind = _means(kept, ragged, (lo, hi), (lo, lo + third), (hi - third, hi))
-    return Closings(
-        start, stop, until, opens, episode, widths[0], behind[0], (widths[1], behind[1]), (widths[2], behind[2])
-    )
+        at = np.minimum(until, last)
+        play = features.finely(at, settings.stop_share)
+        opens |= (until <= last) & (features.width[at] > width + 2.0 * play)
+    early, late = zip(widths, behinds, strict=True)
+    return Closings(start, stop, until, opens, runs.episode[mine], width, behind, early, late)
 
 
 def _means(x: Float64s | None, ragged: Ragged, *spans: tuple[Int64s, Int64s]) -> list[Float64s]:

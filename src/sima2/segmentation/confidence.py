@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from importlib.resources import files
+from typing import Final
 
 import numpy as np
 
 from sima2.records.arrays import Bools, Float64s
 from sima2.records.vocabulary import LABELS, OUTCOMES
-from sima2.segmentation.confidence_weights import FITTED
 from sima2.segmentation.features import Features
-from sima2.segmentation.labels import CODE
+from sima2.segmentation.labels import CODE, named
 from sima2.segmentation.outcomes import Spans
-from sima2.segmentation.signals import among, per_run
+from sima2.segmentation.rules import Measure, listening, reason_of
+from sima2.segmentation.signals import per_run
 
+FITTED: Final[Mapping[str, Mapping[str, list[float]]]] = json.loads(
+    files("sima2.segmentation").joinpath("confidence_weights.json").read_text(encoding="utf-8")
+)
+"""Weights by the world that was left out of the fit (the empty one left out none): of each label those of one,
+agreement and log seconds; ``shared`` ones of absent forces, absent objects, an absent hand pose and a neighbour's log
+seconds."""
 UNKNOWN_CONFIDENCE: Final = 0.2
 LOG_SECONDS: Final = (-2.5, 2.0)
 """Lengths from 0.08 to 7 s make a difference."""
 FINGERS_S: Final = 0.2
 """Fingers that move for so long have closed or opened."""
+GAP_SHARE: Final = 0.03
+MOVING_SHARE: Final = 0.05
+"""Shares of their range by which fingers are apart, and which they cross in a second when they move."""
+HELD: Final = ("lift", "transport", "wipe", "pull")
+FREE: Final = ("approach", "retreat", "recovery_maneuver")
+"""Labels that say that the hand holds something, and that it is empty."""
 SHARED: Final = 4
 """Cues whose weight is the same for all labels: force, objects and hand pose absent, a short neighbour."""
 
@@ -35,9 +50,19 @@ class Confidence:
     """A label that is more than twice as likely wrong as right is not given, nor an outcome."""
 
     def judged(self, features: Features, spans: Spans) -> tuple[Spans, Float64s]:
-        """The segments, those that are too doubtful unknown, and the confidence in each, shape (s,)."""
+        """A label that is more likely wrong than right is not given, nor an outcome.
+
+        Returns:
+            The segments, those that are too doubtful unknown, and the confidence in each, shape (s,).
+        """
         sure = self.of(features, spans)
         claimed = sure >= self.least
+        if (trace := listening()) is not None:
+            why = reason_of(type(self).judged)
+            for start, stop, each in zip(spans.start[~claimed], spans.stop[~claimed], sure[~claimed], strict=True):
+                measured = (Measure("confidence", float(each), self.least),)
+                for about in ("label", "outcome"):
+                    trace.note(about, "unknown", "too doubtful", why, int(start), int(stop), measured)
         told = replace(
             spans,
             label=np.where(claimed, spans.label, CODE["unknown"]),
@@ -49,8 +74,8 @@ class Confidence:
     def of(self, features: Features, spans: Spans) -> Float64s:
         """Calibrated probability that most frames of each segment bear its label, shape (s,)."""
         x = cues(features, spans)
-        by_label, shared = FITTED.get(self.left_out, FITTED[""])
-        own = np.array([by_label[name] for name in LABELS])[spans.label]
+        fitted = FITTED.get(self.left_out, FITTED[""])
+        own, shared = np.array([fitted[name] for name in LABELS])[spans.label], fitted["shared"]
         logit = (x[:, :-SHARED] * own).sum(axis=1) + (x[:, -SHARED:] * np.array(shared)).sum(axis=1)
         out: Float64s = 1.0 / (1.0 + np.exp(-logit))
         out[spans.label == CODE["unknown"]] = UNKNOWN_CONFIDENCE
@@ -90,48 +115,35 @@ def agreement(features: Features, spans: Spans) -> Float64s:
     if not n:
         return np.zeros(0)
     length = (spans.stop - spans.start).astype(np.float64)
+    votes, asked = np.zeros(n), np.zeros(n)
 
-    def share(mask: Any) -> Float64s:
-        out: Float64s = per_run(np.add, mask.astype(np.int64), spans.start) / length
-        return out
+    def vote(
+        labels: tuple[str, ...], mask: Bools | None, weight: float, *, against: bool = False, s: float = 0
+    ) -> None:
+        """Let a cue of every frame vote on segments of some labels; one that lasts ``s`` seconds says all."""
+        if mask is not None:
+            where = named(spans.label, *labels)
+            support = per_run(np.add, mask.astype(np.int64), spans.start) / length
+            if s > 0:
+                support = np.minimum(1.0, support / (features.ragged.frames(s)[spans.episode] / length))
+            votes[where] += weight * (1 - support if against else support)[where]
+            asked[where] += weight
 
-    label = spans.label
-    held = among(label, [CODE[k] for k in ("lift", "transport", "wipe", "pull")])
-    free = among(label, [CODE[k] for k in ("approach", "retreat", "recovery_maneuver")])
-    votes = np.zeros(n)
-    asked = np.zeros(n)
-
-    def vote(where: Bools, support: Float64s, weight: float = 1.0) -> None:
-        votes[where] += weight * support[where]
-        asked[where] += weight
-
-    if features.gripping is not None:
-        gripping = share(features.gripping)
-        vote(held, gripping)
-        vote(free, 1 - gripping)
+    gap = fingers = None
     if features.width is not None:
-        gap = features.width > features.width_closed + 0.03 * features.width_range
-        vote(held, share(gap), 0.5)
-        fingers = np.abs(features.width_rate) > 0.05 * features.width_range if features.width_rate is not None else gap
-        # however long the hand rests before or after it
-        enough = features.ragged.frames(FINGERS_S)[spans.episode] / length
-        vote(
-            among(label, [CODE[k] for k in ("grasp", "place", "release")]),
-            np.minimum(1.0, share(fingers) / enough),
-            2.0,
-        )
-    if features.company is not None:
-        company = share(features.company)
-        vote(held, company, 2.0)
-        vote(free, 1 - company)
-    if features.touching is not None:
-        force = share(features.touching)
-        pressed = among(label, [CODE[k] for k in ("pull", "push", "wipe", "collision")])
-        vote(pressed, force, 2.0)
-        vote(free, 1 - force)
-    moving = share(features.moving)
-    vote(free | held, moving)
-    vote(label == CODE["idle"], 1 - moving, 3.0)
-    vote(label == CODE["slip"], np.ones(n), 1.5)
+        gap = features.width > features.width_closed + GAP_SHARE * features.width_range
+        fingers = np.abs(features.width_rate) > MOVING_SHARE * features.width_range
+    vote(HELD, features.gripping, 1.0)
+    vote(FREE, features.gripping, 1.0, against=True)
+    vote(HELD, gap, 0.5)
+    # however long the hand rests before or after it
+    vote(("grasp", "place", "release"), fingers, 2.0, s=FINGERS_S)
+    vote(HELD, features.company, 2.0)
+    vote(FREE, features.company, 1.0, against=True)
+    vote(("pull", "push", "wipe", "collision"), features.touching, 2.0)
+    vote(FREE, features.touching, 1.0, against=True)
+    vote((*FREE, *HELD), features.moving, 1.0)
+    vote(("idle",), features.moving, 3.0, against=True)
+    vote(("slip",), np.ones(len(features.missing), np.bool_), 1.5)
     out: Float64s = (votes + 0.5) / (asked + 1.0)
     return out

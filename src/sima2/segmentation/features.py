@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sima2.records.arrays import Bools, Float32s, Float64s, Int64s
 from sima2.records.rollout import Manipulator, RolloutBatch
-from sima2.segmentation.scales import Scales
-from sima2.segmentation.signals import Ragged, fill_gaps, hold_last, next_where, orderless
+from sima2.segmentation.scales import RobotScale, Scales
+from sima2.segmentation.signals import Ragged, fill_gaps, hold_last, last_where, next_where, orderless, squares
 from sima2.segmentation.window_context import Memory
 
 
@@ -62,8 +62,11 @@ class FeatureSettings:
     """A signal stands out of its noise by so many standard deviations."""
     moves_m: float = 0.006
     """Displacement over that window below which no object is seen to move, however clear its pose."""
+    pose_noises: float = 4.0
     together_m: float = 0.003
-    """Slack of poses beside their noise."""
+    """Slack of poses: so many deviations of their noise, and so much beside."""
+    company_share: float = 0.5
+    """A hand that goes less than that share of an object's way is no company."""
     together_share: float = 0.35
     """Relative over absolute displacement below which two bodies move together."""
 
@@ -95,123 +98,128 @@ class _HandStep:
         return length_of([a - b.take(at) for a, b in zip(step, self.components, strict=True)])
 
 
-FOR_STATES: Final = (
-    "width_rate",
-    "grip",
-    "grip_noise",
-    "usual_grip",
-    "grip_faint",
-    "touching",
-    "contact_floor",
-    "object_shift",
-    "objects_moving",
-    "together",
-    "hand_shift",
-    "hand_step",
-    "orientation",
-)
-"""Features that states and actions are made of, and that nothing after them reads."""
-
-
 @dataclass(frozen=True, eq=False)
-class Features:
-    """Per-frame features of one arm; ``None`` where the channels they need are absent. Booleans shape (T,)."""
+class Motion:
+    """How an arm moves; booleans shape (T,)."""
 
-    ragged: Ragged
     position: Float64s | None
     """Hand position, gaps filled, m, shape (T, 3)."""
-    velocity: Float64s | None
-    """m/s, shape (T, 3)."""
-    speed: Float64s | None
-    """m/s of the hand, or rad/s of the fastest joint without a hand position, shape (T,)."""
+    velocity: Float64s
+    """m/s, shape (T, 3); no rows without a hand position."""
+    pose: Float64s | None
+    """Hand position, or the joints where there is none, shape (T, d)."""
+    speed: Float64s
+    """m/s of the hand, or rad/s of the fastest joint without a hand position, shape (T,); 0 with neither."""
     rate_noise: Float64s
     """Standard deviation of ``speed`` at rest, shape (T,)."""
     still_below: Float64s
     """Speed below which the arm is at rest, shape (T,)."""
+    orientation: Float64s | None
+    """Unit quaternion of the hand, gaps filled, shape (T, 4)."""
+    missing: Bools
+    """No motion channel was recorded at this frame, or nothing but noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fingers:
+    """What the fingers do, and what the robot's own tell of where they meet and hold; shape (T,) each."""
+
     width: Float64s | None
-    """Gripper width or opening, gaps filled, shape (T,)."""
+    """Gripper width or opening, gaps filled."""
     metric_width: bool
     """``width`` is in m; otherwise it is an opening 0–1."""
-    width_rate: Float64s | None
-    """per s, shape (T,)."""
+    width_rate: Float64s
+    """per s; 0 without a width."""
     width_range: Float64s
-    """Span between closed and open as known so far, shape (T,)."""
+    """Span between closed and open as known so far."""
     width_closed: Float64s
-    """Closed end as known so far, shape (T,)."""
+    """Closed end as known so far."""
     width_noise: Float64s
-    """shape (T,)."""
     closed_known: Bools | None
     """The closed end was reached with nothing between the fingers; otherwise it is the least that was seen, which may
-    be a thing's, shape (T,). None where it is known of all frames."""
+    be a thing's. None where it is known of all frames."""
     behind: Float64s | None
-    """How far fingers are kept from where they are told to close to, in usual spreads, shape (T,)."""
+    """How far fingers are kept from where they are told to close to, in usual spreads."""
     kept_back: Float64s
-    """Usual spreads from which on something keeps them from there, shape (T,)."""
+    """Usual spreads from which on something keeps them from there."""
     back_told: Bools
-    """… by its own closings, of which some were kept back and some were not, shape (T,)."""
+    """… by its own closings, of which some were kept back and some were not."""
     stop_back: Float64s
-    """… and at the fingers' own stop, which may itself keep them from there; NaN where not known, shape (T,)."""
+    """… and at the fingers' own stop, which may itself keep them from there; NaN where not known."""
     most_back: Float64s
-    """The most that was seen of the robot's, NaN where nothing was fitted, shape (T,)."""
+    """The most that was seen of the robot's, NaN where nothing was fitted."""
     blocked: Bools | None
-    """Fingers stay behind what they are told, towards closing: there is something between them, shape (T,)."""
+    """Fingers stay behind what they are told, towards closing: there is something between them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forces:
+    """What fingers and wrist feel; shape (T,) each."""
+
     grip: Float64s | None
-    """Grip force over its running floor, N, shape (T,)."""
+    """Grip force over its running floor, N."""
     gripping: Bools | None
-    grip_noise: Float64s | None
-    """Spread of the grip force without a grip, N, shape (T,)."""
-    usual_grip: Float64s
-    """What the robot grips with as a rule, N, NaN where it is not known, shape (T,)."""
-    grip_faint: Bools | None
+    grip_noise: Float64s
+    """Spread of the grip force without a grip, N."""
+    grip_faint: Bools
     """Grip force that may still be one, where a stronger one was before."""
+    usual_grip: Float64s
+    """What the robot grips with as a rule, N, NaN where it is not known."""
     contact: Float64s | None
-    """External force over its running floor, N, shape (T,)."""
+    """External force over its running floor, N."""
     touching: Bools | None
-    contact_floor: Float64s | None
-    """External force that stands out of the noise, N, shape (T,)."""
+    contact_noise: Float64s
+    """Spread of the external force without contact, N."""
+    contact_floor: Float64s
+    """External force that stands out of the noise, N."""
+    press_force: Float64s
+    """What the robot wipes with as a rule, N, NaN where it is not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Things:
+    """Where objects are, and which move with the hand; those of one that saw none have no columns, K = 0."""
+
+    object_position: Float64s | None
+    """Gaps filled, m, shape (T, K, 3); None where there are none."""
+    object_seen: Bools
+    """shape (T, K)."""
+    object_shift: Float64s
+    """Displacement of each object over the window of ``together_s``, m, shape (T, K)."""
+    objects_moving: Bools
+    """Objects whose displacement stands out of their noise, shape (T, K)."""
+    object_noise: Float64s
+    """m, of each episode and object, shape (n, K)."""
+    together: Bools | None
+    """Objects that move and move with the hand, shape (T, K); None without a hand position."""
+    hand_step: _HandStep | None
+    hand_shift: Float64s
+    """Displacement of the hand over that window, m, shape (T,)."""
     load_away: Float64s
     """Distance between the tracked point of the hand and what it holds, as a rule, m, shape (T,); 0 where unknown."""
-    press_force: Float64s
-    """What the robot wipes with as a rule, N, NaN where it is not known, shape (T,)."""
-    contact_noise: Float64s
-    """Spread of the external force without contact, N, shape (T,)."""
-    object_position: Float64s | None
-    """Gaps filled, m, shape (T, K, 3)."""
-    object_seen: Bools | None
-    """shape (T, K)."""
-    object_shift: Float64s | None
-    """Displacement of each object over the window of ``together_s``, m, shape (T, K)."""
-    objects_moving: Bools | None
-    """Objects whose displacement stands out of their noise, shape (T, K)."""
-    together: Bools | None
-    """Objects that move and move with the hand, shape (T, K)."""
-    hand_shift: Float64s | None
-    """Displacement of the hand over that window, m, shape (T,)."""
-    object_noise: Float64s | None
-    """m, of each episode and object, shape (n, K)."""
-    pose: Float64s | None
-    """Hand position, or the joints where there is none, shape (T, d)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Features(Motion, Fingers, Forces, Things):
+    """Per-frame features of one arm; ``None`` where the channels they need are absent."""
+
+    ragged: Ragged
     together_s: float
     """Half window of the displacements, s."""
     leads_s: float
     """A motion leads somewhere within so much."""
-    orientation: Float64s | None
-    """Unit quaternion of the hand, gaps filled, shape (T, 4)."""
-    hand_step: _HandStep | None
-    missing: Bools
-    """No motion channel was recorded at this frame, or nothing but noise."""
 
     def take(self, episodes: Int64s, rows: Int64s) -> Features:
-        """Those of some episodes, which hold these frames, without what only states are made of."""
+        """Those of some episodes, which hold these frames, without what object poses are held against."""
 
         def cut(name: str, value: Any) -> Any:
             if name == "ragged":
                 return self.ragged.take(episodes)
-            if name in FOR_STATES:
+            if name == "hand_step":
                 return None
-            if name == "object_noise" and value is not None:
+            if name == "object_noise":
                 return value[episodes]
-            if not isinstance(value, np.ndarray):
+            if not isinstance(value, np.ndarray) or not len(value):
                 return value
             if value.ndim == 1:
                 return value.take(rows)
@@ -223,9 +231,11 @@ class Features:
     @cached_property
     def moving(self) -> Bools:
         """The arm is not at rest."""
-        if self.speed is None:
-            return np.zeros(len(self.missing), np.bool_)
         return (self.speed > self.still_below) & self.gets_away
+
+    def way(self, speed: Float64s) -> Float64s:
+        """Way of the moving arm in each frame at some speed, m (or rad), shape (T,)."""
+        return speed * self.moving * self.ragged.period.take(self.ragged.episode)
 
     @cached_property
     def gets_away(self) -> Bools:
@@ -244,37 +254,44 @@ class Features:
     @cached_property
     def sideways(self) -> Float64s:
         """Horizontal speed of the hand, m/s, shape (T,); 0 without a hand position."""
-        if self.velocity is None:
+        if self.position is None:
             return np.zeros(len(self.missing))
         return np.hypot(self.velocity[:, 0], self.velocity[:, 1])
 
     @cached_property
     def mainly_down(self) -> Bools:
         """The hand moves down rather than sideways."""
-        if self.velocity is None:
+        if self.position is None:
             return np.zeros(len(self.missing), np.bool_)
         return -self.velocity[:, 2] > self.sideways
+
+    def finely(self, at: Any, share: float) -> Float64s:
+        """Width at some frames within which fingers are where they are: a share of their range, or their noise."""
+        return np.asarray(np.maximum(share * self.width_range[at], 4.0 * self.width_noise[at]))
 
     @cached_property
     def company(self) -> Bools | None:
         """Some object moves with the hand, shape (T,)."""
         return None if self.together is None else np.logical_or.reduce(self.together.T)
 
-    def object_speed(self, at: Int64s, slot: Int64s) -> Float64s | None:
+    @cached_property
+    def last_seen(self) -> Int64s:
+        """Frame at or before each at which an object was seen last, -1 where it was not yet, shape (T, K)."""
+        return np.column_stack([last_where(seen, self.ragged.first) for seen in self.object_seen.T])
+
+    def object_speed(self, at: Int64s, slot: Int64s) -> Float64s:
         """Mean speed of an object over the window of ``together_s`` about some frames, m/s, shape (t,)."""
-        if self.object_shift is None:
-            return None
         lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
-        return self.object_shift[at, slot] / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)
+        out: Float64s = self.object_shift[at, slot] / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)
+        return out
 
     def next_seen(self, at: Int64s, slot: Int64s) -> Int64s:
         """Frame at or after each of some frames at which an object is seen, -1 where none is, shape (t,)."""
         out = at.copy()
-        if self.object_seen is not None:
-            hidden = np.flatnonzero(~self.object_seen[at, slot])
-            for each in np.unique(slot[hidden]).tolist():
-                rows = hidden[slot[hidden] == each]
-                out[rows] = next_where(self.object_seen[:, each], self.ragged.last)[at[rows]]
+        hidden = np.flatnonzero(~self.object_seen[at, slot])
+        for each in np.unique(slot[hidden]).tolist():
+            rows = hidden[slot[hidden] == each]
+            out[rows] = next_where(self.object_seen[:, each], self.ragged.last)[at[rows]]
         return out
 
     def swing(self, a: Int64s, b: Int64s) -> Float64s:
@@ -282,12 +299,12 @@ class Features:
         if self.orientation is None:
             return np.zeros(len(a))
         one, other = self.orientation[a], self.orientation[b]
-        size = np.sqrt((one * one).sum(axis=1) * (other * other).sum(axis=1))
+        size = np.sqrt(squares(one) * squares(other))
         cosine = np.abs((one * other).sum(axis=1)) / np.maximum(size, 1e-9)
         # the chord of twice the angle between the quaternions
         return np.asarray(2.0 * self.load_away[a] * np.sqrt(np.clip(1.0 - cosine * cosine, 0.0, 1.0)))
 
-    def apart_from_hand(self, at: Int64s, slot: Int64s) -> Float64s | None:
+    def apart_from_hand(self, at: Int64s, slot: Int64s) -> Float64s:
         """Displacement of an object relative to the hand, m, over the window of ``together_s``, shape (t,).
 
         Against the hand of now or of up to ``pose_delay_s`` ago, whichever fits best: poses come late.
@@ -297,10 +314,14 @@ class Features:
             slot: of the object at each, shape (t,).
         """
         if self.object_position is None or self.hand_step is None:
-            return None
+            return np.zeros(len(at))
         lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
         step = [x[hi, slot] - x[lo, slot] for x in np.moveaxis(self.object_position, 2, 0)]
         return self.hand_step.least_apart(step, at)
+
+
+Fitted = Callable[[Callable[[RobotScale], float]], Float64s]
+"""What the robot of each frame showed, shape (T,), by an attribute of its scale."""
 
 
 def compute_features(
@@ -312,86 +333,45 @@ def compute_features(
     """
     ragged = Ragged(batch.offset, batch.time, memory)
     channels = batch.manipulators[arm]
-    frames = batch.frames
     robots = {robot: k for k, robot in enumerate(dict.fromkeys(batch.episodes.robot))}
     known = [scales.of(robot, arm) for robot in robots]
     robot = np.array([robots[each] for each in batch.episodes.robot], np.int64).take(ragged.episode)
 
-    def fitted(name: str) -> Float64s:
-        return np.array([getattr(scale, name) for scale in known], np.float64).take(robot)
+    def fitted(attribute: Callable[[RobotScale], float]) -> Float64s:
+        return np.array([attribute(scale) for scale in known], np.float64).take(robot)
 
-    position = velocity = speed = pose = None
-    seen = np.zeros(frames, np.bool_)
-    still = np.full(frames, settings.still_speed)
-    rate_noise = np.zeros(frames)
-    if channels.ee_position is not None:
-        position, seen = hold_last(channels.ee_position, ragged)
-        pose = position
-        rate_noise = _rate_noise(position, ragged, settings)
-        rest = np.fmax(settings.still_speed, settings.still_share * fitted("hand_speed"))
-        velocity, still = _rates(position, rate_noise, rest, ragged, settings)
-        speed = length_of(list(velocity.T))
-        seen &= ~_drowned(position, rate_noise, fitted("hand_speed"), ragged, settings)
-    elif channels.joint_position is not None:
-        joints, seen = hold_last(channels.joint_position, ragged)
-        pose = joints
-        rate_noise = _rate_noise(joints, ragged, settings)
-        rest = np.fmax(settings.still_joint_speed, settings.still_share * fitted("joint_speed"))
-        rates, still = _rates(joints, rate_noise, rest, ragged, settings)
-        speed = np.abs(rates).max(axis=1)
-        seen &= ~_drowned(joints, rate_noise, fitted("joint_speed"), ragged, settings)
-    behind = _behind(channels)
-    limit = np.where(np.isnan(fitted("kept_back")), settings.blocked_spreads, fitted("kept_back"))
-    width, rate, span, closed, width_noise = _gripper(channels, ragged, settings, fitted)
-    grip, gripping, grip_noise, _ = _force(channels.grip_force, ragged, settings, forgets=False)
-    faint = None if grip is None else grip > np.maximum(settings.faint_newtons, settings.faint_factor * grip_noise)
-    contact, touching, contact_noise, contact_floor = _force(channels.contact_force, ragged, settings, forgets=True)
-    around = _objects(batch, ragged, position, settings)
+    motion = _motion(channels, ragged, settings, fitted)
     return Features(
         ragged=ragged,
-        position=position,
-        velocity=velocity,
-        speed=speed,
-        rate_noise=rate_noise,
-        still_below=still,
-        width=width,
-        metric_width=channels.gripper_width is not None,
-        width_rate=rate,
-        width_range=span,
-        width_closed=closed,
-        width_noise=width_noise,
-        closed_known=_closed_known(channels, fitted("width_levels"), fitted("width_stop")),
-        behind=behind,
-        kept_back=limit,
-        back_told=np.isfinite(fitted("kept_back")),
-        stop_back=fitted("stop_back"),
-        most_back=fitted("most_back"),
-        blocked=None if behind is None else behind > limit,
-        grip=grip,
-        gripping=gripping,
-        grip_noise=grip_noise,
-        usual_grip=fitted("grip_force"),
-        grip_faint=faint,
-        contact=contact,
-        touching=touching,
-        contact_floor=contact_floor,
-        load_away=np.nan_to_num(fitted("load_away")),
-        press_force=fitted("press_force"),
-        contact_noise=contact_noise,
-        object_position=around[0],
-        object_seen=around[1],
-        object_shift=around[2],
-        objects_moving=around[3],
-        together=around[4],
-        hand_shift=around[5],
-        object_noise=around[7],
-        pose=pose,
         together_s=settings.together_s,
         leads_s=settings.leads_s,
-        orientation=None if channels.ee_orientation is None else hold_last(channels.ee_orientation, ragged)[0],
-        hand_step=around[6],
-        missing=~seen,
+        **vars(motion),
+        **vars(_fingers(channels, ragged, settings, fitted)),
+        **vars(_forces(channels, ragged, settings, fitted)),
+        **vars(_things(batch, ragged, motion.position, settings, fitted)),
     )
+
+
+def _motion(channels: Manipulator, ragged: Ragged, settings: FeatureSettings, fitted: Fitted) -> Motion:
+    frames = len(ragged.time)
+    orientation = None if channels.ee_orientation is None else hold_last(channels.ee_orientation, ragged)[0]
+    track, fastest, still = channels.ee_position, fitted(lambda scale: scale.hand_speed), settings.still_speed
+    hand = track is not None
+    if not hand:
+        track, still = channels.joint_position, settings.still_joint_speed
+        fastest = fitted(lambda scale: scale.joint_speed)
+    if track is None:
+        at_rest, none = np.full(frames, settings.still_speed), np.zeros(frames)
+        return Motion(None, np.zeros((0, 3)), None, none, none, at_rest, orientation, np.ones(frames, np.bool_))
+    pose, seen = hold_last(track, ragged)
+    noise = _rate_noise(pose, ragged, settings)
+    rest = np.fmax(still, settings.still_share * fastest)
+    rates, still_below = _rates(pose, noise, rest, ragged, settings)
+    missing = ~seen | _drowned(pose, noise, fastest, ragged, settings)
+    if hand:
+        return Motion(pose, rates, pose, length_of(list(rates.T)), noise, still_below, orientation, missing)
+    speed = np.abs(rates).max(axis=1)
+    return Motion(None, np.zeros((0, 3)), pose, speed, noise, still_below, orientation, missing)
 
 
 def _rate_noise(track: Float64s, ragged: Ragged, settings: FeatureSettings) -> Float64s:
@@ -432,29 +412,45 @@ def _drowned(
     return out
 
 
-def _gripper(
-    channels: Manipulator, ragged: Ragged, settings: FeatureSettings, fitted: object
-) -> tuple[Float64s | None, Float64s | None, Float64s, Float64s, Float64s]:
-    frames = len(ragged.time)
-    raw = channels.gripper_width if channels.gripper_width is not None else channels.gripper_opening
-    blank = np.full(frames, np.nan)
-    if raw is None:
-        return None, None, blank, blank, np.zeros(frames)
-    width, _ = hold_last(raw, ragged)
-    rate = ragged.slope(width, settings.slope_s)
-    opened = ragged.running(width, settings.start_s, largest=True, before=ragged.before("widest"))
-    opened = np.fmax(opened, fitted("width_open"))  # type: ignore[operator]
-    shut = ragged.running(width, settings.start_s, largest=False, before=ragged.before("narrowest"))
-    shut = np.fmin(shut, fitted("width_closed"))  # type: ignore[operator]
-    # fingers close to nothing at zero unless the robot has shown otherwise
-    shut = np.fmin(np.where(np.isnan(fitted("width_closed")), 0.0, shut), shut)  # type: ignore[operator]
-    if channels.gripper_closed is not None:
-        told = channels.gripper_closed.astype(np.float64)
-        shut = np.where(np.isnan(told), shut, told)
-    # what the robot's closings showed is where they meet
-    shut = np.fmax(shut, fitted("width_stop"))  # type: ignore[operator]
-    noise = ragged.begun("width_noise", lambda: ragged.noise(width, settings.start_s)).take(ragged.episode)
-    return width, rate, opened - shut, shut, noise
+def _fingers(channels: Manipulator, ragged: Ragged, settings: FeatureSettings, fitted: Fitted) -> Fingers:
+    behind, kept_back = _behind(channels), fitted(lambda scale: scale.kept_back)
+    limit = np.where(np.isnan(kept_back), settings.blocked_spreads, kept_back)
+    width_stop = fitted(lambda scale: scale.width_stop)
+    metric = channels.gripper_width is not None
+    raw = channels.gripper_width if metric else channels.gripper_opening
+    width = None
+    rate = noise = np.zeros(len(ragged.time))
+    span = shut = np.full(len(ragged.time), np.nan)
+    if raw is not None:
+        width, _ = hold_last(raw, ragged)
+        rate = ragged.slope(width, settings.slope_s)
+        opened = ragged.running(width, settings.start_s, largest=True, before=ragged.before("widest"))
+        opened = np.fmax(opened, fitted(lambda scale: scale.width_open))
+        shut = ragged.running(width, settings.start_s, largest=False, before=ragged.before("narrowest"))
+        # fingers close to nothing at zero unless the robot has shown otherwise
+        shut = np.fmin(np.nan_to_num(fitted(lambda scale: scale.width_closed)), shut)
+        if channels.gripper_closed is not None:
+            told = channels.gripper_closed.astype(np.float64)
+            shut = np.where(np.isnan(told), shut, told)
+        # what the robot's closings showed is where they meet
+        shut = np.fmax(shut, width_stop)
+        noise = ragged.begun("width_noise", lambda: ragged.noise(width, settings.start_s)).take(ragged.episode)
+        span = opened - shut
+    return Fingers(
+        width=width,
+        metric_width=metric,
+        width_rate=rate,
+        width_range=span,
+        width_closed=shut,
+        width_noise=noise,
+        closed_known=_closed_known(channels, fitted(lambda scale: scale.width_levels), width_stop),
+        behind=behind,
+        kept_back=limit,
+        back_told=np.isfinite(kept_back),
+        stop_back=fitted(lambda scale: scale.stop_back),
+        most_back=fitted(lambda scale: scale.most_back),
+        blocked=None if behind is None else behind > limit,
+    )
 
 
 def _closed_known(channels: Manipulator, width_levels: Float64s, width_stop: Float64s) -> Bools | None:
@@ -479,9 +475,27 @@ def _behind(channels: Manipulator) -> Float64s | None:
     return np.asarray(-np.nan_to_num(fingers).min(axis=1), np.float64)
 
 
+def _forces(channels: Manipulator, ragged: Ragged, settings: FeatureSettings, fitted: Fitted) -> Forces:
+    grip, gripping, noise, _ = _force(channels.grip_force, ragged, settings, forgets=False)
+    faint = np.maximum(settings.faint_newtons, settings.faint_factor * noise)
+    contact, touching, contact_noise, floor = _force(channels.contact_force, ragged, settings, forgets=True)
+    return Forces(
+        grip=grip,
+        gripping=gripping,
+        grip_noise=noise,
+        grip_faint=np.zeros(len(noise), np.bool_) if grip is None else grip > faint,
+        usual_grip=fitted(lambda scale: scale.grip_force),
+        contact=contact,
+        touching=touching,
+        contact_noise=contact_noise,
+        contact_floor=floor,
+        press_force=fitted(lambda scale: scale.press_force),
+    )
+
+
 def _force(
     raw: Float32s | None, ragged: Ragged, settings: FeatureSettings, *, forgets: bool
-) -> tuple[Float64s | None, Bools | None, Float64s, Float64s | None]:
+) -> tuple[Float64s | None, Bools | None, Float64s, Float64s]:
     """Force over its bias, whether it stands out of the noise, that noise, and the least force that does.
 
     The bias is the least average so far: of recent memory where the sensor drifts and no contact lasts
@@ -489,7 +503,8 @@ def _force(
     spread is taken of the values themselves, not of their differences.
     """
     if raw is None:
-        return None, None, np.zeros(len(ragged.time)), None
+        nothing = np.zeros(len(ragged.time))
+        return None, None, nothing, nothing
     force = _without_spikes(hold_last(raw, ragged)[0], ragged, settings)
     average, now = ragged.means(force, ragged.around(settings.force_average_s / 2), ragged.around(settings.slope_s / 2))
     if forgets:
@@ -516,23 +531,17 @@ def _without_spikes(force: Float64s, ragged: Ragged, settings: FeatureSettings) 
     return np.where(lone, beside, force)
 
 
-def _objects(
-    batch: RolloutBatch, ragged: Ragged, position: Float64s | None, settings: FeatureSettings
-) -> tuple[
-    Float64s | None,
-    Bools | None,
-    Float64s | None,
-    Bools | None,
-    Bools | None,
-    Float64s | None,
-    _HandStep | None,
-    Float64s | None,
-]:
-    lo, hi = ragged.around(settings.together_s)
+def _things(
+    batch: RolloutBatch, ragged: Ragged, position: Float64s | None, settings: FeatureSettings, fitted: Fitted
+) -> Things:
     hand = None if position is None else _HandStep.of(position, ragged, settings)
-    hand_shift = None if hand is None else length_of(hand.components)
+    hand_shift = np.zeros(batch.frames) if hand is None else length_of(hand.components)
+    load_away = np.nan_to_num(fitted(lambda scale: scale.load_away))
     if batch.object_position is None or batch.object_position.shape[1] == 0:
-        return None, None, None, None, None, hand_shift, hand, None
+        none, blank = np.zeros((batch.frames, 0), np.bool_), np.zeros((batch.frames, 0))
+        noise = np.zeros((len(batch), 0))
+        return Things(None, none, blank, none, noise, None, hand, hand_shift, load_away)
+    lo, hi = ragged.around(settings.together_s)
     # one row of memory a coordinate: everything below runs along the frames
     place = _along_frames(batch.object_position)
     slots = len(place)
@@ -543,29 +552,20 @@ def _objects(
         seen[slot] = saw if saw.all() else saw.take(lo) & saw.take(hi) & saw
         shift[slot] = length_of([x.take(hi) - x.take(lo) for x in place[slot]])
     noise = ragged.begun("object_noise", lambda: ragged.noises(place, settings.start_s).T)
-    moving = shift > np.maximum(settings.moves_m, 5.0 * noise.T).take(ragged.episode, axis=1)
+    moving = shift > np.maximum(settings.moves_m, settings.noise_factor * noise.T).take(ragged.episode, axis=1)
     moving &= seen
-    together = np.zeros_like(moving)
-    for slot in range(slots):
-        if hand is None or hand_shift is None:
-            break
-        # trembling poses are no company of a hand at rest
-        at = np.flatnonzero(moving[slot])
-        at = at[hand_shift[at] > 0.5 * shift[slot, at]]
-        step = [x[hi[at]] - x[lo[at]] for x in place[slot]]
-        apart = hand.least_apart(step, at)
-        slack = 4.0 * noise[ragged.episode[at], slot] + settings.together_m
-        together[slot, at] = apart < settings.together_share * hand_shift[at] + slack
-    return (
-        place.transpose(2, 0, 1),
-        seen.T,
-        shift.T,
-        moving.T,
-        None if hand is None else together.T,
-        hand_shift,
-        hand,
-        noise,
-    )
+    together = None
+    if hand is not None:
+        together = np.zeros_like(moving)
+        for slot in range(slots):
+            # trembling poses are no company of a hand at rest
+            at = np.flatnonzero(moving[slot])
+            at = at[hand_shift[at] > settings.company_share * shift[slot, at]]
+            apart = hand.least_apart([x[hi[at]] - x[lo[at]] for x in place[slot]], at)
+            slack = settings.pose_noises * noise[ragged.episode[at], slot] + settings.together_m
+            together[slot, at] = apart < settings.together_share * hand_shift[at] + slack
+        together = together.T
+    return Things(place.transpose(2, 0, 1), seen.T, shift.T, moving.T, noise, together, hand, hand_shift, load_away)
 
 
 ALIKE: Final = 0.01

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from sima2.records.arrays import Bools, Int64s
+from sima2.records.arrays import Bools, Float64s
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Ragged, last_where, next_where, per_run, runs_of, without_short
+from sima2.segmentation.signals import Ragged, Runs, last_where, next_where, runs_of, squares, without_short
 from sima2.segmentation.state_settings import StateSettings
 
 BEYOND: Final = 10.0
@@ -17,40 +17,34 @@ BEYOND: Final = 10.0
 
 def moving_fingers(features: Features, settings: StateSettings) -> tuple[Bools, Bools]:
     """Where the fingers close and open."""
-    ragged = features.ragged
-    nothing = np.zeros(len(ragged.time), np.bool_)
-    if features.width is None or features.width_rate is None:
+    ragged, width = features.ragged, features.width
+    if width is None:
+        nothing = np.zeros(len(ragged.time), np.bool_)
         return nothing, nothing
-    half = ragged.frames(0.1).take(ragged.episode)
+    half = ragged.frames(settings.finger_slope_s).take(ragged.episode)
     rate_noise = features.width_noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period.take(ragged.episode))
-    fast = np.maximum(settings.finger_share_per_s * features.width_range, 5.0 * rate_noise)
+    fast = np.maximum(settings.finger_share_per_s * features.width_range, settings.clear * rate_noise)
     able = features.width_range > (settings.able_m if features.metric_width else settings.able_share)
     found: list[Bools] = []
     for sign in (-1.0, 1.0):
-        mask = without_short(
-            (sign * features.width_rate > fast) & able,
-            ragged,
-            gap=settings.flicker_s,
-            run=settings.flicker_s,
-        )
-        start, stop = runs_of(mask, ragged)
-        travel = np.abs(features.width[np.minimum(stop, ragged.last[start])] - features.width[start])
-        share = np.full(len(start), settings.finger_travel)
-        if sign > 0 and features.gripping is not None:
+        quick = (sign * features.width_rate > fast) & able
+        mask = without_short(quick, ragged, gap=settings.flicker_s, run=settings.flicker_s)
+        runs = runs_of(mask, ragged)
+        start, end = runs.start, np.minimum(runs.stop, ragged.last[runs.start])
+        travel = np.abs(width[end] - width[start])
+        share = np.full(len(runs), settings.finger_travel)
+        if sign > 0 and features.gripping is not None and features.grip is not None:
             # fingers that were pressing and no longer are have let go, however little they opened
-            reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
-            pressed = features.gripping[np.maximum(start - reach, ragged.first[start])]
-            freed = ~features.gripping[np.minimum(stop, ragged.last[start])]
+            pressed = features.gripping[ragged.ago(start, settings.fade_s)]
+            freed = ~features.gripping[end]
             share[pressed & freed] = settings.letting_go
             # and those that press on, however far they spread, yield to what they hold
-            if features.grip is not None:
-                end = np.minimum(stop, ragged.last[start])
-                share[~freed & (features.grip[end] > settings.eased_share * features.grip[start])] = BEYOND
-        enough = np.maximum(share * features.width_range[start], 5.0 * features.width_noise[start])
-        keep = mask[start] & (travel > enough)
-        found.append(_under_way(features, start, stop, keep, sign, settings))
-    closing, opening = found
-    return closing, opening | _from_loosening(features, closing, opening, settings)
+            share[~freed & (features.grip[end] > settings.eased_share * features.grip[start])] = BEYOND
+        enough = np.maximum(share * features.width_range[start], settings.clear * features.width_noise[start])
+        opening = sign > 0
+        found.append(_under_way(features, width, runs, mask[start] & (travel > enough), opening, settings))
+    closing, opened = found
+    return closing, opened | _from_loosening(features, closing, opened, settings)
 
 
 def _from_loosening(features: Features, closing: Bools, opening: Bools, settings: StateSettings) -> Bools:
@@ -59,37 +53,34 @@ def _from_loosening(features: Features, closing: Bools, opening: Bools, settings
     The bit turns when the command comes, or only half the way of the fingers later.
     """
     ragged = features.ragged
-    if features.gripping is None or features.speed is None or features.closed_known is None:
+    if features.gripping is None or features.pose is None or features.closed_known is None:
         return opening & False
     opens = next_where(opening, ragged.last)
-    here = np.arange(len(opening))
     gripped = last_where(features.gripping, ragged.first)
     span = ragged.frames(settings.told_late_s).take(ragged.episode)
-    soon = (opens >= 0) & (gripped >= 0) & (gripped < here) & (opens - gripped <= span)
+    soon = (opens >= 0) & (gripped >= 0) & (gripped < np.arange(len(opening))) & (opens - gripped <= span)
     rests = features.speed.take(np.maximum(gripped, 0)) < settings.carrying_speed
     since = last_where(closing | opening, ragged.first)
     return np.asarray(soon & rests & (since < gripped) & ~features.closed_known & ~closing)
 
 
 def _under_way(
-    features: Features, start: Int64s, stop: Int64s, keep: Bools, sign: float, settings: StateSettings
+    features: Features, width: Float64s, runs: Runs, keep: Bools, opening: bool, settings: StateSettings
 ) -> Bools:
     """Runs of moving fingers without what smoothing puts before them, nor yielding to a load, shape (T,).
 
     Pads and links give way under a firm grip: fingers that spread, while they grip as firmly as before or what they
     grip still goes where the hand goes, have not opened.
     """
-    begun = np.maximum(settings.begun_share * features.width_range, 3.0 * features.width_noise)
-    span = stop - start
-    before = np.repeat(features.width[start], span) if features.width is not None else np.zeros(span.sum())
-    begins = sign * (features.width - before) > begun if features.width is not None else before > 0
-    if sign > 0 and features.gripping is not None and features.grip is not None:
-        firm = features.grip > settings.eased_share * np.repeat(features.grip[start], span)
-        begins = begins & ~(features.gripping & (firm if features.company is None else firm | features.company))
-    first = per_run(np.minimum, np.where(begins, np.arange(len(begins)), len(begins)), start)
+    begun = np.maximum(settings.begun_share * features.width_range, settings.begun_noise * features.width_noise)
+    way = width - runs.spread(width[runs.start])
+    begins = (way if opening else -way) > begun
+    if opening and features.gripping is not None and features.grip is not None:
+        firm = features.grip > settings.eased_share * runs.spread(features.grip[runs.start])
+        begins &= ~(features.gripping & (firm if features.company is None else firm | features.company))
     # the frame before the first that has moved
-    first = np.maximum(first - 1, start)
-    return np.repeat(keep, span) & (np.arange(len(begins)) >= np.repeat(first, span))
+    first = np.maximum(runs.first_in(begins) - 1, runs.start)
+    return runs.spread(keep) & (np.arange(len(begins)) >= runs.spread(first))
 
 
 def shut_fingers(features: Features, closing: Bools, opening: Bools) -> Bools:
@@ -97,11 +88,13 @@ def shut_fingers(features: Features, closing: Bools, opening: Bools) -> Bools:
     ragged = features.ragged
     if features.width is None:
         return np.ones(len(ragged.time), np.bool_)
-    closed_at = last_where(closing, ragged.first)
-    opened_at = last_where(opening, ragged.first)
     # before any finger motion nothing is known of a load; only force or company can show one there
-    out: Bools = (closed_at > opened_at) & ~closing & ~opening
-    return out
+    return _later(closing, opening, ragged) & ~closing & ~opening
+
+
+def _later(mask: Bools, other: Bools, ragged: Ragged) -> Bools:
+    """Frames before or at which the mask held later than the other did, shape (T,)."""
+    return np.asarray(last_where(mask, ragged.first) > last_where(other, ragged.first))
 
 
 def fist(features: Features, closing: Bools, opening: Bools, settings: StateSettings) -> Bools:
@@ -109,20 +102,15 @@ def fist(features: Features, closing: Bools, opening: Bools, settings: StateSett
     ragged = features.ragged
     shut = shut_fingers(features, closing, opening)
     nothing = ~gap(features, settings) & ~untold(features, settings)
-    if features.gripping is not None:
-        nothing &= ~features.gripping
-    if features.company is not None:
-        nothing &= ~features.company
-    if features.blocked is not None:
-        nothing &= ~features.blocked
-    start, stop = runs_of(shut, ragged)
-    settled = np.minimum(start + ragged.frames(settings.flicker_s)[ragged.episode[start]], stop - 1)
-    met = shut[start] & nothing[start] & nothing[settled]
+    for told in (features.gripping, features.company, features.blocked):
+        if told is not None:
+            nothing &= ~told
+    runs = runs_of(shut, ragged)
+    settled = np.minimum(runs.start + runs.frames(settings.flicker_s), runs.stop - 1)
+    met = shut[runs.start] & nothing[runs.start] & nothing[settled]
     at = np.zeros(len(shut), np.bool_)
-    at[start[met]] = True
-    met_at, opened_at = last_where(at, ragged.first), last_where(opening, ragged.first)
-    met_before: Bools = (met_at >= 0) & (met_at > opened_at)
-    return met_before | _pressed_on_the_way(features, shut, closing, opening, settings)
+    at[runs.start[met]] = True
+    return _later(at, opening, ragged) | _pressed_on_the_way(features, shut, closing, opening, settings)
 
 
 def _pressed_on_the_way(
@@ -132,17 +120,16 @@ def _pressed_on_the_way(
 
     What they hold presses on them from where they close.
     """
-    ragged = features.ragged
-    if features.gripping is None or features.position is None or features.closed_known is None:
+    position = features.position
+    if features.gripping is None or position is None or features.closed_known is None:
         return shut & False
-    untouched = last_where(closing | opening, ragged.first) < 0
-    start, stop = runs_of(shut | untouched, ragged)
-    runs = (shut | untouched)[start] & ~wide_open(features, settings)[start]
-    here = np.arange(len(shut))
-    felt = per_run(np.minimum, np.where(features.gripping, here, len(here)), start)
-    step = features.position[np.minimum(felt, stop - 1)] - features.position[start]
-    gone = (felt >= stop) | ((step * step).sum(axis=1) > settings.company_m**2)
-    return np.repeat(runs & gone & ~features.closed_known[start], stop - start)
+    shut = shut | (last_where(closing | opening, features.ragged.first) < 0)
+    runs = runs_of(shut, features.ragged)
+    felt = runs.first_in(features.gripping)
+    step = position[np.minimum(felt, runs.stop - 1)] - position[runs.start]
+    gone = (felt >= runs.stop) | (squares(step) > settings.company_m**2)
+    gone &= shut[runs.start] & ~(wide_open(features, settings) | features.closed_known)[runs.start]
+    return runs.spread(gone)
 
 
 def wide_open(features: Features, settings: StateSettings) -> Bools:
@@ -157,8 +144,7 @@ def gap(features: Features, settings: StateSettings) -> Bools:
     """The fingers stop before the most closed that is known of them, shape (T,)."""
     if features.width is None:
         return np.zeros(len(features.ragged.time), np.bool_)
-    least = np.maximum(settings.load_gap * features.width_range, 4.0 * features.width_noise)
-    return np.asarray(features.width > features.width_closed + least)
+    return np.asarray(features.width > features.width_closed + features.finely(slice(None), settings.load_gap))
 
 
 def untold(features: Features, settings: StateSettings) -> Bools:
@@ -171,11 +157,11 @@ def untold(features: Features, settings: StateSettings) -> Bools:
 
 def collapsed(closing: Bools, opening: Bools, loaded: Bools, ragged: Ragged, settings: StateSettings) -> Bools:
     """Fingers that close from a load to none: it has slipped out from between them, shape (T,)."""
-    start, stop = runs_of(closing, ragged)
-    reach = ragged.frames(settings.fade_s)[ragged.episode[start]]
-    before = last_where(loaded, ragged.first)[start]
-    after = next_where(loaded, ragged.last)[np.minimum(stop, ragged.last[start])]
-    let_go = last_where(opening, ragged.first)[start]
-    held_before = (before > let_go) & (start - before <= reach)
-    held_after = (after >= 0) & (after - stop <= reach)
-    return np.repeat(closing[start] & held_before & ~held_after, stop - start)
+    runs = runs_of(closing, ragged)
+    reach = runs.frames(settings.fade_s)
+    before = last_where(loaded, ragged.first)[runs.start]
+    after = next_where(loaded, ragged.last)[np.minimum(runs.stop, ragged.last[runs.start])]
+    let_go = last_where(opening, ragged.first)[runs.start]
+    held_before = (before > let_go) & (runs.start - before <= reach)
+    held_after = (after >= 0) & (after - runs.stop <= reach)
+    return runs.spread(closing[runs.start] & held_before & ~held_after)

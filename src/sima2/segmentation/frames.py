@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.errors import RolloutError, UnknownNameError, UsageError
-from sima2.records.arrays import Float32s, Float64s
+from sima2.records.arrays import Bools, Float32s, Float64s
 from sima2.records.rollout import (
     ARM_CHANNELS,
     OBJECT_CHANNELS,
@@ -80,9 +80,8 @@ class Layout:
             if arm not in OBJECT_CHANNELS:
                 shape = _row_shape(name, value.shape[axis:])
                 size = int(np.prod(shape))
-                title = name if arm == SOLE_ARM else f"{arm}.{name}"
                 where = slice(place, place + size) if shape else place
-                arms[arm][name] = Column(title, where, shape)
+                arms[arm][name] = Column(_title((arm, name)), where, shape)
                 place += size
         kinds: dict[str, slice] = {}
         span = 0
@@ -216,15 +215,10 @@ class FrameBuffer:
                 raise self._error(_title(key), problem, "mixed_dimensions")
             expected = (*at.shape[:axis], *column.shape)
             if array.shape != expected:
-                raise self._error(
-                    column.title,
-                    f"has shape {array.shape} at frame {self.total}, expected {expected}",
-                    "mixed_dimensions",
-                )
+                problem = f"has shape {array.shape} at frame {self.total}, expected {expected}"
+                raise self._error(column.title, problem, "mixed_dimensions")
             infinite = np.isinf(array).reshape(len(at), -1).any(axis=1) if array.size else np.zeros(0, np.bool_)
-            if infinite.any():
-                frame = int(np.argmax(infinite))
-                raise self._error(column.title, f"is infinite at frame {self.total + frame}", "not_finite", frame)
+            self._refuse(column.title, "is infinite", infinite, "not_finite")
             rows[:, column.place] = array
         if len(at):
             self._settle(layout)
@@ -259,9 +253,10 @@ class FrameBuffer:
         rows = self._rows[begin - self.first : end - self.first]
         n = len(rows)
         things = rows[:, layout.scene : layout.width].reshape(n, len(layout.objects), layout.span)
-        scene: dict[str, Any] = {}
-        for kind, part in layout.kinds.items():
-            scene[kind] = things[:, :, part.start] if OBJECT_CHANNELS[kind] is None else things[:, :, part]
+        scene: dict[str, Any] = {
+            kind: things[:, :, part.start if OBJECT_CHANNELS[kind] is None else part].copy()
+            for kind, part in layout.kinds.items()
+        }
         return RolloutBatch(
             episodes=self._episodes,
             offset=np.array([0, n]),
@@ -271,7 +266,7 @@ class FrameBuffer:
                 for arm, channels in layout.arms.items()
             },
             objects=(layout.objects,),
-            **{name: value.copy() for name, value in scene.items()},
+            **scene,
         )
 
     @property
@@ -290,15 +285,16 @@ class FrameBuffer:
             problem = f"does not hold numbers in rows of one length at frame {self.total}"
             raise self._error(title, problem, "not_numeric") from None
 
+    def _refuse(self, field: str, problem: str, where: Bools, reason: str) -> None:
+        """Refuse frames of which something holds, naming the first."""
+        if where.any():
+            frame = int(np.argmax(where))
+            raise self._error(field, f"{problem} at frame {self.total + frame}", reason, frame)
+
     def _check_time(self, time: Float64s) -> None:
-        bad = ~np.isfinite(time)
-        if bad.any():
-            frame = int(np.argmax(bad))
-            raise self._error("time", f"is not finite at frame {self.total + frame}", "not_finite", frame)
+        self._refuse("time", "is not finite", ~np.isfinite(time), "not_finite")
         back = np.diff(time, prepend=self._latest) <= 0
-        if back.any():
-            frame = int(np.argmax(back))
-            raise self._error("time", f"does not increase at frame {self.total + frame}", "time_not_increasing", frame)
+        self._refuse("time", "does not increase", back, "time_not_increasing")
 
     def _layout_for(self, arms: tuple[str, ...], arrays: Mapping[Key, Float32s], axis: int) -> Layout:
         """The layout with the objects that these frames are the first to show."""
@@ -309,9 +305,7 @@ class FrameBuffer:
                 raise self._error("object_position", f"is missing for {name} at frame {self.total}", "mixed_dimensions")
         fresh = tuple(name for name in named if name not in layout.objects)
         if len(layout.objects) + len(fresh) > MOST_OBJECTS:
-            problem = (
-                f"names more than {MOST_OBJECTS} objects at frame {self.total}: give an object one name throughout"
-            )
+            problem = f"names more than {MOST_OBJECTS} objects at frame {self.total}: give each one name throughout"
             raise self._error("object_position", problem, "mixed_dimensions")
         return layout.with_objects(fresh) if fresh and layout.kinds else layout
 
@@ -328,10 +322,8 @@ class FrameBuffer:
         if need <= len(self._time):
             return
         size = max(need, 2 * len(self._time))
-        self._time = np.concatenate([self._time, np.empty(size - len(self._time))])
-        grown = np.empty((size, self._rows.shape[1]), np.float32)
-        grown[: self._used] = self._rows[: self._used]
-        self._rows = grown
+        self._time = np.resize(self._time, size)
+        self._rows = np.resize(self._rows, (size, self._rows.shape[1]))
 
 
 def _put(row: Float32s, column: Column | None, value: Any) -> bool:
@@ -393,8 +385,7 @@ def _flat(frames: Rollout | Mapping[str, Any], episode_id: str) -> tuple[Any, tu
         raise RolloutError(episode_id, "time", "is missing: every frame needs its time in s", reason="mixed_dimensions")
     flat = any(name in ARM_CHANNELS and frames[name] is not None for name in frames)
     if flat and frames.get("manipulators"):
-        raise RolloutError(
-            episode_id, "manipulators", "given together with flat arm channels", reason="mixed_dimensions"
-        )
+        problem = "given together with flat arm channels"
+        raise RolloutError(episode_id, "manipulators", problem, reason="mixed_dimensions")
     arms = tuple(frames.get("manipulators") or (SOLE_ARM,))
     return frames["time"], arms, {key: value for key, value in values.items() if value is not None}

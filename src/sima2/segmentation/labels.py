@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import spans as spans_of
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features, length_of
-from sima2.segmentation.signals import last_where, next_where, per_run, running_max_in, runs_of
+from sima2.segmentation.rules import LAST, Rule, RuleList
+from sima2.segmentation.signals import Ragged, Runs, among, lengths, per_run, running_max_in, runs_of
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -55,91 +57,190 @@ class LabelSettings:
     """Fingers that close so much farther from any object than what they hold as a rule take hold of none."""
     sinks_m: float = 0.008
     """A descent to less than that above where the fingers open is none."""
+    sinking_share: float = 0.5
+    """Of the speed of rest, above which a load sinks: hands set down slowly."""
+    on_the_way: float = 0.7
+    """A hand that moves for more than that share of a closing closes on its way."""
+    open_share: float = 0.25
+    """Fingers that stay farther open than that share of their range have not closed all the way."""
+    closer_share: float = 0.3
+    """Of its way, by which a hand has to come nearer to a thing to go towards it: half of a way at 70° to it."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelRuns(Runs):
+    """Runs of equal label, shape (r,) each."""
+
+    kind: Int64s
+
+    @classmethod
+    def of(cls, label: Int64s, ragged: Ragged) -> LabelRuns:
+        """The runs of the frames."""
+        runs = runs_of(label, ragged)
+        return cls(ragged, runs.start, runs.stop, label[runs.start])
+
+    def at(self, *names: str) -> Bools:
+        """Runs with one of these labels."""
+        return named(self.kind, *names)
+
+
+def named(label: Int64s, *names: str) -> Bools:
+    """Where a label is one of these."""
+    return among(label, [CODE[name] for name in names])
 
 
 def label_gaps(features: Features, states: States, action: Int64s, failed: Bools, settings: LabelSettings) -> Int64s:
     """Give the free motion between actions its name: approach, retreat, recovery or idle; shape (T,)."""
-    ragged = features.ragged
-    frames = len(ragged.time)
-    out = action.copy()
-    if not frames or features.pose is None:
-        return out
-    gap = (action == 0) & (states.code != State.UNKNOWN)
-    start, stop = runs_of(gap, ragged)
-    is_gap = gap[start]
-    here = np.arange(len(start))
-    has_before = (start > ragged.first[start]) & is_gap
-    has_after = (stop <= ragged.last[start]) & is_gap
-    known_before = has_before & (action[np.maximum(start - 1, 0)] > 0)
-    known_after = has_after & (action[np.minimum(stop, frames - 1)] > 0)
-    after_failure = known_before & failed[np.maximum(start - 1, 0)]
-
-    # what leads away from where the next action begins ends at the turning point
-    run = np.repeat(here, stop - start)
-    turn = start.copy()
-    asked = np.flatnonzero(known_before)
-    turn[asked] = _parting(features, start[asked], stop[asked], settings)
-    approach_from = np.where(known_before, turn, start)
-    approach_from = np.where(known_after, approach_from, stop)
-
-    frame = np.arange(frames)
-    inside = is_gap[run]
-    leaving = inside & (frame < approach_from[run])
-    out[inside] = CODE["approach"]
-    out[leaving & known_before[run]] = CODE["retreat"]
-    out[leaving & ~known_before[run]] = CODE["unknown"]
-    recovering = leaving & (after_failure & known_after)[run]
-    # rest of half a second or more is idle, unless it is the pause of a recovery
-    # fingers that open meanwhile are no motion of the arm; closing ones prepare a grasp or a push
-    still = (states.code == State.STILL) | ((states.code == State.OPENING) & ~features.moving)
-    s, e = runs_of(still & inside, ragged)
-    # but what they do right after an action ends it
-    ends_action = (states.code[s] != State.STILL) & (s > ragged.first[s]) & ~inside[np.maximum(s - 1, 0)]
-    resting = (still & inside)[s] & ~ends_action & ((e - s) * ragged.period[ragged.episode[s]] >= settings.idle_s)
-    idle = np.repeat(resting, e - s)
-    out[idle] = CODE["idle"]
-    out[recovering] = CODE["recovery_maneuver"]
-    # free motion with no action around it says nothing about intent
-    alone = inside & ~(known_before | known_after)[run] & ~idle
-    out[alone] = CODE["unknown"]
-    _name_by_objects(features, out, inside & ~idle & ~recovering, np.where(known_after, stop - 1, -1)[run])
-    return out
+    label = action.copy()
+    if not len(label) or features.pose is None:
+        return label
+    free = (action == 0) & (states.code != State.UNKNOWN)
+    runs = runs_of(free, features.ragged)
+    gaps = Gaps(features.ragged, runs.start, runs.stop, features, states, action, failed, settings, free, label)
+    for rule, holds in GAP_RULES.asked(gaps):
+        label[holds] = CODE[rule.says]
+    return label
 
 
-def _name_by_objects(features: Features, label: Int64s, free: Bools, action_at: Int64s) -> None:
-    """Free motion between rests, with no action beside it: towards where the next action begins, or away; in place.
+@dataclass(frozen=True, eq=False)
+class Gaps(Runs):
+    """Runs of free motion between actions, and what lies between them, shape (r,) each; rules tell of frames."""
 
-    Where no action follows, towards the object that it ends nearest to. ``action_at`` is the frame before the next
-    action, -1 where none follows, shape (T,).
-    """
-    ragged = features.ragged
-    if features.object_position is None or features.position is None or features.object_seen is None:
-        return
-    start, stop = runs_of(free, ragged)
-    end = stop - 1
-    last = len(label) - 1
-    beside = ((start > ragged.first[start]) & (label[np.maximum(start - 1, 0)] != CODE["idle"])) | (
-        (stop <= ragged.last[start]) & (label[np.minimum(stop, last)] != CODE["idle"])
-    )
-    apart = features.object_position[end] - features.position[end][:, None]
-    distance = np.sqrt((apart * apart).sum(axis=2))
-    distance[~per_run(np.logical_or, features.object_seen, start)] = np.inf
-    nearest = np.argmin(distance, axis=1)
-    row = np.arange(len(start))
-    before = features.object_position[start, nearest] - features.position[start]
-    closer = np.sqrt((before * before).sum(axis=1)) - distance[row, nearest]
-    at = action_at[start]
-    goal = features.position[np.maximum(at, 0)]
-    to_goal = np.linalg.norm(goal - features.position[start], axis=1) - np.linalg.norm(
-        goal - features.position[end], axis=1
-    )
-    closer = np.where(at >= 0, to_goal, closer)
-    step = features.position[end] - features.position[start]
-    net = np.sqrt((step * step).sum(axis=1))
-    known = free[start] & ~beside & np.isfinite(distance[row, nearest])
-    name = np.where(closer > 0.3 * net, CODE["approach"], CODE["retreat"])
-    told = np.repeat(known, stop - start)
-    label[told] = np.repeat(name, stop - start)[told]
+    features: Features
+    states: States
+    action: Int64s
+    """Label of every frame that is an action, shape (T,)."""
+    failed: Bools
+    settings: LabelSettings
+    free: Bools
+    """Frames of free motion, shape (T,)."""
+    label: Int64s
+    """As the rules asked so far name each frame, shape (T,)."""
+
+    @cached_property
+    def known_before(self) -> Bools:
+        """An action comes right before."""
+        begins = (self.start > self.ragged.first[self.start]) & self.free[self.start]
+        return begins & (self.action[np.maximum(self.start - 1, 0)] > 0)
+
+    @cached_property
+    def known_after(self) -> Bools:
+        """An action comes right after."""
+        ends = (self.stop <= self.ragged.last[self.start]) & self.free[self.start]
+        return ends & (self.action[np.minimum(self.stop, len(self.action) - 1)] > 0)
+
+    @cached_property
+    def leaving(self) -> Bools:
+        """What leads away from where the next action begins ends at the turning point, shape (T,)."""
+        turn = self.start.copy()
+        asked = np.flatnonzero(self.known_before)
+        turn[asked] = _parting(self.features, self.start[asked], self.stop[asked], self.settings)
+        ends = self.spread(np.where(self.known_after, turn, self.stop))
+        return self.free & (np.arange(len(ends)) < ends)
+
+    @cached_property
+    def idle(self) -> Bools:
+        """Rest that is long enough, shape (T,)."""
+        states, ragged = self.states, self.ragged
+        # fingers that open meanwhile are no motion of the arm; closing ones prepare a grasp or a push
+        still = (states.code == State.STILL) | ((states.code == State.OPENING) & ~self.features.moving)
+        rests = runs_of(still & self.free, ragged)
+        start = rests.start
+        # but what they do right after an action ends it
+        after_action = (start > ragged.first[start]) & ~self.free[np.maximum(start - 1, 0)]
+        ends_action = (states.code[start] != State.STILL) & after_action
+        long = rests.seconds >= self.settings.idle_s
+        return rests.spread((still & self.free)[start] & ~ends_action & long)
+
+    @cached_property
+    def closer(self) -> tuple[Bools, Bools]:
+        """Free motion between rests, with no action beside it, of which things or the next action tell where it leads,
+        and whether that is towards them, shape (T,) each.
+
+        Towards where the next action begins, or, where none follows, towards the object that it ends nearest to.
+        """
+        features, ragged, label = self.features, self.ragged, self.label
+        free = self.free & ~self.idle & ~_corrects(self)
+        if features.object_position is None or features.position is None:
+            return free & False, free
+        runs = runs_of(free, ragged)
+        start, end, position = runs.start, runs.stop - 1, features.position
+        idle, last = CODE["idle"], len(label) - 1
+        beside = (start > ragged.first[start]) & (label[np.maximum(start - 1, 0)] != idle)
+        beside |= (runs.stop <= ragged.last[start]) & (label[np.minimum(runs.stop, last)] != idle)
+        distance = lengths(features.object_position[end] - position[end][:, None])
+        distance[~runs.any(features.object_seen)] = np.inf
+        nearest = np.argmin(distance, axis=1)
+        left = distance[runs.here, nearest]
+        at = self.spread(np.where(self.known_after, self.stop - 1, -1))[start]
+        goal = position[np.maximum(at, 0)]
+        closer = np.where(
+            at >= 0,
+            lengths(goal - position[start]) - lengths(goal - position[end]),
+            lengths(features.object_position[start, nearest] - position[start]) - left,
+        )
+        towards = closer > self.settings.closer_share * lengths(position[end] - position[start])
+        return runs.spread(free[start] & ~beside & np.isfinite(left)), runs.spread(towards)
+
+
+def _leads_on(gaps: Gaps) -> Bools:
+    """Free motion before an action leads to it."""
+    return gaps.free
+
+
+def _leads_away(gaps: Gaps) -> Bools:
+    """After an action the arm goes away from where the next one begins."""
+    return gaps.leaving & gaps.spread(gaps.known_before)
+
+
+def _comes_from_nowhere(gaps: Gaps) -> Bools:
+    """Motion away from where the next action begins, with no action before it, says nothing about intent."""
+    return gaps.leaving & ~gaps.spread(gaps.known_before)
+
+
+def _rests(gaps: Gaps) -> Bools:
+    """Rest of half a second or more is idle, unless it is the pause of a recovery."""
+    return gaps.idle
+
+
+def _corrects(gaps: Gaps) -> Bools:
+    """The way back from a failed attempt to the next one."""
+    failed = gaps.known_before & gaps.failed[np.maximum(gaps.start - 1, 0)]
+    return gaps.leaving & gaps.spread(failed & gaps.known_after)
+
+
+def _stands_alone(gaps: Gaps) -> Bools:
+    """Free motion with no action around it says nothing about intent."""
+    return gaps.free & ~gaps.spread(gaps.known_before | gaps.known_after) & ~gaps.idle
+
+
+def _towards_things(gaps: Gaps) -> Bools:
+    """Between rests the hand comes nearer to where the next action begins, or to a thing."""
+    told, towards = gaps.closer
+    return told & towards
+
+
+def _away_from_things(gaps: Gaps) -> Bools:
+    """Between rests the hand comes no nearer to where the next action begins, nor to a thing."""
+    told, towards = gaps.closer
+    return told & ~towards
+
+
+GAP_RULES = RuleList(
+    "label",
+    "What free motion between actions is called",
+    LAST,
+    (
+        Rule("approach", _leads_on),
+        Rule("retreat", _leads_away),
+        Rule("unknown", _comes_from_nowhere),
+        Rule("idle", _rests),
+        Rule("recovery_maneuver", _corrects),
+        Rule("unknown", _stands_alone),
+        Rule("approach", _towards_things),
+        Rule("retreat", _away_from_things),
+    ),
+)
 
 
 def _parting(features: Features, start: Int64s, stop: Int64s, settings: LabelSettings) -> Int64s:
@@ -148,7 +249,7 @@ def _parting(features: Features, start: Int64s, stop: Int64s, settings: LabelSet
     Where the first motion comes to an end and the next begins, or else where the arm is last farthest from where the
     run ends.
     """
-    if features.pose is None or features.speed is None or not len(start):
+    if features.pose is None or not len(start):
         return start
     length = stop - start
     at = spans_of(start, length)
@@ -177,12 +278,6 @@ def _parting(features: Features, start: Int64s, stop: Int64s, settings: LabelSet
 
 def merge_short(label: Int64s, features: Features, settings: LabelSettings) -> Int64s:
     """Join what is shorter than the shortest segment to its neighbour, shape (T,)."""
-    ragged = features.ragged
-    start, stop = runs_of(label, ragged)
-    long = (stop - start) >= ragged.frames(settings.shortest_s)[ragged.episode[start]]
-    episode = ragged.episode[start]
-    first = np.searchsorted(episode, episode)
-    last = np.searchsorted(episode, episode, side="right") - 1
-    before, after = last_where(long, first), next_where(long, last)
-    source = np.where(before >= 0, before, np.where(after >= 0, after, np.arange(len(start))))
-    return np.repeat(label[start][source], stop - start)
+    runs = runs_of(label, features.ragged)
+    out: Int64s = runs.without_brief(label, runs.length >= runs.frames(settings.shortest_s))
+    return out

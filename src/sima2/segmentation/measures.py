@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.records.rollout import Manipulator
+from sima2.segmentation.columns import Columns
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import hold_last, last_where
+from sima2.segmentation.signals import hold_last
 
 SECONDS_PER_HOUR = 3600.0
 HIDDEN_S: Final = 0.5
 """Trackers find what is in sight at least twice a second."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+@dataclass(frozen=True, eq=False)
+class Measured(Columns):
     """Measures of pieces of segments, from which those of whole segments follow; shape (p,) each.
 
     Sums of a segment are those of its pieces, added one by one in their order, so that they are the same whether the
@@ -39,43 +40,26 @@ class Measured:
     def joined(self, segment: Int64s, n: int) -> Measured:
         """Of ``n`` segments, of which each piece belongs to one; ``segment`` never falls and leaves none out."""
         first: Int64s = np.searchsorted(segment, np.arange(n)).astype(np.int64)
-        last = np.searchsorted(segment, np.arange(n), side="right") - 1
-
-        largest: dict[str, Float64s] = {name: np.maximum.reduceat(x, first) for name, x in self.largest.items()}
-        return Measured(
+        ends = self.take(np.searchsorted(segment, np.arange(n), side="right") - 1)
+        return replace(
+            ends,
             frames=np.bincount(segment, self.frames, n).astype(np.int64),
-            largest=largest,
+            largest={name: np.maximum.reduceat(x, first) for name, x in self.largest.items()},
             total={name: np.bincount(segment, x, n).astype(x.dtype) for name, x in self.total.items()},
             first_width=self.first_width[first],
-            last_width=self.last_width[last],
             first_place=self.first_place[first],
-            last_place=self.last_place[last],
-        )
-
-    def take(self, index: Int64s) -> Measured:
-        """Rows by index."""
-        return Measured(
-            frames=self.frames[index],
-            largest={name: x[index] for name, x in self.largest.items()},
-            total={name: x[index] for name, x in self.total.items()},
-            first_width=self.first_width[index],
-            last_width=self.last_width[index],
-            first_place=self.first_place[index],
-            last_place=self.last_place[index],
         )
 
     @classmethod
     def concat(cls, parts: Sequence[Measured]) -> Measured:
-        """Pieces end to end; at least one part."""
-        return cls(
-            frames=np.concatenate([part.frames for part in parts]),
-            largest={name: np.concatenate([part.largest[name] for part in parts]) for name in parts[0].largest},
-            total={name: np.concatenate([part.total[name] for part in parts]) for name in parts[0].total},
-            first_width=np.concatenate([part.first_width for part in parts]),
-            last_width=np.concatenate([part.last_width for part in parts]),
-            first_place=_stacked([part.first_place for part in parts]),
-            last_place=_stacked([part.last_place for part in parts]),
-        )
+        """Pieces end to end; an object that a part does not know yet has not been seen there."""
+        most = max(part.first_place.shape[1] for part in parts)
+        return super().concat([part._with_objects(most) for part in parts])
+
+    def _with_objects(self, most: int) -> Measured:
+        wider = ((0, 0), (0, most - self.first_place.shape[1]), (0, 0))
+        first, last = (np.pad(x, wider, constant_values=np.nan) for x in (self.first_place, self.last_place))
+        return replace(self, first_place=first, last_place=last)
 
     def columns(self) -> dict[str, Float32s]:
         """Feature columns of the segment table; NaN where a channel is absent."""
@@ -86,18 +70,9 @@ class Measured:
         return {name: x.astype(np.float32) for name, x in out.items()}
 
 
-def _stacked(places: Sequence[Float64s]) -> Float64s:
-    """Places of objects end to end; one that a part does not know yet has not been seen there."""
-    most = max(each.shape[1] for each in places)
-    return np.concatenate(
-        [np.pad(each, ((0, 0), (0, most - each.shape[1]), (0, 0)), constant_values=np.nan) for each in places]
-    )
-
-
 def measure(channels: Manipulator, features: Features, start: Int64s, stop: Int64s) -> Measured:
     """Measures of half-open spans of frames, ordered and apart, shape (s,)."""
-    ragged = features.ragged
-    blank = np.full(len(start), np.nan)
+    ragged, blank = features.ragged, np.full(len(start), np.nan)
     step = np.diff(ragged.time, append=ragged.time[-1:])
     step[ragged.offset[1:][np.diff(ragged.offset) > 0] - 1] = 0.0
     step = np.where(step > 0, step, ragged.period.take(ragged.episode))
@@ -107,50 +82,57 @@ def measure(channels: Manipulator, features: Features, start: Int64s, stop: Int6
     if len(start) and (start[1:] == stop[:-1]).all() and len(cuts) % 2:
         cuts = start
 
-    def reduced(ufunc: np.ufunc, x: Float64s) -> Float64s:
-        if not len(start):
+    def reduced(ufunc: np.ufunc, x: Float64s | None) -> Float64s:
+        if x is None or not len(start):
             return blank
         out: Float64s = ufunc.reduceat(x, cuts)
         return out if cuts is start else out[::2]
 
-    largest = dict.fromkeys(("max_speed", "peak_force", "max_joint_speed", "max_joint_torque"), blank)
-    total = dict.fromkeys(("distance", "impulse", "grip_force", "energy_wh"), blank)
-    first_width = last_width = blank
-    if features.speed is not None:
-        largest["max_speed"] = reduced(np.maximum, features.speed)
-        if features.position is not None:
-            total["distance"] = reduced(np.add, features.speed * step)
-    if features.contact is not None:
-        largest["peak_force"] = reduced(np.maximum, features.contact)
-        total["impulse"] = reduced(np.add, features.contact * step)
-    if features.grip is not None:
-        total["grip_force"] = reduced(np.add, features.grip)
-    if features.width is not None:
-        first_width, last_width = features.width[start], features.width[stop - 1]
-    where = rests = np.zeros((len(start), 0, 3))
-    if features.object_position is not None and features.object_seen is not None and len(start):
-        full = np.diff(ragged.offset) > 0
-        ever = np.zeros((len(full), features.object_seen.shape[1]), np.bool_)
-        ever[full] = np.logical_or.reduceat(features.object_seen, ragged.offset[:-1][full])
-        known = ever[ragged.episode[start]][:, :, None]
-        where, rests = (np.where(known, features.object_position[at], np.nan) for at in (start, stop - 1))
-        if not features.object_seen.all():
-            # where it lies is not known of what has been out of sight for long
-            late = ragged.frames(HIDDEN_S)[ragged.episode[start]]
-            seen_at = np.column_stack([last_where(seen, ragged.first)[stop - 1] for seen in features.object_seen.T])
-            hidden = (seen_at < 0) | ((stop - 1 - late)[:, None] > seen_at)
-            rests = np.where(hidden[:, :, None], np.nan, rests)
-    velocity = torque = None
-    if channels.joint_velocity is not None:
-        velocity, _ = hold_last(channels.joint_velocity, ragged)
-        largest["max_joint_speed"] = reduced(np.maximum, _each(np.maximum, np.abs, velocity))
-    if channels.joint_torque is not None:
-        torque, _ = hold_last(channels.joint_torque, ragged)
-        largest["max_joint_torque"] = reduced(np.maximum, _each(np.maximum, np.abs, torque))
+    velocity, torque = (
+        None if raw is None else hold_last(raw, ragged)[0] for raw in (channels.joint_velocity, channels.joint_torque)
+    )
+    power = None
     if velocity is not None and torque is not None and velocity.shape == torque.shape:
-        power = _each(np.add, lambda v, t: np.abs(v * t), velocity, torque)
-        total["energy_wh"] = reduced(np.add, power * step / SECONDS_PER_HOUR)
-    return Measured(stop - start, largest, total, first_width, last_width, where, rests)
+        power = _each(np.add, lambda v, t: np.abs(v * t), velocity, torque) * step / SECONDS_PER_HOUR
+    largest: dict[str, Float64s | None] = {
+        "max_speed": None if features.pose is None else features.speed,
+        "peak_force": features.contact,
+        "max_joint_speed": None if velocity is None else _each(np.maximum, np.abs, velocity),
+        "max_joint_torque": None if torque is None else _each(np.maximum, np.abs, torque),
+    }
+    total = {
+        "distance": None if features.position is None else features.speed * step,
+        "impulse": None if features.contact is None else features.contact * step,
+        "grip_force": features.grip,
+        "energy_wh": power,
+    }
+    first_place, last_place = _places(features, start, stop)
+    return Measured(
+        frames=stop - start,
+        largest={name: reduced(np.maximum, x) for name, x in largest.items()},
+        total={name: reduced(np.add, x) for name, x in total.items()},
+        first_width=blank if features.width is None else features.width[start],
+        last_width=blank if features.width is None else features.width[stop - 1],
+        first_place=first_place,
+        last_place=last_place,
+    )
+
+
+def _places(features: Features, start: Int64s, stop: Int64s) -> tuple[Float64s, Float64s]:
+    """Where each object is as spans begin, and as they end, m, shape (s, K, 3) each; NaN where that is not known."""
+    place, seen, ragged = features.object_position, features.object_seen, features.ragged
+    if place is None or not len(start):
+        nowhere = np.zeros((len(start), 0, 3))
+        return nowhere, nowhere
+    known = (features.last_seen[ragged.last[start]] >= 0)[:, :, None]
+    first, last = (np.where(known, place[at], np.nan) for at in (start, stop - 1))
+    if not seen.all():
+        # where it lies is not known of what has been out of sight for long
+        late = ragged.frames(HIDDEN_S)[ragged.episode[start]]
+        seen_at = features.last_seen[stop - 1]
+        hidden = (seen_at < 0) | ((stop - 1 - late)[:, None] > seen_at)
+        last = np.where(hidden[:, :, None], np.nan, last)
+    return first, last
 
 
 def _each(ufunc: np.ufunc, verb: Callable[..., Float64s], *columns: Float64s) -> Float64s:

@@ -19,7 +19,7 @@ import numpy as np
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Ragged, last_where, next_where, per_run, runs_of
+from sima2.segmentation.signals import Ragged, Runs, among, last_where, lengths, next_where, runs_of
 
 UNKNOWN: Final = LABELS.index("unknown")
 IDLE: Final = LABELS.index("idle")
@@ -45,6 +45,10 @@ class MotionSettings:
     """Rates are means over so long, so no rest can be told within it; a hand that turns is farthest out instead."""
     turns: int = 3
     """To and fro at least so often is a wipe."""
+    back_share: float = 0.5
+    """A hand that ends so much nearer to where the episode began than it was goes back."""
+    open_share: float = 0.5
+    """Fingers that are farther open than that share of their range hold nothing."""
     turn_cosine: float = 0.5
     """Of the angle between the ways in and out of a turn, 60°; what goes on more straightly than that does not turn."""
 
@@ -63,35 +67,32 @@ def part(features: Features, settings: MotionSettings) -> Movements:
     """Part the motion of each episode into movements and rests."""
     frames = len(features.still_below)
     edge, rest = np.zeros(frames, np.bool_), np.zeros(frames, np.bool_)
-    if features.speed is None or features.pose is None or not frames:
+    if features.pose is None or not frames:
         return Movements(edge, rest)
     ragged = features.ragged
-    pose, speed = _across_gaps(features.pose, features.speed, features, settings)
+    pose, speed = _across_gaps(features.pose, features, settings)
     dips = _dips(speed, features.still_below, ragged, settings)
     peaks = _peaks(speed, dips, ragged)
     # from peak to peak, with what comes before an episode's first peak and after its last
     start = np.unique(np.concatenate([ragged.first[peaks], peaks]))
-    stop = np.append(start[1:], frames)
-    span = np.repeat(np.arange(len(start)), stop - start)
-    head, tail = ~np.isin(start, peaks), (stop > ragged.last[start])
+    spans = Runs(ragged, start, np.append(start[1:], frames))
+    head, tail = ~np.isin(start, peaks), spans.stop > ragged.last[start]
     left = np.where(head, np.nan, speed[start])
-    right = np.where(tail, np.nan, speed[np.minimum(stop, frames - 1)])
+    right = np.where(tail, np.nan, speed[np.minimum(spans.stop, frames - 1)])
     # one rest has one notion of being at rest, from the movements on both sides
     beside = np.sqrt(np.where(head, right, left) * np.where(tail, left, right))
     limit = np.maximum(settings.rest_share * beside, features.still_below[start])
-    here = np.arange(frames)
-    low = speed < limit[span]
-    begin = per_run(np.minimum, np.where(low, here, frames), start)
-    end = per_run(np.maximum, np.where(low, here + 1, 0), start)
-    begin, end = np.where(head, start, begin), np.where(tail, stop, end)
-    halts = per_run(np.logical_or, low, start)
-    length = np.where(halts, (end - begin) * ragged.period[ragged.episode[start]], 0.0)
+    low = speed < spans.spread(limit)
+    begin = np.where(head, start, spans.first_in(low))
+    end = np.where(tail, spans.stop, spans.last_in(low) + 1)
+    length = np.where(spans.any(low), (end - begin) * ragged.period[spans.episode], 0.0)
     rests = length >= settings.rest_s
-    rest = rests[span] & (here >= begin[span]) & (here < end[span])
+    here = np.arange(frames)
+    rest = spans.spread(rests) & (here >= spans.spread(begin)) & (here < spans.spread(end))
     edge[1:] = (rest[1:] != rest[:-1]) & (ragged.first[1:] == ragged.first[:-1])
     passed = ~rests & ~head & ~tail
     slowest = dips[np.searchsorted(dips, start[passed])]
-    turns = _turns(pose, start, slowest, span, passed, settings)
+    turns = _turns(pose, spans, slowest, passed, settings)
     edge[np.where(length[passed] < settings.turn_s, turns, slowest)] = True
     return Movements(edge, rest)
 
@@ -110,40 +111,38 @@ def label_motion(
     """
     ragged = features.ragged
     acts = np.zeros(len(ragged.offset) - 1, np.bool_)
-    acts[ragged.episode[~np.isin(label, (UNKNOWN, IDLE))]] = True
+    acts[ragged.episode[~among(label, (UNKNOWN, IDLE))]] = True
     free = ~acts.take(ragged.episode) & ~features.missing
     if not free.any():
         return label, np.zeros(len(label), np.bool_)
     found = part(features, settings)
-    start, stop = runs_of(found.rest, ragged)
-    still = per_run(np.add, still.astype(np.int64), start)
-    long = (stop - start) * ragged.period[ragged.episode[start]] >= idle_s
-    idle = np.repeat(found.rest[start] & long & (2 * still >= stop - start), stop - start)
+    runs = runs_of(found.rest, ragged)
+    long = (runs.seconds >= idle_s) & (2 * runs.count(still) >= runs.length)
+    idle = runs.spread(found.rest[runs.start] & long)
     if features.width is None or features.pose is None:
         return np.where(free, np.where(idle, IDLE, UNKNOWN), label), found.edge & free
-    start, stop = runs_of(idle, ragged)
+    runs = runs_of(idle, ragged)
     out = np.hypot.reduce(features.pose - features.pose[ragged.first], axis=1)
-    name = np.where(out[stop - 1] < 0.5 * out[start], RETREAT, APPROACH)
-    empty = (features.width > features.width_closed + 0.5 * features.width_range)[ragged.first]
-    named = np.where(empty, np.repeat(name, stop - start), UNKNOWN)
+    name = np.where(out[runs.stop - 1] < settings.back_share * out[runs.start], RETREAT, APPROACH)
+    half = features.width_closed + settings.open_share * features.width_range
+    empty = (features.width > half)[ragged.first]
+    named = np.where(empty, runs.spread(name), UNKNOWN)
     return np.where(free, np.where(idle, IDLE, named), label), found.edge & free & ~empty
 
 
-def _across_gaps(
-    pose: Float64s, speed: Float64s, features: Features, settings: MotionSettings
-) -> tuple[Float64s, Float64s]:
+def _across_gaps(pose: Float64s, features: Features, settings: MotionSettings) -> tuple[Float64s, Float64s]:
     """Pose and speed, straight on where nothing was seen: a hand out of sight has not stopped; as given."""
     missing, ragged = features.missing, features.ragged
     before, after = last_where(~missing, ragged.first), next_where(~missing, ragged.last)
     between = missing & (before >= 0) & (after >= 0)
     if not between.any():
-        return pose, speed
+        return pose, features.speed
     a, b = before[between], after[between]
     share = (ragged.time[between] - ragged.time[a]) / np.maximum(ragged.time[b] - ragged.time[a], 1e-9)
     pose = pose.copy()
     pose[between] = pose[a] + share[:, None] * (pose[b] - pose[a])
     rate = np.abs(ragged.slope(pose, settings.slope_s))
-    return pose, rate.max(axis=1) if features.position is None else np.sqrt((rate * rate).sum(axis=1))
+    return pose, rate.max(axis=1) if features.position is None else lengths(rate)
 
 
 def _dips(speed: Float64s, still: Float64s, ragged: Ragged, settings: MotionSettings) -> Int64s:
@@ -182,32 +181,24 @@ def _rank(episode: Int64s, ragged: Ragged) -> Int64s:
 
 def _peaks(speed: Float64s, dips: Int64s, ragged: Ragged) -> Int64s:
     """First frame of the largest speed in each part between dips and episodes' ends."""
-    start = np.union1d(ragged.offset[:-1][np.diff(ragged.offset) > 0], dips)
-    length = np.diff(np.append(start, len(speed)))
-    top = per_run(np.maximum, speed, start)
-    at = np.where(speed == np.repeat(top, length), np.arange(len(speed)), len(speed))
-    out: Int64s = per_run(np.minimum, at, start)
-    return out
+    start = np.union1d(ragged.heads, dips)
+    parts = Runs(ragged, start, np.append(start[1:], len(speed)))
+    return parts.first_in(speed == parts.spread(parts.largest(speed)))
 
 
-def _turns(
-    pose: Float64s, start: Int64s, slowest: Int64s, span: Int64s, passed: Bools, settings: MotionSettings
-) -> Int64s:
+def _turns(pose: Float64s, spans: Runs, slowest: Int64s, passed: Bools, settings: MotionSettings) -> Int64s:
     """Frames at which the hand is farthest out between two peaks, or slowest where it goes straight on."""
-    stop = np.append(start[1:], len(pose))
-    way_in = _unit(pose[slowest] - pose[start[passed]])
-    way_out = _unit(pose[stop[passed]] - pose[slowest])
-    outward = np.zeros((len(start), pose.shape[1]))
+    way_in = _unit(pose[slowest] - pose[spans.start[passed]])
+    way_out = _unit(pose[spans.stop[passed]] - pose[slowest])
+    outward = np.zeros((len(spans), pose.shape[1]))
     outward[passed] = way_in - way_out
-    reach = (pose * outward[span]).sum(axis=1)
-    best = per_run(np.maximum, reach, start)
-    at = np.where(reach >= best[span], np.arange(len(pose)), len(pose))
-    farthest = per_run(np.minimum, at, start)[passed]
+    reach = (pose * spans.spread(outward)).sum(axis=1)
+    farthest = spans.first_in(reach >= spans.spread(spans.largest(reach)))[passed]
     return np.where((way_in * way_out).sum(axis=1) < settings.turn_cosine, farthest, slowest)
 
 
 def _unit(x: Float64s) -> Float64s:
-    out: Float64s = x / np.maximum(np.sqrt((x * x).sum(axis=1)), 1e-12)[:, None]
+    out: Float64s = x / np.maximum(lengths(x), 1e-12)[:, None]
     return out
 
 
@@ -229,16 +220,17 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
 
     A hand goes down to what it takes and leaves up from what it has put down, so up is where it came from.
     """
-    ragged, pose, speed = features.ragged, features.pose, features.speed
+    ragged, pose = features.ragged, features.pose
     out = np.full(len(loaded), Carry.NONE, np.int64)
-    if pose is None or speed is None or not loaded.any():
+    if pose is None or not loaded.any():
         return out
     edge = np.zeros(len(loaded), np.bool_)
-    edge[_dips(speed, features.still_below, ragged, replace(settings, dip_share=settings.phase_share))] = True
-    start, stop = runs_of(loaded, ragged, edge)
-    episode, held = ragged.episode[start], loaded[start]
-    way = pose[stop - 1] - pose[start]
-    length = np.sqrt((way * way).sum(axis=1))
+    phases = replace(settings, dip_share=settings.phase_share)
+    edge[_dips(features.speed, features.still_below, ragged, phases)] = True
+    runs = runs_of(loaded, ragged, edge)
+    start, episode, held = runs.start, runs.episode, loaded[runs.start]
+    way = pose[runs.stop - 1] - pose[start]
+    length = lengths(way)
     scale = np.zeros(len(ragged.offset) - 1)
     np.maximum.at(scale, episode[held], length[held])
     # drift and settling are no movements
@@ -263,9 +255,9 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
     # a hand goes on from what it has wiped by rising from it
     kind[np.append(False, strokes[:-1]) & ~strokes & ~first & (kind == Carry.SIDE)] = Carry.RISE
     kind[~held] = Carry.NONE
-    by_run = np.full(len(start), Carry.NONE, np.int64)
+    by_run = np.full(len(runs), Carry.NONE, np.int64)
     by_run[moves] = kind
-    return np.where(loaded, np.repeat(by_run, stop - start), Carry.NONE)
+    return np.where(loaded, runs.spread(by_run), Carry.NONE)
 
 
 def _strokes(way: Float64s, kind: Int64s, first: Bools, settings: MotionSettings) -> Bools:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -83,10 +83,8 @@ class SegmentStream:
     def held_bytes(self) -> int:
         """Bytes of all arrays held; bounded by the windows, the rate and the number of channels and objects."""
         arms = self._arms.values()
-        held = sum(arm.held.nbytes for arm in arms if arm.held is not None)
-        records = [record for arm in arms for record in (arm.start, arm.past)]
-        carried = sum(getattr(record, each.name).nbytes for record in records for each in fields(record))
-        return int(self._buffer.nbytes + held + carried)
+        carried = (each.nbytes for arm in arms for each in (arm.start, arm.past, arm.held) if each is not None)
+        return self._buffer.nbytes + sum(carried)
 
     def push(self, frames: Rollout | Mapping[str, Any]) -> SegmentTable:
         """Take one frame or several, and give the segments that have become final.
@@ -182,7 +180,7 @@ class SegmentStream:
         arms: dict[str, _Arm] = {}
         for name in buffer.arms:
             arm = self._arms.get(name) or self._begun(clock, name)
-            memory = Memory(arm.start.take(np.zeros(1, np.int64), len(buffer.objects)), arm.past)
+            memory = Memory(arm.start.of_objects(len(buffer.objects)), arm.past)
             judged = kernel.judge(batch, name, memory)
             pieces, joins, before = kept(judged, batch.manipulators[name], window, arm.before, kernel.shortest_s)
             if arm.held is not None:

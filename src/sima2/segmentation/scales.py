@@ -10,7 +10,7 @@ import numpy as np
 
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import Manipulator, RolloutBatch
-from sima2.segmentation.signals import Ragged, hold_last, orderless
+from sima2.segmentation.signals import Ragged, hold_last, lengths, orderless
 
 
 class HandScale(NamedTuple):
@@ -97,32 +97,35 @@ FEWEST_WIPES: Final = 5
 """Below that, a median is a single wipe's word."""
 
 
+Store = dict[str, list[Float64s]]
+"""Values of each column, part by part."""
+
+
 def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
     """Scales from unlabelled rollouts; the order of batches and episodes does not matter.
 
     Quantiles over all frames of a robot, so a few strange episodes do not set its range; what is noise and no motion
     has no part in it.
     """
-    parts: dict[tuple[str, str], dict[str, list[np.ndarray]]] = {}
-    rest: dict[tuple[str, str], dict[str, list[np.ndarray]]] = {}
+    parts: dict[tuple[str, str], Store] = {}
+    rest: dict[tuple[str, str], Store] = {}
     for batch in batches:
         for _, sub in batch.by_layout():
             if not sub.frames:
                 continue
-            ragged = Ragged(sub.offset, sub.time)
+            ragged, names = Ragged(sub.offset, sub.time), np.array(sub.episodes.robot, object)
             for arm, channels in sub.manipulators.items():
-                columns = _columns(channels, ragged)
-                companions, distance = _companions(sub, channels, ragged)
-                robots, moving = np.array(sub.episodes.robot, object), _moving(channels, sub.offset)
+                every = np.arange(sub.frames)
+                columns = {name: (every, values) for name, values in _columns(channels, ragged).items()}
+                columns["load_away"] = _companions(sub, channels, ragged)
+                moving = _moving(channels, sub.offset)
                 for robot in dict.fromkeys(sub.episodes.robot):
                     for chosen, among in ((moving, parts), (~moving, rest)):
-                        rows = (chosen & (robots == robot)).take(ragged.episode)
+                        rows = (chosen & (names == robot)).take(ragged.episode)
                         store = among.setdefault((robot, arm), {})
-                        for name, values in columns.items():
-                            kept = values[rows]
+                        for name, (frames, values) in columns.items():
+                            kept = values[rows[frames]]
                             store.setdefault(name, []).append(kept[np.isfinite(kept)])
-                        kept = distance[rows[companions]]
-                        store.setdefault("load_away", []).append(kept[np.isfinite(kept)])
     # where nothing moves there is nothing better to go by
     told = {
         key: store if any(len(x) for xs in store.values() for x in xs) else rest[key] for key, store in parts.items()
@@ -138,13 +141,6 @@ def _closed_rests(width: Float64s, ragged: Ragged) -> Float64s:
     rests = (np.abs(filled.take(hi) - filled) + np.abs(filled - filled.take(lo))) < 0.02 * np.maximum(widest, 1e-9)
     inside = (hi < ragged.last) & (lo > ragged.first)
     return np.where(rests & inside & (filled < 0.8 * widest), filled, np.nan)
-
-
-def _spread_of_rests(store: Mapping[str, list[np.ndarray]], span: float) -> float:
-    rests = np.concatenate(store.get("rest_width", [np.zeros(0)]))
-    if len(rests) < FEWEST_RESTS or span <= 0:
-        return np.nan
-    return float(np.subtract(*np.quantile(rests, [0.99, 0.01])) / span)
 
 
 def _seen_between(width: Float64s, closed: float, wide: float) -> bool:
@@ -181,7 +177,7 @@ def _columns(channels: Manipulator, ragged: Ragged) -> dict[str, np.ndarray]:
         columns["joint_speed"] = np.abs(ragged.slope(filled, 0.1)).max(axis=1)
     if channels.ee_position is not None:
         filled, _ = hold_last(channels.ee_position, ragged)
-        columns["hand_speed"] = np.sqrt((ragged.slope(filled, 0.1) ** 2).sum(axis=1))
+        columns["hand_speed"] = lengths(ragged.slope(filled, 0.1))
     if channels.grip_force is not None:
         columns["grip"] = channels.grip_force.astype(np.float64)
     return columns
@@ -195,33 +191,39 @@ def _companions(batch: RolloutBatch, channels: Manipulator, ragged: Ragged) -> t
     lo, hi = ragged.around(ALONG_S)
     hand = channels.ee_position.astype(np.float64)
     step = hand.take(hi, axis=0) - hand.take(lo, axis=0)
-    way = np.sqrt((step * step).sum(axis=1))
+    way = lengths(step)
     far = np.flatnonzero(way > ALONG_M)
     frames, distance = [], []
     for slot in range(batch.object_position.shape[1]):
         thing = batch.object_position[:, slot].astype(np.float64)
         apart = thing[hi[far]] - thing[lo[far]] - step[far]
-        along = far[np.sqrt((apart * apart).sum(axis=1)) < ALONG_SHARE * way[far]]
+        along = far[lengths(apart) < ALONG_SHARE * way[far]]
         frames.append(along)
-        distance.append(np.sqrt(((thing[along] - hand[along]) ** 2).sum(axis=1)))
+        distance.append(lengths(thing[along] - hand[along]))
     return np.concatenate(frames), np.concatenate(distance)
 
 
-def _scale(store: Mapping[str, list[np.ndarray]]) -> RobotScale:
+def _scale(store: Store) -> RobotScale:
+    told = {name: np.concatenate(parts) for name, parts in store.items()}
+    nothing = np.zeros(0)
+
     def quantile(name: str, q: float) -> float:
-        values = np.concatenate(store.get(name, [np.zeros(0)]))
+        values = told.get(name, nothing)
         return float(np.quantile(values, q)) if len(values) else np.nan
 
     closed, wide = quantile("width", 0.005), quantile("width", 0.995)
     # fingers seen on their way, and shut at 0, have met, as widths are defined; a bit jumps from end to end
-    met = abs(closed) <= MET * wide and _seen_between(np.concatenate(store.get("width", [np.zeros(0)])), closed, wide)
+    met = abs(closed) <= MET * wide and _seen_between(told.get("width", nothing), closed, wide)
+    levels, span = np.nan, wide - closed
+    if closed <= NEARLY_SHUT * wide and not met and len(told.get("rest_width", nothing)) >= FEWEST_RESTS and span > 0:
+        levels = float(np.subtract(*np.quantile(told["rest_width"], [0.99, 0.01])) / span)
     return RobotScale(
         # fingers that were never seen near shut had something between them: their least width is its, not theirs
         width_closed=closed if closed <= NEARLY_SHUT * wide else np.nan,
         width_open=wide,
-        width_levels=_spread_of_rests(store, wide - closed) if closed <= NEARLY_SHUT * wide and not met else np.nan,
+        width_levels=levels,
         joint_speed=quantile("joint_speed", 0.95),
         hand_speed=quantile("hand_speed", 0.95),
         load_away=quantile("load_away", 0.5),
-        grip_force=_usual_grip(np.concatenate(store.get("grip", [np.zeros(0)]))),
+        grip_force=_usual_grip(told.get("grip", nothing)),
     )

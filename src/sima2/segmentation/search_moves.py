@@ -7,18 +7,23 @@ rests after a move.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
 from sima2.records.arrays import Bools, Int64s
 from sima2.records.rollout import RolloutBatch
-from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import among, runs_of, without_short
+from sima2.segmentation.labels import CODE, named
+from sima2.segmentation.signals import runs_of, without_short
 from sima2.segmentation.states import State, States
 
-CODE = {name: code for code, name in enumerate(LABELS)}
-_FREE = [CODE[name] for name in ("unknown", "idle", "approach", "retreat", "recovery_maneuver")]
+_FREE = ("unknown", "idle", "approach", "retreat", "recovery_maneuver")
+
+
+MOSTLY: Final = 0.5
+"""The object is seen after a look if it is for that share of the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class LookSettings:
     """A hand that shifts by less has not moved."""
     dip_share: float = 0.3
     """Two moves without a halt are parted where the speed falls below that share of both peaks."""
+    brief: int = 4
+    """Moves of so few frames are not parted: no dip shows in them."""
     looks: int = 2
     """After so many looks that failed, the hand that moves away has given up."""
 
@@ -63,15 +70,16 @@ def label_looks(
     """
     failed = np.zeros(len(label), np.bool_)
     goal = sighted(batch)
-    if goal is None or features.speed is None:
+    if goal is None or features.pose is None:
         return label, failed
     looking, seen = goal
     ragged, out = features.ragged, label.copy()
-    free = looking & among(label, _FREE)
+    free = looking & named(label, *_FREE)
     moving = without_short(free & (states.code != State.STILL), ragged, gap=settings.move_s, run=settings.move_s) & free
-    start, stop = runs_of(free, ragged)
+    runs = runs_of(free, ragged)
+    mine = free[runs.start]
     # looks tell a story, one after the other, and few episodes look for anything
-    for a, b in zip(start[free[start]].tolist(), stop[free[start]].tolist(), strict=True):
+    for a, b in zip(runs.start[mine].tolist(), runs.stop[mine].tolist(), strict=True):
         _tell(a, b, a > ragged.first[a], features, moving, seen, out, failed, settings)
     return out, failed
 
@@ -88,20 +96,19 @@ def _tell(
     settings: LookSettings,
 ) -> None:
     """Name the moves of one stretch of free motion; in place."""
-    moves = [each for each in _moves(features, moving, begin, end, settings) if _far(features, *each, settings)]
-    period = float(features.ragged.period[features.ragged.episode[begin]])
-    rest = max(1, round(settings.idle_s / period))
-    leaves = end > features.ragged.last[begin]
+    moves = _moves(features, moving, begin, end, settings)
+    last = features.ragged.last[begin]
+    rest = max(1, round(settings.idle_s / float(features.ragged.period[features.ragged.episode[begin]])))
+    leaves = end > last
     arrived, pending, done, missed = False, False, False, 0
     for k, (a, b) in enumerate(moves):
         following = moves[k + 1][0] if k + 1 < len(moves) else end
         before = moves[k - 1][1] if k else begin
-        rests = following - b >= rest
         name = "approach"
         if not arrived:
-            if k == 0 and after_action and not rests:
+            arrived = following - b >= rest
+            if k == 0 and after_action and not arrived:
                 name = "retreat"
-            arrived = rests
         elif not leaves and k + 1 == len(moves):
             return
         elif pending:
@@ -112,46 +119,29 @@ def _tell(
             name = "retreat"
         else:
             # a move that ends with its episode shows nothing any more
-            ended = b > features.ragged.last[begin]
-            found = not ended and bool(np.median(seen[b : max(b + 1, min(following, b + rest))]) >= 0.5)
-            done = found
-            if not found:
+            done = b <= last and bool(np.median(seen[b : max(b + 1, min(following, b + rest))]) >= MOSTLY)
+            if not done:
                 missed += 1
                 failed[a:b] = True
                 pending = len(moves) - k > 2 and missed < settings.looks
-        _name(label, a, b, name, before, rest)
-
-
-def _far(features: Features, start: int, stop: int, settings: LookSettings) -> bool:
-    """Whether a move leads anywhere."""
-    if features.position is None:
-        return True
-    step = features.position[stop - 1] - features.position[start]
-    return float(step @ step) > settings.move_m**2
-
-
-def _name(label: Int64s, start: int, stop: int, name: str, before: int, rest: int) -> None:
-    """A move with its name, and the halt before it if that is too short to be a rest."""
-    if start - before < rest:
-        start = before
-    label[start:stop] = CODE[name]
+        # with the halt before it if that is too short to be a rest
+        label[before if a - before < rest else a : b] = CODE[name]
 
 
 def _moves(features: Features, moving: Bools, begin: int, end: int, settings: LookSettings) -> list[tuple[int, int]]:
-    """Half-open moves within a stretch, parted at rests and at dips of the speed."""
+    """Half-open moves within a stretch that lead anywhere, parted at rests and at dips of the speed."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], moving[begin:end], [False]]).astype(np.int8)))
     out: list[tuple[int, int]] = []
-    speed = features.speed
     for a, b in zip((edges[::2] + begin).tolist(), (edges[1::2] + begin).tolist(), strict=True):
-        if speed is not None and b - a > 4:
-            own = speed[a:b]
-            low = np.flatnonzero((own[1:-1] <= own[:-2]) & (own[1:-1] < own[2:])) + 1
-            left = np.maximum.accumulate(own)[low]
-            right = np.maximum.accumulate(own[::-1])[::-1][low]
-            cut = low[own[low] < settings.dip_share * np.minimum(left, right)]
-            if len(cut):
-                middle = a + int(cut[np.argmin(own[cut])])
-                out += [(a, middle), (middle, b)]
-                continue
-        out.append((a, b))
-    return out
+        own = features.speed[a:b]
+        low = np.flatnonzero((own[1:-1] <= own[:-2]) & (own[1:-1] < own[2:]) & (b - a > settings.brief)) + 1
+        left = np.maximum.accumulate(own)[low]
+        right = np.maximum.accumulate(own[::-1])[::-1][low]
+        cut = low[own[low] < settings.dip_share * np.minimum(left, right)]
+        middle = [a + int(cut[np.argmin(own[cut])])] if len(cut) else []
+        out += pairwise([a, *middle, b])
+    position = features.position
+    if position is None:
+        return out
+    ways = [position[b - 1] - position[a] for a, b in out]
+    return [move for move, way in zip(out, ways, strict=True) if float(way @ way) > settings.move_m**2]

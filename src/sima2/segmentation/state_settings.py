@@ -11,12 +11,18 @@ from sima2.segmentation.motion import MotionSettings
 class StateSettings:
     """Spans and shares of the states, each with its reason."""
 
+    clear: float = 5.0
+    """A motion of the fingers stands out of its noise by so many standard deviations."""
+    finger_slope_s: float = 0.1
+    """Half window of the rate at which fingers move, as of the features."""
     finger_share_per_s: float = 0.12
     """Fingers move when they would cross that share of their range in a second; the slowest grippers need 3 s."""
     finger_travel: float = 0.05
     """Share of the range that a closing or opening covers at least."""
     begun_share: float = 0.005
     """Fingers have begun to move where they are farther than that share of their range from where they were."""
+    begun_noise: float = 3.0
+    """… and than so many standard deviations of its noise."""
     letting_go: float = 0.02
     """The same of an opening with which the grip force ends."""
     able_m: float = 0.004
@@ -33,12 +39,37 @@ class StateSettings:
     """Displacement of the hand over the window of ``together_s`` that would leave behind what is not held."""
     company_s: float = 0.3
     """What has travelled with the hand for so long was in it."""
+    travels_share: float = 0.7
+    """… for that share of the time in which the hand travels, where no finger has moved yet."""
+    alone_m: float = 0.05
+    alone_s: float = 0.1
+    """A hand that goes so far, with company for less than that, is empty."""
+    least_company: float = 0.15
+    """Of a load's time; company for less than that is a few frames of noise."""
+    rival_share: float = 0.6
+    """Of the longest company; what goes along for that share may be what is held too."""
+    felt_s: float = 0.1
+    """A load is felt for so long at least: no segment is shorter."""
+    missing_s: float = 0.25
+    """What an arm does in a gap that is longer is not known (reaction time)."""
     reach_m: float = 0.2
     """What lies so much farther from the hand than what it holds as a rule has not been grasped by it."""
     unfelt_s: float = 0.3
     """A load that is felt again within so much, with no finger moved, was never lost."""
     load_gap: float = 0.03
     """Share of the range between the fingers that tells a load from nothing."""
+    pose_delays: int = 9
+    """Delays of a pose that are tried, from none to the longest."""
+    pose_noises: float = 4.0
+    slack_m: float = 0.008
+    """What lags by less than so many deviations of its pose's noise and so much has not slipped."""
+    slips_s: float = 0.1
+    """Shorter slips, and shorter halts of one, are noise."""
+    stays_s: float = 0.2
+    stays_m: float = 0.004
+    """… nor has what, so long before and after, lies that near to where it lay in the hand."""
+    carrying_noises: float = 3.0
+    """Times the speed of rest at which a hand carries on."""
     pose_delay_s: float = 0.2
     """Object poses of camera trackers come late by up to so much (a detector at 5 to 10 images a second)."""
     grown: float = 1.5
@@ -63,8 +94,14 @@ class StateSettings:
     """m/s, and deviations of the speed's noise: what wiggles under force moves less than a free hand."""
     turning_s: float = 0.3
     """A wiggle rests no longer where it turns."""
+    wiggles_s: float = 0.1
+    """Shorter motion is no wiggle."""
     wiggle_m: float = 0.004
-    """Extent of a wiggle at least."""
+    wiggle_most_m: float = 0.06
+    """Extent of a wiggle at least, and at most: a pull goes farther."""
+    wiggle_net_m: float = 0.04
+    wiggle_turns: float = 2.0
+    """A wiggle ends no farther than that from where it began, after a way of so many times that."""
     eases_s: float = 0.6
     """Force that comes back within so much belongs to the same struggle."""
     recoil_s: float = 0.7
@@ -112,6 +149,19 @@ class StateSettings:
     accelerated_frames: int = 5
     always_share: float = 0.25
     """What is heavy is felt in all but that share of the frames in which the hand speeds up, so many at least."""
+    even_share: float = 0.5
+    """Of the least acceleration, below which motion is even."""
+    touches_s: float = 0.05
+    """Shorter touches are noise of the sensor."""
+    lets_off_s: float = 0.12
+    """A touch, a stroke or company that is seen again within so much has gone on."""
+    levels_s: float = 0.3
+    """A stroke is level for so long at least."""
+    descends_s: float = 0.2
+    """A descent is looked for so long before something stops it."""
+    still_fingers: float = 0.05
+    moving_fingers: float = 0.3
+    """Shares of a touch in which fingers do not move to speak of, and in which they do much of the time."""
     press_s: float = 0.3
     """Force held so long is work on something, not a bump."""
     hard_newtons: float = 25.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -11,22 +11,22 @@ import numpy as np
 from sima2.records.arrays import Bools, Int64s
 from sima2.segmentation.closing_verdicts import hand_of
 from sima2.segmentation.closings import by_fingers_alone
+from sima2.segmentation.columns import Columns
 from sima2.segmentation.contacts import coming_down, contacts, pushes, strokes, unyielding
 from sima2.segmentation.features import Features
 from sima2.segmentation.fingers import collapsed, fist, moving_fingers, shut_fingers
 from sima2.segmentation.loads import (
-    flown_loads,
+    Loads,
     let_fall,
     let_go_unseen,
     loaded_hand,
-    loads_of,
     remainders,
     settles,
     slips,
     strained,
 )
 from sima2.segmentation.motion import carries
-from sima2.segmentation.signals import among, last_where, next_where, runs_of, without_short
+from sima2.segmentation.signals import among, runs_of, without_short
 from sima2.segmentation.state_settings import StateSettings
 
 
@@ -64,12 +64,14 @@ class State(IntEnum):
     """To and fro under force, getting nowhere."""
 
 
+BRIEF: Final = (State.CLOSING, State.OPENING, State.SLIP)
+"""States that are what they are however short."""
 BY_CARRY: Final = np.array([State.HOLD, State.RISE, State.SIDE, State.DOWN, State.STROKE])
 """State of each :class:`~sima2.segmentation.motion.Carry`."""
 
 
 @dataclass(frozen=True, eq=False)
-class States:
+class States(Columns):
     """State of every frame, and what it is about; shape (T,) each."""
 
     code: Int64s
@@ -84,74 +86,74 @@ class States:
     moved_with: Int64s
     """Another slot that moves with the load (the body of a handle), -1 where none."""
 
-    def take(self, rows: Int64s) -> States:
-        """Some of the frames."""
-        return States(**{each.name: getattr(self, each.name).take(rows) for each in fields(self)})
-
 
 def compute_states(features: Features, settings: StateSettings) -> States:
     """States of every frame of one arm."""
-    ragged = features.ragged
-    closing, opening = moving_fingers(features, settings)
-    fallen = None
-    if by_fingers_alone(features):
-        hand = hand_of(features, closing, opening, settings)
-        closing, loaded, unsure, fallen = hand.taking, hand.loaded, hand.unsure, hand.lost
-        shut = shut_fingers(features, closing, opening)
-    else:
-        met = fist(features, closing, opening, settings)
-        # pads that were pressed apart and come together again close on nothing
-        closing = closing & ~met
-        shut = shut_fingers(features, closing, opening)
-        loaded = loaded_hand(features, shut & ~met, closing, opening, settings)
-        unsure = loaded & False
-    load, moved_with = loads_of(features, loaded, settings)
-    flown = flown_loads(features, loaded, closing, settings)
-    slip = slips(features, loaded, shut, closing, opening, load, settings)
-    pulled_on = strained(features, loaded & ~flown, settings)
+    loads, unsure, fallen = _hold(features, settings)
+    slip = slips(features, loads, settings)
+    pulled_on = strained(features, loads.loaded & ~loads.flown, settings)
     slip &= ~pulled_on
-    press, stroke, bump = contacts(features, loaded, flown, closing, opening, slip, settings)
-    level = strokes(features, slip | closing | opening, settings)
-    bump = bump & ~level
-    press = press | (level & loaded) | pulled_on
-    if features.touching is not None or features.object_position is not None:
-        # an empty hand of which nothing but its way is known may as well be waving
-        stroke = stroke | (level & ~loaded)
-    press &= ~settles(features, loaded, closing, settings)
-    press = press | (pushes(features, loaded, slip | closing | opening, settings) & ~bump & ~stroke)
-
-    loaded = loaded & ~remainders(loaded, slip, opening, ragged, settings)
+    press, stroke, bump = _touches(features, loads, slip, pulled_on, settings)
+    loads = replace(loads, loaded=loads.loaded & ~remainders(features, loads, slip, settings))
+    loaded, ragged = loads.loaded, features.ragged
     moving = without_short(features.moving, ragged, gap=settings.flicker_s, run=settings.flicker_s)
-    code = _motion(features, loaded, moving, opening, settings)
-    if features.velocity is not None:
+    code = _motion(features, loaded, moving, loads.opening, settings)
+    if features.position is not None:
         # what comes up with the hand is lifted, however heavy
         press &= code != State.RISE
     code[press] = State.PRESS
     code[stroke] = State.STROKE
     if features.position is not None:
-        stuck, wiggle = unyielding(features, press & loaded & ~flown, loaded & ~flown & moving, settings)
+        lying = loaded & ~loads.flown
+        stuck, wiggle = unyielding(features, features.position, press & lying, lying & moving, settings)
         code[stuck] = State.STUCK
         code[wiggle] = State.WIGGLE
-    code[closing] = State.CLOSING
-    code[opening] = State.OPENING
-    slip &= ~let_go_unseen(features, slip, opening, settings)
-    slip |= let_fall(features, loaded & flown, opening, closing, load, settings)
-    code[slip | (collapsed(closing, opening, loaded, ragged, settings) if fallen is None else fallen)] = State.SLIP
+    code[loads.closing] = State.CLOSING
+    code[loads.opening] = State.OPENING
+    slip &= ~let_go_unseen(features, slip, loads.opening, settings)
+    slip |= let_fall(features, loads, settings)
+    if fallen is None:
+        fallen = collapsed(loads.closing, loads.opening, loaded, ragged, settings)
+    code[slip | fallen] = State.SLIP
     code[bump] = State.BUMP
     if features.position is not None:
-        code[bump & loaded & coming_down(features, bump)] = State.BLOCKED
-    if features.speed is None:
+        code[bump & loaded & coming_down(features, bump, settings)] = State.BLOCKED
+    code[without_short(features.missing, ragged, gap=0.0, run=settings.missing_s)] = State.UNKNOWN
+    if features.pose is None:
         code[:] = State.UNKNOWN
-    else:
-        code[without_short(features.missing, ragged, gap=0.0, run=0.25)] = State.UNKNOWN
-    return States(
-        code=_steady(code, features, settings) if len(code) else code,
-        loaded=loaded,
-        load=load,
-        flown=flown,
-        unsure=loaded & unsure,
-        moved_with=moved_with,
-    )
+    runs = runs_of(code, ragged)
+    # what is shorter than a flicker belongs to what was before
+    long = (runs.length >= runs.frames(settings.flicker_s)) | among(code[runs.start], BRIEF)
+    return States(runs.without_brief(code, long), loaded, loads.slot, loads.flown, loaded & unsure, loads.moved_with)
+
+
+def _hold(features: Features, settings: StateSettings) -> tuple[Loads, Bools, Bools | None]:
+    """What is in the hand, whether by assumption alone, and, of fingers alone, where it was lost, shape (T,) each."""
+    closing, opening = moving_fingers(features, settings)
+    if by_fingers_alone(features):
+        hand = hand_of(features, closing, opening, settings)
+        return Loads.of(features, hand.loaded, hand.taking, opening, settings), hand.unsure, hand.lost
+    met = fist(features, closing, opening, settings)
+    # pads that were pressed apart and come together again close on nothing
+    closing = closing & ~met
+    loaded = loaded_hand(features, shut_fingers(features, closing, opening) & ~met, closing, opening, settings)
+    return Loads.of(features, loaded, closing, opening, settings), loaded & False, None
+
+
+def _touches(
+    features: Features, loads: Loads, slip: Bools, pulled_on: Bools, settings: StateSettings
+) -> tuple[Bools, Bools, Bools]:
+    """Where the hand presses, strokes, and runs into something, shape (T,) each."""
+    loaded, other = loads.loaded, slip | loads.busy
+    press, stroke, bump = contacts(features, loads, slip, settings)
+    level = strokes(features, other, settings)
+    bump = bump & ~level
+    press = press | (level & loaded) | pulled_on
+    if features.touching is not None or features.object_position is not None:
+        # an empty hand of which nothing but its way is known may as well be waving
+        stroke = stroke | (level & ~loaded)
+    press &= ~settles(features, loads, settings)
+    return press | (pushes(features, loaded, other, settings) & ~bump & ~stroke), stroke, bump
 
 
 def _motion(features: Features, loaded: Bools, moving: Bools, opening: Bools, settings: StateSettings) -> Int64s:
@@ -159,28 +161,13 @@ def _motion(features: Features, loaded: Bools, moving: Bools, opening: Bools, se
     code = np.where(moving, State.FREE, State.STILL).astype(np.int64)
     code[loaded] = State.HOLD
     carried = loaded & moving
-    if features.velocity is None:
+    if features.position is None:
         how = carries(features, loaded, opening, settings.motion)
         code[carried] = BY_CARRY[how[carried]]
     else:
         up = features.velocity[:, 2]
-        steep = np.abs(up) > features.sideways
+        steep = carried & (np.abs(up) > features.sideways)
         code[carried] = State.SIDE
-        code[carried & steep & (up > 0)] = State.RISE
-        code[carried & steep & (up < 0)] = State.DOWN
+        code[steep & (up > 0)] = State.RISE
+        code[steep & (up < 0)] = State.DOWN
     return code
-
-
-def _steady(code: Int64s, features: Features, settings: StateSettings) -> Int64s:
-    """Give runs shorter than the flicker time to the run before them (the first ones to the run after)."""
-    ragged = features.ragged
-    start, stop = runs_of(code, ragged)
-    long = (stop - start) >= ragged.frames(settings.flicker_s)[ragged.episode[start]]
-    long |= among(code[start], (State.CLOSING, State.OPENING, State.SLIP))
-    episode = ragged.episode[start]
-    first = np.searchsorted(episode, episode)
-    last = np.searchsorted(episode, episode, side="right") - 1
-    before = last_where(long, first)
-    after = next_where(long, last)
-    source = np.where(before >= 0, before, np.where(after >= 0, after, np.arange(len(start))))
-    return np.repeat(code[start][source], stop - start)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from sima2.records.arrays import Float64s, Int64s
+from sima2.segmentation.columns import Columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Past:
+class Past(Columns):
     """Extremes of what lies before a window, shape (n,) each; NaN where nothing does."""
 
     widest: Float64s
@@ -39,7 +40,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Start:
+class Start(Columns):
     """What the first second of an episode told of its sensors, shape (n,) each.
 
     All but the period are NaN of a window with which its episode starts: it tells by itself.
@@ -55,13 +56,12 @@ class Start:
     object_noise: Float64s
     """m, shape (n, K)."""
 
-    def take(self, index: Int64s, objects: int) -> Start:
-        """Rows by index, for as many objects; those first seen later have shown no noise."""
-        noise = np.zeros((len(index), objects))
+    def of_objects(self, objects: int) -> Start:
+        """The same for as many objects; those first seen later have shown no noise."""
+        noise = np.zeros((len(self.period), objects))
         known = min(objects, self.object_noise.shape[1])
-        noise[:, :known] = self.object_noise[index, :known]
-        columns = {each.name: getattr(self, each.name)[index] for each in fields(self)}
-        return Start(**{**columns, "object_noise": noise})
+        noise[:, :known] = self.object_noise[:, :known]
+        return replace(self, object_noise=noise)
 
     @classmethod
     def untold(cls, period: Float64s, objects: int) -> Start:

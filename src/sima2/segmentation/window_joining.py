@@ -8,8 +8,7 @@ equal label that adjoin stay two, and whatever ends in a block is known once the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from sima2.records.rollout import Episodes, Manipulator
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS, TELLS_OF_THINGS
+from sima2.segmentation.columns import Columns
 from sima2.segmentation.features import Features
 from sima2.segmentation.measures import Measured, measure
 from sima2.segmentation.outcomes import Spans
@@ -37,7 +37,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pieces:
+class Pieces(Columns):
     """Segments or pieces of them, by episode and start, shape (p,) each; frames count from the episode's start."""
 
     episode: Int64s
@@ -57,30 +57,6 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.episode)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all columns."""
-        found = self.measured
-        measured = (found.frames, *found.largest.values(), *found.total.values(), found.first_place, found.last_place)
-        return sum(x.nbytes for x in (*(getattr(self, each.name) for each in fields(self)[:-1]), *measured))
-
-    def take(self, index: Int64s) -> Pieces:
-        """Rows by index."""
-        columns = {each.name: getattr(self, each.name)[index] for each in fields(self) if each.name != "measured"}
-        return Pieces(**columns, measured=self.measured.take(index))
-
-    @classmethod
-    def concat(cls, parts: Sequence[Pieces]) -> Pieces:
-        """Pieces end to end; at least one part."""
-        if len(parts) == 1:
-            return parts[0]
-        columns = {
-            each.name: np.concatenate([getattr(part, each.name) for part in parts])
-            for each in fields(cls)
-            if each.name != "measured"
-        }
-        return cls(**columns, measured=Measured.concat([part.measured for part in parts]))
-
     def joined(self, goes_on: Bools) -> Pieces:
         """Pieces that go on the one before made one with it; how it ended is what the last one says."""
         if not goes_on.any():
@@ -88,40 +64,36 @@ class Pieces:
         segment = np.cumsum(~goes_on) - 1
         first = np.flatnonzero(~goes_on)
         last = np.append(first[1:], len(goes_on)) - 1
-        columns = {each.name: getattr(self, each.name)[last] for each in fields(self) if each.name != "measured"}
-        columns |= {"start": self.start[first], "start_t": self.start_t[first]}
-        return Pieces(**columns, measured=self.measured.joined(segment, len(first)))
+        measured = self.measured.joined(segment, len(first))
+        return replace(self.take(last), start=self.start[first], start_t=self.start_t[first], measured=measured)
 
     def table(
         self, episodes: Episodes, arm: str, objects: tuple[tuple[str, ...], ...], used: str, segment_id: Int64s
     ) -> SegmentTable:
         """The segments as a table; ``objects`` names the slots of each of the episodes."""
         n = len(self)
-        names: dict[str, int] = {"": 0}
-        codes = np.zeros(n, np.int32)
-        for i in np.flatnonzero(self.slot >= 0).tolist():
-            name = objects[int(self.episode[i])][int(self.slot[i])]
-            codes[i] = names.setdefault(name, len(names))
+        slots = zip(self.episode.tolist(), self.slot.tolist(), strict=True)
+        about = Text.of(("", *("" if slot < 0 else objects[episode][slot] for episode, slot in slots)))
         return SegmentTable(
             episode_index=episodes.episode_index[self.episode],
             episode_id=Text(self.episode, episodes.episode_id),
             manipulator=Text.full(n, arm),
             segment_id=segment_id,
             label=Text(self.label, LABELS),
-            object=Text(codes, tuple(names)),
+            object=Text(about.codes[1:], about.names),
             start_frame=self.start,
             end_frame=self.stop,
             start_t=self.start_t,
             end_t=self.end_t,
-            outcome=Text(self._claimed(used), OUTCOMES),
+            outcome=Text(self.claimed(used), OUTCOMES),
             failure_reason=Text(self.reason, REASONS),
             confidence=self.confidence.astype(np.float32),
             channels_used=Text.full(n, used),
             **self.measured.columns(),
         )
 
-    def _claimed(self, used: str) -> NDArray[np.int8]:
-        """Outcomes; what was done to a thing succeeded for all we know only where a force or a pose tells of things."""
+    def claimed(self, used: str) -> NDArray[np.int8]:
+        """What was done to a thing has succeeded for all that is known only where a force or a pose tells of things."""
         if TELLS_OF_THINGS & set(used.split("+")):
             return self.outcome.astype(np.int8)
         unseen = np.isin(self.label, [LABELS.index(name) for name in DONE_TO_THINGS])

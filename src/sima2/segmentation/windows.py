@@ -19,6 +19,7 @@ import numpy as np
 from sima2.errors import UsageError
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import Episodes, Manipulator, RolloutBatch, spans
+from sima2.segmentation.columns import Columns
 from sima2.segmentation.features import Features, FeatureSettings
 from sima2.segmentation.signals import PERIOD_FRAMES, Ragged, hold_last, per_run
 from sima2.segmentation.window_context import Memory, Past, Start
@@ -111,7 +112,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Windows:
+class Windows(Columns):
     """Windows by episode and number, shape (w,) each; frames count from the episode's start."""
 
     episode: Int64s
@@ -129,10 +130,6 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.episode)
-
-    def take(self, index: Int64s) -> Windows:
-        """Windows by index."""
-        return Windows(**{each.name: getattr(self, each.name)[index] for each in fields(self)})
 
     def parts(self, frames: int) -> list[Int64s]:
         """Consecutive windows in parts of about so many frames."""
@@ -191,20 +188,14 @@ def start_frames(period: Float64s, grid: Grid, settings: FeatureSettings) -> Int
 
 def start_of(features: Features) -> Start:
     """What the features of the episodes' first frames tell of their sensors."""
-    ragged = features.ragged
-    n = len(ragged.offset) - 1
-    at = np.minimum(ragged.offset[:-1], len(ragged.time) - 1)
-
-    def first(column: Float64s | None) -> Float64s:
-        return np.zeros(n) if column is None else column[at]
-
+    at = np.minimum(features.ragged.offset[:-1], len(features.ragged.time) - 1)
     return Start(
-        period=ragged.period,
-        rate_noise=first(features.rate_noise),
-        width_noise=first(features.width_noise),
-        grip_noise=first(features.grip_noise),
-        contact_noise=first(features.contact_noise),
-        object_noise=np.zeros((n, 0)) if features.object_noise is None else features.object_noise,
+        period=features.ragged.period,
+        rate_noise=features.rate_noise[at],
+        width_noise=features.width_noise[at],
+        grip_noise=features.grip_noise[at],
+        contact_noise=features.contact_noise[at],
+        object_noise=features.object_noise,
     )
 
 

@@ -95,18 +95,18 @@ def slipped_out() -> Fingers:
 
 
 CASES: dict[str, tuple[Script, list[Verdict]]] = {
-    "_kept_apart": (taken, [Verdict.HELD]),
-    "_met": (missed_twice, [Verdict.EMPTY, Verdict.HELD]),
-    "_may_be_thin": (thin, [Verdict.UNKNOWN]),
-    "_after_all": (fidget_after, [Verdict.HELD, Verdict.UNKNOWN]),
-    "_at_home": (shut_at_the_start, [Verdict.IDLE]),
-    "_in_passing": (shut_on_the_way, [Verdict.IDLE]),
-    "_when_all_is_done": (shut_when_done, [Verdict.HELD, Verdict.IDLE]),
-    "_told_to_stop": (half_shut, [Verdict.IDLE]),
-    "_step": (in_steps, [Verdict.STEP, Verdict.HELD]),
-    "_holds_already": (pressed_firmer, [Verdict.HELD, Verdict.FIRMER]),
-    "_holds_no_more": (lost, [Verdict.HELD, Verdict.LOST]),
-    "_slips_out": (slipped_out, [Verdict.SLIPS]),
+    "kept apart": (taken, [Verdict.HELD]),
+    "met": (missed_twice, [Verdict.EMPTY, Verdict.HELD]),
+    "may be thin": (thin, [Verdict.UNKNOWN]),
+    "after all": (fidget_after, [Verdict.HELD, Verdict.UNKNOWN]),
+    "at home": (shut_at_the_start, [Verdict.IDLE]),
+    "in passing": (shut_on_the_way, [Verdict.IDLE]),
+    "when all is done": (shut_when_done, [Verdict.HELD, Verdict.IDLE]),
+    "commanded to stop": (half_shut, [Verdict.IDLE]),
+    "step": (in_steps, [Verdict.STEP, Verdict.HELD]),
+    "holds already": (pressed_firmer, [Verdict.HELD, Verdict.FIRMER]),
+    "holds no more": (lost, [Verdict.HELD, Verdict.LOST]),
+    "slips out": (slipped_out, [Verdict.SLIPS]),
 }
 
 
@@ -118,12 +118,11 @@ def told(script: Script, *, commands: bool = True) -> list[Verdict]:
     return [Verdict(each) for each in verdicts(found, features, engine.states)]
 
 
-@pytest.mark.parametrize("name", [rule.holds.__name__ for rule in VERDICT_RULES])
+@pytest.mark.parametrize("name", [rule.name for rule in VERDICT_RULES.rules])
 def test_each_rule_decides_a_case(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     script, expected = CASES[name]
     assert told(script) == expected
-    without = tuple(rule for rule in VERDICT_RULES if rule.holds.__name__ != name)
-    monkeypatch.setattr(closing_verdicts, "VERDICT_RULES", without)
+    monkeypatch.setattr(closing_verdicts, "VERDICT_RULES", VERDICT_RULES.without(name))
     assert told(script) != expected
 
 

@@ -5,7 +5,6 @@ it it is not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -189,42 +188,42 @@ CASES: dict[str, tuple[Callable[[], World], tuple[str, ...], str]] = {
 
 DECIDES: dict[str, dict[str, str]] = {
     "TOUCH_RULES": {
-        "_pulls": "locked",
-        "_wipes": "wiped",
-        "_pushes_along": "pushed",
-        "_rubs": "rubbed",
-        "_grasps": "hard grasp",
-        "_releases": "hard place",
-        "_under_fingers": "opened against",
-        "_bumps": "bumped",
-        "_carries_on": "tapped",
+        "pulls": "locked",
+        "wipes": "wiped",
+        "pushes along": "pushed",
+        "rubs": "rubbed",
+        "grasps": "hard grasp",
+        "releases": "hard place",
+        "under fingers": "opened against",
+        "bumps": "bumped",
+        "carries on": "tapped",
     },
     "LABEL_RULES": {
-        "_grasps": "placed",
-        "_carries": "placed",
-        "_lifts": "placed",
-        "_slides": "slid",
-        "_pulls": "locked",
-        "_wiggles": "struggled",
-        "_turns_back": "scrubbed",
-        "_rubs": "wiped",
-        "_pushes": "pushed",
-        "_strokes": "stroked",
-        "_comes_down": "placed",
-        "_stopped_short": "blocked",
-        "_lets_go": "let go",
-        "_ends_place": "placed",
-        "_waits": "waited",
-        "_rests_loaded": "kept",
-        "_part_of_before": "pulled twice",
-        "_slips": "slipped",
-        "_collides": "bumped",
+        "grasps": "placed",
+        "carries": "placed",
+        "lifts": "placed",
+        "slides": "slid",
+        "pulls": "locked",
+        "wiggles": "struggled",
+        "turns back": "scrubbed",
+        "rubs": "wiped",
+        "pushes": "pushed",
+        "strokes": "stroked",
+        "comes down": "placed",
+        "stopped short": "blocked",
+        "lets go": "let go",
+        "ends place": "placed",
+        "waits": "waited",
+        "rests loaded": "kept",
+        "part of before": "pulled twice",
+        "slips": "slipped",
+        "collides": "bumped",
     },
     "FAILURE_RULES": {
-        "_nothing_held": "missed",
-        "_gives_up": "gave up",
-        "_opens_at_once": "opened again",
-        "_loses": "lost unseen",
+        "nothing held": "missed",
+        "gives up": "gave up",
+        "opens at once": "opened again",
+        "loses": "lost unseen",
     },
 }
 ROOMS = {"TOUCH_RULES": contacts, "LABEL_RULES": actions, "FAILURE_RULES": actions}
@@ -232,10 +231,6 @@ ROOMS = {"TOUCH_RULES": contacts, "LABEL_RULES": actions, "FAILURE_RULES": actio
 
 SURE = SegmentationEngine(confidence=Confidence(least=0.0))
 """Rules alone: no label is withdrawn for being doubted."""
-
-
-def name_of(rule: Any) -> str:
-    return str(getattr(rule, "holds", rule).__name__)
 
 
 def said(case: str) -> str:
@@ -255,14 +250,14 @@ def test_a_case_is_understood(case: str) -> None:
 @pytest.mark.parametrize(("rules", "rule"), [(rules, rule) for rules, names in DECIDES.items() for rule in names])
 def test_a_case_rests_on_its_rule(rules: str, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     room = ROOMS[rules]
-    monkeypatch.setattr(room, rules, tuple(each for each in getattr(room, rules) if name_of(each) != rule))
+    monkeypatch.setattr(room, rules, getattr(room, rules).without(rule))
     assert said(DECIDES[rules][rule]) != CASES[DECIDES[rules][rule]][2]
 
 
 @pytest.mark.parametrize("rules", DECIDES)
 def test_every_rule_has_its_case(rules: str) -> None:
-    own = ["_anomaly"] if rules == "FAILURE_RULES" else []
-    assert [name_of(each) for each in getattr(ROOMS[rules], rules)] == own + list(DECIDES[rules])
+    own = ["anomaly"] if rules == "FAILURE_RULES" else []
+    assert [each.name for each in getattr(ROOMS[rules], rules).rules] == own + list(DECIDES[rules])
 
 
 def test_a_collision_has_failed_before_anything_else_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +269,6 @@ def test_a_collision_has_failed_before_anything_else_is_judged(monkeypatch: pyte
     hit = label == CODE["collision"]
     assert hit.any()
     assert failed[hit].all()
-    rest = tuple(each for each in actions.FAILURE_RULES if name_of(each) != "_anomaly")
-    monkeypatch.setattr(actions, "FAILURE_RULES", rest)
+    monkeypatch.setattr(actions, "FAILURE_RULES", actions.FAILURE_RULES.without("anomaly"))
     _, failed = actions.label_actions(features, states, engine.labels)
     assert not failed[hit].any()

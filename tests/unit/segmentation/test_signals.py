@@ -14,6 +14,7 @@ from sima2.segmentation.signals import (
     _medians,
     _running_max,
     hold_last,
+    quantile,
     running_max_in,
     runs_of,
     without_short,
@@ -93,7 +94,8 @@ def test_a_missing_sample_takes_the_last_seen_one_of_its_episode(sizes: list[int
 def test_runs_cover_all_frames_and_never_cross_episodes(sizes: list[int], data: st.DataObject) -> None:
     ragged = ragged_of(sizes)
     code = data.draw(arrays(np.int64, sum(sizes), elements=st.integers(0, 2)))
-    start, stop = runs_of(code, ragged)
+    runs = runs_of(code, ragged)
+    start, stop = runs.start, runs.stop
     assert (stop - start).sum() == sum(sizes)
     for a, b in zip(start, stop, strict=True):
         assert len(set(code[a:b])) == 1
@@ -105,7 +107,8 @@ def test_no_run_shorter_than_asked_is_left(sizes: list[int], data: st.DataObject
     ragged = ragged_of(sizes)
     mask = data.draw(arrays(np.bool_, sum(sizes)))
     out = without_short(mask, ragged, gap=0.0, run=0.15)
-    start, stop = runs_of(out, ragged)
+    runs = runs_of(out, ragged)
+    start, stop = runs.start, runs.stop
     assert all(b - a >= 3 for a, b in zip(start, stop, strict=True) if out[a])
 
 
@@ -150,3 +153,8 @@ def test_what_came_before_counts_in_a_running_extreme_and_nothing_does_not() -> 
     before = np.array([9.0, np.nan])
     assert ragged.running(x, 0.05, largest=True, before=before).tolist() == [9.0, 9.0, 9.0, 2.0, 3.0, 3.0]
     assert ragged.running(x, 0.05, largest=False, before=-before).tolist() == [-9.0, -9.0, -9.0, 1.0, 1.0, 1.0]
+
+
+@given(arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e3, 1e3) | st.just(np.nan)), st.floats(0, 1))
+def test_a_quantile_is_numpys_to_the_last_bit(x: NDArray[np.float64], share: float) -> None:
+    np.testing.assert_array_equal(quantile(x, share), np.quantile(x, share))
