@@ -40,6 +40,11 @@ class Draws:
         result: Float64s = low + (high - low) * self.uniforms(1)[:, 0]
         return result
 
+    def within(self, **spans: tuple[float, float]) -> dict[str, Float64s]:
+        """Uniform on each of the spans, by its name, shape (n,) each."""
+        low, high = np.array(list(spans.values())).T
+        return dict(zip(spans, (low + (high - low) * self.uniforms(len(spans))).T, strict=True))
+
     def normal(self) -> Float64s:
         """Standard normal, shape (n,)."""
         result: Float64s = self.normals(1)[:, 0]

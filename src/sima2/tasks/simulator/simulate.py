@@ -21,6 +21,7 @@ from sima2.records.vocabulary import ANOMALIES, LABELS, OUTCOME_SOURCES, OUTCOME
 from sima2.tasks.design import EpisodePlan
 from sima2.tasks.draws import episode_generator
 from sima2.tasks.families import FAILURE_MODES
+from sima2.tasks.made import OOD_DISTANCE, Generated
 from sima2.tasks.simulator.annotate import Piece, annotate, labels_of
 from sima2.tasks.simulator.physics import World, engine
 from sima2.tasks.simulator.recording import COLUMNS, Recording
@@ -29,8 +30,6 @@ from sima2.tasks.simulator.scripts import play
 from sima2.tasks.simulator.sensors import sensed
 from sima2.tasks.simulator.settings import SimulatorSettings, check_simulated, drawn
 from sima2.tasks.simulator.task_sensor import goal_of, reached
-from sima2.tasks.synthetic import Generated
-from sima2.tasks.truth_labels import OOD_DISTANCE
 from sima2.tasks.world_settings import POLICIES, SESSIONS
 
 SIMULATOR_VERSION: Final = "2"
