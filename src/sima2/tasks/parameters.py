@@ -85,7 +85,8 @@ class _Context:
 
     def way(self) -> Float64s:
         """m from the item to its target."""
-        return np.linalg.norm(np.nan_to_num(self.of("position", "target") - self.of("position")), axis=1)
+        far: Float64s = np.linalg.norm(np.nan_to_num(self.of("position", "target") - self.of("position")), axis=1)
+        return far
 
     def hurting(self, factor: float) -> float:
         """The factor, where hazard hurts at all."""
@@ -355,7 +356,7 @@ def _bands(c: _Context, resting: Float64s) -> dict[str, Float64s]:
     """Ends of the strokes that cover the surface, relative to its centre."""
     d, out = c.draws, _unit(c.of("position", "target"))
     half, pitch = _left(out) * d.uniform(0.07, 0.10)[:, None], d.uniform(0.024, 0.032)
-    ends = {}
+    ends: dict[str, Float64s] = {}
     for band in range(BANDS):
         across = out * ((band - 0.5 * (BANDS - 1)) * pitch)[:, None] + _up(resting)
         ends |= {f"b{band}": across - half, f"e{band}": across + half}
