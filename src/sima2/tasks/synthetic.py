@@ -16,7 +16,7 @@ from sima2.records.rollout import SOLE_ARM, Episodes, Manipulator, RolloutBatch
 from sima2.records.truth import Truth
 from sima2.tasks import scene_embedding
 from sima2.tasks.chain import chain
-from sima2.tasks.columns import ARM_SHAPES, SCENE_SHAPES
+from sima2.tasks.columns import ARM_SHAPES
 from sima2.tasks.design import MALFORMED, SPOILED, EpisodePlan
 from sima2.tasks.draws import Draws, episode_generator
 from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES, SCENE_OBJECTS
@@ -76,7 +76,11 @@ def generate(plan: EpisodePlan, settings: PhysicsSettings = DEFAULT_PHYSICS) -> 
         time=time,
         manipulators={SOLE_ARM: Manipulator(**{name: channels[name] for name in ARM_SHAPES})},
         objects=world.scene.names,
-        **{name: channels[name] for name in SCENE_SHAPES},
+        object_position=channels["object_position"],
+        object_orientation=channels["object_orientation"],
+        object_confidence=channels["object_confidence"],
+        embedding=channels["embedding"],
+        action=channels["action"],
     )
     failed = np.where(frame >= 0, time[world.rows.offset[:-1] + np.maximum(frame, 0)] if len(plan) else 0.0, np.nan)
     nominal = plan.template.isin("success") & plan.ood_source.isin("") & ~plan.debug_mode & plan.garbage.isin("")

@@ -203,7 +203,7 @@ def _contact_starts(pieces: list[Piece], played: Played) -> None:
             _border(before, after, played.rests)
         elif after.label == "push" and reaches:
             hand = [number[name] for name in _HAND]
-            _border(before, after, played.touching[:, hand, number[after.body]].any(axis=1))
+            _border(before, after, np.logical_or.reduce(played.touching[:, hand, number[after.body]], axis=1))
 
 
 def _travelled(pieces: list[Piece], played: Played) -> list[Piece]:

@@ -114,7 +114,7 @@ class Played:
         """Whether both fingers touch what the hand means to hold, shape (t,)."""
         self.left = left
         supports = [self._touched(world.body[name]) for name in SUPPORTS if name in world.body]
-        self.rests: Bools = np.stack(supports).any(axis=0)
+        self.rests: Bools = np.logical_or.reduce(supports)
         """Whether that touches something to lie on, shape (t,)."""
 
     def _touched(self, body: int) -> Bools:
