@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sima2.records.arrays import Float64s, Int64s
 from sima2.tasks.profiles import bump, bump_rate, carry_over, carry_over_rate, min_jerk, min_jerk_rate
-from sima2.tasks.scene import Scene
 from sima2.tasks.steps import FIELD, LEVELS, OWN_MOTIONS, PROFILES, REFERENCES, SCALARS
-from sima2.tasks.world_settings import PhysicsSettings
+from sima2.tasks.world import World
 
 MIN_SEGMENT_S: Final = 0.1
 """Shortest segment of the annotation convention."""
@@ -24,58 +22,7 @@ _TOPPLES_RAD: Final = 0.5
 """Tilt beyond which an object ends up lying on its side."""
 BOUNCE: Final = 0.22
 """Restitution of a household object on a table top."""
-
-
-@dataclass(slots=True)
-class Moves:
-    """The moves of a batch, padded to (n, k): a move of no frames does not happen."""
-
-    codes: NDArray[np.int16]
-    """The steps' codes by field, shape (fields, n, k)."""
-    frames: Int64s
-    """Frames it lasts, shape (n, k)."""
-    planned: Int64s
-    """Frames it would have lasted uncut."""
-    task: Int64s
-    """Row of the task it serves."""
-    roles: Int64s
-    """Slot of each role of the tasks, shape (m, roles)."""
-    seconds: Float64s
-    exposure: Int64s
-    """Frames in which the hazard may strike."""
-    spared: Int64s
-    """Frames of the step before those."""
-    strange: NDArray[np.int8]
-    """0 nominal, 2 kinematic, 3 temporal: index into ("", visual, kinematic, temporal)."""
-    event_step: Int64s
-    """Step that starts with the failure event, -1 where none occurs, shape (n,)."""
-    start: Float64s
-    """Position of the hand and the levels at the start, shape (n, k, 3 + levels)."""
-    change: Float64s
-    """Towards where, shape (n, k, 3 + levels)."""
-    momentum: Float64s
-    """Initial speed × planned duration, shape (n, k, 3)."""
-    arc: Float64s
-    object_start: Float64s
-    """shape (n, k, 6, 3)."""
-    object_turn: Float64s
-    """Yaw and tilt at the start, rad, shape (n, k, 6, 2)."""
-    own_change: Float64s
-    """Displacement and tilt of the object that moves by itself, shape (n, k, 4)."""
-    fall_s: Float64s
-    """s of free fall, 0 where nothing falls, shape (n, k)."""
-    slot: Int64s
-    """Slots of the two carried objects and of the one that moves by itself, -1 for none, shape (3, n, k)."""
-    final_object: Float64s
-    """Where the objects are in the end, shape (n, 6, 3)."""
-    final_turn: Float64s
-    final_hand: Float64s
-    """shape (n, 3 + levels)."""
-
-    def field(self, name: str) -> NDArray[np.int16]:
-        """Codes of a field, shape (n, k)."""
-        codes: NDArray[np.int16] = self.codes[FIELD[name]]
-        return codes
+_FLAT: Final = np.array([1.0, 1.0, 0.0])
 
 
 def shortest_segment(rate_hz: float) -> int:
@@ -110,16 +57,26 @@ class _Turn:
 _PARTS: Final = ("role", "role2", "carry", "carry2", "own_role")
 
 
-def chain(
-    moves: Moves, scene: Scene, scalars: Float64s, vectors: Float64s, start_level: Float64s, settings: PhysicsSettings
-) -> None:
-    """Fill in where everything is at the start of each move, and in the end."""
+def chain(world: World, start_level: Float64s) -> None:
+    """Fill in where everything is at the start of each move, and in the end.
+
+    Args:
+        world: its moves get what was not planned.
+        start_level: width, force and angles at the start, shape (n, levels).
+    """
+    moves, scene = world.moves, world.scene
     n, steps = moves.frames.shape
     hand = np.concatenate([scene.home, start_level], axis=1)
     objects = np.nan_to_num(scene.position)
     turned = np.stack([scene.yaw, np.zeros_like(scene.yaw)], axis=2)
+    moves.start, moves.object_start, moves.object_turn = (
+        np.zeros((n, steps, *each.shape[1:])) for each in (hand, objects, turned)
+    )
+    moves.change, moves.momentum = np.zeros_like(moves.start), np.zeros((n, steps, 3))
+    moves.own_change, moves.fall_s = np.zeros((n, steps, 4)), np.zeros((n, steps))
+    moves.slot = np.full((n, steps, 3), -1, np.int64)
     speed = np.zeros((n, 3))
-    slot_of = np.concatenate([moves.roles, np.full((len(moves.roles), 1), -1)], axis=1)
+    slot_of = np.concatenate([world.tasks.roles, np.full((len(world.tasks.roles), 1), -1)], axis=1)
     for k in range(steps):
         row = np.flatnonzero(moves.frames[:, k] > 0)
         if not len(row):
@@ -129,39 +86,34 @@ def chain(
         slots = {part: slot_of[task, code[FIELD[part]]] for part in _PARTS}
         halted = code[FIELD["profile"]] == PROFILES.index("halt")
         turn = _Turn(row, k, code, task, slots, np.where(halted[:, None], 0.0, speed[row]))
-        moves.start[row, k], moves.object_start[row, k], moves.object_turn[row, k] = (
-            hand[row],
-            objects[row],
-            turned[row],
-        )
-        _time_falls(moves, scene, objects, turn, settings)
-        before = hand[row]
-        target = _target(turn, before, objects[row], scene, vectors)
-        speed[row] = _move(moves, turn, hand, target, scalars, 1.0 / settings.rate_hz)
+        before, there = hand[row], objects[row]
+        moves.start[row, k], moves.object_start[row, k], moves.object_turn[row, k] = before, there, turned[row]
+        _time_falls(world, objects, turn)
+        speed[row] = _move(world, turn, hand, _target(world, turn, before, there))
         moved = hand[row, :3] - before[:, :3]
         yaw = np.arctan2(hand[row, 1], hand[row, 0]) - np.arctan2(before[:, 1], before[:, 0])
         for which, part in enumerate(("carry", "carry2")):
-            moves.slot[which, row, k] = slots[part]
+            moves.slot[row, k, which] = slots[part]
             held = np.flatnonzero(slots[part] >= 0)
             objects[row[held], slots[part][held]] += moved[held]
             turned[row[held], slots[part][held], 0] += yaw[held]
-        _own(moves, scene, scalars, vectors, objects, turned, turn, settings)
+        _own(world, objects, turned, turn)
     moves.final_object, moves.final_turn, moves.final_hand = objects, turned, hand
     moves.final_object[scene.code < 0] = np.nan
 
 
-def _move(moves: Moves, turn: _Turn, hand: Float64s, target: Float64s, scalars: Float64s, dt: float) -> Float64s:
+def _move(world: World, turn: _Turn, hand: Float64s, target: Float64s) -> Float64s:
     """Move the hands and set their levels; their speed at the end, shape (a, 3)."""
-    row, k = turn.row, turn.k
-    lasts = (moves.planned[row, k] * dt)[:, None]
+    moves, row, k = world.moves, turn.row, turn.k
+    lasts = (moves.planned[row, k] * (1.0 / world.settings.rate_hz))[:, None]
     coast = np.flatnonzero(turn.of("profile") == PROFILES.index("coast"))
     target[coast] = hand[row[coast], :3] + 0.5 * turn.speed[coast] * lasts[coast]
     change = np.concatenate([target, hand[row, 3:]], axis=1)
     for place, level in enumerate(LEVELS, start=3):
         which = turn.of(level)
-        change[:, place] = np.where(which >= 0, scalars[turn.task, which], change[:, place])
+        change[:, place] = np.where(which >= 0, world.scalars[turn.task, which], change[:, place])
     change -= hand[row]
-    momentum, arc = turn.speed * lasts, moves.arc[row, k]
+    momentum, arc = turn.speed * lasts, world.scalars[turn.task, turn.of("arc")]
     moves.change[row, k], moves.momentum[row, k] = change, momentum
     s = moves.frames[row, k] / moves.planned[row, k]
     moved = change * min_jerk(s)[:, None]
@@ -173,9 +125,9 @@ def _move(moves: Moves, turn: _Turn, hand: Float64s, target: Float64s, scalars: 
     return np.where((s < 1)[:, None], rate / lasts, 0.0)
 
 
-def _target(turn: _Turn, hand: Float64s, objects: Float64s, scene: Scene, vectors: Float64s) -> Float64s:
+def _target(world: World, turn: _Turn, hand: Float64s, objects: Float64s) -> Float64s:
     """Where each hand is to go, shape (a, 3)."""
-    offset = vectors[turn.task, turn.of("vector")]
+    scene, offset = world.scene, world.vectors[turn.task, turn.of("vector")]
     kind = turn.of("ref")
     each = np.arange(len(hand))
     here, there = objects[each, turn.slots["role"]], objects[each, turn.slots["role2"]]
@@ -195,54 +147,47 @@ def _target(turn: _Turn, hand: Float64s, objects: Float64s, scene: Scene, vector
         elif name == "home":
             target[at] = scene.home[turn.row[at]] + offset[at]
         else:  # behind: beside the object, on the far side of where it is to go
-            way = (there[at] - here[at]) * np.array([1.0, 1.0, 0.0])
+            way = (there[at] - here[at]) * _FLAT
             way /= np.maximum(np.sqrt(np.square(way).sum(axis=1)), 1e-6)[:, None]
             target[at] = here[at] - way * offset[at, :1]
             target[at, 2] += offset[at, 2]
     return target
 
 
-def _time_falls(moves: Moves, scene: Scene, objects: Float64s, turn: _Turn, settings: PhysicsSettings) -> None:
+def _time_falls(world: World, objects: Float64s, turn: _Turn) -> None:
     """A fall lasts until the object rests after one small bounce."""
     at = np.flatnonzero(turn.of("own") == OWN_MOTIONS.index("fall"))
     if not len(at):
         return
+    moves, rate = world.moves, world.settings.rate_hz
     row, slot = turn.row[at], turn.slots["own_role"][at]
-    height = np.maximum(objects[row, slot, 2] - scene.rest[row, slot], 1e-3)
-    seconds = np.sqrt(2.0 * height / settings.fall_gravity)
-    count = np.ceil((seconds * (1.0 + 2.0 * BOUNCE) + 0.03) * settings.rate_hz).astype(np.int64)
+    height = np.maximum(objects[row, slot, 2] - world.scene.rest[row, slot], 1e-3)
+    seconds = np.sqrt(2.0 * height / world.settings.fall_gravity)
+    count = np.ceil((seconds * (1.0 + 2.0 * BOUNCE) + 0.03) * rate).astype(np.int64)
     moves.fall_s[row, turn.k] = seconds
-    moves.frames[row, turn.k] = moves.planned[row, turn.k] = np.maximum(count, shortest_segment(settings.rate_hz))
+    moves.frames[row, turn.k] = moves.planned[row, turn.k] = np.maximum(count, shortest_segment(rate))
 
 
-def _own(
-    moves: Moves,
-    scene: Scene,
-    scalars: Float64s,
-    vectors: Float64s,
-    objects: Float64s,
-    turned: Float64s,
-    turn: _Turn,
-    settings: PhysicsSettings,
-) -> None:
+def _own(world: World, objects: Float64s, turned: Float64s, turn: _Turn) -> None:
     """Displace what moves by itself."""
     at = np.flatnonzero(turn.of("own") > 0)
     if not len(at):
         return
+    moves, scene, settings = world.moves, world.scene, world.settings
     row, task, slot, kind = turn.row[at], turn.task[at], turn.slots["own_role"][at], turn.of("own")[at]
-    shift = vectors[task, turn.of("own_vector")[at]]
+    shift = world.vectors[task, turn.of("own_vector")[at]]
     tilt = np.zeros(len(at))
     falls, tips, rights = (kind == OWN_MOTIONS.index(name) for name in ("fall", "tip", "right"))
     # what sinks softly gets no further than what falls
     glide_s = moves.fall_s[row[falls], turn.k, None] * np.sqrt(settings.fall_gravity / settings.gravity)
     shift[falls] += turn.speed[at[falls]] * glide_s
     shift[falls, 2] = (scene.rest[row, slot] - objects[row, slot, 2])[falls]
-    tilt[tips] = scalars[task[tips], SCALARS.index("tilt")]
+    tilt[tips] = world.scalars[task[tips], SCALARS.index("tilt")]
     tilt[rights] = -turned[row[rights], slot[rights], 1]
     lying = 0.5 * np.minimum(scene.width[row, slot], scene.height[row, slot])
     sinks = tips & (tilt > _TOPPLES_RAD)
     shift[sinks, 2] += np.minimum(lying - scene.rest[row, slot], 0.0)[sinks]
-    moves.slot[2, row, turn.k] = slot
+    moves.slot[row, turn.k, 2] = slot
     moves.own_change[row, turn.k] = np.concatenate([shift, tilt[:, None]], axis=1)
     objects[row, slot] += shift
     turned[row, slot, 1] += tilt

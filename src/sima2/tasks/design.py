@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,16 +12,9 @@ from numpy.typing import NDArray
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.meanings import DEBUG_MODE
 from sima2.records.table import Table, Text, column, text
+from sima2.tasks.draws import generator
 from sima2.tasks.failure_modes import FAILURE_MODES
-from sima2.tasks.families import (
-    ALL_FAMILIES,
-    FAMILIES,
-    FRICTIONS,
-    MASSES,
-    SCENE_OBJECTS,
-    TEMPLATES,
-    Family,
-)
+from sima2.tasks.families import ALL_FAMILIES, FAMILIES, FRICTIONS, MASSES, SCENE_OBJECTS, TEMPLATES, Family
 
 OOD_SOURCES: Final = ("visual", "kinematic", "temporal")
 INJECTIONS: Final = ("slip", "unknown_object", "locked_joint")
@@ -34,19 +26,9 @@ WELL_FORMED: Final = (*SPOILED, "zero_width_gripper")
 """What of the garbage has the form of a rollout; a gripper that reads zero is odd, not garbage."""
 
 MALFORMED: Final = (
-    "empty",
-    "one_frame",
-    "invalid_utf8",
-    "future_time",
-    "negative_time",
-    "duplicate_time",
-    "backward_time",
-    "nan_time",
-    "infinite_position",
-    "mixed_dimensions",
-    "no_signal",
-    "million_steps",
-)
+    "empty", "one_frame", "invalid_utf8", "future_time", "negative_time", "duplicate_time", "backward_time",
+    "nan_time", "infinite_position", "mixed_dimensions", "no_signal", "million_steps",
+)  # fmt: skip
 """Garbage for the checks at the door; some of it is odd but usable (future and negative times, a million steps)."""
 
 STRESS: Final = (
@@ -156,19 +138,14 @@ def quotas(total: int, shares: Sequence[float]) -> Int64s:
     return whole
 
 
-def generator(seed: int, family: str, *more: int) -> np.random.Generator:
-    """The source of randomness of (seed, family, …)."""
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, zlib.crc32(family.encode()), *more])))
-
-
 @dataclass(slots=True)
 class Design:
-    """Columns of one family's episodes in their shuffled order."""
+    """The episodes of one family in their shuffled order."""
 
     family: Family
     count: int
     seed: int
-    shares: tuple[float, float, float, float]
+    shares: tuple[float, ...]
     ood: float
     settings: MixSettings
     failure_mode: str | None = None
@@ -180,41 +157,43 @@ class Design:
     tolerance: float = 1.0
     garbage_kinds: tuple[str, ...] = STRESS
 
-    def draw(self) -> dict[str, Any]:
-        """All columns but those that number the episodes."""
-        honest = self.count
+    def table(self) -> EpisodePlan:
+        """The plan of these episodes, each numbered within its family."""
         rng = generator(self.seed, self.family.name, 0, 0x9A11)
-        template = np.repeat(np.arange(4), quotas(honest, self.shares))
+        template = np.repeat(np.arange(4, dtype=np.int32), quotas(self.count, self.shares))
         mode, strategy, attempts = self._events(template, rng)
-        n = honest + self.noise
+        n = self.count + self.noise
         shuffle = rng.permutation(n)
-
-        def whole(values: NDArray[Any]) -> NDArray[Any]:
-            return np.concatenate([values, np.zeros(self.noise, values.dtype)])[shuffle]
-
-        noisy = np.concatenate([np.zeros(honest, np.bool_), np.ones(self.noise, np.bool_)])[shuffle]
-        garbage = np.zeros(n, np.int32)
         kinds = ("", *dict.fromkeys(self.garbage_kinds))
         turn = np.array([kinds.index(name) for name in self.garbage_kinds], np.int32)
-        garbage[noisy] = turn[np.arange(self.noise) % max(1, len(turn))] if self.noise else 0
-        hazard, template = whole(mode), whole(template.astype(np.int32))
-        design = self._coverage(n, rng)
-        return {
-            **design,
-            "template": Text(template, TEMPLATES),
-            "hazard": Text(hazard, _MODES),
-            "failure_mode": Text(np.where((template > 0) & ~noisy, hazard, 0), _MODES),
-            "recovery_strategy": Text(whole(strategy), _STRATEGIES),
-            "attempts": whole(attempts),
-            "ood_source": Text(self._ood(~noisy, rng), ("", *OOD_SOURCES)),
-            "debug_mode": (rng.permutation(n) < round(self.settings.debug * n)) & ~noisy,
-            "event_share": np.full(n, sum(self.shares[1:]) if self.event_share is None else self.event_share),
-            "tolerance": np.full(n, self.tolerance),
-            "garbage": Text(garbage, kinds),
+        honest = shuffle < self.count
+        garbage = np.zeros(n, np.int32)
+        garbage[~honest] = np.resize(turn, self.noise)
+        template, hazard, strategy, attempts = (
+            np.concatenate([each, np.zeros(self.noise, np.int32)])[shuffle]
+            for each in (template, mode, strategy, attempts)
+        )
+        coverage = self._coverage(n, rng)
+        return EpisodePlan(
+            episode_index=np.zeros(n, np.int64),
+            episode_id=Text(np.arange(n), [f"{self.family.name}-{i:06d}" for i in range(n)]),
+            family_index=np.arange(n),
+            seed=np.full(n, self.seed),
+            template=Text(template, TEMPLATES),
+            hazard=Text(hazard, _MODES),
+            failure_mode=Text(np.where((template > 0) & honest, hazard, 0), _MODES),
+            recovery_strategy=Text(strategy, _STRATEGIES),
+            attempts=attempts,
+            ood_source=Text(self._ood(honest, rng), ("", *OOD_SOURCES)),
+            debug_mode=(rng.permutation(n) < round(self.settings.debug * n)) & honest,
+            event_share=np.full(n, sum(self.shares[1:]) if self.event_share is None else self.event_share),
+            tolerance=np.full(n, self.tolerance),
+            garbage=Text(garbage, kinds),
+            **coverage,
             **self._injection(n),
-        }
+        )
 
-    def _events(self, template: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[np.int32], ...]:
+    def _events(self, template: NDArray[np.int32], rng: np.random.Generator) -> tuple[NDArray[np.int32], ...]:
         """Failure mode, strategy and attempts of each episode, evenly within each template."""
         modes = (self.failure_mode,) if self.failure_mode else self.family.failure_modes
         strategies = (self.strategy,) if self.strategy else self.family.recovery_strategies
@@ -223,9 +202,8 @@ class Design:
         mode, strategy, attempts = (np.zeros(len(template), np.int32) for _ in range(3))
         for code, name in enumerate(TEMPLATES):
             where = np.flatnonzero(template == code)
-            rank = np.arange(len(where))
-            pick = rng.permutation(len(pairs))[rank % len(pairs)]
-            turn = rank // len(pairs)
+            turn, place = np.divmod(np.arange(len(where)), len(pairs))
+            pick = rng.permutation(len(pairs))[place]
             mode[where] = pairs[pick, 0]
             if name == "success":
                 continue
@@ -238,9 +216,8 @@ class Design:
                 continue
             attempts[where] = np.where((turn % 5 == 4) & (name == "recovery"), 2, 1)
             if name == "recovery" and not self.strategy and self.inject is None:
-                able = where[resolvable[mode[where]]]
-                alone = able[:: max(1, -(-len(able) // max(1, round(self.settings.resolves * len(where)))))]
-                alone = alone[: round(self.settings.resolves * len(where))]
+                able, wanted = where[resolvable[mode[where]]], round(self.settings.resolves * len(where))
+                alone = able[:: max(1, -(-len(able) // max(1, wanted)))][:wanted]
                 strategy[alone] = attempts[alone] = 0
         return mode, strategy, attempts
 

@@ -40,6 +40,11 @@ class Draws:
         result: Float64s = low + (high - low) * self.uniforms(1)[:, 0]
         return result
 
+    def within(self, **spans: tuple[float, float]) -> dict[str, Float64s]:
+        """Uniform on each of the spans, by its name, shape (n,) each."""
+        low, high = np.array(list(spans.values())).T
+        return dict(zip(spans, (low + (high - low) * self.uniforms(len(spans))).T, strict=True))
+
     def normal(self) -> Float64s:
         """Standard normal, shape (n,)."""
         result: Float64s = self.normals(1)[:, 0]
@@ -60,8 +65,11 @@ class Draws:
         return Draws(np.repeat(self._uniform, count, axis=0), np.repeat(self._normal, count, axis=0))
 
 
+def generator(seed: int, name: str, *more: int) -> np.random.Generator:
+    """The source of randomness of (seed, name, …)."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, zlib.crc32(name.encode()), *more))))
+
+
 def episode_generator(seed: int, family: str, family_index: int) -> np.random.Generator:
     """The source of an episode's randomness: (seed, family, episode index) and nothing else."""
-    return np.random.Generator(
-        np.random.SFC64(np.random.SeedSequence((seed, zlib.crc32(family.encode()), family_index + 1)))
-    )
+    return generator(seed, family, family_index + 1)

@@ -15,14 +15,17 @@ class FailureMode:
     name: str
     reason: str
     """``failure_reason`` of the segment it ends, one of ``vocabulary.REASONS``."""
+    state: str
+    """What it leaves behind: ``lost`` (the object left the hand), ``held``, ``placed`` (let go at a wrong place),
+    ``clear`` (nothing was held yet), ``wiping`` or ``unseen``."""
+    strikes: tuple[str, ...]
+    """Steps of the script in which it strikes, by the name of their duration (``steps.SCALARS``)."""
+    exposes: tuple[str, ...]
+    """Conditions that raise its hazard, of ``risk.CONDITIONS``, the strongest first."""
     evidence: str
     """What the world shows of it."""
     channels: tuple[str, ...]
     """Channels that evidence needs."""
-    exposes: tuple[str, ...]
-    """Conditions that raise its hazard, of ``risk.CONDITIONS``, the strongest first."""
-    state: str
-    """What it leaves behind: ``lost`` (the object left the hand), ``held`` or ``placed`` (let go at a wrong place)."""
     resolves: bool = False
     """It can come right with no attempt."""
 
@@ -31,169 +34,74 @@ def _modes(*rows: FailureMode) -> Mapping[str, FailureMode]:
     return MappingProxyType({row.name: row for row in rows})
 
 
-FAILURE_MODES: Final[Mapping[str, FailureMode]] = _modes(
+FAILURE_MODES: Final = _modes(
     FailureMode(
-        "grasp_slip",
-        "gripper_slip",
+        "grasp_slip", "gripper_slip", "lost", ("squeeze", "pull"), ("grip", "speed", "alignment"),
         "the object lags behind the hand while the grip force falls",
-        ("ee_position", "object_position", "grip_force", "gripper_width"),
-        ("grip", "speed", "alignment"),
-        "lost",
-        resolves=True,
-    ),
+        ("ee_position", "object_position", "grip_force", "gripper_width"), resolves=True),
     FailureMode(
-        "locked_joint",
-        "locked",
+        "locked_joint", "locked", "held", ("pretension",), ("load", "visibility", "speed"),
         "external force rises while neither hand nor object moves",
-        ("contact_force", "ee_position", "joint_torque"),
-        ("load", "visibility", "speed"),
-        "held",
-    ),
+        ("contact_force", "ee_position", "joint_torque")),
     FailureMode(
-        "collision_with_frame",
-        "collision",
+        "collision_with_frame", "collision", "clear", ("descend",), ("clearance", "alignment", "speed"),
         "an external force pulse stops the empty hand before it has reached the handle",
-        ("contact_force", "ee_position"),
-        ("clearance", "alignment", "speed"),
-        "clear",
-        resolves=True,
-    ),
+        ("contact_force", "ee_position"), resolves=True),
     FailureMode(
-        "drop",
-        "drop",
+        "drop", "drop", "lost", ("lift",), ("grip", "speed", "height"),
         "the held object leaves the hand, falls at g and hits the ground",
-        ("object_position", "grip_force", "gripper_width"),
-        ("grip", "speed", "height"),
-        "lost",
-    ),
+        ("object_position", "grip_force", "gripper_width")),
     FailureMode(
-        "misalignment",
-        "misplaced",
-        "the object rests off its target by more than the tolerance",
-        ("object_position",),
-        ("alignment", "visibility", "speed"),
-        "placed",
-    ),
+        "misalignment", "misplaced", "placed", ("lower",), ("alignment", "visibility", "speed"),
+        "the object rests off its target by more than the tolerance", ("object_position",)),
     FailureMode(
-        "unstable_place",
-        "unstable",
+        "unstable_place", "unstable", "placed", ("settle",), ("alignment", "speed", "height"),
         "the object tips or slides after the fingers have let go",
-        ("object_position", "object_orientation", "gripper_width"),
-        ("alignment", "speed", "height"),
-        "placed",
-    ),
+        ("object_position", "object_orientation", "gripper_width")),
     FailureMode(
-        "insufficient_force",
-        "insufficient_force",
-        "tangential strokes under a contact force below what wiping needs",
-        ("contact_force", "ee_position"),
-        ("load", "alignment", "visibility"),
-        "wiping",
-    ),
+        "insufficient_force", "insufficient_force", "wiping", ("stroke",), ("load", "alignment", "visibility"),
+        "tangential strokes under a contact force below what wiping needs", ("contact_force", "ee_position")),
     FailureMode(
-        "missed_patch",
-        "incomplete",
-        "the strokes leave part of the surface uncovered",
-        ("ee_position", "contact_force"),
-        ("visibility", "speed", "alignment"),
-        "wiping",
-    ),
+        "missed_patch", "incomplete", "wiping", ("stroke",), ("visibility", "speed", "alignment"),
+        "the strokes leave part of the surface uncovered", ("ee_position", "contact_force")),
     FailureMode(
-        "tool_loss",
-        "gripper_slip",
-        "the tool stays on the surface while the hand moves on",
-        ("ee_position", "object_position", "grip_force"),
-        ("grip", "speed", "load"),
-        "lost",
-    ),
+        "tool_loss", "gripper_slip", "lost", ("stroke",), ("grip", "speed", "load"),
+        "the tool stays on the surface while the hand moves on", ("ee_position", "object_position", "grip_force")),
     FailureMode(
-        "drop_en_route",
-        "drop",
+        "drop_en_route", "drop", "lost", ("carry",), ("grip", "speed", "height"),
         "the held object leaves the moving hand, falls at g and hits the ground",
-        ("object_position", "grip_force", "gripper_width"),
-        ("grip", "speed", "height"),
-        "lost",
-    ),
+        ("object_position", "grip_force", "gripper_width")),
     FailureMode(
-        "target_obstructed",
-        "obstructed",
-        "an external force stops the descent above the target",
-        ("contact_force", "ee_position", "object_position"),
-        ("clearance", "visibility", "speed"),
-        "held",
-    ),
+        "target_obstructed", "obstructed", "held", ("lower",), ("clearance", "visibility", "speed"),
+        "an external force stops the descent above the target", ("contact_force", "ee_position", "object_position")),
     FailureMode(
-        "wrong_bin",
-        "misplaced",
-        "the object rests in another bin than the goal's",
-        ("object_position",),
-        ("visibility", "speed", "alignment"),
-        "placed",
-    ),
+        "wrong_bin", "misplaced", "placed", ("carry",), ("visibility", "speed", "alignment"),
+        "the object rests in another bin than the goal's", ("object_position",)),
     FailureMode(
-        "bin_full",
-        "obstructed",
+        "bin_full", "obstructed", "placed", ("lower",), ("load", "visibility", "height"),
         "the descent meets contact too high and the object rests outside the bin",
-        ("contact_force", "object_position", "ee_position"),
-        ("load", "visibility", "height"),
-        "placed",
-    ),
+        ("contact_force", "object_position", "ee_position")),
     FailureMode(
-        "clutter_collision",
-        "collision",
+        "clutter_collision", "collision", "held", ("carry",), ("clearance", "speed", "visibility"),
         "an external force pulse stops the loaded arm on its way and shoves what it met",
-        ("contact_force", "ee_position", "object_position"),
-        ("clearance", "speed", "visibility"),
-        "held",
-        resolves=True,
-    ),
+        ("contact_force", "ee_position", "object_position"), resolves=True),
     FailureMode(
-        "collision_lock",
-        "collision",
-        "an external force pulse stops the arm, and the force stays",
-        ("contact_force", "ee_position", "joint_torque"),
-        ("clearance", "speed", "visibility"),
-        "held",
-    ),
+        "collision_lock", "collision", "held", ("carry",), ("clearance", "speed", "visibility"),
+        "an external force pulse stops the arm, and the force stays", ("contact_force", "ee_position", "joint_torque")),
     FailureMode(
-        "occlusion",
-        "timeout",
-        "pose confidence stays low from the chosen view",
-        ("object_confidence",),
-        ("visibility", "clearance", "alignment"),
-        "unseen",
-    ),
+        "occlusion", "timeout", "unseen", ("carry",), ("visibility", "clearance", "alignment"),
+        "pose confidence stays low from the chosen view", ("object_confidence",)),
     FailureMode(
-        "lost_object",
-        "timeout",
-        "no pose of the object is seen from the chosen view",
-        ("object_position", "object_confidence"),
-        ("visibility", "alignment", "clearance"),
-        "unseen",
-    ),
+        "lost_object", "timeout", "unseen", ("carry",), ("visibility", "alignment", "clearance"),
+        "no pose of the object is seen from the chosen view", ("object_position", "object_confidence")),
     FailureMode(
-        "tool_drop",
-        "drop",
-        "the tool falls from the hand on the way to its dock",
-        ("object_position", "grip_force", "gripper_width"),
-        ("grip", "speed", "height"),
-        "lost",
-    ),
+        "tool_drop", "drop", "lost", ("carry",), ("grip", "speed", "height"),
+        "the tool falls from the hand on the way to its dock", ("object_position", "grip_force", "gripper_width")),
     FailureMode(
-        "slip",
-        "gripper_slip",
-        "the object slides out of the closing fingers",
-        ("gripper_width", "grip_force", "ee_position"),
-        ("grip", "alignment", "speed"),
-        "lost",
-    ),
+        "slip", "gripper_slip", "lost", ("squeeze",), ("grip", "alignment", "speed"),
+        "the object slides out of the closing fingers", ("gripper_width", "grip_force", "ee_position")),
     FailureMode(
-        "tool_slip",
-        "gripper_slip",
-        "the new tool stays behind when the fingers close on it",
-        ("gripper_width", "grip_force", "object_position"),
-        ("grip", "alignment", "visibility"),
-        "lost",
-    ),
-)
+        "tool_slip", "gripper_slip", "lost", ("squeeze",), ("grip", "alignment", "visibility"),
+        "the new tool stays behind when the fingers close on it", ("gripper_width", "grip_force", "object_position")),
+)  # fmt: skip
 """Failure mode to the reason segments give it, the physical evidence and the channels that evidence needs."""

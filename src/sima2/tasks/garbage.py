@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from sima2.records.arrays import Bools, Int64s
 from sima2.records.table import Text
+from sima2.tasks.columns import Channels
 from sima2.tasks.design import SPOILED
-from sima2.tasks.rows import Channels
 
-CHANNELS: Final = tuple(each.name for each in fields(Channels) if each.name != "time")
 _LOST: Final = 0.6
 """Share of the samples that bursts take away."""
 _MILLION: Final = 1_000_000
@@ -30,14 +29,15 @@ class Malformed:
     """Keyword arguments of ``Rollout``."""
 
 
-def malformed(kind: str, episode_index: int, episode_id: str, family: str, rng: np.random.Generator) -> Malformed:
-    """One malformed episode of a kind."""
+def malformed(row: Mapping[str, Any], rng: np.random.Generator) -> Malformed:
+    """One malformed episode, as a row of a plan asks for it."""
+    kind = row["garbage"]
     frames = {"empty": 0, "one_frame": 1, "million_steps": _MILLION}.get(kind, int(rng.integers(60, 200)))
     time = np.arange(frames) * 0.05
     position = rng.standard_normal((frames, 3), dtype=np.float32).cumsum(axis=0) * np.float32(0.002)
     values: dict[str, Any] = {
-        "episode_id": episode_id,
-        "family": family,
+        "episode_id": row["episode_id"],
+        "family": row["family"],
         "time": time,
         "ee_position": position,
         "gripper_width": np.abs(rng.standard_normal(frames, dtype=np.float32)) * np.float32(0.02),
@@ -62,7 +62,7 @@ def malformed(kind: str, episode_index: int, episode_id: str, family: str, rng: 
         values["joint_position"] = np.zeros((frames - 7, 5), np.float32)
     elif kind == "no_signal":
         del values["ee_position"], values["gripper_width"]
-    return Malformed(episode_index, episode_id, kind, values)
+    return Malformed(row["episode_index"], row["episode_id"], kind, values)
 
 
 def spoil(channels: Channels, kinds: Text, offset: Int64s, generators: Sequence[np.random.Generator]) -> Bools:
@@ -75,10 +75,10 @@ def spoil(channels: Channels, kinds: Text, offset: Int64s, generators: Sequence[
         where = slice(int(offset[row]), int(offset[row + 1]))
         kind, rng = kinds[row], generators[row]
         if kind == "zero_width_gripper":
-            channels.gripper_width[where] = 0.0
+            channels["gripper_width"][where] = 0.0
             continue
-        for name in CHANNELS:
-            values = getattr(channels, name)[where]
+        for column in channels.values():
+            values = column[where]
             if kind == "white_noise":
                 values[:] = rng.standard_normal(values.shape, dtype=np.float32)
             elif kind == "frozen":

@@ -16,13 +16,7 @@ def pick(role: str = "item") -> Steps:
         Step("approach", "detour", ("at", role, "side"), role),
         Step("approach", "detour", ("at", role, "pre"), role),
         Step("approach", "descend", ("at", role, "at"), role),
-        *grasp(role),
-    )
-
-
-def grasp(role: str = "item") -> Steps:
-    """Fingers stop at the object's width, then the force rises."""
-    return (
+        # fingers stop at the object's width, then the force rises
         Step("grasp", "close", about=role, width="item_width"),
         Step("grasp", "squeeze", about=role, width="squeezed", grip="hold"),
     )
@@ -30,12 +24,10 @@ def grasp(role: str = "item") -> Steps:
 
 def missed_pick(role: str = "item") -> Steps:
     """Fingers close beside the object, on nothing."""
-    failed = {"about": role, "outcome": "failure", "reason": "missed_grasp"}
     return (
         Step("approach", "reach", ("at", role, "pre"), role, "pitch", "roll", "wide", "zero", "zero"),
         Step("approach", "descend", ("at", role, "miss"), role),
-        Step("grasp", "close", width="shut", about=role, outcome="failure", reason="missed_grasp"),
-        Step("grasp", "touch", **failed),  # type: ignore[arg-type]
+        *failed("missed_grasp", Step("grasp", "close", about=role, width="shut"), Step("grasp", "touch", about=role)),
     )
 
 
@@ -55,14 +47,13 @@ def lower(role: str = "item", dest: str = "target", offset: str = "down") -> Ste
     return (Step("place", "lower", ("onto", role, dest, offset), role, carry=(role,), own=upright),)
 
 
-def let_go(role: str = "item", outcome: str = "success", reason: str = "") -> Steps:
+def let_go(role: str = "item") -> Steps:
     """Touch down, open, let it settle."""
     return (
-        Step("place", "touch", (), role, force="light_touch", pulse="touchdown", carry=(role,), outcome=outcome,
-             reason=reason),
-        Step("place", "open", (), role, width="wide", grip="zero", force="zero", outcome=outcome, reason=reason),
-        Step("place", "settle", (), role, outcome=outcome, reason=reason),
-    )  # fmt: skip
+        Step("place", "touch", (), role, force="light_touch", pulse="touchdown", carry=(role,)),
+        Step("place", "open", (), role, width="wide", grip="zero", force="zero"),
+        Step("place", "settle", (), role),
+    )
 
 
 def place(role: str = "item", dest: str = "target", offset: str = "down") -> Steps:
@@ -79,15 +70,23 @@ def leave(away: str = "up") -> Steps:
     )
 
 
+def failed(reason: str, *steps: Step) -> Steps:
+    """The same steps as parts of segments that fail for that reason."""
+    return tuple(replace(step, outcome="failure", reason=reason) for step in steps)
+
+
+def struck(first: Step, *rest: Step) -> Steps:
+    """The same steps, the start of the first one being the failure event."""
+    return (replace(first, event=True), *rest)
+
+
 def collide(about: str, reason: str, load: tuple[str, ...] = (), shove: str = "none") -> Steps:
     """Stopped at once by something in the way; the failure event."""
     own = ("glide", "obstacle", shove) if shove != "none" else ("", "item", "none")
-    return (
-        Step("collision", "bump", (), about, force="bumping", pulse="crash", direction="against", carry=load, own=own,
-             profile="halt", event=True, outcome="failure", reason=reason),
-        Step("collision", "pop", ("rel", "rebound"), about, force="zero", direction="against", carry=load,
-             outcome="failure", reason=reason),
-    )  # fmt: skip
+    hit = Step("collision", "bump", (), about, force="bumping", pulse="crash", direction="against", carry=load, own=own,
+               profile="halt")  # fmt: skip
+    pop = Step("collision", "pop", ("rel", "rebound"), about, force="zero", direction="against", carry=load)
+    return struck(*failed(reason, hit, pop))
 
 
 def without_event(steps: Steps) -> Steps:
@@ -95,30 +94,38 @@ def without_event(steps: Steps) -> Steps:
     return tuple(replace(step, event=False, again=step.event) for step in steps)
 
 
-def back_up(*moves: tuple[str, str], load: tuple[str, ...] = (), width: str = "", first: str = "react") -> Steps:
+def back_up(*moves: tuple[str, str], load: tuple[str, ...] = (), width: str = "") -> Steps:
     """Stop, then the given moves (duration and offset) as a recovery maneuver; an open width lets go."""
-    grip = "zero" if width else ""
-    steps = [Step("recovery_maneuver", first, carry=load, force="" if load else "zero")]
+    steps = [Step("recovery_maneuver", "react", carry=load, force="" if load else "zero")]
     if width:
-        steps.append(Step("recovery_maneuver", "open", width=width, grip=grip, force="zero"))
+        steps.append(Step("recovery_maneuver", "open", width=width, grip="zero", force="zero"))
     steps += [Step("recovery_maneuver", time, ("rel", offset), carry=load, force="zero") for time, offset in moves]
     return corrected(steps)
 
 
+def stand_back() -> Steps:
+    """Let go and rise."""
+    return back_up(("raise", "up"), width="wide")
+
+
+def sway(*load: str, force: str = "") -> Steps:
+    """Sideways to and fro with what is in the hand."""
+    return tuple(
+        Step("recovery_maneuver", "wiggle", ("rel", way), force=force, direction="axis" if force else "vertical",
+             carry=load)
+        for way in ("sway_a", "sway_b") * 2
+    )  # fmt: skip
+
+
 def fall(role: str = "item", reason: str = "drop") -> Steps:
     """The object leaves the moving hand and falls; the failure event."""
-    return (
-        Step("slip", "fall", (), role, width="shut", grip="zero", force="zero", own=("fall", role, "drift"),
-             profile="coast", event=True, outcome="failure", reason=reason),
-    )  # fmt: skip
+    return tuple(replace(step, own=("fall", role, "drift"), reason=reason) for step in slide_off(role))
 
 
 def slide_off(role: str = "item") -> Steps:
     """The object stays where it is while the fingers close on nothing; the failure event."""
-    return (
-        Step("slip", "fall", (), role, width="shut", grip="zero", force="zero", profile="coast", event=True,
-             outcome="failure", reason="gripper_slip"),
-    )  # fmt: skip
+    lost = Step("slip", "fall", (), role, width="shut", grip="zero", force="zero", profile="coast")
+    return struck(*failed("gripper_slip", lost))
 
 
 def give_up(state: str) -> Steps:

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from sima2.errors import UnknownNameError, UsageError
 from sima2.records.arrays import Int64s
-from sima2.records.table import Text
-from sima2.tasks.design import (
-    INJECTIONS,
-    MALFORMED,
-    OOD_SOURCES,
-    WELL_FORMED,
-    Design,
-    EpisodePlan,
-    Injection,
-    MixSettings,
-    generator,
-    quotas,
-)
-from sima2.tasks.families import (
-    ALL_FAMILIES,
-    FAILURE_MODES,
-    FAMILIES,
-    TEMPLATES,
-    Family,
-    check_failure_mode,
-    check_family,
-    check_recovery_strategy,
-    check_template,
-)
+from sima2.tasks import families as library
+from sima2.tasks.design import INJECTIONS, MALFORMED, WELL_FORMED, Design, EpisodePlan, Injection, MixSettings, quotas
+from sima2.tasks.draws import generator
+from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES, FAMILIES, TEMPLATES, Family
 
 __all__ = [
-    "INJECTIONS", "MALFORMED", "MIXES", "OOD_SOURCES", "WELL_FORMED", "EpisodePlan", "Injection", "MixSettings",
+    "INJECTIONS", "MALFORMED", "MIXES", "WELL_FORMED", "EpisodePlan", "Injection", "MixSettings",
     "mix_name", "mix_plan", "quotas", "requested_plan", "rollouts_plan",
 ]  # fmt: skip
 
-MIXES: Final = ("hardening", "stress_mix_v1", "edge_cases_v1")
 DEFAULT_MIXES: Final = MixSettings()
-_ALIASES: Final = {f"dataset_{name}": name for name in MIXES}
 
 
 def mix_name(name: str) -> str:
-    """The mix behind a name or alias; UnknownNameError lists the valid ones."""
-    name = _ALIASES.get(name, name)
-    if name not in MIXES:
-        raise UnknownNameError("mix", name, (*MIXES, *_ALIASES))
-    return name
+    """The mix behind a name or its ``dataset_`` alias; UnknownNameError lists the valid ones."""
+    short = name.removeprefix("dataset_")
+    if short not in MIXES:
+        raise UnknownNameError("mix", name, (*MIXES, *(f"dataset_{each}" for each in MIXES)))
+    return short
 
 
 def mix_plan(
@@ -80,27 +59,11 @@ def mix_plan(
     >>> [plan.template.isin(name).sum().item() for name in TEMPLATES]
     [12, 4, 3, 1]
     """
-    mix = mix_name(mix)
-    chosen = [check_family(name) for name in dict.fromkeys(families)]
+    maker = MIXES[mix_name(mix)]
+    chosen = [library.check_family(name) for name in dict.fromkeys(families)]
     if min(episodes or 0, total or 0, seed) < 0:
         raise UsageError(f"episodes {episodes if total is None else total} and seed {seed} must not be negative")
-    if mix == "hardening":
-        families_ = chosen or list(ALL_FAMILIES.values())
-        each = [settings.hardening_episodes if episodes is None else episodes] * len(families_)
-        each = each if total is None else quotas(total, [1.0] * len(families_)).tolist()
-        parts = [
-            Design(family, count, seed, settings.hardening, settings.hardening_ood, settings)
-            for family, count in zip(families_, each, strict=True)
-        ]
-    elif mix == "stress_mix_v1":
-        wanted = episodes if total is None else total
-        parts = _stress(chosen, settings.stress_episodes if wanted is None else wanted, seed, settings)
-    else:
-        parts = _edge_cases(chosen, 1 if episodes is None else episodes, seed, settings)
-        while total is not None and sum(part.count + part.noise for part in parts) < total:
-            episodes = 2 * (episodes or 1)
-            parts = _edge_cases(chosen, episodes, seed, settings)
-    plan = _interleave(parts, seed)
+    plan = _interleave(maker(chosen, episodes, total, seed, settings), seed)
     return plan if total is None else plan.take(np.arange(min(total, len(plan))))
 
 
@@ -125,25 +88,21 @@ def rollouts_plan(
     >>> plan.failure_mode.tolist(), plan.episode_id[1]
     (['drop', 'drop'], 'dish_place-000001')
     """
-    kind = check_family(family)
-    if template is not None:
-        check_template(template)
+    kind = library.check_family(family)
     if failure_mode is not None:
-        check_failure_mode(kind, failure_mode)
+        library.check_failure_mode(kind, failure_mode)
     if recovery_strategy is not None:
-        check_recovery_strategy(kind, recovery_strategy)
+        library.check_recovery_strategy(kind, recovery_strategy)
     if template == "success" and (failure_mode or recovery_strategy):
         raise UsageError("template 'success' takes no failure_mode and no recovery_strategy: leave them out")
-    if count < 0 or seed < 0:
-        raise UsageError(f"count {count} and seed {seed} must not be negative")
+    _check_numbers(count, seed)
     if inject is not None:
         template, failure_mode = _injected(kind, inject, template, failure_mode)
-    shares = settings.hardening if template is None else tuple(float(name == template) for name in TEMPLATES)
     part = Design(
         kind,
         count,
         seed,
-        (shares[0], shares[1], shares[2], shares[3]),
+        _shares(template, settings),
         0.0 if inject else settings.hardening_ood,
         settings,
         failure_mode=failure_mode,
@@ -173,19 +132,27 @@ def requested_plan(
     """
     counts: dict[str, Int64s] = {}
     for family, template, count in cells:
-        if count < 0 or seed < 0:
-            raise UsageError(f"count {count} and seed {seed} must not be negative")
-        if template:
-            check_template(template)
-        shares = [float(name == template) for name in TEMPLATES] if template else settings.hardening
-        name = check_family(family).name
-        counts[name] = counts.get(name, np.zeros(len(TEMPLATES), np.int64)) + quotas(count, shares)
+        _check_numbers(count, seed)
+        shares = quotas(count, _shares(template or None, settings))
+        name = library.check_family(family).name
+        counts[name] = counts.get(name, np.zeros(len(TEMPLATES), np.int64)) + shares
     parts = [
-        Design(check_family(name), int(each.sum()), seed, tuple(each.tolist()), settings.hardening_ood, settings)
+        Design(ALL_FAMILIES[name], int(each.sum()), seed, tuple(each.tolist()), settings.hardening_ood, settings)
         for name, each in sorted(counts.items())
-        if each.sum()
     ]
     return _interleave(parts, seed)
+
+
+def _check_numbers(count: int, seed: int) -> None:
+    if count < 0 or seed < 0:
+        raise UsageError(f"count {count} and seed {seed} must not be negative")
+
+
+def _shares(template: str | None, settings: MixSettings) -> tuple[float, ...]:
+    """Of the templates: all of one, or as in a hardening batch."""
+    if template is None:
+        return settings.hardening
+    return tuple(float(name == library.check_template(template)) for name in TEMPLATES)
 
 
 def _injected(
@@ -204,25 +171,43 @@ def _injected(
         if family.skeleton == "inspect":
             raise UsageError(f"{family.name} holds nothing that could slip")
         return template or "recovery", failure_mode or ("grasp_slip" if family.skeleton == "drawer" else "slip")
-    mode = check_failure_mode(family, inject.kind)
-    return template or ("failure" if inject.kind == "locked_joint" else "recovery"), mode
+    return template or ("failure" if inject.kind == "locked_joint" else "recovery"), inject.kind
 
 
-def _stress(chosen: Sequence[Family], episodes: int, seed: int, settings: MixSettings) -> list[Design]:
+def _hardening(
+    chosen: Sequence[Family], episodes: int | None, total: int | None, seed: int, settings: MixSettings
+) -> list[Design]:
+    """As many episodes of each family."""
+    families = chosen or list(ALL_FAMILIES.values())
+    count = [settings.hardening_episodes if episodes is None else episodes] * len(families)
+    if total is not None:
+        count = quotas(total, [1.0] * len(families)).tolist()
+    return [
+        Design(family, each, seed, settings.hardening, settings.hardening_ood, settings)
+        for family, each in zip(families, count, strict=True)
+    ]
+
+
+def _stress(
+    chosen: Sequence[Family], episodes: int | None, total: int | None, seed: int, settings: MixSettings
+) -> list[Design]:
     """Two demanding families and garbage."""
+    wanted = next(each for each in (total, episodes, settings.stress_episodes) if each is not None)
     shares = dict(settings.stress)
-    families = list(chosen) or [ALL_FAMILIES[name] for name in shares]
-    honest, noise = quotas(episodes, (1 - settings.stress_noise, settings.stress_noise)).tolist()
-    good, bad = quotas(honest, [1.0] * len(families)), quotas(noise, [1.0] * len(families))
+    families = chosen or [ALL_FAMILIES[name] for name in shares]
+    good, bad = (
+        quotas(part, [1.0] * len(families)).tolist()
+        for part in quotas(wanted, (1 - settings.stress_noise, settings.stress_noise)).tolist()
+    )
     return [
         Design(
             family,
-            int(good[i]),
+            good[i],
             seed,
             shares.get(family.name, settings.hardening),
             settings.stress_ood,
             settings,
-            noise=int(bad[i]),
+            noise=bad[i],
             friction="high" if family.name == "drawer_open" else None,
             tolerance=settings.stress_tolerance if family.name == "dish_place" else 1.0,
         )
@@ -230,55 +215,38 @@ def _stress(chosen: Sequence[Family], episodes: int, seed: int, settings: MixSet
     ]
 
 
-def _edge_cases(chosen: Sequence[Family], episodes: int, seed: int, settings: MixSettings) -> list[Design]:
-    """Each kind of garbage, spread over the families, among a few good episodes."""
-    families = list(chosen) or list(FAMILIES.values())
+def _edge_cases(
+    chosen: Sequence[Family], episodes: int | None, total: int | None, seed: int, settings: MixSettings
+) -> list[Design]:
+    """Each kind of garbage so many times, at least until there are as many episodes as wanted in all."""
+    families = chosen or list(FAMILIES.values())
     kinds = (*WELL_FORMED, *MALFORMED)
-    spread = [kinds[i :: len(families)] for i in range(len(families))]
-    return [
-        Design(
-            family,
-            settings.edge_good,
-            seed,
-            settings.hardening,
-            0.0,
-            settings,
-            # a million steps once: more of them would show nothing but how much memory there is
-            noise=episodes * len(mine) - (episodes - 1) * ("million_steps" in mine),
-            garbage_kinds=_repeated(mine, episodes),
-        )
-        for family, mine in zip(families, spread, strict=True)
-    ]
+    times = 1 if episodes is None else episodes
+    parts: list[Design] = []
+    for i, family in enumerate(families):
+        mine = kinds[i :: len(families)]
+        # a million steps once: more of them would show nothing but how much memory there is
+        rare = tuple(kind for kind in mine if kind != "million_steps")
+        part = Design(family, settings.edge_good, seed, settings.hardening, 0.0, settings)
+        noise = times * len(mine) - (times - 1) * (len(mine) - len(rare))
+        parts.append(replace(part, noise=noise, garbage_kinds=(*mine, *rare * (times - 1))))
+    if total is not None and sum(part.count + part.noise for part in parts) < total:
+        return _edge_cases(chosen, 2 * (episodes or 1), total, seed, settings)
+    return parts
 
 
-def _repeated(kinds: tuple[str, ...], times: int) -> tuple[str, ...]:
-    rare = tuple(kind for kind in kinds if kind != "million_steps")
-    return (*kinds, *rare * (times - 1))
+_Maker = Callable[[Sequence[Family], int | None, int | None, int, MixSettings], list[Design]]
+MIXES: Final[Mapping[str, _Maker]] = {"hardening": _hardening, "stress_mix_v1": _stress, "edge_cases_v1": _edge_cases}
 
 
 def _interleave(parts: Sequence[Design], seed: int) -> EpisodePlan:
     """All families in one deterministic random order; each keeps its own running index."""
-    sizes = np.array([part.count + part.noise for part in parts], np.int64)
-    n = int(sizes.sum())
-    if n == 0:
+    parts = [part for part in parts if part.count + part.noise]
+    if not parts:
         return EpisodePlan.empty()
+    plan = EpisodePlan.concat([part.table() for part in parts])
+    sizes = [part.count + part.noise for part in parts]
     turn = generator(seed, "order").permutation(np.repeat(np.arange(len(parts)), sizes))
-    place = np.empty(n, np.int64)
-    place[np.argsort(turn, kind="stable")] = np.arange(n)
-    tables = []
-    for part in parts:
-        size = part.count + part.noise
-        if size == 0:
-            continue
-        name = part.family.name
-        tables.append(
-            EpisodePlan(
-                episode_index=np.zeros(size, np.int64),
-                episode_id=Text(np.arange(size), [f"{name}-{i:06d}" for i in range(size)]),
-                family_index=np.arange(size),
-                seed=np.full(size, part.seed),
-                **part.draw(),
-            )
-        )
-    plan = EpisodePlan.concat(tables).take(place)
-    return EpisodePlan(**{**{k: getattr(plan, k) for k in EpisodePlan.columns()}, "episode_index": np.arange(n)})
+    place = np.empty(len(plan), np.int64)
+    place[np.argsort(turn, kind="stable")] = np.arange(len(plan))
+    return replace(plan.take(place), episode_index=np.arange(len(plan)))

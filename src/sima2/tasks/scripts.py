@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Final
 
-from sima2.tasks import script_carry as carrying
-from sima2.tasks import script_contact as contact
-from sima2.tasks import script_meta as meta
+from sima2.tasks.failure_modes import FAILURE_MODES
 from sima2.tasks.families import ALL_FAMILIES
 from sima2.tasks.phrases import lift, pick
-from sima2.tasks.steps import Program, Step, Steps, compile_steps
+from sima2.tasks.script_carry import CARRY
+from sima2.tasks.script_contact import DRAWER, WIPE
+from sima2.tasks.script_meta import EXCHANGE, INSPECT
+from sima2.tasks.steps import BANDS, Program, Steps, compile_steps
 
-
-@dataclass(frozen=True, slots=True)
-class Skeleton:
-    """The scripts of one kind of task."""
-
-    nominal: Callable[[str], Steps]
-    """All goes well; the mode's hazard acts in the steps marked ``exposed``."""
-    strike: Callable[[str], Steps]
-    recover: Callable[[str, str], Steps]
-    vain: Callable[[str, str], Steps]
-    abort: Callable[[str], Steps]
-    carry_on: Callable[[str], Steps] | None = None
-    """Event and end of an episode whose failure comes right with no attempt."""
-
-
-SKELETONS = {
-    "carry": Skeleton(
-        carrying.nominal,
-        carrying.strike,
-        carrying.recover,
-        carrying.vain,
-        carrying.abort,
-        lambda mode: (*carrying.strike(mode), *carrying.pass_over()),
-    ),
-    "drawer": Skeleton(
-        contact.drawer,
-        contact.drawer_strike,
-        contact.drawer_recover,
-        contact.drawer_vain,
-        contact.drawer_abort,
-        contact.drawer_pass,
-    ),
-    "wipe": Skeleton(
-        contact.wipe, contact.wipe_strike, contact.wipe_recover, contact.wipe_vain, contact.wipe_abort
-    ),
-    "inspect": Skeleton(
-        meta.inspect, meta.inspect_strike, meta.inspect_recover, meta.inspect_vain, meta.inspect_abort
-    ),
-    "exchange": Skeleton(
-        meta.exchange, meta.exchange_strike, meta.exchange_recover, meta.exchange_vain, meta.exchange_abort
-    ),
-}  # fmt: skip
+SKELETONS: Final = {"carry": CARRY, "drawer": DRAWER, "wipe": WIPE, "inspect": INSPECT, "exchange": EXCHANGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +44,16 @@ def script(structure: Structure) -> Steps:
     >>> list(dict.fromkeys(step.label for step in steps))
     ['approach', 'idle', 'grasp', 'pull', 'release', 'retreat']
     """
+    task = _task(structure)
     if structure.template != "mixed":
-        return _task(structure)
-    other = SKELETONS[ALL_FAMILIES[structure.other].skeleton].nominal("")
+        return task
+    other = SKELETONS[ALL_FAMILIES[structure.other].skeleton].nominal
     if ALL_FAMILIES[structure.family].skeleton == "exchange":
-        # The hand holds the new tool in the end, so that bringing it home is the last subtask.
-        parts: tuple[Steps, ...] = (_short(other), (*pick("third"), *lift("third"), *_task(structure)))
+        # the hand holds the new tool in the end, so that bringing it home is the last subtask
+        parts: tuple[Steps, ...] = (_short(other), (*pick("third"), *lift("third"), *task))
     else:
-        parts = (_short(other), _short(_task(structure)), other)
-    return tuple(step for stage, part in enumerate(parts) for step in meta.as_stage(part, stage))
+        parts = (_short(other), _short(task), other)
+    return tuple(replace(step, stage=stage) if stage else step for stage, part in enumerate(parts) for step in part)
 
 
 def _short(steps: Steps) -> Steps:
@@ -100,18 +61,23 @@ def _short(steps: Steps) -> Steps:
     return tuple(step for step in steps if step.time not in ("go_home", "dwell"))
 
 
+def _exposed(steps: Steps, mode: str) -> Steps:
+    """The same steps, the mode's hazard acting where it strikes; before the last band: no event leaves all clean."""
+    where = FAILURE_MODES[mode].strikes if mode else ()
+    return tuple(
+        replace(step, exposed=True) if step.time in where and step.band < BANDS - 1 else step for step in steps
+    )
+
+
 def _task(s: Structure) -> Steps:
     skeleton = SKELETONS[ALL_FAMILIES[s.family].skeleton]
-    nominal = skeleton.nominal(s.mode)
+    nominal = _exposed(skeleton.nominal, s.mode)
     if s.template == "success":
         return nominal
-    last = max(place for place, step in enumerate(nominal) if step.exposed)
-    before = nominal[: last + 1]
-    if s.template != "failure" and not s.attempts and skeleton.carry_on is not None:
+    before = nominal[: 1 + max(place for place, step in enumerate(nominal) if step.exposed)]
+    failure = s.template == "failure"
+    if not failure and not s.attempts and skeleton.carry_on is not None:
         return (*before, *skeleton.carry_on(s.mode))
-    vain_attempts = s.attempts if s.template == "failure" else s.attempts - 1
-    vain: list[Step] = []
-    for _ in range(vain_attempts):
-        vain += skeleton.vain(s.mode, s.strategy)
-    end = skeleton.abort(s.mode) if s.template == "failure" else skeleton.recover(s.mode, s.strategy)
-    return (*before, *skeleton.strike(s.mode), *vain, *end)
+    vain = skeleton.vain(s.mode, s.strategy) * (s.attempts if failure else s.attempts - 1)
+    end = skeleton.abort(s.mode) if failure else skeleton.recover(s.mode, s.strategy)
+    return (*before, *skeleton.strikes[s.mode], *vain, *end)

@@ -10,7 +10,6 @@ import numpy as np
 from sima2.records.arrays import Float32s, Float64s, Int64s
 from sima2.tasks import scene_embedding
 from sima2.tasks.families import SCENE_OBJECTS
-from sima2.tasks.kinematics import Pose
 from sima2.tasks.world_settings import PhysicsSettings
 
 _HALVES: Final = (0, 1) if sys.byteorder == "little" else (1, 0)
@@ -52,14 +51,14 @@ def draw_noise(
     return one, angle
 
 
-def turn_a_little(pose: Pose, angle: Float32s, out: Float32s) -> None:
-    """The hand's quaternion turned about the vertical by a small angle."""
+def turn_a_little(quaternion: list[Float32s], angle: Float32s, out: Float32s) -> None:
+    """Quaternions w x y z, given by component, turned about the vertical by a small angle, into shape (…, 4)."""
     half = np.float32(0.5) * angle
-    w, x, y, z = pose.quaternion
-    np.subtract(w, half * z, out=out[:, 0])
-    np.subtract(x, half * y, out=out[:, 1])
-    np.add(y, half * x, out=out[:, 2])
-    np.add(z, half * w, out=out[:, 3])
+    w, x, y, z = quaternion
+    np.subtract(w, half * z, out=out[..., 0])
+    np.subtract(x, half * y, out=out[..., 1])
+    np.add(y, half * x, out=out[..., 2])
+    np.add(z, half * w, out=out[..., 3])
 
 
 def stamp_times(out: Float64s, length: Int64s, first: Int64s, jitter: Float32s, settings: PhysicsSettings) -> None:

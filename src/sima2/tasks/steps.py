@@ -6,7 +6,7 @@ script serves all episodes of a structure and a batch of any structures is laid 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -115,9 +115,22 @@ def corrected(steps: Iterable[Step]) -> Steps:
     return tuple(replace(step, recovery=True) for step in steps)
 
 
-def exposed(steps: Iterable[Step], *where: str) -> Steps:
-    """The same steps, the hazard acting in those named by their duration."""
-    return tuple(replace(step, exposed=step.time in where) for step in steps)
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """The scripts of one kind of task."""
+
+    nominal: Steps
+    """All goes well."""
+    strikes: Mapping[str, Steps]
+    """Failure mode to what its event does."""
+    recover: Callable[[str, str], Steps]
+    """Mode and strategy to the way from the failure to the goal."""
+    vain: Callable[[str, str], Steps]
+    """Mode and strategy to an attempt that fails."""
+    abort: Callable[[str], Steps]
+    """What is done after the last attempt."""
+    carry_on: Callable[[str], Steps] | None = None
+    """Event and end of an episode whose failure comes right with no attempt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,16 @@ from sima2.records.rollout import SOLE_ARM
 from sima2.records.table import Text
 from sima2.records.truth import TruthEvents, TruthFrames, TruthSegments
 from sima2.records.vocabulary import ANOMALIES, LABELS, OUTCOMES, REASONS
-from sima2.tasks.chain import BOUNCE, Moves
+from sima2.tasks.chain import BOUNCE
 from sima2.tasks.design import EpisodePlan
 from sima2.tasks.families import FAILURE_MODES
+from sima2.tasks.made import EVENT_KINDS, OOD_DISTANCE
 from sima2.tasks.risk import remaining, sigmoid
-from sima2.tasks.rows import Rows
-from sima2.tasks.scene import Scene
 from sima2.tasks.steps import OWN_MOTIONS, SCALARS
-from sima2.tasks.world_settings import PhysicsSettings
+from sima2.tasks.world import Moves, World
 
 _UNINTERRUPTED: Final = ("wrong_bin",)
 """Failure modes whose event does not fail the segment it falls into: the hand just turns elsewhere."""
-OOD_DISTANCE: Final = 5.0
-"""Mahalanobis distance that an unusual scene or motion adds to the novelty."""
-_EVENT_KINDS: Final = ("failure", "impact", "recovery_start", "recovery_end")
 
 
 def say_nothing(moves: Moves, episodes: Bools) -> None:
@@ -34,166 +30,138 @@ def say_nothing(moves: Moves, episodes: Bools) -> None:
         moves.field(name)[episodes] = code
 
 
-def segments_of(plan: EpisodePlan, moves: Moves, rows: Rows, scene: Scene) -> tuple[TruthSegments, Int64s]:
+def segments_of(world: World) -> tuple[TruthSegments, Int64s]:
     """True segments, and the segment of each row."""
-    label, about = _field(moves, rows, "label"), _object_slot(moves, rows, scene, "about")
-    stage, again = _field(moves, rows, "stage"), _field(moves, rows, "again") > 0
+    plan, rows = world.plan, world.rows
+    label, about, stage = rows.field("label"), world.slots_of("about"), rows.field("stage")
     fresh = np.ones(len(label), np.bool_)
-    same = rows.episode[1:] == rows.episode[:-1]
-    for column in (label, about, stage):
-        same &= column[1:] == column[:-1]
-    fresh[1:] = ~same | again[1:]
+    for column in (rows.episode, label, about, stage):
+        fresh[1:] &= column[1:] == column[:-1]
+    fresh[1:] = ~fresh[1:] | (rows.field("again")[1:] > 0)
     head = np.flatnonzero(fresh)
-    segment = np.cumsum(fresh) - 1
-    failed, reason = _failures(plan, moves, rows)
+    failed, reason = _failures(world)
     episode = rows.episode[head]
-    bad = np.bitwise_or.reduceat(failed, head) if len(head) else failed
-    why = np.maximum.reduceat(np.where(failed, reason, 0), head) if len(head) else reason
-    stop = np.append(rows.first[head[1:]], rows.offset[-1]) if len(head) else head
-    outcome = np.where(bad, OUTCOMES.index("failure"), OUTCOMES.index("success"))
+    why = _any_of(np.where(failed, reason, 0), head)
+    outcome = np.where(_any_of(failed, head), OUTCOMES.index("failure"), OUTCOMES.index("success"))
     outcome = np.where(label[head] == LABELS.index("unknown"), OUTCOMES.index("unknown"), outcome)
     outcome = _retries(outcome, episode, label[head], about[head])
-    start = rows.offset[episode]
+    start, stop = rows.offset[episode], np.append(rows.first[head], rows.offset[-1])[1:]
     table = TruthSegments(
         episode_id=plan.episode_id[episode],
         manipulator=Text.full(len(head), SOLE_ARM),
         label=Text(label[head], LABELS),
-        object=_names(scene, episode, about[head]),
+        object=_names(world, episode, about[head]),
         start_frame=rows.first[head] - start,
-        end_frame=np.where(np.append(episode[1:], -1) == episode, stop, rows.offset[episode + 1]) - start,
+        end_frame=stop - start,
         outcome=Text(outcome, OUTCOMES),
         failure_reason=Text(why, REASONS),
     )
-    return table, segment
+    return table, np.cumsum(fresh) - 1
 
 
-def frames_of(
-    plan: EpisodePlan,
-    moves: Moves,
-    rows: Rows,
-    segments: TruthSegments,
-    segment: Int64s,
-    score: Float64s,
-    fragile: Float64s,
-    conditions: Float64s,
-) -> TruthFrames:
+def _any_of(values: NDArray[Any], head: Int64s) -> NDArray[Any]:
+    """The largest value of the rows of each segment."""
+    return np.maximum.reduceat(values, head) if len(head) else values
+
+
+def frames_of(world: World, segments: TruthSegments, segment: Int64s) -> TruthFrames:
     """Truth of every frame."""
-    row = np.repeat(np.arange(len(rows.frames)), rows.frames)
-    length = np.diff(rows.offset)
-    elapsed = _elapsed(moves, rows, row)
-    initial = np.repeat(sigmoid(score).astype(np.float32), length)
-    risk = remaining(initial, elapsed)
-    rise = remaining(np.repeat(sigmoid(fragile).astype(np.float32), length), elapsed) - risk
-    past = (moves.event_step >= 0)[rows.episode] & (rows.step >= moves.event_step[rows.episode])
-    over = (past | (_field(moves, rows, "label") == LABELS.index("unknown")))[row]
-    risk[over] = np.nan
-    rise[over] = np.nan
-    visual = plan.ood_source.isin("visual")
-    ood = np.repeat(visual, length) | (rows.gather(moves.strange) > 0)[row]
-    base = np.square(conditions).sum(axis=1)
-    calm, strange = np.sqrt(base), np.sqrt(base + OOD_DISTANCE**2)
+    moves, rows = world.moves, world.rows
+    row, length = np.repeat(np.arange(len(rows.frames)), rows.frames), np.diff(rows.offset)
     episode = rows.episode[row]
+    elapsed = _elapsed(world, row)
+    risk = remaining(np.repeat(sigmoid(world.score).astype(np.float32), length), elapsed)
+    rise = remaining(np.repeat(sigmoid(world.fragile).astype(np.float32), length), elapsed) - risk
+    past = (moves.event_step >= 0)[rows.episode] & (rows.step >= moves.event_step[rows.episode])
+    over = (past | (rows.field("label") == LABELS.index("unknown")))[row]
+    risk[over] = rise[over] = np.nan
+    ood = np.repeat(world.plan.ood_source.isin("visual"), length) | (rows.gather(moves.strange) > 0)[row]
+    base = np.square(world.conditions).sum(axis=1)
+    calm, strange = (np.sqrt(base + far).astype(np.float32) for far in (0.0, OOD_DISTANCE**2))
     return TruthFrames(
         risk=risk,
         fragility=rise,
-        recovery=(_field(moves, rows, "recovery") > 0)[row],
-        novelty=np.where(ood, strange.astype(np.float32)[episode], calm.astype(np.float32)[episode]),
+        recovery=(rows.field("recovery") > 0)[row],
+        novelty=np.where(ood, strange[episode], calm[episode]),
         ood=ood,
-        label=segments.label.recode(LABELS).astype(np.int8)[segment][row],
-        outcome=segments.outcome.recode(OUTCOMES).astype(np.int8)[segment][row],
+        label=segments.label.codes.astype(np.int8)[segment][row],
+        outcome=segments.outcome.codes.astype(np.int8)[segment][row],
     )
 
 
-def events_of(
-    plan: EpisodePlan, moves: Moves, rows: Rows, scene: Scene, scalars: Float64s, settings: PhysicsSettings
-) -> TruthEvents:
+def events_of(world: World) -> TruthEvents:
     """Failure events, impacts with the damage they did, beginnings and ends of corrections."""
-    start = rows.first - rows.offset[rows.episode]
+    moves, rows, scene, settings = world.moves, world.rows, world.scene, world.settings
+    start, about = rows.first - rows.offset[rows.episode], world.slots_of("about")
     struck = np.flatnonzero(rows.step == moves.event_step[rows.episode])
-    reason = np.array(
-        [REASONS.index(FAILURE_MODES[name].reason) if name else 0 for name in plan.failure_mode], np.int64
-    )
-    about = _object_slot(moves, rows, scene, "about")
-    parts = [(0, struck, start[struck], reason[rows.episode[struck]], about[struck], np.zeros(len(struck)))]
-    pulse = _field(moves, rows, "pulse")
+    pulse = rows.field("pulse")
     hit = np.flatnonzero(pulse == SCALARS.index("crash"))
-    impulse = scalars[rows.gather(moves.task)[hit], pulse[hit]]
-    parts.append((1, hit, start[hit], np.full(len(hit), REASONS.index("collision")), about[hit], impulse))
-    falls = (_field(moves, rows, "own") == OWN_MOTIONS.index("fall")) & settings.hazard_hurts
+    falls = (rows.field("own") == OWN_MOTIONS.index("fall")) & settings.hazard_hurts
     fell = np.flatnonzero(falls & (rows.frames > 0))
-    seconds, slot = rows.gather(moves.fall_s)[fell], moves.slot[2][rows.episode[fell], rows.step[fell]]
-    landed = np.minimum(
-        start[fell] + (seconds * settings.rate_hz).astype(np.int64), start[fell] + rows.frames[fell] - 1
-    )
-    impulse = scene.mass[rows.episode[fell], slot] * settings.gravity * seconds * (1 + BOUNCE)
-    parts.append((1, fell, landed, np.full(len(fell), REASONS.index("drop")), slot, impulse))
-    correcting = _field(moves, rows, "recovery") > 0
+    seconds, slot = rows.gather(moves.fall_s)[fell], rows.gather(moves.slot)[fell, 2]
+    landed = start[fell] + np.minimum((seconds * settings.rate_hz).astype(np.int64), rows.frames[fell] - 1)
+    correcting = rows.field("recovery") > 0
     inside = np.zeros(len(correcting) + 1, np.bool_)
     inside[1:-1] = (rows.episode[1:] == rows.episode[:-1]) & correcting[:-1] & correcting[1:]
-    begins = np.flatnonzero(correcting & ~inside[:-1])
-    ends = np.flatnonzero(correcting & ~inside[1:])
-    for code, at, when in ((2, begins, start[begins]), (3, ends, start[ends] + rows.frames[ends])):
-        parts.append((code, at, when, np.zeros(len(at), np.int64), about[at], np.zeros(len(at))))
-    kind = np.concatenate([np.full(len(part[1]), part[0]) for part in parts])
-    row, frame, why, slot, force = (np.concatenate([part[c] for part in parts]) for c in range(1, 6))
+    begins, ends = np.flatnonzero(correcting & ~inside[:-1]), np.flatnonzero(correcting & ~inside[1:])
+    parts: tuple[tuple[int, Int64s, Int64s, Int64s | int, Int64s, Float64s | float], ...] = (
+        # kind, rows, frames, reasons, slots of the objects, impulses
+        (0, struck, start[struck], _reasons(world.plan)[rows.episode[struck]], about[struck], 0.0),
+        (1, hit, start[hit], REASONS.index("collision"), about[hit],
+         world.scalars[rows.gather(moves.task)[hit], pulse[hit]]),
+        (1, fell, landed, REASONS.index("drop"), slot,
+         scene.mass[rows.episode[fell], slot] * settings.gravity * seconds * (1 + BOUNCE)),
+        (2, begins, start[begins], 0, about[begins], 0.0),
+        (3, ends, start[ends] + rows.frames[ends], 0, about[ends], 0.0),
+    )  # fmt: skip
+    columns = zip(*(np.broadcast_arrays(*part) for part in parts), strict=True)
+    kind, row, frame, why, slot, impulse = (np.concatenate(each) for each in columns)
     episode = rows.episode[row]
     order = np.lexsort((kind, frame, episode))
     worth = np.array([settings.value_of(name) for name in scene.codebook])
     hurt = np.where(slot >= 0, scene.code[episode, slot], -1)
-    damage = force * np.where(hurt >= 0, worth[hurt], settings.default_value[0] * settings.default_value[1])
+    damage = impulse * np.where(hurt >= 0, worth[hurt], settings.default_value[0] * settings.default_value[1])
     return TruthEvents(
-        episode_id=plan.episode_id[episode[order]],
-        kind=Text(kind[order], _EVENT_KINDS),
+        episode_id=world.plan.episode_id[episode[order]],
+        kind=Text(kind[order], EVENT_KINDS),
         reason=Text(why[order], REASONS),
-        object=_names(scene, episode, slot)[order],
+        object=_names(world, episode, slot)[order],
         frame=frame[order],
-        impulse=force[order],
+        impulse=impulse[order],
         damage=np.where(kind == 1, damage, 0.0)[order],
     )
 
 
-def event_frames(moves: Moves, rows: Rows) -> Int64s:
+def event_frames(world: World) -> Int64s:
     """Frame of each episode's first failure event, -1 where none occurs, shape (n,)."""
-    frame = np.full(len(moves.event_step), -1, np.int64)
-    struck = np.flatnonzero(rows.step == moves.event_step[rows.episode])
+    rows = world.rows
+    frame = np.full(len(world.plan), -1, np.int64)
+    struck = np.flatnonzero(rows.step == world.moves.event_step[rows.episode])
     frame[rows.episode[struck]] = rows.first[struck] - rows.offset[rows.episode[struck]]
     return frame
 
 
 def _reasons(plan: EpisodePlan) -> Int64s:
     """Reason of each episode's failure mode."""
-    return np.array([REASONS.index(FAILURE_MODES[name].reason) if name else 0 for name in plan.failure_mode], np.int64)
+    known = [REASONS.index(FAILURE_MODES[name].reason) if name else 0 for name in plan.failure_mode.names]
+    return np.array(known, np.int64)[plan.failure_mode.codes]
 
 
-def _field(moves: Moves, rows: Rows, name: str) -> Int64s:
-    codes: Int64s = rows.gather(moves.field(name)).astype(np.int64)
-    return codes
-
-
-def _object_slot(moves: Moves, rows: Rows, scene: Scene, name: str) -> Int64s:
-    """Slot of a role at each row, -1 for none."""
-    role = _field(moves, rows, name)
-    slot = moves.roles[rows.gather(moves.task), np.maximum(role, 0)]
-    return np.where(role >= 0, slot, -1)
-
-
-def _names(scene: Scene, episode: Int64s, slot: Int64s) -> Text:
+def _names(world: World, episode: Int64s, slot: Int64s) -> Text:
     """Names of slots, empty for -1."""
-    code = np.where(slot >= 0, scene.code[episode, slot], -1)
-    return Text(code + 1, ("", *scene.codebook))
+    code = np.where(slot >= 0, world.scene.code[episode, slot], -1)
+    return Text(code + 1, ("", *world.scene.codebook))
 
 
-def _failures(plan: EpisodePlan, moves: Moves, rows: Rows) -> tuple[Bools, Int64s]:
+def _failures(world: World) -> tuple[Bools, Int64s]:
     """Which rows belong to a failing segment, and why."""
-    failed = _field(moves, rows, "outcome") == OUTCOMES.index("failure")
-    reason = _field(moves, rows, "reason")
-    row = np.arange(len(failed))
-    struck = np.flatnonzero((rows.step == moves.event_step[rows.episode]) & (row > rows.edge[rows.episode]))
-    interrupts = ~plan.failure_mode.isin(*_UNINTERRUPTED)
-    why = _reasons(plan)
-    struck = struck[interrupts[rows.episode[struck]]]
-    failed[struck - 1] = True
-    reason[struck - 1] = why[rows.episode[struck]]
+    plan, rows = world.plan, world.rows
+    failed, reason = rows.field("outcome") == OUTCOMES.index("failure"), rows.field("reason")
+    place = np.arange(len(failed))
+    struck = (rows.step == world.moves.event_step[rows.episode]) & (place > rows.edge[rows.episode])
+    cut = np.flatnonzero(struck & ~plan.failure_mode.isin(*_UNINTERRUPTED)[rows.episode])
+    failed[cut - 1] = True
+    reason[cut - 1] = _reasons(plan)[rows.episode[cut]]
     return failed, reason
 
 
@@ -210,13 +178,13 @@ def _retries(outcome: NDArray[Any], episode: Int64s, label: Int64s, about: Int64
     return result
 
 
-def _elapsed(moves: Moves, rows: Rows, row: Int64s) -> Float32s:
+def _elapsed(world: World, row: Int64s) -> Float32s:
     """Share of the hazard that has passed at each frame without an event."""
-    total = moves.exposure.sum(axis=1)
+    moves, rows = world.moves, world.rows
     before = np.cumsum(moves.exposure, axis=1) - moves.exposure
-    here = rows.gather(moves.exposure)
     local = np.arange(rows.offset[-1]) - rows.first[row]
-    passed = np.clip(local - rows.gather(moves.spared)[row] + 1, 0, here[row]) + rows.gather(before)[row]
-    scale = (1.0 / np.maximum(total, 1)).astype(np.float32)[rows.episode]
+    passed = np.clip(local - rows.gather(moves.spared)[row] + 1, 0, rows.gather(moves.exposure)[row])
+    passed += rows.gather(before)[row]
+    scale = (1.0 / np.maximum(moves.exposure.sum(axis=1), 1)).astype(np.float32)[rows.episode]
     share: Float32s = passed.astype(np.float32) * scale[row]
     return share

@@ -8,69 +8,62 @@ import numpy as np
 
 from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.controller import up
-from sima2.tasks.simulator.recording import Stage
-from sima2.tasks.simulator.scenario import VASE_HEIGHT, free_spot
-from sima2.tasks.simulator.skills import SURFACE, Skills
+from sima2.tasks.simulator.scenario import SURFACE, VASE_HEIGHT, free_spot, length
+from sima2.tasks.simulator.skills import Skills, Task
 
 _DROPS: Final = ("drop", "drop_en_route")
 _BUMPS: Final = ("clutter_collision", "collision_lock")
-_UP: Final = np.array([0.0, 0.0, 0.1])
+_RISE_M: Final = 0.1
+"""m by which the hand backs off."""
 
 
-class Carry:
+class Carry(Task):
     """One attempt after another at bringing the item to its target."""
 
     def __init__(self, skills: Skills) -> None:
-        self.skills = skills
-        self.world, self.made = skills.world, skills.made
-        self.goal = "bin_a" if self.made.family.name == "sort_objects" else "target"
+        super().__init__(skills)
         self.high = float(skills.rng.uniform(0.15, 0.2))
         if self._clear() and skills.rng.random() < 0.4:
             self.high = float(skills.rng.uniform(0.07, 0.15))
 
     def _clear(self) -> bool:
         """Whether the straight way passes well clear of the vase."""
-        start, end, vase = (self.made.place[body][:2] for body in ("item", self.goal, "vase"))
+        start, end, vase = (self.made.place[body][:2] for body in ("item", self.made.goal, "vase"))
         way = end - start
         share = float(np.clip((vase - start) @ way / (way @ way), 0.0, 1.0))
-        return float(np.sqrt(np.square(start + share * way - vase).sum())) > 0.13
+        return length(start + share * way - vase) > 0.13
 
     def spot(self, target: str = "") -> Float64s:
         """Where the item's centre shall come to rest."""
-        place = self.made.place[target or self.goal]
-        return np.array([place[0], place[1], SURFACE + self._half()])
+        place = self.made.place[target or self.made.goal]
+        return np.array([place[0], place[1], SURFACE + self.skills.half_height("item")])
 
-    def _half(self) -> float:
-        """m, half the item's extent along the vertical as it lies in the hand."""
-        return self.skills.half_height("item")
+    def _there(self) -> bool:
+        """Whether the item lies where it shall."""
+        return length((self.world.where("item") - self.spot())[:2]) <= 0.9 * self.made.family.tolerance
 
-    def attempt(self, fault: str, *, miss: bool = False) -> str:
+    def attempt(self, fault: str) -> str:
         """Pick, carry, place; what it left behind where it failed, else empty.
 
         ``lost``: out of the hand; ``placed``: let go at a wrong place; ``held``: stopped on its
         way; ``blocked``: no way down.
         """
-        skills = self.skills
-        if not skills.pick("item", miss=miss, slips=fault == "slip"):
-            return "lost"
-        skills.control.recovering = False
-        low = fault in _BUMPS
-        if skills.lift("item", 0.05 if low else self.high):
+        if not self.fetch("item", fault) or self.skills.lift("item", 0.05 if fault in _BUMPS else self.high):
             return "lost"
         return self.onward(fault)
 
     def onward(self, fault: str) -> str:
         """The rest, with the item in the hand."""
-        skills, world = self.skills, self.world
+        skills, world, faults = self.skills, self.world, self.skills.settings.faults
         spot = self.spot("bin_b" if fault == "wrong_bin" else "")
         if fault == "misalignment":
-            spot = spot + self._aside(skills.draw(skills.settings.faults.aside_m))
+            spot = spot + self._aside(skills.draw(faults.aside_m))
         height = float(world.hand[2])
         if fault in _DROPS:
             if drop(skills, "item", spot, height):
                 return "lost"
         else:
-            bump = skills.draw(skills.settings.faults.bump_speed) if fault in _BUMPS else 1.0
+            bump = skills.draw(faults.bump_speed) if fault in _BUMPS else 1.0
             why = skills.carry("item", spot, height, speed=bump * self.made.speed)
             if why:
                 return "held" if why == "hit" else "lost"
@@ -85,28 +78,23 @@ class Carry:
         if fault == "unstable_place":
             # someone pushes what was just put down, out between the fingers
             away = world.turn()[:, 0] * (1.0 if skills.rng.random() < 0.5 else -1.0)
-            slide = skills.draw(skills.settings.faults.slide_m)
+            slide = skills.draw(faults.slide_m)
             world.shove("item", away * float(np.sqrt(2 * 9.81 * max(self.made.friction, 0.6) * slide)))
             skills.control.wait(0.6)
-        return self._judge(stage, fault)
-
-    def _aside(self, length: float) -> Float64s:
-        angle = float(self.skills.rng.uniform(-np.pi, np.pi))
-        return length * np.array([np.cos(angle), np.sin(angle), 0.0])
-
-    def _judge(self, stage: Stage, fault: str) -> str:
-        """Whether the item lies where it shall."""
-        off = float(np.sqrt(np.square((self.world.where("item") - self.spot())[:2]).sum()))
-        if off <= 0.9 * self.made.family.tolerance:
+        if self._there():
             return ""
         stage.reason = "unstable" if fault == "unstable_place" else "misplaced"
         return "placed"
+
+    def _aside(self, far: float) -> Float64s:
+        angle = float(self.skills.rng.uniform(-np.pi, np.pi))
+        return far * np.array([np.cos(angle), np.sin(angle), 0.0])
 
     def recover(self, state: str, mode: str, strategy: str) -> str:
         """Put the failure right; what is still left behind."""
         skills = self.skills
         if state in ("held", "blocked"):
-            skills.back_off(_UP * 0.5, let_go=False)
+            skills.back_off(up(0.5 * _RISE_M), let_go=False)
             if state == "held":
                 skills.control.begin("transport", "item")
                 skills.control.move(skills.control.target + up(VASE_HEIGHT))
@@ -114,23 +102,22 @@ class Carry:
             self._set_aside()
             self._clear_way()
             return self.attempt("")
-        skills.back_off(_UP, let_go=True)
+        skills.back_off(up(_RISE_M), let_go=True)
         if state == "lost":
             skills.wait_for_rest("item")
         if strategy == "nudge" and state == "placed":
             why = skills.push("item", self.spot())
             skills.control.recovering = False
-            off = float(np.sqrt(np.square((self.world.where("item") - self.spot())[:2]).sum()))
-            if not why and off <= 0.9 * self.made.family.tolerance:
+            if not why and self._there():
                 return ""
-            skills.back_off(_UP * 0.3, let_go=True)
+            skills.back_off(up(_RISE_M * 0.3), let_go=True)
         return self.attempt("")
 
     def in_vain(self, state: str, mode: str) -> str:
         """An attempt to put it right that fails."""
         skills = self.skills
         loaded = state in ("held", "blocked")
-        skills.back_off(_UP * 0.3 if loaded else _UP, let_go=not loaded)
+        skills.back_off(up(_RISE_M * 0.3 if loaded else _RISE_M), let_go=not loaded)
         if state == "blocked":
             return self.onward("")
         if state == "held":
@@ -144,33 +131,25 @@ class Carry:
     def _set_aside(self) -> None:
         """Put the load down where there is room."""
         skills = self.skills
-        spot = free_spot(skills.located("item")) + up(self._half())
-        if skills.carry("item", spot, float(self.world.hand[2])):
-            return
-        skills.lower("item", spot)
-        skills.open("item")
-        skills.leave()
+        if skills.put("item", free_spot(skills.located("item")) + up(skills.half_height("item"))):
+            skills.leave()
 
     def _clear_way(self) -> None:
         """Take the vase off the target."""
         skills = self.skills
         spot = free_spot(skills.located("vase")) + up(0.5 * VASE_HEIGHT)
         if skills.pick("vase", force=40.0) and not skills.lift("vase", 0.08):
-            skills.carry("vase", spot, float(self.world.hand[2]))
-            skills.lower("vase", spot)
-            skills.open("vase")
+            skills.put("vase", spot, anyway=True)
             skills.leave()
 
     def abort(self, state: str) -> None:
         """Let be what is."""
-        skills = self.skills
-        skills.control.recovering = False
-        if state in ("held", "blocked"):
-            skills.control.halt()
-            skills.rest()
+        if state not in ("held", "blocked"):
+            super().abort(state)
             return
-        skills.leave()
-        skills.go_home()
+        self.skills.control.recovering = False
+        self.skills.control.halt()
+        self.skills.rest()
 
 
 def errand(skills: Skills) -> None:
@@ -182,10 +161,7 @@ def errand(skills: Skills) -> None:
     if made.family.skeleton == "drawer":
         # where the open drawer is, and the hand that opens it
         standing |= {f"way {k}": standing["cabinet"] - [0.16 + 0.06 * k, 0.0, 0.0] for k in range(4)}
-    spot = free_spot(standing, float(skills.rng.uniform(0.0, 0.05))) + up(0.026)
-    if not skills.carry("parcel", spot, float(skills.world.hand[2])):
-        skills.lower("parcel", spot)
-        skills.open("parcel")
+    skills.put("parcel", free_spot(standing, float(skills.rng.uniform(0.0, 0.05))) + up(0.026))
     skills.leave()
     skills.world.held = "drawer" if made.family.skeleton == "drawer" else "item"
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.controller import up
-from sima2.tasks.simulator.scenario import Scenario
-from sima2.tasks.simulator.skills import SURFACE, Skills
+from sima2.tasks.simulator.scenario import SURFACE, Scenario, length
+from sima2.tasks.simulator.skills import Skills, Task
 
 PULL_M: Final = 0.19
 """m the drawer is pulled."""
@@ -25,21 +25,23 @@ _FELT_N: Final = 0.2
 _STRAIN_N: Final = 14.0
 """N with which the drawer is pulled at most."""
 _BACK: Final = np.array([-0.06, 0.0, 0.03])
-_UP: Final = np.array([0.0, 0.0, 0.1])
+_RISE_M: Final = 0.1
+"""m by which the hand backs off."""
 
 
-class Drawer:
+class Drawer(Task):
     """One attempt after another at opening the drawer."""
 
     def __init__(self, skills: Skills) -> None:
-        self.skills = skills
-        self.world, self.made = skills.world, skills.made
+        super().__init__(skills)
+        self.regains = self.made.plan["template"] == "recovery" and self.made.plan["attempts"] == 0
+        """Whether the mishap is to come right by itself."""
 
     def opened(self) -> float:
         """m."""
         return float(self.world.data.qpos[self.world.drawer_qpos])
 
-    def attempt(self, fault: str, *, miss: bool = False) -> str:
+    def attempt(self, fault: str) -> str:
         """Approach, grasp, pull, let go; ``lost``, ``held`` or ``clear`` where that failed."""
         skills = self.skills
         if fault == "collision_with_frame" and self._strike():
@@ -48,28 +50,26 @@ class Drawer:
         # so little that friction cannot drag the drawer along
         needed = (self.made.rail_n + 4.0 * self.made.speed) / (2 * self.made.friction)
         force = skills.draw(skills.settings.faults.weak_grip) * needed if weak else None
-        if not skills.pick("handle", miss=miss, force=force):
+        if not skills.pick("handle", force=force):
             return "lost"
-        skills.control.recovering = False
-        regains = self.made.plan["template"] == "recovery" and self.made.plan["attempts"] == 0
-        return self.pull(tightens=weak and regains)
+        self.control.recovering = False
+        return self.pull(tightens=weak and self.regains)
 
     def _strike(self) -> bool:
-        """Come down too far ahead: onto the frame."""
-        skills = self.skills
-        skills.world.held = "drawer"
-        why, _ = skills.approach("handle", bias=np.array([0.06 + 0.02 * skills.rng.random(), 0.0, 0.0]), until_hit=True)
+        """Come down too far ahead, onto the frame; whether that ended the attempt."""
+        self.world.held = "drawer"
+        bias = np.array([0.06 + 0.02 * self.skills.rng.random(), 0.0, 0.0])
+        why, _ = self.skills.approach("handle", bias=bias, until_hit=True)
         if why:
-            skills.control.recording.stages[-1].reason = "collision"
-            if self.made.plan["template"] == "recovery" and self.made.plan["attempts"] == 0:
+            self.control.recording.stages[-1].reason = "collision"
+            if self.regains:
                 # the arm slides clear of the frame by itself and goes on
-                skills.control.move(skills.control.target + np.array([-0.07, 0.0, 0.02]))
-                return False
-        return bool(why)
+                self.control.move(self.control.target + np.array([-0.07, 0.0, 0.02]))
+        return bool(why) and not self.regains
 
     def pull(self, *, tightens: bool = False) -> str:
         """Along the rail; ``held`` where it does not give, ``lost`` where the handle is left behind."""
-        skills, control, world = self.skills, self.skills.control, self.world
+        skills, control, world = self.skills, self.control, self.world
         stage = control.begin("pull", "drawer")
         begin, handle = self.opened(), world.hand - world.where("handle")
         strained = [0]
@@ -88,14 +88,14 @@ class Drawer:
             return "held" if why == "locked" else "lost"
         control.wait(0.1)
         self.release()
-        enough = self.opened() >= goal_opening()
-        if not enough:
-            stage.reason = "incomplete"
-        return "" if enough else "lost"
+        if self.opened() >= goal_opening():
+            return ""
+        stage.reason = "incomplete"
+        return "lost"
 
     def _draw(self, way: float, trouble: Callable[[], str]) -> str:
         """Lead the hand along the rail, no further ahead than the force allowed."""
-        control, rate = self.skills.control, self.made.rate_hz
+        control, rate = self.control, self.made.rate_hz
         speed, begin = 0.6 * self.made.speed, control.target.copy()
         gone, pace = 0.0, 0.0
         for _ in range(round((way / speed + 4.0) * rate)):
@@ -111,28 +111,30 @@ class Drawer:
 
     def release(self) -> None:
         """Open the fingers."""
-        self.skills.control.begin("release", "handle")
-        self.skills.control.halt()
+        self.control.begin("release", "handle")
+        self.control.halt()
         self.skills.open("handle")
+
+    def _stand_back(self, state: str, held: float) -> None:
+        """Let go and back off: from the frame all the way, with the handle held a share of it, else a little."""
+        share = {"clear": 1.0, "held": held}.get(state, 0.3)
+        self.skills.back_off(_BACK * share + up(_RISE_M), let_go=True)
 
     def recover(self, state: str, mode: str, strategy: str) -> str:
         """Put it right and open the drawer."""
-        skills = self.skills
-        if state == "held":
-            if strategy == "wiggle_pull":
-                self._wiggle()
-                self.world.unlock()
-                skills.control.recovering = False
-                return self.pull()
-            skills.back_off(_BACK + _UP, let_go=True)
+        if state == "held" and strategy == "wiggle_pull":
+            self._wiggle()
             self.world.unlock()
-            return self.attempt("")
-        skills.back_off((_BACK if state == "clear" else _BACK * 0.3) + _UP, let_go=True)
+            self.control.recovering = False
+            return self.pull()
+        self._stand_back(state, 1.0)
+        if state == "held":
+            self.world.unlock()
         return self.attempt("")
 
     def _wiggle(self) -> None:
         """Sideways to and fro with the handle in the hand."""
-        control = self.skills.control
+        control = self.control
         control.recovering = True
         control.begin("recovery_maneuver")
         control.halt()
@@ -144,29 +146,25 @@ class Drawer:
 
     def in_vain(self, state: str, mode: str) -> str:
         """Try to put it right, and fail."""
-        skills = self.skills
-        if state == "held":
-            if self.made.plan["recovery_strategy"] == "wiggle_pull":
-                self._wiggle()
-                return self.pull()
-            skills.back_off(_BACK * 0.5 + _UP, let_go=True)
-            return self.attempt("")
-        skills.back_off((_BACK if state == "clear" else _BACK * 0.3) + _UP, let_go=True)
+        if state == "held" and self.made.plan["recovery_strategy"] == "wiggle_pull":
+            self._wiggle()
+            return self.pull()
+        self._stand_back(state, 0.5)
         if state == "clear":
-            return "clear" if self._strike() else state
-        if self.made.plan["inject"] == "locked_joint":
+            self._strike()
+            return state
+        if state == "held" or self.made.plan["inject"] == "locked_joint":
             # it fails by the lock, not by the hand
             return self.attempt("")
-        skills.pick("handle", miss=True)
+        self.skills.pick("handle", miss=True)
         return "lost"
 
     def abort(self, state: str) -> None:
         """Let go and leave."""
-        self.skills.control.recovering = False
+        self.control.recovering = False
         if state == "held":
             self.release()
-        self.skills.leave()
-        self.skills.go_home()
+        super().abort(state)
 
 
 def goal_opening() -> float:
@@ -174,12 +172,8 @@ def goal_opening() -> float:
     return round(0.8 * PULL_M, 3)
 
 
-class Wipe:
+class Wipe(Task):
     """One attempt after another at wiping the patch."""
-
-    def __init__(self, skills: Skills) -> None:
-        self.skills = skills
-        self.world, self.made = skills.world, skills.made
 
     def _spot(self, band: float, along: float) -> Float64s:
         """Where the tool's centre is at a place of the patch."""
@@ -189,121 +183,110 @@ class Wipe:
         spot: Float64s = place + offset
         return spot
 
-    def attempt(self, fault: str, *, miss: bool = False) -> str:
+    def attempt(self, fault: str) -> str:
         """Fetch the tool, wipe, put it back; ``lost`` or ``held`` where that failed."""
         skills = self.skills
-        if not skills.pick("item", miss=miss, slips=fault == "slip"):
+        if not self.fetch("item", fault) or skills.lift("item", float(skills.rng.uniform(0.14, 0.18))):
             return "lost"
-        skills.control.recovering = False
-        if skills.lift("item", float(skills.rng.uniform(0.14, 0.18))):
+        if skills.carry("item", self._spot(BANDS[0], -_STROKE), float(self.world.hand[2])):
             return "lost"
-        first = self._spot(BANDS[0], -_STROKE)
-        if skills.carry("item", first, float(self.world.hand[2])):
-            return "lost"
-        state = self.wipe(fault)
-        return state or self._put_away()
+        return self.wipe(fault) or self._put_away()
 
     def wipe(self, fault: str) -> str:
         """Press and stroke all bands; what is left to do where that failed."""
-        skills, control = self.skills, self.skills.control
-        press = skills.draw(skills.settings.faults.weak_press) * PRESS_N if fault == "insufficient_force" else PRESS_N
+        skills, weak = self.skills, fault == "insufficient_force"
+        press = skills.draw(skills.settings.faults.weak_press) * PRESS_N if weak else PRESS_N
         goal = skills.over("item", self._spot(BANDS[0], -_STROKE)) + up(0.006)
-        control.move(goal, speed=0.6 * self.made.speed, until=skills.lost)
-        stage = control.begin("wipe", "item")
+        self.control.move(goal, speed=0.6 * self.made.speed, until=skills.lost)
+        stage = self.control.begin("wipe", "item")
         # as stiff as the arm is, this lowers the hand until the force is there
-        rate = self.made.rate_hz
-        soft = 8.0 / (2500.0 * self.made.arm.stiffness) / rate
-        for _ in range(round(2.0 * rate)):
-            # down at a steady pace until something is felt, then as the force asks
-            felt = self._down() > _FELT_N
-            control.target[2] -= min(0.03 / rate, soft * 1.5 * abs(press - self._down())) if felt else 0.015 / rate
-            control.tick()
-            if self._down() > 0.85 * press:
-                break
-        bands = BANDS[:2] if fault == "missed_patch" else BANDS
+        soft = 8.0 / (2500.0 * self.made.arm.stiffness) / self.made.rate_hz
+        self._press(press, soft)
+        bands = BANDS[:2] if weak or fault == "missed_patch" else BANDS
         for turn, band in enumerate(bands):
-            ends = (-_STROKE, _STROKE) if turn % 2 == 0 else (_STROKE, -_STROKE)
-            if turn and self._drag(self._spot(band, ends[0]), press, soft, ""):
+            start, loses = (_STROKE if turn % 2 else -_STROKE), fault == "tool_loss" and turn == 1
+            lost = turn > 0 and self._drag(self._spot(band, start), press, soft)
+            if lost or self._drag(self._spot(band, -start), press, soft, loses=loses):
                 stage.reason = "gripper_slip"
                 return "lost"
-            cut = fault if fault == "tool_loss" and turn == 1 else ""
-            if self._drag(self._spot(band, ends[1]), press, soft, cut):
-                stage.reason = "gripper_slip"
-                return "lost"
-            if turn == 1 and fault == "insufficient_force":
-                break
-        if fault in ("insufficient_force", "missed_patch"):
-            stage.reason = "insufficient_force" if fault == "insufficient_force" else "incomplete"
+        if len(bands) < len(BANDS):
+            stage.reason = "insufficient_force" if weak else "incomplete"
             return "held"
         return ""
+
+    def _press(self, press: float, soft: float) -> None:
+        """Down at a steady pace until something is felt, then as the force asks, 2 s at most."""
+        rate = self.made.rate_hz
+        for _ in range(round(2.0 * rate)):
+            felt = self._down() > _FELT_N
+            pace = min(0.03 / rate, soft * 1.5 * abs(press - self._down())) if felt else 0.015 / rate
+            self.control.target[2] -= pace
+            self.control.tick()
+            if self._down() > 0.85 * press:
+                return
 
     def _down(self) -> float:
         """N with which the tool is pressed."""
         return float(self.world.contact[2])
 
-    def _drag(self, spot: Float64s, press: float, soft: float, fault: str) -> str:
-        """Along a stroke at constant force; a lost tool ends it."""
-        control, world, skills = self.skills.control, self.world, self.skills
+    def _drag(self, spot: Float64s, press: float, soft: float, *, loses: bool = False) -> bool:
+        """Along a stroke at constant force; whether the tool is lost, which ends it."""
+        control, world, skills = self.control, self.world, self.skills
         start, goal = control.target.copy(), skills.over("item", spot)
-        far = float(np.sqrt(np.square((goal - start)[:2]).sum()))
+        far = length((goal - start)[:2])
         count = max(3, int(np.ceil(far / (0.6 * self.made.speed) * self.made.rate_hz)))
         height = float(start[2])
         for k in range(1, count + 1):
             s = k / count
             share = s * s * (3 - 2 * s)
             height += float(np.clip(soft * (self._down() - press), -0.001, 0.001))
-            if fault and s > 0.3:
+            if loses and s > 0.3:
                 control.weak = 0.2 / control.force
             control.target = np.array([*(start + share * (goal - start))[:2], height])
             control.tick()
             height = float(np.clip(height, world.hand[2] - 0.03, world.hand[2] + 0.03))
             if skills.lost():
-                return "lost"
-        return ""
+                return True
+        return False
 
     def _put_away(self) -> str:
         """Bring the tool back where it was."""
         skills = self.skills
         home = self.made.place["item"] + up(skills.half_height("item"))
-        if skills.lift("item", 0.14) or skills.carry("item", home, float(self.world.hand[2])):
-            return "lost"
-        skills.lower("item", home)
-        skills.open("item")
-        return ""
+        return "" if not skills.lift("item", 0.14) and skills.put("item", home) else "lost"
+
+    def _to_start(self) -> None:
+        """Back over the first stroke with the tool in the hand."""
+        self.skills.back_off(up(_RISE_M * 0.4), let_go=False)
+        self.control.move(self.skills.over("item", self._spot(BANDS[0], -_STROKE) + up(0.03)))
 
     def recover(self, state: str, mode: str, strategy: str) -> str:
         """Put it right and wipe the patch."""
-        skills = self.skills
         if state == "held" and strategy == "re_trace":
-            skills.back_off(_UP * 0.4, let_go=False)
-            skills.control.move(skills.over("item", self._spot(BANDS[0], -_STROKE) + up(0.03)))
-            skills.control.recovering = False
+            self._to_start()
+            self.control.recovering = False
             return self.wipe("") or self._put_away()
-        skills.back_off(_UP, let_go=True)
-        skills.wait_for_rest("item")
+        self.skills.back_off(up(_RISE_M), let_go=True)
+        self.skills.wait_for_rest("item")
         return self.attempt("")
 
     def in_vain(self, state: str, mode: str) -> str:
         """Try to put it right, and fail."""
-        skills = self.skills
         if state == "held":
-            skills.back_off(_UP * 0.4, let_go=False)
-            skills.control.move(skills.over("item", self._spot(BANDS[0], -_STROKE) + up(0.03)))
+            self._to_start()
             return self.wipe(mode)
-        skills.back_off(_UP, let_go=True)
-        skills.pick("item", miss=True)
+        self.skills.back_off(up(_RISE_M), let_go=True)
+        self.skills.pick("item", miss=True)
         return "lost"
 
     def abort(self, state: str) -> None:
         """Give up."""
-        skills = self.skills
-        skills.control.recovering = False
-        if state == "held":
-            skills.lift("item", 0.1)
-            skills.rest()
+        if state != "held":
+            super().abort(state)
             return
-        skills.leave()
-        skills.go_home()
+        self.control.recovering = False
+        self.skills.lift("item", 0.1)
+        self.skills.rest()
 
 
 def wiped_share(made: Scenario, item: Float64s, pressed: Float64s) -> float:

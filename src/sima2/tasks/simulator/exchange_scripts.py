@@ -8,21 +8,18 @@ import numpy as np
 
 from sima2.tasks.simulator.carry_scripts import drop, errand
 from sima2.tasks.simulator.controller import up
-from sima2.tasks.simulator.scenario import HOME
-from sima2.tasks.simulator.skills import SURFACE, Skills
+from sima2.tasks.simulator.scenario import HOME, SURFACE
+from sima2.tasks.simulator.skills import Skills, Task
 
 LIFTED_M: Final = 0.04
 """m above its stand from which the new tool is off it."""
-_UP: Final = np.array([0.0, 0.0, 0.1])
-_BACK: Final = np.array([-0.06, 0.0, 0.0])
 
 
-class Exchange:
+class Exchange(Task):
     """One attempt after another at changing tools; the hand starts with the old one and ends with the new one."""
 
     def __init__(self, skills: Skills) -> None:
-        self.skills = skills
-        self.world, self.made = skills.world, skills.made
+        super().__init__(skills)
         width = 2.0 * float(skills.world.model.geom("old").size[1])
         skills.control.take(width, skills.grip)
         self.docked = False
@@ -58,12 +55,11 @@ class Exchange:
         self.docked = True
         return ""
 
-    def _take(self, fault: str, *, miss: bool = False) -> str:
+    def _take(self, fault: str) -> str:
         """Fetch the new tool and show it."""
-        skills, control = self.skills, self.skills.control
-        if not skills.pick("item", miss=miss, slips=fault == "slip"):
+        skills, control = self.skills, self.control
+        if not self.fetch("item", fault):
             return "lost"
-        control.recovering = False
         if fault == "tool_slip":
             # the fingers give way as soon as they are to lift
             control.weak = 0.2 / control.force
@@ -75,17 +71,18 @@ class Exchange:
         skills.rest()
         return ""
 
-    def _stand_back(self, strategy: str) -> None:
-        """Up, and away from the object where it is to be approached anew."""
-        self.skills.back_off(_UP + (_BACK if strategy == "approach_anew" else 0.0), let_go=True)
+    def _stand_back(self, state: str, strategy: str) -> str:
+        """Up, and away where it is to be approached anew; the tool that was lost."""
+        back = [-0.06 if strategy == "approach_anew" else 0.0, 0.0, 0.1]
+        self.skills.back_off(np.array(back), let_go=True)
+        body = "old" if state == "lost_old" else "item"
+        self.skills.wait_for_rest(body)
+        return body
 
     def recover(self, state: str, mode: str, strategy: str) -> str:
         """Fetch what was lost and go on from there."""
         skills = self.skills
-        self._stand_back(strategy)
-        body = "old" if state == "lost_old" else "item"
-        skills.wait_for_rest(body)
-        if body == "item":
+        if self._stand_back(state, strategy) == "item":
             return self._take("")
         if not skills.pick("old") or skills.lift("old", 0.18):
             return "lost_old"
@@ -93,15 +90,5 @@ class Exchange:
 
     def in_vain(self, state: str, mode: str) -> str:
         """Try to fetch it, and miss."""
-        skills = self.skills
-        self._stand_back(skills.made.plan["recovery_strategy"])
-        body = "old" if state == "lost_old" else "item"
-        skills.wait_for_rest(body)
-        skills.pick(body, miss=True)
+        self.skills.pick(self._stand_back(state, self.made.plan["recovery_strategy"]), miss=True)
         return state
-
-    def abort(self, state: str) -> None:
-        """Give up."""
-        self.skills.control.recovering = False
-        self.skills.leave()
-        self.skills.go_home()

@@ -11,7 +11,7 @@ import numpy as np
 from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.controller import up
 from sima2.tasks.simulator.scenario import SCREEN, Scenario
-from sima2.tasks.simulator.skills import Skills
+from sima2.tasks.simulator.skills import Skills, Task
 
 BEST: Final = 0.96
 """Pose confidence of an object in plain sight."""
@@ -52,12 +52,11 @@ def sight(hand: Float64s, item: Float64s, made: Scenario) -> Float64s:
     return found
 
 
-class Inspect:
+class Inspect(Task):
     """One view after another until the object shows."""
 
     def __init__(self, skills: Skills) -> None:
-        self.skills = skills
-        self.world, self.made = skills.world, skills.made
+        super().__init__(skills)
         self.glanced = False
 
     def attempt(self, fault: str) -> str:
@@ -69,13 +68,13 @@ class Inspect:
 
     def _look(self, view: str) -> str:
         """Go there and look; whether the object is seen decides."""
-        skills, control = self.skills, self.skills.control
+        control = self.control
         stage = control.begin("approach", "item")
         control.move(self._spot(view))
         control.recovering = False
         if view != "glance" and self.confidence() < self.made.family.tolerance:
             stage.reason = "timeout"
-        skills.rest()
+        self.skills.rest()
         return "unseen" if stage.reason else ""
 
     def confidence(self) -> float:
@@ -107,5 +106,5 @@ class Inspect:
 
     def abort(self, state: str) -> None:
         """Stay, with nothing seen."""
-        self.skills.control.recovering = False
+        self.control.recovering = False
         self.skills.rest()

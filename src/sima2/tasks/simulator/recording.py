@@ -8,8 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from sima2.records.arrays import Bools, Float64s
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.tasks.simulator.physics import ARM, World
+
+SUPPORTS: Final = ("world", "target", "bin_a", "bin_b")
+"""Bodies that things lie on."""
 
 
 @dataclass(slots=True)
@@ -26,6 +29,14 @@ class Stage:
     """Why it failed, one of ``vocabulary.REASONS``; empty where it did not."""
     opened: int = -1
     """Frame from which the fingers were opened on purpose, -1 never."""
+
+
+COLUMNS: Final[Mapping[str, Any]] = {
+    "joint_position": slice(0, 7), "joint_velocity": slice(7, 14), "joint_torque": slice(14, 21),
+    "ee_position": slice(21, 24), "rotation": slice(24, 33), "gripper_width": 33, "grip_force": 34,
+    "contact": slice(35, 38),
+}  # fmt: skip
+"""Where the columns of a frame's row are."""
 
 
 @dataclass(slots=True)
@@ -59,37 +70,69 @@ class Recording:
         self.strange.append(strange)
         data = world.data
         self.stage.append(len(self.stages) - 1)
-        self.rows.append(
-            np.concatenate(
-                [
-                    data.qpos[:ARM],
-                    data.qvel[:ARM],
-                    data.qfrc_actuator[:ARM],
-                    world.hand,
-                    data.site_xmat[world.tcp],
-                    (world.width, world.grip),
-                    world.contact,
-                ]
-            )
-        )
+        arm = (data.qpos[:ARM], data.qvel[:ARM], data.qfrc_actuator[:ARM])
+        hand = (world.hand, data.site_xmat[world.tcp], (world.width, world.grip), world.contact)
+        self.rows.append(np.concatenate([*arm, *hand]))
         self.bodies.append(np.stack([_pose(world, body) for body in world.scenario.names]))
         self.touching.append(world.touch.copy())
         self.loads.append(tuple(world.load.values()))
         self.held.append(world.held)
 
 
-COLUMNS: Final[Mapping[str, Any]] = {
-    "joint_position": slice(0, 7),
-    "joint_velocity": slice(7, 14),
-    "joint_torque": slice(14, 21),
-    "ee_position": slice(21, 24),
-    "rotation": slice(24, 33),
-    "gripper_width": 33,
-    "grip_force": 34,
-    "contact": slice(35, 38),
-}
-
-
 def _pose(world: World, body: str) -> Float64s:
     turn = world.data.xquat[world.body["drawer" if body == "handle" else body]]
     return np.concatenate([world.where(body), turn])
+
+
+class Played:
+    """One episode that was played: the world as it was left, and its frames as arrays (t of them)."""
+
+    def __init__(self, recording: Recording, world: World) -> None:
+        self.world, self.made, self.rate = world, world.scenario, world.scenario.rate_hz
+        self.stages, self.fault = recording.stages, recording.fault
+        self.stage = np.array(recording.stage)
+        """Index of the stage of each frame, shape (t,)."""
+        self.rows = np.stack(recording.rows)
+        """See :data:`COLUMNS`."""
+        self.bodies = np.stack(recording.bodies)
+        """Poses of the named bodies, shape (t, k, 7)."""
+        self.touching = np.stack(recording.touching)
+        """Which bodies touched, shape (t, b, b)."""
+        self.loads = np.array(recording.loads)
+        """N on each free body, shape (t, free bodies)."""
+        self.strange = np.array(recording.strange)
+        self.held = recording.held
+        """Body the hand means to hold, of each frame."""
+        self.load = np.array([world.body[name] for name in recording.held])
+        """Its number, shape (t,)."""
+        self.contact = np.sqrt(np.square(self.column("contact")).sum(axis=1))
+        """N of external force, shape (t,)."""
+        self.recovery = np.array([each.recovery for each in self.stages])[self.stage]
+        """Whether a correction is under way, shape (t,)."""
+        left, right = (self._touched(world.body[name]) for name in ("finger_left", "finger_right"))
+        self.gripped: Bools = left & right
+        """Whether both fingers touch what the hand means to hold, shape (t,)."""
+        self.left = left
+        supports = [self._touched(world.body[name]) for name in SUPPORTS if name in world.body]
+        self.rests: Bools = np.logical_or.reduce(supports)
+        """Whether that touches something to lie on, shape (t,)."""
+
+    def _touched(self, body: int) -> Bools:
+        """Whether a body touches what the hand means to hold, shape (t,)."""
+        found: Bools = self.touching[np.arange(len(self.load)), body, self.load]
+        return found
+
+    def column(self, name: str) -> Float64s:
+        """Some columns of the rows."""
+        found: Float64s = self.rows[:, COLUMNS[name]]
+        return found
+
+    def place(self, body: str) -> Float64s:
+        """Where a named body was, m, shape (t, 3)."""
+        found: Float64s = self.bodies[:, list(self.made.names).index(body), :3]
+        return found
+
+    def slots(self) -> Int64s:
+        """Place among the named bodies of what the hand means to hold, shape (t,)."""
+        order = list(self.made.names)
+        return np.array([order.index("handle" if name == "drawer" else name) for name in self.held])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -29,6 +29,8 @@ _DEPTH = 0.044
 """m, extent of a box along the fingers' breadth."""
 VASE_RADIUS = 0.024
 VASE_HEIGHT = 0.12
+SURFACE = 0.006
+"""m, top of trays, mats and bin floors above the table."""
 HOME = np.array([0.36, 0.0, 0.30])
 """m, where the hand rests."""
 OLD_HALF = 0.026
@@ -99,6 +101,11 @@ class Scenario:
         return self.plan["inject_object"] or self.geometry.name
 
     @property
+    def goal(self) -> str:
+        """Body that the object acted on is brought to."""
+        return "bin_a" if self.family.relation == "placed_in" else "target"
+
+    @property
     def alien(self) -> bool:
         """Whether the object acted on is of a kind never seen: another shape, size and mass."""
         return bool(self.plan["ood_source"] == "visual")
@@ -127,7 +134,6 @@ def draw_scenario(plan: Mapping[str, Any], rng: np.random.Generator, settings: S
     rate = float(settings.rates_hz[int(rng.integers(len(settings.rates_hz)))])
     u = rng.random(12).tolist()
     odd = _ALIEN_MASS if plan["ood_source"] == "visual" else 1.0
-    ranges = settings.arm
     made = Scenario(
         plan=plan,
         family=family,
@@ -137,14 +143,7 @@ def draw_scenario(plan: Mapping[str, Any], rng: np.random.Generator, settings: S
         friction=FRICTION[plan["friction"]] * drawn(settings.friction, u[0]),
         mass=family.mass_kg[MASSES.index(plan["mass"])] * drawn(settings.mass, u[1]) * odd,
         speed=drawn(settings.speed, u[2]),
-        arm=Arm(
-            upper_m=drawn(ranges.upper_m, u[3]),
-            fore_m=drawn(ranges.fore_m, u[4]),
-            base_m=drawn(ranges.base_m, u[5]),
-            stroke_m=drawn(ranges.stroke_m, u[6]),
-            finger_m_s=drawn(ranges.finger_m_s, u[7]),
-            stiffness=drawn(ranges.stiffness, u[8]),
-        ),
+        arm=Arm(*(drawn(getattr(settings.arm, each.name), share) for each, share in zip(fields(Arm), u[3:9]))),
         size=drawn(settings.size, u[9]),
         rail_n=drawn(settings.rail_n, u[10]) * odd,
     )
@@ -156,41 +155,45 @@ def draw_scenario(plan: Mapping[str, Any], rng: np.random.Generator, settings: S
 
 def _arrange(made: Scenario, rng: np.random.Generator) -> None:
     """Names and places."""
-    family, mode = made.family, made.plan["failure_mode"]
+    family, mode, place = made.family, made.plan["failure_mode"], made.place
     others = {"parcel": f"parcel_{'abc'[int(rng.integers(3))]}", "vase": OBSTACLE}
-    order = _order(rng, family.name == "sort_objects")
+    bins = ["bin_a", "bin_b"] if family.relation == "placed_in" else []
+    order = _order(rng, bool(bins))
+    bodies, held = ["item", *(bins or ["target"])], []
     if family.skeleton == "drawer":
-        made.names = {"handle": made.item, "drawer": "drawer"} | others
-        made.place["cabinet"] = np.array([rng.uniform(0.62, 0.68), rng.uniform(-0.05, 0.05), 0.0])
-        sides = [0, 4] if rng.random() < 0.5 else [4, 0]
-        slots = dict(zip(("parcel", "vase"), sides, strict=True))
+        bodies = []
+        made.names = {"handle": made.item, "drawer": "drawer"}
+        place["cabinet"] = np.array([rng.uniform(0.62, 0.68), rng.uniform(-0.05, 0.05), 0.0])
+        order = [0, 4] if rng.random() < 0.5 else [4, 0]
+    elif family.skeleton == "inspect":
+        bodies = ["item"]
+        made.names = {"item": made.item, "screen": family.names[0]}
     else:
-        bodies = ["item", "bin_a", "bin_b"] if family.name == "sort_objects" else ["item", "target"]
         held = ["old"] if family.skeleton == "exchange" else []
-        made.names = dict(zip(bodies + held, (made.item, *family.names), strict=False)) | others
-        made.place |= {body: HOME - [0.0, 0.0, OLD_HALF] for body in held}
-        if family.skeleton == "inspect":
-            bodies = ["item"]
-            made.names = {"item": made.item, "screen": family.names[0]} | others
-        slots = dict(zip((*bodies, "parcel", "vase"), order, strict=False))
-    while True:
-        made.place |= {body: _spot(slot, rng) for body, slot in slots.items()}
-        if _roomy(made.place, slots):
-            break
+        made.names = dict(zip(bodies + held, (made.item, *family.names), strict=False))
+    made.names |= others
+    place |= {body: HOME - [0.0, 0.0, OLD_HALF] for body in held}
+    slots = dict(zip((*bodies, *others), order, strict=False))
+    roomy = False
+    while not roomy:
+        place |= {body: _spot(slot, rng) for body, slot in slots.items()}
+        roomy = _roomy(place, slots)
     for body in slots:
         made.yaw[body] = float(rng.uniform(-0.15, 0.15) if body in _FIXED else rng.uniform(-0.5, 0.5))
     if family.skeleton == "inspect":
-        item = made.place["item"]
-        made.place["screen"] = item * (1.0 - SCREEN[0] / float(np.sqrt(item @ item)))
-        made.yaw["screen"] = math.atan2(item[1], item[0])
+        place["screen"] = place["item"] * (1.0 - SCREEN[0] / length(place["item"]))
+        made.yaw["screen"] = math.atan2(place["item"][1], place["item"][0])
     if mode in ("target_obstructed", "bin_full"):
-        under = made.place["target" if mode == "target_obstructed" else "bin_a"]
-        made.place["vase"] = under + np.array([*rng.uniform(-0.01, 0.01, 2), 0.012])
+        place["vase"] = place[made.goal] + np.array([*rng.uniform(-0.01, 0.01, 2), 0.012])
     if mode in ("clutter_collision", "collision_lock"):
-        target = made.place["bin_a" if family.name == "sort_objects" else "target"]
-        made.place["vase"] = made.place["item"] + rng.uniform(0.5, 0.6) * (target - made.place["item"])
-        made.place["parcel"] = free_spot({body: place for body, place in made.place.items() if body != "parcel"})
+        place["vase"] = place["item"] + rng.uniform(0.5, 0.6) * (place[made.goal] - place["item"])
+        place["parcel"] = free_spot({body: spot for body, spot in place.items() if body != "parcel"})
     made.locked = mode == "locked_joint"
+
+
+def length(vector: Float64s) -> float:
+    """Of a vector."""
+    return float(np.sqrt(np.square(vector).sum()))
 
 
 def _spot(slot: int, rng: np.random.Generator) -> Float64s:
@@ -202,7 +205,7 @@ def _spot(slot: int, rng: np.random.Generator) -> Float64s:
 def _roomy(place: Mapping[str, Float64s], bodies: Iterable[str]) -> bool:
     """Whether open fingers fit between what is to be grasped and what stands fixed."""
     fixed, loose = ([place[body] for body in bodies if (body in _FIXED) == which] for which in (True, False))
-    return all(float(np.sqrt(np.square(a - b).sum())) > _ROOM for a in fixed for b in loose)
+    return all(length(a - b) > _ROOM for a in fixed for b in loose)
 
 
 def _order(rng: np.random.Generator, bins: bool) -> list[int]:
@@ -234,27 +237,24 @@ def _scene_text() -> str:
 def scene_of(made: Scenario) -> str:
     """The scene of an episode as XML."""
     root = Xml.fromstring(_scene_text())
-    world = root.find("worldbody")
-    if world is None:  # pragma: no cover - the file is ours
-        return ""
-    step = 1.0 / (made.rate_hz * made.steps)
-    _set(root.find("option"), timestep=step)
-    bodies = {each.get("name", ""): each for each in root.iter("body")}
-    geoms = {each.get("name", ""): each for each in root.iter("geom")}
-    drawer = made.family.skeleton == "drawer"
-    kept = {"shoulder", *made.place}
+    world, arm, drawer = _found(root, "worldbody"), made.arm, made.family.skeleton == "drawer"
+    _set(_found(root, "option"), timestep=1.0 / (made.rate_hz * made.steps))
+    bodies, geoms = ({each.get("name", ""): each for each in root.iter(tag)} for tag in ("body", "geom"))
     for body in list(world.findall("body")):
-        if body.get("name") not in kept:
+        if body.get("name") not in ("shoulder", *made.place):
             world.remove(body)
     if not drawer:
         root.remove(_found(root, "contact"))
-    arm = made.arm
     _set(bodies["shoulder"], pos=[0.0, 0.0, arm.base_m])
-    for names, length in ((("upper_roll", "fore"), arm.upper_m), (("fore_roll", "wrist"), arm.fore_m)):
-        for name in names:
-            _set(bodies[name], pos=[0.0, 0.0, 0.5 * length])
+    for link, link_m in (
+        ("upper_roll", arm.upper_m),
+        ("fore", arm.upper_m),
+        ("fore_roll", arm.fore_m),
+        ("wrist", arm.fore_m),
+    ):
+        _set(bodies[link], pos=[0.0, 0.0, 0.5 * link_m])
     for finger in ("finger_left", "finger_right"):
-        _set(next(bodies[finger].iter("joint")), range=[0.0, 0.5 * arm.stroke_m + 0.001])
+        _set(_found(bodies[finger], "joint"), range=[0.0, 0.5 * arm.stroke_m + 0.001])
     _set(geoms["palm"], size=[0.025, 0.5 * arm.stroke_m + 0.013, 0.025])
     for actuator in _found(root, "actuator"):
         if actuator.get("joint"):
@@ -266,8 +266,8 @@ def scene_of(made: Scenario) -> str:
         half = 0.5 * made.yaw.get(name, 0.0)
         _set(bodies[name], pos=foot + np.array([0.0, 0.0, lift]), quat=[math.cos(half), 0, 0, math.sin(half)])
     if drawer:
-        rail = next(each for each in bodies["drawer"].iter("joint"))
         # a tight range locks a joint; friction loss only makes it slow
+        rail = _found(bodies["drawer"], "joint")
         _set(rail, range=[0.0, 0.0005 if made.locked else 0.26], frictionloss=made.rail_n)
     return Xml.tostring(root, encoding="unicode")
 
@@ -302,7 +302,6 @@ def _found(root: Xml.Element, tag: str) -> Xml.Element:
     return found
 
 
-def _set(element: Xml.Element | None, **values: Any) -> None:
-    if element is not None:
-        for key, value in values.items():
-            element.set(key, " ".join(repr(float(x)) for x in np.atleast_1d(value)))
+def _set(element: Xml.Element, **values: Any) -> None:
+    for key, value in values.items():
+        element.set(key, " ".join(repr(float(x)) for x in np.atleast_1d(value)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from sima2.tasks.simulator.controller import Controller, OutOfTime
 from sima2.tasks.simulator.exchange_scripts import Exchange
 from sima2.tasks.simulator.inspect_scripts import Inspect
 from sima2.tasks.simulator.physics import World
-from sima2.tasks.simulator.recording import Recording
+from sima2.tasks.simulator.recording import Played
 from sima2.tasks.simulator.scenario import Scenario
 from sima2.tasks.simulator.settings import SimulatorSettings
-from sima2.tasks.simulator.skills import Skills
+from sima2.tasks.simulator.skills import Skills, Task
 
 _PACES = {"kinematic": (0.28, 0.5), "temporal": (3.2, 6.4)}
 """Source of what is out of distribution to the factor on the time of one move: a hand much faster, or much slower."""
@@ -24,37 +24,13 @@ _PATIENCE = 2
 """Attempts beyond those planned that a robot makes which is to succeed."""
 
 
-class Task(Protocol):
-    """A family's task: attempts, and what to do about what they leave behind (empty where all is well)."""
-
-    def attempt(self, fault: str) -> str:
-        """The whole task once."""
-        ...
-
-    def recover(self, state: str, mode: str, strategy: str) -> str:
-        """Put it right and finish."""
-        ...
-
-    def in_vain(self, state: str, mode: str) -> str:
-        """Try to, and fail."""
-        ...
-
-    def abort(self, state: str) -> None:
-        """Give up."""
-        ...
+_TASKS: Final[Mapping[str, type[Task]]] = {
+    "carry": Carry, "drawer": Drawer, "wipe": Wipe, "exchange": Exchange, "inspect": Inspect,
+}  # fmt: skip
 
 
-_TASKS: dict[str, Callable[[Skills], Task]] = {
-    "carry": Carry,
-    "drawer": Drawer,
-    "wipe": Wipe,
-    "exchange": Exchange,
-    "inspect": Inspect,
-}
-
-
-def play(made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) -> tuple[Recording, World]:
-    """One episode from start to end: its frames, and the world as it was left."""
+def play(made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) -> Played:
+    """One episode from start to end."""
     world = World(made)
     control = Controller(world, settings.longest_s)
     if made.plan["ood_source"] in _PACES:
@@ -65,7 +41,7 @@ def play(made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) 
         _follow(task, skills)
     except OutOfTime:
         control.recording.stages[-1].reason = "timeout"
-    return control.recording, world
+    return Played(control.recording, world)
 
 
 def _follow(task: Task, skills: Skills) -> None:
@@ -77,15 +53,11 @@ def _follow(task: Task, skills: Skills) -> None:
     if free and (template == "mixed" or skills.rng.random() < skills.settings.errand):
         errand(skills)
     state = task.attempt(mode)
-    if template == "failure":
-        for _ in range(plan["attempts"]):
-            state = task.in_vain(state, mode) if state else state
-    else:
-        for _ in range(plan["attempts"] - 1):
-            state = task.in_vain(state, mode) if state else state
-        for _ in range(1 + _PATIENCE):
-            if state:
-                state = task.recover(state, mode, strategy)
+    failure = template == "failure"
+    for _ in range(plan["attempts"] if failure else plan["attempts"] - 1):
+        state = task.in_vain(state, mode) if state else state
+    for _ in range(0 if failure else 1 + _PATIENCE):
+        state = task.recover(state, mode, strategy) if state else state
     if state:
         task.abort(state)
         return

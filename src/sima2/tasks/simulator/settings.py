@@ -6,13 +6,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from sima2.errors import UnknownNameError, UsageError
+from sima2.tasks.families import ALL_FAMILIES
 from sima2.tasks.world_settings import PhysicsSettings, SensorNoise
 
-SIMULATED: Final = (
-    "drawer_open", "dish_place", "wipe_surface", "pick_and_place", "sort_objects", "reset_after_failure",
-    "tool_change", "inspect_scene",
-)  # fmt: skip
-"""Families the simulator can play."""
+SIMULATED: Final = tuple(sorted(ALL_FAMILIES, key=lambda name: ALL_FAMILIES[name].skeleton == "inspect"))
+"""Families the simulator can play, those that only look last."""
 
 FRICTION: Final = {"low": 0.3, "medium": 0.55, "high": 0.9}
 """Coefficients of rubber fingers on greasy, plain and rough surfaces."""
@@ -130,9 +128,7 @@ class SimulatorSettings:
                 f"upper_m {arm.upper_m} and fore_m {arm.fore_m}: the links must be 0.7 m together to reach"
             )
         if _least(arm.stroke_m) < 0.078 or _most(arm.stroke_m) > 0.16:
-            raise UsageError(
-                f"stroke_m {arm.stroke_m}: grippers that open 0.078 to 0.16 m can hold what is on the table"
-            )
+            raise UsageError(f"stroke_m {arm.stroke_m}: grippers that open 0.078 to 0.16 m hold what is on the table")
 
 
 def _least(spans: Spans) -> float:
@@ -152,34 +148,20 @@ def _check_spans(name: str, spans: Spans) -> None:
 LEFT_OUT: Final = SimulatorSettings(
     rates_hz=(25.0, 40.0, 80.0),
     arm=ArmRanges(
-        upper_m=((0.30, 0.34),),
-        fore_m=((0.46, 0.50),),
-        base_m=((0.26, 0.30), (0.40, 0.44)),
-        stroke_m=((0.080, 0.086), (0.11, 0.13)),
-        finger_m_s=((0.05, 0.08), (0.16, 0.24)),
-        stiffness=((0.6, 0.75), (1.4, 1.8)),
-    ),
+        upper_m=((0.30, 0.34),), fore_m=((0.46, 0.50),), base_m=((0.26, 0.30), (0.40, 0.44)),
+        stroke_m=((0.080, 0.086), (0.11, 0.13)), finger_m_s=((0.05, 0.08), (0.16, 0.24)),
+        stiffness=((0.6, 0.75), (1.4, 1.8))),
     faults=FaultRanges(
-        leak_per_s=((4.0, 7.0), (20.0, 32.0)),
-        open_s=((0.16, 0.2), (0.5, 0.7)),
-        weak_grip=((0.3, 0.45), (0.7, 0.8)),
-        weak_press=((0.1, 0.15), (0.33, 0.38)),
-        aside_m=((0.033, 0.037), (0.053, 0.06)),
-        slide_m=((0.035, 0.042), (0.07, 0.085)),
-        bump_speed=((0.4, 0.6), (1.5, 1.9)),
-    ),
-    speed=((0.11, 0.145), (0.33, 0.40)),
-    friction=((0.75, 0.85), (1.15, 1.3)),
-    mass=((0.5, 0.7), (1.4, 1.7)),
-    size=((0.85, 0.92), (1.08, 1.14)),
-    rail_n=((0.4, 1.0), (8.5, 10.0)),
-    noise=SensorNoise(
-        joint_speed=0.015, joint_torque=0.3, width_m=5e-4, grip_n=0.4, contact_n=0.3, object_m=2.5e-3, object_rad=0.02
-    ),
-    values=PhysicsSettings(dropouts=0.7),
-    dropout_s=((0.7, 1.2),),
+        leak_per_s=((4.0, 7.0), (20.0, 32.0)), open_s=((0.16, 0.2), (0.5, 0.7)), weak_grip=((0.3, 0.45), (0.7, 0.8)),
+        weak_press=((0.1, 0.15), (0.33, 0.38)), aside_m=((0.033, 0.037), (0.053, 0.06)),
+        slide_m=((0.035, 0.042), (0.07, 0.085)), bump_speed=((0.4, 0.6), (1.5, 1.9))),
+    speed=((0.11, 0.145), (0.33, 0.40)), friction=((0.75, 0.85), (1.15, 1.3)), mass=((0.5, 0.7), (1.4, 1.7)),
+    size=((0.85, 0.92), (1.08, 1.14)), rail_n=((0.4, 1.0), (8.5, 10.0)), dropout_s=((0.7, 1.2),),
     pose_delay_s=((0.03, 0.09),),
-)
+    noise=SensorNoise(
+        joint_speed=0.015, joint_torque=0.3, width_m=5e-4, grip_n=0.4, contact_n=0.3, object_m=2.5e-3, object_rad=0.02),
+    values=PhysicsSettings(dropouts=0.7),
+)  # fmt: skip
 """Another robot with other sensors and other faults: every range lies outside those of the default settings, so that
 what was trained on those is judged on what it has not seen. The engine's rules were mended on it, with other seeds."""
 
@@ -187,21 +169,13 @@ UNSEEN: Final = replace(
     LEFT_OUT,
     rates_hz=(35.0, 60.0, 90.0),
     arm=ArmRanges(
-        upper_m=((0.45, 0.48),),
-        fore_m=((0.35, 0.37),),
-        base_m=((0.31, 0.33),),
-        stroke_m=((0.100, 0.105),),
-        finger_m_s=((0.085, 0.1), (0.13, 0.15)),
-        stiffness=((0.76, 0.79), (1.31, 1.39)),
-    ),
+        upper_m=((0.45, 0.48),), fore_m=((0.35, 0.37),), base_m=((0.31, 0.33),), stroke_m=((0.100, 0.105),),
+        finger_m_s=((0.085, 0.1), (0.13, 0.15)), stiffness=((0.76, 0.79), (1.31, 1.39))),
     faults=FaultRanges(
-        leak_per_s=((7.2, 8.8), (15.5, 19.5)),
-        open_s=((0.21, 0.24), (0.36, 0.48)),
-        weak_grip=((0.46, 0.49), (0.66, 0.69)),
-        weak_press=((0.16, 0.19), (0.31, 0.32)),
-        bump_speed=((0.62, 0.7), (1.35, 1.45)),
-    ),
-)
+        leak_per_s=((7.2, 8.8), (15.5, 19.5)), open_s=((0.21, 0.24), (0.36, 0.48)),
+        weak_grip=((0.46, 0.49), (0.66, 0.69)), weak_press=((0.16, 0.19), (0.31, 0.32)),
+        bump_speed=((0.62, 0.7), (1.35, 1.45))),
+)  # fmt: skip
 """A third robot, on which nothing may be mended: it is only ever judged."""
 
 

@@ -14,11 +14,9 @@ from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.controller import Controller, up
 from sima2.tasks.simulator.physics import World, engine
 from sima2.tasks.simulator.recording import Stage
-from sima2.tasks.simulator.scenario import HOME, OLD_KG, Scenario
+from sima2.tasks.simulator.scenario import HOME, OLD_KG, Scenario, length
 from sima2.tasks.simulator.settings import SimulatorSettings, Spans, drawn
 
-SURFACE: Final = 0.006
-"""m, top of trays, mats and bin floors above the table."""
 _HIT: Final = 5.0
 """N of external force at which a carried or empty hand stops."""
 _FEEL: Final = 0.4
@@ -125,7 +123,7 @@ class Skills:
         here, room = self.world.where(body), self.control.open_m
         for each, at in others.items():
             half = 0.03 if each in self.world.movable else 0.085
-            room = min(room, 2.0 * (float(np.sqrt(np.square((at - here)[:2]).sum())) - half - 0.016))
+            room = min(room, 2.0 * (length((at - here)[:2]) - half - 0.016))
         return min(self.control.open_m, max(room, width + _CLEAR_M, self.world.width))
 
     def located(self, apart: str) -> dict[str, Float64s]:
@@ -244,8 +242,16 @@ class Skills:
         self.control.halt()
         return ("lost" if why == "lost" else "high" if gap > 0.02 else ""), stage
 
+    def put(self, body: str, spot: Float64s, *, anyway: bool = False) -> bool:
+        """Carry, lower and let go; whether it came so far, or is let go ``anyway``."""
+        if self.carry(body, spot, float(self.world.hand[2])) and not anyway:
+            return False
+        self.lower(body, spot)
+        self.open(body)
+        return True
+
     def _touches(self) -> str:
-        return "touch" if float(np.sqrt(np.square(self.world.contact).sum())) > 2.5 else ""
+        return "touch" if length(self.world.contact) > 2.5 else ""
 
     def open(self, body: str) -> None:
         """Open the fingers and let the load settle."""
@@ -305,7 +311,7 @@ class Skills:
         control.finger(0.0)
         where = world.where(body)
         way = (spot - where) * [1.0, 1.0, 0.0]
-        far = float(np.sqrt(np.square(way).sum()))
+        far = length(way)
         along = way / max(far, 1e-6)
         size = world.model.geom(body).size
         reach = float(max(size[0], size[1])) + 0.03
@@ -324,8 +330,40 @@ class Skills:
         why = control.move(behind + along * (far + reach), speed=0.4 * self.made.speed, until=there)
         control.halt()
         control.wait(0.2)
-        off = (world.where(body) - spot)[:2]
-        if float(np.sqrt(np.square(off).sum())) > 0.9 * self.made.family.tolerance:
+        if length((world.where(body) - spot)[:2]) > 0.9 * self.made.family.tolerance:
             stage.reason = "misplaced"
         self.leave()
         return "" if why == "there" else "missed"
+
+
+class Task:
+    """A family's task: attempts, and what to do about what they leave behind (empty where all is well)."""
+
+    def __init__(self, skills: Skills) -> None:
+        self.skills, self.control = skills, skills.control
+        self.world, self.made = skills.world, skills.made
+
+    def attempt(self, fault: str) -> str:
+        """The whole task once."""
+        raise NotImplementedError
+
+    def recover(self, state: str, mode: str, strategy: str) -> str:
+        """Put it right and finish."""
+        raise NotImplementedError
+
+    def in_vain(self, state: str, mode: str) -> str:
+        """Try to, and fail."""
+        raise NotImplementedError
+
+    def fetch(self, body: str, fault: str) -> bool:
+        """Pick a body, which ends a correction; whether it is held."""
+        if not self.skills.pick(body, slips=fault == "slip"):
+            return False
+        self.control.recovering = False
+        return True
+
+    def abort(self, state: str) -> None:
+        """Give up: leave."""
+        self.control.recovering = False
+        self.skills.leave()
+        self.skills.go_home()

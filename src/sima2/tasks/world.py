@@ -1,0 +1,150 @@
+"""What is decided of a batch before a frame is rendered, and the moves in order of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sima2.records.arrays import Float64s, Int64s
+from sima2.tasks.design import EpisodePlan
+from sima2.tasks.parameters import Tasks
+from sima2.tasks.scene import Scene
+from sima2.tasks.steps import FIELD
+from sima2.tasks.world_settings import PhysicsSettings
+
+
+@dataclass(slots=True)
+class Moves:
+    """The moves of a batch, padded to (n, k): a move of no frames does not happen."""
+
+    codes: NDArray[np.int16]
+    """The steps' codes by field, shape (fields, n, k)."""
+    task: Int64s
+    """Row of the task it serves."""
+    frames: Int64s
+    """Frames it lasts."""
+    planned: Int64s
+    """Frames it would have lasted uncut."""
+    exposure: Int64s
+    """Frames in which the hazard may strike."""
+    spared: Int64s
+    """Frames of the step before those."""
+    strange: NDArray[np.int8]
+    """0 nominal, 2 kinematic, 3 temporal: index into ("", visual, kinematic, temporal)."""
+    event_step: Int64s
+    """Step that starts with the failure event, -1 where none occurs, shape (n,)."""
+    start: Float64s = field(init=False)
+    """Position of the hand and the levels at the start, shape (n, k, 3 + levels)."""
+    change: Float64s = field(init=False)
+    """Towards where, shape (n, k, 3 + levels)."""
+    momentum: Float64s = field(init=False)
+    """Initial speed × planned duration, shape (n, k, 3)."""
+    object_start: Float64s = field(init=False)
+    """shape (n, k, 6, 3)."""
+    object_turn: Float64s = field(init=False)
+    """Yaw and tilt at the start, rad, shape (n, k, 6, 2)."""
+    own_change: Float64s = field(init=False)
+    """Displacement and tilt of the object that moves by itself, shape (n, k, 4)."""
+    fall_s: Float64s = field(init=False)
+    """s of free fall, 0 where nothing falls, shape (n, k)."""
+    slot: Int64s = field(init=False)
+    """Slots of the two carried objects and of the one that moves by itself, -1 for none, shape (n, k, 3)."""
+    final_object: Float64s = field(init=False)
+    """Where the objects are in the end, shape (n, 6, 3)."""
+    final_turn: Float64s = field(init=False)
+    final_hand: Float64s = field(init=False)
+    """shape (n, 3 + levels)."""
+
+    def field(self, name: str) -> NDArray[np.int16]:
+        """Codes of a field, shape (n, k)."""
+        codes: NDArray[np.int16] = self.codes[FIELD[name]]
+        return codes
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The executed moves of a batch in order of time (r of them)."""
+
+    moves: Moves
+    episode: Int64s
+    step: Int64s
+    frames: Int64s
+    first: Int64s
+    """First frame in the batch."""
+    offset: Int64s
+    """First frame of each episode and one past the last, shape (n + 1,)."""
+    edge: Int64s
+    """First row of each episode and one past the last, shape (n + 1,)."""
+
+    @classmethod
+    def of(cls, moves: Moves) -> Rows:
+        """Rows of all moves that happen."""
+        episode, step = np.nonzero(moves.frames > 0)
+        frames = moves.frames[episode, step]
+        offset = np.concatenate([[0], np.cumsum(moves.frames.sum(axis=1))])
+        edge = np.concatenate([[0], np.cumsum((moves.frames > 0).sum(axis=1))])
+        return cls(moves, episode, step, frames, np.concatenate([[0], np.cumsum(frames)])[:-1], offset, edge)
+
+    def gather(self, table: NDArray[Any]) -> NDArray[Any]:
+        """A column of the moves, shape (r, …)."""
+        return table[self.episode, self.step]
+
+    def field(self, name: str) -> Int64s:
+        """Codes of a field, shape (r,)."""
+        codes: Int64s = self.gather(self.moves.field(name)).astype(np.int64)
+        return codes
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """What of an episode does not change while it runs (n of them)."""
+
+    robot: Int64s
+    """Index into ARMS."""
+    noise: Float64s
+    """Factor on the sensor noise of the session."""
+    lag: Int64s
+    """Frames by which object poses come late."""
+    base: Float64s
+    """Embedding before pose and nonlinearity, shape (n, scene_embedding.WIDTH)."""
+    torque_factor: Float64s
+    """Factor on torques during an unusual motion."""
+    burst: Float64s
+    """Bursts without poses: slot (-1 none), place in [0, 1), seconds; shape (n, 3)."""
+
+
+@dataclass(slots=True)
+class World:
+    """All that was decided of a batch; moves, rows and bodies are added when they are laid out."""
+
+    plan: EpisodePlan
+    settings: PhysicsSettings
+    generators: list[np.random.Generator]
+    score: Float64s
+    """Logit of the initial risk, shape (n,)."""
+    fragile: Float64s
+    """The same with less friction and grip force."""
+    conditions: Float64s
+    """Shape (n, conditions)."""
+    policy: Int64s
+    session: Int64s
+    scene: Scene
+    tasks: Tasks
+    scalars: Float64s
+    """Of the tasks, shape (m, len(SCALARS))."""
+    vectors: Float64s
+    """Of the tasks, shape (m, len(VECTORS), 3)."""
+    moves: Moves = field(init=False)
+    rows: Rows = field(init=False)
+    bodies: Bodies = field(init=False)
+    nominal: Float64s = field(init=False)
+    """Uniform draw that designates reference episodes."""
+
+    def slots_of(self, name: str) -> Int64s:
+        """Slot of the object whose role a field names, at each row; -1 for none."""
+        role = self.rows.field(name)
+        slot = self.tasks.roles[self.rows.gather(self.moves.task), np.maximum(role, 0)]
+        return np.where(role >= 0, slot, -1)
