@@ -48,7 +48,7 @@ def plain(value: Any) -> Any:
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else str(float(value))
     if isinstance(value, Iterable):
         return [plain(each) for each in value]
-    return str(value)
+    raise TypeError(f"nothing is stored of a {type(value).__name__}")
 
 
 def _figures(x: np.ndarray) -> dict[str, Any]:
@@ -74,7 +74,9 @@ def differences(stored: Any, told: Any, at: str = "") -> list[str]:
     if isinstance(stored, list) and isinstance(told, list):
         if len(stored) != len(told):
             return [f"{at}: {len(stored)} were stored, {len(told)} are told"]
-        return [each for k, pair in enumerate(zip(stored, told, strict=True)) for each in differences(*pair, f"{at}/{k}")]
+        return [
+            each for k, pair in enumerate(zip(stored, told, strict=True)) for each in differences(*pair, f"{at}/{k}")
+        ]
     numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (stored, told))
     same = math.isclose(stored, told, rel_tol=CLOSE, abs_tol=1e-9) if numbers else stored == told
     return [] if same else [f"{at}: {stored!r} was stored, {told!r} is told"]
