@@ -605,7 +605,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def rooms(root: Path) -> dict[str, list[Edit]]:
-    """All edits of the package by room, but for files that import an extra which is not installed: no test runs them."""
+    """All edits of the package by room, but for files that import what is not installed, which no test runs."""
     out: dict[str, list[Edit]] = defaultdict(list)
     base = root / "src" / PACKAGE
     for path in sorted(base.rglob("*.py")):

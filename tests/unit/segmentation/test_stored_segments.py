@@ -27,6 +27,7 @@ from unit.segmentation import test_named_rules as rules
 SURE = SegmentationEngine(confidence=Confidence(least=0.0))
 SHORT = WindowSettings(past_s=4.0, block_s=2.0, ahead_s=2.0)
 FORCES = ("grip_force", "contact_force")
+OBJECTS = ("object_position", "object_confidence", "object_orientation")
 
 
 @cache
@@ -66,7 +67,7 @@ WORLDS: dict[str, Callable[[], RolloutBatch]] = {
     "cups": lambda: RolloutBatch.from_rollouts([carried(k) for k in range(4)]),
     "cups without things": lambda: RolloutBatch.from_rollouts([carried(k, things=False) for k in range(4)]),
     "another robot": robots,
-    "another robot without things": lambda: robots().without("object_position", "object_confidence", "object_orientation"),
+    "another robot without things": lambda: robots().without(*OBJECTS),
     "another robot without forces": lambda: robots().without(*FORCES, "joint_torque"),
     "joints of another robot": lambda: robots().without(
         *FORCES, "joint_torque", "ee_position", "ee_orientation", "object_position", "object_confidence",
