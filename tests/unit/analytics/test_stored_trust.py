@@ -1,0 +1,184 @@
+"""Costs, trust, drift, answers by example and what is needed of made runs, as they are stored beside this file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from carried_cups import carried
+from sima2.analytics.counts import TrustCounts, count, merge
+from sima2.analytics.econ import econ_vectors
+from sima2.analytics.econ_correlator import EconCorrelator
+from sima2.analytics.econ_settings import COST_FIELDS, EconSettings
+from sima2.analytics.example_views import views_of
+from sima2.analytics.impacts import contact_impacts, fall_impacts
+from sima2.analytics.inferred_by_example import (
+    changed_by,
+    costs_by_example,
+    episodes_by_example,
+    infer_by_example,
+    with_examples,
+)
+from sima2.analytics.power import outcomes_needed
+from sima2.analytics.prior import Belief, Prior
+from sima2.analytics.recovery import find_attempts, recovery_counts
+from sima2.analytics.statistics import describe
+from sima2.bench.postures import CONTROLS, DIFFER, HARD, make
+from sima2.records.econ import EconTable
+from sima2.records.episodes import EpisodeTable
+from sima2.records.outcome import Outcome
+from sima2.records.rollout import RolloutBatch
+from sima2.records.table import Text
+from sima2.records.tags import TagSpec
+from stored_answers import check_stored
+from unit.analytics.test_econ_vectors import arm, falling_cup, rollout
+from unit.analytics.test_trust_inputs import segment_rows
+
+
+def specs(tags: dict[str, Any], field: str = "damage", kind: str = "predictive") -> dict[str, TagSpec]:
+    inputs = ("prefix signals",) if kind == "predictive" else ("segment outcomes",)
+    return {
+        tag: TagSpec(tag, kind, inputs, "landmark", field, 1 - 2 * (k % 3 == 2)) for k, tag in enumerate(sorted(tags))
+    }
+
+
+def world(seed: int, n: int, effect: float, tags: int = 5, *, field: str = "damage") -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(seed)
+    x: dict[str, Any] = {f"t{k}": rng.random(n) < p for k, p in enumerate(rng.uniform(0.08, 0.5, tags))}
+    x["never"], x["always"] = np.zeros(n, bool), np.ones(n, bool)
+    x["partly"] = np.where(rng.random(n) < 0.3, -1, x["t0"].astype(int)).astype(np.int8)
+    strata = rng.integers(0, 4, n)
+    cost = rng.normal(size=n) + effect * x["t0"] + 0.5 * effect * x["t1"] + 0.3 * strata
+    y = (cost > 1.0).astype(float) if field == "success" else np.exp(cost)
+    y[rng.random(n) < 0.1] = np.nan
+    return x, y, strata
+
+
+def counted(seed: int, n: int, effect: float, field: str = "damage") -> tuple[TrustCounts, dict[str, TagSpec]]:
+    x, y, strata = world(seed, n, effect, field=field)
+    return count(x, y, strata, COST_FIELDS[field]), specs(x, field)
+
+
+@pytest.mark.parametrize("field", sorted(COST_FIELDS))
+@pytest.mark.parametrize(("n", "effect"), [(90, 2.0), (600, 0.5)])
+def test_a_trust_matrix_is_the_one_that_is_stored(field: str, n: int, effect: float) -> None:
+    counts, told = counted(n, n, effect, field)
+    matrix = EconCorrelator(shadows=2).correlate(counts, specs=told)
+    rows = {tag: matrix[tag] for tag in matrix}
+    check_stored(__file__, f"matrix {field} {n} {effect}", {"rows": rows, "shadow": matrix.shadow})
+    check_stored(__file__, f"needed {field} {n} {effect}", outcomes_needed(matrix))
+    check_stored(__file__, f"described {field} {n} {effect}", describe(counts, told))
+
+
+def test_a_later_look_and_a_prior_change_the_matrix_as_they_always_did() -> None:
+    counts, told = counted(3, 400, 0.5)
+    judge = EconCorrelator(shadows=0)
+    belief = {tag: Belief("damage", 0.3, 0.08, "of another set") for tag in ("t0", "t1", "t2")}
+    for name, given in {
+        "prior": {"prior": Prior(belief)},
+        "weak prior": {"prior": Prior({"t0": Belief("damage", 0.05, 0.3, "of another set")})},
+        "third look": {"look": 3},
+    }.items():
+        matrix = judge.correlate(counts, specs=told, **given)
+        check_stored(__file__, f"matrix by {name}", {tag: matrix[tag] for tag in matrix})
+
+
+def test_a_tag_that_turns_over_is_told_to_drift_at_the_batch_that_is_stored() -> None:
+    parts = []
+    for k in range(12):
+        x, y, strata = world(50 + k, 120, 1.2 if k < 6 else -1.2)
+        parts.append(count(x, y, strata, COST_FIELDS["damage"]))
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = merge(whole, part)
+    told = specs(world(50, 120, 1.0)[0])
+    matrix = EconCorrelator(shadows=0).correlate(whole, specs=told, batches=parts)
+    check_stored(__file__, "drift", {tag: matrix[tag] for tag in matrix})
+
+
+def costly() -> tuple[RolloutBatch, Outcome]:
+    rng = np.random.default_rng(4)
+    bumps = np.abs(rng.normal(0, 0.1, 100))
+    bumps[30:34], bumps[60:75] = 60.0, 25.0
+    told = [
+        rollout("plain", 100, **arm(100)),
+        rollout("bumped", 100, **arm(100, 2, force=bumps)),
+        rollout("dropped", 100, **arm(100, 3), object_position={"cup": falling_cup()}),
+        rollout("dropped low", 100, **arm(100, 3), object_position={"cup": falling_cup(from_m=0.12)}),
+        rollout("bare", 60),
+        *(carried(k) for k in range(2)),
+    ]
+    n = len(told)
+    outcome = replace(
+        Outcome.unknown(n),
+        success=np.array([1.0, 0.0, 0.0, np.nan, 1.0, 1.0, 0.0]),
+        failed_at_s=np.array([np.nan, 1.7, np.nan, np.nan, np.nan, np.nan, 4.0]),
+    )
+    return RolloutBatch.from_rollouts(told), outcome
+
+
+def test_costs_of_episodes_are_those_that_are_stored() -> None:
+    batch, outcome = costly()
+    check_stored(__file__, "costs", econ_vectors(batch, outcome))
+    check_stored(__file__, "costs beside clean", econ_vectors(batch, outcome, nominal_s={"dish_place": 3.0}).resilience)
+    for _, part in batch.by_layout():
+        name = part.episodes.episode_id[0]
+        check_stored(__file__, f"contacts {name}", contact_impacts(part, EconSettings()))
+        check_stored(__file__, f"falls {name}", fall_impacts(part, EconSettings()))
+
+
+def costs_of(episodes: EpisodeTable) -> EconTable:
+    n = len(episodes)
+    rng = np.random.default_rng(n)
+    return EconTable(
+        episode_id=episodes.episode_id,
+        success=episodes.success,
+        duration_s=rng.uniform(10.0, 30.0, n),
+        mpl=rng.uniform(100.0, 200.0, n),
+        energy_wh=rng.uniform(0.5, 2.0, n),
+        damage=rng.uniform(0.0, 1.0, n),
+        wage_parity=rng.uniform(0.2, 0.9, n),
+        resilience=np.full(n, np.nan),
+        outcome_source=episodes.outcome_source,
+    )
+
+
+@pytest.mark.parametrize("name", [*DIFFER, *HARD, *CONTROLS])
+def test_answers_by_example_and_what_follows_of_them_are_those_that_are_stored(name: str) -> None:
+    for number in (0, 1):
+        made = make(name, {**DIFFER, **HARD, **CONTROLS}[name], number)
+        table = infer_by_example(made.episodes, made.points, made.looks, active=made.active)
+        changed = with_examples(made.episodes, table)
+        check_stored(
+            __file__,
+            f"by example {name} {number}",
+            {
+                "told": {key: value for key, value in vars(table).items() if key != "episode_id"},
+                "success": changed.success,
+                "changed": changed_by(made.episodes, changed).episode_id,
+                "kept": episodes_by_example(made.episodes, changed).success,
+                "costs": costs_by_example(costs_of(made.episodes), changed),
+                "views": {view.name: view.place for view in views_of(made.episodes, made.points)},
+            },
+        )
+
+
+def test_attempts_that_are_counted_are_those_that_are_stored() -> None:
+    rng = np.random.default_rng(8)
+    rows = []
+    for i in range(60):
+        at = 0.0
+        for _ in range(int(rng.integers(2, 9))):
+            label = str(rng.choice(["approach", "grasp", "lift", "recovery_maneuver", "place"]))
+            end = str(rng.choice(["success", "failure", "retry", "unknown"]))
+            took = float(rng.uniform(0.3, 12.0))
+            why = str(rng.choice(["", "gripper_slip"]))
+            rows.append((f"e{i}", label, str(rng.choice(["cup", "lid"])), at, at + took, end, why))
+            at += took
+    found = find_attempts(segment_rows(*rows), Text.of(f"e{i}" for i in range(60)))
+    success, strata = rng.choice([0.0, 1.0, np.nan], 60), Text.of(rng.choice(["a", "b"], 60).tolist())
+    counted = recovery_counts("RecoveryTag", found, success, rng.uniform(20.0, 90.0, 60), strata)
+    check_stored(__file__, "attempts", {"found": found, "counted": counted.panels})
