@@ -144,8 +144,9 @@ def test_a_speed_has_the_unit_of_its_slope() -> None:
 
 
 WORDS = (
-    "left_shoulder_pan.pos", "right_gripper", "kLeftHandIndex", "ee_x", "tcp_pose_qw", "joint_3_deg", "motor_7", "wrist_roll",
-    "gripper_width_mm", "thumb_rotation", "linear_x", "base_theta", "finger_joint1", "elbow.vel", "roll", "qx", "force_z",
+    "left_shoulder_pan.pos", "right_gripper", "kLeftHandIndex", "ee_x", "tcp_pose_qw", "joint_3_deg", "motor_7",
+    "wrist_roll", "force_z",
+    "gripper_width_mm", "thumb_rotation", "linear_x", "base_theta", "finger_joint1", "elbow.vel", "roll", "qx",
     "leftArm_3", "camera_pan", "waist_yaw", "R_knee", "hand_l_1", "observation.state.left.z", "slider_prismatic_m", "",
 )  # fmt: skip
 
