@@ -42,8 +42,9 @@ PACKAGE = "sima2"
 DECIDING = ("segmentation", "tags", "defects", "analytics", "sampling", "io")
 """Rooms whose rules decide what is told and done; of their mutants, the tests have to kill ``LEAST``."""
 LEAST = 0.8
-TESTS = ("tests/unit", "tests/contracts", "src")
+TESTS = ("tests/unit", "tests/contracts", "tests/faults", "src")
 """Where tests are, doctests among them; the slower ones are of use where the budget of a mutant allows for them."""
+IMPORTED = "imported.json"
 SLOW_S = 15.0
 """A test that takes longer is not run for a mutant."""
 
@@ -348,7 +349,7 @@ class Recorder:
             for code in self._seen
             if code.co_filename.startswith(self.inside)
         }
-        self.items[nodeid]["calls"] = sorted(called)
+        self.items.setdefault(nodeid, {})["calls"] = sorted(called)
 
 
 @dataclass
@@ -356,6 +357,8 @@ class Tests:
     """What is known of the tests, by file and then by test."""
 
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    imported: frozenset[str] = frozenset()
+    """Functions that are called by an import."""
 
     @cached_property
     def callers(self) -> dict[str, list[tuple[str, str]]]:
@@ -371,11 +374,10 @@ class Tests:
     def of(self, edit: Edit, importers: dict[str, set[str]], budget: float) -> tuple[list[str], set[str], float]:
         """Test files, fastest first, their tests that call what is edited, and how long these take in all, s.
 
-        Outside of functions, whatever calls a function of the file or of one that imports it.
+        Of what an import runs, whatever calls a function of the file or of one that imports it.
         """
-        if edit.owner:
-            found = self.callers.get(f"{edit.path}:{edit.owner}", [])
-        else:
+        found = self.callers.get(f"{edit.path}:{edit.owner}", [])
+        if not edit.owner or f"{edit.path}:{edit.owner}" in self.imported:
             paths = {edit.path, *importers.get(edit.path, ())}
             found = [each for call, some in self.callers.items() if call.split(":")[0] in paths for each in some]
         by_file: dict[str, set[str]] = defaultdict(set)
@@ -435,7 +437,7 @@ def recorded(root: Path, at: Copy, kept: Path, said: Path, jobs: int, rooms: Ite
     """What every test calls; files that are as they were when last recorded are not run again."""
     child = forked(lambda: _record(root, at, kept, said, jobs, rooms), said / "recording.txt")
     os.waitpid(child, 0)
-    return Tests(json.loads(kept.read_text()))
+    return Tests(json.loads(kept.read_text()), frozenset(json.loads((said / IMPORTED).read_text())))
 
 
 def _record(root: Path, at: Copy, kept: Path, said: Path, jobs: int, rooms: Iterable[str]) -> int:
@@ -446,11 +448,15 @@ def _record(root: Path, at: Copy, kept: Path, said: Path, jobs: int, rooms: Iter
     done = {name: held for name, held in before.items() if (root / name).exists() and name not in left}
     kept.write_text(json.dumps(done))
     at.enter()
-    for name in sorted((at.place / "src").rglob("*.py")) if left else ():
+    importing = Recorder(f"{at.place / 'src' / PACKAGE}/")
+    importing.pytest_runtest_logstart("")
+    for name in sorted((at.place / "src").rglob("*.py")):
         if name.stem == "__main__":
             continue
         with contextlib.suppress(ImportError):  # of an extra that is not installed
             importlib.import_module(".".join(name.relative_to(at.place / "src").with_suffix("").parts))
+    importing.pytest_runtest_logfinish("")
+    (said / IMPORTED).write_text(json.dumps(importing.items[""]["calls"]))
     running: dict[int, str] = {}
     while left or running:
         if left and len(running) < jobs:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from carried_cups import carried
 from format_sets import NEEDS_H5PY, SETS, make, opened
 from recordings import NAMES, Recording, laid, recordings, sample_of, write_set
+from sima2.errors import DatasetError, RecordError
 from sima2.io.angle_unwrapping import may_wrap, unwrap, unwrapped, unwrapped_columns
 from sima2.io.column_behaviour import gripper_places, habit, rests, scaled, unit_quaternions
 from sima2.io.column_guess import guess
@@ -21,18 +25,26 @@ from sima2.io.column_words import kind_of, side_of, tokens, unit_of
 from sima2.io.command_lag import Commands, fit_commands
 from sima2.io.effort import with_effort
 from sima2.io.formats import open_dataset
+from sima2.io.formats.lerobot_write import write_lerobot
+from sima2.io.formats.mcap_write import write_mcap
+from sima2.io.formats.robomimic_write import write_robomimic
 from sima2.io.intake import RawEpisode, admit
 from sima2.io.merging import differences, reading_of
 from sima2.io.outcomes import from_columns
 from sima2.io.robots import ROBOTS
 from sima2.io.sample import Sample
 from sima2.io.timestamps import clock_doubt, seconds, seconds_of_each, share_off, shares_off, time_unit
+from sima2.records.outcome import Outcome
+from sima2.records.rollout import Goal, RolloutBatch
+from sima2.records.table import Text
+from sima2.records.vocabulary import OUTCOME_SOURCES
 from stored_answers import check_stored
 from unit.io import test_effort as effort
 from unit.io.test_intake import BAD, GOOD
 
 STATE = "observation.state"
 MADE = recordings(6)
+GOAL = Goal("cup", "", "placed_on", 0.05, (0.5, 0.0, 0.0))
 
 
 def turned(q: np.ndarray) -> np.ndarray:
@@ -335,3 +347,66 @@ def test_hands_of_known_robots_are_where_they_are_stored() -> None:
             told[f"{row.title} {arm}"] = {"position": position, "turn": turn, "limits": limits}
     assert len(told) > 3
     check_stored(__file__, "hands", told)
+
+
+def outcomes(n: int) -> Outcome:
+    success = np.resize([1.0, 0.0, np.nan], n)
+    failed = np.where(success == 0, 4.0, np.nan)
+    source = Text.of(["none" if each != each else "recorded" for each in success], OUTCOME_SOURCES)
+    return replace(Outcome.unknown(n), success=success, failed_at_s=failed, source=source)
+
+
+WRITERS: dict[str, Callable[..., object]] = {
+    "lerobot": partial(write_lerobot, fps=20),
+    "robomimic.hdf5": partial(write_robomimic, fps=20),
+    "mcap": write_mcap,
+}
+
+
+@pytest.mark.parametrize("format_", WRITERS)
+def test_what_is_written_is_read_again_as_it_was(format_: str, tmp_path: Path) -> None:
+    if format_.endswith("hdf5"):
+        pytest.importorskip("h5py")
+    first = RolloutBatch.from_rollouts([carried(k).with_(instruction=f"task {k % 2}", goal=GOAL) for k in range(3)])
+    second = RolloutBatch.from_rollouts([carried(7).with_(time=carried(7).time * 1.5 + 0.01)])
+    parts = [(first, outcomes(3)), (second, outcomes(1))]
+    path = tmp_path / format_
+    WRITERS[format_](path, parts, robot="a robot")
+    data = open_dataset(path)
+    got = data.read(0, 4)
+    check_stored(
+        __file__,
+        f"written {format_}",
+        {
+            "described": described(data.column_map),
+            "time": got.batch.time,
+            "arms": {arm: m.channels() for arm, m in got.batch.manipulators.items()},
+            "things": got.batch.object_position,
+            "action": got.batch.action,
+            "told": (got.batch.episodes.instruction, got.batch.episodes.robot, got.batch.objects),
+            "outcome": vars_of(got.outcome),
+            "notes": got.notes,
+        },
+    )
+    whole = RolloutBatch.concat([first, second]).manipulators["arm"].joint_position
+    np.testing.assert_allclose(got.batch.manipulators["arm"].joint_position, whole, atol=1e-6)
+    np.testing.assert_array_equal(got.outcome.success, np.r_[outcomes(3).success, 1.0])
+
+
+def vars_of(outcome: Outcome) -> dict[str, Any]:
+    return {name: getattr(outcome, name) for name in outcome.__dataclass_fields__}
+
+
+@pytest.mark.parametrize("format_", WRITERS)
+def test_nothing_is_written_where_something_is_or_of_nothing(format_: str, tmp_path: Path) -> None:
+    if format_.endswith("hdf5"):
+        pytest.importorskip("h5py")
+    batch = RolloutBatch.from_rollouts([carried(0)])
+    WRITERS[format_](tmp_path / format_, [(batch, outcomes(1))], robot="a robot")
+    with pytest.raises(DatasetError):
+        WRITERS[format_](tmp_path / format_, [(batch, outcomes(1))], robot="a robot")
+    with pytest.raises(DatasetError):
+        WRITERS[format_](tmp_path / "none" / format_, [], robot="a robot")
+    # robomimic's writer says so in numpy's words
+    with pytest.raises(ValueError if format_.endswith("hdf5") else RecordError):
+        WRITERS[format_](tmp_path / "other" / format_, [(batch, outcomes(2))], robot="a robot")
