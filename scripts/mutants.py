@@ -46,7 +46,7 @@ TESTS = ("tests/unit", "tests/contracts", "tests/faults", "src")
 """Where tests are, doctests among them; the slower ones are of use where the budget of a mutant allows for them."""
 IMPORTED = "imported.json"
 SLOW_S = 15.0
-"""A test that takes longer is not run for a mutant."""
+"""A test that takes longer, s of CPU, is not run for a mutant."""
 
 # ------------------------------------------------------------------------------------------------------------- edits
 
@@ -329,17 +329,18 @@ class Recorder:
         self.inside = inside
         self.items: dict[str, dict[str, Any]] = {}
         self._seen: set[CodeType] = set()
+        self._began = 0.0
 
     def _called(self, frame: FrameType, _event: str, _arg: object) -> None:
         self._seen.add(frame.f_code)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         item = self.items.setdefault(report.nodeid, {"seconds": 0.0, "passed": True, "calls": []})
-        item["seconds"] += report.duration
         item["passed"] = item["passed"] and report.outcome == "passed"
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._seen = set()
+        self._began = _cpu()
         sys.settrace(self._called)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -349,7 +350,13 @@ class Recorder:
             for code in self._seen
             if code.co_filename.startswith(self.inside)
         }
-        self.items.setdefault(nodeid, {})["calls"] = sorted(called)
+        item = self.items.setdefault(nodeid, {})
+        item["calls"], item["seconds"] = sorted(called), _cpu() - self._began
+
+
+def _cpu() -> float:
+    """Seconds of a core that this process and those it started have taken: how busy the machine is does not count."""
+    return sum(os.times()[:4])
 
 
 @dataclass
@@ -372,7 +379,7 @@ class Tests:
         return out
 
     def of(self, edit: Edit, importers: dict[str, set[str]], budget: float) -> tuple[list[str], set[str], float]:
-        """Test files, fastest first, their tests that call what is edited, and how long these take in all, s.
+        """Test files, fastest first, their tests that call what is edited, and how long these take in all, s of CPU.
 
         Of what an import runs, whatever calls a function of the file or of one that imports it.
         """
@@ -386,7 +393,7 @@ class Tests:
         seconds = {file: sum(self.seconds(file, name) for name in names) for file, names in by_file.items()}
         files, tests, total = [], set(), 0.0
         for file in sorted(by_file, key=lambda file: (not _is_of(file, edit.room), seconds[file])):
-            for name in by_file[file]:
+            for name in sorted(by_file[file], key=lambda name: (self.seconds(file, name), name)):
                 if not tests or total + self.seconds(file, name) <= budget:
                     tests.add(name)
                     total += self.seconds(file, name)
@@ -640,7 +647,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     asked.add_argument("--per-room", type=int, default=20, help="mutants in each room")
     asked.add_argument("--room", action="append", help="this room alone; may be given several times")
     asked.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    asked.add_argument("--budget", type=float, default=10.0, help="seconds of tests for a mutant, at most")
+    asked.add_argument("--budget", type=float, default=10.0, help="CPU-seconds of tests for a mutant, at most")
     asked.add_argument("--grace", type=float, default=10.0, help="CPU-seconds beside five times what its tests take")
     asked.add_argument("--json", type=Path, help="write every mutant and what became of it")
     asked.add_argument("--recorded", type=Path, default=root / ".mutants.json", help="what tests call, kept")
