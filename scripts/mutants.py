@@ -245,16 +245,20 @@ def chosen(found: list[Edit], count: int, seed: int) -> list[Edit]:
 # --------------------------------------------------------------------------------------------------- copies and runs
 
 
+COPIED = ("src", "tests")
+
+
 class Copy:
-    """A copy of the package, beside links to all else that tests read."""
+    """A copy of the package and its tests, beside links to all else that tests read."""
 
     def __init__(self, root: Path, place: Path) -> None:
         self.root, self.place = root, place
         place.mkdir()
         for each in root.iterdir():
-            if not each.name.startswith(".") and each.name not in ("src", "results"):
+            if not each.name.startswith(".") and each.name not in (*COPIED, "results"):
                 (place / each.name).symlink_to(each)
-        shutil.copytree(root / "src", place / "src")
+        for name in COPIED:
+            shutil.copytree(root / name, place / name)
 
     @contextlib.contextmanager
     def with_edit(self, edit: Edit | None) -> Iterator[None]:

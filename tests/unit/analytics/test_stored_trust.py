@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from carried_cups import carried
+from sima2.analytics.by_example import ByExample
 from sima2.analytics.counts import TrustCounts, count, merge
 from sima2.analytics.econ import econ_vectors
 from sima2.analytics.econ_correlator import EconCorrelator
 from sima2.analytics.econ_settings import COST_FIELDS, EconSettings
+from sima2.analytics.effects import stratified_effects
+from sima2.analytics.example_geometry import View
 from sima2.analytics.example_views import views_of
 from sima2.analytics.impacts import contact_impacts, fall_impacts
 from sima2.analytics.inferred_by_example import (
@@ -27,6 +30,7 @@ from sima2.analytics.prior import Belief, Prior
 from sima2.analytics.recovery import find_attempts, recovery_counts
 from sima2.analytics.statistics import describe
 from sima2.bench.postures import CONTROLS, DIFFER, HARD, make
+from sima2.errors import RecordError
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.outcome import Outcome
@@ -34,6 +38,7 @@ from sima2.records.rollout import RolloutBatch
 from sima2.records.table import Text
 from sima2.records.tags import TagSpec
 from stored_answers import check_stored
+from unit.analytics.test_answers_by_example import SPREAD, two_groups
 from unit.analytics.test_econ_vectors import arm, falling_cup, rollout
 from unit.analytics.test_trust_inputs import segment_rows
 
@@ -99,6 +104,13 @@ def test_a_tag_that_turns_over_is_told_to_drift_at_the_batch_that_is_stored() ->
     check_stored(__file__, "drift", {tag: matrix[tag] for tag in matrix})
 
 
+def seen(track: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Out of sight before, or for a while."""
+    out = track.copy()
+    out[(0 if start == 99 else start) : (start if start == 99 else stop)] = np.nan
+    return out
+
+
 def costly() -> tuple[RolloutBatch, Outcome]:
     rng = np.random.default_rng(4)
     bumps = np.abs(rng.normal(0, 0.1, 100))
@@ -110,12 +122,21 @@ def costly() -> tuple[RolloutBatch, Outcome]:
         rollout("dropped low", 100, **arm(100, 3), object_position={"cup": falling_cup(from_m=0.12)}),
         rollout("bare", 60),
         *(carried(k) for k in range(2)),
+        rollout("seen once", 100, **arm(100, 4), object_position={"cup": seen(falling_cup(), 99, 100)}),
+        rollout("seen at times", 100, **arm(100, 5), object_position={"cup": seen(falling_cup(), 44, 47)}),
+        rollout(
+            "two things", 100, **arm(100, 6), object_position={"cup": falling_cup(), "plate": falling_cup(start=70)}
+        ),
+        rollout("unseen hand", 100, object_position={"cup": falling_cup(from_m=0.3)}),
+        rollout(
+            "lost force", 100, **arm(100, 7, force=np.where((bumps > 20) & (np.arange(100) % 7 == 3), np.nan, bumps))
+        ),
     ]
     n = len(told)
     outcome = replace(
         Outcome.unknown(n),
-        success=np.array([1.0, 0.0, 0.0, np.nan, 1.0, 1.0, 0.0]),
-        failed_at_s=np.array([np.nan, 1.7, np.nan, np.nan, np.nan, np.nan, 4.0]),
+        success=np.resize([1.0, 0.0, 0.0, np.nan, 1.0, 1.0, 0.0], n),
+        failed_at_s=np.resize([np.nan, 1.7, np.nan, np.nan, np.nan, np.nan, 4.0], n),
     )
     return RolloutBatch.from_rollouts(told), outcome
 
@@ -161,7 +182,7 @@ def test_answers_by_example_and_what_follows_of_them_are_those_that_are_stored(n
                 "changed": changed_by(made.episodes, changed).episode_id,
                 "kept": episodes_by_example(made.episodes, changed).success,
                 "costs": costs_by_example(costs_of(made.episodes), changed),
-                "views": {view.name: view.place for view in views_of(made.episodes, made.points)},
+                "views": {view.name: view.place for view in views_of(made.episodes, made.points, made.looks)},
             },
         )
 
@@ -182,3 +203,35 @@ def test_attempts_that_are_counted_are_those_that_are_stored() -> None:
     success, strata = rng.choice([0.0, 1.0, np.nan], 60), Text.of(rng.choice(["a", "b"], 60).tolist())
     counted = recovery_counts("RecoveryTag", found, success, rng.uniform(20.0, 90.0, 60), strata)
     check_stored(__file__, "attempts", {"found": found, "counted": counted.panels})
+
+
+def test_effects_of_thin_strata_are_those_that_are_stored() -> None:
+    rng = np.random.default_rng(6)
+    n = 90
+    strata = np.where(np.arange(n) < 60, np.arange(n) // 4, 99)
+    x = {f"t{k}": rng.random(n) < 0.4 for k in range(4)}
+    panel = count(x, np.exp(rng.normal(size=n) + x["t0"]), strata, COST_FIELDS["damage"]).panels["damage"]
+    check_stored(__file__, "thin strata", stratified_effects(panel.cells))
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.2, 0.4, 2.0])
+def test_answers_of_two_views_are_those_that_are_stored(apart: float) -> None:
+    place, won = two_groups(3, apart)
+    other, _ = two_groups(4, apart / 2)
+    told = np.full(60, np.nan)
+    told[SPREAD] = won[SPREAD]
+    for name, chance in {"all": None, "some": np.arange(60) % 5 != 0}.items():
+        found = ByExample().answer([View("the end", place), View("the course", other)], told, random=chance)
+        check_stored(__file__, f"answers {apart} {name}", found)
+
+
+def test_prices_and_the_bins_of_costs_are_those_that_are_stored() -> None:
+    check_stored(__file__, "prices", EconSettings())
+    check_stored(__file__, "bins", {name: (each.edges, each.grain, each.high) for name, each in COST_FIELDS.items()})
+
+
+def test_a_panel_of_another_shape_is_refused() -> None:
+    panel = count({"t": np.array([True, False])}, np.ones(2), np.zeros(2), COST_FIELDS["damage"]).panels["damage"]
+    for name in ("cells", "mass", "dropped"):
+        with pytest.raises(RecordError, match="expected"):
+            replace(panel, **{name: getattr(panel, name)[:0]})
