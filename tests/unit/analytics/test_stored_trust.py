@@ -115,6 +115,7 @@ def costly() -> tuple[RolloutBatch, Outcome]:
     rng = np.random.default_rng(4)
     bumps = np.abs(rng.normal(0, 0.1, 100))
     bumps[30:34], bumps[60:75] = 60.0, 25.0
+    lost = np.where((bumps > 20) & (np.arange(100) % 7 == 3), np.nan, bumps)
     told = [
         rollout("plain", 100, **arm(100)),
         rollout("bumped", 100, **arm(100, 2, force=bumps)),
@@ -129,7 +130,7 @@ def costly() -> tuple[RolloutBatch, Outcome]:
         ),
         rollout("unseen hand", 100, object_position={"cup": falling_cup(from_m=0.3)}),
         rollout(
-            "lost force", 100, **arm(100, 7, force=np.where((bumps > 20) & (np.arange(100) % 7 == 3), np.nan, bumps))
+            "lost force", 100, **arm(100, 7, force=lost)
         ),
     ]
     n = len(told)
