@@ -12,13 +12,18 @@ from tag_worlds import batch_of, observed, reach, segments_of, story
 
 import other_robot
 from carried_cups import carried
+from sima2.errors import RecordError, UsageError
 from sima2.records.rollout import RolloutBatch
+from sima2.records.table import Text
 from sima2.segmentation_engine import SegmentationEngine
 from sima2.tags.landmark import landmarks
 from sima2.tags.observations import observe
+from sima2.tags.ood import ood_rows
 from sima2.tags.propagator import SemanticTagPropagator
 from sima2.tags.recovery import find_recoveries
 from sima2.tags.references import References, fit_references
+from sima2.tags.risk_model import fit_risk
+from sima2.tags.strangeness import fit_strangeness, prefix_novelty
 from stored_answers import check_stored
 from unit.tags.test_propagator import primitives_of, propagated
 
@@ -96,3 +101,53 @@ def test_tags_of_many_episodes_whose_segments_vary_are_those_that_are_stored() -
     )
     args = (varied, primitives_of(varied), observations, risk, references)
     check_stored(__file__, "tags of many", plainly(SemanticTagPropagator().propagate(*args, episodes)))
+
+
+def test_an_episode_that_occurs_twice_has_no_references() -> None:
+    observations, risk, failed, _ = observed(40, 1)
+    twice = risk.take(np.r_[np.arange(39), 0])
+    with pytest.raises(RecordError, match="twice"):
+        fit_references(observations, twice, ~failed, failed)
+    with pytest.raises(RecordError, match="39 nominal"):
+        fit_references(observations, risk, ~failed[1:], failed)
+    with pytest.raises(UsageError, match="at least 2"):
+        fit_references(observations, risk, ~failed, failed, folds=1)
+    assert len(fit_references(observations, risk, ~failed, failed, folds=2).folds) == 2
+
+
+@pytest.mark.parametrize("name", ["plain", "few", "one family", "unseen"])
+def test_a_risk_model_and_all_it_says_are_those_that_are_stored(name: str) -> None:
+    _, risk, failed, _ = observed(300 if name != "few" else 45, 7, slope=2.5)
+    rng = np.random.default_rng(0)
+    n = len(risk)
+    # one family fails by another law, so that its own weights are worth having
+    other = risk.family.isin("lifting")
+    failed = np.where(other, risk.feature[:, 5] > 3.6, failed)
+    feature = risk.feature.copy()
+    if name == "unseen":
+        feature[rng.random(feature.shape) < 0.2] = np.nan
+    family = Text.full(n, "pulling") if name == "one family" else risk.family
+    risk = replace(risk, feature=feature, family=family, failed_before=rng.random(n) < 0.1)
+    novelty = np.where(rng.random((n, 2)) < 0.1, np.nan, rng.random((n, 2)))
+    model = fit_risk(risk, novelty, failed)
+    told = None if model is None else {"model": model, "risk": model.risk(risk, novelty)}
+    check_stored(__file__, f"risk model {name}", told)
+
+
+def test_strangeness_of_segments_is_what_is_stored() -> None:
+    observations, risk, _, _ = observed(300, 3, strange=frozenset(range(0, 300, 11)))
+    rng = np.random.default_rng(1)
+    unknown = rng.random(len(observations)) < 0.15
+    odd = replace(observations, grip_force=np.where(unknown, np.nan, np.exp(0.1 * rng.standard_normal(len(unknown)))))
+    for name, nominal in {
+        "most": np.arange(300) % 11 != 0,
+        "few": np.arange(300) < 70,
+        "none": np.zeros(300, bool),
+    }.items():
+        test = fit_strangeness(odd, risk, nominal)
+        novelty = prefix_novelty(test, odd, risk.episode_id)
+        check_stored(__file__, f"strangeness {name}", {"test": test, "novelty": novelty})
+        if test is not None:
+            fired = np.zeros(300, bool)
+            rows = ood_rows(odd, risk, fired, np.full(300, 80), test)
+            check_stored(__file__, f"strange rows {name}", plainly(rows))
