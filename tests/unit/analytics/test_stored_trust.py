@@ -10,7 +10,7 @@ import pytest
 
 from carried_cups import carried
 from sima2.analytics.by_example import ByExample
-from sima2.analytics.counts import TrustCounts, count, merge
+from sima2.analytics.counts import TrustCounts, as_indicator, count, merge
 from sima2.analytics.econ import econ_vectors
 from sima2.analytics.econ_correlator import EconCorrelator
 from sima2.analytics.econ_settings import COST_FIELDS, EconSettings
@@ -30,7 +30,7 @@ from sima2.analytics.prior import Belief, Prior
 from sima2.analytics.recovery import find_attempts, recovery_counts
 from sima2.analytics.statistics import describe
 from sima2.bench.postures import CONTROLS, DIFFER, HARD, make
-from sima2.errors import RecordError
+from sima2.errors import RecordError, UsageError
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.outcome import Outcome
@@ -129,9 +129,7 @@ def costly() -> tuple[RolloutBatch, Outcome]:
             "two things", 100, **arm(100, 6), object_position={"cup": falling_cup(), "plate": falling_cup(start=70)}
         ),
         rollout("unseen hand", 100, object_position={"cup": falling_cup(from_m=0.3)}),
-        rollout(
-            "lost force", 100, **arm(100, 7, force=lost)
-        ),
+        rollout("lost force", 100, **arm(100, 7, force=lost)),
     ]
     n = len(told)
     outcome = replace(
@@ -236,3 +234,58 @@ def test_a_panel_of_another_shape_is_refused() -> None:
     for name in ("cells", "mass", "dropped"):
         with pytest.raises(RecordError, match="expected"):
             replace(panel, **{name: getattr(panel, name)[:0]})
+
+
+@pytest.mark.parametrize("wrong_share", [0.0, 0.4, 0.9])
+def test_examples_beside_what_segments_suggest_decide_as_is_stored(wrong_share: float) -> None:
+    made = make("half", {**DIFFER, **HARD, **CONTROLS}["half"], 0)
+    rng = np.random.default_rng(5)
+    n = len(made.episodes)
+    suggested = np.where(rng.random(n) < wrong_share, 1.0 - made.success, made.success)
+    suggested[rng.random(n) < 0.2] = np.nan
+    sure = rng.uniform(0.5, 1.0, n).astype(np.float32)
+    episodes = replace(made.episodes, inferred_success=suggested, inferred_confidence=sure)
+    table = infer_by_example(episodes, made.points, made.looks, active=made.active)
+    now = with_examples(episodes, table)
+    check_stored(
+        __file__,
+        f"beside suggestions {wrong_share}",
+        {
+            "success": now.success,
+            "source": now.outcome_source,
+            "inferred": now.inferred_success,
+            "confidence": now.inferred_confidence,
+            "changed": changed_by(episodes, now).episode_id,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "column", [["yes", None], [True, False, True], np.array(["a", "b"]), [2, 0], [0.5, 1.0], [object(), True]]
+)
+def test_an_indicator_that_is_none_is_refused(column: Any) -> None:
+    with pytest.raises(UsageError, match="tag A: indicator"):
+        as_indicator("A", column, 2)
+
+
+def test_an_indicator_says_tagged_untagged_or_nothing() -> None:
+    masked = np.ma.MaskedArray([True, False, True], [False, False, True])
+    for column in ([1, 0, None], [1.0, 0.0, np.nan], [True, False, None], masked, np.array([1, 0, -1])):
+        assert as_indicator("A", column, 3).tolist() == [1, 0, -1]
+
+
+def test_what_a_prior_lends_and_why_it_does_not_is_what_is_stored() -> None:
+    many = {f"t{k}": Belief("damage", 0.1 * k - 0.4, 0.02 + 0.05 * k, f"d{k}") for k in range(9)}
+    prior = Prior(many)
+    lent = {
+        f"{tag} {delta} {se}": prior.lent(tag, delta, se)
+        for tag in (*many, "other")
+        for delta, se in ((0.3, 0.1), (-0.2, 0.05), (np.nan, 0.1), (0.3, np.nan), (0.3, 0.0))
+    }
+    check_stored(__file__, "lent", lent)
+    strangers = [prior.strangers(known) for known in ((), ("t0",), tuple(many)[:6], tuple(many)[:4], tuple(many))]
+    why = [
+        prior.why_not(*each)
+        for each in (("t1", "damage", "x"), ("t1", "mpl", "x"), ("t1", "damage", "d1"), ("u", "", ""))
+    ]
+    check_stored(__file__, "strangers", {"strangers": strangers, "why": why})
