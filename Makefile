@@ -20,6 +20,9 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+mutants: $(VENV)/.dev
+	$(BIN)/python scripts/mutants.py --json mutants.json
+
 bench: $(VENV)/.core
 	$(BIN)/sima2 bench throughput
 
