@@ -11,9 +11,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sima2.errors import Sima2Error
+
+ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Environment in which linear algebra has one thread."""
 
 
 def measured(function: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> dict[str, Any]:

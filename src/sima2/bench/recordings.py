@@ -6,31 +6,27 @@ The recordings are made by ``recordings_maker``, which shares nothing with what 
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from sima2.bench.foreign import number, verdict
-from sima2.bench.recordings_maker import RECIPES, EpisodeTruth, Recipe, make_set
+from sima2.bench.figures import Limit, Progress, Rows, number, quiet, ratio, told, verdict, words
+from sima2.bench.recorded_sets import by_episode, inferred, made
+from sima2.bench.recordings_maker import RECIPES, EpisodeTruth, Recipe
 from sima2.client import Sima2Client
 from sima2.errors import UsageError
-from sima2.primitives.outcome_inference import OutcomeInference
 from sima2.records.segments import Segment
 from sima2.segmentation_engine import SegmentationEngine
-
-Progress = Callable[[str], None]
 
 EPISODES: Final = 40
 """Of each recipe."""
 AROUND_S: Final = 0.3
 """A grasp and an attempt that lie no farther apart than that are about the same."""
-TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+TARGETS: Final[Mapping[str, Limit]] = {
     "grasp_precision": (0.95, "at least"),
     "grasp_recall": (0.95, "at least"),
     "grasp_unknown": (0.20, "at most"),
@@ -74,7 +70,7 @@ class Score:
 
 
 def run(
-    *, episodes: int = EPISODES, seed: int = 0, progress: Progress = lambda _: None, only: Sequence[str] = ()
+    *, episodes: int = EPISODES, seed: int = 0, progress: Progress = quiet, only: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Figures of every recipe and of all together.
 
@@ -91,11 +87,10 @@ def run(
     if wrong := sorted(set(only) - set(known)):
         raise UsageError(f"no recipe {wrong[0]!r}; there are {', '.join(known)}")
     scores, control = {}, Score()
-    with tempfile.TemporaryDirectory() as work:
-        for name in only or known:
-            progress(name)
-            own, others = judged(Path(work) / name, known[name], episodes, seed)
-            scores[name], control = reduce(add, own, Score()), reduce(add, others, control)
+    for name in only or known:
+        progress(name)
+        own, others = judged(known[name], episodes, seed)
+        scores[name], control = reduce(add, own, Score()), reduce(add, others, control)
     found = figures(reduce(add, scores.values(), Score()))
     return {
         "seed": seed,
@@ -107,19 +102,14 @@ def run(
     }
 
 
-def judged(folder: Path, recipe: Recipe, episodes: int, seed: int) -> tuple[list[Score], list[Score]]:
+def judged(recipe: Recipe, episodes: int, seed: int) -> tuple[list[Score], list[Score]]:
     """Scores of the episodes of one recipe, made, read and judged; and the same by the truth of another episode."""
-    truths = make_set(folder, recipe, episodes, seed)
-    source = Sima2Client("dataset", path=folder).source()
-    batch = source.read(0, source.episodes).batch
+    with made(recipe, episodes, seed) as (folder, truths):
+        source = Sima2Client("dataset", path=folder).source()
+        batch = source.read(0, source.episodes).batch
     table = SegmentationEngine().fit([batch]).segment(batch)
     names = batch.episodes.episode_id
-    segments: dict[str, list[Segment]] = {name: [] for name in names}
-    for segment in table:
-        segments[segment.episode_id].append(segment)
-    families = batch.episodes.family
-    knowing = OutcomeInference().knowing(table, names, families)
-    said = knowing.infer(table, names, batch.episodes.goal, families).success.tolist()
+    segments, said = by_episode(table, names), inferred(table, batch, batch.episodes.goal)
     place = {int(number): k for k, number in enumerate(batch.episodes.episode_index)}
     period = np.diff(batch.time[: batch.offset[1]]).mean() if batch.frames > 1 else 1.0
     known = [(truth, place[truth.episode_index]) for truth in truths if truth.episode_index in place]
@@ -143,12 +133,12 @@ def _score(truth: EpisodeTruth, segments: Sequence[Segment], success: float, aro
             if each.start_frame < attempt.end + around and each.end_frame > attempt.start - around
         ]
         used.update(near)
-        told = {grasps[k].outcome for k in near[-1:]}
+        outcome = grasps[near[-1]].outcome if near else ""
         if not near:
             unseen += 1
-        elif told == {"unknown"}:
+        elif outcome == "unknown":
             unsure += 1
-        elif (told == {"success"}) == attempt.held:
+        elif (outcome == "success") == attempt.held:
             right += 1
         else:
             wrong += 1
@@ -177,10 +167,6 @@ def _score(truth: EpisodeTruth, segments: Sequence[Segment], success: float, aro
 
 def figures(score: Score) -> dict[str, float]:
     """Ratios of the counts, NaN where there is nothing to measure."""
-
-    def ratio(part: int, whole: int) -> float:
-        return part / whole if whole else math.nan
-
     answered = score.right + score.wrong
     return {
         "attempts": score.attempts,
@@ -201,7 +187,7 @@ def figures(score: Score) -> dict[str, float]:
     }
 
 
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: recipe, figures; the worst first, then all against the targets."""
 
     def line(row: Mapping[str, float]) -> str:
@@ -221,7 +207,4 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         for name, row in sorted(values["recipes"].items(), key=lambda item: worst(item[1]))
     ]
     out.append(("all, by the truth of another episode (control)", f"precision / recall: {line(values['control'])}", ""))
-    for name, each in values["targets"].items():
-        end = "" if each["met"] else ": MISSED"
-        out.append((name.replace("_", " "), number(each["value"]), f"{each['sense']} {each['limit']:g}{end}"))
-    return out
+    return out + [(words(name), number(each["value"]), told(each)) for name, each in values["targets"].items()]

@@ -14,33 +14,19 @@ import numpy as np
 
 from sima2.bench import segment_rivals as rivals
 from sima2.bench.annotations import Track, pieces_of, tracks
+from sima2.bench.channel_sets import CHANNEL_SETS, with_channels
+from sima2.bench.figures import Limit, Progress, Rows, quiet, told, verdict, words
 from sima2.bench.mocap import FOLDER, boundaries_of_people
 from sima2.bench.online_latency import TARGETS as ONLINE_TARGETS
 from sima2.bench.online_latency import online_latency
 from sima2.bench.segment_page import page as page
 from sima2.bench.segment_scores import BOUNDARY_S, Score, outcomes, reasons, reliability, scores, segmental, summary
 from sima2.errors import MissingExtraError, UsageError
-from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, SCENE_CHANNELS, RolloutBatch
+from sima2.records.rollout import RolloutBatch
 from sima2.segmentation_engine import SegmentationEngine
 
 if TYPE_CHECKING:
     from sima2.tasks.simulator import SimulatorSettings
-
-_FORCES: Final = ("grip_force", "contact_force", "joint_torque", "effort_proxy")
-_JOINTS: Final = ("joint_position", "joint_velocity", "gripper_width", "gripper_opening")
-
-CHANNEL_SETS: Final[Mapping[str, tuple[str, ...]]] = {
-    "full": (),
-    "without_force": _FORCES,
-    "without_object_poses": ("objects",),
-    "joints_and_gripper": (
-        *(name for name in ARM_CHANNELS if name not in _JOINTS),
-        *OBJECT_CHANNELS,
-        *SCENE_CHANNELS,
-        "objects",
-    ),
-}
-"""What is taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +53,7 @@ SOURCES: Final = (
     LabelledSource("mujoco_unseen", "mujoco", most=12, simulator="unseen", taught_by="mujoco"),
 )
 
-TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+TARGETS: Final[Mapping[str, Limit]] = {
     "frame_accuracy": (0.90, "at least"),
     "edit": (85.0, "at least"),
     "f1_50": (85.0, "at least"),
@@ -105,14 +91,12 @@ SHOWN: Final[Mapping[str, str]] = {
 MOCAP_TARGET: Final = (0.75, "at least")
 WORST: Final = 10
 
-Progress = Callable[[str], None]
-
 
 def run(
     *,
     episodes: int = 40,
     seed: int = 1000,
-    progress: Progress = lambda _: None,
+    progress: Progress = quiet,
     sources: Sequence[LabelledSource] = SOURCES,
     mocap: Path = FOLDER,
     learned: bool = True,
@@ -209,7 +193,7 @@ def judge(
     other: RolloutBatch,
     labelled: Sequence[Track],
     seed: int = 0,
-    progress: Progress = lambda _: None,
+    progress: Progress = quiet,
     name: str = "",
     *,
     learned: bool = True,
@@ -223,11 +207,10 @@ def judge(
     oracle: dict[str, Any] = {}
     transferred: dict[str, Any] = {}
     full: list[Score] = []
-    for channels, absent in CHANNEL_SETS.items():
+    for channels in CHANNEL_SETS:
         progress(f"{name}: {channels}")
-        judged, others = (each.without(*absent) if absent else each for each in (batch, other))
-        engine = SegmentationEngine().fit([others])
-        scored = scores(truth, pieces_of(engine.segment(judged)))
+        judged, others = (with_channels(each, channels) for each in (batch, other))
+        scored = scores(truth, pieces_of(SegmentationEngine().fit([others]).segment(judged)))
         by_channels[channels] = summary(scored)
         full = full or scored
         if learned:
@@ -235,7 +218,7 @@ def judge(
             oracle[channels] = _or_why(partial(_oracle, others, labelled, judged, truth))
         if learned and teacher is not None:
             progress(f"{name}: {channels}, oracle that learned elsewhere")
-            taught = teacher[0].without(*absent) if absent else teacher[0]
+            taught = with_channels(teacher[0], channels)
             transferred[channels] = _or_why(partial(_oracle, taught, teacher[1], judged, truth))
     progress(f"{name}: rivals")
     worst = sorted(full, key=_badness)
@@ -340,16 +323,14 @@ def _picture(scored: Score) -> dict[str, Any]:
 
 
 def _targets(values: Mapping[str, Any]) -> dict[str, Any]:
-    out = {}
+    out: dict[str, Any] = {}
     for source, found in values["sources"].items():
         if found["available"]:
             figures = _figures(found)
-            for name, (limit, sense) in TARGETS.items():
-                value = figures.get(name, math.nan)
-                if not math.isnan(value):
-                    out[f"{source}: {name}"] = _target(value, limit, sense)
+            known = {name: figures[name] for name in TARGETS if not math.isnan(figures.get(name, math.nan))}
+            out |= {f"{source}: {name}": verdict(value, *TARGETS[name]) for name, value in known.items()}
     if values["mocap"]["available"]:
-        out["mocap: boundary_f1"] = _target(values["mocap"]["engine_boundary_f1"], *MOCAP_TARGET)
+        out["mocap: boundary_f1"] = verdict(values["mocap"]["engine_boundary_f1"], *MOCAP_TARGET)
     return out
 
 
@@ -367,12 +348,7 @@ def _figures(found: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _target(value: float, limit: float, sense: str) -> dict[str, Any]:
-    met = value >= limit if sense == "at least" else value <= limit
-    return {"value": value, "limit": limit, "sense": sense, "met": met}
-
-
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: name, result, target."""
     out = []
     for source, found in values["sources"].items():
@@ -381,26 +357,26 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             continue
         for name, value in _figures(found).items():
             target = values["targets"].get(f"{source}: {name}")
-            out.append((f"{source}: {_words(name)}", _number(value), _verdict(target)))
+            out.append((f"{source}: {words(name)}", _number(value), told(target)))
         for kind in ("families", "failure_modes", "channel_sets", "rivals"):
-            out += [(f"{source}, {_words(each)}", _line(row), "") for each, row in found[kind].items()]
+            out += [(f"{source}, {words(each)}", _line(row), "") for each, row in found[kind].items()]
         for channels, row in found["learned_oracle"].items():
-            out.append((f"{source}, oracle, {_words(channels)}", _line(row), ""))
+            out.append((f"{source}, oracle, {words(channels)}", _line(row), ""))
         for channels, row in found["learned_oracle_transferred"].items():
-            out.append((f"{source}, oracle taught by {found['taught_by']}, {_words(channels)}", _line(row), ""))
+            out.append((f"{source}, oracle taught by {found['taught_by']}, {words(channels)}", _line(row), ""))
         for label, row in found["calibration"].items():
             line = f"{row['base_rate']:.3f} right of {row['n']}, error {row['expected_calibration_error']:.3f}"
-            out.append((f"{source}, confidence, {_words(label)}", line, ""))
+            out.append((f"{source}, confidence, {words(label)}", line, ""))
         for kind, confused in (("outcome", found["outcomes"]), ("reason", found["failure_reasons"])):
-            for true, told in confused.items():
-                line = ", ".join(f"{_words(each)} {n}" for each, n in told.items())
-                out.append((f"{source}, {kind} {_words(true)}", line, ""))
+            for true, others in confused.items():
+                line = ", ".join(f"{words(each)} {n}" for each, n in others.items())
+                out.append((f"{source}, {kind} {words(true)}", line, ""))
     mocap = values["mocap"]
     if not mocap["available"]:
         return [*out, ("mocap", "not available", mocap["why"])]
     for name in (*(each for each in mocap if each.endswith("boundary_f1")), "unknown_share"):
         target = values["targets"]["mocap: boundary_f1"] if name == "engine_boundary_f1" else None
-        out.append((f"mocap: {_words(name)}", _number(mocap[name]), _verdict(target)))
+        out.append((f"mocap: {words(name)}", _number(mocap[name]), told(target)))
     return out
 
 
@@ -413,11 +389,3 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _number(value: float) -> str:
     return "not assessed" if math.isnan(value) else f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
-
-
-def _verdict(target: Mapping[str, Any] | None) -> str:
-    return f"{target['sense']} {target['limit']:g}: {'met' if target['met'] else 'MISSED'}" if target else ""
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

@@ -19,30 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sima2.bench.recorded_sets import lines
 from sima2.records.arrays import Float32s, Float64s, Int64s
 
 Picture = Float32s
 HEIGHT, WIDTH = 144, 192
 NOISE: Final = 2.0
 """Standard deviation of a pixel's noise, of 255."""
-KINDS: Final = (
-    "missing",
-    "empty",
-    "cut_off",
-    "damaged",
-    "too_short",
-    "too_long",
-    "wrong_rate",
-    "black",
-    "black_all",
-    "frozen",
-    "frozen_to_end",
-    "frozen_all",
-    "repeated",
-    "early",
-    "late",
-)
-"""Faults that are planted."""
 TOLD_AS: Final[Mapping[str, tuple[str, ...]]] = {
     "missing": ("video_missing",),
     "empty": ("video_unreadable",),
@@ -61,6 +44,8 @@ TOLD_AS: Final[Mapping[str, tuple[str, ...]]] = {
     "late": ("video_lag",),
 }
 """Findings by which each counts as found."""
+KINDS: Final = tuple(TOLD_AS)
+"""Faults that are planted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +99,7 @@ def add_cameras(root: Path, look: Look, cameras: Sequence[str], planted: Sequenc
     """
     info = json.loads((root / "meta/info.json").read_text(encoding="utf-8"))
     fps = float(info["fps"])
-    listed = [json.loads(line) for line in (root / "meta/episodes.jsonl").read_text(encoding="utf-8").splitlines()]
+    listed = lines(root / "meta/episodes.jsonl")
     faults = {(each.episode, each.camera): each.kind for each in planted}
     for camera in cameras:
         info["features"][camera] = {"dtype": "video", "shape": [HEIGHT, WIDTH, 3], "names": None}
@@ -330,7 +315,7 @@ def share_files(root: Path) -> None:
     import av
 
     info = json.loads((root / "meta/info.json").read_text(encoding="utf-8"))
-    listed = [json.loads(line) for line in (root / "meta/episodes.jsonl").read_text(encoding="utf-8").splitlines()]
+    listed = lines(root / "meta/episodes.jsonl")
     cameras = [name for name, each in info["features"].items() if each["dtype"] == "video"]
     rows: list[dict[str, Any]] = [{**row, "data/chunk_index": 0, "data/file_index": 0} for row in listed]
     for camera in cameras:

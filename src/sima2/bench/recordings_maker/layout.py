@@ -39,7 +39,8 @@ class Columns(NamedTuple):
     vectors: Mapping[str, NDArray[np.float32]]
     """Features by name, shape (frames, width) each."""
     time: NDArray[np.float64]
-    index: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    """``frame_index``."""
     task: int = 0
 
 
@@ -84,7 +85,7 @@ def write_folder(
         pq.write_table(pa.table(_table(each, number, first)), file)
         first += len(each.time)
         about.append({"episode_index": number, "tasks": [tasks[each.task]], "length": len(each.time)})
-        parts = {**each.vectors, "timestamp": each.time[:, None]}
+        parts: dict[str, NDArray[Any]] = {**each.vectors, "timestamp": each.time[:, None]}
         stats.append({"episode_index": number, "stats": {name: _measures(values) for name, values in parts.items()}})
     named = [{"task_index": k, "task": text} for k, text in enumerate(tasks)]
     for name, rows in (("tasks", named), ("episodes", about), ("episodes_stats", stats)):
@@ -104,7 +105,7 @@ def _table(each: Columns, number: int, first: int) -> dict[str, Any]:
     }
     return vectors | {
         "timestamp": pa.array(each.time.astype(np.float32)),
-        "frame_index": pa.array(each.index),
+        "frame_index": pa.array(each.frame),
         "episode_index": pa.array(np.full(frames, number, np.int64)),
         "index": pa.array(np.arange(first, first + frames, dtype=np.int64)),
         "task_index": pa.array(np.full(frames, each.task, np.int64)),
