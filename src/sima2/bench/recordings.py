@@ -6,8 +6,8 @@ The recordings are made by ``recordings_maker``, which shares nothing with what 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
 from typing import Any, Final
@@ -38,35 +38,13 @@ TARGETS: Final[Mapping[str, Limit]] = {
 """Of all recipes together, and of each in the table."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Counts over episodes; sums of many are the counts of a recipe."""
+Score = Counter[str]
+"""Counts over episodes, by what is counted; sums of many are the counts of a recipe.
 
-    attempts: int = 0
-    right: int = 0
-    """Attempts of which it is told rightly whether something was held."""
-    wrong: int = 0
-    unsure: int = 0
-    """Seen, and left open."""
-    unseen: int = 0
-    invented: int = 0
-    """Grasps with an outcome where nothing was to be taken."""
-    idle: int = 0
-    """Closings where nothing was to be taken."""
-    failed: int = 0
-    """Episodes that did not succeed."""
-    told_failed: int = 0
-    rightly_failed: int = 0
-    told_succeeded: int = 0
-    rightly_succeeded: int = 0
-    episodes: int = 0
-    left_open: int = 0
-    retried: int = 0
-    told_retried: int = 0
-    rightly_retried: int = 0
-
-    def __add__(self, other: Score) -> Score:
-        return Score(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+``attempts``, of which it is told rightly (``right``) or wrongly (``wrong``) whether something was held, or that are
+seen and left open (``unsure``); ``invented`` grasps with an outcome where nothing was to be taken; ``idle`` closings;
+``episodes``, of which ``failed``, and how many are told so (``told_…``) and rightly (``rightly_…``), or are left open.
+"""
 
 
 def run(
@@ -125,7 +103,7 @@ def judged(recipe: Recipe, episodes: int, seed: int) -> tuple[list[Score], list[
 def _score(truth: EpisodeTruth, segments: Sequence[Segment], success: float, around: int) -> Score:
     grasps = [each for each in segments if each.label == "grasp"]
     used: set[int] = set()
-    right = wrong = unsure = unseen = 0
+    counts = Score(attempts=len(truth.attempts), idle=len(truth.idle_closings), episodes=1)
     for attempt in truth.attempts:
         near = [
             k
@@ -133,57 +111,40 @@ def _score(truth: EpisodeTruth, segments: Sequence[Segment], success: float, aro
             if each.start_frame < attempt.end + around and each.end_frame > attempt.start - around
         ]
         used.update(near)
-        outcome = grasps[near[-1]].outcome if near else ""
-        if not near:
-            unseen += 1
-        elif outcome == "unknown":
-            unsure += 1
-        elif (outcome == "success") == attempt.held:
-            right += 1
-        else:
-            wrong += 1
-    spare = [each for k, each in enumerate(grasps) if k not in used and each.outcome != "unknown"]
-    retried = any(each.outcome == "retry" for each in segments)
-    return Score(
-        attempts=len(truth.attempts),
-        right=right,
-        wrong=wrong,
-        unsure=unsure,
-        unseen=unseen,
-        invented=len(spare),
-        idle=len(truth.idle_closings),
-        failed=int(not truth.success),
-        told_failed=int(success == 0),
-        rightly_failed=int(success == 0 and not truth.success),
-        told_succeeded=int(success == 1),
-        rightly_succeeded=int(success == 1 and truth.success),
-        episodes=1,
-        left_open=int(math.isnan(success)),
-        retried=int(truth.retries > 0),
-        told_retried=int(retried),
-        rightly_retried=int(retried and truth.retries > 0),
-    )
+        if near:
+            outcome = grasps[near[-1]].outcome
+            right = "right" if (outcome == "success") == attempt.held else "wrong"
+            counts["unsure" if outcome == "unknown" else right] += 1
+    counts["invented"] = sum(k not in used and each.outcome != "unknown" for k, each in enumerate(grasps))
+    counts["left_open"] = int(math.isnan(success))
+    for name, told_so, true in (
+        ("failed", success == 0, not truth.success),
+        ("succeeded", success == 1, truth.success),
+        ("retried", any(each.outcome == "retry" for each in segments), truth.retries > 0),
+    ):
+        counts.update({name: true, f"told_{name}": told_so, f"rightly_{name}": told_so and true})
+    return counts
 
 
 def figures(score: Score) -> dict[str, float]:
     """Ratios of the counts, NaN where there is nothing to measure."""
-    answered = score.right + score.wrong
+    answered = score["right"] + score["wrong"]
     return {
-        "attempts": score.attempts,
-        "idle_closings": score.idle,
-        "grasp_precision": ratio(score.right, answered + score.invented),
-        "grasp_recall": ratio(score.right, score.attempts - score.unsure),
-        "grasp_unknown": ratio(score.unsure, score.attempts),
-        "invented": score.invented,
-        "episodes": score.episodes,
-        "failed": score.failed,
-        "failed_precision": ratio(score.rightly_failed, score.told_failed),
-        "failed_recall": ratio(score.rightly_failed, score.failed),
-        "succeeded_precision": ratio(score.rightly_succeeded, score.told_succeeded),
-        "success_unknown": ratio(score.left_open, score.episodes),
-        "retried": score.retried,
-        "retry_precision": ratio(score.rightly_retried, score.told_retried),
-        "retry_recall": ratio(score.rightly_retried, score.retried),
+        "attempts": score["attempts"],
+        "idle_closings": score["idle"],
+        "grasp_precision": ratio(score["right"], answered + score["invented"]),
+        "grasp_recall": ratio(score["right"], score["attempts"] - score["unsure"]),
+        "grasp_unknown": ratio(score["unsure"], score["attempts"]),
+        "invented": score["invented"],
+        "episodes": score["episodes"],
+        "failed": score["failed"],
+        "failed_precision": ratio(score["rightly_failed"], score["told_failed"]),
+        "failed_recall": ratio(score["rightly_failed"], score["failed"]),
+        "succeeded_precision": ratio(score["rightly_succeeded"], score["told_succeeded"]),
+        "success_unknown": ratio(score["left_open"], score["episodes"]),
+        "retried": score["retried"],
+        "retry_precision": ratio(score["rightly_retried"], score["told_retried"]),
+        "retry_recall": ratio(score["rightly_retried"], score["retried"]),
     }
 
 

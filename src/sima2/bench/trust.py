@@ -373,9 +373,11 @@ def _real(path: Path, seed: int) -> dict[str, Line]:
     levels = levels_of(_judged(World(tags, duration, np.zeros(len(duration), np.int64))))
     said = rivals(tags, duration)
     return {
-        "real_stop_trust": Line(*(float(each[0]) for each in (levels, said.tested, said.sigmoid))),
+        "real_stop_trust": Line(float(levels[0]), float(said.tested[0]), float(said.sigmoid[0])),
         "real_lost_and_shuffled_trust": Line(
-            *(float(each) for each in (levels[1:].max(), said.tested[1:].mean(), said.sigmoid[1:].mean())),
+            float(levels[1:].max()),
+            float(said.tested[1:].mean()),
+            float(said.sigmoid[1:].mean()),
             note="highest of a lost grip and 100 shuffled stops; the rivals' share trusted",
         ),
     }
