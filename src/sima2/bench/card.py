@@ -20,7 +20,7 @@ import numpy as np
 from sima2 import card
 from sima2.bench.channel_sets import with_channels
 from sima2.bench.figures import Progress, Rows, number, quiet, ratio, told, verdict, words
-from sima2.bench.foreign_sets import Recording, sources
+from sima2.bench.foreign_sets import Recording, by_source, read
 from sima2.bench.recorded_sets import by_episode, made
 from sima2.bench.recordings_defects import TOLD_AS, inspected, recalled, with_defects
 from sima2.bench.recordings_maker import RECIPES, EpisodeTruth, Recipe
@@ -151,7 +151,7 @@ def run(
     for recipe in RECIPES:
         progress(recipe.name)
         _of_recipe(recipe, episodes, seed, compared)
-    for name, found in sources(data).items():
+    for name, found in by_source(read(data)).items():
         for channels in WITH:
             progress(f"{name}: {channels}")
             _of_others(f"{name}, {channels}", channels, found, seed, compared)

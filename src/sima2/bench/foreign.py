@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sima2.bench.calibration import auroc, calibration
 from sima2.bench.channel_sets import CHANNEL_SETS, with_channels
 from sima2.bench.figures import Limit, Progress, Rows, missed, number, quiet, ratio, verdict, words
-from sima2.bench.foreign_sets import FOLDERS, SAME, Attempt, Recording, sources
+from sima2.bench.foreign_sets import FOLDERS, SAME, Attempt, Recording, by_source, read
 from sima2.bench.recorded_sets import by_episode, inferred
 from sima2.bench.segment_measures import Counts, Span, count
 from sima2.records.arrays import Bools, Float64s
@@ -158,7 +158,7 @@ def run(
     absent = [] if data else [path.name for path in FOLDERS if not path.exists()]
     values: dict[str, Any] = {"seed": seed, "absent": absent, "sources": {}, "worlds": {}}
     pooled: dict[str, dict[str, list[Score]]] = {}
-    for name, found in sources(data).items():
+    for name, found in by_source(read(data)).items():
         by_channels, world = {}, found[0].world
         for channels in channel_sets:
             progress(f"{name}: {channels}")

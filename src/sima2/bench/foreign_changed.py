@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sima2.bench.figures import Limit, Progress, Rows, missed, number, quiet, verdict, words
 from sima2.bench.foreign import figures, judge
-from sima2.bench.foreign_sets import Attempt, Recording, sources
+from sima2.bench.foreign_sets import Attempt, Recording, by_source, read
 from sima2.records.arrays import Int64s
 from sima2.records.rollout import Rollout
 
@@ -48,15 +48,14 @@ def run(
     Raises:
         UsageError: if there are no recordings.
     """
-    found = sources(data)
+    found = read(data)
     values: dict[str, Any] = {"seed": seed, "changes": {}, "targets": {}}
     for name in only or CHANGES:
         progress(name)
         rng = np.random.default_rng(seed)
         worlds: dict[str, list[Any]] = {}
-        for some in found.values():
-            made = [CHANGES[name](each, rng) for each in some]
-            worlds.setdefault(some[0].world, []).extend(judge(made, "full"))
+        for some in by_source(CHANGES[name](each, rng) for each in found).values():
+            worlds.setdefault(some[0].world, []).extend(judge(some, "full"))
         values["changes"][name] = {world: figures(scored, seed) for world, scored in worlds.items()}
         for world, row in values["changes"][name].items():
             for figure, (limit, sense) in TARGETS.items():

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -73,8 +72,8 @@ class Recording:
         return float(np.median(np.diff(self.rollout.time)))
 
 
-def sources(data: Sequence[Path] = ()) -> dict[str, list[Recording]]:
-    """Recordings by source, of folders or zip files; of those of ``FOLDERS`` that are there, if none are given.
+def read(data: Sequence[Path] = ()) -> list[Recording]:
+    """Recordings of folders or zip files; of those of ``FOLDERS`` that are there, if none are given.
 
     Raises:
         UsageError: if there are no recordings.
@@ -82,10 +81,15 @@ def sources(data: Sequence[Path] = ()) -> dict[str, list[Recording]]:
     paths = list(data) or [path for path in FOLDERS if path.exists()]
     if not paths:
         raise UsageError(f"no recordings to judge: none of {', '.join(map(str, FOLDERS))} is here; give --data PATH")
-    found: dict[str, list[Recording]] = {}
-    for each in chain.from_iterable(map(recordings, paths)):
-        found.setdefault(each.source, []).append(each)
-    return found
+    return [each for path in paths for each in recordings(path)]
+
+
+def by_source(found: Iterable[Recording]) -> dict[str, list[Recording]]:
+    """Recordings of each source."""
+    out: dict[str, list[Recording]] = {}
+    for each in found:
+        out.setdefault(each.source, []).append(each)
+    return out
 
 
 def recordings(path: Path) -> list[Recording]:
