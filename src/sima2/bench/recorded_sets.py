@@ -65,8 +65,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
 V3_DATA: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 
 
-def join(made: Path, joined: Path, together: int) -> None:
-    """Write a made set of version 2.1 again as one of version 3.0, so many episodes in a file.
+def join(made: Path, joined: Path, together: int, rows: Sequence[Mapping[str, Any]] = (), **about: str) -> None:
+    """Write a made set of version 2.1 again as one of version 3.0.
+
+    Args:
+        made: its folder.
+        joined: the new one.
+        together: episodes in a file.
+        rows: what is told of each episode, if more than before.
+        about: other facts of ``info.json``.
 
     Source: LeRobot's own conversion, ``lerobot/datasets/v30/convert_dataset_v21_to_v30.py``.
     """
@@ -74,12 +81,14 @@ def join(made: Path, joined: Path, together: int) -> None:
     (joined / "meta/episodes/chunk-000").mkdir(parents=True)
     (joined / "data/chunk-000").mkdir(parents=True)
     (joined / "meta/tasks.jsonl").write_bytes((made / "meta/tasks.jsonl").read_bytes())
-    about = {**info, "codebase_version": "v3.0", "data_path": V3_DATA}
-    (joined / "meta/info.json").write_text(json.dumps(about), encoding="utf-8")
-    listed = lines(made / "meta/episodes.jsonl")
+    info |= {"codebase_version": "v3.0", "data_path": V3_DATA, **about}
+    (joined / "meta/info.json").write_text(json.dumps(info), encoding="utf-8")
+    listed = [
+        {**row, "data/chunk_index": 0, "data/file_index": k // together}
+        for k, row in enumerate(rows or lines(made / "meta/episodes.jsonl"))
+    ]
     files = sorted((made / "data").glob("*/*.parquet"))
-    rows = [{**row, "data/chunk_index": 0, "data/file_index": k // together} for k, row in enumerate(listed)]
     for file, first in enumerate(range(0, len(files), together)):
         tables = [pq.read_table(each, partitioning=None) for each in files[first : first + together]]
         pq.write_table(pa.concat_tables(tables), joined / V3_DATA.format(chunk_index=0, file_index=file))
-    pq.write_table(pa.Table.from_pylist(rows), joined / "meta/episodes/chunk-000/file-000.parquet")
+    pq.write_table(pa.Table.from_pylist(listed), joined / "meta/episodes/chunk-000/file-000.parquet")

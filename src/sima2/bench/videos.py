@@ -12,21 +12,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from sima2.bench import video_sets
 from sima2.bench.figures import Progress, Rows, quiet, told, verdict, words
 from sima2.bench.recorded_sets import recipe_named
 from sima2.bench.recordings_maker import make_set
-from sima2.bench.video_sets import (
-    CODERS,
-    KINDS,
-    NOISE,
-    TOLD_AS,
-    Look,
-    Planted,
-    add_cameras,
-    jittered,
-    share_files,
-    write_video,
-)
+from sima2.bench.video_sets import CODERS, KINDS, Look, Planted
 from sima2.cameras import CameraPass, look_at, moments_for, open_videos
 from sima2.client import Sima2Client
 from sima2.pipeline import ShardTask, calibrate, first_pass, judged
@@ -105,7 +95,7 @@ def run(
                 wrong += [f"{each.name}: episode {episode} camera {camera}: {kind}" for kind in sorted(kinds)]
             else:
                 planted[fault] += 1
-                found[fault] += bool(kinds & set(TOLD_AS[fault]))
+                found[fault] += bool(kinds & set(video_sets.TOLD_AS[fault]))
         pictures += int(looked.cameras.pictures.sum())
         unpacked += int(looked.cameras.decoded.sum())
         seconds += looked.seconds
@@ -158,15 +148,15 @@ def made(root: Path, each: Set, episodes: int, seed: Sequence[int]) -> list[Plan
     number = seed[0] * 100 + seed[1]
     make_set(root, recipe_named(each.recipe), episodes, number)
     if each.look.jitter:
-        jittered(root, each.look.jitter, number)
+        video_sets.jittered(root, each.look.jitter, number)
     faults: list[Planted] = []
     if each.faults:
         order = np.random.default_rng([*seed, 1]).permutation(episodes).tolist()
         for k, episode in enumerate(order):
             faults.append(Planted(episode, CAMERAS[k // len(KINDS) % 2], KINDS[k % len(KINDS)]))
-    add_cameras(root, each.look, CAMERAS, faults, number)
+    video_sets.add_cameras(root, each.look, CAMERAS, faults, number)
     if each.look.shared:
-        share_files(root)
+        video_sets.share_files(root)
     return faults
 
 
@@ -229,12 +219,12 @@ def cost_of_thumbnails(data: Sequence[Path]) -> dict[str, float]:
         return cost
     rng = np.random.default_rng(0)
     wall = np.kron(rng.uniform(30, 220, (60, 80)), np.ones((8, 8))).astype(np.float32)
-    noise = [rng.normal(0, NOISE, wall.shape).astype(np.float32) for _ in range(8)]
+    noise = [rng.normal(0, video_sets.NOISE, wall.shape).astype(np.float32) for _ in range(8)]
     for coder in CODERS:
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / f"{k}.mp4" for k in range(3)]
             for file in files:
                 shown = (np.roll(wall, 3 * k, axis=1) + noise[k % 8] for k in range(240))
-                write_video(file, shown, 30.0, coder)
+                video_sets.write_video(file, shown, 30.0, coder)
             cost[coder.name] = thumbnail_cost(files)
     return cost
