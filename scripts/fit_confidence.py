@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sima2.bench.calibration import auroc, calibration
+from sima2.bench.channel_sets import CHANNEL_SETS
 from sima2.bench.foreign_sets import FOLDERS, SAME, Recording, recordings
-from sima2.bench.segmentation import CHANNEL_SETS, SOURCES, LabelledSource, read
+from sima2.bench.segmentation import SOURCES, LabelledSource, read
 from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.confidence import SHARED, Confidence, cues

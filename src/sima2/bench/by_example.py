@@ -6,26 +6,23 @@ them (``recordings_maker``), run as a user's are. Neither maker shares anything 
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from sima2.analytics.inferred_by_example import infer_by_example, said_outcomes
-from sima2.bench.foreign import number, verdict
+from sima2.bench.figures import Progress, Rows, number, quiet, told, verdict
 from sima2.bench.postures import CONTROLS, DIFFER, HARD, make
-from sima2.bench.recordings_maker import RECIPES, Recipe, make_set
+from sima2.bench.recorded_sets import made
+from sima2.bench.recordings_maker import RECIPES, Recipe
 from sima2.records.arrays import Bools, Indices
 from sima2.records.courses import PointTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.examples import ExampleTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import OUTCOME_SOURCES
-
-Progress = Callable[[str], None]
 
 SETS: Final = 200
 """Of each kind."""
@@ -51,7 +48,7 @@ class Count(NamedTuple):
     stated: float
 
 
-def run(*, episodes: int = SETS, seed: int = 0, progress: Progress = lambda _: None) -> dict[str, Any]:
+def run(*, episodes: int = SETS, seed: int = 0, progress: Progress = quiet) -> dict[str, Any]:
     """Figures of every kind of set.
 
     Args:
@@ -72,17 +69,16 @@ def run(*, episodes: int = SETS, seed: int = 0, progress: Progress = lambda _: N
         progress(name)
         counts = []
         for k in range(episodes):
-            made = make(name, world, k, seed=seed, said=SAID)
-            found = infer_by_example(made.episodes, made.points, made.looks, active=made.active)
-            counts.append(counted(found, made.episodes, made.success))
+            one = make(name, world, k, seed=seed, said=SAID)
+            found = infer_by_example(one.episodes, one.points, one.looks, active=one.active)
+            counts.append(counted(found, one.episodes, one.success))
         worlds[name] = {**figures(counts), "says": world.says}
     recorded = {}
     for recipe in (each for each in RECIPES if each.name in RUN):
         progress(recipe.name)
         draws = max(1, min(DRAWS, episodes))
-        with tempfile.TemporaryDirectory() as work:
-            told, by_chance = _recorded(Path(work), recipe, seed, draws)
-        recorded[recipe.name] = {**figures(told), "says": "recorded and run"}
+        right, by_chance = _recorded(recipe, seed, draws)
+        recorded[recipe.name] = {**figures(right), "says": "recorded and run"}
         recorded[f"{recipe.name}, shuffled"] = {**figures(by_chance), "says": "recorded and run; said of others"}
     return {
         "seed": seed,
@@ -145,45 +141,42 @@ def figures(counts: Iterable[Count]) -> dict[str, Any]:
     }
 
 
-def _recorded(work: Path, recipe: Recipe, seed: int, draws: int) -> tuple[list[Count], list[Count]]:
+def _recorded(recipe: Recipe, seed: int, draws: int) -> tuple[list[Count], list[Count]]:
     """Counts of draws of the twelve from one recorded set, and of the same with what is said handed out by chance."""
     from sima2.io.arrow import read_table
     from sima2.orchestrator import run_pipeline
     from sima2.pipeline import RunSettings
 
-    truth = make_set(work / "set", replace(recipe, outcomes=False), RECORDED, seed)
-    run_pipeline(RunSettings(path=work / "set", out=work / "out"))
-    episodes = read_table(EpisodeTable, work / "out" / "episodes.parquet")
-    points = PointTable.concat([read_table(PointTable, each) for each in sorted((work / "out" / "points").iterdir())])
+    with made(replace(recipe, outcomes=False), RECORDED, seed) as (folder, truth):
+        out = folder.with_name("out")
+        run_pipeline(RunSettings(path=folder, out=out))
+        episodes = read_table(EpisodeTable, out / "episodes.parquet")
+        points = PointTable.concat([read_table(PointTable, each) for each in sorted((out / "points").iterdir())])
     ended = {each.episode_index: each.success for each in truth}
     success = np.array([ended[each] for each in episodes.episode_index.tolist()])
     rng = np.random.default_rng([seed, 1])
-    told: list[Count] = []
-    by_chance: list[Count] = []
+    counts: tuple[list[Count], list[Count]] = ([], [])
     for _ in range(draws):
         rows = rng.permutation(len(episodes))[:SAID]
-        for counts, outcome in ((told, success), (by_chance, rng.permutation(success))):
+        for mine, outcome in zip(counts, (success, rng.permutation(success)), strict=True):
             some = saying(episodes, rows, outcome)
-            counts.append(counted(infer_by_example(some, points), some, outcome))
-    return told, by_chance
+            mine.append(counted(infer_by_example(some, points), some, outcome))
+    return counts
 
 
 def saying(episodes: EpisodeTable, rows: Indices, success: Bools) -> EpisodeTable:
     """The same in which the outcome of some episodes is said, and of all others inferred at most."""
-    told, source = episodes.inferred_success.copy(), np.where(np.isnan(episodes.inferred_success), "none", "inferred")
-    told[rows], source[rows] = success[rows], "recorded"
-    return replace(episodes, success=told, outcome_source=Text.of(source.tolist(), OUTCOME_SOURCES))
+    said, source = episodes.inferred_success.copy(), np.where(np.isnan(episodes.inferred_success), "none", "inferred")
+    said[rows], source[rows] = success[rows], "recorded"
+    return replace(episodes, success=said, outcome_source=Text.of(source.tolist(), OUTCOME_SOURCES))
 
 
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: what was aimed at over all, then kinds of sets, the most wrong first."""
     targets = values["targets"]
     out = []
     for name in ("answered, ends differ", "error, ends differ"):
-        each = targets[name]
-        out.append(
-            (name, number(each["value"]), f"{each['sense']} {each['limit']:g}" + ("" if each["met"] else ": MISSED"))
-        )
+        out.append((name, number(targets[name]["value"]), told(targets[name])))
     every = {**values["worlds"], **values["recorded"]}
     for name, each in sorted(every.items(), key=lambda item: (-item[1]["error"], item[1]["answered"])):
         line = (

@@ -9,35 +9,25 @@ often what is told is so.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from sima2.bench.foreign import number, verdict
-from sima2.bench.foreign_sets import FOLDERS, Recording, recordings
-from sima2.bench.recordings_defects import TOLD_AS, inspected, recalled
-from sima2.bench.recordings_maker import RECIPES, EpisodeTruth, kinds_of, make_set
-from sima2.bench.segmentation import CHANNEL_SETS
-from sima2.card import (
-    BEHAVIOUR_OF,
-    DROP,
-    EVENTS,
-    FAILED_ATTEMPT,
-    FAILED_EPISODE,
-    OPENED,
-    UNNOTICED_EPISODE,
-    CardSettings,
-    Count,
-    KnownSet,
-    measured,
-    precision_of,
-)
+from sima2 import card
+from sima2.bench.channel_sets import with_channels
+from sima2.bench.figures import Progress, Rows, number, quiet, ratio, told, verdict, words
+from sima2.bench.foreign_sets import Recording, by_source, read
+from sima2.bench.recorded_sets import by_episode, made
+from sima2.bench.recordings_defects import TOLD_AS, inspected, recalled, with_defects
+from sima2.bench.recordings_maker import RECIPES, EpisodeTruth, Recipe
+from sima2.bench.sources import Given
+from sima2.card import DROP, FAILED_ATTEMPT, FAILED_EPISODE
 from sima2.client import Intake, Sima2Client, Source
+from sima2.defects.planting import SIGNALS
 from sima2.pipeline import Calibration, FirstPass, ShardTask, calibrate, first_pass, judged
 from sima2.records.intake import QuarantineTable
 from sima2.records.outcome import Outcome
@@ -45,7 +35,6 @@ from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import Segment
 from sima2.segmentation.confidence import Confidence
 
-Progress = Callable[[str], None]
 Frames = tuple[int, int]
 
 EPISODES: Final = 80
@@ -64,20 +53,10 @@ SURE, WRONG = 0.9, 0.8
 """A verdict acts from such a precision on, at the least; it must not where fewer are right."""
 WITH: Final = ("full", "joints_and_gripper")
 """Channels of the foreign recordings, of ``CHANNEL_SETS``, of which cards are made."""
-MADE_AS: Final[Mapping[str, str]] = {
-    "frozen_channel": "frozen_channel",
-    "clipped": "clipped_channel",
-    "action_lag": "action_lag",
-    "truncated": "truncated",
-    "near_duplicate": "near_duplicate",
-    "dropped_frames": "dropped_frames",
-    "mixed_units": "mixed_units",
-    "teleport": "teleport",
-    "nan_burst": "missing_samples",
-    "idle_start": "idle",
-    "idle_end": "idle",
-    "noise_burst": "noise_burst",
-    "stalled": "stalled",
+MADE_AS: Final = {
+    kind: planted
+    for kind, planted in TOLD_AS.items()
+    if planted in SIGNALS and kind not in ("duplicate", "flipped_gripper")
 }
 """Defects of the maker, and the kind that the card plants."""
 
@@ -114,41 +93,20 @@ class Tally:
         """Recalls over the sets that have both, each set as often as it has faults of its own."""
         both = {name: each for name, each in self.own.items() if self.card.get(name, [0, 0])[1]}
         n = sum(each[1] for each in both.values())
-        own = sum(each[0] for each in both.values()) / n if n else math.nan
-        card = sum(each[1] * _share(self.card[name]) for name, each in both.items()) / n if n else math.nan
+        own = ratio(sum(each[0] for each in both.values()), n)
+        card = ratio(sum(each[1] * ratio(*self.card[name]) for name, each in both.items()), n)
         sets = {name: {"own": list(each), "card": list(self.card[name])} for name, each in both.items()}
         return {"own": own, "card": card, "n": n, "off": abs(own - card), "sets": sets}
 
 
-def _share(both: Sequence[int]) -> float:
-    return both[0] / both[1] if both[1] else math.nan
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Given(Source):
+def in_memory(batch: RolloutBatch, name: str) -> Source:
     """Recordings in memory as a source."""
 
-    batch: RolloutBatch
-    source_id: str
-    collection: str = "foreign"
-
-    @property
-    def episodes(self) -> int:
-        """How many there are."""
-        return len(self.batch)
-
-    def name(self, place: int) -> str:
-        """Its name."""
-        return self.batch.episodes.episode_id[place]
-
-    def read(self, start: int, stop: int) -> Intake:
-        """A span."""
-        part = self.batch.take(np.arange(start, min(stop, len(self.batch))))
+    def span(start: int, stop: int) -> Intake:
+        part = batch.take(np.arange(start, stop))
         return Intake(part, Outcome.unknown(len(part)), QuarantineTable.empty())
 
-    def describe(self) -> Mapping[str, Any]:
-        """Nothing to warn of."""
-        return {}
+    return Given(len(batch), span, name, "foreign")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +114,7 @@ class Looked:
     """A set as a run sees it, and its card."""
 
     first: FirstPass
-    counts: Mapping[str, Count]
+    counts: Mapping[str, card.Count]
     segments: Mapping[str, list[Segment]]
     success: Mapping[str, float]
     period: float
@@ -166,18 +124,15 @@ def looked(source: Source, calibration: Calibration, seed: int) -> Looked:
     """A run's first pass over a source, and the card of the set."""
     first = first_pass(ShardTask(source, calibration, 0, 0, source.episodes, 250))
     found = judged(first.defects, first.measures)
-    settings = CardSettings(seed=seed)
-    known = KnownSet(source, calibration, first.episodes, first.segments, found, first.measures)
-    counts = measured(known, settings)
-    segments: dict[str, list[Segment]] = {name: [] for name in first.episodes.episode_id}
-    for each in first.segments:
-        segments[each.episode_id].append(each)
+    known = card.KnownSet(source, calibration, first.episodes, first.segments, found, first.measures)
+    counts = card.measured(known, card.CardSettings(seed=seed))
     success = dict(zip(first.episodes.episode_id, first.episodes.inferred_success.tolist(), strict=True))
+    segments = by_episode(first.segments, first.episodes.episode_id)
     return Looked(first, counts, segments, success, float(np.nanmedian(first.measures.period_s)))
 
 
 def run(
-    *, episodes: int = EPISODES, seed: int = 0, progress: Progress = lambda _: None, data: Sequence[Path] = ()
+    *, episodes: int = EPISODES, seed: int = 0, progress: Progress = quiet, data: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """Cards of all sets beside their truth.
 
@@ -191,53 +146,36 @@ def run(
         ``kinds``: recalls by kind; ``precision``: of each set and verdict what the card says at the least and what is
         so; ``dangerous``: those that would act and are wrong too often; ``targets``.
     """
-    kinds: dict[str, Tally] = defaultdict(Tally)
-    precision: list[dict[str, Any]] = []
+    compared = Compared()
     for recipe in RECIPES:
         progress(recipe.name)
-        with tempfile.TemporaryDirectory() as work:
-            folder = Path(work) / recipe.name
-            truth = make_set(folder, recipe, episodes, seed)
-            source = Sima2Client("dataset", path=folder).source()
-            seen = looked(source, calibrate(source), seed)
-        names = dict(zip(seen.first.episodes.source_index.tolist(), seen.first.episodes.episode_id, strict=True))
-        own = list(_of_people([each for each in truth if each.episode_index in names], names))
-        failed = {names[each.episode_index] for each in truth if not each.success and each.episode_index in names}
-        _compared(recipe.name, "people", seen, own, failed, set(names.values()), kinds, precision)
-        wanted = {kind: EACH for kind in kinds_of(recipe) if kind in TOLD_AS}
-        with tempfile.TemporaryDirectory() as work:
-            marks = make_set(Path(work) / recipe.name, recipe, max(episodes, 3 * EACH * 10), seed, wanted)
-            for kind, hit in recalled(marks, inspected(Path(work) / recipe.name)):
-                if kind in MADE_AS:
-                    kinds[f"data: {MADE_AS[kind]}"].add(recipe.name, hit)
-        for kind in set(MADE_AS.values()):
-            kinds[f"data: {kind}"].card[recipe.name] = [seen.counts[kind].found, seen.counts[kind].planted]
-    for name, found in _foreign(data).items():
+        _of_recipe(recipe, episodes, seed, compared)
+    for name, found in by_source(read(data)).items():
         for channels in WITH:
             progress(f"{name}: {channels}")
-            _look_abroad(f"{name}, {channels}", channels, found, seed, kinds, precision)
-    return {"seed": seed, "episodes": episodes, **summed(kinds, precision)}
+            _of_others(f"{name}, {channels}", channels, found, seed, compared)
+    return {"seed": seed, "episodes": episodes, **summed(compared.kinds, compared.precision)}
 
 
-def _foreign(data: Sequence[Path]) -> dict[str, list[Recording]]:
-    sources: dict[str, list[Recording]] = {}
-    for path in list(data) or [path for path in FOLDERS if path.exists()]:
-        for each in recordings(path):
-            sources.setdefault(each.source, []).append(each)
-    return sources
+def _of_recipe(recipe: Recipe, episodes: int, seed: int, compared: Compared) -> None:
+    with made(recipe, episodes, seed) as (folder, truth):
+        source = Sima2Client("dataset", path=folder).source()
+        seen = looked(source, calibrate(source), seed)
+    names = dict(zip(seen.first.episodes.source_index.tolist(), seen.first.episodes.episode_id, strict=True))
+    read = [each for each in truth if each.episode_index in names]
+    failed = {names[each.episode_index] for each in read if not each.success}
+    compared.add(recipe.name, "people", seen, list(_of_people(read, names)), failed, set(names.values()))
+    kinds = compared.kinds
+    with made(recipe, max(episodes, 3 * EACH * 10), seed, lambda each: with_defects(each, EACH)) as (folder, marks):
+        for kind, hit in recalled(marks, inspected(folder)):
+            if kind in MADE_AS:
+                kinds[f"data: {MADE_AS[kind]}"].add(recipe.name, hit)
+    for kind in set(MADE_AS.values()):
+        kinds[f"data: {kind}"].card[recipe.name] = [seen.counts[kind].found, seen.counts[kind].planted]
 
 
-def _look_abroad(
-    name: str,
-    channels: str,
-    found: Sequence[Recording],
-    seed: int,
-    kinds: dict[str, Tally],
-    precision: list[dict[str, Any]],
-) -> None:
-    batch = RolloutBatch.from_rollouts([each.rollout for each in found])
-    absent = CHANNEL_SETS[channels]
-    source = Given(batch.without(*absent) if absent else batch, name)
+def _of_others(name: str, channels: str, found: Sequence[Recording], seed: int, compared: Compared) -> None:
+    source = in_memory(with_channels(RolloutBatch.from_rollouts([each.rollout for each in found]), channels), name)
     calibration = calibrate(source)
     # what confidence was fitted on must not have seen this world
     engine = replace(calibration.engine, confidence=Confidence(left_out=found[0].world))
@@ -245,7 +183,7 @@ def _look_abroad(
     own = [each for one in found for each in _of_robots(one)]
     failed = {each.rollout.episode_id for each in found if each.success == 0}
     known = {each.rollout.episode_id for each in found if not math.isnan(each.success)}
-    _compared(name, "robots", seen, own, failed, known, kinds, precision)
+    compared.add(name, "robots", seen, own, failed, known)
 
 
 def _of_people(truth: Sequence[EpisodeTruth], names: Mapping[int, str]) -> Iterator[Happened]:
@@ -263,15 +201,9 @@ def _of_people(truth: Sequence[EpisodeTruth], names: Mapping[int, str]) -> Itera
 
 
 ABROAD: Final[Mapping[str, str]] = {
-    "missed": FAILED_ATTEMPT,
-    "missed_grasp": FAILED_ATTEMPT,
-    "slip": DROP,
-    "slip_early": DROP,
-    "slip_supported": DROP,
-    "gripper_slip": DROP,
-    "drop": DROP,
-    "early_release": DROP,
-    "released_early": DROP,
+    **dict.fromkeys(("missed", "missed_grasp"), FAILED_ATTEMPT),
+    **dict.fromkeys(("slip", "slip_early", "slip_supported", "gripper_slip"), DROP),
+    **dict.fromkeys(("drop", "early_release", "released_early"), DROP),
 }
 """Reasons of the foreign truth, and the verdict that ought to tell them."""
 
@@ -298,59 +230,65 @@ def _opened(one: Recording, frame: int) -> bool:
     return bool(width[after] - width[before] > OPENS * (np.nanmax(width) - np.nanmin(width)))
 
 
-def _compared(
-    name: str,
-    who: str,
-    seen: Looked,
-    own: Sequence[Happened],
-    failed: set[str],
-    known: set[str],
-    kinds: dict[str, Tally],
-    precision: list[dict[str, Any]],
-) -> None:
-    """Recall of the set's own faults, and how often what is told is so."""
-    around = max(1, round(AROUND_S / seen.period))
+@dataclass(slots=True)
+class Compared:
+    """Cards of sets beside what happened in them."""
 
-    def near(a: Frames, b: Frames) -> bool:
-        return a[0] < b[1] + around and b[0] < a[1] + around
+    kinds: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    precision: list[dict[str, Any]] = field(default_factory=list)
 
-    for each in own:
-        if not each.kind:
-            continue
-        told = any(near(span, each.frames) for span in EVENTS[each.detector](seen.segments.get(each.episode, ())))
-        kinds[f"{who}: {each.kind}"].add(name, told)
-        if each is _last_of(own, each.episode) and each.episode in failed and each.kind != "missed_grasp_retried":
-            kinds[f"{who}: {_episode_of(each.kind)}"].add(name, seen.success.get(each.episode) == 0)
-    for detector, count in seen.counts.items():
-        kinds[f"{who}: {detector}"].card[name] = [count.found, count.planted]
-        missed = count.missed or Counter()
-        for kind, n in (count.how or Counter()).items():
-            if detector in BEHAVIOUR_OF:
-                kinds[f"{who}: {kind}"].card[name] = [n - missed[kind], n]
-    kinds[f"{who}: opened"].card[name] = kinds[f"{who}: {OPENED}"].card[name]
-    for detector in (FAILED_ATTEMPT, DROP):
-        events = [(eid, span) for eid, some in seen.segments.items() for span in EVENTS[detector](some)]
-        # what is lost may have been told as missed, and the other way round: either was an attempt that failed
-        right = sum(any(each.episode == eid and near(span, each.attempt) for each in own) for eid, span in events)
-        precision.append(_row(name, who, detector, seen.counts[detector], right, len(events)))
-    told_failed = [eid for eid, success in seen.success.items() if success == 0 and eid in known]
-    right = sum(eid in failed for eid in told_failed)
-    precision.append(_row(name, who, FAILED_EPISODE, seen.counts[FAILED_EPISODE], right, len(told_failed)))
+    def add(
+        self, name: str, who: str, seen: Looked, own: Sequence[Happened], failed: set[str], known: set[str]
+    ) -> None:
+        """Recall of a set's own faults, and how often what is told is so.
+
+        Args:
+            name: of the set.
+            who: by whom it was recorded.
+            seen: what a run and the card tell.
+            own: faults that came about.
+            failed: episodes that failed …
+            known: … of those of which it is known.
+        """
+        around = max(1, round(AROUND_S / seen.period))
+
+        def near(a: Frames, b: Frames) -> bool:
+            return a[0] < b[1] + around and b[0] < a[1] + around
+
+        last = {each.episode: each for each in own}
+        for each in (one for one in own if one.kind):
+            spans = card.EVENTS[each.detector](seen.segments.get(each.episode, ()))
+            self.kinds[f"{who}: {each.kind}"].add(name, any(near(span, each.frames) for span in spans))
+            if each is last[each.episode] and each.episode in failed and each.kind != "missed_grasp_retried":
+                self.kinds[f"{who}: {_episode_of(each.kind)}"].add(name, seen.success.get(each.episode) == 0)
+        self._planted(name, who, seen)
+        for detector in (FAILED_ATTEMPT, DROP):
+            events = [(eid, span) for eid, some in seen.segments.items() for span in card.EVENTS[detector](some)]
+            # what is lost may have been told as missed, and the other way round: either was an attempt that failed
+            right = sum(any(each.episode == eid and near(span, each.attempt) for each in own) for eid, span in events)
+            self._told(name, who, detector, seen, right, len(events))
+        told_failed = [eid for eid, success in seen.success.items() if success == 0 and eid in known]
+        self._told(name, who, FAILED_EPISODE, seen, sum(eid in failed for eid in told_failed), len(told_failed))
+
+    def _planted(self, name: str, who: str, seen: Looked) -> None:
+        """What the card found of what it planted."""
+        for detector, count in seen.counts.items():
+            self.kinds[f"{who}: {detector}"].card[name] = [count.found, count.planted]
+            missed = count.missed or Counter()
+            for kind, n in (count.how or Counter()).items():
+                if detector in card.BEHAVIOUR_OF:
+                    self.kinds[f"{who}: {kind}"].card[name] = [n - missed[kind], n]
+        self.kinds[f"{who}: opened"].card[name] = self.kinds[f"{who}: {card.OPENED}"].card[name]
+
+    def _told(self, name: str, who: str, detector: str, seen: Looked, right: int, told: int) -> None:
+        at_least, true = card.precision_of(seen.counts[detector]), ratio(right, told)
+        row = {"set": name, "who": who, "detector": detector, "at_least": at_least, "true": true, "told": told}
+        self.precision.append(row)
 
 
 def _episode_of(kind: str) -> str:
     """The verdict on an episode that ends with a fault of a kind."""
-    return FAILED_EPISODE if kind in ("missed_grasp", "slip") else UNNOTICED_EPISODE
-
-
-def _last_of(own: Sequence[Happened], episode: str) -> Happened:
-    return [each for each in own if each.episode == episode][-1]
-
-
-def _row(name: str, who: str, detector: str, count: Count, right: int, told: int) -> dict[str, Any]:
-    at_least = precision_of(count)
-    true = right / told if told else math.nan
-    return {"set": name, "who": who, "detector": detector, "at_least": at_least, "true": true, "told": told}
+    return FAILED_EPISODE if kind in ("missed_grasp", "slip") else card.UNNOTICED_EPISODE
 
 
 def summed(kinds: Mapping[str, Tally], precision: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -377,24 +315,19 @@ def summed(kinds: Mapping[str, Tally], precision: Sequence[dict[str, Any]]) -> d
     }
 
 
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: each kind, the farthest off first; then the bounds of precision."""
     out = []
     for kind, each in values["kinds"].items():
-        target = values["targets"].get(f"{kind}: recall by card less by truth")
-        limit = "" if target is None else f"within {CLOSE:g}" + ("" if target["met"] else ": MISSED")
+        limit = told(values["targets"].get(f"{kind}: recall by card less by truth"))
         line = f"card {number(each['card'])}, own {number(each['own'])} of {each['n']}"
-        out.append((kind.replace("_", " "), line, limit or "too few to judge"))
+        out.append((words(kind), line, limit or "too few to judge"))
     bounds = values["bounds"]
     out.append(("precision at the least is so", f"{bounds['below_truth']} of {bounds['judged']}", ""))
-    out.append(
-        (
-            f"told precision ≥ {SURE:g} where fewer than {WRONG:g} are right",
-            f"{len(values['dangerous'])} of {bounds['act']}",
-            "none" + ("" if not values["dangerous"] else ": MISSED"),
-        )
-    )
-    for row in sorted(values["dangerous"], key=lambda row: row["true"]):
-        told = f"at least {number(row['at_least'])} by the card, {number(row['true'])} of {row['told']} right"
-        out.append((f"{row['set']}: {row['detector'].replace('_', ' ')}", told, ""))
+    name, wrong = f"told precision ≥ {SURE:g} where fewer than {WRONG:g} are right", values["dangerous"]
+    limit = told(values["targets"]["verdicts that act and are wrong too often"])
+    out.append((name, f"{len(wrong)} of {bounds['act']}", limit))
+    for row in sorted(wrong, key=lambda row: row["true"]):
+        line = f"at least {number(row['at_least'])} by the card, {number(row['true'])} of {row['told']} right"
+        out.append((f"{row['set']}: {words(row['detector'])}", line, ""))
     return out

@@ -11,9 +11,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sima2.errors import Sima2Error
+
+ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Environment in which linear algebra has one thread."""
 
 
 def measured(function: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
@@ -44,13 +47,10 @@ def measured(function: str, environment: Mapping[str, str] | None = None, **argu
     return {**values, "start_to_end_s": time.perf_counter() - begin}
 
 
-def _peak_kb(otherwise: int) -> int:
-    """Largest resident set of this program, KB; what the system accounts to a process counts its parent's copy too."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return otherwise
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), otherwise)
+def peak_mb(process: int | str = "self") -> float:
+    """Largest resident set of a program; what the system accounts to a process counts its parent's copy too (Linux)."""
+    lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def main() -> None:
     used = {
         "wall_s": wall,
         "cpu_s": own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime,
-        "memory_mb": _peak_kb(own.ru_maxrss) / 1024,
+        "memory_mb": peak_mb() if Path("/proc/self/status").exists() else own.ru_maxrss / 1024,
         "child_memory_mb": children.ru_maxrss / 1024,
     }
     sys.stdout.write("\n" + json.dumps({**values, **used}) + "\n")

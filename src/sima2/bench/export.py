@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,10 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sima2.bench.children import measured
-from sima2.bench.figures import judged, tabled
-from sima2.bench.recordings_maker import RECIPES, make_set
-from sima2.bench.source_stage import RECIPE, join
+from sima2.bench.children import ONE_THREAD, measured
+from sima2.bench.figures import Progress, judged, least_cpu_s, quiet, tabled
+from sima2.bench.source_stage import sets
 from sima2.export.lerobot_copy import copy_lerobot, episodes_of
 from sima2.export.selection import select
 from sima2.io.durable import sync_tree
@@ -37,28 +36,16 @@ TARGETS: Final = {  # against a plain copy of the files; what rewriting rows cos
 }
 
 
-def run(*, episodes: int = 1000, seed: int = 0, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def run(*, episodes: int = 1000, seed: int = 0, progress: Progress = quiet) -> dict[str, Any]:
     """CPU time of a copy of a set without videos, of v2.1 (a file an episode) and of v3.0 (files that hold many)."""
-    with tempfile.TemporaryDirectory() as folder:
-        made, joined = Path(folder) / "made", Path(folder) / "joined"
-        recipe = next(each for each in RECIPES if each.name == RECIPE)
-        progress("recordings")
-        make_set(made, recipe, episodes, seed)
-        join(made, joined)
-        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    progress("recordings")
+    with sets(episodes, seed) as both:
         progress("copies")
-        alone, shared = (
-            measured(f"{__name__}:cost", one_thread, folder=str(each), seed=seed) for each in (made, joined)
-        )
+        alone, shared = (measured(f"{__name__}:cost", ONE_THREAD, folder=str(each), seed=seed) for each in both)
     values: dict[str, Any] = {"episodes": episodes, "seed": seed}
-    for told, ending in ((alone, ""), (shared, "_shared_files")):
-        values |= {
-            f"copy_over_rows{ending}": told["copy_s"] / told["rows_s"],
-            f"copy_over_bytes{ending}": told["copy_s"] / told["bytes_s"],
-            f"copy_us_per_episode{ending}": told["copy_s"] / episodes * 1e6,
-            f"rows_us_per_episode{ending}": told["rows_s"] / episodes * 1e6,
-            f"bytes_us_per_episode{ending}": told["bytes_s"] / episodes * 1e6,
-        }
+    for spent, ending in ((alone, ""), (shared, "_shared_files")):
+        values |= {f"copy_over_{other}{ending}": spent["copy"] / spent[other] for other in ("rows", "bytes")}
+        values |= {f"{name}_us_per_episode{ending}": spent[name] / episodes * 1e6 for name in ("copy", "rows", "bytes")}
     values["targets"] = judged(values, TARGETS)
     return values
 
@@ -74,16 +61,16 @@ def cost(folder: str, seed: int) -> dict[str, float]:
     """
     pa.set_cpu_count(1)
     source = Path(folder)
-    spent: dict[str, list[float]] = {"copy_s": [], "rows_s": [], "bytes_s": []}
     with tempfile.TemporaryDirectory(dir=source.parent) as beside:
-        for each in range(ROUNDS):
-            for name, work in (("copy_s", _planned), ("rows_s", _rows), ("bytes_s", _bytes)):
-                target = Path(beside) / f"{name}-{each}"
-                begin = time.process_time()
-                work(source, target, seed)
-                spent[name].append(time.process_time() - begin)
-                shutil.rmtree(target)
-    return {name: min(seconds) for name, seconds in spent.items()}
+        work = {
+            name: partial(_copied, copied, source, Path(beside), seed)
+            for name, copied in (("copy", _planned), ("rows", _rows), ("bytes", _bytes))
+        }
+        return least_cpu_s(work, ROUNDS)
+
+
+def _copied(copied: Callable[[Path, Path, int], None], source: Path, beside: Path, seed: int) -> None:
+    copied(source, Path(tempfile.mkdtemp(dir=beside)) / "copy", seed)
 
 
 def _planned(source: Path, target: Path, seed: int) -> None:

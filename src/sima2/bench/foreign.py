@@ -8,7 +8,7 @@ each gave is in ``benchmarks/foreign``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -19,18 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.bench.calibration import auroc, calibration
-from sima2.bench.foreign_sets import FOLDERS, SAME, Attempt, Recording, recordings
+from sima2.bench.channel_sets import CHANNEL_SETS, with_channels
+from sima2.bench.figures import Limit, Progress, Rows, missed, number, quiet, ratio, verdict, words
+from sima2.bench.foreign_sets import FOLDERS, SAME, Attempt, Recording, by_source, read
+from sima2.bench.recorded_sets import by_episode, inferred
 from sima2.bench.segment_measures import Counts, Span, count
-from sima2.bench.segmentation import CHANNEL_SETS
-from sima2.errors import UsageError
-from sima2.primitives.outcome_inference import OutcomeInference
 from sima2.records.arrays import Bools, Float64s
 from sima2.records.rollout import RolloutBatch
 from sima2.records.segments import Segment
 from sima2.segmentation.confidence import Confidence
 from sima2.segmentation_engine import SegmentationEngine
-
-Progress = Callable[[str], None]
 
 BEFORE_S: Final = 0.1
 AFTER_S: Final = (0.05, 0.5)
@@ -38,7 +36,7 @@ AFTER_S: Final = (0.05, 0.5)
 RESAMPLES: Final = 200
 """Of episodes, for intervals."""
 
-TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+TARGETS: Final[Mapping[str, Limit]] = {
     "f1_50": (70.0, "at least"),
     "f1_50_answered": (75.0, "at least"),
     "coverage": (0.85, "at least"),
@@ -90,38 +88,28 @@ class Told:
         return cls(int(said == 1 == true), int(said == 1 != true), int(said != 1 == true), int(said != 1 != true))
 
     def __add__(self, other: Told) -> Told:
-        return Told(
-            self.true_yes + other.true_yes,
-            self.false_yes + other.false_yes,
-            self.false_no + other.false_no,
-            self.true_no + other.true_no,
-            self.unknown + other.unknown,
-        )
+        return Told(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
     @property
     def precision(self) -> float:
         """Share of yes that is right."""
-        return _ratio(self.true_yes, self.true_yes + self.false_yes)
+        return ratio(self.true_yes, self.true_yes + self.false_yes)
 
     @property
     def recall(self) -> float:
         """Share of what is so that was told."""
-        return _ratio(self.true_yes, self.true_yes + self.false_no)
+        return ratio(self.true_yes, self.true_yes + self.false_no)
 
     @property
     def balanced(self) -> float:
         """Mean of the share right of what is so and of what is not, of those answered."""
-        return 0.5 * (self.recall + _ratio(self.true_no, self.true_no + self.false_yes))
+        return 0.5 * (self.recall + ratio(self.true_no, self.true_no + self.false_yes))
 
     @property
     def unanswered(self) -> float:
         """Share without an answer."""
         said = self.true_yes + self.false_yes + self.false_no + self.true_no
-        return _ratio(self.unknown, said + self.unknown)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan
+        return ratio(self.unknown, said + self.unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +138,7 @@ class Score:
 def run(
     *,
     seed: int = 0,
-    progress: Progress = lambda _: None,
+    progress: Progress = quiet,
     data: Sequence[Path] = (),
     engine: SegmentationEngine | None = None,
     channel_sets: Sequence[str] = tuple(CHANNEL_SETS),
@@ -167,17 +155,10 @@ def run(
     Raises:
         UsageError: if there are no recordings.
     """
-    paths = list(data) or [path for path in FOLDERS if path.exists()]
-    if not paths:
-        raise UsageError(f"no recordings to judge: none of {', '.join(map(str, FOLDERS))} is here; give --data PATH")
-    sources: dict[str, list[Recording]] = {}
-    for path in paths:
-        for each in recordings(path):
-            sources.setdefault(each.source, []).append(each)
     absent = [] if data else [path.name for path in FOLDERS if not path.exists()]
     values: dict[str, Any] = {"seed": seed, "absent": absent, "sources": {}, "worlds": {}}
     pooled: dict[str, dict[str, list[Score]]] = {}
-    for name, found in sources.items():
+    for name, found in by_source(read(data)).items():
         by_channels, world = {}, found[0].world
         for channels in channel_sets:
             progress(f"{name}: {channels}")
@@ -187,24 +168,23 @@ def run(
         values["sources"][name] = {"world": world, "episodes": len(found), "channel_sets": by_channels}
     for world, by_channels_of_all in pooled.items():
         values["worlds"][world] = {name: figures(scored, seed) for name, scored in by_channels_of_all.items()}
-    values["targets"] = _targets(values)
+    values["targets"] = {}
+    for world, of_world in values["worlds"].items():
+        for channels, row in of_world.items():
+            wanted = TARGETS if channels == "full" else dict([WITHOUT])
+            told_as = f"{world}, {words(channels)}: "
+            measured = {name: row[name] for name in wanted if not math.isnan(row[name])}
+            values["targets"] |= {told_as + words(name): verdict(x, *wanted[name]) for name, x in measured.items()}
     return values
 
 
 def judge(found: Sequence[Recording], channels: str, engine: SegmentationEngine | None = None) -> list[Score]:
     """Scores of the episodes of one source, judged by an engine that knows nothing of their world."""
-    batch = RolloutBatch.from_rollouts([each.rollout for each in found])
-    absent = CHANNEL_SETS[channels]
-    batch = batch.without(*absent) if absent else batch
+    batch = with_channels(RolloutBatch.from_rollouts([each.rollout for each in found]), channels)
     base = engine or SegmentationEngine(confidence=Confidence(left_out=found[0].world))
     table = base.fit([batch]).segment(batch)
     names = [each.rollout.episode_id for each in found]
-    segments: dict[str, list[Segment]] = {name: [] for name in names}
-    for segment in table:
-        segments[segment.episode_id].append(segment)
-    families = batch.episodes.family
-    knowing = OutcomeInference().knowing(table, names, families)
-    said = knowing.infer(table, names, [None] * len(names), families).success.tolist()
+    segments, said = by_episode(table, names), inferred(table, batch, [None] * len(names))
     return [_score(each, segments[name], success) for each, name, success in zip(found, names, said, strict=True)]
 
 
@@ -270,7 +250,7 @@ def figures(scored: Sequence[Score], seed: int = 0) -> dict[str, float]:
         "one_label": total.control.f1(50),
         "frame_accuracy": total.counts.accuracy if total.judged else math.nan,
         "f1_50_answered": total.answered.f1(50),
-        "coverage": _ratio(total.covered, total.judged),
+        "coverage": ratio(total.covered, total.judged),
         "failure_precision": total.failures.precision,
         "failure_recall": total.failures.recall,
         "failures": total.failures.true_yes + total.failures.false_no,
@@ -280,7 +260,7 @@ def figures(scored: Sequence[Score], seed: int = 0) -> dict[str, float]:
         "recovery_precision": total.recovery.precision,
         "recovery_recall": total.recovery.recall,
         "clean": total.clean,
-        "clean_with_failure": _ratio(total.clean_failed, total.clean),
+        "clean_with_failure": ratio(total.clean_failed, total.clean),
         "calibration_error": calibration(p, right).expected_error,
         "calibration_error_at_most": _error_at_most(scored, seed),
         "confidence_auroc": auroc(p, right),
@@ -306,25 +286,7 @@ def _error_at_most(scored: Sequence[Score], seed: int) -> float:
     return float(own + np.percentile(again, 97.5) - np.median(again))
 
 
-def _targets(values: Mapping[str, Any]) -> dict[str, Any]:
-    out = {}
-    for world, by_channels in values["worlds"].items():
-        for channels, row in by_channels.items():
-            wanted = TARGETS if channels == "full" else dict([WITHOUT])
-            for name, (limit, sense) in wanted.items():
-                value = row[name]
-                if not math.isnan(value):
-                    out[f"{world}, {_words(channels)}: {_words(name)}"] = verdict(value, limit, sense)
-    return out
-
-
-def verdict(value: float, limit: float, sense: str) -> dict[str, Any]:
-    """A figure against its target."""
-    met = value >= limit if sense == "at least" else value <= limit
-    return {"value": value, "limit": limit, "sense": sense, "met": bool(met)}
-
-
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures of every world (of every source, if they are of one), of each set of channels the worst first; then
     the targets missed."""
     out = [(f"not here: {path}", "its recordings are not judged", "") for path in values["absent"]]
@@ -335,17 +297,5 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         for world in sorted(worlds, key=lambda name: worlds[name][channels]["f1_50"]):
             row = worlds[world][channels]
             line = ", ".join(f"{told} {number(row[name])}" for name, told in SHOWN.items())
-            out.append((f"{world}, {_words(channels)}", line, ""))
-    for name, each in values["targets"].items():
-        if not each["met"]:
-            out.append((name, number(each["value"]), f"{each['sense']} {each['limit']:g}: MISSED"))
-    return out
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def number(value: float) -> str:
-    """Three digits; a dash where there is nothing to measure."""
-    return "–" if math.isnan(value) else f"{value:.3g}"
+            out.append((f"{world}, {words(channels)}", line, ""))
+    return out + missed(values["targets"])

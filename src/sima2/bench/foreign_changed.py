@@ -15,17 +15,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.bench.foreign import figures, judge, number, verdict
-from sima2.bench.foreign_sets import FOLDERS, Attempt, Recording, recordings
-from sima2.errors import UsageError
+from sima2.bench.figures import Limit, Progress, Rows, missed, number, quiet, verdict, words
+from sima2.bench.foreign import figures, judge
+from sima2.bench.foreign_sets import Attempt, Recording, by_source, read
 from sima2.records.arrays import Int64s
 from sima2.records.rollout import Rollout
 
-Progress = Callable[[str], None]
 Floats = NDArray[np.floating[Any]]
 Channel = Callable[[str, Floats], Floats]
 
-TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+TARGETS: Final[Mapping[str, Limit]] = {
     "failure_precision": (0.8, "at least"),
     "clean_with_failure": (0.05, "at most"),
 }
@@ -36,7 +35,7 @@ REACH_M: Final = 0.12
 
 
 def run(
-    *, seed: int = 0, progress: Progress = lambda _: None, data: Sequence[Path] = (), only: Sequence[str] = ()
+    *, seed: int = 0, progress: Progress = quiet, data: Sequence[Path] = (), only: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Figures of every world under every change.
 
@@ -49,29 +48,23 @@ def run(
     Raises:
         UsageError: if there are no recordings.
     """
-    found = [each for path in (data or [path for path in FOLDERS if path.exists()]) for each in recordings(path)]
-    if not found:
-        raise UsageError("no recordings to judge; give --data PATH")
+    found = read(data)
     values: dict[str, Any] = {"seed": seed, "changes": {}, "targets": {}}
     for name in only or CHANGES:
         progress(name)
         rng = np.random.default_rng(seed)
-        sources: dict[str, list[Recording]] = {}
-        for each in found:
-            sources.setdefault(each.source, []).append(CHANGES[name](each, rng))
         worlds: dict[str, list[Any]] = {}
-        for some in sources.values():
+        for some in by_source(CHANGES[name](each, rng) for each in found).values():
             worlds.setdefault(some[0].world, []).extend(judge(some, "full"))
         values["changes"][name] = {world: figures(scored, seed) for world, scored in worlds.items()}
         for world, row in values["changes"][name].items():
             for figure, (limit, sense) in TARGETS.items():
                 if not math.isnan(row[figure]):
-                    told = f"{name}, {world}: {figure.replace('_', ' ')}"
-                    values["targets"][told] = verdict(row[figure], limit, sense)
+                    values["targets"][f"{name}, {world}: {words(figure)}"] = verdict(row[figure], limit, sense)
     return values
 
 
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: change, figures, and which world fares worst."""
     out = []
     for name, worlds in values["changes"].items():
@@ -79,10 +72,7 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             line = ", ".join(f"{told} {number(row[figure])}" for figure, told in SHOWN.items())
             clean = f"{round(row['clean'] * row['clean_with_failure'])} of {row['clean']}" if row["clean"] else "–"
             out.append((f"{name}, {world}", f"{line}, clean with a failure {clean}", ""))
-    for name, each in values["targets"].items():
-        if not each["met"]:
-            out.append((name, number(each["value"]), f"{each['sense']} {each['limit']:g}: MISSED"))
-    return out
+    return out + missed(values["targets"])
 
 
 def changed(one: Recording, channel: Channel, rows: Int64s | None = None, tempo: float = 1.0) -> Recording:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,12 +26,7 @@ FOLDERS: Final = (
     Path("benchmarks/foreign/dm_control.zip"),
 )
 """Where the sets lie, seen from a checkout."""
-SAME: Final[Mapping[str, str]] = {
-    "release": "place",
-    "push": "pull",
-    "regroup": "recovery_maneuver",
-    "drop": "slip",
-}
+SAME: Final[Mapping[str, str]] = {"release": "place", "push": "pull", "regroup": "recovery_maneuver", "drop": "slip"}
 """Labels that the truth of these sets does not tell apart, or names otherwise."""
 UNDECIDED: Final = ("retreat", "unknown", "empty_motion")
 """What their conventions leave open."""
@@ -75,6 +70,26 @@ class Recording:
     def period(self) -> float:
         """s between frames."""
         return float(np.median(np.diff(self.rollout.time)))
+
+
+def read(data: Sequence[Path] = ()) -> list[Recording]:
+    """Recordings of folders or zip files; of those of ``FOLDERS`` that are there, if none are given.
+
+    Raises:
+        UsageError: if there are no recordings.
+    """
+    paths = list(data) or [path for path in FOLDERS if path.exists()]
+    if not paths:
+        raise UsageError(f"no recordings to judge: none of {', '.join(map(str, FOLDERS))} is here; give --data PATH")
+    return [each for path in paths for each in recordings(path)]
+
+
+def by_source(found: Iterable[Recording]) -> dict[str, list[Recording]]:
+    """Recordings of each source."""
+    out: dict[str, list[Recording]] = {}
+    for each in found:
+        out.setdefault(each.source, []).append(each)
+    return out
 
 
 def recordings(path: Path) -> list[Recording]:

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import shutil
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +16,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.bench.children import measured
-from sima2.bench.figures import Limit, judged, tabled
+from sima2.bench.children import ONE_THREAD, measured
+from sima2.bench.figures import Limit, Progress, judged, least_cpu_s, quiet, tabled
 from sima2.io.formats import open_dataset
 from sima2.io.formats.hdf5 import need_h5py, used_by_child
 from sima2.io.formats.mapped import MappedDataset
+from sima2.io.formats.mcap_write import joint_states
 from sima2.records.arrays import Float64s
 from sima2.records.rollout import RolloutBatch
 
@@ -61,7 +61,7 @@ class Made:
     column_map: str = ""
 
 
-def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def run(*, episodes: int = 10_000, seed: int = 0, progress: Progress = quiet) -> dict[str, Any]:
     """CPU time of opening and reading whole sets by the same columns, each format in a process of its own.
 
     ``…_over_plain`` is of the frames by feature, opening and looking through the set included; ``…_door_over_plain`` is
@@ -69,17 +69,16 @@ def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None
     """
     need_h5py()
     values: dict[str, Any] = {"episodes": episodes, "frames": FRAMES, "seed": seed}
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     for name in FORMATS:
         with tempfile.TemporaryDirectory() as folder:
             progress(name)
             _make(name, Path(folder) / "set", episodes, seed)
-            told = measured(f"{__name__}:cost", one_thread, name=name, folder=folder)
-            memory = measured(f"{__name__}:memory", one_thread, name=name, folder=folder)
+            spent = measured(f"{__name__}:cost", ONE_THREAD, name=name, folder=folder)
+            memory = measured(f"{__name__}:memory", ONE_THREAD, name=name, folder=folder)
         values |= {
-            f"{name}_over_plain": told["frames_s"] / told["plain_s"],
-            f"{name}_door_over_plain": told["door_s"] / told["plain_s"],
-            f"{name}_plain_us_per_episode": told["plain_s"] / episodes * 1e6,
+            f"{name}_over_plain": spent["frames"] / spent["plain"],
+            f"{name}_door_over_plain": spent["door"] / spent["plain"],
+            f"{name}_plain_us_per_episode": spent["plain"] / episodes * 1e6,
             f"{name}_memory_mb": memory["memory_mb"] + memory["reader_mb"],
         }
     progress("the same rollouts in each format")
@@ -105,11 +104,10 @@ def labels_kept(episodes: int, seed: int) -> dict[str, float]:
     # an even clock and no goals: robomimic holds neither times nor what was asked for
     plain = replace(made.episodes, goal=(None,) * len(made))
     batch = replace(made, time=place / RATE_HZ, episodes=plain)
-    part, fps = (batch, intake.outcome), RATE_HZ
     known = _labels(batch)
     kept = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, write in _written(part, fps, seed).items():
+        for name, write in _written((batch, intake.outcome), seed).items():
             path = Path(folder) / name
             write(path)
             data = open_dataset(path)
@@ -117,7 +115,7 @@ def labels_kept(episodes: int, seed: int) -> dict[str, float]:
     return kept
 
 
-def _written(part: Any, fps: float, seed: int) -> dict[str, Callable[[Path], None]]:
+def _written(part: Any, seed: int) -> dict[str, Callable[[Path], None]]:
     """How the rollouts are written, by what is told of it."""
     from sima2.io.formats.lerobot_write import write_lerobot
     from sima2.io.formats.mcap_write import Stream, write_mcap
@@ -127,17 +125,14 @@ def _written(part: Any, fps: float, seed: int) -> dict[str, Callable[[Path], Non
 
     def robomimic(path: Path) -> None:
         path.mkdir()
-        write_robomimic(path / "demo.hdf5", [part], fps=fps, robot="made")
+        write_robomimic(path / "demo.hdf5", [part], fps=RATE_HZ, robot="made")
 
     def led(each: Stream) -> bool:
         return "joint" in each.topic or "time" in each.topic
 
     def late(each: Stream) -> Stream:
-        return (
-            each
-            if led(each)
-            else replace(each, times=np.sort(each.times + rng.integers(-LATE_NS, LATE_NS, len(each.times))))
-        )
+        off = np.zeros(len(each.times), int) if led(each) else rng.integers(-LATE_NS, LATE_NS, len(each.times))
+        return replace(each, times=np.sort(each.times + off))
 
     def halved(each: Stream) -> Stream:
         return replace(each, times=each.times[::2], messages=each.messages[::2])
@@ -146,7 +141,7 @@ def _written(part: Any, fps: float, seed: int) -> dict[str, Callable[[Path], Non
         return lambda path: write_mcap(path, [part], robot="made", clocks=clocks)
 
     return {
-        "lerobot_same_labels": lambda path: write_lerobot(path, [part], fps=fps, robot="made"),
+        "lerobot_same_labels": lambda path: write_lerobot(path, [part], fps=RATE_HZ, robot="made"),
         "robomimic_same_labels": robomimic,
         "mcap_same_labels": mcap(None),
         "mcap_late_topics_same_labels": mcap(late),
@@ -174,23 +169,21 @@ rows = tabled
 
 def cost(name: str, folder: str) -> dict[str, float]:
     """CPU seconds of this program's reading and of the format's own library's, in turn."""
-    spent: dict[str, list[float]] = {"plain_s": [], "frames_s": [], "door_s": []}
     features = list(_opened(name, Path(folder)).column_map.features())
-    count = 0
-    for _ in range(ROUNDS):
-        for what in spent:
-            begin = _cpu_s()
-            if what == "plain_s":
-                count = FORMATS[name].plain(Path(folder) / "set", features)
-            elif what == "frames_s":
-                source = _opened(name, Path(folder)).source
-                found = source.read(source.entries, features)
-                # a recording of messages gives their times besides
-                assert sum(got.features[each].size for got in found for each in features) == count
-            else:
-                assert sum(_through_door(name, Path(folder))) > 0
-            spent[what].append(_cpu_s() - begin)
-    return {what: min(seconds) for what, seconds in spent.items()}
+    count = FORMATS[name].plain(Path(folder) / "set", features)
+
+    def frames() -> None:
+        source = _opened(name, Path(folder)).source
+        found = source.read(source.entries, features)
+        # a recording of messages gives their times besides
+        assert sum(got.features[each].size for got in found for each in features) == count
+
+    work: dict[str, Callable[[], object]] = {
+        "plain": lambda: FORMATS[name].plain(Path(folder) / "set", features),
+        "frames": frames,
+        "door": lambda: sum(_through_door(name, Path(folder))),
+    }
+    return least_cpu_s(work, ROUNDS, _cpu_s)
 
 
 def _cpu_s() -> float:
@@ -212,7 +205,7 @@ def _through_door(name: str, folder: Path) -> Iterator[int]:
 def _opened(name: str, folder: Path) -> MappedDataset:
     given = folder / "map.toml" if FORMATS[name].column_map else None
     if given is not None:
-        given.write_text(FORMATS[name].column_map)
+        given.write_text(FORMATS[name].column_map, encoding="utf-8")
     data = open_dataset(folder / "set", column_map=given)
     assert isinstance(data, MappedDataset)
     return data
@@ -235,19 +228,17 @@ def _write_robomimic(path: Path, episodes: list[Signals]) -> None:
     import h5py
 
     with h5py.File(path / "low_dim.hdf5", "w") as file:
-        data = file.create_group("data")
         kwargs = {"env_kwargs": {"robots": "Panda", "control_freq": 20}}
-        data.attrs["env_args"] = json.dumps({"env_name": "Lift", "env_type": 1, **kwargs})
+        about = {"env_name": "Lift", "env_type": 1, **kwargs}
+        file.create_group("data").attrs["env_args"] = json.dumps(about)
         for number, each in enumerate(episodes):
-            demo = data.create_group(f"demo_{number}")
+            demo = file.create_group(f"data/demo_{number}")
             demo.attrs["num_samples"] = FRAMES
-            demo["actions"] = each["joints"]
-            demo["rewards"] = np.zeros(FRAMES)
+            demo["actions"], demo["rewards"] = each["joints"], np.zeros(FRAMES)
             demo["dones"] = np.zeros(FRAMES, np.int64)
-            obs = demo.create_group("obs")
-            obs["robot0_joint_pos"], obs["robot0_joint_vel"] = each["joints"], each["velocity"]
-            obs["robot0_eef_pos"], obs["object"] = each["joints"][:, :3], np.zeros((FRAMES, 10))
-            obs["robot0_gripper_qpos"] = each["gripper"] * [[0.04, -0.04]]
+            demo["obs/robot0_joint_pos"], demo["obs/robot0_joint_vel"] = each["joints"], each["velocity"]
+            demo["obs/robot0_eef_pos"], demo["obs/object"] = each["joints"][:, :3], np.zeros((FRAMES, 10))
+            demo["obs/robot0_gripper_qpos"] = each["gripper"] * [[0.04, -0.04]]
 
 
 def _plain_robomimic(path: Path, features: list[str]) -> int:
@@ -259,40 +250,38 @@ def _plain_robomimic(path: Path, features: list[str]) -> int:
 
 
 def _write_aloha(path: Path, episodes: list[Signals]) -> None:
-    import h5py
-
     for number, each in enumerate(episodes):
         both = np.hstack([each["joints"][:, :6], each["gripper"]] * 2)
-        with h5py.File(path / f"episode_{number}.hdf5", "w") as file:
-            file["observations/qpos"], file["observations/qvel"], file["action"] = both, both, both
-
-
-def _plain_aloha(path: Path, features: list[str]) -> int:
-    return _plain_files([path / name for name in os.listdir(path)], features)  # noqa: PTH208 - its order is any
+        _hdf5(path / f"episode_{number}.hdf5", {"observations/qpos": both, "observations/qvel": both, "action": both})
 
 
 def _write_droid(path: Path, episodes: list[Signals]) -> None:
+    for number, each in enumerate(episodes):
+        joints, state = each["joints"], "observation/robot_state"
+        (path / f"success/run_{number:06d}").mkdir(parents=True)
+        signals = {
+            f"{state}/joint_positions": joints,
+            f"{state}/joint_velocities": each["velocity"],
+            f"{state}/gripper_position": each["gripper"][:, 0],
+            f"{state}/cartesian_position": joints[:, :6],
+            "action/joint_position": joints,
+        }
+        _hdf5(path / f"success/run_{number:06d}/trajectory.h5", signals)
+
+
+def _hdf5(file: Path, signals: Signals) -> None:
     import h5py
 
-    for number, each in enumerate(episodes):
-        folder = path / "success" / f"run_{number:06d}"
-        folder.mkdir(parents=True)
-        with h5py.File(folder / "trajectory.h5", "w") as file:
-            state = file.create_group("observation/robot_state")
-            state["joint_positions"], state["joint_velocities"] = each["joints"], each["velocity"]
-            state["gripper_position"], state["cartesian_position"] = each["gripper"][:, 0], each["joints"][:, :6]
-            file["action/joint_position"] = each["joints"]
+    with h5py.File(file, "w") as opened:
+        for name, values in signals.items():
+            opened[name] = values
 
 
-def _plain_droid(path: Path, features: list[str]) -> int:
-    return _plain_files(list(path.rglob("trajectory.h5")), features)
-
-
-def _plain_files(files: list[Path], features: list[str]) -> int:
+def _plain_hdf5(path: Path, features: list[str]) -> int:
     import h5py
 
     count = 0
-    for each in files:
+    for each in path.rglob("*.h*5"):
         with h5py.File(each) as file:
             count += sum(file[name][()].size for name in features)
     return count
@@ -316,38 +305,18 @@ def _write_mcap(path: Path, episodes: list[Signals]) -> None:
     from mcap.writer import CompressionType, Writer
 
     names = [*(f"joint{k + 1}" for k in range(7)), "gripper"]
+    times = 10**18 + np.arange(FRAMES) * 50_000_000
     for number, each in enumerate(episodes):
-        rows = np.hstack([each["joints"], each["gripper"]]), np.hstack([each["velocity"], each["gripper"]])
+        lists = {"position": [each["joints"], each["gripper"]], "velocity": [each["velocity"], each["gripper"]]}
+        stream = joint_states("/joint_states", times, {key: np.hstack(each) for key, each in lists.items()}, names)
         with (path / f"run_{number:06d}.mcap").open("wb") as file:
             writer = Writer(file, compression=CompressionType.NONE)
             writer.start(profile="ros2")
-            schema = writer.register_schema("sensor_msgs/msg/JointState", "ros2msg", JOINT_STATE.encode())
-            channel = writer.register_channel("/joint_states", "cdr", schema)
-            for k, (position, velocity) in enumerate(zip(*rows, strict=True)):
-                at = 10**18 + k * 50_000_000
-                writer.add_message(channel, at, _joint_state(at, names, position, velocity), at)
+            schema = writer.register_schema(stream.schema.name, stream.schema.encoding, stream.schema.data)
+            channel = writer.register_channel(stream.topic, "cdr", schema)
+            for at, message in zip(times.tolist(), stream.messages, strict=True):
+                writer.add_message(channel, at, message, at)
             writer.finish()
-
-
-def _joint_state(at: int, names: list[str], position: Float64s, velocity: Float64s) -> bytes:
-    """A message as CDR lays it out: each number at a multiple of its size behind the four bytes of the head."""
-    body = bytearray(struct.pack("<iI", at // 10**9, at % 10**9) + struct.pack("<I", 1) + b"\0")
-
-    def aligned(size: int) -> None:
-        body.extend(b"\0" * (-len(body) % size))
-
-    aligned(4)
-    body += struct.pack("<I", len(names))
-    for name in names:
-        aligned(4)
-        body += struct.pack("<I", len(name) + 1) + name.encode() + b"\0"
-    for values in (position, velocity, np.zeros(0)):
-        aligned(4)
-        body += struct.pack("<I", len(values))
-        if len(values):
-            aligned(8)
-            body += values.tobytes()
-    return b"\0\1\0\0" + bytes(body)
 
 
 def _plain_mcap(path: Path, features: list[str]) -> int:
@@ -386,42 +355,24 @@ def _plain_csv(path: Path, features: list[str]) -> int:
     return count
 
 
-JOINT_STATE: Final = """std_msgs/Header header
-string[] name
-float64[] position
-float64[] velocity
-float64[] effort
-================================================================================
-MSG: std_msgs/Header
-builtin_interfaces/Time stamp
-string frame_id
-================================================================================
-MSG: builtin_interfaces/Time
-int32 sec
-uint32 nanosec
+_MAP: Final = "robot.rate_hz = 20\n[arms.arm]\n"
+_NPZ_MAP: Final = (
+    _MAP
+    + """joint_position = { feature = "joints" }
+joint_velocity = { feature = "velocity" }
+gripper_opening = { feature = "gripper" }
 """
-_NPZ_MAP: Final = """[arms.arm.joint_position]
-feature = "joints"
-[arms.arm.joint_velocity]
-feature = "velocity"
-[arms.arm.gripper_opening]
-feature = "gripper"
-[robot]
-rate_hz = 20
+)
+_CSV_MAP: Final = (
+    _MAP
+    + """joint_position = { feature = "row", index = [0, 1, 2, 3, 4, 5, 6] }
+gripper_opening = { feature = "row", index = [7] }
 """
-_CSV_MAP: Final = """[arms.arm.joint_position]
-feature = "row"
-index = [0, 1, 2, 3, 4, 5, 6]
-[arms.arm.gripper_opening]
-feature = "row"
-index = [7]
-[robot]
-rate_hz = 20
-"""
+)
 FORMATS: Final[Mapping[str, Made]] = {
     "robomimic": Made(_write_robomimic, _plain_robomimic),
-    "aloha": Made(_write_aloha, _plain_aloha),
-    "droid": Made(_write_droid, _plain_droid),
+    "aloha": Made(_write_aloha, _plain_hdf5),
+    "droid": Made(_write_droid, _plain_hdf5),
     "npz": Made(_write_npz, _plain_npz, _NPZ_MAP),
     "mcap": Made(_write_mcap, _plain_mcap),
     "csv": Made(_write_csv, _plain_csv, _CSV_MAP),

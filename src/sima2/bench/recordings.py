@@ -6,31 +6,27 @@ The recordings are made by ``recordings_maker``, which shares nothing with what 
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from sima2.bench.foreign import number, verdict
-from sima2.bench.recordings_maker import RECIPES, EpisodeTruth, Recipe, make_set
+from sima2.bench.figures import Limit, Progress, Rows, number, quiet, ratio, told, verdict, words
+from sima2.bench.recorded_sets import by_episode, inferred, made
+from sima2.bench.recordings_maker import RECIPES, EpisodeTruth, Recipe
 from sima2.client import Sima2Client
 from sima2.errors import UsageError
-from sima2.primitives.outcome_inference import OutcomeInference
 from sima2.records.segments import Segment
 from sima2.segmentation_engine import SegmentationEngine
-
-Progress = Callable[[str], None]
 
 EPISODES: Final = 40
 """Of each recipe."""
 AROUND_S: Final = 0.3
 """A grasp and an attempt that lie no farther apart than that are about the same."""
-TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+TARGETS: Final[Mapping[str, Limit]] = {
     "grasp_precision": (0.95, "at least"),
     "grasp_recall": (0.95, "at least"),
     "grasp_unknown": (0.20, "at most"),
@@ -42,39 +38,17 @@ TARGETS: Final[Mapping[str, tuple[float, str]]] = {
 """Of all recipes together, and of each in the table."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Counts over episodes; sums of many are the counts of a recipe."""
+Score = Counter[str]
+"""Counts over episodes, by what is counted; sums of many are the counts of a recipe.
 
-    attempts: int = 0
-    right: int = 0
-    """Attempts of which it is told rightly whether something was held."""
-    wrong: int = 0
-    unsure: int = 0
-    """Seen, and left open."""
-    unseen: int = 0
-    invented: int = 0
-    """Grasps with an outcome where nothing was to be taken."""
-    idle: int = 0
-    """Closings where nothing was to be taken."""
-    failed: int = 0
-    """Episodes that did not succeed."""
-    told_failed: int = 0
-    rightly_failed: int = 0
-    told_succeeded: int = 0
-    rightly_succeeded: int = 0
-    episodes: int = 0
-    left_open: int = 0
-    retried: int = 0
-    told_retried: int = 0
-    rightly_retried: int = 0
-
-    def __add__(self, other: Score) -> Score:
-        return Score(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+``attempts``, of which it is told rightly (``right``) or wrongly (``wrong``) whether something was held, or that are
+seen and left open (``unsure``); ``invented`` grasps with an outcome where nothing was to be taken; ``idle`` closings;
+``episodes``, of which ``failed``, and how many are told so (``told_…``) and rightly (``rightly_…``), or are left open.
+"""
 
 
 def run(
-    *, episodes: int = EPISODES, seed: int = 0, progress: Progress = lambda _: None, only: Sequence[str] = ()
+    *, episodes: int = EPISODES, seed: int = 0, progress: Progress = quiet, only: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Figures of every recipe and of all together.
 
@@ -91,11 +65,10 @@ def run(
     if wrong := sorted(set(only) - set(known)):
         raise UsageError(f"no recipe {wrong[0]!r}; there are {', '.join(known)}")
     scores, control = {}, Score()
-    with tempfile.TemporaryDirectory() as work:
-        for name in only or known:
-            progress(name)
-            own, others = judged(Path(work) / name, known[name], episodes, seed)
-            scores[name], control = reduce(add, own, Score()), reduce(add, others, control)
+    for name in only or known:
+        progress(name)
+        own, others = judged(known[name], episodes, seed)
+        scores[name], control = reduce(add, own, Score()), reduce(add, others, control)
     found = figures(reduce(add, scores.values(), Score()))
     return {
         "seed": seed,
@@ -107,19 +80,14 @@ def run(
     }
 
 
-def judged(folder: Path, recipe: Recipe, episodes: int, seed: int) -> tuple[list[Score], list[Score]]:
+def judged(recipe: Recipe, episodes: int, seed: int) -> tuple[list[Score], list[Score]]:
     """Scores of the episodes of one recipe, made, read and judged; and the same by the truth of another episode."""
-    truths = make_set(folder, recipe, episodes, seed)
-    source = Sima2Client("dataset", path=folder).source()
-    batch = source.read(0, source.episodes).batch
+    with made(recipe, episodes, seed) as (folder, truths):
+        source = Sima2Client("dataset", path=folder).source()
+        batch = source.read(0, source.episodes).batch
     table = SegmentationEngine().fit([batch]).segment(batch)
     names = batch.episodes.episode_id
-    segments: dict[str, list[Segment]] = {name: [] for name in names}
-    for segment in table:
-        segments[segment.episode_id].append(segment)
-    families = batch.episodes.family
-    knowing = OutcomeInference().knowing(table, names, families)
-    said = knowing.infer(table, names, batch.episodes.goal, families).success.tolist()
+    segments, said = by_episode(table, names), inferred(table, batch, batch.episodes.goal)
     place = {int(number): k for k, number in enumerate(batch.episodes.episode_index)}
     period = np.diff(batch.time[: batch.offset[1]]).mean() if batch.frames > 1 else 1.0
     known = [(truth, place[truth.episode_index]) for truth in truths if truth.episode_index in place]
@@ -135,7 +103,7 @@ def judged(folder: Path, recipe: Recipe, episodes: int, seed: int) -> tuple[list
 def _score(truth: EpisodeTruth, segments: Sequence[Segment], success: float, around: int) -> Score:
     grasps = [each for each in segments if each.label == "grasp"]
     used: set[int] = set()
-    right = wrong = unsure = unseen = 0
+    counts = Score(attempts=len(truth.attempts), idle=len(truth.idle_closings), episodes=1)
     for attempt in truth.attempts:
         near = [
             k
@@ -143,65 +111,44 @@ def _score(truth: EpisodeTruth, segments: Sequence[Segment], success: float, aro
             if each.start_frame < attempt.end + around and each.end_frame > attempt.start - around
         ]
         used.update(near)
-        told = {grasps[k].outcome for k in near[-1:]}
-        if not near:
-            unseen += 1
-        elif told == {"unknown"}:
-            unsure += 1
-        elif (told == {"success"}) == attempt.held:
-            right += 1
-        else:
-            wrong += 1
-    spare = [each for k, each in enumerate(grasps) if k not in used and each.outcome != "unknown"]
-    retried = any(each.outcome == "retry" for each in segments)
-    return Score(
-        attempts=len(truth.attempts),
-        right=right,
-        wrong=wrong,
-        unsure=unsure,
-        unseen=unseen,
-        invented=len(spare),
-        idle=len(truth.idle_closings),
-        failed=int(not truth.success),
-        told_failed=int(success == 0),
-        rightly_failed=int(success == 0 and not truth.success),
-        told_succeeded=int(success == 1),
-        rightly_succeeded=int(success == 1 and truth.success),
-        episodes=1,
-        left_open=int(math.isnan(success)),
-        retried=int(truth.retries > 0),
-        told_retried=int(retried),
-        rightly_retried=int(retried and truth.retries > 0),
-    )
+        if near:
+            outcome = grasps[near[-1]].outcome
+            right = "right" if (outcome == "success") == attempt.held else "wrong"
+            counts["unsure" if outcome == "unknown" else right] += 1
+    counts["invented"] = sum(k not in used and each.outcome != "unknown" for k, each in enumerate(grasps))
+    counts["left_open"] = int(math.isnan(success))
+    for name, told_so, true in (
+        ("failed", success == 0, not truth.success),
+        ("succeeded", success == 1, truth.success),
+        ("retried", any(each.outcome == "retry" for each in segments), truth.retries > 0),
+    ):
+        counts.update({name: true, f"told_{name}": told_so, f"rightly_{name}": told_so and true})
+    return counts
 
 
 def figures(score: Score) -> dict[str, float]:
     """Ratios of the counts, NaN where there is nothing to measure."""
-
-    def ratio(part: int, whole: int) -> float:
-        return part / whole if whole else math.nan
-
-    answered = score.right + score.wrong
+    answered = score["right"] + score["wrong"]
     return {
-        "attempts": score.attempts,
-        "idle_closings": score.idle,
-        "grasp_precision": ratio(score.right, answered + score.invented),
-        "grasp_recall": ratio(score.right, score.attempts - score.unsure),
-        "grasp_unknown": ratio(score.unsure, score.attempts),
-        "invented": score.invented,
-        "episodes": score.episodes,
-        "failed": score.failed,
-        "failed_precision": ratio(score.rightly_failed, score.told_failed),
-        "failed_recall": ratio(score.rightly_failed, score.failed),
-        "succeeded_precision": ratio(score.rightly_succeeded, score.told_succeeded),
-        "success_unknown": ratio(score.left_open, score.episodes),
-        "retried": score.retried,
-        "retry_precision": ratio(score.rightly_retried, score.told_retried),
-        "retry_recall": ratio(score.rightly_retried, score.retried),
+        "attempts": score["attempts"],
+        "idle_closings": score["idle"],
+        "grasp_precision": ratio(score["right"], answered + score["invented"]),
+        "grasp_recall": ratio(score["right"], score["attempts"] - score["unsure"]),
+        "grasp_unknown": ratio(score["unsure"], score["attempts"]),
+        "invented": score["invented"],
+        "episodes": score["episodes"],
+        "failed": score["failed"],
+        "failed_precision": ratio(score["rightly_failed"], score["told_failed"]),
+        "failed_recall": ratio(score["rightly_failed"], score["failed"]),
+        "succeeded_precision": ratio(score["rightly_succeeded"], score["told_succeeded"]),
+        "success_unknown": ratio(score["left_open"], score["episodes"]),
+        "retried": score["retried"],
+        "retry_precision": ratio(score["rightly_retried"], score["told_retried"]),
+        "retry_recall": ratio(score["rightly_retried"], score["retried"]),
     }
 
 
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: recipe, figures; the worst first, then all against the targets."""
 
     def line(row: Mapping[str, float]) -> str:
@@ -221,7 +168,4 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         for name, row in sorted(values["recipes"].items(), key=lambda item: worst(item[1]))
     ]
     out.append(("all, by the truth of another episode (control)", f"precision / recall: {line(values['control'])}", ""))
-    for name, each in values["targets"].items():
-        end = "" if each["met"] else ": MISSED"
-        out.append((name.replace("_", " "), number(each["value"]), f"{each['sense']} {each['limit']:g}{end}"))
-    return out
+    return out + [(words(name), number(each["value"]), told(each)) for name, each in values["targets"].items()]

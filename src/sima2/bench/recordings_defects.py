@@ -5,20 +5,20 @@ The recordings are made by ``recordings_maker``, which shares nothing with what 
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sima2.bench.foreign import number, verdict
-from sima2.bench.recordings_maker import RECIPES, kinds_of, make_set
+from sima2.bench.figures import Progress, Rows, number, quiet, ratio, told, verdict, words
+from sima2.bench.recorded_sets import clean as no_defects
+from sima2.bench.recorded_sets import made
+from sima2.bench.recordings_maker import KINDS, RECIPES, Recipe, kinds_of
 from sima2.client import Sima2Client
 from sima2.defects.inspector import DefectInspector
 from sima2.defects.judge import DefectJudge
+from sima2.knowledge.support import upper_bound
 from sima2.records.defects import DefectTable, EpisodeMeasures
-
-Progress = Callable[[str], None]
 
 EPISODES: Final = 90
 """Of each set."""
@@ -29,27 +29,19 @@ BATCH: Final = 16
 """Episodes read at once, as a run does."""
 EACH: Final = 2
 """Episodes of a set that are given each kind of defect."""
-TOLD_AS: Final[Mapping[str, str]] = {
-    "frozen_channel": "frozen_channel",
+OTHERWISE: Final = {
     "clipped": "clipped_channel",
-    "action_lag": "action_lag",
     "leader_offset": "command_offset",
-    "truncated": "truncated",
     "duplicate": "near_duplicate",
-    "near_duplicate": "near_duplicate",
-    "dropped_frames": "dropped_frames",
     "timestamp_jitter": "irregular_clock",
     "wrong_fps": "rate_change",
     "flipped_gripper": "mixed_polarity",
-    "mixed_units": "mixed_units",
-    "teleport": "teleport",
     "nan_burst": "missing_samples",
     "idle_start": "idle",
     "idle_end": "idle",
     "wrong_task": "task_mismatch",
-    "noise_burst": "noise_burst",
-    "stalled": "stalled",
 }
+TOLD_AS: Final = {kind: OTHERWISE.get(kind, kind) for kind in KINDS if kind != "label_flipped"}
 """What each planted kind is called where it is found; a label that was flipped is no defect of the signals."""
 NO_DEFECT: Final = "repeated_grasp"
 """What a person did, not what is wrong with the data: on clean episodes it is no false alarm."""
@@ -75,7 +67,7 @@ class Truth(Protocol):
     def planted(self) -> Sequence[Planted]: ...
 
 
-def run(*, episodes: int = EPISODES, seed: int = 0, progress: Progress = lambda _: None) -> dict[str, Any]:
+def run(*, episodes: int = EPISODES, seed: int = 0, progress: Progress = quiet) -> dict[str, Any]:
     """Make a set of each recipe with and one without defects, look at all of them, and compare with the truth.
 
     Args:
@@ -94,15 +86,13 @@ def run(*, episodes: int = EPISODES, seed: int = 0, progress: Progress = lambda 
     for recipe in RECIPES:
         progress(recipe.name)
         clean[recipe.name] = [0, 0]
-        planted = {kind: EACH for kind in kinds_of(recipe) if kind in TOLD_AS}
-        for wanted in ({}, planted):
-            with tempfile.TemporaryDirectory() as work:
-                truth = make_set(Path(work) / recipe.name, recipe, episodes, seed, wanted)
-                told = inspected(Path(work) / recipe.name)
-            for kind, hit in recalled(truth, told):
+        for wanted in (no_defects, with_defects):
+            with made(recipe, episodes, seed, wanted) as (folder, truth):
+                told_of = inspected(folder)
+            for kind, hit in recalled(truth, told_of):
                 found[kind][recipe.name][0] += hit
                 found[kind][recipe.name][1] += 1
-            accused, looked = accusations(truth, told)
+            accused, looked = accusations(truth, told_of)
             clean[recipe.name][0] += len({episode for episode, _ in accused})
             clean[recipe.name][1] += looked
             false.update(kind for _, kind in accused)
@@ -112,22 +102,26 @@ def run(*, episodes: int = EPISODES, seed: int = 0, progress: Progress = lambda 
     return {"seed": seed, "episodes": episodes, **values, "targets": {**recall, "clean episodes accused": bound}}
 
 
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def with_defects(recipe: Recipe, each: int = EACH) -> dict[str, int]:
+    """So many episodes with every kind that is to be found."""
+    return {kind: each for kind in kinds_of(recipe) if kind in TOLD_AS}
+
+
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: each kind, the worst first, then clean episodes by recipe, the worst first."""
     out = []
     for kind in values["worst"]:
         each, target = values["kinds"][kind], values["targets"][f"{kind}: recall"]
         lost = ", ".join(name for name, (hit, all_) in each["recipes"].items() if hit < all_)
         line = f"{each['found']} of {each['planted']}" + (f"; missed in {lost}" if lost else "")
-        out.append((kind.replace("_", " "), line, f"at least {RECALL:g}" + ("" if target["met"] else ": MISSED")))
+        out.append((words(kind), line, told(target)))
     clean = sorted(values["clean"].items(), key=lambda item: -item[1][0] / max(item[1][1], 1))
     for name, (wrong, looked) in clean:
         if wrong:
             out.append((f"clean episodes of {name} accused", f"{wrong} of {looked}", ""))
     of = ", ".join(f"{kind} {count}" for kind, count in sorted(values["false"].items(), key=lambda item: -item[1]))
-    bound = values["targets"]["clean episodes accused"]
     line = f"{values['clean_false']} of {values['clean_episodes']}, at most {number(values['upper'])} ({of})"
-    out.append(("clean episodes accused", line, f"at most {FALSE:g}" + ("" if bound["met"] else ": MISSED")))
+    out.append(("clean episodes accused", line, told(values["targets"]["clean episodes accused"])))
     return out
 
 
@@ -178,25 +172,22 @@ def summed(
     >>> whole["kinds"]["truncated"]["recall"], whole["clean_false"], round(whole["upper"], 3)
     (0.75, 1, 0.047)
     """
-    from scipy.stats import beta
-
     kinds: dict[str, Any] = {}
     for kind, recipes in found.items():
         hit, all_ = (sum(each[k] for each in recipes.values()) for k in (0, 1))
         kinds[kind] = {
             "found": hit,
             "planted": all_,
-            "recall": hit / all_ if all_ else float("nan"),
+            "recall": ratio(hit, all_),
             "recipes": {name: list(each) for name, each in recipes.items()},
         }
     wrong, looked = (sum(each[k] for each in clean.values()) for k in (0, 1))
-    upper = float(beta.ppf(0.95, wrong + 1, looked - wrong)) if looked > wrong else 1.0
     return {
         "kinds": kinds,
         "worst": sorted(kinds, key=lambda kind: (kinds[kind]["recall"], kind)),
         "clean": {name: list(each) for name, each in clean.items()},
         "clean_false": wrong,
         "clean_episodes": looked,
-        "upper": upper,
+        "upper": float(upper_bound(wrong, looked)),
         "false": dict(false),
     }

@@ -6,18 +6,16 @@ without a map and without outcomes.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from sima2.bench.foreign import number, verdict
-from sima2.bench.recordings_defects import EACH, EPISODES, TOLD_AS
-from sima2.bench.recordings_maker import RECIPES, EpisodeTruth, kinds_of, make_set
+from sima2.bench.figures import Progress, Rows, number, quiet, told, verdict, words
+from sima2.bench.recorded_sets import made
+from sima2.bench.recordings_defects import EPISODES, with_defects
+from sima2.bench.recordings_maker import RECIPES, EpisodeTruth
 from sima2.records.plan import TrainingPlan
-
-Progress = Callable[[str], None]
 
 CAUGHT: Final = 0.9
 """Aim: share of the planted episodes of each kind that are not kept as they are."""
@@ -27,7 +25,7 @@ PUT_ASIDE: Final = ("drop", "not_read")
 ACTIONS: Final = ("keep", "trim", "review", "drop")
 
 
-def run(*, episodes: int = EPISODES, seed: int = 0, progress: Progress = lambda _: None) -> dict[str, Any]:
+def run(*, episodes: int = EPISODES, seed: int = 0, progress: Progress = quiet) -> dict[str, Any]:
     """Make a set of each recipe with all its kinds of defect, plan it, and hold the plan against the truth.
 
     Args:
@@ -45,17 +43,15 @@ def run(*, episodes: int = EPISODES, seed: int = 0, progress: Progress = lambda 
     why: Counter[str] = Counter()
     for recipe in RECIPES:
         progress(recipe.name)
-        with tempfile.TemporaryDirectory() as work:
-            wanted = {kind: EACH for kind in kinds_of(recipe) if kind in TOLD_AS}
-            truth = make_set(Path(work) / recipe.name, recipe, episodes, seed, wanted)
-            plan = planned(Path(work) / recipe.name, Path(work) / "out")
-        told = dict(zip(plan.episode_index.tolist(), zip(plan.action, plan.codes, strict=True), strict=True))
+        with made(recipe, episodes, seed, with_defects) as (folder, truth):
+            plan = planned(folder, folder.with_name("out"))
+        actions = dict(zip(plan.episode_index.tolist(), zip(plan.action, plan.codes, strict=True), strict=True))
         copied = {planted.of for each in truth for planted in each.planted}
         for each in truth:
-            action, codes = told.get(each.episode_index, PUT_ASIDE)
+            action, codes = actions.get(each.episode_index, PUT_ASIDE)
             if each.planted and each.planted[0].of is not None and action == "keep":
                 # of two that are the same either may be the one that stays
-                action, codes = told.get(each.planted[0].of, PUT_ASIDE)
+                action, codes = actions.get(each.planted[0].of, PUT_ASIDE)
             kind = kind_of(each, copied)
             if each.planted:
                 kinds[kind][action] += 1
@@ -111,21 +107,19 @@ def summed(kinds: Mapping[str, Mapping[str, int]], others: Mapping[str, Mapping[
     }
 
 
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: planted kinds, the worst first, then how episodes went."""
 
-    def told(counts: Mapping[str, int]) -> str:
+    def counted(counts: Mapping[str, int]) -> str:
         return ", ".join(f"{name} {counts[name]}" for name in ACTIONS if counts.get(name))
 
     out = []
     for kind, share in values["caught"].items():
-        missed = "" if values["targets"][f"{kind}: not kept"]["met"] else ": MISSED"
-        line = f"{number(share)} not kept ({told(values['kinds'][kind])})"
-        out.append((kind.replace("_", " "), line, f"at least {CAUGHT:g}{missed}"))
+        line = f"{number(share)} not kept ({counted(values['kinds'][kind])})"
+        out.append((words(kind), line, told(values["targets"][f"{kind}: not kept"])))
     for name in ("failed", "retried"):
-        out.append((f"{name}, nothing planted", told(values[name]), ""))
-    clean = values["targets"]["clean episodes not kept"]
+        out.append((f"{name}, nothing planted", counted(values[name]), ""))
     why = ", ".join(f"{code} {count}" for code, count in values["why"].items())
-    line = f"{number(values['spared'])} not kept ({told(values['clean'])}{'; ' + why if why else ''})"
-    out.append(("clean", line, f"at most {SPARED:g}" + ("" if clean["met"] else ": MISSED")))
+    line = f"{number(values['spared'])} not kept ({counted(values['clean'])}{'; ' + why if why else ''})"
+    out.append(("clean", line, told(values["targets"]["clean episodes not kept"])))
     return out

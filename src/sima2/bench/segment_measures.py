@@ -8,7 +8,7 @@ segmental F1@k with overlap threshold k %).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -131,14 +131,25 @@ def _edit(predicted: Sequence[str], actual: Sequence[str]) -> float:
 
 
 def boundary_hits(predicted: Sequence[int], actual: Sequence[int], tolerance: int) -> int:
-    """Greedy one-to-one matching in time order, which is optimal for points on a line."""
-    i = j = hits = 0
-    a, b = sorted(predicted), sorted(actual)
-    while i < len(a) and j < len(b):
-        if abs(a[i] - b[j]) <= tolerance:
-            hits, i, j = hits + 1, i + 1, j + 1
-        elif a[i] < b[j]:
+    """Points within a tolerance of a true one, matched one to one."""
+    return sum(None not in both for both in paired(sorted(predicted), sorted(actual), tolerance))
+
+
+def paired(
+    predicted: Sequence[int], actual: Sequence[int], tolerance: float
+) -> Iterator[tuple[int, int] | tuple[int, None] | tuple[None, int]]:
+    """Places of points that match, and of those that match none, in order of time; both sides are sorted.
+
+    Greedy one-to-one matching in time order, which is optimal for points on a line.
+    """
+    i = j = 0
+    while i < len(predicted) or j < len(actual):
+        if i < len(predicted) and j < len(actual) and abs(predicted[i] - actual[j]) <= tolerance:
+            yield i, j
+            i, j = i + 1, j + 1
+        elif j == len(actual) or (i < len(predicted) and predicted[i] < actual[j]):
+            yield i, None
             i += 1
         else:
+            yield None, j
             j += 1
-    return hits

@@ -13,7 +13,7 @@ import numpy as np
 
 from sima2.bench.annotations import Event, Key, Pieces, Track, failures, recoveries
 from sima2.bench.calibration import calibration
-from sima2.bench.segment_measures import Counts, count, matches, pairs
+from sima2.bench.segment_measures import Counts, count, matches, paired, pairs
 from sima2.records.vocabulary import ANOMALIES, LABELS
 
 BOUNDARY_S: Final = 0.15
@@ -81,7 +81,7 @@ def score(track: Track, predicted: Pieces) -> Score:
     """Judge the pieces predicted for one track."""
     actual = track.pieces
     spans, true = [p.span for p in predicted], [p.span for p in actual]
-    found, paired, late = _paired(failures(predicted), failures(actual), EVENT_S * track.rate_hz)
+    found, told, late = _paired(failures(predicted), failures(actual), EVENT_S * track.rate_hz)
     maneuvers, meant = recoveries(predicted), recoveries(actual)
     odd, truly_odd = ([p.span for p in pieces if p.label in ANOMALIES] for pieces in (predicted, actual))
     right = _right(track, predicted)
@@ -92,7 +92,7 @@ def score(track: Track, predicted: Pieces) -> Score:
         counts=count(spans, true, tolerance=int(BOUNDARY_S * track.rate_hz + 1e-9)),
         failures=found,
         recoveries=Found(len(matches(maneuvers, meant, FOUND)), len(maneuvers), len(meant)),
-        reasons=paired,
+        reasons=told,
         outcomes=tuple((actual[i].outcome, predicted[k].outcome) for k, i in pairs(spans, true, SAME)),
         failure_late_s=tuple(frames / track.rate_hz for frames in late),
         sure=tuple((p.label, p.confidence, ok) for p, ok in zip(predicted, right) if p.label != "unknown"),
@@ -216,18 +216,14 @@ def _paired(
 ) -> tuple[Found, tuple[tuple[str, str], ...], list[int]]:
     """Events matched one to one in order of time, their reasons side by side, and how many frames late each was."""
     a, b = sorted(predicted), sorted(actual)
-    i = j = hits = 0
     reasons: list[tuple[str, str]] = []
     late: list[int] = []
-    while i < len(a) or j < len(b):
-        if i < len(a) and j < len(b) and abs(a[i].frame - b[j].frame) <= tolerance:
-            reasons.append((b[j].reason or "unnamed", a[i].reason or "unnamed"))
+    for i, j in paired([each.frame for each in a], [each.frame for each in b], tolerance):
+        reasons.append((_reason(b, j), _reason(a, i)))
+        if i is not None and j is not None:
             late.append(a[i].frame - b[j].frame)
-            hits, i, j = hits + 1, i + 1, j + 1
-        elif j == len(b) or (i < len(a) and a[i].frame < b[j].frame):
-            reasons.append(("none", a[i].reason or "unnamed"))
-            i += 1
-        else:
-            reasons.append((b[j].reason or "unnamed", "none"))
-            j += 1
-    return Found(hits, len(a), len(b)), tuple(reasons), late
+    return Found(len(late), len(a), len(b)), tuple(reasons), late
+
+
+def _reason(events: Sequence[Event], place: int | None) -> str:
+    return "none" if place is None else events[place].reason or "unnamed"

@@ -14,33 +14,19 @@ import numpy as np
 
 from sima2.bench import segment_rivals as rivals
 from sima2.bench.annotations import Track, pieces_of, tracks
+from sima2.bench.channel_sets import CHANNEL_SETS, with_channels
+from sima2.bench.figures import Limit, Progress, Rows, cpu_s, quiet, told, verdict, words
 from sima2.bench.mocap import FOLDER, boundaries_of_people
 from sima2.bench.online_latency import TARGETS as ONLINE_TARGETS
 from sima2.bench.online_latency import online_latency
 from sima2.bench.segment_page import page as page
 from sima2.bench.segment_scores import BOUNDARY_S, Score, outcomes, reasons, reliability, scores, segmental, summary
 from sima2.errors import MissingExtraError, UsageError
-from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS, SCENE_CHANNELS, RolloutBatch
+from sima2.records.rollout import RolloutBatch
 from sima2.segmentation_engine import SegmentationEngine
 
 if TYPE_CHECKING:
     from sima2.tasks.simulator import SimulatorSettings
-
-_FORCES: Final = ("grip_force", "contact_force", "joint_torque", "effort_proxy")
-_JOINTS: Final = ("joint_position", "joint_velocity", "gripper_width", "gripper_opening")
-
-CHANNEL_SETS: Final[Mapping[str, tuple[str, ...]]] = {
-    "full": (),
-    "without_force": _FORCES,
-    "without_object_poses": ("objects",),
-    "joints_and_gripper": (
-        *(name for name in ARM_CHANNELS if name not in _JOINTS),
-        *OBJECT_CHANNELS,
-        *SCENE_CHANNELS,
-        "objects",
-    ),
-}
-"""What is taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +53,7 @@ SOURCES: Final = (
     LabelledSource("mujoco_unseen", "mujoco", most=12, simulator="unseen", taught_by="mujoco"),
 )
 
-TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+TARGETS: Final[Mapping[str, Limit]] = {
     "frame_accuracy": (0.90, "at least"),
     "edit": (85.0, "at least"),
     "f1_50": (85.0, "at least"),
@@ -105,14 +91,12 @@ SHOWN: Final[Mapping[str, str]] = {
 MOCAP_TARGET: Final = (0.75, "at least")
 WORST: Final = 10
 
-Progress = Callable[[str], None]
-
 
 def run(
     *,
     episodes: int = 40,
     seed: int = 1000,
-    progress: Progress = lambda _: None,
+    progress: Progress = quiet,
     sources: Sequence[LabelledSource] = SOURCES,
     mocap: Path = FOLDER,
     learned: bool = True,
@@ -194,49 +178,45 @@ class _Shelf:
 
 def _source(source: LabelledSource, shelf: _Shelf, seed: int, progress: Progress, learned: bool) -> dict[str, Any]:
     try:
-        batch, truth = shelf.get(source.name, seed)
-        other, labelled = shelf.get(source.name, seed + 1)
+        own, other = shelf.get(source.name, seed), shelf.get(source.name, seed + 1)
         teacher = shelf.get(source.taught_by, seed + 1) if source.taught_by and learned else None
     except MissingExtraError as error:
         return {"available": False, "why": str(error)}
-    found = judge(batch, truth, other, labelled, seed, progress, source.name, learned=learned, teacher=teacher)
+    found = judge(own, other, seed, progress, source.name, learned=learned, teacher=teacher)
     return {"available": True, "taught_by": source.taught_by, "rollouts_per_cpu_s": shelf.rate[source.name], **found}
 
 
 def judge(
-    batch: RolloutBatch,
-    truth: Sequence[Track],
-    other: RolloutBatch,
-    labelled: Sequence[Track],
+    own: Labelled,
+    other: Labelled,
     seed: int = 0,
-    progress: Progress = lambda _: None,
+    progress: Progress = quiet,
     name: str = "",
     *,
     learned: bool = True,
     teacher: Labelled | None = None,
 ) -> dict[str, Any]:
-    """Engine and rivals on the frames of ``batch``; ``other`` fits scales, and with its labels the learned rivals.
+    """Engine and rivals on rollouts of ``own``; ``other`` fits scales, and with its labels the learned rivals.
 
     ``teacher``: labelled rollouts of another generator; what learned on those is judged as well, as ``transferred``.
     """
+    (batch, truth), fitted_on = own, other[0]
     by_channels: dict[str, dict[str, Any]] = {}
-    oracle: dict[str, Any] = {}
-    transferred: dict[str, Any] = {}
+    taught: dict[str, dict[str, Any]] = {"learned_oracle": {}, "learned_oracle_transferred": {}}
+    teachers = zip(taught, (other, teacher), strict=True) if learned else ()
+    pupils = [(found, told_by) for found, told_by in teachers if told_by is not None]
     full: list[Score] = []
-    for channels, absent in CHANNEL_SETS.items():
+    for channels in CHANNEL_SETS:
         progress(f"{name}: {channels}")
-        judged, others = (each.without(*absent) if absent else each for each in (batch, other))
-        engine = SegmentationEngine().fit([others])
+        judged = with_channels(batch, channels)
+        engine = SegmentationEngine().fit([with_channels(fitted_on, channels)])
         scored = scores(truth, pieces_of(engine.segment(judged)))
         by_channels[channels] = summary(scored)
         full = full or scored
-        if learned:
-            progress(f"{name}: {channels}, learned oracle")
-            oracle[channels] = _or_why(partial(_oracle, others, labelled, judged, truth))
-        if learned and teacher is not None:
-            progress(f"{name}: {channels}, oracle that learned elsewhere")
-            taught = teacher[0].without(*absent) if absent else teacher[0]
-            transferred[channels] = _or_why(partial(_oracle, taught, teacher[1], judged, truth))
+        for found, (shown, labels) in pupils:
+            progress(f"{name}: {channels}, {words(found)}")
+            oracle = partial(_oracle, with_channels(shown, channels), labels, judged, truth)
+            taught[found][channels] = _or_why(oracle)
     progress(f"{name}: rivals")
     worst = sorted(full, key=_badness)
     return {
@@ -244,13 +224,12 @@ def judge(
         "families": _grouped(full, lambda s: s.track.family),
         "failure_modes": _grouped(full, lambda s: s.track.failure_mode or "none"),
         "channel_sets": by_channels,
-        "rivals": _rivals(batch, truth, (other, labelled), teacher, full, seed, learned),
-        "learned_oracle": oracle,
-        "learned_oracle_transferred": transferred,
+        "rivals": _rivals(own, other, teacher, full, seed, learned),
+        **taught,
         "outcomes": outcomes(full),
         "failure_reasons": reasons(full),
         "calibration": reliability(full),
-        "engine_frames_per_cpu_s": _speed(batch, other),
+        "engine_frames_per_cpu_s": _speed(batch, fitted_on),
         "online": online_latency(batch),
         "worst": [_picture(s) for s in worst[:WORST]],
         "worst_of_family": [_picture(s) for s in _first_of_family(worst) if s not in worst[:WORST]],
@@ -263,14 +242,9 @@ def _grouped(scored: Sequence[Score], key: Callable[[Score], str]) -> dict[str, 
 
 
 def _rivals(
-    batch: RolloutBatch,
-    truth: Sequence[Track],
-    own: tuple[RolloutBatch, Sequence[Track]],
-    teacher: Labelled | None,
-    full: Sequence[Score],
-    seed: int,
-    learned: bool,
+    own: Labelled, other: Labelled, teacher: Labelled | None, full: Sequence[Score], seed: int, learned: bool
 ) -> dict[str, Any]:
+    batch, truth = own
     predicted = {s.track.key: s.predicted for s in full}
     labels = {
         "engine_without_fit": pieces_of(SegmentationEngine().segment(batch)),
@@ -280,11 +254,10 @@ def _rivals(
     }
     out: dict[str, Any] = {name: segmental(scores(truth, pieces)) for name, pieces in labels.items()}
     if learned:
-        out["kernel_change_points"] = _or_why(partial(rivals.kernel_change_points, *own, batch, truth, BOUNDARY_S))
+        out["kernel_change_points"] = _or_why(partial(rivals.kernel_change_points, *other, *own, BOUNDARY_S))
     if learned and teacher is not None:
-        out["kernel_change_points_transferred"] = _or_why(
-            partial(rivals.kernel_change_points, *teacher, batch, truth, BOUNDARY_S)
-        )
+        cut_as_taught = partial(rivals.kernel_change_points, *teacher, *own, BOUNDARY_S)
+        out["kernel_change_points_transferred"] = _or_why(cut_as_taught)
         fitted = SegmentationEngine().fit([teacher[0]])
         out["engine_fitted_elsewhere"] = segmental(scores(truth, pieces_of(fitted.segment(batch))))
     return out
@@ -307,12 +280,7 @@ def _or_why(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def _speed(batch: RolloutBatch, other: RolloutBatch) -> float:
     """Frames in a CPU-second, the median of three."""
     engine = SegmentationEngine().fit([other])
-    rates = []
-    for _ in range(3):
-        begin = time.process_time()
-        engine.segment(batch)
-        rates.append(batch.frames / max(time.process_time() - begin, 1e-9))
-    return float(np.median(rates))
+    return float(np.median([batch.frames / max(cpu_s(lambda: engine.segment(batch)), 1e-9) for _ in range(3)]))
 
 
 def _badness(scored: Score) -> tuple[float, float, str]:
@@ -340,16 +308,14 @@ def _picture(scored: Score) -> dict[str, Any]:
 
 
 def _targets(values: Mapping[str, Any]) -> dict[str, Any]:
-    out = {}
+    out: dict[str, Any] = {}
     for source, found in values["sources"].items():
         if found["available"]:
             figures = _figures(found)
-            for name, (limit, sense) in TARGETS.items():
-                value = figures.get(name, math.nan)
-                if not math.isnan(value):
-                    out[f"{source}: {name}"] = _target(value, limit, sense)
+            known = {name: figures[name] for name in TARGETS if not math.isnan(figures.get(name, math.nan))}
+            out |= {f"{source}: {name}": verdict(value, *TARGETS[name]) for name, value in known.items()}
     if values["mocap"]["available"]:
-        out["mocap: boundary_f1"] = _target(values["mocap"]["engine_boundary_f1"], *MOCAP_TARGET)
+        out["mocap: boundary_f1"] = verdict(values["mocap"]["engine_boundary_f1"], *MOCAP_TARGET)
     return out
 
 
@@ -367,12 +333,7 @@ def _figures(found: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _target(value: float, limit: float, sense: str) -> dict[str, Any]:
-    met = value >= limit if sense == "at least" else value <= limit
-    return {"value": value, "limit": limit, "sense": sense, "met": met}
-
-
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: name, result, target."""
     out = []
     for source, found in values["sources"].items():
@@ -381,26 +342,25 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             continue
         for name, value in _figures(found).items():
             target = values["targets"].get(f"{source}: {name}")
-            out.append((f"{source}: {_words(name)}", _number(value), _verdict(target)))
+            out.append((f"{source}: {words(name)}", _number(value), told(target)))
         for kind in ("families", "failure_modes", "channel_sets", "rivals"):
-            out += [(f"{source}, {_words(each)}", _line(row), "") for each, row in found[kind].items()]
-        for channels, row in found["learned_oracle"].items():
-            out.append((f"{source}, oracle, {_words(channels)}", _line(row), ""))
-        for channels, row in found["learned_oracle_transferred"].items():
-            out.append((f"{source}, oracle taught by {found['taught_by']}, {_words(channels)}", _line(row), ""))
+            out += [(f"{source}, {words(each)}", _line(row), "") for each, row in found[kind].items()]
+        for taught, by in (("learned_oracle", ""), ("learned_oracle_transferred", f" taught by {found['taught_by']}")):
+            for channels, row in found[taught].items():
+                out.append((f"{source}, oracle{by}, {words(channels)}", _line(row), ""))
         for label, row in found["calibration"].items():
             line = f"{row['base_rate']:.3f} right of {row['n']}, error {row['expected_calibration_error']:.3f}"
-            out.append((f"{source}, confidence, {_words(label)}", line, ""))
+            out.append((f"{source}, confidence, {words(label)}", line, ""))
         for kind, confused in (("outcome", found["outcomes"]), ("reason", found["failure_reasons"])):
-            for true, told in confused.items():
-                line = ", ".join(f"{_words(each)} {n}" for each, n in told.items())
-                out.append((f"{source}, {kind} {_words(true)}", line, ""))
+            for true, others in confused.items():
+                line = ", ".join(f"{words(each)} {n}" for each, n in others.items())
+                out.append((f"{source}, {kind} {words(true)}", line, ""))
     mocap = values["mocap"]
     if not mocap["available"]:
         return [*out, ("mocap", "not available", mocap["why"])]
     for name in (*(each for each in mocap if each.endswith("boundary_f1")), "unknown_share"):
         target = values["targets"]["mocap: boundary_f1"] if name == "engine_boundary_f1" else None
-        out.append((f"mocap: {_words(name)}", _number(mocap[name]), _verdict(target)))
+        out.append((f"mocap: {words(name)}", _number(mocap[name]), told(target)))
     return out
 
 
@@ -413,11 +373,3 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _number(value: float) -> str:
     return "not assessed" if math.isnan(value) else f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
-
-
-def _verdict(target: Mapping[str, Any] | None) -> str:
-    return f"{target['sense']} {target['limit']:g}: {'met' if target['met'] else 'MISSED'}" if target else ""
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

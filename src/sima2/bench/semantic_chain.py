@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from sima2 import pipeline
+from sima2.bench.sources import Changed, Watched
 from sima2.client import Intake, Source
-from sima2.pipeline import (
-    SHARD_EPISODES,
-    Aggregates,
-    AllEpisodes,
-    FirstPass,
-    Frozen,
-    Results,
-    ShardTask,
-    calibrate,
-    finalize,
-    first_pass,
-    freeze,
-    second_pass,
-    shard_spans,
-)
+from sima2.pipeline import Aggregates, AllEpisodes, FirstPass, Frozen, Results, ShardTask, second_pass
 from sima2.records.arrays import Bools, Float64s
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
@@ -31,14 +18,8 @@ from sima2.records.rollout import Manipulator
 from sima2.records.segments import SegmentTable
 from sima2.records.tags import TagTable
 from sima2.records.truth import TruthEpisodes, TruthSegments
-from sima2.tags.observations import (
-    RiskObservations,
-    SegmentObservations,
-    episode_places,
-    failed_later,
-    pool,
-    pool_risk,
-)
+from sima2.tags import observations as seen
+from sima2.tags.observations import episode_places, pool, pool_risk
 from sima2.tags.references import fit_references
 
 
@@ -65,12 +46,12 @@ class Chained:
         return SegmentTable.concat([part.segments for part in self.parts])
 
     @property
-    def landmarks(self) -> RiskObservations:
+    def landmarks(self) -> seen.RiskObservations:
         """What was known of each episode at its landmark."""
         return pool_risk([part.landmarks for part in self.parts])
 
     @property
-    def observations(self) -> SegmentObservations:
+    def observations(self) -> seen.SegmentObservations:
         """What was measured of each segment."""
         return pool([part.observations for part in self.parts])
 
@@ -90,75 +71,43 @@ class Chained:
         return [best.get(name, (0.0, ""))[1] for name in self.episodes.episode_id]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Kept(Source):
-    """A source that keeps the truth of what was read."""
-
-    inner: Source
-    kept: dict[int, tuple[TruthEpisodes, TruthSegments]]
-
-    @property
-    def episodes(self) -> int:
-        return self.inner.episodes
-
-    def read(self, start: int, stop: int) -> Intake:
-        got = self.inner.read(start, stop)
-        if got.truth is not None:
-            self.kept[start] = got.truth.episodes, got.truth.segments
-        return got
-
-    def describe(self) -> Any:
-        return self.inner.describe()
-
-
 def chained(source: Source) -> Chained:
     """Run both passes and what follows, without a store."""
-    calibration = calibrate(source)
-    kept: dict[int, tuple[TruthEpisodes, TruthSegments]] = {}
-    watched = _Kept(source, kept)
-    tasks = [
-        ShardTask(watched, calibration, k, start, stop, batch_size=SHARD_EPISODES)
-        for k, (start, stop) in enumerate(shard_spans(source.episodes))
-    ]
-    parts = tuple(map(first_pass, tasks))
+    calibration = pipeline.calibrate(source)
+    watched = Watched(source)
+    parts = tuple(
+        pipeline.first_pass(ShardTask(watched, calibration, k, start, stop, batch_size=pipeline.SHARD_EPISODES))
+        for k, (start, stop) in enumerate(pipeline.shard_spans(source.episodes))
+    )
     episodes = EpisodeTable.concat([part.episodes for part in parts])
-    frozen = freeze(
+    frozen = pipeline.freeze(
         episodes, pool([part.observations for part in parts]), pool_risk([part.landmarks for part in parts])
     )
     seconds = [second_pass(frozen, part) for part in parts]
     aggregates = [each.aggregates() for each in seconds]
     tags = TagTable.concat([each.tags for each in seconds])
-    truth = TruthEpisodes.concat([kept[start][0] for start in sorted(kept)])
-    return Chained(
-        parts=parts,
-        frozen=frozen,
-        tags=tags,
-        results=finalize(
-            frozen,
-            Aggregates.merged({name: [each[name] for each in aggregates] for name in aggregates[0]}),
-            AllEpisodes(
-                tags,
-                EconTable.concat([each.econ for each in seconds]),
-                QuarantineTable.concat([part.quarantine for part in parts]),
-            ),
+    results = pipeline.finalize(
+        frozen,
+        Aggregates.merged({name: [each[name] for each in aggregates] for name in aggregates[0]}),
+        AllEpisodes(
+            tags,
+            EconTable.concat([each.econ for each in seconds]),
+            QuarantineTable.concat([part.quarantine for part in parts]),
         ),
-        truth=truth.take(episode_places(episodes.episode_id, truth.episode_id)),
-        true_segments=TruthSegments.concat([kept[start][1] for start in sorted(kept)]),
     )
+    kept = [watched.kept[span] for span in sorted(watched.kept)]
+    truth = TruthEpisodes.concat([each.episodes for each in kept])
+    truth = truth.take(episode_places(episodes.episode_id, truth.episode_id))
+    segments = TruthSegments.concat([each.segments for each in kept])
+    return Chained(parts=parts, frozen=frozen, tags=tags, results=results, truth=truth, true_segments=segments)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Altered(Source):
+class Altered(Changed):
     """A source in which every ``every``-th ordinary success has forces several times as large, which is unusual."""
 
-    inner: Source
     every: int = 25
     factor: float = 4.0
-
-    @property
-    def episodes(self) -> int:
-        """As many as before."""
-        return self.inner.episodes
 
     def read(self, start: int, stop: int) -> Intake:
         """A span, some of it altered; truth says ``force`` of those, and they are no reference any more."""
@@ -179,10 +128,6 @@ class Altered(Source):
             truth=replace(got.truth, episodes=replace(told, ood_source=source)),
         )
 
-    def describe(self) -> Any:
-        """As before."""
-        return self.inner.describe()
-
 
 def _pressed(arm: Manipulator, frames: Bools, factor: float) -> Manipulator:
     scale = np.where(frames, np.float32(factor), np.float32(1.0))
@@ -191,17 +136,11 @@ def _pressed(arm: Manipulator, frames: Bools, factor: float) -> Manipulator:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Renamed(Source):
+class Renamed(Changed):
     """A source in which families and objects have other names; with ``alien_every``, every so many-th episode's object
     acted on is only *called* something never seen, and nothing else is changed."""
 
-    inner: Source
     alien_every: int = 0
-
-    @property
-    def episodes(self) -> int:
-        """As many as before."""
-        return self.inner.episodes
 
     def read(self, start: int, stop: int) -> Intake:
         """A span under other names."""
@@ -223,10 +162,6 @@ class Renamed(Source):
             return _disguised(name)
         return "unknown_mesh_v9" if place == 0 and index % self.alien_every == 0 else name
 
-    def describe(self) -> Any:
-        """As before."""
-        return self.inner.describe()
-
 
 def _disguised(name: str) -> str:
     """Letters moved on by one: the same form, another word."""
@@ -236,7 +171,7 @@ def _disguised(name: str) -> str:
 def retagged(run: Chained, rng: np.random.Generator) -> Float64s:
     """Level of RiskTag in each episode where the references were taught with shuffled failures, shape (n,)."""
     observations, landmarks = run.observations, run.landmarks
-    failed = rng.permutation(failed_later(observations, landmarks))
+    failed = rng.permutation(seen.failed_later(observations, landmarks))
     nominal = run.episodes.nominal
     references = fit_references(observations, landmarks, nominal, failed)
     frozen = replace(run.frozen, references=references)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sima2.bench import semantic_scores as scores
-from sima2.bench.figures import met
+from sima2.bench.figures import Limit, Progress, Rows, judged, quiet, told, words
 from sima2.bench.semantic_chain import Altered, Chained, Renamed, chained, retagged
 from sima2.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from sima2.client import Source
 
-TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+TARGETS: Final[Mapping[str, Limit]] = {
     "recovery_precision": (0.95, "at least"),
     "recovery_recall": (0.90, "at least"),
     "risk_share_high": (0.30, "below"),
@@ -38,7 +38,7 @@ TARGETS: Final[Mapping[str, tuple[float, str]]] = {
     "fragile_false": (0, "at most"),
 }
 """Of every source where it could be judged."""
-OF_THE_LIBRARY: Final[Mapping[str, tuple[float, str]]] = {
+OF_THE_LIBRARY: Final[Mapping[str, Limit]] = {
     "risk_calibration_error": (0.05, "at most"),
     "risk_families_behind_rival": (0, "at most"),
     "write_amplification": (1.1, "below"),
@@ -49,20 +49,20 @@ OF_THE_LIBRARY: Final[Mapping[str, tuple[float, str]]] = {
     "only_named_alien_flagged": (0.10, "at most"),
 }
 """Of the library alone: only its failures follow from conditions, and its episodes are many enough for controls."""
+NAMED: Final = ("RiskTag", "FragilityTag", "OODTag", "RecoveryTag", "LuckySuccessTag")
+"""Tags that must not change with names."""
 DEAR: Final = 100
 """Simulated episodes of a family at most."""
 OOD: Final = 0.10
 OOD_OF_FEW: Final = 0.15
 """Share of unusual episodes, more than a hardening batch has, so that there are enough to judge by."""
 
-Progress = Callable[[str], None]
-
 
 def run(
     *,
     episodes: int = 1000,
     seed: int = 2000,
-    progress: Progress = lambda _: None,
+    progress: Progress = quiet,
     backends: Sequence[str] = ("synthetic", "mujoco"),
 ) -> dict[str, Any]:
     """All figures, the same for the same seed but for the seconds.
@@ -83,23 +83,26 @@ def run(
         progress(f"{name}: tags and knowledge")
         begin = time.process_time()
         source = _library(episodes, seed) if name == "synthetic" else _simulator(min(episodes, DEAR), seed)
-        judged = chained(source)
-        found = {"available": True, **_judged(judged)}
+        run = chained(source)
+        found = {"available": True, **_judged(run)}
         if name == "synthetic":
-            found |= scores.affordances(judged, ALL_FAMILIES)
+            found |= scores.affordances(run, ALL_FAMILIES)
             progress("synthetic: controls")
-            found |= _controls(judged, source, episodes, seed)
+            found |= _controls(run, source, episodes, seed)
         else:
-            found |= scores.affordances(judged, {key: ALL_FAMILIES[key] for key in set(judged.episodes.family)})
+            found |= scores.affordances(run, {key: ALL_FAMILIES[key] for key in set(run.episodes.family)})
         progress(f"{name}: planted fragilities")
         planted = _planted(name, seed, 1.0 if name == "synthetic" else 0.4)
         found |= scores.fragilities(chained(planted))
         values["sources"][name] = {**found, "cpu_s": time.process_time() - begin}
-    values["targets"] = _targets(values["sources"])
+    values["targets"] = {}
+    for source, found in values["sources"].items():
+        limits = {**TARGETS, **(OF_THE_LIBRARY if source == "synthetic" else {})}
+        values["targets"] |= judged(found, limits, source + " {}")
     return values
 
 
-def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: name, result, target."""
     out = []
     for source, found in values["sources"].items():
@@ -107,9 +110,7 @@ def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
             out.append((source, "not available", found["why"]))
             continue
         for name, value in found.items():
-            told = values["targets"].get(f"{source} {name}")
-            limit = f"{told['sense']} {told['limit']:g}: {'met' if told['met'] else 'MISSED'}" if told else ""
-            title = f"{source}: {name.replace('_', ' ')}"
+            title, limit = f"{source}: {words(name)}", told(values["targets"].get(f"{source} {name}"))
             if name == "risk_families":
                 for family, each in value.items():
                     result = f"{each['auroc']:.3f} ({each['elapsed_auroc']:.3f})"
@@ -133,19 +134,17 @@ def _controls(run: Chained, source: Source, episodes: int, seed: int) -> dict[st
     """What must fail does: shuffled failures, noise, other names, and names alone."""
     from sima2.client import Sima2Client
 
-    shuffled = retagged(run, np.random.default_rng(seed))
     noise = chained(Sima2Client(seed=seed + 1).source(mix="stress_mix_v1", episodes=max(4 * episodes, 400)))
     given = {
         tag: np.nan_to_num(noise.highest(tag))[noise.truth.noise] > 0.5 for tag in ("RecoveryTag", "LuckySuccessTag")
     }
-    renamed = chained(Renamed(source))
-    same = [np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True) for a, b in _paired(run, renamed)]
-    alien = chained(Renamed(source, alien_every=20))
-    told = alien.truth
-    usual = told.ood_source.isin("") & told.template.isin("success") & ~told.debug_mode
+    renamed, alien = chained(Renamed(source)), chained(Renamed(source, alien_every=20))
+    same = [np.allclose(run.highest(tag), renamed.highest(tag), rtol=1e-6, atol=1e-9, equal_nan=True) for tag in NAMED]
+    meant = alien.truth
+    usual = meant.ood_source.isin("") & meant.template.isin("success") & ~meant.debug_mode
     only_named = usual & (alien.episodes.episode_index % 20 == 0)
     return {
-        "shuffled_risk_auroc": scores.risk(run, shuffled)["risk_auroc"],
+        "shuffled_risk_auroc": scores.risk(run, retagged(run, np.random.default_rng(seed)))["risk_auroc"],
         "noise_episodes": int(noise.truth.noise.sum()),
         "noise_recovery_share": float(given["RecoveryTag"].mean()),
         "noise_lucky_share": float(given["LuckySuccessTag"].mean()),
@@ -153,12 +152,6 @@ def _controls(run: Chained, source: Source, episodes: int, seed: int) -> dict[st
         "only_named_alien": int(only_named.sum()),
         "only_named_alien_flagged": float((np.nan_to_num(alien.highest("OODTag")) > 0)[only_named].mean()),
     }
-
-
-def _paired(one: Chained, other: Chained) -> list[tuple[Any, Any]]:
-    """Levels of every tag in two runs."""
-    names = ("RiskTag", "FragilityTag", "OODTag", "RecoveryTag", "LuckySuccessTag")
-    return [(one.highest(name), other.highest(name)) for name in names]
 
 
 def _library(episodes: int, seed: int) -> Source:
@@ -212,16 +205,3 @@ def _planted(backend: str, seed: int, size: float) -> Source:
     from sima2.tasks.simulator import SimulatorSettings
 
     return SimulatedSource(plan, SimulatorSettings())
-
-
-def _targets(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    out = {}
-    for source, found in sources.items():
-        for name, (limit, sense) in {**TARGETS, **(OF_THE_LIBRARY if source == "synthetic" else {})}.items():
-            value = found.get(name)
-            if value is None:
-                continue
-            size = float(len(value)) if isinstance(value, list) else float(value)
-            if not np.isnan(size):
-                out[f"{source} {name}"] = {"limit": limit, "sense": sense, "met": met(size, limit, sense)}
-    return out

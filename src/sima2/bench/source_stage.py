@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sima2.bench.children import measured
-from sima2.bench.recordings_maker import RECIPES, make_set
+from sima2.bench.children import ONE_THREAD, measured
+from sima2.bench.figures import least_cpu_s
+from sima2.bench.recorded_sets import join, made, recipe_named
 from sima2.client import RecordedSource
 from sima2.io.formats.lerobot import open_lerobot
 
@@ -29,6 +27,15 @@ TOGETHER: Final = 500
 """Episodes in a file of the set of version 3.0."""
 
 
+@contextmanager
+def sets(episodes: int, seed: int) -> Iterator[tuple[Path, Path]]:
+    """The same recordings with a file an episode (version 2.1), and with files that hold many (3.0)."""
+    with made(recipe_named(RECIPE), episodes, seed) as (alone, _):
+        joined = alone.with_name("joined")
+        join(alone, joined, TOGETHER)
+        yield alone, joined
+
+
 def figures(episodes: int, seed: int) -> dict[str, Any]:
     """The source stage over reading the columns, of a set with a file an episode and of one whose files hold many.
 
@@ -36,13 +43,8 @@ def figures(episodes: int, seed: int) -> dict[str, Any]:
         episodes: of the sets that are made.
         seed: of what is made.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        made, joined = Path(folder) / "made", Path(folder) / "joined"
-        recipe = next(each for each in RECIPES if each.name == RECIPE)
-        make_set(made, recipe, episodes, seed)
-        join(made, joined)
-        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        alone, shared = (measured(f"{__name__}:cost", one_thread, folder=str(each)) for each in (made, joined))
+    with sets(episodes, seed) as both:
+        alone, shared = (measured(f"{__name__}:cost", ONE_THREAD, folder=str(each)) for each in both)
     return {
         "source_stage_episodes": episodes,
         "source_stage_over_columns": alone["ratio"],
@@ -77,8 +79,8 @@ def cost(folder: str) -> dict[str, float]:
             for name in names:
                 _numbers(table.column(name))
 
-    spent = [[_cpu_s(part) for part in (columns, stage)] for _ in range(ROUNDS)]
-    plain, ours = (min(each) for each in zip(*spent, strict=True))
+    spent = least_cpu_s({"columns": columns, "source": stage}, ROUNDS)
+    ours, plain = spent["source"], spent["columns"]
     return {"source_us": ours / n * 1e6, "columns_us": plain / n * 1e6, "ratio": ours / plain}
 
 
@@ -88,38 +90,3 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:
     while isinstance(array, pa.FixedSizeListArray | pa.ListArray):
         array = array.flatten()
     return np.asarray(array.to_numpy(zero_copy_only=False)).reshape(n, -1)
-
-
-def _cpu_s(work: Callable[[], None]) -> float:
-    begin = time.process_time()
-    work()
-    return time.process_time() - begin
-
-
-def join(made: Path, joined: Path) -> None:
-    """Write a made set of version 2.1 again as one of version 3.0, ``TOGETHER`` episodes in a file.
-
-    Source: LeRobot's own conversion, ``lerobot/datasets/v30/convert_dataset_v21_to_v30.py``.
-    """
-    info = json.loads((made / "meta/info.json").read_text(encoding="utf-8"))
-    listed = _lines(made / "meta/episodes.jsonl")
-    (joined / "meta/episodes/chunk-000").mkdir(parents=True)
-    (joined / "data/chunk-000").mkdir(parents=True)
-    shutil.copy(made / "meta/tasks.jsonl", joined / "meta/tasks.jsonl")
-    path = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-    about = {**info, "codebase_version": "v3.0", "data_path": path}
-    (joined / "meta/info.json").write_text(json.dumps(about), encoding="utf-8")
-    rows = []
-    for file, first in enumerate(range(0, len(listed), TOGETHER)):
-        tables = []
-        for row in listed[first : first + TOGETHER]:
-            number = row["episode_index"]
-            where = info["data_path"].format(episode_chunk=number // info["chunks_size"], episode_index=number)
-            tables.append(pq.read_table(made / where, partitioning=None))
-            rows.append({**row, "data/chunk_index": 0, "data/file_index": file})
-        pq.write_table(pa.concat_tables(tables), joined / path.format(chunk_index=0, file_index=file))
-    pq.write_table(pa.Table.from_pylist(rows), joined / "meta/episodes/chunk-000/file-000.parquet")
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sima2.client import Intake, Sima2Client, Source
+from sima2.bench.sources import Given
+from sima2.client import Intake, Sima2Client, SyntheticSource
 from sima2.orchestrator import run_pipeline, run_source
 from sima2.pipeline import Progress, RunSettings
 from sima2.records.intake import QuarantineTable
@@ -21,7 +23,12 @@ from sima2.records.rollout import OBJECT_CHANNELS, SCENE_CHANNELS, RolloutBatch
 if TYPE_CHECKING:
     from sima2.bench.semantic_chain import Chained
 
-PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
+MEANING: Final = (
+    "write_amplification", "orphans", "acceptance", "risk_share_high", "recovery_precision", "ood_nominal_flagged",
+    "garbage_named",
+)  # fmt: skip
+"""What is told of tags and proposals."""
+PAGE_KB: Final = os.sysconf("SC_PAGE_SIZE") / 1024
 
 
 def whole_run(out: str, mix: str, episodes: int, seed: int, jobs: int = 1, batch_size: int = 250) -> dict[str, Any]:
@@ -35,20 +42,16 @@ def whole_run(out: str, mix: str, episodes: int, seed: int, jobs: int = 1, batch
     settings = RunSettings(
         mix=mix, episodes=episodes, seed=seed, jobs=jobs, batch_size=batch_size, out=Path(out), fresh=True
     )
+    begin, begin_cpu = time.perf_counter(), time.process_time()
     values = run_pipeline(settings, progress=look).values
+    spent = {"run_wall_s": time.perf_counter() - begin, "run_cpu_s": time.process_time() - begin_cpu}
     late = np.array([each for each in seen if each[0] >= seen[-1][0] / 2], np.float64)
     # the median of all slopes (Theil 1950, Sen 1968): memory is handed out in steps
     i, j = np.triu_indices(len(late), 1)
     step = late[j] - late[i]
     step = step[step[:, 0] > 0]
     slope = float(np.median(step[:, 1] / step[:, 0])) if len(step) else float("nan")
-    return {
-        "digest": values["digest"],
-        "episodes": values["episodes"],
-        "frames": values["frames"],
-        "seconds": values["seconds"],
-        "slope_kb": slope,
-    }
+    return {**{name: values[name] for name in ("digest", "episodes", "frames", "seconds")}, "slope_kb": slope, **spent}
 
 
 def again(out: str, mix: str, episodes: int, seed: int) -> dict[str, Any]:
@@ -89,11 +92,7 @@ def meaning(mix: str, episodes: int, seed: int) -> dict[str, Any]:
     with one_thread():
         run = chained(Sima2Client(seed=seed).source(mix=mix, episodes=episodes))
     told = {**recoveries(run), **risk(run), **strangeness(run), **proposals(run), "garbage_named": _garbage_named(run)}
-    wanted = (
-        "recovery_precision", "recovery_recall", "risk_share_high", "ood_nominal_flagged", "acceptance", "orphans",
-        "write_amplification", "garbage_named",
-    )  # fmt: skip
-    return {name: told[name] for name in wanted}
+    return {name: told[name] for name in MEANING}
 
 
 def _garbage_named(run: Chained) -> int:
@@ -136,41 +135,15 @@ def online(seed: int, frames: int, passes: int = 3) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Storm(Source):
-    """So many episodes of one family, all of one template."""
-
-    template: str
-    count: int
-    seed: int
-
-    @property
-    def episodes(self) -> int:
-        """How many."""
-        return self.count
-
-    def read(self, start: int, stop: int) -> Intake:
-        """A span of them."""
-        from sima2.tasks.plan import rollouts_plan
-        from sima2.tasks.synthetic import generate
-        from sima2.tasks.world_settings import PhysicsSettings
-
-        plan = rollouts_plan("drawer_open", template=self.template, count=self.count, seed=self.seed)
-        made = generate(plan.take(np.arange(start, min(stop, self.count))), PhysicsSettings())
-        return Intake(made.batch, made.outcome, QuarantineTable.empty(), made.truth)
-
-    def describe(self) -> dict[str, Any]:
-        """Nothing to warn of."""
-        return {"warnings": [], "not_assessed": [], "column_map": None}
-
-
 def storm(template: str, count: int, seed: int) -> dict[str, Any]:
-    """A run of nothing but such episodes: time a frame, and fragility nodes a cause."""
-    import json
+    """A run of so many episodes of one family, all of one template: time a frame, and fragility nodes a cause."""
+    from sima2.tasks.plan import rollouts_plan
+    from sima2.tasks.world_settings import PhysicsSettings
 
+    plan = rollouts_plan("drawer_open", template=template, count=count, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.process_time()
-        values = run_source(Storm(template, count, seed), RunSettings(out=Path(folder) / "out")).values
+        values = run_source(SyntheticSource(plan, PhysicsSettings()), RunSettings(out=Path(folder) / "out")).values
         spent = time.process_time() - begin
         graph = json.loads((Path(folder) / "out" / "ontology.json").read_text())
     causes = [
@@ -187,44 +160,26 @@ def storm(template: str, count: int, seed: int) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Marathon(Source):
+def _long(frames: int, seed: int, start: int, stop: int) -> Intake:
     """A single episode of so many frames with all channels: one rollout over and over."""
+    made, outcome, _ = Sima2Client(seed=seed).rollouts(family="dish_place", template="success", count=1)
+    one = made[0]
+    turn = np.arange(frames) % len(one)
 
-    frames: int
-    seed: int
+    def all_of(channels: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value[turn] for name, value in channels.items() if value is not None}
 
-    @property
-    def episodes(self) -> int:
-        """One."""
-        return 1
-
-    def read(self, start: int, stop: int) -> Intake:
-        """It."""
-        made, outcome, _ = Sima2Client(seed=self.seed).rollouts(family="dish_place", template="success", count=1)
-        one = made[0]
-        turn = np.arange(self.frames) % len(one)
-
-        def all_of(channels: Mapping[str, Any]) -> dict[str, Any]:
-            return {name: value[turn] for name, value in channels.items()}
-
-        period = float(np.median(np.diff(one.time)))
-        arm = all_of(one.manipulators["arm"].channels())
-        scene = {name: all_of(getattr(one, name)) for name in OBJECT_CHANNELS}
-        rest = all_of({name: getattr(one, name) for name in SCENE_CHANNELS if getattr(one, name) is not None})
-        time = np.arange(self.frames) * period
-        long = one.with_(time=time, **arm, **scene, **rest)
-        return Intake(RolloutBatch.from_rollouts([long]), outcome, QuarantineTable.empty())
-
-    def describe(self) -> dict[str, Any]:
-        """Nothing to warn of."""
-        return {"warnings": [], "not_assessed": [], "column_map": None}
+    arm = all_of(one.manipulators["arm"].channels())
+    scene = {name: all_of(getattr(one, name)) for name in OBJECT_CHANNELS}
+    rest = all_of({name: getattr(one, name) for name in SCENE_CHANNELS})
+    long = one.with_(time=np.arange(frames) * float(np.median(np.diff(one.time))), **arm, **scene, **rest)
+    return Intake(RolloutBatch.from_rollouts([long]), outcome, QuarantineTable.empty())
 
 
 def marathon(frames: int, seed: int) -> dict[str, Any]:
     """A rollout of so many frames through the whole chain."""
     with tempfile.TemporaryDirectory() as folder:
-        values = run_source(Marathon(frames, seed), RunSettings(out=Path(folder) / "out")).values
+        values = run_source(Given(1, partial(_long, frames, seed)), RunSettings(out=Path(folder) / "out")).values
     return {"frames": values["frames"], "segments": values["segments"], "episodes": values["episodes"]}
 
 

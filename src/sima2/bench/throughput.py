@@ -7,15 +7,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from sima2.bench.calibration import calibration
-from sima2.bench.figures import judged, tabled
+from sima2.bench.children import measured
+from sima2.bench.figures import Progress, Rows, judged, quiet, tabled
 from sima2.bench.source_stage import figures
+from sima2.client import Sima2Client
+from sima2.io.store import Store
+from sima2.pipeline import MAIN_MIX
+from sima2.records.tags import TagTable
 
 TARGETS: Final = {
     "generator_rollouts_per_cpu_s": (2000.0, "at least"),
@@ -32,7 +37,7 @@ SOURCE_EPISODES: Final = 4000
 """Episodes at most of the recorded set that the source stage reads."""
 
 
-def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def run(*, episodes: int = 10_000, seed: int = 0, progress: Progress = quiet) -> dict[str, Any]:
     """All figures; ``episodes`` for memory and the chain, half of them (at least 5,000) for the risk law."""
     progress("generator")
     values: dict[str, Any] = {"episodes": episodes, "seed": seed, **_generator(seed)}
@@ -48,7 +53,7 @@ def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None
     return values
 
 
-def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: name, result, target."""
     out = tabled(values)
     for stage, rate in values["stage_frames_per_cpu_s"].items():
@@ -61,8 +66,6 @@ def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 def _generator(seed: int, rollouts: int = 2000, batch: int = 250) -> dict[str, Any]:
     """Rollouts made in a CPU-second, all channels and truth; the median of three rounds."""
-    from sima2.client import Sima2Client
-
     client = Sima2Client(seed=seed)
     source = client.source(episodes=rollouts // 5)
     total = min(rollouts, source.episodes)
@@ -81,8 +84,6 @@ def _generator(seed: int, rollouts: int = 2000, batch: int = 250) -> dict[str, A
 
 def _risk(episodes: int, seed: int) -> dict[str, Any]:
     """The generator's own risk at the first frame against what happened, and a shuffled control."""
-    from sima2.client import Sima2Client
-
     risk, event = [], []
     for part in Sima2Client(seed=seed + 1).batches(episodes=-(-episodes // 5), batch_size=250):
         if part.truth is not None:
@@ -112,51 +113,28 @@ def _help_cpu() -> float:
     return float(np.median(spent))
 
 
-_CHILD: Final = """
-import json, resource, sys, time
-from pathlib import Path
-from sima2.orchestrator import run_pipeline
-from sima2.pipeline import RunSettings
-begin = time.process_time(); wall = time.perf_counter()
-summary = run_pipeline(RunSettings(episodes=int(sys.argv[1]), seed=int(sys.argv[2]), out=Path(sys.argv[3])))
-print(json.dumps({"cpu": time.process_time() - begin, "wall": time.perf_counter() - wall,
-    "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "summary": dict(summary.values)}))
-"""
-
-
 def _chain(episodes: int, seed: int) -> dict[str, Any]:
     """A whole run in a process of its own, so that its peak memory is its own."""
-    import json
-
-    from sima2.client import Sima2Client
-
-    families = max(1, Sima2Client(seed=seed).source(episodes=1).episodes)
+    each = -(-episodes // max(1, Sima2Client(seed=seed).source(episodes=1).episodes))
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", _CHILD, str(-(-episodes // families)), str(seed), str(Path(folder) / "out")]
-        done = subprocess.run(command, capture_output=True, check=True, text=True)
-        judged = _risk_tag(Path(folder) / "out", -(-episodes // families), seed)
-    told = json.loads(done.stdout.splitlines()[-1])
-    summary = told["summary"]
-    seconds = summary["seconds"]
+        out = Path(folder) / "out"
+        ran = measured("sima2.bench.stress_cases:whole_run", out=str(out), mix=MAIN_MIX, episodes=each, seed=seed)
+        told = _risk_tag(out, each, seed)
     return {
-        **judged,
-        "rollouts": summary["episodes"]["ok"],
-        "frames": summary["frames"],
-        "chain_rollouts_per_cpu_s": summary["episodes"]["ok"] / told["cpu"],
-        "chain_rollouts_per_wall_s": summary["episodes"]["ok"] / told["wall"],
-        "memory_mb": told["rss"] / 1024,
+        **told,
+        "rollouts": ran["episodes"]["ok"],
+        "frames": ran["frames"],
+        "chain_rollouts_per_cpu_s": ran["episodes"]["ok"] / ran["run_cpu_s"],
+        "chain_rollouts_per_wall_s": ran["episodes"]["ok"] / ran["run_wall_s"],
+        "memory_mb": ran["memory_mb"],
         "stage_frames_per_cpu_s": {
-            stage: summary["frames"] / spent for stage, spent in seconds.items() if spent > 1e-3
+            stage: ran["frames"] / spent for stage, spent in ran["seconds"].items() if spent > 1e-3
         },
     }
 
 
 def _risk_tag(out: Path, episodes: int, seed: int) -> dict[str, Any]:
     """RiskTag's level, out of fold and from the prefix alone, against true failure events after its landmark."""
-    from sima2.client import Sima2Client
-    from sima2.io.store import Store
-    from sima2.records.tags import TagTable
-
     event: dict[str, int] = {}
     for part in Sima2Client(seed=seed).batches(episodes=episodes, batch_size=250):
         if part.truth is not None:

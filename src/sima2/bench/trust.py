@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -18,14 +18,15 @@ from sima2.analytics.econ_correlator import EconCorrelator
 from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.bench import trust_prior
 from sima2.bench import trust_worlds as worlds
-from sima2.bench.trust_figures import Line, crossing, rate
-from sima2.bench.trust_worlds import Rng, World, rivals
-from sima2.records.arrays import Float64s
+from sima2.bench.figures import Limit, Progress, Rows, met, quiet, told, words
+from sima2.bench.trust_figures import Line, crossing, levels_of, rate
+from sima2.bench.trust_worlds import Rivals, Rng, World, rivals
+from sima2.records.arrays import Bools, Float64s
 from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustMatrix
 
 SIZES: Final = (100, 500, 3000)
-TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+TARGETS: Final[Mapping[str, Limit]] = {
     **{f"null_any_trust_{n}": (0.05, "at most") for n in SIZES},
     **{f"noise_above_half_{name}": (0.0, "at most") for name in worlds.NOISE},
     "inverted_any_trust": (0.0, "at most"),
@@ -50,14 +51,8 @@ TARGETS: Final[Mapping[str, tuple[float, str]]] = {
 """Rates of false trust and false alarms are held to theirs within the Monte Carlo error: by the lower end of a 95 %
 interval. All others by the figure itself."""
 _WITHIN_ERROR: Final = (
-    "null_",
-    "recovery_useless",
-    "recalibrated",
-    "drift_false",
-    "prior_null_any",
-    "prior_null_of_5_any",
-    "needed_null",
-)
+    "null_", "recovery_useless", "recalibrated", "drift_false", "prior_null_any", "prior_null_of_5_any", "needed_null",
+)  # fmt: skip
 
 TAGS: Final = 200
 LOOKS: Final = 40
@@ -66,11 +61,9 @@ REPETITIONS_AT: Final = 100_000
 UR3: Final = Path("../shared/data/ur3_cobotops/ur3.csv")
 JUDGE: Final = EconCorrelator(shadows=0)
 
-Progress = Callable[[str], None]
-
 
 def run(
-    *, episodes: int = REPETITIONS_AT, seed: int = 40, progress: Progress = lambda _: None, real: Path = UR3
+    *, episodes: int = REPETITIONS_AT, seed: int = 40, progress: Progress = quiet, real: Path = UR3
 ) -> dict[str, Any]:
     """All figures, the same for the same seed but for the seconds.
 
@@ -102,18 +95,17 @@ def run(
     return values
 
 
-def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: name, result with the rivals', target."""
     out = [("seed", str(values["seed"]), ""), ("repetitions", str(values["repetitions"]), "")]
     for name, line in values["lines"].items():
-        told = values["targets"].get(name)
-        limit = f"{told['sense']} {told['limit']:g}: {'met' if told['met'] else 'MISSED'}" if told else ""
         result = _figure(line["value"])
         if line["low"] == line["low"]:
             result += f" [{line['low']:.3f}, {line['high']:.3f}] of {line['runs']}"
         if line["pooled"] == line["pooled"]:
             result += f"; pooled test {_figure(line['pooled'])}, sigmoid {_figure(line['sigmoid'])}"
-        out.append((name.replace("_", " "), result + (f"; {line['note']}" if line["note"] else ""), limit))
+        result += f"; {line['note']}" if line["note"] else ""
+        out.append((words(name), result, told(values["targets"].get(name))))
     if not values["real"]:
         out.append(("real cell", "left out: its log is not beside the project", ""))
     return out
@@ -124,15 +116,7 @@ def _figure(value: float) -> str:
 
 
 def _met(name: str, line: Line, limit: float, sense: str) -> bool:
-    if sense == "at least":
-        return line.value >= limit
-    if sense == "above":
-        return line.value > limit
-    return (line.low if name.startswith(_WITHIN_ERROR) else line.value) <= limit
-
-
-def _levels(matrix: TrustMatrix) -> Float64s:
-    return np.array([row.trust_level for row in matrix.values()])
+    return met(line.low if name.startswith(_WITHIN_ERROR) else line.value, limit, sense)
 
 
 def _judged(world: World) -> TrustMatrix:
@@ -148,24 +132,31 @@ def _spec(kind: str = "predictive", inputs: tuple[str, ...] = ("prefix signals",
     return TagSpec("t000", kind, inputs, "landmark", field, 1)
 
 
-def _repeated(make: Callable[[Rng], World], runs: int, seed: Sequence[int]) -> list[tuple[World, Float64s]]:
-    """Worlds, and the trust that their tags earn."""
-    out = []
-    for repeat in range(runs):
-        world = make(np.random.default_rng([*seed, repeat]))
-        out.append((world, _levels(_judged(world))))
-    return out
+class Seen(NamedTuple):
+    """The trust that the tags of a world earn, and what the rivals say of them."""
+
+    levels: Float64s
+    said: Rivals
+
+
+def _repeated(make: Callable[[Rng], World], runs: int, seed: Sequence[int]) -> list[Seen]:
+    """Trust in so many worlds."""
+    made = (make(np.random.default_rng([*seed, repeat])) for repeat in range(runs))
+    return [Seen(levels_of(_judged(world)), rivals(world.tags, world.cost)) for world in made]
+
+
+def _rate(hits: Iterable[Any], said: Sequence[Rivals], how: Callable[[Bools], Any], note: str = "") -> Line:
+    """How often something happened, beside how often the rivals trust, by what is taken of their answers."""
+    return rate(hits, [how(each.tested) for each in said], [how(each.sigmoid) for each in said], note)
 
 
 def _null(runs: int, seed: list[int]) -> dict[str, Line]:
     """Matrices of null tags in which any tag earns any trust."""
     out = {}
     for n in SIZES:
-        done = _repeated(_sized(worlds.null_world, n), runs, [*seed, n])
-        said = [rivals(world.tags, world.cost) for world, _ in done]
-        trusted = [levels.max() > 0 for _, levels in done]
-        tested, scored = [r.tested.any() for r in said], [r.sigmoid.any() for r in said]
-        out[f"null_any_trust_{n}"] = rate(trusted, tested, scored, f"matrices of {TAGS} tags")
+        levels, said = zip(*_repeated(_sized(worlds.null_world, n), runs, [*seed, n]), strict=True)
+        trusted = [each.max() > 0 for each in levels]
+        out[f"null_any_trust_{n}"] = _rate(trusted, said, np.any, f"matrices of {TAGS} tags")
     return out
 
 
@@ -173,37 +164,39 @@ def _noise(runs: int, seed: list[int], n: int = 500) -> dict[str, Line]:
     """Share of noise tags above 0.5 in hostile worlds."""
     out = {}
     for k, (name, make) in enumerate(worlds.NOISE.items()):
-        done = _repeated(_sized(make, n), runs, [*seed, k])
-        said = [rivals(world.tags, world.cost) for world, _ in done]
-        levels = np.concatenate([each for _, each in done])
-        some = np.mean([each.max() > 0 for _, each in done])
+        each, said = zip(*_repeated(_sized(make, n), runs, [*seed, k]), strict=True)
+        levels = np.concatenate(each)
+        some = np.mean([mine.max() > 0 for mine in each])
         highest = f"any trust in {some:.3f} of {runs} matrices, highest {levels.max():.2f}"
-        tested, scored = (np.concatenate([getattr(r, each) for r in said]) for each in ("tested", "sigmoid"))
+        tested, scored = (np.concatenate([getattr(r, which) for r in said]) for which in ("tested", "sigmoid"))
         out[f"noise_above_half_{name}"] = rate(levels > 0.5, tested, scored, highest)
     return out
 
 
-def _first(done: list[tuple[World, Float64s]], above: float, *, signed: bool = False) -> Line:
+def _first_of(flags: Bools) -> Any:
+    return flags[0]
+
+
+def _first(seen: Sequence[Seen], above: float, *, signed: bool = False) -> Line:
     """How often the first tag earns more trust than so much; the rivals may be asked for the declared sign too."""
-    said = [rivals(world.tags[:1], world.cost) for world, _ in done]
-    right = [not signed or r.r[0] > 0 for r in said]
+    right = [not signed or each.said.r[0] > 0 for each in seen]
     return rate(
-        [levels[0] > above for _, levels in done],
-        [r.tested[0] and ok for r, ok in zip(said, right)],
-        [r.sigmoid[0] and ok for r, ok in zip(said, right)],
+        [each.levels[0] > above for each in seen],
+        [each.said.tested[0] and ok for each, ok in zip(seen, right)],
+        [each.said.sigmoid[0] and ok for each, ok in zip(seen, right)],
     )
 
 
 def _effects(runs: int, seed: list[int]) -> dict[str, Line]:
     """True tags among 19 that say nothing, inverted ones, and such that only strata show."""
-    out = {}
-    inverted = partial(worlds.shifted_world, n=1000, share=0.3, shift=-1.2, beside=0)
+    shifted, out = worlds.shifted_world, {}
+    inverted = partial(shifted, n=1000, share=0.3, shift=-1.2, beside=0)
     out["inverted_any_trust"] = _first(_repeated(inverted, runs, [*seed, 0]), 0.0)
     for n in (1000, 5000):
         # a shift of 1.5 is δ = 0.711, one of 1.045 is δ = 0.540
-        rare = partial(worlds.shifted_world, n=n, share=0.03, shift=1.5)
+        rare = partial(shifted, n=n, share=0.03, shift=1.5)
         out[f"rare_trusted_{n}"] = _first(_repeated(rare, runs, [*seed, 1, n]), 0.8)
-    common = partial(worlds.shifted_world, n=1000, share=0.2, shift=1.045)
+    common = partial(shifted, n=1000, share=0.2, shift=1.045)
     # near its limit, where 200 runs would leave the verdict to luck
     out["common_trusted_1000"] = _first(_repeated(common, 5 * runs, [*seed, 2]), 0.8)
     out["common_trusted_1000_alone"] = _first(_repeated(partial(common, beside=0), runs, [*seed, 4]), 0.8)
@@ -221,11 +214,10 @@ def _premiums(runs: int, seed: list[int]) -> dict[str, Line]:
         levels, tested, scored = [], [], []
         for n in sizes:
             make = partial(worlds.damage_world, n=n, with_tag=share, without=0.1)
-            done = _repeated(make, some, [*seed, round(10 * share), n])
-            levels.append(np.array([each[0] for _, each in done]))
-            said = [rivals(world.tags, world.cost) for world, _ in done]
-            tested.append(np.mean([r.tested[0] for r in said]))
-            scored.append(np.mean([r.sigmoid[0] for r in said]))
+            seen = _repeated(make, some, [*seed, round(10 * share), n])
+            levels.append(np.array([each.levels[0] for each in seen]))
+            tested.append(np.mean([each.said.tested[0] for each in seen]))
+            scored.append(np.mean([each.said.sigmoid[0] for each in seen]))
         curve = ", ".join(f"{n}: {np.median(each):.2f}" for n, each in zip(sizes, levels))
         for level in wanted:
             reached = [float((each >= level).mean()) for each in levels]
@@ -250,7 +242,7 @@ def _recoveries(runs: int, seed: list[int]) -> dict[str, Line]:
             counts, world = worlds.recovery_world(np.random.default_rng([*seed, k, repeat]), 2000, worth)
             levels.append(JUDGE.correlate(counts, specs={"t000": spec})["t000"].trust_level)
             said.append(rivals(world.tags, world.cost))
-        out[name] = rate([level > above for level in levels], [r.tested[0] for r in said], [r.sigmoid[0] for r in said])
+        out[name] = _rate([level > above for level in levels], said, _first_of)
     return out
 
 
@@ -273,12 +265,8 @@ def _leaks(runs: int, seed: list[int]) -> dict[str, Line]:
         row = JUDGE.correlate(counts, specs={"t000": _spec(field="success")})["t000"]
         capped.append(row.reason == "self_referential" and row.trust_level <= 0.5)
         said.append(rivals(np.stack([x]), cost))
-    tested, scored = [not r.tested[0] for r in said], [not r.sigmoid[0] for r in said]
-    return {
-        "leak_declared_caught": rate(caught, tested, scored),
-        "leak_undeclared_suspected": rate(suspected, tested, scored),
-        "inferred_capped": rate(capped, tested, scored),
-    }
+    hits = {"leak_declared_caught": caught, "leak_undeclared_suspected": suspected, "inferred_capped": capped}
+    return {name: _rate(each, said, lambda flags: not flags[0]) for name, each in hits.items()}
 
 
 def _recalibrated(runs: int, seed: list[int], tags: int = 20, grow: int = 100) -> dict[str, Line]:
@@ -286,16 +274,15 @@ def _recalibrated(runs: int, seed: list[int], tags: int = 20, grow: int = 100) -
     ever, pooled, sigmoid = [], [], []
     specs = {f"t{k:03d}": _spec() for k in range(tags)}
     for repeat in range(runs):
-        rng = np.random.default_rng([*seed, repeat])
-        world = worlds.null_world(rng, LOOKS * grow, tags)
+        world = worlds.null_world(np.random.default_rng([*seed, repeat]), LOOKS * grow, tags)
         world = World(world.tags, np.exp(world.cost), world.strata)
         counts, trusted, tested, scored = TrustCounts(), False, False, False
         for look in range(1, LOOKS + 1):
-            new = slice((look - 1) * grow, look * grow)
-            part = World(world.tags[:, new], world.cost[new], world.strata[new])
+            part = world.part(slice((look - 1) * grow, look * grow))
             counts = merge(counts, count(part.named, part.cost, part.strata, COST_FIELDS["damage"]))
-            trusted |= bool(_levels(JUDGE.correlate(counts, specs=specs, look=look)).max() > 0)
-            said = rivals(world.tags[:, : new.stop], world.cost[: new.stop])
+            trusted |= bool(levels_of(JUDGE.correlate(counts, specs=specs, look=look)).max() > 0)
+            so_far = world.part(slice(look * grow))
+            said = rivals(so_far.tags, so_far.cost)
             tested, scored = tested or bool(said.tested.any()), scored or bool(said.sigmoid.any())
         ever.append(trusted)
         pooled.append(tested)
@@ -335,11 +322,11 @@ def _merges(runs: int, seed: list[int], n: int = 1000) -> dict[str, Line]:
     """Partitions and orders of the same episodes whose counts or verdicts differ in any bit."""
     rng = np.random.default_rng(seed)
     world = worlds.null_world(rng, n, 5)
-    cost = np.where(rng.random(n) < 0.02, np.nan, np.exp(world.cost))
+    world = World(world.tags, np.where(rng.random(n) < 0.02, np.nan, np.exp(world.cost)), world.strata)
     specs = {f"t{k:03d}": _spec() for k in range(5)}
 
     def counted(rows: Any) -> TrustCounts:
-        part = World(world.tags[:, rows], cost[rows], world.strata[rows])
+        part = world.part(rows)
         return count(part.named, part.cost, part.strata, COST_FIELDS["damage"])
 
     def told(counts: TrustCounts) -> tuple[str, str]:
@@ -383,7 +370,7 @@ def _real(path: Path, seed: int) -> dict[str, Line]:
     )
     rng = np.random.default_rng([seed, 98])
     tags = np.stack([stop, lost, *(rng.permutation(stop) for _ in range(100))])
-    levels = _levels(_judged(World(tags, duration, np.zeros(len(duration), np.int64))))
+    levels = levels_of(_judged(World(tags, duration, np.zeros(len(duration), np.int64))))
     said = rivals(tags, duration)
     return {
         "real_stop_trust": Line(float(levels[0]), float(said.tested[0]), float(said.sigmoid[0])),

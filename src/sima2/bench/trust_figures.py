@@ -6,6 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from sima2.bench.figures import ratio
+from sima2.knowledge.support import interval
+from sima2.records.arrays import Float64s
+from sima2.records.trust import TrustMatrix
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -29,20 +36,14 @@ def rate(hits: Iterable[Any], pooled: Iterable[Any] = (), sigmoid: Iterable[Any]
     >>> rate([True, False, False, False]).value
     0.25
     """
-    from scipy.stats import beta
-
     given, tested, scored = ([bool(each) for each in column] for column in (hits, pooled, sigmoid))
     n, k = len(given), sum(given)
-    nan = float("nan")
-    return Line(
-        k / n,
-        sum(tested) / len(tested) if tested else nan,
-        sum(scored) / len(scored) if scored else nan,
-        n,
-        float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0,
-        float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0,
-        note,
-    )
+    return Line(k / n, ratio(sum(tested), len(tested)), ratio(sum(scored), len(scored)), n, *interval(k, n), note)
+
+
+def levels_of(matrix: TrustMatrix) -> Float64s:
+    """Trust of every tag, shape (t,)."""
+    return np.array([row.trust_level for row in matrix.values()])
 
 
 def crossing(sizes: Sequence[int], reached: Sequence[float], part: float) -> float:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -36,7 +36,9 @@ from sima2.analytics.recovery import Attempts, find_attempts, recovery_counts
 from sima2.analytics.statistics import describe
 from sima2.analytics.trust_inputs import strata_of, tag_indicators
 from sima2.analytics.verdict import PROVISIONAL, TRUSTED
-from sima2.client import Intake, Source, SyntheticSource
+from sima2.bench.figures import Limit, Progress, Rows, quiet, told, verdict
+from sima2.bench.sources import Watched
+from sima2.client import SyntheticSource
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.econ import EconTable
 from sima2.records.episodes import EpisodeTable
@@ -61,7 +63,7 @@ _SPECS: Final = {tag: TAGS[tag] for tag in JUDGED}
 SHUFFLES: Final = 40
 """Times that all tags are shuffled: enough to tell 5 % that earn something by chance from 15 %."""
 
-CLAIMS: Final[Mapping[str, Mapping[str, tuple[float, str]]]] = {
+CLAIMS: Final[Mapping[str, Mapping[str, Limit]]] = {
     "ordinary": {
         "RiskTag": (TRUSTED, "above"),
         "RecoveryTag": (TRUSTED, "above"),
@@ -75,10 +77,8 @@ LEAST_PREMIUM: Final = 2.0
 MOST_SHUFFLED: Final = 0.15
 """Share of shuffles in which any tag may earn any trust: the gate lets 5 % pass, and of 40 that makes 6 at most."""
 
-Progress = Callable[[str], None]
 
-
-def run(*, episodes: int = 1000, seed: int = 8101, progress: Progress = lambda _: None) -> dict[str, Any]:
+def run(*, episodes: int = 1000, seed: int = 8101, progress: Progress = quiet) -> dict[str, Any]:
     """All figures, the same for the same seed but for the seconds.
 
     Args:
@@ -107,7 +107,7 @@ def run(*, episodes: int = 1000, seed: int = 8101, progress: Progress = lambda _
     return values
 
 
-def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: dict[str, Any]) -> Rows:
     """The figures as a table: name, result, target."""
     out = []
     targets = values["targets"]
@@ -116,11 +116,11 @@ def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
             for who in ("tag", "oracle", "oracle_same_share"):
                 if tag in found[who]:
                     name = f"{world}: {tag}, {who.replace('_', ' ')}"
-                    out.append((name, _verdict_line(found[who][tag]), _limit(targets.get(f"{world} {tag} {who}"))))
+                    out.append((name, _verdict_line(found[who][tag]), told(targets.get(f"{world} {tag} {who}"))))
         for who, premium in found["risk_premium"].items():
             low, high = premium["interval"]
             result = f"{premium['value']:.2f} [{low:.2f}, {high:.2f}]"
-            limit = _limit(targets.get(f"{world} risk_premium {who}"))
+            limit = told(targets.get(f"{world} risk_premium {who}"))
             out.append((f"{world}: risk premium, {who.replace('_', ' ')}", result, limit))
         alone = found["risk_without_mixed"]
         out.append((f"{world}: RiskTag, without mixed", _verdict_line(alone), ""))
@@ -134,7 +134,7 @@ def rows(values: dict[str, Any]) -> list[tuple[str, str, str]]:
             out.append((f"{world}: damaged, {which.replace('_', ' ')}", f"{share:.3f}", ""))
         shuffled = found["shuffled"]
         result = f"{shuffled['with_any_trust']} of {shuffled['shuffles']}, highest {shuffled['highest_trust']:.2f}"
-        out.append((f"{world}: shuffles that earn trust", result, _limit(targets.get(f"{world} shuffled_share"))))
+        out.append((f"{world}: shuffles that earn trust", result, told(targets.get(f"{world} shuffled_share"))))
     return out
 
 
@@ -163,7 +163,7 @@ def judged(plan: EpisodePlan, physics: PhysicsSettings, seed: int) -> dict[str, 
     from sima2.orchestrator import run_source
     from sima2.pipeline import RunSettings
 
-    source = _Witness(SyntheticSource(plan, physics), {})
+    source = Watched(SyntheticSource(plan, physics))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         run_source(source, RunSettings(out=out, seed=seed))
@@ -198,28 +198,6 @@ def judged(plan: EpisodePlan, physics: PhysicsSettings, seed: int) -> dict[str, 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Witness(Source):
-    """A source that keeps the truth of what was read, and how novel each episode was; no stage sees it."""
-
-    inner: SyntheticSource
-    kept: dict[tuple[int, int], tuple[TruthEpisodes, Float64s]]
-
-    @property
-    def episodes(self) -> int:
-        return self.inner.episodes
-
-    def read(self, start: int, stop: int) -> Intake:
-        got = self.inner.read(start, stop)
-        if got.truth is not None and len(got.truth):
-            novelty = np.maximum.reduceat(got.truth.frames.novelty.astype(np.float64), got.truth.offset[:-1])
-            self.kept[start, stop] = got.truth.episodes, novelty
-        return got
-
-    def describe(self) -> Mapping[str, Any]:
-        return self.inner.describe()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Done:
     """What a run left of n episodes, and their truth, in one order."""
 
@@ -234,7 +212,7 @@ class _Done:
     """Highest of each episode, shape (n,)."""
 
     @classmethod
-    def of(cls, out: Path, source: _Witness) -> _Done:
+    def of(cls, out: Path, source: Watched) -> _Done:
         from sima2.io.store import Store
 
         with Store.read_only(out) as store:
@@ -243,7 +221,9 @@ class _Done:
             segments = SegmentTable.concat(list(store.read(SegmentTable, "segments")))
             tags = TagTable.concat(list(store.read(TagTable, "tags")))
             matrix = json.loads(store.read_text("trust_matrix.json"))
-        truth = TruthEpisodes.concat([told for told, _ in source.kept.values()])
+        kept = source.kept.values()
+        truth = TruthEpisodes.concat([each.episodes for each in kept])
+        novelty = [np.maximum.reduceat(each.frames.novelty.astype(np.float64), each.offset[:-1]) for each in kept]
         place = episode_places(episodes.episode_id, truth.episode_id)
         return cls(
             episodes=episodes,
@@ -252,7 +232,7 @@ class _Done:
             tags=tags,
             matrix=matrix,
             truth=truth.take(place),
-            novelty=np.concatenate([novelty for _, novelty in source.kept.values()])[place],
+            novelty=np.concatenate(novelty)[place],
         )
 
     @property
@@ -380,19 +360,11 @@ def _targets(worlds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         found = worlds[world]
         for tag, (limit, sense) in claims.items():
             for who in ("tag", "oracle"):
-                out[f"{world} {tag} {who}"] = _target(found[who][tag]["trust_level"], limit, sense)
+                out[f"{world} {tag} {who}"] = verdict(found[who][tag]["trust_level"], limit, sense)
         shuffled = found["shuffled"]
         share = shuffled["with_any_trust"] / shuffled["shuffles"]
-        out[f"{world} shuffled_share"] = _target(share, MOST_SHUFFLED, "at most")
+        out[f"{world} shuffled_share"] = verdict(share, MOST_SHUFFLED, "at most")
     for who in ("tag", "oracle"):
         premium = worlds["ordinary"]["risk_premium"][who]["value"]
-        out[f"ordinary risk_premium {who}"] = _target(premium, LEAST_PREMIUM, "above")
+        out[f"ordinary risk_premium {who}"] = verdict(premium, LEAST_PREMIUM, "above")
     return out
-
-
-def _target(value: float, limit: float, sense: str) -> dict[str, Any]:
-    return {"limit": limit, "sense": sense, "met": bool(value > limit if sense == "above" else value <= limit)}
-
-
-def _limit(told: Mapping[str, Any] | None) -> str:
-    return f"{told['sense']} {told['limit']:g}: {'met' if told['met'] else 'MISSED'}" if told else ""

@@ -14,13 +14,14 @@ from sima2.analytics.econ_settings import COST_FIELDS
 from sima2.analytics.power import OPEN, Needed, outcomes_needed
 from sima2.analytics.prior import Belief, Prior
 from sima2.bench import trust_worlds as worlds
-from sima2.bench.trust_figures import Line, crossing, rate
+from sima2.bench.figures import Limit
+from sima2.bench.trust_figures import Line, crossing, levels_of, rate
 from sima2.bench.trust_worlds import Rng, World
-from sima2.records.arrays import Bools, Float64s
+from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.tags import TagSpec
 from sima2.records.trust import TrustMatrix
 
-TARGETS: Final[Mapping[str, tuple[float, str]]] = {
+TARGETS: Final[Mapping[str, Limit]] = {
     "prior_right_share_of_episodes_to_0.5": (1.0, "at most"),
     "prior_right_weak_share_of_episodes_to_0.5": (0.9, "at most"),
     "prior_right_share_of_episodes_to_0.8": (1.0, "at most"),
@@ -52,14 +53,8 @@ WRONG: Final = Belief("outcome", 0.75, 0.06, "")
 SIZES: Final = (50, 70, 100, 130, 160, 180, 200, 240, 280, 400, 480, 560, 800)
 
 
-def _levels(matrix: TrustMatrix) -> Float64s:
-    return np.array([row.trust_level for row in matrix.values()])
-
-
-def _both(world: World, prior: Prior) -> tuple[TrustMatrix, TrustMatrix]:
-    """Without the prior and with it."""
-    without = JUDGE.calibrate(world.named, world.cost, world.strata)
-    return without, JUDGE.calibrate(world.named, world.cost, world.strata, prior=prior)
+def _with(world: World, prior: Prior | None) -> TrustMatrix:
+    return JUDGE.calibrate(world.named, world.cost, world.strata, prior=prior)
 
 
 def _right(runs: int, seed: list[int]) -> dict[str, Line]:
@@ -79,7 +74,8 @@ def _right(runs: int, seed: list[int]) -> dict[str, Line]:
                 rng = np.random.default_rng([*seed, k, n, repeat])
                 # what the earlier set said is off by its own error
                 prior = Prior({"t000": Belief("outcome", delta + 0.06 * rng.normal(), 0.06, "")})
-                without, with_it = _both(make(rng), prior)
+                world = make(rng)
+                without, with_it = _with(world, None), _with(world, prior)
                 levels[size, repeat] = without["t000"].trust_level, with_it["t000"].trust_level
                 carried = with_it["t000"].carried
                 if carried is not None:
@@ -101,8 +97,8 @@ def _wrong(runs: int, seed: list[int], n: int = 500) -> dict[str, Line]:
     nulls, some, closed, alone = [], [], [], [0.0]
     for repeat in range(runs):
         world = worlds.null_world(np.random.default_rng([*seed, 0, repeat]), n, TAGS)
-        rows = JUDGE.calibrate(world.named, world.cost, world.strata, prior=Prior(dict.fromkeys(world.named, WRONG)))
-        levels = _levels(rows)
+        rows = _with(world, Prior(dict.fromkeys(world.named, WRONG)))
+        levels = levels_of(rows)
         nulls.append(levels)
         some.append(bool(levels.max() > 0))
         shut = [row for row in rows.values() if row.reason != "ok"]
@@ -111,11 +107,11 @@ def _wrong(runs: int, seed: list[int], n: int = 500) -> dict[str, Line]:
     inverted, agreement = [], []
     for repeat in range(runs):
         world = worlds.shifted_world(np.random.default_rng([*seed, 1, repeat]), 1000, 0.3, -1.2, 0)
-        row = JUDGE.calibrate(world.named, world.cost, world.strata, prior=Prior({"t000": WRONG}))["t000"]
+        row = _with(world, Prior({"t000": WRONG}))["t000"]
         inverted.append(row.trust_level > 0)
         # a weak effect of δ 0.20 where 0.75 was told
         world = worlds.shifted_world(np.random.default_rng([*seed, 2, repeat]), n, 0.3, 0.36, 0)
-        row = JUDGE.calibrate(world.named, world.cost, world.strata, prior=Prior({"t000": WRONG}))["t000"]
+        row = _with(world, Prior({"t000": WRONG}))["t000"]
         agreement.append(row.carried.agreement if row.carried else np.nan)
     levels = np.concatenate(nulls)
     note = f"{len(levels):,} null tags, highest {levels.max():.2f}"
@@ -138,7 +134,8 @@ def _few(runs: int, seed: list[int], tags: int = 5) -> dict[str, Line]:
         some: list[bool] = []
         for repeat in range(8 * runs):
             world = worlds.null_world(np.random.default_rng([*seed, n, repeat]), n, tags)
-            without, lent = (_levels(each) for each in _both(world, Prior(dict.fromkeys(world.named, WRONG))))
+            wrong = Prior(dict.fromkeys(world.named, WRONG))
+            without, lent = (levels_of(_with(world, prior)) for prior in (None, wrong))
             plain += (without > 0.5).tolist()
             lifted += ((lent > 0.5) & ~(without > 0.5)).tolist()
             some.append(bool(lent.max() > 0))
@@ -148,18 +145,14 @@ def _few(runs: int, seed: list[int], tags: int = 5) -> dict[str, Line]:
     return out
 
 
-def _outcomes(
-    rng: Rng, n: int, with_tag: float, without: float, tags: int = 5
-) -> tuple[Bools, Float64s, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _outcomes(rng: Rng, n: int, with_tag: float, without: float, tags: int = 5) -> tuple[Bools, Float64s, Int64s]:
     """Tags in a quarter of the episodes of three strata, and success; the first tag goes with failure."""
     x = rng.random((tags, n)) < 0.25
     won: Float64s = (rng.random(n) < np.where(x[0], with_tag, without)).astype(np.float64)
     return x, won, rng.integers(0, 3, n)
 
 
-def _judged(
-    x: Bools, won: Float64s, strata: Float64s | np.ndarray[tuple[int], np.dtype[np.int64]], look: int
-) -> TrustMatrix:
+def _judged(x: Bools, won: Float64s, strata: Int64s, look: int) -> TrustMatrix:
     names = [f"t{k:03d}" for k in range(len(x))]
     counts = count(dict(zip(names, x, strict=True)), won, strata, COST_FIELDS["success"])
     specs = {name: TagSpec(name, "predictive", ("prefix signals",), "landmark", "success", -1) for name in names}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -34,6 +34,10 @@ class World:
     def named(self) -> dict[str, Bools]:
         """Tags by name; the first is ``t000``."""
         return {f"t{k:03d}": column for k, column in enumerate(self.tags)}
+
+    def part(self, episodes: Any) -> World:
+        """Some of its episodes."""
+        return World(self.tags[:, episodes], self.cost[episodes], self.strata[episodes])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,30 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sima2.bench.recorded_sets import join, lines
 from sima2.records.arrays import Float32s, Float64s, Int64s
 
 Picture = Float32s
 HEIGHT, WIDTH = 144, 192
 NOISE: Final = 2.0
 """Standard deviation of a pixel's noise, of 255."""
-KINDS: Final = (
-    "missing",
-    "empty",
-    "cut_off",
-    "damaged",
-    "too_short",
-    "too_long",
-    "wrong_rate",
-    "black",
-    "black_all",
-    "frozen",
-    "frozen_to_end",
-    "frozen_all",
-    "repeated",
-    "early",
-    "late",
-)
-"""Faults that are planted."""
 TOLD_AS: Final[Mapping[str, tuple[str, ...]]] = {
     "missing": ("video_missing",),
     "empty": ("video_unreadable",),
@@ -61,6 +45,8 @@ TOLD_AS: Final[Mapping[str, tuple[str, ...]]] = {
     "late": ("video_lag",),
 }
 """Findings by which each counts as found."""
+KINDS: Final = tuple(TOLD_AS)
+"""Faults that are planted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +100,7 @@ def add_cameras(root: Path, look: Look, cameras: Sequence[str], planted: Sequenc
     """
     info = json.loads((root / "meta/info.json").read_text(encoding="utf-8"))
     fps = float(info["fps"])
-    listed = [json.loads(line) for line in (root / "meta/episodes.jsonl").read_text(encoding="utf-8").splitlines()]
+    listed = lines(root / "meta/episodes.jsonl")
     faults = {(each.episode, each.camera): each.kind for each in planted}
     for camera in cameras:
         info["features"][camera] = {"dtype": "video", "shape": [HEIGHT, WIDTH, 3], "names": None}
@@ -325,22 +311,24 @@ def _with_arm(wall: Picture, state: Float64s) -> Picture:
     return picture
 
 
+V3_VIDEO: Final = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+
+
 def share_files(root: Path) -> None:
     """Write a set with videos of version 2.1 again, in place, as one of 3.0: all episodes of a camera in one file."""
     import av
 
-    info = json.loads((root / "meta/info.json").read_text(encoding="utf-8"))
-    listed = [json.loads(line) for line in (root / "meta/episodes.jsonl").read_text(encoding="utf-8").splitlines()]
-    cameras = [name for name, each in info["features"].items() if each["dtype"] == "video"]
-    rows: list[dict[str, Any]] = [{**row, "data/chunk_index": 0, "data/file_index": 0} for row in listed]
-    for camera in cameras:
+    before = root.rename(root.with_name(f"{root.name}-v2.1"))
+    info = json.loads((before / "meta/info.json").read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = lines(before / "meta/episodes.jsonl")
+    for camera in (name for name, each in info["features"].items() if each["dtype"] == "video"):
         target = root / f"videos/{camera}/chunk-000/file-000.mp4"
         target.parent.mkdir(parents=True)
         begin = 0.0
         with av.open(str(target), "w", format="mp4") as made:
             stream: Any = None
             for row in rows:
-                file = root / f"videos/chunk-000/{camera}/episode_{row['episode_index']:06d}.mp4"
+                file = before / f"videos/chunk-000/{camera}/episode_{row['episode_index']:06d}.mp4"
                 with av.open(str(file)) as held:
                     old: Any = held.streams.video[0]
                     stream = made.add_stream_from_template(old, opaque=True) if stream is None else stream
@@ -353,19 +341,6 @@ def share_files(root: Path) -> None:
                 end = begin + row["length"] / info["fps"]
                 told = {"chunk_index": 0, "file_index": 0, "from_timestamp": begin, "to_timestamp": end}
                 row.update({f"videos/{camera}/{name}": value for name, value in told.items()})
-                file.unlink()
                 begin = end
-    files = sorted((root / "data").glob("*/episode_*.parquet"))
-    data = pa.concat_tables([pq.read_table(file, partitioning=None) for file in files])
-    for file in files:
-        file.unlink()
-    pq.write_table(data, root / "data/chunk-000/file-000.parquet")
-    (root / "meta/episodes/chunk-000").mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows), root / "meta/episodes/chunk-000/file-000.parquet")
-    (root / "meta/episodes.jsonl").unlink()
-    info |= {
-        "codebase_version": "v3.0",
-        "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
-        "video_path": "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
-    }
-    (root / "meta/info.json").write_text(json.dumps(info), encoding="utf-8")
+    join(before, root, len(rows), rows, video_path=V3_VIDEO)
+    shutil.rmtree(before)

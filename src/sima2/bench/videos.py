@@ -5,31 +5,22 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from sima2.bench.recordings_maker import RECIPES, make_set
-from sima2.bench.video_sets import (
-    CODERS,
-    KINDS,
-    NOISE,
-    TOLD_AS,
-    Look,
-    Planted,
-    add_cameras,
-    jittered,
-    share_files,
-    write_video,
-)
+from sima2.bench import video_sets
+from sima2.bench.figures import Progress, Rows, quiet, told, verdict, words
+from sima2.bench.recorded_sets import recipe_named
+from sima2.bench.recordings_maker import make_set
+from sima2.bench.video_sets import CODERS, KINDS, Look, Planted
 from sima2.cameras import CameraPass, look_at, moments_for, open_videos
 from sima2.client import Sima2Client
 from sima2.pipeline import ShardTask, calibrate, first_pass, judged
 from sima2.records.defects import DefectTable, EpisodeMeasures
-
-Progress = Callable[[str], None]
 
 EPISODES: Final = 45
 """Of each set with faults: three of each kind, and two thirds of all videos as they should be."""
@@ -69,7 +60,7 @@ def sets() -> list[Set]:
 
 
 def run(
-    progress: Progress = lambda _: None, *, episodes: int = EPISODES, seed: int = 0, data: Sequence[Path] = ()
+    progress: Progress = quiet, *, episodes: int = EPISODES, seed: int = 0, data: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """Make the sets, look at them, and hold what is told against what was planted.
 
@@ -88,40 +79,31 @@ def run(
     planted: Counter[str] = Counter()
     found: Counter[str] = Counter()
     wrong: list[str] = []
-    clean = 0
-    pictures = unpacked = 0
+    clean = pictures = unpacked = 0
     seconds = 0.0
     for k, each in enumerate(sets()):
         progress(each.name)
         count = episodes if each.faults else max(episodes // 3, 8)
         with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder) / "set"
-            faults = made(root, each, count, [seed, k])
-            told, looked = looked_at(root)
-        cells = {(name, int(e)): set[str]() for name in CAMERAS for e in range(count)}
-        for kind, index, words in zip(told.defect, told.episode_index.tolist(), told.details, strict=True):
-            if kind.startswith("video_"):
-                camera = words.split(" ")[1].rstrip(":")
-                mine = [(camera, index)] if index >= 0 else [(camera, e) for e in range(count)]
-                for cell in mine:
-                    cells[cell].add(kind)
-        faulty = {(each.camera, each.episode): each.kind for each in faults}
-        for (camera, episode), kinds in cells.items():
+            faults = made(Path(folder) / "set", each, count, [seed, k])
+            findings, looked = looked_at(Path(folder) / "set")
+        faulty = {(fault.camera, fault.episode): fault.kind for fault in faults}
+        for (camera, episode), kinds in _by_video(findings, count).items():
             fault = faulty.get((camera, episode))
             if fault is None:
                 clean += 1
                 wrong += [f"{each.name}: episode {episode} camera {camera}: {kind}" for kind in sorted(kinds)]
             else:
                 planted[fault] += 1
-                found[fault] += bool(kinds & set(TOLD_AS[fault]))
+                found[fault] += bool(kinds & set(video_sets.TOLD_AS[fault]))
         pictures += int(looked.cameras.pictures.sum())
         unpacked += int(looked.cameras.decoded.sum())
         seconds += looked.seconds
     recall = {kind: found[kind] / planted[kind] for kind in KINDS if planted[kind]}
-    targets = {f"{kind} found": _met(value, value >= LEAST_FOUND) for kind, value in recall.items()}
-    targets["false alarms"] = _met(len(wrong), not wrong)
+    targets = {f"{kind} found": verdict(share, LEAST_FOUND, "at least") for kind, share in recall.items()}
+    targets["false alarms"] = verdict(len(wrong), 0, "at most")
     cost = cost_of_thumbnails(data)
-    targets |= {f"thumbnails of {name}": _met(value, value <= THUMB_COST) for name, value in cost.items()}
+    targets |= {f"thumbnails of {name}": verdict(value, THUMB_COST, "at most") for name, value in cost.items()}
     return {
         "planted": dict(planted),
         "found": recall,
@@ -134,43 +116,47 @@ def run(
     }
 
 
-def _met(value: float, met: bool) -> dict[str, Any]:
-    return {"value": value, "met": met}
+def _by_video(findings: DefectTable, episodes: int) -> dict[tuple[str, int], set[str]]:
+    """What is told of each camera's video of an episode; what is told of a whole camera, of all of its videos."""
+    cells = {(name, episode): set[str]() for name in CAMERAS for episode in range(episodes)}
+    for kind, index, details in zip(findings.defect, findings.episode_index.tolist(), findings.details, strict=True):
+        if kind.startswith("video_"):
+            camera = details.split(" ")[1].rstrip(":")
+            for episode in [index] if index >= 0 else range(episodes):
+                cells[camera, episode].add(kind)
+    return cells
 
 
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """Figures, results and targets as text."""
-    told = [
-        (f"{kind.replace('_', ' ')} ({values['planted'][kind]})", f"{share:.1%}", f"≥ {LEAST_FOUND:.0%}")
+    targets = values["targets"]
+    out = [
+        (f"{words(kind)} ({values['planted'][kind]})", f"{share:.1%}", told(targets[f"{kind} found"]))
         for kind, share in values["found"].items()
     ]
-    return [
-        *told,
-        (f"false alarms in {values['clean_videos']} sound videos", str(len(values["false_alarms"])), "0"),
-        *(
-            (f"cost of thumbnails over unpacking alone, {name}", f"{cost:.2f}", f"≤ {THUMB_COST}")
-            for name, cost in values["thumbnail_cost"].items()
-        ),
-        ("pictures unpacked", f"{values['unpacked_share']:.0%}", ""),
-        ("CPU for each picture", f"{values['cpu_ms_per_picture']:.2f} ms", ""),
-    ]
+    alarms = f"false alarms in {values['clean_videos']} sound videos"
+    out.append((alarms, str(len(values["false_alarms"])), told(targets["false alarms"])))
+    for name, cost in values["thumbnail_cost"].items():
+        limit = told(targets[f"thumbnails of {name}"])
+        out.append((f"cost of thumbnails over unpacking alone, {name}", f"{cost:.2f}", limit))
+    out.append(("pictures unpacked", f"{values['unpacked_share']:.0%}", ""))
+    return [*out, ("CPU for each picture", f"{values['cpu_ms_per_picture']:.2f} ms", "")]
 
 
 def made(root: Path, each: Set, episodes: int, seed: Sequence[int]) -> list[Planted]:
     """Make a set with its videos; the faults that were planted, each in one camera of an episode."""
-    recipe = next(recipe for recipe in RECIPES if recipe.name == each.recipe)
     number = seed[0] * 100 + seed[1]
-    make_set(root, recipe, episodes, number)
+    make_set(root, recipe_named(each.recipe), episodes, number)
     if each.look.jitter:
-        jittered(root, each.look.jitter, number)
+        video_sets.jittered(root, each.look.jitter, number)
     faults: list[Planted] = []
     if each.faults:
         order = np.random.default_rng([*seed, 1]).permutation(episodes).tolist()
         for k, episode in enumerate(order):
             faults.append(Planted(episode, CAMERAS[k // len(KINDS) % 2], KINDS[k % len(KINDS)]))
-    add_cameras(root, each.look, CAMERAS, faults, number)
+    video_sets.add_cameras(root, each.look, CAMERAS, faults, number)
     if each.look.shared:
-        share_files(root)
+        video_sets.share_files(root)
     return faults
 
 
@@ -183,9 +169,7 @@ def looked_at(root: Path) -> tuple[DefectTable, CameraPass]:
     batch = source.read(0, source.episodes).batch
     begin = time.process_time()
     looked = look_at(videos, first.episodes, batch, moments)
-    looked = CameraPass(
-        0, looked.findings, looked.cameras, looked.thumbnails, looked.last_frames, time.process_time() - begin
-    )
+    looked = replace(looked, seconds=time.process_time() - begin)
     return judged(looked.findings, EpisodeMeasures.empty(), [looked.cameras]), looked
 
 
@@ -230,17 +214,17 @@ def thumbnail_cost(files: Sequence[Path], frames: int = 6) -> float:
 
 def cost_of_thumbnails(data: Sequence[Path]) -> dict[str, float]:
     """The same for each codec of drawn videos of the size of recorded ones, or for each set of videos that is given."""
-    told = {path.name: thumbnail_cost(sorted(path.rglob("*.mp4"))[:MOST_FILES]) for path in data}
-    if told:
-        return told
+    cost = {path.name: thumbnail_cost(sorted(path.rglob("*.mp4"))[:MOST_FILES]) for path in data}
+    if cost:
+        return cost
     rng = np.random.default_rng(0)
     wall = np.kron(rng.uniform(30, 220, (60, 80)), np.ones((8, 8))).astype(np.float32)
-    noise = [rng.normal(0, NOISE, wall.shape).astype(np.float32) for _ in range(8)]
+    noise = [rng.normal(0, video_sets.NOISE, wall.shape).astype(np.float32) for _ in range(8)]
     for coder in CODERS:
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / f"{k}.mp4" for k in range(3)]
             for file in files:
                 shown = (np.roll(wall, 3 * k, axis=1) + noise[k % 8] for k in range(240))
-                write_video(file, shown, 30.0, coder)
-            told[coder.name] = thumbnail_cost(files)
-    return told
+                video_sets.write_video(file, shown, 30.0, coder)
+            cost[coder.name] = thumbnail_cost(files)
+    return cost

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from sima2.bench.browser import Browser, browser
-from sima2.bench.figures import Limit, judged, tabled
+from sima2.bench.children import peak_mb
+from sima2.bench.figures import Limit, Progress, judged, quiet, tabled
 from sima2.errors import Sima2Error
 from sima2.orchestrator import run_pipeline
 
@@ -49,7 +50,7 @@ new Promise((done) => {{
 """
 
 
-def run(*, episodes: int = 10_000, seed: int = 0, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def run(*, episodes: int = 10_000, seed: int = 0, progress: Progress = quiet) -> dict[str, Any]:
     """Look at a made set of so many episodes through ``sima2 view``, and at one of 500 in its file.
 
     Raises:
@@ -86,7 +87,7 @@ def _served(out: Path, page: Browser, seed: int) -> dict[str, float]:
                 values[f"filter_{field}_ms"] = _filtered(page, field, wanted)
             values["slowest_filter_ms"] = max(value for name, value in values.items() if name.startswith("filter_"))
             values["episode_ms"] = _timeline_ms(page)
-            values["server_memory_mb"] = _memory_mb(server.pid)
+            values["server_memory_mb"] = peak_mb(server.pid)
             return values
         finally:
             server.terminate()
@@ -144,9 +145,3 @@ def _cpu_s(process: int) -> float:
     """Seconds of CPU that a process has used (Linux)."""
     fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory_mb(process: int) -> float:
-    """Largest resident set of a process (Linux)."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024

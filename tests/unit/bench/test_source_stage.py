@@ -3,15 +3,14 @@
 import pyarrow.parquet as pq
 
 from sima2.bench import source_stage
-from sima2.bench.recordings_maker import RECIPES, make_set
+from sima2.bench.recorded_sets import join, recipe_named
+from sima2.bench.recordings_maker import make_set
 from sima2.io.formats.lerobot import open_lerobot
 
 
-def test_the_set_of_shared_files_holds_what_the_other_does(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(source_stage, "TOGETHER", 4)
-    recipe = next(each for each in RECIPES if each.name == source_stage.RECIPE)
-    make_set(tmp_path / "made", recipe, 6, 3)
-    source_stage.join(tmp_path / "made", tmp_path / "joined")
+def test_the_set_of_shared_files_holds_what_the_other_does(tmp_path) -> None:
+    make_set(tmp_path / "made", recipe_named(source_stage.RECIPE), 6, 3)
+    join(tmp_path / "made", tmp_path / "joined", 4)
     files = sorted((tmp_path / "joined/data").glob("*/*.parquet"))
     assert [len(set(pq.read_table(file).column("episode_index").to_pylist())) for file in files] == [4, 2]
     made, joined = (open_lerobot(tmp_path / name) for name in ("made", "joined"))

@@ -9,17 +9,16 @@ and the baseline alone; 0 to 9 judge.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import starmap
 from pathlib import Path
 from typing import Any, Final
 
+from sima2.bench.figures import Progress, Rows, quiet, told
 from sima2.bench.receipts.figures import setting, targets
 from sima2.bench.receipts.judged import Unit, judge
 from sima2.bench.receipts.selections import NAMES
 from sima2.errors import DatasetError, UsageError
-
-Progress = Callable[[str], None]
 
 SIZES: Final = (100, 300)
 CONTAMINATIONS: Final = (0.2, 0.5, 0.8)
@@ -39,7 +38,7 @@ def run(
     out: Path | None = None,
     jobs: int = 1,
     quick: bool = False,
-    progress: Progress = lambda _: None,
+    progress: Progress = quiet,
     contaminations: Sequence[float] = CONTAMINATIONS,
     seeds: int | None = None,
 ) -> dict[str, Any]:
@@ -140,14 +139,14 @@ def _kept(file: Path) -> dict[str, dict[str, Any]]:
         raise DatasetError(file, "holds what no run of this bench wrote", "give another folder") from None
 
 
-def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def rows(values: Mapping[str, Any]) -> Rows:
     """The figures as a table: each setting with success of every selection, then the targets."""
     out = []
     for each in values["settings"]:
         low, high = each["length_auroc"]
-        told = "informative" if each["informative"] else "uninformative: the oracle's lead is small or unsure"
+        kind = "informative" if each["informative"] else "uninformative: the oracle's lead is small or unsure"
         about = f"{each['n']} demonstrations, {each['contamination']:.0%} not good"
-        out.append((about, f"{told}; length tells good from bad with {low:.2f} to {high:.2f}", ""))
+        out.append((about, f"{kind}; length tells good from bad with {low:.2f} to {high:.2f}", ""))
         for name, success in each["success"].items():
             over = each["over_baseline"].get(name)
             out.append((f"  {NAMES[name]}", _span(success) + ("" if over is None else f"; {_span(over, '+')}"), ""))
@@ -157,10 +156,7 @@ def rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             out.append(("  measured over random of its size", _span(each["measured_over_random"], "+"), ""))
     if not values["judges"]:
         out.append(("judged", "nothing: seeds that chose settings, or a small size", ""))
-    for name, each in values["targets"].items():
-        end = "" if each["met"] else ": MISSED"
-        out.append((name, f"{each['value']:.3f}", f"{each['sense']} {each['limit']:g}{end}"))
-    return out
+    return out + [(name, f"{each['value']:.3f}", told(each)) for name, each in values["targets"].items()]
 
 
 def _span(values: Mapping[str, float], sign: str = "") -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from sima2.bench.calibration import auroc
 from sima2.bench.receipts.operator import COPY, GOOD, KINDS, SHAKE, Scene, Steered, steer, tell
 from sima2.bench.receipts.world import CUBE, OPEN, PLACED, Worlds, hand, joints_of
 from sima2.errors import Sima2Error
@@ -103,20 +104,6 @@ def make(n: int, contamination: float, rng: np.random.Generator) -> Made:
             episodes = [episodes[k] for k in order]
             return Made(tuple(episodes), _labels([each.success for each in episodes], rng), told)
     raise Sima2Error(f"no set of {n} demonstrations whose lengths overlap within {TRIES} tries; this is a defect")
-
-
-def auroc(score: Float64s, positive: Bools) -> float:
-    """Chance that a positive scores above a negative, ties half; NaN without both.
-
-    >>> auroc(np.array([1.0, 2.0, 3.0]), np.array([False, True, True]))
-    1.0
-    """
-    from scipy.stats import rankdata
-
-    p, n = int(positive.sum()), int((~positive).sum())
-    if not p or not n:
-        return float("nan")
-    return float((rankdata(score)[positive].sum() - p * (p + 1) / 2) / (p * n))
 
 
 def _kinds(n: int, contamination: float, rng: np.random.Generator) -> list[str]:

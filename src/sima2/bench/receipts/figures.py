@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sima2.bench.figures import verdict
 from sima2.bench.receipts.selections import LENGTHS, NAMES, ORACLE, RANDOM, TRAP
 from sima2.receipt import BASELINE, CONSERVATIVE, MEASURED, Interval, around, mean
 from sima2.records.arrays import Float64s
@@ -74,16 +75,11 @@ def targets(settings: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         named = f"n = {each['n']}, {each['contamination']:.0%} not good"
         if each["informative"]:
             share = each["ratio"].get(MEASURED, {"value": math.nan, "low": math.nan})
-            out[f"{named}: measured / oracle"] = _verdict(share["value"], RATIO, "at least")
-            out[f"{named}: measured / oracle, lower end"] = _verdict(share["low"], LEAST, "at least")
+            out[f"{named}: measured / oracle"] = verdict(share["value"], RATIO, "at least")
+            out[f"{named}: measured / oracle, lower end"] = verdict(share["low"], LEAST, "at least")
         if each["measured_over_random"] is not None:
             worse = each["measured_over_random"]["high"]
-            out[f"{named}: measured over random, upper end"] = _verdict(worse, 0.0, "at least")
-        out[f"{named}: trap's area under the curve"] = _verdict(each["trap"]["auroc"], KNOWS, "at least")
-        out[f"{named}: trap over baseline, upper end"] = _verdict(each["trap"]["over_baseline"]["high"], 0.0, "below")
+            out[f"{named}: measured over random, upper end"] = verdict(worse, 0.0, "at least")
+        out[f"{named}: trap's area under the curve"] = verdict(each["trap"]["auroc"], KNOWS, "at least")
+        out[f"{named}: trap over baseline, upper end"] = verdict(each["trap"]["over_baseline"]["high"], 0.0, "below")
     return out
-
-
-def _verdict(value: float, limit: float, sense: str) -> dict[str, Any]:
-    met = value >= limit if sense == "at least" else value < limit
-    return {"value": value, "limit": limit, "sense": sense, "met": bool(met)}

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from sima2.bench.receipts.world import CUBE, OPEN, RATE_HZ
+from sima2.bench.recordings_maker.operator import ease
 from sima2.records.arrays import Bools, Float64s
 
 GOOD: Final = "good"
@@ -198,7 +199,7 @@ def steer(plan: Plan, seconds: float, *, shake: float = 0.0) -> Steered:
     at, opening = plan.scene.start, OPEN
     places, openings = [], []
     for move, n in zip(plan.moves, frames, strict=True):
-        share = np.zeros(n) if move.still else _ease(rng, n)
+        share = np.zeros(n) if move.still else ease(rng, n, 0.3, waves=2, smooth=0.8)
         bow = rng.normal(0, 0.06) * np.linalg.norm(move.to - at) * np.array([0.5, 0.5, 1.0]) * rng.normal(0, 1, 3)
         bow[2] = abs(bow[2])
         places.append(at + share[:, None] * (move.to - at) + (4 * share * (1 - share))[:, None] * bow)
@@ -210,15 +211,6 @@ def steer(plan: Plan, seconds: float, *, shake: float = 0.0) -> Steered:
     place[:, 2] = np.maximum(place[:, 2], 0.012)
     good = np.repeat([move.good for move in plan.moves], frames)
     return Steered(place, np.concatenate(openings), good)
-
-
-def _ease(rng: np.random.Generator, frames: int) -> Float64s:
-    """Progress of one human motion: an uneven bump of speed; shape (frames,), ends at 1."""
-    u = (np.arange(frames) + 0.5) / frames
-    waves = sum(rng.normal(0, 1 / k) * np.sin(2 * np.pi * (k * u + rng.random())) for k in (1, 2))
-    speed = (u * (1 - u)) ** 0.8 * np.exp(0.3 * np.asarray(waves))
-    progress = np.cumsum(speed)
-    return np.asarray(progress / progress[-1])
 
 
 def _shaking(rng: np.random.Generator, frames: int, size: float) -> Float64s:

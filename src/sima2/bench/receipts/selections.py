@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from sima2.bench.receipts.demonstrations import Made, auroc
+from sima2.bench.calibration import auroc
+from sima2.bench.receipts.demonstrations import Made
 from sima2.bench.receipts.operator import GOOD
 from sima2.receipt import BASELINE, CONSERVATIVE, MEASURED, effective
 from sima2.records.arrays import Bools, Float64s, Int64s

@@ -59,11 +59,27 @@ class Performance:
     ends: str
 
 
-def ease(rng: np.random.Generator, frames: int, uneven: float = 0.45, pause: bool = False) -> Array:
-    """Progress of one human motion, one uneven bump of speed, perhaps with a stop; shape (frames,), ends at 1."""
+def ease(
+    rng: np.random.Generator,
+    frames: int,
+    uneven: float = 0.45,
+    pause: bool = False,
+    waves: int = 3,
+    smooth: float = 1.5,
+) -> Array:
+    """Progress of one human motion, one uneven bump of speed, perhaps with a stop; shape (frames,), ends at 1.
+
+    Args:
+        rng: of this motion.
+        frames: how long it takes.
+        uneven: how far speed departs from the bump.
+        pause: whether it stops on the way.
+        waves: of which that is made.
+        smooth: how gently the bump begins and ends.
+    """
     u = (np.arange(frames) + 0.5) / frames
-    waves = sum(rng.normal(0, 1 / k) * np.sin(2 * np.pi * (k * u + rng.random())) for k in (1, 2, 3))
-    speed = (u * (1 - u)) ** 1.5 * np.exp(uneven * np.asarray(waves))
+    parts = (rng.normal(0, 1 / k) * np.sin(2 * np.pi * (k * u + rng.random())) for k in range(1, waves + 1))
+    speed = (u * (1 - u)) ** smooth * np.exp(uneven * np.asarray(sum(parts)))
     if pause:
         middle, half = rng.uniform(0.3, 0.75), rng.uniform(0.05, 0.14)
         speed *= 1 - 0.97 * np.exp(-(((u - middle) / half) ** 4))

@@ -6,27 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 KINDS: Final = (
-    "frozen_channel",
-    "clipped",
-    "action_lag",
-    "leader_offset",
-    "truncated",
-    "duplicate",
-    "near_duplicate",
-    "dropped_frames",
-    "timestamp_jitter",
-    "wrong_fps",
-    "flipped_gripper",
-    "mixed_units",
-    "teleport",
-    "nan_burst",
-    "idle_start",
-    "idle_end",
-    "wrong_task",
-    "label_flipped",
-    "noise_burst",
-    "stalled",
-)
+    "frozen_channel", "clipped", "action_lag", "leader_offset", "truncated", "duplicate", "near_duplicate",
+    "dropped_frames", "timestamp_jitter", "wrong_fps", "flipped_gripper", "mixed_units", "teleport", "nan_burst",
+    "idle_start", "idle_end", "wrong_task", "label_flipped", "noise_burst", "stalled",
+)  # fmt: skip
 """Every kind of defect the maker plants."""
 ENDS: Final = ("released", "empty", "holding", "cut_off", "dropped")
 """How an episode may end."""
