@@ -123,6 +123,8 @@ def run(
     cost = cost_of_thumbnails(data)
     targets |= {f"thumbnails of {name}": _met(value, value <= THUMB_COST) for name, value in cost.items()}
     return {
+        "episodes": episodes,
+        "seed": seed,
         "planted": dict(planted),
         "found": recall,
         "clean_videos": clean,
