@@ -65,21 +65,26 @@ class Sure(NamedTuple):
 
 
 SURE: Final = (
-    Sure("a robot never seen, all channels: segments right, F1@50", "foreign", "*, full: f1 50", ".0f"),
-    Sure("… an attempt that is told to have failed did", "foreign", "*, full: failure precision", ".0%"),
-    Sure("… an attempt that failed is told", "foreign", "*, full: failure recall", ".0%"),
-    Sure("… a failure is told in a clean episode", "foreign", "*, full: clean with failure", ".0%"),
-    Sure("… the outcome of an episode is left open", "foreign", "*, full: success unknown", ".0%"),
-    Sure("joints, gripper and commands alone: how a grasp ended is told right", "recordings", "grasp_recall", ".0%"),
-    Sure("… a failed episode is told", "recordings", "failed_recall", ".0%"),
-    Sure("… an episode that is told to have failed did", "recordings", "failed_precision", ".0%"),
-    Sure("the plan: an episode with a planted defect is not kept as it is", "recordings_plan", "*: not kept", ".0%"),
-    Sure("… a clean episode is not kept as it is", "recordings_plan", "clean episodes not kept", ".1%"),
-    Sure("… success of a policy trained by it, over that of an oracle", "receipts", "*: measured / oracle", ".0%"),
-    Sure("trust: one of 200 tags of noise gets any", "trust", "null_any_trust_*", ".1%"),
-    Sure("… a true tag on 3 % of 1,000 episodes (δ 0.71) is trusted", "trust", "rare_trusted_1000", ".0%"),
-    Sure("speed: rollouts a second, made, judged and kept, two processes", "stress", "rollouts_per_wall_s", ",.0f"),
-    Sure("… MB of the largest process at 10,000 rollouts", "stress", "memory_mb", ",.0f"),
+    Sure("unseen robot, all channels: F1@50 of segments", "foreign", "*, full: f1 50", ".0f"),
+    Sure("… precision of failed attempts", "foreign", "*, full: failure precision", ".0%"),
+    Sure("… recall of failed attempts", "foreign", "*, full: failure recall", ".0%"),
+    Sure("… clean episodes with a false failure", "foreign", "*, full: clean with failure", ".0%"),
+    Sure("… episodes whose outcome stays unknown", "foreign", "*, full: success unknown", ".0%"),
+    Sure("joints, gripper and commands only: recall of grasp outcomes", "recordings", "grasp_recall", ".0%"),
+    Sure("… recall of failed episodes", "recordings", "failed_recall", ".0%"),
+    Sure("… precision of failed episodes", "recordings", "failed_precision", ".0%"),
+    Sure("plan: episodes with a planted defect that are not kept as they are", "recordings_plan", "*: not kept", ".0%"),
+    Sure("… clean episodes that are not kept as they are", "recordings_plan", "clean episodes not kept", ".1%"),
+    Sure("… success of a policy trained by it, relative to an oracle's", "receipts", "*: measured / oracle", ".0%"),
+    Sure("trust: sets of 200 noise tags in which any tag gets trust", "trust", "null_any_trust_*", ".1%"),
+    Sure("… a rare true tag (3 % of 1,000 episodes, δ 0.71) is trusted", "trust", "rare_trusted_1000", ".0%"),
+    Sure(
+        "speed: rollouts per second, generated, judged and stored, two processes",
+        "stress",
+        "rollouts_per_wall_s",
+        ",.0f",
+    ),
+    Sure("… peak memory at 10,000 rollouts, MB", "stress", "memory_mb", ",.0f"),
 )
 """One whose words begin with ``…`` is about the subject of those before it."""
 
@@ -199,7 +204,7 @@ def sure(measured: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         rows.append((cells.shortfall(worst, target), line))
     rows.sort(key=lambda one: -one[0])
-    return cells.grid(["what to expect", "worst", "middle", "of", "aim", "bench"], [line for _, line in rows])
+    return cells.grid(["what to expect", "worst", "median", "of", "aim", "bench"], [line for _, line in rows])
 
 
 def readme(text: str, table: str) -> str:

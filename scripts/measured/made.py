@@ -29,12 +29,12 @@ SOURCES: Final = {
 BACKENDS: Final = {"synthetic": "library", "mujoco": "MuJoCo"}
 SEGMENTS: Final = (
     Row("episodes", "overall/episodes", "d"),
-    Row("segments right, F1@50", "overall/f1_50", ".1f"),
+    Row("F1@50 of segments", "overall/f1_50", ".1f"),
     Row("edit score", "overall/edit", ".1f"),
-    Row("frames with the right label", "overall/frame_accuracy", ".0%"),
+    Row("frames labelled correctly", "overall/frame_accuracy", ".0%"),
     Row("frames left `unknown`", "overall/unknown_share", ".1%"),
     Row("F1@50 of boosted trees that saw labels of the same generator", "learned_oracle/full/f1_50", ".1f"),
-    Row("… by so much more than the rules", "f1_50_behind_oracle", ".1f"),
+    Row("… ahead of the rules by", "f1_50_behind_oracle", ".1f"),
     Row("… trees that saw labels of the usual MuJoCo cell instead", "learned_oracle_transferred/full/f1_50", ".1f"),
     Row("F1@50 of gripper toggles alone (control)", "rivals/gripper_toggles/f1_50", ".0f"),
     Row("… of own segments shuffled in time (control)", "rivals/shuffled_in_time/f1_50", ".0f"),
@@ -274,7 +274,7 @@ def videos(values: Values) -> str:
         found = f"{round(share * values['planted'][kind])} of {values['planted'][kind]}"
         rows.append([words_of(kind), found if targets[f"{kind} found"]["met"] else f"**{found}**", "≥ 95 %"])
     false = f"{len(values['false_alarms'])} of {values['clean_videos']}"
-    rows.append(["sound videos accused", false if targets["false alarms"]["met"] else f"**{false}**", "0"])
+    rows.append(["sound videos with a false finding", false if targets["false alarms"]["met"] else f"**{false}**", "0"])
     for name, cost in values["thumbnail_cost"].items():
         told_ = f"{cost:.2f} times"
         met = targets[f"thumbnails of {name}"]["met"]

@@ -18,31 +18,31 @@ WORLDS: Final = {
 ABROAD: Final = (
     Row("robots", "robots", "d"),
     Row("episodes", "episodes", "d"),
-    Row("segments right, F1@50", "f1_50", ".0f"),
-    Row("… if every frame bore one label (control)", "one_label", ".0f"),
-    Row("frames with the right label", "frame_accuracy", ".0%"),
-    Row("F1@50 where a label is given", "f1_50_answered", ".0f"),
-    Row("frames that are given a label", "coverage", ".0%"),
-    Row("attempts that failed", "failures", "d"),
-    Row("… told as failed: so many are (precision)", "failure_precision"),
-    Row("… so many of them are told (recall)", "failure_recall"),
+    Row("F1@50 of segments", "f1_50", ".0f"),
+    Row("… with one label for all frames (control)", "one_label", ".0f"),
+    Row("frames labelled correctly", "frame_accuracy", ".0%"),
+    Row("F1@50 over frames with a label", "f1_50_answered", ".0f"),
+    Row("share of frames with a label", "coverage", ".0%"),
+    Row("failed attempts", "failures", "d"),
+    Row("… precision", "failure_precision"),
+    Row("… recall", "failure_recall"),
     Row("clean episodes", "clean", "d"),
-    Row("… in which a failure is told", "clean_with_failure", ".0%"),
-    Row("outcome of the episode inferred right (balanced accuracy)", "success_balanced"),
-    Row("… left open", "success_unknown", ".0%"),
+    Row("… with a false failure", "clean_with_failure", ".0%"),
+    Row("inferred outcome of the episode: balanced accuracy", "success_balanced"),
+    Row("… unknown", "success_unknown", ".0%"),
     Row("episodes that recovered", "recoveries", "d"),
-    Row("… told to have: so many did (precision)", "recovery_precision"),
-    Row("… so many of them are told (recall)", "recovery_recall"),
+    Row("… precision", "recovery_precision"),
+    Row("… recall", "recovery_recall"),
     Row("calibration error of confidence", "calibration_error"),
     Row("… upper end of its 95 % interval", "calibration_error_at_most"),
 )
 FEWER: Final = ("without_force", "without_object_poses", "joints_and_gripper")
 FEWER_ROWS: Final = (
-    Row("segments right, F1@50", "f1_50", ".0f"),
+    Row("F1@50 of segments", "f1_50", ".0f"),
     Row("precision of failures", "failure_precision"),
     Row("recall of failures", "failure_recall"),
-    Row("clean episodes in which a failure is told", "clean_with_failure", ".0%"),
-    Row("outcome left open", "success_unknown", ".0%"),
+    Row("clean episodes with a false failure", "clean_with_failure", ".0%"),
+    Row("outcome unknown", "success_unknown", ".0%"),
 )
 
 
@@ -151,14 +151,14 @@ def recordings(values: Values) -> str:
     rows = [[RIGS.get(name, name), *cells(values["recipes"][name])] for name in sorted(values["recipes"], key=worst)]
     rows.append(["all", *cells(values["all"])])
     control = [" / ".join(told(values["control"][name], ".2f") for name in names) for names in RECORDED]
-    rows.append(["all, held against the truth of another episode (control)", "", *control])
+    rows.append(["all, scored against the truth of another episode (control)", "", *control])
     rows.append(["aim", "", *(" / ".join(aim(targets.get(name)) or NOTHING for name in names) for names in RECORDED)])
     head = [
         "rig",
-        "grasps tried / other closings",
-        "outcome of a grasp: precision / recall / left open",
-        "episodes failed: number / precision / recall / left open",
-        "retried: precision / recall",
+        "attempted grasps / other closings",
+        "outcome of a grasp: precision / recall / unknown",
+        "failed episodes: number / precision / recall / unknown",
+        "retries: precision / recall",
     ]
     return grid(head, rows)
 
@@ -175,7 +175,9 @@ def recordings_defects(values: Values) -> str:
     upper = judged(values["upper"], ".1%", target)
     said = ", ".join(f"{words_of(kind)} {n}" for kind, n in sorted(values["false"].items(), key=lambda each: -each[1]))
     accused = f"{values['clean_false']} of {values['clean_episodes']}, at most {upper}"
-    rows.append(["clean episodes accused (95 % bound)", accused, aim(target, ".0%"), f"of: {said}" if said else ""])
+    rows.append(
+        ["clean episodes with a false finding (95 % bound)", accused, aim(target, ".0%"), f"of: {said}" if said else ""]
+    )
     return grid(["planted", "found", "aim", "missed on"], rows)
 
 
@@ -254,7 +256,7 @@ def receipts(values: Values) -> str:
         about = f"{each['n']}, {each['contamination']:.0%}".replace("%", " %")
         ratio = _judged_span(each["ratio"]["measured"], values["targets"], each)
         over = each["over_baseline"]["measured"]
-        rows.append([about + ("" if each["informative"] else " (tells little)"), *cells, ratio, span(over, "+")])
+        rows.append([about + ("" if each["informative"] else " (uninformative)"), *cells, ratio, span(over, "+")])
     head = [
         "demonstrations, not good",
         *(SELECTIONS.get(name, words_of(name)) for name in names),
