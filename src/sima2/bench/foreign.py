@@ -259,6 +259,7 @@ def figures(scored: Sequence[Score], seed: int = 0) -> dict[str, float]:
         "success_wrong": total.success.false_yes + total.success.false_no,
         "recovery_precision": total.recovery.precision,
         "recovery_recall": total.recovery.recall,
+        "recoveries": total.recovery.true_yes + total.recovery.false_no,
         "clean": total.clean,
         "clean_with_failure": ratio(total.clean_failed, total.clean),
         "calibration_error": calibration(p, right).expected_error,

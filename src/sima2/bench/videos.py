@@ -105,6 +105,8 @@ def run(
     cost = cost_of_thumbnails(data)
     targets |= {f"thumbnails of {name}": verdict(value, THUMB_COST, "at most") for name, value in cost.items()}
     return {
+        "episodes": episodes,
+        "seed": seed,
         "planted": dict(planted),
         "found": recall,
         "clean_videos": clean,
