@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from carried_cups import carried
@@ -32,7 +33,7 @@ from sima2.io.intake import RawEpisode, admit
 from sima2.io.merging import differences, reading_of
 from sima2.io.outcomes import from_columns
 from sima2.io.robots import ROBOTS
-from sima2.io.sample import Sample
+from sima2.io.sample import Sample, other_scale
 from sima2.io.timestamps import clock_doubt, seconds, seconds_of_each, share_off, shares_off, time_unit
 from sima2.records.outcome import Outcome
 from sima2.records.rollout import Goal, RolloutBatch
@@ -410,3 +411,37 @@ def test_nothing_is_written_where_something_is_or_of_nothing(format_: str, tmp_p
     # robomimic's writer says so in numpy's words
     with pytest.raises(ValueError if format_.endswith("hdf5") else RecordError):
         WRITERS[format_](tmp_path / "other" / format_, [(batch, outcomes(2))], robot="a robot")
+
+
+def test_columns_that_a_written_set_holds_are_those_that_are_stored(tmp_path: Path) -> None:
+    batch = RolloutBatch.from_rollouts([carried(k).with_(instruction=f"task {k % 2}") for k in range(4)])
+    write_lerobot(tmp_path / "set", [(batch, outcomes(4))], fps=20, robot="a robot")
+    files = sorted((tmp_path / "set/data").rglob("*.parquet"))
+    told = {}
+    for number, file in enumerate(files):
+        table = pq.read_table(file)
+        flat = {name: table[name].to_pylist() for name in table.column_names}
+        told[str(number)] = {name: np.array(rows, np.float64) for name, rows in flat.items() if rows[0] is not None}
+    check_stored(__file__, "columns of a written set", told)
+
+
+def test_features_without_names_are_taken_as_is_stored() -> None:
+    both = np.concatenate([np.hstack([s[:, :6], s[:, :6]]) for s in laid(MADE)])
+    grip = np.concatenate([np.column_stack([s[:, 6], 1 - s[:, 6]]) for s in laid(MADE)])
+    starts = sample_of(laid(MADE)).starts
+    told = {}
+    for width in (10, 12):
+        for fingers in (1, 2):
+            values = {"observation.joint_position": both[:, :width], "observation.gripper": grip[:, :fingers]}
+            sample = Sample(values, starts, np.arange(len(starts)))
+            told[f"{width} {fingers}"] = described(guess(dict.fromkeys(values, ()), sample, fps=25.0))
+    check_stored(__file__, "without names", told)
+
+
+def test_episodes_on_another_scale_than_most_are_those_that_are_stored() -> None:
+    states = [s * (40.0 if k in (2, 7) else 1.0) for k, s in enumerate(laid(recordings(12)))]
+    states[4][5:9] = np.nan
+    found = other_scale(sample_of(states), [STATE])
+    assert found.tolist() == [2, 7]
+    assert not len(other_scale(sample_of(laid(recordings(12))), [STATE]))
+    assert not len(other_scale(sample_of(states[:3]), [STATE]))
