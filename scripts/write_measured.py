@@ -237,7 +237,7 @@ def take(name: str, file: Path, *, commit: str, seconds: float | None) -> None:
     about_it = {
         "on": datetime.fromtimestamp(file.stat().st_mtime, UTC).date().isoformat(),
         "machine": machine(),
-        "version": __version__,
+        "version": _version(commit) if commit else __version__,
         "commit": commit or _head(),
         "seconds": seconds,
     }
@@ -281,6 +281,13 @@ def _processor() -> str:
     model = next((line.partition(":")[2] for line in lines if line.startswith("model name")), platform.machine())
     words = re.sub(r"\(.*?\)|@.*", "", model).split()
     return " ".join(words[:2]) or "an unknown processor"
+
+
+def _version(commit: str) -> str:
+    """Of the package at a commit, where this checkout has it; its own otherwise."""
+    done = subprocess.run(["git", "show", f"{commit}:pyproject.toml"], cwd=ROOT, capture_output=True, text=True)
+    found = re.search(r'^version = "(.+)"$', done.stdout, re.MULTILINE)
+    return found[1] if found else __version__
 
 
 def _head() -> str:

@@ -26,7 +26,7 @@ def test_a_recipe_does_what_it_says(name: str) -> None:
 
 
 def test_there_is_a_recipe_for_each_thing_that_grows() -> None:
-    assert set(recipes.recipes()) == {"a format", "a tag", "a command"}
+    assert set(recipes.recipes()) == {"a rule", "a format", "a tag", "a task family", "a command"}
 
 
 def test_a_recipe_that_no_longer_fits_the_code_is_refused(tmp_path: Path) -> None:
