@@ -6,6 +6,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # One version, so that a build without CUDA is taken where the index has it (about 0.8 GB installed, several GB with CUDA)
 TORCH := 2.13.0
 
+# Tests and trials start some hundred processes of the same code: none compiles it again
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test lint bench docs bare test-extras stress clean
 
 run: $(VENV)/.core

@@ -65,7 +65,7 @@ def follow(name: str) -> None:
         copy = Path(folder)
         for each in COPIED:
             if (ROOT / each).is_dir():
-                shutil.copytree(ROOT / each, copy / each, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+                shutil.copytree(ROOT / each, copy / each)  # with bytecode, so that nothing is compiled again
             else:
                 shutil.copy(ROOT / each, copy / each)
         for step in recipes()[name]:

@@ -72,9 +72,8 @@ def chosen(lines: list[str], shows: str | None) -> list[str]:
     return kept + [CUT] * (end < len(lines))
 
 
-def written(page: str, folder: Path) -> str:
-    """The page with the outputs of its commands, run in order in a folder."""
-    environment = shell(folder)
+def written(page: str, folder: Path, environment: dict[str, str]) -> str:
+    """The page with the outputs of its commands, run in order in a folder that ``shell`` made ready."""
 
     def block(found: re.Match[str]) -> str:
         commands = [line[2:] for line in found["body"].splitlines() if line.startswith("$ ")]
@@ -92,7 +91,7 @@ def main(check: bool) -> int:
     for page in PAGES:
         shown = page.read_text("utf-8")
         with tempfile.TemporaryDirectory() as folder:
-            now = written(shown, Path(folder))
+            now = written(shown, Path(folder), shell(Path(folder)))
         if now != shown and check:
             print(f"{page.name} shows what is not printed: run scripts/run_documents.py", file=sys.stderr)
             return 1

@@ -15,8 +15,10 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,7 +63,7 @@ READ: Final = "sima2 run --source lerobot --jobs 2 --path"
 SMALL: Final = (0, 5)
 """A bench of this size may miss its targets."""
 
-CORE: Final = (
+ON_MADE: Final = (
     Line("python -c 'import sima2; print(sima2.__file__)'", says="site-packages"),
     Line(f"{MADE} --out results", makes="results/report.html"),
     *on_results("results"),
@@ -71,13 +73,27 @@ CORE: Final = (
     Line("sima2 tree results drawer_open", says="py_trees"),
     Line("sima2 doctor results --rebuild"),
     Line("sima2 tasks drawer_open", says="drawer_open"),
+    Line("sima2 loop --rounds 2 --episodes 60 --families drawer_open --jobs 2 --out loop"),
+    Line("sima2 bench throughput --episodes 60", exits=SMALL),
+    # from Python
+    Line("python from_python.py"),
+    Line(f"python trust_on_your_own_tags.py {shlex.quote(str(LOG_OF_A_CELL))}", says="trusted", needs=LOG_OF_A_CELL),
+)
+WRITTEN_AND_READ: Final = (
     Line("sima2 generate --families drawer_open --episodes 5 --out made", makes="made/meta/info.json"),
     Line("sima2 generate --families drawer_open --episodes 4 --format mcap --out bag", makes="bag/truth"),
     Line("sima2 run --path bag --out bag_out", makes="bag_out/report.html"),
     Line("sima2 run --path s3://bucket/set --out none", exits=(2,), says="pip install 'sima2[remote]'"),
     Line("sima2 segment made --write segments.parquet", makes="segments.parquet"),
     Line(f"{READ} made --out read", says="5 episodes"),
-    # from a set to a policy
+    # what needs an extra says which
+    Line("sima2 run --source mujoco --out none", exits=(2,), says="pip install 'sima2[sim]'"),
+    Line(f"{READ} made --map map.toml --out none", exits=(2,), says="pip install 'sima2[sim]'"),
+    Line("sima2 run --engine ray --out none", exits=(2,), says="pip install 'sima2[ray]'"),
+    Line("sima2 bench semantics --episodes 30", exits=SMALL, says="pip install 'sima2[sim]'"),
+    Line("sima2 bench segmentation --episodes 10", exits=SMALL, says="pip install 'sima2[dev]'"),
+)
+FROM_A_SET_TO_A_POLICY: Final = (
     Line("sima2 generate --families pick_and_place --episodes 60 --out planted", makes="planted/meta/info.json"),
     Line("sima2 run --path planted --out week", makes="week/plan.parquet"),
     Line("sima2 run --path planted --video --out none", exits=(2,), says="pip install 'sima2[video]'"),
@@ -100,22 +116,16 @@ CORE: Final = (
     Line("python ci_gate.py week week"),
     Line("sima2 card week", makes="week/card.parquet"),
     Line("sima2 receipt week --policy policy.npz", makes="policy.npz"),
-    Line("sima2 loop --rounds 2 --episodes 60 --families drawer_open --jobs 2 --out loop"),
-    Line("sima2 bench throughput --episodes 60", exits=SMALL),
-    # what needs an extra says which
-    Line("sima2 run --source mujoco --out none", exits=(2,), says="pip install 'sima2[sim]'"),
-    Line(f"{READ} made --map map.toml --out none", exits=(2,), says="pip install 'sima2[sim]'"),
-    Line("sima2 run --engine ray --out none", exits=(2,), says="pip install 'sima2[ray]'"),
-    Line("sima2 bench semantics --episodes 30", exits=SMALL, says="pip install 'sima2[sim]'"),
-    Line("sima2 bench segmentation --episodes 10", exits=SMALL, says="pip install 'sima2[dev]'"),
-    # a recorded data set, where it lies beside the checkout
+)
+ON_RECORDED: Final = (
     Line(f"{READ} {shlex.quote(str(RECORDING))} --out recorded", makes="recorded/report.html", needs=RECORDING),
     Line(f"sima2 segment {shlex.quote(str(RECORDING))}", needs=RECORDING),
     *on_results("recorded", needs=RECORDING),
-    # from Python
-    Line("python from_python.py"),
-    Line(f"python trust_on_your_own_tags.py {shlex.quote(str(LOG_OF_A_CELL))}", says="trusted", needs=LOG_OF_A_CELL),
 )
+"""A recorded data set, where it lies beside the checkout."""
+
+CORE: Final = (FROM_A_SET_TO_A_POLICY, ON_MADE, ON_RECORDED, WRITTEN_AND_READ)
+"""Lines of which each list is worked through in order, beside the other lists; the longest first."""
 
 SAMPLER: Final = """
 from torch.utils.data import DataLoader
@@ -265,11 +275,13 @@ class Tally:
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(("passed", "failed", "skipped"), 0)
+        self._telling = threading.Lock()
 
     def tell(self, outcome: str, what: str, more: Iterable[str] = ()) -> None:
         """Count one outcome and print it."""
-        self.counts[outcome] += 1
-        print(f"  {outcome}: {what}", *more, sep="\n    ", flush=True)
+        with self._telling:
+            self.counts[outcome] += 1
+            print("\n    ".join((f"  {outcome}: {what}", *more)), flush=True)
 
     def lines(self, environment: Environment, lines: Iterable[Line]) -> None:
         """Try each line."""
@@ -283,9 +295,11 @@ class Tally:
 
 
 def core(tally: Tally, environment: Environment) -> None:
-    """Everything that the core is to do."""
-    tally.lines(environment, CORE)
-    tried = {line.command.split()[1] for line in CORE if line.command.startswith("sima2 ")}
+    """Everything that the core is to do, as many lists of lines at a time as there are cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as lists:
+        for done in [lists.submit(tally.lines, environment, lines) for lines in CORE]:
+            done.result()
+    tried = {line.command.split()[1] for lines in CORE for line in lines if line.command.startswith("sima2 ")}
     missing = sorted(environment.commands() ^ tried)
     tally.tell("failed" if missing else "passed", "every command has a line", missing)
     sizes = environment.megabytes()

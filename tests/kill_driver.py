@@ -21,8 +21,8 @@ from sima2.pipeline import RunSettings, pass_one
 from sima2.records.episodes import EpisodeTable
 from sima2.records.labels import Label
 
-SETTINGS = RunSettings(mix="stress_mix_v1", episodes=40)
-SHARD = 16
+SETTINGS = RunSettings(mix="stress_mix_v1", episodes=24)
+SHARD = 8
 
 
 class Steps:
@@ -105,7 +105,7 @@ def main(folder: Path, first: int, stride: int, more: str) -> None:
     if more:
         in_child(before, SETTINGS, None)
     if more == "second":
-        settings = RunSettings(mix="stress_mix_v1", episodes=30, seed=1)
+        settings = RunSettings(mix="stress_mix_v1", episodes=16, seed=1)
     if more == "labels":
         say(before)
 

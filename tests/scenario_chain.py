@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sima2.records.intake import QuarantineTable
 from sima2.records.knowledge import ProposalTable
 from sima2.records.outcome import Outcome
 from sima2.records.plan import SamplePlan
-from sima2.records.rollout import RolloutBatch
+from sima2.records.rollout import Rollout, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.records.tags import TagTable
 
@@ -36,7 +37,8 @@ class Joined(Source):
     def episodes(self) -> int:
         return sum(len(part.batch) for part in self.parts.values())
 
-    def read(self, start: int, stop: int) -> Intake:
+    @cached_property
+    def _everything(self) -> tuple[list[Rollout], Outcome]:
         rollouts = [
             rollout.with_(episode_id=f"{name}-{i:04d}", provenance={})
             for name, part in self.parts.items()
@@ -48,6 +50,10 @@ class Joined(Source):
                 for name, part in self.parts.items()
             ]
         )
+        return rollouts, outcome
+
+    def read(self, start: int, stop: int) -> Intake:
+        rollouts, outcome = self._everything
         batch = RolloutBatch.from_rollouts(rollouts[start:stop], first_index=start)
         return Intake(batch, outcome.take(np.arange(start, stop)), QuarantineTable.empty())
 

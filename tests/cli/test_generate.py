@@ -110,7 +110,9 @@ def test_a_recorded_data_set_is_segmented_and_copied(tmp_path: Path) -> None:
 
 
 def test_made_episodes_are_written_and_those_that_are_no_rollouts_are_told(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["generate", "--mix", "edge_cases_v1", "--out", str(tmp_path / "odd"), "--json"])
+    done = CliRunner().invoke(
+        app, ["generate", "--mix", "edge_cases_v1", "--episodes", "120", "--out", str(tmp_path / "odd"), "--json"]
+    )
     values = json.loads(done.stdout)
     assert done.exit_code == 4
     assert values["truth"] is True

@@ -57,7 +57,7 @@ def test_a_level_of_trust_lies_between_0_and_1(silent: Path, level: str) -> None
         (("--episodes", "20"), 20),
         (("--episodes", "20", "--families", "drawer_open,dish_place,pick_and_place"), 20),
         (("--mix", "stress_mix_v1", "--episodes", "30"), 30),
-        (("--mix", "edge_cases_v1", "--episodes", "90"), 90),
+        (("--mix", "edge_cases_v1", "--episodes", "36"), 36),
     ],
 )
 def test_a_number_of_episodes_is_of_all_of_them(tmp_path: Path, words: tuple[str, ...], wanted: int) -> None:

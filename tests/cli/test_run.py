@@ -15,6 +15,11 @@ from typer.testing import CliRunner
 
 from sima2.cli import app
 
+SMALL_SHARDS = (
+    "import runpy; from sima2.pipeline import pass_one; pass_one.SHARD_EPISODES = 32; "
+    "runpy.run_module('sima2', run_name='__main__')"
+)
+"""The program with so small shards that a run of some hundred episodes can be cut between two of them."""
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "lerobot_v21_g1"
 
 
@@ -82,12 +87,13 @@ def test_a_wrong_name_lists_the_valid_ones(tmp_path: Path, option: str, value: s
     assert valid in err
 
 
-def test_an_interrupted_run_resumes_to_the_same_digest(tmp_path: Path) -> None:
-    words = ["--episodes", "1280", "--seed", "5"]
+def test_an_interrupted_run_resumes_to_the_same_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sima2.pipeline.pass_one.SHARD_EPISODES", 32)
+    words = ["--episodes", "320", "--seed", "5"]
     whole = json.loads(run(*words, "--out", str(tmp_path / "whole"), "--json")[1])
     out = tmp_path / "cut"
     child = subprocess.Popen(
-        [sys.executable, "-m", "sima2", "run", *words, "--out", str(out)],
+        [sys.executable, "-c", SMALL_SHARDS, "run", *words, "--out", str(out)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -63,7 +63,7 @@ def test_a_crash_costs_its_episode_and_no_other(source: Source, tmp_path: Path) 
 def test_neither_processes_nor_batches_change_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sima2.pipeline.pass_one.SHARD_EPISODES", 50)
     mixed = Sima2Client(seed=4).source(mix="stress_mix_v1", episodes=120)
-    cases = [(1, 64), (1, 500), (2, 1), (4, 64)]
+    cases = [(1, 500), (2, 1), (4, 64)]
     digests = {
         values_of(mixed, tmp_path / f"{jobs}-{batch}", jobs=jobs, batch_size=batch)["digest"] for jobs, batch in cases
     }
@@ -107,7 +107,7 @@ def test_ctrl_c_leaves_no_process_and_a_run_that_resumes(tmp_path: Path) -> None
         while not list(tmp_path.glob("cut/segments/shard-*.parquet")) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.killpg(run.pid, signal.SIGINT)
-        _, told = run.communicate(timeout=30)
+        _, told = run.communicate(timeout=120)
     assert run.returncode == 130
     assert "--resume" in told
     assert "Traceback" not in told
