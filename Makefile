@@ -59,5 +59,5 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.extras: pyproject.toml | $(VENV)/bin/python
 	$(PIP) 'torch==$(TORCH)'
-	$(PIP) --editable '.[sim,dev,rdf,torch,ray,video,query,rerun,mcap,hdf5,remote]' aiohttp s3fs 'moto[server]'
+	$(PIP) --editable '.[sim,dev,rdf,torch,ray,video,query,rerun,mcap,hdf5,remote]' aiohttp s3fs 'moto[server]' pandas
 	touch $(VENV)/.core $(VENV)/.dev $@
