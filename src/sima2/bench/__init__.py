@@ -1,4 +1,4 @@
-"""Measured claims: every number in the README comes from a command in this room."""
+"""Measured claims: every number in docs/measured.md comes from a command in this room."""
 
 from __future__ import annotations
 

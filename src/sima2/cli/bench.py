@@ -57,7 +57,7 @@ def command(
     quick: Quick = False,
     as_json: options.Json = False,
 ) -> None:
-    """Measure a claim of the README.
+    """Measure a claim of docs/measured.md.
 
     The exit code is 5 if a target is missed.
 
