@@ -65,7 +65,7 @@ class Sure(NamedTuple):
 
 
 SURE: Final = (
-    Sure("unseen robot, all channels: F1@50 of segments", "foreign", "*, full: f1 50", ".0f"),
+    Sure("foreign robot, all channels: F1@50 of segments", "foreign", "*, full: f1 50", ".0f"),
     Sure("… precision of failed attempts", "foreign", "*, full: failure precision", ".0%"),
     Sure("… recall of failed attempts", "foreign", "*, full: failure recall", ".0%"),
     Sure("… clean episodes with a false failure", "foreign", "*, full: clean with failure", ".0%"),

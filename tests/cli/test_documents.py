@@ -68,7 +68,7 @@ def refused(arguments: Sequence[str], *, whole: bool = True) -> str:
         whole: else arguments may be missing.
     """
     program: Any = typer.main.get_command(app)
-    if not arguments or arguments == ["--version"]:
+    if not arguments or arguments[0].startswith("--"):
         return ""
     name, *rest = arguments
     if name not in program.commands:

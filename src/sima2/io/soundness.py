@@ -139,9 +139,9 @@ def oddities(time: Float64s, joints: Mapping[str, Float32s]) -> list[str]:
         joints: ``joint_position`` by arm, shape (t, j) each.
     """
     step = np.diff(time)
-    longest = int(np.argmax(step))
+    longest = int(np.argmax(step)) if len(step) else 0
     told = []
-    if step[longest] > JUMP_PERIODS * float(np.median(step)):
+    if len(step) and step[longest] > JUMP_PERIODS * float(np.median(step)):
         told.append(f"the clock jumps by {step[longest]:.3g} s at frame {longest + 1}")
     for arm, values in joints.items():
         told += [f"{arm}.joint_position: {each}" for each in _wild(values)]

@@ -226,6 +226,13 @@ fields = st.sampled_from(
 )
 
 
+def test_a_frame_given_as_plain_numbers_costs_no_other_episode() -> None:
+    single = RawEpisode(0, "x", "memory", {"time": 0.0, "gripper_width": 0.0})
+    taken = admit([single, raw(4, episode_id="good")])
+    assert "good" in taken.batch.episodes.episode_id
+    assert len(taken.batch) + len(taken.quarantine) == 2
+
+
 @given(st.lists(st.dictionaries(fields, anything, max_size=4), max_size=4))
 def test_whatever_comes_is_let_in_or_put_aside(values) -> None:
     raws = [RawEpisode(k, str(k), "", each) for k, each in enumerate(values)]

@@ -108,6 +108,8 @@ class _Writer:
     def run(self, parts: Iterable[Part], robot: str, environment: str) -> int:
         """Write all."""
         for batch, outcome in parts:
+            if outcome is not None and len(outcome) != len(batch):
+                raise RecordError(f"outcomes of {len(outcome)} episodes for {len(batch)}")
             success = np.full(len(batch), np.nan) if outcome is None else outcome.success
             for rollout, good in zip(batch, success.tolist(), strict=True):
                 self._episode(rollout, good)
