@@ -228,7 +228,7 @@ def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
     load_outcomes_of = tmp_path / "o.csv"
     load_outcomes_of.write_text("episode_index,success\n0,1\n")
     for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_mode & 0o005 != 0o005 and os.geteuid() == 0 and folder.is_relative_to("/tmp"):
+        if folder.stat().st_mode & 0o005 != 0o005 and os.geteuid() == 0 and "pytest-" in str(folder):
             folder.chmod(0o755)
     open_dataset(root).read(0, 4)  # what is imported late is imported now
     for path in (episode_file(root, 1), load_outcomes_of):
