@@ -60,8 +60,10 @@ class Sure(NamedTuple):
     words: str
     bench: str
     targets: str
-    """Pattern of the names of the bench's aims; the worst of them and the middle one are told."""
+    """Pattern of the names of the bench's aims; the worst of them and the middle one are told. Of figures without
+    an aim it is their place, and the least of them the worst."""
     form: str
+    aimed: bool = True
 
 
 SURE: Final = (
@@ -70,6 +72,14 @@ SURE: Final = (
     Sure("… recall of failed attempts", "foreign", "*, full: failure recall", ".0%"),
     Sure("… clean episodes with a false failure", "foreign", "*, full: clean with failure", ".0%"),
     Sure("… episodes whose outcome stays unknown", "foreign", "*, full: success unknown", ".0%"),
+    Sure(
+        "foreign robot, joints and gripper only: recall of failed attempts",
+        "foreign",
+        "worlds/*/joints_and_gripper/failure_recall",
+        ".0%",
+        aimed=False,
+    ),
+    Sure("… F1@50 of segments", "foreign", "worlds/*/joints_and_gripper/f1_50", ".0f", aimed=False),
     Sure("joints, gripper and commands only: recall of grasp outcomes", "recordings", "grasp_recall", ".0%"),
     Sure("… recall of failed episodes", "recordings", "failed_recall", ".0%"),
     Sure("… precision of failed episodes", "recordings", "failed_precision", ".0%"),
@@ -179,12 +189,17 @@ def _duration(seconds: float) -> str:
 
 
 def sure(measured: Mapping[str, Mapping[str, Any]]) -> str:
-    """The short table: what may be expected, the figure farthest from its aim first."""
+    """The short table: what may be expected; figures without an aim, then the one farthest from its aim first."""
     rows, subject = [], ""
     for row in SURE:
         subject = subject if row.words.startswith("…") else row.words.partition(":")[0]
         words = row.words.replace("…", f"{subject}:", 1)
         values = measured[row.bench]["values"]
+        if not row.aimed:
+            told = [each for each in cells.at(values, row.targets) if each is not None]
+            line = [cells.told(of(told), row.form) for of in (min, statistics.median)]
+            rows.append((math.inf, [words, *line, str(len(told)), "none", f"`{row.bench}`"]))
+            continue
         found = [
             (each.get("value", values.get(name)), each)
             for name, each in values["targets"].items()

@@ -25,6 +25,9 @@ def with_camera(root: Path) -> Path:
 def test_a_run_that_did_not_look_at_videos_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     root = with_camera(tmp_path / "set")
+    unseen = CliRunner().invoke(app, ["run", "--path", str(root), "--out", str(tmp_path / "none")])
+    assert NOT_LOOKED not in " ".join(unseen.stdout.split())  # there is nothing to look at
+    (root / "videos").mkdir()
     told = CliRunner().invoke(app, ["run", "--path", str(root), "--out", str(tmp_path / "out")])
     assert told.exit_code == 0
     assert NOT_LOOKED in " ".join(told.stdout.split())

@@ -72,10 +72,12 @@ def test_what_misses_its_aim_stands_first_with_what_belongs_to_it() -> None:
     assert cells.worst_first(rows) == [["b"], ["… of it too"], ["a"], ["… of it"]]
 
 
-def test_the_short_table_is_ordered_by_how_far_a_figure_is_from_its_aim(kept) -> None:
+def test_the_short_table_begins_with_what_has_no_aim_and_goes_on_by_the_distance_from_it(kept) -> None:
     lines = write_measured.sure(kept).splitlines()[2:]
-    missed = ["**" in line for line in lines]
-    assert len(lines) >= 8
+    aimed = ["| none |" not in line for line in lines]
+    assert aimed == sorted(aimed)
+    missed = ["**" in line for line, has in zip(lines, aimed, strict=True) if has]
+    assert len(missed) >= 8
     assert missed == sorted(missed, reverse=True)
 
 

@@ -45,6 +45,12 @@ INTERRUPTED = 130
 class Commands(TyperGroup):
     """Turns errors into one clear line and an exit code, whatever the command."""
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List each command with all of its first sentence, however narrow the terminal."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, str(each.help).split("\n\n")[0]) for name, each in commands if each is not None])
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
@@ -92,13 +98,14 @@ def sima2(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """A trusted semantic data pump: robot rollouts in; segments, tags, costs, tested trust and sampling weights out.
+    """Turn robot rollouts into data that can be trusted: what happened, what is wrong, what to train on, and why.
 
     Exit codes: 0 fine, 1 our error, 2 wrong usage, 3 bad data, 4 finished with quarantined episodes, 5 a gate failed,
     130 interrupted.
 
     \b
     Example:
+      sima2 run --path SET --out out
       sima2 run --families drawer_open --episodes 100 --out results
     """
 

@@ -1,4 +1,4 @@
-"""``sima2 audit``: which datapacks may be used as they are."""
+"""``sima2 audit``: what is wrong with the data, and which episodes may be used as they are."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 SHOWN = 50
-"""Datapacks listed for people; ``--json`` lists all."""
+"""Episodes listed for people; ``--json`` lists all."""
 
 
 def command(out: options.Out, as_json: options.Json = False) -> None:
-    """Audit which datapacks may be used as they are.
+    """Tell what is wrong with the data, and which episodes may be used as they are.
 
     Each one has passed, asks for review (or is used in part), or is rejected, as `sima2 plan` has it: how many for
     each reason, with an example, then the worst of them. Then what is wrong with the raw data, the worst first: lost
@@ -108,9 +108,9 @@ def _rendered(
     ]
     more = [plain(f"{number(len(doubtful) - SHOWN)} more: see --json")] if len(doubtful) > SHOWN else []
     return Group(
-        grid(("status", "datapacks"), counted, numeric=(1,)),
+        grid(("status", "episodes"), counted, numeric=(1,)),
         *titled("Why", grid(("reason", "all", "not passed", "such as"), groups, numeric=(1, 2)) if groups else None),
-        *titled("To look at", grid(("quality", "datapack"), listed, numeric=(0,)) if listed else None),
+        *titled("To look at", grid(("quality", "episode"), listed, numeric=(0,)) if listed else None),
         *more,
         *titled("What is wrong with the data", told.counted(kinds)),
         *titled("The worst of it", told.rows(defects[:SHOWN])),

@@ -10,6 +10,7 @@ import numpy as np
 
 from sima2 import __version__
 from sima2.cameras import NOT_LOOKED, declared_cameras
+from sima2.client import place_here
 from sima2.execution.containment import Losses
 from sima2.execution.shards import in_groups, warnings_of
 from sima2.orchestrator.run_context import LOOKED, RunContext
@@ -130,7 +131,8 @@ def _videos_told(run: RunContext) -> dict[str, Any] | None:
     if not any(map(declared_cameras, paths)):
         return None
     if not store.committed(LOOKED):
-        return {"looked": False, "words": NOT_LOOKED}
+        here = any((place_here(path) / "videos").is_dir() for path in paths)
+        return {"looked": False, "words": NOT_LOOKED if here else ""}
     cameras = CAMERAS.whole(store)
     kept = [len(table) for table in THUMBNAILS.shards(store)]
     return {
