@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from sima2.records.arrays import Float64s
+from sima2.records.robust import medians
 from sima2.records.rollout import Goal, RolloutBatch
 
 END_S: Final = 0.2
@@ -65,4 +66,4 @@ def _ends(batch: RolloutBatch, i: int, name: str) -> Float64s:
     if not len(seen) or time[-1] - time[seen[-1]] > UNSEEN_S:
         return none
     first, last = time[seen] <= time[seen[0]] + END_S, time[seen] >= time[seen[-1]] - END_S
-    return np.stack([np.median(place[seen[part]], axis=0) for part in (first, last)])
+    return np.stack([medians(place[seen[part]].T) for part in (first, last)])

@@ -60,15 +60,13 @@ class Text:
     @classmethod
     def of(cls, values: Iterable[str], names: Sequence[str] | None = None) -> Self:
         """Encode text; the vocabulary is ``names`` or the values in order of first appearance."""
-        known = {name: code for code, name in enumerate(names or ())}
-        codes = []
-        for value in values:
-            if value not in known:
-                if names is not None:
-                    raise RecordError(f"{value!r} is not one of {', '.join(names)}")
-                known[value] = len(known)
-            codes.append(known[value])
-        return cls(np.array(codes, np.int32), tuple(known))
+        values = list(values)
+        known = {name: code for code, name in enumerate(dict.fromkeys(values) if names is None else names)}
+        try:
+            codes = np.fromiter(map(known.__getitem__, values), np.int32, len(values))
+        except KeyError as error:
+            raise RecordError(f"{error.args[0]!r} is not one of {', '.join(names or ())}") from None
+        return cls(codes, tuple(known))
 
     @classmethod
     def full(cls, n: int, value: str) -> Self:

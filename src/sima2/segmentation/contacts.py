@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from sima2.records.arrays import Bools, Float64s, Int64s
+from sima2.records.robust import medians
 from sima2.segmentation.features import Features, length_of
 from sima2.segmentation.loads import Loads
 from sima2.segmentation.rules import FIRST, Rule, RuleList, above, below
@@ -398,7 +399,7 @@ def _inertia(features: Features, force: Float64s, runs: Runs, settings: StateSet
     for k in np.flatnonzero(runs.count(faster) >= settings.accelerated_frames).tolist():
         mine = slice(int(runs.start[k]), int(runs.stop[k]))
         rows, even = faster[mine], force[mine][evenly[mine]]
-        if len(even) and np.median(even) > features.contact_floor[mine][0]:
+        if len(even) and medians(even) > features.contact_floor[mine][0]:
             continue  # what is felt in even motion too is touched, or weighs
         # if it is heavy, it is so nearly all the time
         mass[k] = max(quantile(force[mine][rows] / size[mine][rows], settings.always_share), 0.0)

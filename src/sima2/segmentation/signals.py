@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.arrays import Bools, Float64s, Int64s
-from sima2.records.robust import MAD_TO_SIGMA
+from sima2.records.robust import MAD_TO_SIGMA, medians
 from sima2.records.rollout import spans
 from sima2.records.table import read_only
 from sima2.segmentation.window_context import Memory, Past, Start
@@ -196,7 +196,7 @@ class Ragged:
             for _ in range(3):
                 third = third[..., 1:] - third[..., :-1]
             each = np.abs(third, out=third).swapaxes(1, 2).reshape(things, len(rows), d * frames)
-            out[:, rows] = _medians(each) * (MAD_TO_SIGMA / np.sqrt(20.0))
+            out[:, rows] = medians(each) * (MAD_TO_SIGMA / np.sqrt(20.0))
         return out
 
     def spread(self, x: NDArray[Any], seconds: float) -> Float64s:
@@ -211,7 +211,7 @@ class Ragged:
             rows = np.flatnonzero(reach == frames)
             block = np.asarray(x, np.float64)[self.offset[:-1][rows][:, None] + np.arange(frames)]
             halves = (block[:, : (frames + 1) // 2], block[:, frames // 2 :])
-            out[rows] = MAD_TO_SIGMA * np.minimum(*(_medians(np.abs(h - _medians(h)[:, None])) for h in halves))
+            out[rows] = MAD_TO_SIGMA * np.minimum(*(medians(np.abs(h - medians(h)[:, None])) for h in halves))
         return out
 
 
@@ -230,14 +230,6 @@ def quantile(x: Float64s, share: float) -> float:
     return float(found) if ordered[-1] == ordered[-1] else np.nan
 
 
-def _medians(x: Float64s) -> Float64s:
-    """Medians along the last axis, NaN where one value is, as numpy's; short rows are sorted sooner than parted."""
-    ordered = np.sort(x, axis=-1)
-    half, odd = divmod(x.shape[-1], 2)
-    middle = ordered[..., half] if odd else (ordered[..., half - 1] + ordered[..., half]) / 2
-    return np.where(np.isnan(ordered[..., -1]), np.nan, middle)
-
-
 def _period(offset: Int64s, time: Float64s) -> Float64s:
     """Median step of the first frames, shape (n,); 0.05 s where there is but one frame."""
     n = len(offset) - 1
@@ -246,7 +238,7 @@ def _period(offset: Int64s, time: Float64s) -> Float64s:
     for count in np.unique(steps[steps > 0]).tolist():
         rows = np.flatnonzero(steps == count)
         block = time[offset[:-1][rows][:, None] + np.arange(count + 1)]
-        out[rows] = _medians(block[:, 1:] - block[:, :-1])
+        out[rows] = medians(block[:, 1:] - block[:, :-1])
     floor: Float64s = np.maximum(out, 1e-6)
     return floor
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from sima2.records.robust import medians
 from sima2.segmentation.signals import (
     STRIDE,
     Ragged,
-    _medians,
     _running_max,
     hold_last,
     quantile,
@@ -125,7 +125,7 @@ def test_noise_is_measured_under_smooth_motion() -> None:
     arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.floats(-1e6, 1e6) | st.just(np.nan))
 )
 def test_medians_of_rows_are_those_of_numpy(x: NDArray[np.float64]) -> None:
-    np.testing.assert_array_equal(_medians(x), np.median(x, axis=1))
+    np.testing.assert_array_equal(medians(x), np.median(x, axis=1))
 
 
 @given(arrays(np.int64, st.integers(0, 5 * STRIDE) | st.integers(64 * STRIDE - 1, 66 * STRIDE)))
