@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from sima2.bench.children import ONE_THREAD, measured
 from sima2.bench.figures import Limit, Progress, judged, least_cpu_s, quiet, tabled
+from sima2.errors import MissingExtraError
 from sima2.io.formats import open_dataset
 from sima2.io.formats.hdf5 import need_h5py, used_by_child
 from sima2.io.formats.mapped import MappedDataset
@@ -68,6 +70,8 @@ def run(*, episodes: int = 10_000, seed: int = 0, progress: Progress = quiet) ->
     of checked rollouts, which a run gets.
     """
     need_h5py()
+    if find_spec("mcap") is None:  # else known only after half of the formats
+        raise MissingExtraError("mcap", "mcap")
     values: dict[str, Any] = {"episodes": episodes, "frames": FRAMES, "seed": seed}
     for name in FORMATS:
         with tempfile.TemporaryDirectory() as folder:
