@@ -287,7 +287,9 @@ def row_words(kind: str, row: Mapping[str, Any]) -> str:
     if kind == "failed" and row.get("inferred"):
         return f"{row['words']} (inferred, {number(row.get('p'), 2)})"
     if kind == "unusual":
-        return f"{row['words']} (p {number(row.get('p'), 2)} among {number(row.get('among'))})"
+        among = int(row.get("among") or 0)
+        rank = round((row.get("p") or 0.0) * among)
+        return f"{row['words']} (number {number(rank)} of {number(among)} by distance)"
     return str(row["words"])
 
 
