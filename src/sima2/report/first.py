@@ -289,7 +289,7 @@ def row_words(kind: str, row: Mapping[str, Any]) -> str:
     if kind == "unusual":
         among = int(row.get("among") or 0)
         rank = round((row.get("p") or 0.0) * among)
-        return f"{row['words']} (number {number(rank)} of {number(among)} by distance)"
+        return f"{row['words']} (rank {number(rank)} of {number(among)})"
     return str(row["words"])
 
 
