@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sima2.defects.defect_settings import DefectSettings
 from sima2.defects.tracks import HAND, JOINT, Tracks
 from sima2.records.arrays import Float64s, Int64s
+from sima2.records.robust import medians
 
 LEAST_FRAMES: Final = 6
 """Frames of a window, however few a second has."""
@@ -74,8 +75,10 @@ def _burst(tracks: Tracks, row: int, a: int, b: int, width: int) -> tuple[float,
     bend = np.diff(tracks.x[row, a:b].astype(np.float64), 2)
     hop = max(width // 2, 1)
     turns = np.concatenate([[False], bend[1:] * bend[:-1] < 0])
-    size = np.median(_windows(np.abs(bend), width, hop), axis=1)
     restless = _windows(turns, width, hop).mean(axis=1) >= ALTERNATES
+    if not restless.any():
+        return 0.0, 0.0, 0, 0
+    size = medians(_windows(np.abs(bend), width, hop))
     moving = _windows(tracks.anything_moves[a + 1 : b - 1], width, hop).mean(axis=1) > 0.5
     usual = float(np.quantile(size[moving], USUAL)) if moving.any() else 0.0
     # steps of an encoder are no tremble

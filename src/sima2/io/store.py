@@ -205,7 +205,6 @@ class Store:
             self._drop_phases(redone)
             self._ledger.executemany("UPDATE runs SET finished = 0 WHERE run = ?", [(run.number,) for run in runs])
             self._ledger.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, digest))
-        self._digests.clear()
         self._sweep()
         return True
 
@@ -351,12 +350,13 @@ class Store:
         """Drop all shards of a phase, which are to be made anew."""
         with transaction(self._ledger, self.path):
             self._drop_phases([phase])
-        self._digests.clear()
         self._sweep()
 
     def _drop_phases(self, phases: Sequence[str]) -> None:
         """Strike all shards of some phases out, within a transaction."""
         for phase in phases:
+            for (kind,) in self._all("SELECT DISTINCT kind FROM files WHERE phase = ?", phase):
+                self._digests.pop(kind, None)
             for table in _OF_SHARDS:
                 self._ledger.execute(f"DELETE FROM {table} WHERE phase = ?", (phase,))
 

@@ -45,14 +45,17 @@ def write_frame_weights(run: RunContext, results: Results) -> None:
 
 def _frame_numbers(run: RunContext, earlier: Run) -> Mapping[int, Int64s]:
     """What the source of a run of the folder numbers the frames of each episode by; nothing where it is not there."""
-    from sima2.io.formats import is_dataset
-    from sima2.io.frame_rows import frame_numbers
-
     source = next((each.source for each in run.taken if each.run.number == earlier.number), None)
     if source is not None:
         return source.frame_numbers()
     path = earlier.settings.get("path")
-    if path is None or not is_dataset(place_here(Path(path))):
+    if path is None:
+        return {}
+    # as late as this: made rollouts need no format
+    from sima2.io.formats import is_dataset
+    from sima2.io.frame_rows import frame_numbers
+
+    if not is_dataset(place_here(Path(path))):
         return {}
     try:
         return frame_numbers(place_here(Path(path)))

@@ -41,29 +41,32 @@ def goal_reached(batch: RolloutBatch) -> Float64s:
 
 
 def _reached(batch: RolloutBatch, i: int, goal: Goal) -> float:
-    thing = _ends(batch, i, goal.object)
-    if goal.relation == "opened":
-        return float(np.linalg.norm(thing[1] - thing[0]) >= goal.tolerance) if np.isfinite(thing).all() else np.nan
-    if goal.relation not in BROUGHT:
+    opened = goal.relation == "opened"
+    if not opened and goal.relation not in BROUGHT:
         return np.nan
-    if goal.place is not None:
-        off = thing[1] - np.array(goal.place)
+    last = _place(batch, i, goal.object)
+    if opened:
+        off = last - _place(batch, i, goal.object, first=True)
+    elif goal.place is not None:
+        off = last - np.array(goal.place)
     elif goal.target in batch.objects[i]:
-        off = (thing[1] - _ends(batch, i, goal.target)[1])[:2]
+        off = (last - _place(batch, i, goal.target))[:2]
     else:
         return np.nan
-    return float(np.linalg.norm(off) <= goal.tolerance) if np.isfinite(off).all() else np.nan
+    if not np.isfinite(off).all():
+        return np.nan
+    way = float(np.linalg.norm(off))
+    return float(way >= goal.tolerance if opened else way <= goal.tolerance)
 
 
-def _ends(batch: RolloutBatch, i: int, name: str) -> Float64s:
-    """Where a thing was first and last seen, m, shape (2, 3); NaN where it was not seen at the end."""
+def _place(batch: RolloutBatch, i: int, name: str, *, first: bool = False) -> Float64s:
+    """Where a thing was last or first seen, m, shape (3,); NaN where it was not seen at the end."""
     rows = slice(int(batch.offset[i]), int(batch.offset[i + 1]))
-    none = np.full((2, 3), np.nan)
     if batch.object_position is None:
-        return none
-    place, time = batch.object_position[rows, batch.objects[i].index(name)].astype(np.float64), batch.time[rows]
+        return np.full(3, np.nan)
+    place, time = batch.object_position[rows, batch.objects[i].index(name)], batch.time[rows]
     seen = np.flatnonzero(np.isfinite(place).all(axis=1))
     if not len(seen) or time[-1] - time[seen[-1]] > UNSEEN_S:
-        return none
-    first, last = time[seen] <= time[seen[0]] + END_S, time[seen] >= time[seen[-1]] - END_S
-    return np.stack([medians(place[seen[part]].T) for part in (first, last)])
+        return np.full(3, np.nan)
+    near = time[seen] <= time[seen[0]] + END_S if first else time[seen] >= time[seen[-1]] - END_S
+    return medians(place[seen[near]].T.astype(np.float64))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field, fields
 from functools import cache
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
@@ -80,19 +81,19 @@ class Text:
             return cls(np.zeros(0, np.int32), ())
         if all(part.names == parts[0].names for part in parts):
             return cls(np.concatenate([part.codes for part in parts]), parts[0].names)
-        known: dict[str, int] = {}
+        names = tuple(dict.fromkeys(chain.from_iterable(part.names for part in parts)))
+        known = dict(zip(names, range(len(names)), strict=True))
         codes = []
         for part in parts:
-            remap = np.array([known.setdefault(name, len(known)) for name in part.names], np.int32)
+            remap = np.fromiter(map(known.__getitem__, part.names), np.int32, len(part.names))
             codes.append(remap[part.codes] if len(part.names) else part.codes)
-        return cls(np.concatenate(codes), tuple(known))
+        return cls(np.concatenate(codes), names)
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __iter__(self) -> Iterator[str]:
-        names = self.names
-        return (names[code] for code in self.codes.tolist())
+        return map(self.names.__getitem__, self.codes.tolist())
 
     @overload
     def __getitem__(self, index: int | np.integer[Any]) -> str: ...

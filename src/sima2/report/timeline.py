@@ -36,7 +36,7 @@ def timeline(
     Args:
         segments: of that episode, of all its manipulators.
         tags: rows of its ``TagTable``.
-        signal: its entry of ``signals.json``.
+        signal: what is drawn of it, as ``report.signals.chosen_episodes`` gives it: time and tracks.
         tiers: tier of each tag that was tested.
     """
     time = [x for x in map(as_number, signal.get("time", ())) if x is not None]

@@ -6,6 +6,7 @@ asks here, and moves weights by its trust in ``sampling.weights``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -271,6 +272,7 @@ class _Sheet:
         start, end = np.zeros(n, np.int64), episodes.frames.copy()
         told: list[tuple[int, _Span]] = []
         cut = np.zeros(n, np.bool_)
+        lengths = episodes.frames.tolist()
         for i in sorted(self.spans):
             if self.dropped[i]:
                 continue
@@ -278,7 +280,7 @@ class _Sheet:
             told += [(i, span) for span in flat]
             graver = [span for span in self.spans[i] if span.code != PAUSE]
             cut[i] = bool(graver)
-            start[i], end[i] = _kept(_flat(graver), int(episodes.frames[i]))
+            start[i], end[i] = _kept(flat if len(graver) == len(self.spans[i]) else _flat(graver), lengths[i])
             self.moved[i] |= {span.knowledge for span in flat}
             self._little_left(i, flat)
         nothing = end <= start
@@ -340,7 +342,7 @@ def _flat(spans: list[_Span]) -> list[_Span]:
         if not over:
             continue
         worst = min(over, key=lambda span: (span.weight, _ORDER.index(span.code)))
-        piece = _Span(start, end, float(np.prod([span.weight for span in over])), worst.code, worst.knowledge)
+        piece = _Span(start, end, math.prod(span.weight for span in over), worst.code, worst.knowledge)
         if flat and flat[-1].end == start and flat[-1][2:] == piece[2:]:
             flat[-1] = flat[-1]._replace(end=end)
         else:
