@@ -66,7 +66,7 @@ class TrustSampler(Sampler or object):  # type: ignore[misc]
         if not 0 <= self.rank < self.world_size:
             raise UsageError(f"rank {self.rank} is not in 0 to {self.world_size - 1}")
         numbers, weight = _weighed(weights)
-        self._places = _places(numbers, order)
+        self._places, weight = _places(numbers, weight, order)
         total = float(weight.sum())
         if not (np.isfinite(weight).all() and (weight >= 0).all() and total > 0):
             raise UsageError("weights must be finite, not negative, and not all zero")
@@ -140,8 +140,8 @@ def _weighed(weights: SamplePlan | FrameWeights) -> tuple[Int64s, Float64s]:
     return weights.episode_index, weights.p
 
 
-def _places(numbers: Int64s, order: Any) -> Int64s:
-    """Where in the data set each number lies, shape (n,)."""
+def _places(numbers: Int64s, weight: Float64s, order: Any) -> tuple[Int64s, Float64s]:
+    """Where in the data set each number lies, and its weight, shapes (n,), without those of no weight that it lacks."""
     if order is None:
         gap = np.flatnonzero(np.sort(numbers) != np.arange(len(numbers)))
         if len(gap):
@@ -149,16 +149,21 @@ def _places(numbers: Int64s, order: Any) -> Int64s:
                 f"numbers have gaps (there is no {gap[0]}), so none of them is a place in a data set: give the numbers "
                 "of its items in their order (order=), as in order=[episode_index of item 0, of item 1, …]"
             )
-        return numbers
+        return numbers, weight
     held = np.asarray(order)
     if held.ndim != 1 or held.dtype.kind not in "iu" or len(np.unique(held)) < len(held):
         raise UsageError("order must hold the number of each item of the data set, each once")
     by_number = np.argsort(held, kind="stable")
     place = np.minimum(np.searchsorted(held[by_number], numbers), max(len(held) - 1, 0))
-    absent = np.flatnonzero(held[by_number[place]] != numbers) if len(held) else np.arange(len(numbers))
+    here = held[by_number[place]] == numbers if len(held) else np.zeros(len(numbers), np.bool_)
+    absent = np.flatnonzero(~here & (weight != 0))
     if len(absent):
-        raise UsageError(f"{len(absent)} numbers are not in the data set ({numbers[absent[0]]} first): is it another?")
-    return np.asarray(by_number[place], np.int64)
+        raise UsageError(
+            f"{len(absent)} numbers that have a weight are not in the data set ({numbers[absent[0]]} first): if only "
+            "some of its episodes are loaded, give the weights of these alone (weights.take(np.isin(weights.index, "
+            "order))); else it is another"
+        )
+    return np.asarray(by_number[place[here]], np.int64), weight[here]
 
 
 def _distributed() -> tuple[int, int]:

@@ -95,10 +95,19 @@ def test_numbers_with_gaps_need_the_order_of_the_data_set():
     held = np.random.default_rng(3).permutation(60)
     drawn = list(sampler(gapped, n=200, order=held))
     assert held[drawn].tolist() == DataPackRLSampler(gapped).sample(200).tolist()
-    with pytest.raises(UsageError, match=r"1 numbers are not in the data set \(57 first\)"):
+    with pytest.raises(UsageError, match=r"1 numbers that have a weight are not in the data set \(57 first\)"):
         sampler(gapped, order=[k for k in range(60) if k != 57])
     with pytest.raises(UsageError, match="each once"):
         sampler(gapped, order=[0, 0, 3])
+
+
+@pytest.mark.extras
+def test_a_data_set_may_lack_what_has_no_weight():
+    weights = FrameWeights(np.arange(6), np.array([1.0, 0.0, 2.0, 0.0, 0.0, 1.0]))
+    loaded_alone = np.array([5, 2, 3, 0])
+    drawn = list(sampler(weights, n=400, order=loaded_alone))
+    assert np.bincount(loaded_alone[drawn], minlength=6).tolist() == [100, 0, 200, 0, 0, 100]
+    assert sorted(set(sampler(weights.take(np.isin(weights.index, [5, 2])), order=[5, 2]))) == [0, 1]
 
 
 @pytest.mark.extras
