@@ -95,6 +95,17 @@ def test_without_any_outcome_nobody_is_known_to_have_failed(silent: Path) -> Non
     assert "could be assessed in no episode" in sima2("episodes", silent, "--tag", "OODTag")[1]
 
 
+def test_those_of_which_nobody_knows_how_they_ended_are_listed(silent: Path) -> None:
+    every, open_ = (
+        json.loads(sima2("episodes", silent, *asked, "--json")[1])["episodes"] for asked in ([], ["--unknown"])
+    )
+    assert [row["success"] for row in open_] == [None] * len(open_)
+    assert [row["episode_id"] for row in open_] == [row["episode_id"] for row in every if row["success"] is None]
+    assert open_
+    code, _, error = sima2("episodes", silent, "--unknown", "--failed")
+    assert (code, "give one" in error) == (2, True)
+
+
 def test_nobody_is_advised_to_run_into_a_folder_that_holds_something_else(tmp_path: Path) -> None:
     (tmp_path / "project" / "src").mkdir(parents=True)
     (tmp_path / "project" / "src" / "main.py").write_text("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ import typer
 
 from sima2.cli import options
 from sima2.cli.answer import answer
-from sima2.errors import UnknownNameError
+from sima2.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,6 +27,9 @@ NO_OUTCOME = (
 def command(
     out: options.Out,
     failed: Annotated[bool, typer.Option("--failed", help="Only those that ended in failure.")] = False,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Only those of which it is not known how they ended.")
+    ] = False,
     tag: Annotated[
         str, typer.Option("--tag", metavar="T", help="Only those with this tag, the highest level first.")
     ] = "",
@@ -41,7 +45,9 @@ def command(
       sima2 episodes results --failed
       sima2 episodes results --tag OODTag
     """
-    rows = listed(out, failed=failed, tag=tag, family=family)
+    if failed and unknown:
+        raise UsageError("--failed and --unknown ask for different episodes: give one")
+    rows = listed(out, ended=0.0 if failed else math.nan if unknown else None, tag=tag, family=family)
     note = ""
     if not rows and failed and not _any_outcome(out):
         note = NO_OUTCOME
@@ -67,8 +73,14 @@ def _assessed(out: Path, tag: str) -> bool:
     return bool(read_summary(out).get("tags", {}).get(tag, {}).get("assessed"))
 
 
-def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") -> list[dict[str, Any]]:
+def listed(out: Path, *, ended: float | None = None, tag: str = "", family: str = "") -> list[dict[str, Any]]:
     """Episodes of a run as plain values, in the order of their source or, with ``tag``, by its level.
+
+    Args:
+        out: folder of a finished run.
+        ended: only those whose success is this, as in ``EpisodeTable``; NaN for those of which it is not known.
+        tag: only those with it.
+        family: only those of it.
 
     Raises:
         UnknownNameError: for a tag or a family that the run does not know, naming those it does.
@@ -107,7 +119,9 @@ def listed(out: Path, *, failed: bool = False, tag: str = "", family: str = "") 
     for each in episodes.rows():
         name = each["episode_id"]
         own = given.get(name, {})
-        if (failed and each["success"] != 0) or (tag and tag not in own) or (family and each["family"] != family):
+        if ended is not None and not (each["success"] == ended or (math.isnan(ended) and math.isnan(each["success"]))):
+            continue
+        if (tag and tag not in own) or (family and each["family"] != family):
             continue
         rows.append(
             {

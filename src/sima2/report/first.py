@@ -21,6 +21,10 @@ from sima2.report.text import as_number, count, number
 
 MOST: Final = 20
 """Rows of each kind that are kept; the tables hold all."""
+OPEN: Final = 6
+"""Of so many episodes at most the first sentences tell the numbers where it is not known how they ended."""
+NUMBERED: Final = "episode "
+"""How the name of an episode begins that is called by its number."""
 TRIES: Final = "repeated_grasp"
 CONFLICT: Final = "label_conflict"
 PARTS: Final = {
@@ -184,14 +188,19 @@ def _odd(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _outcomes(episodes: EpisodeTable) -> dict[str, int]:
-    """How many are known and how many inferred, by how they ended."""
+def _outcomes(episodes: EpisodeTable) -> dict[str, Any]:
+    """How many are known and how many inferred, by how they ended, and the first of those of which neither is."""
     inferred = episodes.outcome_source.isin("inferred")
+    open_ = np.flatnonzero(np.isnan(episodes.success))
     return {
         "recorded": int((np.isfinite(episodes.success) & ~inferred).sum()),
         "inferred_success": int((inferred & (episodes.success == 1)).sum()),
         "inferred_failure": int((inferred & (episodes.success == 0)).sum()),
-        "unknown": int(np.isnan(episodes.success).sum()),
+        "unknown": len(open_),
+        "open": [
+            {"episode_id": episodes.episode_id[i], "episode_index": int(episodes.episode_index[i])}
+            for i in open_[:MOST].tolist()
+        ],
     }
 
 
@@ -264,7 +273,7 @@ def coverage_words(summary: Mapping[str, Any], most: int = MOST) -> list[str]:
     told = []
     for kind, words in (("rare", "far from every other"), ("alike", "nearly the motion of another")):
         if rows := list(cover.get(kind) or ()):
-            names = ", ".join(named(row, summary).removeprefix("episode ") for row in rows[:most])
+            names = ", ".join(named(row, summary).removeprefix(NUMBERED) for row in rows[:most])
             told.append(f"{words}: {names}{', …' if len(rows) > most else ''}")
     return told
 
@@ -274,7 +283,7 @@ def named(row: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     if row["episode_index"] < 0:
         return "the whole set"
     one = len(summary.get("sources") or ()) == 1 and summary.get("format")
-    return f"episode {row['episode_index']}" if one else str(row["episode_id"])
+    return f"{NUMBERED}{row['episode_index']}" if one else str(row["episode_id"])
 
 
 def frames_of(row: Mapping[str, Any]) -> str:
@@ -312,7 +321,17 @@ def ended_sentence(summary: Mapping[str, Any]) -> str:
     if not won + lost:
         return "How they ended is not recorded, and could not be inferred."
     told = f"{number(won)} succeeded, {number(lost)} failed; {number(open_)} not known"
-    return f"No outcome is recorded. Inferred from the motion: {told}."
+    return f"No outcome is recorded. Inferred from the motion: {told}{_open_words(ends, summary)}."
+
+
+def _open_words(ends: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """Which episodes it is not known of how they ended: few by their numbers, else the command that lists them."""
+    names = [named(row, summary) for row in ends.get("open") or ()]
+    if not names:
+        return ""
+    if len(names) > OPEN or not all(name.startswith(NUMBERED) for name in names):
+        return " (`sima2 episodes --unknown`)"
+    return f" ({', '.join(name.removeprefix(NUMBERED) for name in names)})"
 
 
 def opening(summary: Mapping[str, Any]) -> str:
@@ -344,7 +363,7 @@ def trust_sentence(summary: Mapping[str, Any]) -> str:
     leant = [tag for tag, row in section(summary, "trust").items() if row.get("tier") in ("provisional", "trusted")]
     said = f"{listed(leant)} by inferred outcomes only" if leant else "not testable without outcomes"
     key = "episode_index" if len(summary.get("sources") or ()) < 2 else "episode_id"
-    numbers = ", ".join(named(row, summary).removeprefix("episode ") for row in rows)
+    numbers = ", ".join(named(row, summary).removeprefix(NUMBERED) for row in rows)
     return (
         f"Which tags predict cost: {said}. "
         f"Label {count(len(rows), 'episode')} (sima2 view --label, or --outcomes FILE with {key}, success): {numbers}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from sima2.records.defects import DefectTable
 from sima2.records.episodes import EpisodeTable
 from sima2.records.table import Text
 from sima2.report import terminal
-from sima2.report.first import PARTS, first_findings, leads
+from sima2.report.first import PARTS, ended_sentence, first_findings, leads
 from sima2.report.html import render
 from sima2.report.text import visible
 
@@ -173,6 +174,19 @@ def test_an_inferred_failure_says_so_with_its_probability_reason_and_frames() ->
     line = " ".join(shown(terminal.summary(values(), trust=untested())).split())
     assert "episode 21, frames 30–50: grasp: gripper slip (inferred, 0.96)" in line
     assert "No outcome is recorded. Inferred from the motion:" in line
+
+
+def test_few_episodes_that_ended_nobody_knows_how_are_named_and_many_by_the_command_that_lists_them() -> None:
+    def sentence(open_: Sequence[int], **summary: object) -> str:
+        rows = [{"episode_id": f"id{k}", "episode_index": k} for k in open_]
+        ends = {"recorded": 0, "inferred_success": 3, "inferred_failure": 1, "unknown": len(rows), "open": rows}
+        return ended_sentence({"first": {"outcomes": ends}, **summary}).split("failed; ")[1]
+
+    recorded = {"sources": [{}], "format": "lerobot"}
+    assert sentence([2, 5], **recorded) == "2 not known (2, 5)."
+    assert sentence(range(7), **recorded) == "7 not known (`sima2 episodes --unknown`)."
+    assert sentence([2, 5]) == "2 not known (`sima2 episodes --unknown`)."
+    assert sentence([], **recorded) == "0 not known."
 
 
 def test_the_first_screen_fits_sixty_columns_and_one_screen_and_breaks_no_word() -> None:
