@@ -1,6 +1,6 @@
 """How well the tests hold the rules: seeded edits of the source, and whether a test notices each.
 
-    python scripts/mutants.py                         20 edits in each room: 20 minutes on two cores
+    python scripts/mutants.py                         20 edits in each room that decides, 12 in each other
     python scripts/mutants.py --room tags --per-room 60 --seed 3
 
 An edit (a mutant) is one small mistake: ``<`` for ``<=``, ``+`` for ``-``, a constant doubled, an early return dropped.
@@ -45,6 +45,8 @@ LEAST = 0.8
 TESTS = ("tests/unit", "tests/contracts", "tests/faults", "src")
 """Where tests are, doctests among them; the slower ones are of use where the budget of a mutant allows for them."""
 IMPORTED = "imported.json"
+LAST_LINES = 12
+"""Of what the tests of a room say that fail without an edit."""
 SLOW_S = 15.0
 """A test that takes longer, s of CPU, is not run for a mutant."""
 
@@ -514,6 +516,8 @@ class Outcome:
     end: str
     """``killed``, ``survived``, ``timed out``, or ``no test`` where none calls what is edited."""
     tests: int
+    said: str = ""
+    """Of a control, the last lines of its tests."""
 
     def __str__(self) -> str:
         return f"{self.end} ({self.tests} tests): {self.edit or self.room + ' without an edit'}"
@@ -555,6 +559,8 @@ class Check:
                 _end(child)
                 stack.close()
                 outcome.end = _end_of(status)
+                if outcome.edit is None:
+                    outcome.said = "\n".join(self._said(at).read_text(errors="replace").splitlines()[-LAST_LINES:])
                 told(outcome)
                 free.append(at)
             else:
@@ -648,7 +654,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """Print the table and the survivors."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--per-room", type=int, default=20, help="mutants in each room")
+    asked.add_argument("--per-room", type=int, help="mutants in each room: 20 in those that decide, 12 in the others")
     asked.add_argument("--room", action="append", help="this room alone; may be given several times")
     asked.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked.add_argument("--budget", type=float, default=10.0, help="CPU-seconds of tests for a mutant, at most")
@@ -659,7 +665,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     mutants = []
     for room, found in rooms(root).items():
         if not given.room or room in given.room:
-            mutants += [(room, None), *((room, each) for each in chosen(found, given.per_room, given.seed))]
+            count = given.per_room if given.per_room is not None else 20 if room in DECIDING else 12
+            mutants += [(room, None), *((room, each) for each in chosen(found, count, given.seed))]
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     warm()
     with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
@@ -668,13 +675,13 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         tests = recorded(root, copies[0], given.recorded, said, len(copies), {room for room, _ in mutants})
         check = Check(copies, tests, importers(root), given.budget, given.grace, said)
         ends = check.outcomes(mutants, lambda each: print(each, flush=True))
-    wrong = [each.room for each in ends if each.edit is None and each.end in ("killed", "timed out")]
+    wrong = [each for each in ends if each.edit is None and each.end in ("killed", "timed out")]
     real = [each for each in ends if each.edit is not None]
     print("", *(each for each in real if each.end in ("survived", "no test")), "", table(real), sep="\n")
     if given.json:
         given.json.write_text(json.dumps([asdict(each) for each in real], indent=1))
-    for room in wrong:
-        print(f"{room}: its tests fail without an edit, so its share means nothing")
+    for each in wrong:
+        print(f"{each.room}: its tests fail without an edit, so its share means nothing", each.said, sep="\n")
     low = [room for room in DECIDING if (some := [each for each in real if each.room == room]) and share(some) < LEAST]
     return 1 if wrong or low else 0
 

@@ -10,6 +10,10 @@ import numpy as np
 
 from sima2.records.arrays import Float64s, Indices, Int64s
 
+TIMESTAMP: Final = "timestamp"
+"""Feature that holds the time of a frame, in a unit that the values tell; need not be there."""
+FRAME: Final = "frame_index"
+"""Feature that numbers the frames of an episode; need not be there."""
 OTHER_SCALE: Final = 15.0
 """Factor between the ranges of an episode and the usual ones from which it is in another unit: degrees are 57 radians,
 and no two episodes of a task differ by so much in most of their columns."""

@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 
 from sima2.io.column_map import UNITS
-from sima2.io.formats.frame_source import TIMESTAMP
-from sima2.io.sample import Sample
+from sima2.io.sample import TIMESTAMP, Sample
 from sima2.records.arrays import Bools, Float64s, Int64s
 
 TICK_TOLERANCE_S: Final = 1e-4

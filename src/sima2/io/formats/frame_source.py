@@ -15,11 +15,6 @@ from sima2.io.column_map import ColumnMap, Columns
 from sima2.io.outcomes import Ending
 from sima2.records.arrays import Int64s
 
-TIMESTAMP: Final = "timestamp"
-"""Feature that holds the time of a frame, in a unit that the values tell; need not be there."""
-FRAME: Final = "frame_index"
-"""Feature that numbers the frames of an episode; need not be there."""
-
 NUMERIC: Final = frozenset(
     {"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"}
 )

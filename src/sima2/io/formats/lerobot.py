@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sima2.errors import DatasetError, RolloutError
 from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.documents import inside, insider, is_file
-from sima2.io.formats.frame_source import FRAME, TIMESTAMP, Declared, Entry, Feature, Features, FrameRows, Recorded
+from sima2.io.formats.frame_source import Declared, Entry, Feature, Features, FrameRows, Recorded
 from sima2.io.formats.lerobot_files import Frames, SharedFrames, read_frames, rows_of_episodes
 from sima2.io.formats.lerobot_index import DEFAULTS, Index, load_index
 from sima2.io.formats.lerobot_index import INFO as INFO
@@ -22,6 +22,7 @@ from sima2.io.formats.lerobot_own import OWN_MAP, OwnEpisodes
 from sima2.io.formats.lerobot_rows import files_to_read, rows_by_file
 from sima2.io.formats.mapped import MappedDataset
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, from_columns
+from sima2.io.sample import FRAME, TIMESTAMP
 from sima2.io.source_id import content_id
 from sima2.records.arrays import Int64s
 

@@ -24,9 +24,7 @@ from sima2.io.effort import with_effort
 from sima2.io.formats.alike import alike, end_to_end
 from sima2.io.formats.dataset import DatasetReport, lacking
 from sima2.io.formats.frame_source import (
-    FRAME,
     NUMERIC,
-    TIMESTAMP,
     Entry,
     Feature,
     Features,
@@ -41,7 +39,7 @@ from sima2.io.map_check import check_indices, doubts
 from sima2.io.merging import Reading, reading_of
 from sima2.io.outcomes import OUTCOME_FEATURES, Ending, OutcomeFile, beyond_the_end, load_outcomes, to_outcome
 from sima2.io.robot_pose import asked_poses, named_poses
-from sima2.io.sample import Sample, other_scale
+from sima2.io.sample import FRAME, TIMESTAMP, Sample, other_scale
 from sima2.io.source_id import id_of
 from sima2.io.task_kinds import task_kinds
 from sima2.io.timestamps import clock_doubt, in_seconds, seconds_of_each, set_step, shares_off

@@ -23,7 +23,6 @@ from sima2.io.column_map import ColumnMap, load_column_map
 from sima2.io.column_words import kind_of, tokens
 from sima2.io.documents import inside, is_file, read_document
 from sima2.io.formats.frame_source import (
-    TIMESTAMP,
     Declared,
     Entry,
     Feature,
@@ -39,6 +38,7 @@ from sima2.io.formats.mcap_messages import MAX_HELD, SILENT, Decoded, Key, Room,
 from sima2.io.formats.mcap_own import OWN_RECORD, first_of_each_kind, own_episodes, own_rows
 from sima2.io.intake import MAX_FRAMES, clean
 from sima2.io.outcomes import Ending
+from sima2.io.sample import TIMESTAMP
 from sima2.io.source_id import files_id
 
 ENDING: Final = ".mcap"
