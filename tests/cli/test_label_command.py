@@ -73,6 +73,16 @@ def say(out: Path, by: str = "ann", at: str = "2024-05-01", **more: object) -> N
         append_label(out, replace(label, **more))
 
 
+@pytest.mark.parametrize("command", ["episodes", "audit", "plan"])
+def test_results_that_are_older_than_a_label_say_so_on_stderr(out: Path, command: str) -> None:
+    assert "labels were given" not in call(command, out)[2]
+    say(out)
+    code, shown, error = call(command, out, "--json")
+    assert code == 0
+    assert json.loads(shown)
+    assert "labels were given since this run" in error
+
+
 def test_what_a_person_says_is_the_outcome_of_the_next_run_and_the_run_after_it_has_nothing_new(
     recorded: Path, out: Path
 ) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import typer
@@ -18,14 +20,45 @@ Watch: TypeAlias = Callable[[str, int, int], None]
 """Told the phase, how many episodes are done and how many there are."""
 
 
-def answer(values: Mapping[str, Any], *, as_json: bool, shown: Callable[[], RenderableType]) -> None:
-    """Print the result on stdout: ``values`` as JSON, or what ``shown`` makes of them."""
+def answer(
+    values: Mapping[str, Any],
+    *,
+    as_json: bool,
+    shown: Callable[[], RenderableType],
+    results: Path | None = None,
+) -> None:
+    """Print the result on stdout: ``values`` as JSON, or what ``shown`` makes of them.
+
+    Args:
+        values: plain.
+        as_json: print them.
+        shown: makes of them what people see.
+        results: folder of the run that they are of: where labels are newer than it, stderr says so.
+    """
+    if results is not None:
+        _tell_newer_labels(results)
     if as_json:
         typer.echo(json.dumps(plain(values), indent=2, allow_nan=False))
         return
     from rich.console import Console
 
-    Console(highlight=False, markup=False, emoji=False).print(shown())
+    console = Console(highlight=False, markup=False, emoji=False)
+    with console.capture() as held:
+        console.print(shown())
+    told = held.get()
+    # lines are filled up to the width, which nobody wants in a file
+    typer.echo(told if console.is_terminal else re.sub(r" +$", "", told, flags=re.MULTILINE), nl=False)
+
+
+def _tell_newer_labels(out: Path) -> None:
+    from sima2.io.label_log import read_labels
+    from sima2.records.labels import SaidTable, said_of
+    from sima2.report.inputs import read_single
+
+    if said_of(read_labels(out)).digest() != read_single(out, SaidTable, "said").digest():
+        typer.echo(
+            f"note: labels were given since this run; the same `sima2 run … --out {out}` takes them in", err=True
+        )
 
 
 def plain(value: Any) -> Any:

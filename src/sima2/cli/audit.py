@@ -42,7 +42,12 @@ def command(out: options.Out, as_json: options.Json = False) -> None:
     rows = list(table.rows())
     reasons = grouped(rows)
     values = {"statuses": statuses, "reasons": reasons, "episodes": rows, "defects": defects, "unusual": unusual}
-    answer(values, as_json=as_json, shown=lambda: _rendered(statuses, reasons, rows, kinds, (defects, unusual)))
+    answer(
+        values,
+        as_json=as_json,
+        shown=lambda: _rendered(statuses, reasons, rows, kinds, (defects, unusual)),
+        results=out,
+    )
 
 
 def grouped(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -53,7 +53,8 @@ def command(
         note = NO_OUTCOME
     elif not rows and tag and not _assessed(out, tag):
         note = f"{tag} could be assessed in no episode, so none is known to have it: sima2 trust {out} says why"
-    answer({"episodes": rows, **({"note": note} if note else {})}, as_json=as_json, shown=lambda: _rendered(rows, note))
+    values = {"episodes": rows, **({"note": note} if note else {})}
+    answer(values, as_json=as_json, shown=lambda: _rendered(rows, note), results=out)
 
 
 def _any_outcome(out: Path) -> bool:

@@ -143,7 +143,7 @@ def command(
         rules = {"without": list(options.several(without)), "also": list(options.several(also))}
         settings = {"objective": objective, "preset": preset, **rules, "review": review, "keep_whole": keep_whole}
         told = _handed_on(out, read, what, target, {**settings, "format": "csv" if what == "csv" else form}, lines)
-    answer(told, as_json=as_json, shown=lambda: (_viewer_shown if what in VIEWERS else _rendered)(told))
+    answer(told, as_json=as_json, shown=lambda: (_viewer_shown if what in VIEWERS else _rendered)(told), results=out)
 
 
 def _wanted(**targets: Path | None) -> tuple[str, Path]:

@@ -64,7 +64,7 @@ def command(
         "episodes": list(plan.episodes.rows()),
         "spans": list(plan.spans.rows()),
     }
-    answer(values, as_json=as_json, shown=lambda: _rendered(values))
+    answer(values, as_json=as_json, shown=lambda: _rendered(values), results=out)
 
 
 def counted(plan: Any) -> dict[str, Any]:

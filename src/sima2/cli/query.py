@@ -180,7 +180,14 @@ def _sequence(out: Path, text: str, most: int, csv: Path | None, episodes: Path 
             written |= _list(episodes, [found.episode_id.tolist()])
         return written
     columns, rows = _rows(found.take(np.arange(min(most, len(found)))), pattern)
-    head = {"matches": len(found), "episodes": len(set(found.episode_id)), "of_episodes": len(table)}
+    head = {
+        "matches": len(found),
+        "episodes": len(set(found.episode_id)),
+        "of_episodes": len(table),
+        "segments": len(segments),
+        "unlabelled": int(segments.label.isin("unknown").sum()),
+        "ended_unknown": int(segments.outcome.isin("unknown").sum()),
+    }
     return {**head, "columns": list(columns), "rows": rows, **_bounded(len(found) > most, most)}
 
 
@@ -394,6 +401,13 @@ def _rendered(told: Mapping[str, Any]) -> RenderableType:
     if "matches" in told:
         among = f"in {number(told['episodes'])} of {count(told['of_episodes'], 'episode')}"
         parts.append(plain(f"{count(told['matches'], 'match', 'matches')} {among}"))
+        if not told["matches"] and told["unlabelled"] + told["ended_unknown"]:
+            parts.append(
+                plain(
+                    f"of {count(told['segments'], 'segment')}, {number(told['unlabelled'])} bear no label (unknown), and "
+                    f"of {number(told['ended_unknown'])} it is not known how they ended: these match nothing"
+                )
+            )
     elif not told["rows"]:
         parts.append(plain("no row"))
     if told["rows"]:
