@@ -107,7 +107,10 @@ def test_an_episode_may_lack_what_others_have(name: str, tmp_path: Path) -> None
 
     got = opened(name, make(name, tmp_path / "set", (0, 1, 2), lose)).read(0, 3)
     assert len(got.batch) + len(got.quarantine) == 3
-    assert np.array_equal(joints(name, got.batch, len(got.batch) - 1), written(name, 2))
+    last = len(got.batch) - 1
+    assert np.array_equal(joints(name, got.batch, last), written(name, 2))
+    arm = got.batch[last].manipulators[SETS[name].arm]
+    assert arm.gripper_opening is not None or arm.gripper_width is not None, "what one lacks silences the others"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])

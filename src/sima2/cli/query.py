@@ -404,8 +404,8 @@ def _rendered(told: Mapping[str, Any]) -> RenderableType:
         if not told["matches"] and told["unlabelled"] + told["ended_unknown"]:
             parts.append(
                 plain(
-                    f"of {count(told['segments'], 'segment')}, {number(told['unlabelled'])} bear no label (unknown), and "
-                    f"of {number(told['ended_unknown'])} it is not known how they ended: these match nothing"
+                    f"of {count(told['segments'], 'segment')}, {number(told['unlabelled'])} bear no label (unknown), "
+                    f"and of {number(told['ended_unknown'])} it is not known how they ended: these match nothing"
                 )
             )
     elif not told["rows"]:

@@ -278,5 +278,7 @@ def _to_third(places: Float64s) -> Float64s:
     """Distance of each place to its third nearest, shape (n,)."""
     from scipy.spatial import cKDTree
 
+    if not places.shape[1]:
+        return np.zeros(len(places))  # of no column that varies
     distance, _ = cKDTree(places).query(places, min(4, len(places)))
     return np.asarray(distance, np.float64).reshape(len(places), -1)[:, -1]

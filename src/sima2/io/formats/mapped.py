@@ -550,18 +550,17 @@ def _sample(source: FrameSource, features: list[str]) -> Sample:
     alike = _alike(found)
     parts: list[Recorded] = []
     lengths: list[int] = []
-    for recorded in found:
-        if set(alike) <= set(recorded.features) and sum(lengths) < SAMPLE_FRAMES:
+    for recorded in _of_usual_widths(found, alike):
+        if sum(lengths) < SAMPLE_FRAMES:
             parts.append(recorded)
             lengths.append(min(len(recorded.features[alike[0]]), SAMPLE_FRAMES - sum(lengths)))
     values = {}
-    for name in alike:
+    for name in alike if parts else ():
         arrays = [part.features[name][:length] for part, length in zip(parts, lengths, strict=True)]
-        if len({array.shape[1] for array in arrays}) == 1:
-            with np.errstate(invalid="ignore"):
-                stacked = np.concatenate(arrays).astype(np.float64)
-            # numbers without meaning must not decide on a unit
-            values[name] = stacked if name == TIMESTAMP else np.where(np.abs(stacked) < 1e9, stacked, np.nan)
+        with np.errstate(invalid="ignore"):
+            stacked = np.concatenate(arrays).astype(np.float64)
+        # numbers without meaning must not decide on a unit
+        values[name] = stacked if name == TIMESTAMP else np.where(np.abs(stacked) < 1e9, stacked, np.nan)
     numbers = np.array([part.entry.episode for part in parts], np.int64)
     taken = Sample(values, np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64), numbers)
     rows = taken.spans()
@@ -573,3 +572,11 @@ def _alike(found: Sequence[Recorded]) -> list[str]:
     """Features that at least half of some episodes have; those that lack one tell nothing of the set."""
     counts = Counter(name for each in found for name, values in each.features.items() if len(values))
     return [name for name, count in counts.items() if 2 * count >= len(found) and name != FRAME]
+
+
+def _of_usual_widths(found: Sequence[Recorded], alike: Sequence[str]) -> list[Recorded]:
+    """Episodes that have all these features, in the widths that most have: what one lacks or has more is its own."""
+    whole = [each for each in found if alike and all(name in each.features for name in alike)]
+    widths = [tuple(each.features[name].shape[1] for name in alike) for each in whole]
+    usual = Counter(widths).most_common(1)
+    return [each for each, own in zip(whole, widths, strict=True) if own == usual[0][0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -66,6 +67,9 @@ class TableFrames:
     tells_outcomes: bool = False
     problems: Mapping[int, str] = field(default_factory=dict)
     """Of episodes that cannot be read."""
+    places: Mapping[tuple[str, str], NDArray[np.intp]] = field(default_factory=dict)
+    """By file and feature where each named column lies in it, -1 where it does not, of files in another order; empty
+    where that cannot be told."""
 
     @property
     def format(self) -> str:
@@ -108,13 +112,31 @@ class TableFrames:
         for entry in entries:
             try:
                 held = self.kind.read(find(entry.file), names)
-                yield Recorded(entry, {name: each for name, each in held.items() if 0 < each.shape[1] <= MAX_WIDTH})
+                ordered = {name: self._ordered(entry.file, name, each) for name, each in held.items()}
+                yield Recorded(entry, {name: each for name, each in ordered.items() if 0 < each.shape[1] <= MAX_WIDTH})
             except DatasetError as error:
                 problem = str(error).removeprefix(f"{self.root}/").removeprefix(f"{self.root.resolve()}/")
                 trouble = RolloutError(
                     self.name(entry), "file", problem, reason="unreadable", end_frame=entry.length or 0
                 )
                 yield Recorded(entry, {}, trouble)
+
+    def _ordered(self, file: str, feature: str, values: NDArray[Any]) -> NDArray[Any]:
+        """The columns in the order of the other files; NaN where this one has none.
+
+        Raises:
+            DatasetError: if it has another number of them, under other names.
+        """
+        place = self.places.get((file, feature))
+        if place is None:
+            return values
+        if not len(place):
+            usual = len(self.features[feature].names)
+            raise DatasetError(
+                self.root / file,
+                f"has {values.shape[1]} columns where the other files have {usual}, and names them otherwise",
+            )
+        return np.where(place < 0, np.nan, values[:, np.maximum(place, 0)])
 
 
 def open_tables(kind: Kind, path: Path) -> TableFrames:
@@ -129,6 +151,7 @@ def open_tables(kind: Kind, path: Path) -> TableFrames:
     order = sorted(range(len(files)), key=lambda k: numbers[k] if own else k)
     find = insider(root)
     features: dict[str, Feature] = {}
+    named: dict[str, dict[str, tuple[str, ...]]] = {}
     entries, failed = [], list[DatasetError]()
     for place, k in enumerate(order):
         length = None
@@ -141,6 +164,8 @@ def open_tables(kind: Kind, path: Path) -> TableFrames:
                 if 0 in shape[1:] or math.prod(shape[1:]) > MAX_WIDTH:
                     continue
                 features.setdefault(name, Feature(dtype, shape[1:] or (1,), names))
+                if names:
+                    named.setdefault(name, {})[files[k]] = names
             length = max((shape[0] for _, shape, _ in shapes.values()), default=None)
         entries.append(Entry(numbers[k] if own else place, length, files[k], "", 0))
     if not features:
@@ -148,7 +173,48 @@ def open_tables(kind: Kind, path: Path) -> TableFrames:
     warnings = in_words(failed, "files cannot be read", root)
     if not own:
         warnings.append("its files have no numbers of their own in their names: episodes are numbered as these sort")
-    return TableFrames(kind, root, features, entries, tuple(map(clean, warnings)))
+    places: dict[tuple[str, str], NDArray[np.intp]] = {}
+    for name, of_files in named.items():
+        usual, ordered, told = _by_name(of_files)
+        features[name] = Feature(features[name].dtype, (len(usual),), usual)
+        places |= {(file, name): place for file, place in ordered.items()}
+        warnings += told
+    return TableFrames(kind, root, features, entries, tuple(map(clean, warnings)), places=places)
+
+
+def _by_name(
+    named: Mapping[str, tuple[str, ...]],
+) -> tuple[tuple[str, ...], dict[str, NDArray[np.intp]], list[str]]:
+    """The names that most files give their columns, where these lie in files that order them otherwise, and warnings.
+
+    A file that shares fewer than half of the names, such as one without a head, is read by the places of its columns,
+    or not at all where it has more or fewer.
+    """
+    usual = Counter(named.values()).most_common(1)[0][0]
+    ordered: dict[str, NDArray[np.intp]] = {}
+    others: list[str] = []
+    strange: list[str] = []
+    for file, names in named.items():
+        if names == usual:
+            continue
+        at = {name: place for place, name in enumerate(names)}
+        place = np.array([at.get(name, -1) for name in usual], np.intp)
+        if 2 * int((place >= 0).sum()) < len(usual) or len(at) < len(names):
+            strange.append(file)
+            if len(names) != len(usual):
+                ordered[file] = np.zeros(0, np.intp)
+        else:
+            ordered[file] = place
+            others.append(file)
+    told = [
+        f"{len(files)} of {len(named)} files {words} ({', '.join(files[:3])}{', …' if len(files) > 3 else ''})"
+        for files, words in (
+            (others, "have their columns in another order, or others: they are read by name"),
+            (strange, "name their columns otherwise than the others: they are read by place, if they have as many"),
+        )
+        if files
+    ]
+    return usual, ordered, told
 
 
 def columns_told(source: TableFrames) -> str:
