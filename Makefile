@@ -9,10 +9,12 @@ TORCH := 2.13.0
 # Tests and trials start some hundred processes of the same code: none compiles it again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint bench docs bare test-extras stress clean
+.PHONY: run dev test lint mutants bench docs bare test-extras stress clean
 
 run: $(VENV)/.core
 	$(BIN)/sima2 run --out results
+
+dev: $(VENV)/.dev
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto

@@ -5,7 +5,7 @@
 
 A recipe is a heading ``## Recipe: NAME`` and what follows it. Three sentences before a block of code are acted on: "New
 file `PATH`:", "Add to the end of `PATH`:" and "Change `PATH`:" (a diff, whose lines without a plus must be there once).
-Blocks of ``sh`` are commands, run from the folder of the copy.
+Blocks of ``sh`` are commands, run from the folder of the copy. In the end what is left must pass ``make lint``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,7 +28,11 @@ BLOCK: Final = re.compile(
     r"(?:(?P<what>New file|Add to the end of|Change) `(?P<path>[\w./-]+)`:\n+)?```(?P<kind>\w+)\n(?P<text>.*?)```\n",
     re.DOTALL,
 )
+LINT: Final = ("ruff check .", "ruff format --check .", "mypy")
 COPIED: Final = ("src", "tests", "scripts", "docs", "benchmarks", "examples", "pyproject.toml", "README.md", "LICENSE")
+
+CACHE: Final = ".mypy_cache"
+"""Copied too, where there is one: what did not change is not checked again."""
 
 
 class Step(NamedTuple):
@@ -63,7 +68,7 @@ def follow(name: str) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for each in COPIED:
+        for each in (*COPIED, *((CACHE,) if (ROOT / CACHE).is_dir() else ())):
             if (ROOT / each).is_dir():
                 shutil.copytree(ROOT / each, copy / each)  # with bytecode, so that nothing is compiled again
             else:
@@ -73,6 +78,8 @@ def follow(name: str) -> None:
                 run(step.text, copy)
             else:
                 edit(copy / step.path, step)
+        for each in LINT:
+            run(each, copy)
 
 
 def edit(file: Path, step: Step) -> None:
@@ -97,11 +104,13 @@ def edit(file: Path, step: Step) -> None:
 def run(command: str, copy: Path) -> None:
     """Run a command in the copy, with the code of the copy."""
     paths = [str(copy / "src"), str(copy / "tests")]
-    program, *arguments = shlex.split(command)
+    words = shlex.split(command)
+    setting = dict(word.split("=", 1) for word in takewhile(lambda word: re.match(r"[A-Z0-9_]+=", word), words))
+    program, *arguments = words[len(setting) :]
     # this Python, whatever else is installed
     begin = [sys.executable] if program == "python" else [sys.executable, "-m", program]
     print(f"$ {command}", flush=True)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {**os.environ, **setting, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run([*begin, *arguments], cwd=copy, env=environment, check=False)
     if done.returncode:
         sys.exit(f"{command} ended with {done.returncode}")

@@ -1,12 +1,14 @@
 """Which constants of the segmentation decide: each is halved and doubled, and every world says what that does to it.
 
     python scripts/sensitivity.py               a line a constant, the most telling first; about a quarter of an hour
+    python scripts/sensitivity.py --only tap_s  constants whose name holds this alone
 
 A constant that moves one world alone is suspect: it may have been chosen for it. One that moves none is in doubt, too.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
@@ -73,13 +75,18 @@ def worlds() -> dict[str, Callable[[SegmentationEngine], float]]:
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", default="", metavar="PART", help="constants whose name holds this, such as states.tap_s"
+    )
+    only = parser.parse_args().only
     engine = SegmentationEngine()
     asked = worlds()
     base = np.array([measure(engine) for measure in asked.values()])
     print(f"{'':34s}{''.join(f'{name[:13]:>14s}' for name in asked)}")
     print(f"{'as it is':34s}{''.join(f'{value:14.1f}' for value in base)}")
     lines = []
-    for name, scaled in constants(engine):
+    for name, scaled in (each for each in constants(engine) if only in each[0]):
         moved = np.array([[measure(scaled(factor)) for measure in asked.values()] for factor in (0.5, 2.0)]) - base
         lines.append((float(np.abs(moved).max()), name, moved))
     for _, name, moved in sorted(lines, key=lambda line: (-line[0], line[1])):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from recorded_sets import record
 
@@ -248,6 +249,8 @@ def make(name: str, root: Path, numbers: Sequence[int], change: Callable[[int, S
         numbers: of the episodes.
         change: what is done to the signals of each before they are written.
     """
+    if name not in SETS:
+        pytest.fail(f"format {name} has no set: add SETS[{name!r}] to tests/format_sets.py")
     made = SETS[name]
     episodes = {number: signals(number, made.joints) for number in numbers}
     for number, each in episodes.items():

@@ -102,5 +102,7 @@ def check_stored(test_file: str, name: str, value: Any) -> None:
         lines = [f"{json.dumps(key)}: {json.dumps(held[key], sort_keys=True)}" for key in sorted(held)]
         path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         return
+    again = f"SIMA2_STORE_ANSWERS=1 python -m pytest {os.path.relpath(test_file)}"
+    assert name in held, f"nothing is stored of {name!r} yet; if it is meant: {again}"
     found = differences(held[name], told, name)
-    assert not found, "\n".join(found[:20])
+    assert not found, "\n".join([*found[:20], f"if a change of yours is to move these: {again}"])

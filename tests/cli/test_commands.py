@@ -76,7 +76,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_list_of_commands_is_the_documented_one() -> None:
-    assert tuple(command.name for command in app.registered_commands) == COMMANDS
+    told = tuple(command.name for command in app.registered_commands)
+    assert told == COMMANDS, "a command that is new, moved or gone: COMMANDS in this file says which there are"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

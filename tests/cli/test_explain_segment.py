@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from recorded_sets import record
 from sima2.cli import app
+from sima2.segmentation_engine import RULE_LISTS
 
 
 def sima2(*words: Any) -> tuple[int, str, str]:
@@ -74,3 +75,13 @@ def test_rules_are_listed_in_their_order_without_any_run() -> None:
     places = [told.index(title) for title in ("What a closing", "What a touch", "How a segment ended")]
     assert places == sorted(places)
     assert "let go high" in told
+    lists = json.loads(sima2("explain", "--rules", "--json")[1])["lists"]
+    assert [each["about"] for each in lists] == [each.title for each in RULE_LISTS]
+    assert all(rule["because"] for each in lists for rule in each["rules"])
+
+
+@pytest.mark.parametrize("words", [(), ("out",)])
+def test_without_an_episode_nothing_is_explained(words: tuple[str, ...]) -> None:
+    code, _, error = sima2("explain", *words)
+    assert code == 2
+    assert "sima2 explain OUT EPISODE" in error

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sima2.cli import app
+from sima2.tags.specs import TAGS
 
 SMALL_SHARDS = (
     "import runpy; from sima2.pipeline import pass_one; pass_one.SHARD_EPISODES = 32; "
@@ -34,7 +35,7 @@ def test_made_rollouts_end_in_a_report_and_one_json_object(tmp_path: Path) -> No
     assert code == 0
     assert values["episodes"] == {"in": 30, "ok": 30, "quarantined": 0, "skipped": 0}
     assert values["labels"]["pull"] > 20
-    assert set(values["trust"]) == {"RiskTag", "FragilityTag", "OODTag", "RecoveryTag", "LuckySuccessTag"}
+    assert set(values["trust"]) == set(TAGS)
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
 
 

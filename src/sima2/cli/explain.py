@@ -11,7 +11,8 @@ from sima2.cli import options
 from sima2.cli.answer import answer
 from sima2.cli.label import standing_of, standing_rows
 from sima2.cli.named import meant
-from sima2.cli.segment_rules import list_rules, rendered, segment_explained
+from sima2.cli.segment_rules import listed_rules, rendered, rendered_rules, segment_explained
+from sima2.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
 
 def command(
-    out: options.Out,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="Folder of a finished run.", show_default=False)
+    ] = None,
     episode: Annotated[
         str, typer.Argument(metavar="EPISODE", help="Its id, or a number that only it has.", show_default=False)
-    ],
+    ] = "",
     segment: Annotated[
         int | None,
         typer.Option(
@@ -35,12 +38,7 @@ def command(
     ] = None,
     rules: Annotated[
         bool,
-        typer.Option(
-            "--rules",
-            help="List all rules of the segments in their order, and nothing else.",
-            is_eager=True,
-            callback=list_rules,
-        ),
+        typer.Option("--rules", help="List all rules of the segments in their order: needs no OUT and no EPISODE."),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -55,6 +53,12 @@ def command(
       sima2 explain results drawer_open-000007 --segment 3
       sima2 explain --rules
     """
+    if rules:
+        told = listed_rules()
+        answer(told, as_json=as_json, shown=lambda: rendered_rules(told))
+        return
+    if out is None or not episode:
+        raise UsageError("say which: sima2 explain OUT EPISODE; sima2 episodes OUT lists them")
     if segment is not None:
         told = segment_explained(out, episode, segment)
         answer(told, as_json=as_json, shown=lambda: rendered(told))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from sima2.cli.named import meant
 from sima2.errors import UsageError
 
@@ -26,22 +24,34 @@ WORDS = {
 """What a rule speaks of, as the table says it."""
 
 
-def list_rules(wanted: bool) -> None:
-    """Print all rules, each list in its order, and end."""
-    if not wanted:
-        return
-    from rich.console import Group
-
-    from sima2.cli.answer import answer
-    from sima2.report.terminal import grid, plain, titled
+def listed_rules() -> dict[str, Any]:
+    """All rules, each list in its order, as plain values."""
     from sima2.segmentation_engine import RULE_LISTS
 
+    return {
+        "lists": [
+            {
+                "about": each.title,
+                "order": each.order,
+                "rules": [{"rule": rule.name, "says": rule.words, "because": rule.reason} for rule in each.rules],
+            }
+            for each in RULE_LISTS
+        ]
+    }
+
+
+def rendered_rules(values: dict[str, Any]) -> RenderableType:
+    """The same for people."""
+    from rich.console import Group
+
+    from sima2.report.terminal import grid, plain, titled
+
+    head = ("rule", "says", "because")
     parts: list[RenderableType] = []
-    for each in RULE_LISTS:
-        rows = [(plain(rule.name), plain(rule.words.replace("_", " ")), plain(rule.reason)) for rule in each.rules]
-        parts += titled(f"{each.title}: {each.order}", grid(("rule", "says", "because"), rows))
-    answer({}, as_json=False, shown=lambda: Group(*parts[1:]))
-    raise typer.Exit
+    for each in values["lists"]:
+        rows = [tuple(plain(rule[name].replace("_", " ")) for name in head) for rule in each["rules"]]
+        parts += titled(f"{each['about']}: {each['order']}", grid(head, rows))
+    return Group(*parts[1:])
 
 
 def segment_explained(out: Path, episode: str, number: int) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from sima2.analytics.econ_correlator import EconCorrelator
 from sima2.bench import trust_hardening
 from sima2.bench.trust_hardening import CLAIMS, JUDGED, _targets, rows, run, strange_ones_fail
 from sima2.records.trust import TrustRow
-from sima2.tasks.families import FAMILIES
 from sima2.tasks.plan import mix_plan
 from sima2.tasks.synthetic import generate
 from sima2.tasks.world_settings import PhysicsSettings
+
+FAMILIES = ("drawer_open", "dish_place", "wipe_surface", "pick_and_place", "sort_objects")
+"""What is counted below is counted of these."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def values() -> dict[str, Any]:
 
 def _true_risk(*, hurts: bool, shuffled: bool = False) -> TrustRow:
     """The verdict on true high risk against damage."""
-    plan = mix_plan("hardening", families=list(FAMILIES), episodes=300, seed=8202)
+    plan = mix_plan("hardening", families=FAMILIES, episodes=300, seed=8202)
     made = generate(plan, PhysicsSettings(hazard_hurts=hurts))
     each = made.batch.episodes
     strata = ["|".join(kind) for kind in zip(each.family, each.robot, each.policy, each.session, strict=True)]
@@ -105,7 +107,7 @@ def test_every_claim_is_a_target_and_every_figure_a_row(values: dict[str, Any]) 
 
 
 def test_as_many_episodes_are_strange_and_all_of_them_fail() -> None:
-    plan = mix_plan("hardening", families=list(FAMILIES), episodes=200, seed=1)
+    plan = mix_plan("hardening", families=FAMILIES, episodes=200, seed=1)
     other = strange_ones_fail(plan)
     assert (~other.ood_source.isin("")).sum() == (~plan.ood_source.isin("")).sum() == 30
     assert set(other.take(~other.ood_source.isin("")).template) == {"failure"}

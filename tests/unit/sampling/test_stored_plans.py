@@ -33,6 +33,7 @@ from unit.sampling.test_sampling_weights import pool
 from unit.sampling.test_training_plan import agreed
 
 N = 60
+NAMES = ("FragilityTag", "LuckySuccessTag", "OODTag", "RecoveryTag", "RiskTag")
 TRUST = ({}, {"RiskTag": 0.9, "OODTag": 0.65, "RecoveryTag": 0.3}, {"RecoveryTag": 0.97, "RiskTag": 0.4})
 
 
@@ -133,7 +134,7 @@ def test_weights_draws_and_requests_are_those_that_are_stored(strategy: str, obj
 def test_an_audit_is_the_one_that_is_stored(levels: int) -> None:
     rng = np.random.default_rng(levels)
     rows = [
-        (f"e{int(rng.integers(0, N))}", str(rng.choice(sorted(TAGS))), float(rng.random()), float(rng.random()))
+        (f"e{int(rng.integers(0, N))}", str(rng.choice(NAMES)), float(rng.random()), float(rng.random()))
         for _ in range(50)
     ]
     audit = DatapackAuditor().audit(table(), tags(*rows), trust(**TRUST[levels]), TAGS, defects=known().defects)
