@@ -20,7 +20,9 @@ from sima2.segmentation.window_context import Memory, Past, Start
 
 HZ = 10
 STILL_BELOW = 0.012
-EXACTLY = Memory(Start.untold(np.array([1 / HZ]), 0), Past.none(1))
+EPISODES = 3
+"""All alike, so that none is asked of its neighbours."""
+EXACTLY = Memory(Start.untold(np.full(EPISODES, 1 / HZ), 0), Past.none(EPISODES))
 """The period, which is else measured and may differ by the last bit."""
 Place = tuple[float, float, float]
 
@@ -35,6 +37,10 @@ class Frames:
     """Whether a grip force was recorded."""
     goal: Goal | None = None
     hand: Place = (0.0, 0.0, 0.0)
+    noise: float = 0.0
+    """Of the poses of things, m."""
+    press_force: float = np.nan
+    """What the robot wipes with as a rule, N."""
     known: dict[str, Any] = field(default_factory=dict)
     """Features that are not what they are by default."""
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -69,8 +75,8 @@ class Frames:
         return self
 
     def column(self, name: str) -> Any:
-        """One value a frame."""
-        return np.array([row[name] for row in self.rows])
+        """One value a frame, of all episodes."""
+        return np.array([row[name] for row in self.rows] * EPISODES)
 
     @property
     def label(self) -> Int64s:
@@ -82,44 +88,50 @@ class Frames:
         """Frames of what has failed."""
         return np.asarray(self.column("failed"), np.bool_)
 
+    def of_one(self, values: Any) -> list[int]:
+        """Values of the frames of the episode in the middle."""
+        found: list[int] = values.reshape(EPISODES, -1)[EPISODES // 2].tolist()
+        return found
+
     def states(self) -> States:
         """States, as written down."""
-        n = len(self.rows)
         code, loaded, load, unsure = (self.column(name) for name in ("state", "loaded", "load", "unsure"))
-        return States(code.astype(np.int64), loaded, load, loaded, unsure, np.full(n, -1))
+        return States(code.astype(np.int64), loaded, load, loaded, unsure, np.full(len(code), -1))
 
     def batch(self) -> RolloutBatch:
-        """The recording."""
-        things = self.column("things")
-        places = {f"thing {k}": things[:, k] for k in range(things.shape[1])}
+        """The recordings, all alike."""
+        n, things = len(self.rows), self.column("things")
+        places = {f"thing {k}": things[:n, k] for k in range(things.shape[1])}
         one = Rollout(
             episode_id="e",
-            time=np.arange(len(self.rows)) / HZ,
-            ee_position=self.column("hand"),
+            time=np.arange(n) / HZ,
+            ee_position=self.column("hand")[:n],
             object_position=places,
             goal=self.goal,
         )
-        return RolloutBatch.from_rollouts([one])
+        return RolloutBatch.from_rollouts([one.with_(episode_id=f"e{k}") for k in range(EPISODES)])
 
     def features(self) -> Features:
-        """Features without noise; the arm moves in the frames in which its place is not that of the frame before."""
+        """Features; the arm moves in the frames in which its place is not that of the frame before."""
         n, hand, things = len(self.rows), self.column("hand"), self.column("things")
-        zero, off, nan, k = np.zeros(n), np.zeros(n, np.bool_), np.full(n, np.nan), things.shape[1]
+        frames, k = len(hand), things.shape[1]
+        zero, off, nan = np.zeros(frames), np.zeros(frames, np.bool_), np.full(frames, np.nan)
         step = np.diff(hand, axis=0, prepend=hand[:1]) * HZ
+        step[::n] = 0.0
         made: dict[str, Any] = {
-            "ragged": Ragged(np.array([0, n]), np.arange(n) / HZ, EXACTLY),
+            "ragged": Ragged(np.arange(EPISODES + 1) * n, np.tile(np.arange(n) / HZ, EPISODES), EXACTLY),
             "together_s": 0.15,
             "leads_s": 0.3,
             "position": hand,
             "pose": hand,
             "velocity": step,
             "speed": np.sqrt((step * step).sum(axis=1)),
-            "still_below": np.full(n, STILL_BELOW),
+            "still_below": np.full(frames, STILL_BELOW),
             "rate_noise": zero,
             "missing": off,
             "metric_width": False,
             "width_rate": zero,
-            "width_range": np.ones(n),
+            "width_range": zero + 1.0,
             "width_closed": zero,
             "width_noise": zero,
             "kept_back": zero,
@@ -133,13 +145,13 @@ class Frames:
             "usual_grip": nan,
             "contact": self.column("force"),
             "contact_noise": zero,
-            "contact_floor": np.full(n, 0.8),
-            "press_force": nan,
+            "contact_floor": np.full(frames, 0.8),
+            "press_force": np.full(frames, self.press_force),
             "object_position": things if k else None,
             "object_seen": np.repeat(self.column("seen")[:, None], k, axis=1),
-            "object_shift": np.zeros((n, k)),
-            "objects_moving": np.zeros((n, k), np.bool_),
-            "object_noise": np.zeros((1, k)),
+            "object_shift": np.zeros((frames, k)),
+            "objects_moving": np.zeros((frames, k), np.bool_),
+            "object_noise": np.full((EPISODES, k), self.noise),
             "hand_shift": zero,
             "load_away": zero,
         } | self.known

@@ -18,7 +18,8 @@ def called(frames: Frames) -> np.ndarray:
 
 
 def told(script: Script) -> str:
-    label = called(script()).tolist()
+    frames = script()
+    label = frames.of_one(called(frames))
     return " ".join(LABELS[code] for k, code in enumerate(label) if not k or code != label[k - 1])
 
 
@@ -121,4 +122,4 @@ def turned(share: float) -> Frames:
     ],
 )
 def test_a_hand_leaves_up_to_its_first_pause_or_its_farthest(frames: Frames, leaves: int) -> None:
-    assert (called(frames) == CODE["retreat"]).sum() == leaves
+    assert frames.of_one(called(frames)).count(CODE["retreat"]) == leaves

@@ -7,28 +7,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripted_frames import Frames, Script, each_case
+from scripted_frames import EPISODES, Frames, Script, each_case
 from sima2.records.rollout import Goal
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
-from sima2.segmentation.outcomes import OutcomeSettings, judge
+from sima2.segmentation.outcomes import OutcomeSettings, Spans, judge
 from sima2.segmentation.states import State
 
 MARKS = {"success": "", "unknown": "?", "failure": "!", "retry": "~"}
 ABOVE = (0.0, 0.0, 1.0)
 
 
-def told(script: Script) -> str:
-    """Labels, each with how it ended: ``?`` left open, ``!`` failed, ``~`` tried again, and why."""
-    frames = script()
+def spans_of(frames: Frames) -> Spans:
     features, states, vain = frames.features(), frames.states(), frames.column("in_vain")
     spans = judge(frames.batch(), features, states, frames.label, frames.failed, OutcomeSettings(), in_vain=vain)
-    each = zip(spans.label.tolist(), spans.outcome.tolist(), spans.reason.tolist(), strict=True)
+    return spans.take(np.flatnonzero(spans.episode == EPISODES // 2))
+
+
+def told(script: Script) -> str:
+    """Labels, each with how it ended: ``?`` left open, ``!`` failed, ``~`` tried again, and why."""
+    one = spans_of(script())
+    each = zip(one.label.tolist(), one.outcome.tolist(), one.reason.tolist(), strict=True)
     return " ".join(f"{LABELS[label]}{MARKS[OUTCOMES[how]]}{REASONS[why]}" for label, how, why in each)
 
 
-def up(label: str = "transport", **other: Any) -> Frames:
+def up(label: str = "transport", *, noise: float = 0.0, **other: Any) -> Frames:
     """A thing is held, 1 m up."""
-    return Frames(things=(ABOVE,), hand=ABOVE).do(label, state=State.SIDE, holds=True, **other)
+    return Frames(things=(ABOVE,), hand=ABOVE, noise=noise).do(label, state=State.SIDE, holds=True, **other)
 
 
 def lost(label: str, after: str, fall: float, late: int = 0, *, holds: bool = False, **other: Any) -> Frames:
@@ -56,23 +60,34 @@ def closed(moving: int, *, after: str = "", held: bool = False, felt: bool = Tru
     return made.do(after, 5, State.PRESS) if after else made
 
 
-def let_go(label: str = "release", *, fall: float = 0.5, again: str = "grasp", tracked: bool = True) -> Frames:
+def tried_after(label: str) -> Frames:
+    return closed(8, after=label).do("grasp", 5, State.HOLD, holds=True)
+
+
+def let_go(label: str = "release", *, fall: float = 0.5, again: str = "grasp") -> Frames:
     """It is let go, falls in a frame, and then comes what the hand does next with it."""
     made = up().do(label, 3, State.HOLD, holds=True).do(label, 2, State.OPENING)
     made.do("retreat", 1, thing=(0, 0, 1 - fall)).do("retreat", 8)
     if again:
         made.do("approach").do(again, 5, State.CLOSING).do(again, 2, State.HOLD, holds=True)
-    return made if tracked else untracked(made)
+    return made
 
 
-def untracked(frames: Frames) -> Frames:
-    frames.known |= {"position": None}
-    return frames
+def untracked(label: str = "release", *, again: float = 0.1) -> Frames:
+    """The same of a thing that is carried by a hand that is not tracked, and that then carries it so far again."""
+    made = Frames(things=(ABOVE,), hand=ABOVE, known={"position": None})
+    made.do("transport", state=State.SIDE, to=(0.3, 0, 1), holds=True).do(label, 3, State.HOLD, holds=True)
+    made.do(label, 2, State.OPENING).do("retreat", 1, thing=(0.3, 0, 0)).do("retreat", 8)
+    made.do("grasp", 5, State.CLOSING).do("lift", 1, State.RISE, holds=True)
+    return made.do("lift", 5, State.RISE, to=(0.3, 0, 1 + again), holds=True)
 
 
-def came_down(hand: float, fall: float, *, frames: int = 3, again: bool = True) -> Frames:
-    """A hand that sinks so far in two frames, and opens; in the last frames that count, its load is so far down."""
-    made = up().do("place", 3, State.DOWN, holds=True).do("place", 2, State.DOWN, to=(0, 0, 1 - hand), holds=True)
+def came_down(
+    hand: float, fall: float, *, over: int = 2, frames: int = 2, again: bool = True, noise: float = 0.0
+) -> Frames:
+    """A hand that sinks so far in some frames, and opens; in the last frames that count, its load is so far down."""
+    made = up(noise=noise).do("place", 3, State.DOWN, holds=True)
+    made.do("place", over, State.DOWN, to=(0, 0, 1 - hand), holds=True)
     made.do("place", 5 - frames + 1, State.OPENING).do("place", 1, State.OPENING, thing=(0, 0, 1 - hand - fall))
     made.do("retreat", frames + 5)
     return made.do("grasp", 5, State.HOLD, holds=True) if again else made
@@ -95,31 +110,55 @@ def stroke(made: Frames, force: float, at: float = 0.0, *, failed: bool = False)
 
 
 def wiped(*forces: float, apart: float = 0.0, between: str = "lift", rule: float = np.nan) -> Frames:
-    made = Frames(things=(ABOVE,), known={})
+    made = Frames(things=(ABOVE,), press_force=rule)
     for k, force in enumerate(forces):
         stroke(made, force, k * apart).do(between, 3, State.SIDE, holds=True)
-    made.do("place", 3, State.OPENING)
-    made.known["press_force"] = np.full(len(made.rows), rule)
-    return made
+    return made.do("place", 3, State.OPENING)
 
 
-def pushes(first: float, second: float, *, apart: float = 0.0, between: str = "retreat") -> Frames:
+def pushes(first: float, second: float, *, apart: float = 0.0, between: str = "retreat", noise: float = 0.0) -> Frames:
     """Two pushes under which a thing moves so far, and how far apart they begin."""
-    made = Frames(things=((1, 0, 0),)).do("push", 1).do("push", thing=(1 + first, 0, 0))
+    made = Frames(things=((1, 0, 0),), noise=noise).do("push", 1).do("push", thing=(1 + first, 0, 0))
     made.do(between, to=(apart, 0, 0))
     return made.do("push", 1).do("push", thing=(1 + first + second, 0, 0)).do("retreat")
 
 
-def placed(wander: float = 0.0, late: int = 0, *, goal: Goal | None = None, then: str = "retreat") -> Frames:
-    """A thing is put down at the origin, and so many frames after wanders off in one."""
-    made = Frames(things=((0, 0, 0), (0.2, 0, 0)), goal=goal).do("transport", state=State.SIDE, holds=True)
+def placed(
+    wander: float = 0.0,
+    late: int = 0,
+    *,
+    goal: Goal | None = None,
+    then: str = "retreat",
+    noise: float = 0.0,
+    hidden: int = -1,
+) -> Frames:
+    """A thing is put down at the origin, and so many frames after wanders off in one; some frames it is not seen."""
+    made = Frames(things=((0, 0, 0), (0.2, 0, 0)), goal=goal, noise=noise).do("transport", state=State.SIDE, holds=True)
     made.do("place", state=State.DOWN, holds=True).do("place", 3, State.OPENING)
-    made.do(then, 1 + late, holds=then == "lift").do(then, 1, thing=(wander, 0, 0), holds=then == "lift")
-    return made.do(then, 15, holds=then == "lift")
+    end, held = len(made.rows), then in ("lift", "transport", "wipe", "pull")
+    made.do(then, 1 + late, holds=held).do(then, 1, thing=(wander, 0, 0), holds=held).do(then, 15, holds=held)
+    for row in made.rows[end - 1 : end + hidden]:
+        row["seen"] = False
+    return made
 
 
 def aimed(off: float, **other: Any) -> Goal:
     return Goal(object="thing 0", place=(off, 0, 0), tolerance=0.1, **other)
+
+
+def aside(*before: str) -> Frames:
+    """It is put down elsewhere than where it should be, after something."""
+    made = Frames(things=((0, 0, 0),), goal=aimed(0.5))
+    for label in before if len(before) > 1 else ("grasp", *before):
+        made.do(label, state=State.SIDE, holds=True, failed=label == "place")
+    made = made.do("lift", state=State.RISE, holds=True) if before == ("place",) else made
+    return made.do("place", state=State.OPENING, holds=True).do("retreat", 15)
+
+
+def nudged(then: str, load: int = 0) -> Frames:
+    """A push to elsewhere than where it should be, and then it, or something else, is taken."""
+    made = Frames(things=((0, 0, 0), (9, 0, 0)), goal=aimed(0.5)).do("push", 1).do("push", thing=(0.1, 0, 0))
+    return made.do("retreat", 15).do(then, state=State.HOLD, holds=True, load=load)
 
 
 def put_right(way: float, *, slot: int = 0, then: str = "place") -> Frames:
@@ -169,6 +208,15 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: closed(8, felt=False), "grasp!missed_grasp"),
         (lambda: closed(8, held=True), "grasp"),
         (lambda: closed(8, after="grasp"), "grasp!missed_grasp"),
+        (lambda: tried_after("wipe"), "grasp~missed_grasp wipe grasp"),
+        (lambda: tried_after("idle"), "grasp? idle grasp"),
+        (lambda: tried_after("push"), "grasp? push grasp"),
+        (lambda: tried_after("place"), "grasp? place grasp"),
+        (lambda: tried_after("pull"), "grasp? pull!locked grasp"),
+        (lambda: closed(8).do("lift", 5, State.RISE, holds=True), "grasp lift"),
+        (lambda: closed(8).do("push", 5, State.PRESS), "grasp? push"),
+        (lambda: only_felt("grasp", to=ABOVE), "grasp"),
+        (lambda: Frames(things=(ABOVE,)).do("grasp", failed=True, to=(1, 0, 0)), "grasp!missed_grasp"),
     ],
     "missed": [
         (lambda: missed(1), "grasp!missed_grasp retreat"),
@@ -234,23 +282,40 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: came_down(0.0, 0.0299), "transport place retreat grasp"),
         (lambda: came_down(0.0, 0.0301, frames=1), "transport place retreat grasp"),
         (lambda: came_down(0.0, 0.0301, again=False), "transport place retreat"),
-        (lambda: came_down(0.1, 0.1051), "transport place!drop retreat grasp"),
-        (lambda: came_down(0.1, 0.1049), "transport place retreat grasp"),
+        (lambda: came_down(0.2, 0.1051, over=4), "transport place!drop retreat grasp"),
+        (lambda: came_down(0.2, 0.1049, over=4), "transport place retreat grasp"),
+        (lambda: came_down(0.0, 0.0351, noise=0.001), "transport place!drop retreat grasp"),
+        (lambda: came_down(0.0, 0.0349, noise=0.001), "transport place retreat grasp"),
+        (untracked, "transport release!drop retreat grasp lift"),
+        (lambda: untracked("place"), "transport place!drop retreat grasp lift"),
+        (lambda: untracked("wipe"), "transport wipe retreat grasp lift"),
+        (lambda: untracked(again=0.0301), "transport release!drop retreat grasp lift"),
+        (lambda: untracked(again=0.0299), "transport release? retreat grasp lift"),
     ],
     "pushed too weakly": [
         (lambda: pushes(0.0049, 0.0051), "push~insufficient_force retreat push retreat"),
         (lambda: pushes(0.0051, 0.0051), "push retreat push retreat"),
         (lambda: pushes(0.0, 0.01, apart=0.099), "push~insufficient_force retreat push retreat"),
         (lambda: pushes(0.0, 0.01, apart=0.101), "push? retreat push retreat"),
+        (lambda: pushes(0.0099, 0.0101, noise=0.001), "push~insufficient_force retreat push retreat"),
         (lambda: pushes(0.0, 0.01, between="wipe"), "push? wipe push retreat"),
     ],
     "pushed in vain": [(lambda: pushes(0.01, 0.0049), "push retreat push? retreat")],
     "wanders": [
         (lambda: placed(0.0201), "transport place!unstable retreat"),
         (lambda: placed(0.0199), "transport place retreat"),
+        (lambda: placed(0.0251, noise=0.001), "transport place!unstable retreat"),
+        (lambda: placed(0.0249, noise=0.001), "transport place retreat"),
         (lambda: placed(0.5, 8), "transport place!unstable retreat"),
         (lambda: placed(0.5, 9), "transport place retreat"),
         (lambda: placed(0.5, then="lift"), "transport place lift"),
+        (lambda: placed(0.5, then="wipe"), "transport place wipe"),
+        (lambda: placed(0.5, then="transport"), "transport place transport?"),
+        (lambda: placed(0.5, then="pull"), "transport place pull!locked"),
+        (lambda: placed(0.5, 4, hidden=5), "transport place retreat"),
+        (lambda: placed(0.5, 4, hidden=4), "transport place!unstable retreat"),
+        (lambda: placed(0.5, 4, hidden=15), "transport place retreat"),
+        (lambda: placed(0.5, 4, hidden=50), "transport place retreat"),
     ],
     "misplaced": [
         (lambda: placed(goal=aimed(0.1001)), "transport place!misplaced retreat"),
@@ -260,6 +325,19 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: placed(goal=Goal("thing 0", "thing 1", tolerance=0.19)), "transport place!misplaced retreat"),
         (lambda: placed(goal=Goal("thing 0", "thing 1", tolerance=0.21)), "transport place retreat"),
         (lambda: placed(goal=Goal("thing 0", "thing 1")), "transport place retreat"),
+        (lambda: placed(goal=Goal("thing 0", "nowhere", tolerance=0.1)), "transport place retreat"),
+        (lambda: placed(0.3, goal=aimed(0.0)), "transport place!unstable retreat"),
+        (lambda: aside("collision"), "grasp!collision collision!collision place retreat"),
+        (lambda: aside("place"), "grasp place~obstructed lift place retreat"),
+        (lambda: aside("transport"), "grasp transport place!misplaced retreat"),
+        (lambda: aside("collision", "grasp"), "collision!collision grasp place!misplaced retreat"),
+        (lambda: nudged("grasp"), "push retreat grasp"),
+        (lambda: nudged("pull"), "push!misplaced retreat pull!locked"),
+        (lambda: nudged("grasp", load=1), "push!misplaced retreat grasp"),
+        (
+            lambda: placed(goal=aimed(0.5)).do("grasp", state=State.HOLD, holds=True),
+            "transport place!misplaced retreat grasp",
+        ),
     ],
     "put right": [
         (lambda: put_right(0.099), "transport place~misplaced retreat grasp transport place retreat"),
@@ -297,6 +375,7 @@ CASES: dict[str, list[tuple[Script, str]]] = {
     ],
     "sees nothing": [
         (lambda: only_felt("approach", in_vain=True).do("idle"), "approach!timeout idle"),
+        (lambda: only_felt("approach"), "approach?"),
         (lambda: only_felt("retreat", in_vain=True).do("idle"), "retreat idle"),
     ],
     "tried again": [
@@ -311,3 +390,21 @@ CASES: dict[str, list[tuple[Script, str]]] = {
 @pytest.mark.parametrize(("script", "expected"), each_case(CASES))
 def test_a_segment_ends_as_its_case_says(script: Script, expected: str) -> None:
     assert told(script) == expected
+
+
+def test_a_segment_is_about_what_is_held_or_near_or_comes_before_or_after() -> None:
+    made = Frames(things=((0.1, 0, 0), (1.1, 0, 0), (2, 0, 0))).do("approach").do("grasp", state=State.CLOSING)
+    made.do("lift", state=State.RISE, to=(0, 0, 1), holds=True).do("transport", state=State.SIDE, holds=True)
+    made.do("collision", state=State.BUMP, to=(1, 0, 0), holds=True).do("recovery_maneuver", to=(0, 0, 1), holds=True)
+    made.do("wipe", state=State.PRESS, holds=True).do("slip", 2, State.SLIP, holds=True).do("slip", 3)
+    made.do("pull", 2, State.PRESS, holds=True, load=2).do("pull", 3).do("idle")
+    made.do("approach").do("place", 2, State.DOWN, holds=True).do("place", 3, State.OPENING).do("retreat")
+    made.do("recovery_maneuver").do("release", state=State.OPENING).do("push", to=(1, 0, 0)).do(
+        "approach", to=(2, 0, 0)
+    )
+    one = spans_of(made)
+    about = zip(one.label.tolist(), one.slot.tolist(), strict=True)
+    assert " ".join(f"{LABELS[label]} {slot}" for label, slot in about) == (
+        "approach 0 grasp 0 lift 0 transport 0 collision 1 recovery_maneuver 0 wipe 0 slip 0 pull 2 idle -1 "
+        "approach 0 place 0 retreat 0 recovery_maneuver 0 release 0 push 1 approach 2"
+    )

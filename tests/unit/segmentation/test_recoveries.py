@@ -17,7 +17,7 @@ def told(script: Script) -> str:
     """Labels, and how many frames each lasts."""
     frames = script()
     label = label_recoveries(frames.features(), frames.states(), frames.label, frames.failed, RecoverySettings())
-    return ", ".join(f"{LABELS[code]} {len(list(some))}" for code, some in groupby(label.tolist()))
+    return ", ".join(f"{LABELS[code]} {len(list(some))}" for code, some in groupby(frames.of_one(label)))
 
 
 def opened(before: bool = True, here: bool = True, then: str = "approach") -> Frames:
@@ -35,8 +35,8 @@ def turned(
     cosine: float, far: float = 0.1, *, by: str = "collision", label: str = "transport", bend: float = 0
 ) -> Frames:
     """A load comes along x, perhaps by a bend, is stopped, and goes on at an angle to that way."""
-    made = Frames(hand=(-0.3, 0.1 * bend, 0)).do("transport", 1, State.SIDE)
-    made.do("transport", 3, State.SIDE, to=(-0.3, 0, 0)).do(by if by == "place" else "transport", 3, State.SIDE)
+    made = Frames(hand=(-0.3, 0.1 * bend, 0)).do("transport", 4, State.SIDE)
+    made.do("transport", 3, State.SIDE, to=(-0.3, 0, 0))
     made.do(by if by == "place" else "transport", 3, State.SIDE, to=(0, 0, 0), failed=by == "place")
     if by == "collision":
         made.do("collision", 2, State.BUMP, failed=True)
@@ -96,8 +96,8 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: turned(0.51, bend=1), "transport 10, collision 2, transport 6"),
         (lambda: turned(-1, 0.0151), "transport 10, collision 2, recovery_maneuver 6"),
         (lambda: turned(-1, 0.0149), "transport 10, collision 2, transport 6"),
-        (lambda: turned(0.49, by="place"), "transport 4, place 6, recovery_maneuver 6"),
-        (lambda: turned(0.51, by="place"), "transport 4, place 6, transport 6"),
+        (lambda: turned(0.49, by="place"), "transport 7, place 3, recovery_maneuver 6"),
+        (lambda: turned(0.51, by="place"), "transport 7, place 3, transport 6"),
         (lambda: turned(0.49, label="wipe"), "transport 10, collision 2, wipe 6"),
         (lambda: turned_twice(0.0188), "transport 10, collision 2, recovery_maneuver 8, transport 5"),
         (lambda: turned_twice(0.0187), "transport 10, collision 2, transport 13"),
@@ -107,7 +107,7 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: eased(5, 5.01), "pull 15, release 5"),
         (lambda: eased(4, 4.99), "pull 14, release 5"),
         (lambda: eased(5, 1, come=0.0119), "pull 5, recovery_maneuver 5, pull 5, release 5"),
-        (lambda: eased(5, 1, come=0.016), "pull 15, release 5"),
+        (lambda: eased(5, 1, come=0.0121), "pull 15, release 5"),
         (lambda: eased(5, 1, last=19.9), "pull 5, recovery_maneuver 5, pull 5, release 5"),
         (lambda: eased(5, 1, last=20.1), "pull 15, release 5"),
         (lambda: eased(5, 1, last=1), "pull 15, release 5"),
