@@ -47,7 +47,10 @@ def between_rests(nearer: float, *, seen: bool = True, action: str = "") -> Fram
 
 
 CASES: dict[str, list[tuple[Script, str]]] = {
-    "leads on": [(lambda: free().do("grasp"), "approach grasp")],
+    "leads on": [
+        (lambda: free().do("grasp"), "approach grasp"),
+        (lambda: free(state=State.UNKNOWN).do("grasp"), "unknown grasp"),
+    ],
     "leads away": [
         (left, "grasp retreat"),
         (lambda: left().do("unknown", to=(0, 0, 0)).do("push"), "grasp retreat approach push"),
@@ -84,6 +87,7 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: between_rests(0.0299, action="grasp"), "idle retreat idle approach grasp"),
         (lambda: between_rests(0.0301, action="grasp"), "idle approach idle approach grasp"),
         (lambda: between_rests(0.0299), "idle retreat idle"),
+        (lambda: left(Frames(things=(THING,)).do("grasp")).do("unknown", 6, State.STILL), "grasp retreat idle"),
     ],
 }
 """Of each rule, what is told with it; at least one of its cases is told otherwise without it."""
@@ -94,11 +98,14 @@ def test_free_motion_is_called_by_what_lies_around_it(script: Script, expected: 
     assert told(script) == expected
 
 
-def paused(steps: int, step: float, share: float) -> Frames:
-    """From an action so many steps away, a share of a step, four steps on, and back to the next action."""
+def paused(steps: int, step: float, *shares: float) -> Frames:
+    """From an action so many steps away, shares of a step, four steps on, and back to the next action."""
     way = steps * step
     made = Frames().do("grasp").do("unknown", 1).do("unknown", steps, to=(way, 0, 0))
-    made.do("unknown", 1, to=(way + share * step, 0, 0)).do("unknown", 4, to=(way + 4 * step, 0, 0))
+    for share in shares:
+        way += share * step
+        made.do("unknown", 1, to=(way, 0, 0))
+    made.do("unknown", 4, to=(way + 4 * step, 0, 0))
     return made.do("unknown", 8, to=(0, 0, 0)).do("push")
 
 
@@ -113,6 +120,7 @@ def turned(share: float) -> Frames:
     [
         (paused(6, 0.1, 0.29), 7),
         (paused(6, 0.1, 0.31), 11),
+        (paused(6, 0.1, 0.2, 0.1), 8),
         (paused(10, 0.0049, 0.29), 11),
         (paused(10, 0.0047, 0.29), 15),
         (paused(2, 0.0137, 0.2), 3),

@@ -93,13 +93,17 @@ def came_down(
     return made.do("grasp", 5, State.HOLD, holds=True) if again else made
 
 
-def pulled(way: float, stuck: int = 0) -> Frames:
-    """So far in the frames after the first; in some of eleven, at first, it does not give way."""
+def pulled(way: float) -> Frames:
     made = Frames(things=(ABOVE,)).do("pull", 1, State.PRESS, holds=True)
-    steps = 10 - stuck
-    if stuck:
-        made.do("pull", stuck, State.STUCK, holds=True)
-    return made.do("pull", steps, State.PRESS, to=(way, 0, 0), holds=True).do("release", 5, State.OPENING)
+    return made.do("pull", 10, State.PRESS, to=(way, 0, 0), holds=True).do("release", state=State.OPENING)
+
+
+def sticks(way: float, first: int = 0, last: int = 0) -> Frames:
+    """In some of ten frames it does not give way."""
+    made = Frames(things=(ABOVE,)).do("pull", 1, State.STUCK if first else State.PRESS, holds=True)
+    made = made.do("pull", first - 1, State.STUCK, holds=True) if first else made
+    made.do("pull", 10 - max(first, 1) - last, State.PRESS, to=(way, 0, 0), holds=True)
+    return made.do("pull", last, State.STUCK, holds=True)
 
 
 def stroke(made: Frames, force: float, at: float = 0.0, *, failed: bool = False) -> Frames:
@@ -131,10 +135,11 @@ def placed(
     then: str = "retreat",
     noise: float = 0.0,
     hidden: int = -1,
+    label: str = "place",
 ) -> Frames:
     """A thing is put down at the origin, and so many frames after wanders off in one; some frames it is not seen."""
     made = Frames(things=((0, 0, 0), (0.2, 0, 0)), goal=goal, noise=noise).do("transport", state=State.SIDE, holds=True)
-    made.do("place", state=State.DOWN, holds=True).do("place", 3, State.OPENING)
+    made.do(label, state=State.DOWN, holds=True).do(label, 3, State.OPENING)
     end, held = len(made.rows), then in ("lift", "transport", "wipe", "pull")
     made.do(then, 1 + late, holds=held).do(then, 1, thing=(wander, 0, 0), holds=held).do(then, 15, holds=held)
     for row in made.rows[end - 1 : end + hidden]:
@@ -161,9 +166,10 @@ def nudged(then: str, load: int = 0) -> Frames:
     return made.do("retreat", 15).do(then, state=State.HOLD, holds=True, load=load)
 
 
-def put_right(way: float, *, slot: int = 0, then: str = "place") -> Frames:
+def put_right(way: float, *, slot: int = 0, then: str = "place", by: str = "grasp", label: str = "place") -> Frames:
     """What was put down is taken up again, and put down so far away."""
-    made = placed().do("grasp", 5, State.HOLD, holds=True, load=slot)
+    made = placed(label=label).do(by, 1, State.HOLD, holds=True, load=slot)
+    made.do(by, 4, State.HOLD, to=(0.02, 0, 0), holds=True, load=slot)
     made.do("transport", state=State.SIDE, to=(way, 0, 0), holds=True, load=slot)
     return made.do(then, state=State.DOWN, holds=True, load=slot).do("retreat")
 
@@ -192,7 +198,10 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: lost("grasp", "slip", 0.5), "grasp!gripper_slip slip!drop retreat"),
     ],
     "lost by a slip": [(lambda: lost("lift", "slip", 0.0), "lift!gripper_slip slip!gripper_slip retreat")],
-    "ended by an obstacle": [(lambda: hit(State.BLOCKED), "transport!obstructed collision!obstructed place")],
+    "ended by an obstacle": [
+        (lambda: hit(State.BLOCKED), "transport!obstructed collision!obstructed place"),
+        (lambda: up("lift").do("place", 1, State.BLOCKED, holds=True).do("place", state=State.OPENING), "lift place"),
+    ],
     "ended by a collision": [(lambda: hit(State.BUMP), "transport!collision collision!collision place")],
     "fingers do not tell": [
         (
@@ -235,13 +244,15 @@ CASES: dict[str, list[tuple[Script, str]]] = {
             lambda: Frames(felt=False).do("grasp", failed=True, holds=True).do("push", 5, State.FREE),
             "grasp push?",
         ),
+        (lambda: up("grasp", failed=True).do("grasp", 1, State.OPENING, holds=True), "grasp"),
     ],
     "held fast": [
         (lambda: pulled(0.0119), "pull!locked release"),
         (lambda: pulled(0.0121), "pull release"),
-        (lambda: pulled(0.0499, 6), "pull!locked release"),
-        (lambda: pulled(0.0501, 6), "pull release"),
-        (lambda: pulled(0.0499, 5), "pull release"),
+        (lambda: sticks(0.0499, first=6), "pull!locked"),
+        (lambda: sticks(0.0501, first=6), "pull"),
+        (lambda: sticks(0.0499, last=1), "pull!locked"),
+        (lambda: sticks(0.0499, first=5), "pull"),
     ],
     "wiped weakly": [
         (lambda: wiped(5.49, rule=10), "wipe!insufficient_force lift place"),
@@ -265,12 +276,28 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: up("place", failed=True).do("lift", 5, State.RISE, holds=True), "place!obstructed lift"),
         (lambda: up("place", failed=True).do("idle", 5, State.HOLD, holds=True), "place!gripper_slip idle"),
         (lambda: up("place", failed=True).do("place", 1, failed=True).do("lift"), "place!gripper_slip lift"),
+        (lambda: up("place").do("lift", state=State.RISE, holds=True), "place lift"),
+        (lambda: up("place", failed=True).do("transport", holds=True).do("place"), "place!obstructed transport place"),
+        (
+            lambda: up("place", failed=True).do("recovery_maneuver").do("push"),
+            "place!obstructed recovery_maneuver push?",
+        ),
     ],
     "dropped": [
         (lambda: up(failed=True).do("retreat", thing=(0, 0, 0)), "transport!drop retreat"),
         (lambda: up("wipe", failed=True).do("retreat", thing=(0, 0, 0)), "wipe!gripper_slip retreat"),
+        (lambda: up("lift", failed=True).do("retreat", thing=(0, 0, 0)), "lift!drop retreat"),
+        (lambda: up("place", failed=True).do("retreat", thing=(0, 0, 0)), "place!drop retreat"),
+        (lambda: up("pull", to=(0, 0, 2), failed=True).do("retreat", thing=(0, 0, 0)), "pull!drop retreat"),
+        (lambda: up().do("retreat", thing=(0, 0, 0)), "transport? retreat"),
     ],
-    "lost": [(lambda: up(failed=True).do("retreat"), "transport!gripper_slip retreat")],
+    "lost": [
+        (lambda: up(failed=True).do("retreat"), "transport!gripper_slip retreat"),
+        (lambda: up("lift", failed=True).do("retreat"), "lift!gripper_slip retreat"),
+        (lambda: up("pull", to=(0, 0, 2), failed=True).do("retreat"), "pull!gripper_slip retreat"),
+        (lambda: only_felt("pull", felt=False, to=ABOVE, failed=True).do("idle"), "pull!gripper_slip idle"),
+        (lambda: only_felt("lift", felt=False, failed=True).do("idle"), "lift? idle"),
+    ],
     "let fall and taken again": [
         (let_go, "transport release!drop retreat approach grasp"),
         (lambda: let_go(again="push"), "transport release? retreat approach push?"),
@@ -299,6 +326,10 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: pushes(0.0, 0.01, apart=0.101), "push? retreat push retreat"),
         (lambda: pushes(0.0099, 0.0101, noise=0.001), "push~insufficient_force retreat push retreat"),
         (lambda: pushes(0.0, 0.01, between="wipe"), "push? wipe push retreat"),
+        (lambda: pushes(0.0, 0.01, between="pull"), "push? pull!locked push retreat"),
+        (lambda: pushes(0.0, 0.01, between="grasp"), "push? grasp push retreat"),
+        (lambda: pushes(0.0, 0.01, between="place"), "push? place push retreat"),
+        (lambda: pushes(0.0, 0.0), "push? retreat push? retreat"),
     ],
     "pushed in vain": [(lambda: pushes(0.01, 0.0049), "push retreat push? retreat")],
     "wanders": [
@@ -316,6 +347,7 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: placed(0.5, 4, hidden=4), "transport place!unstable retreat"),
         (lambda: placed(0.5, 4, hidden=15), "transport place retreat"),
         (lambda: placed(0.5, 4, hidden=50), "transport place retreat"),
+        (lambda: placed(0.5, 11, hidden=15), "transport place retreat"),
     ],
     "misplaced": [
         (lambda: placed(goal=aimed(0.1001)), "transport place!misplaced retreat"),
@@ -338,12 +370,15 @@ CASES: dict[str, list[tuple[Script, str]]] = {
             lambda: placed(goal=aimed(0.5)).do("grasp", state=State.HOLD, holds=True),
             "transport place!misplaced retreat grasp",
         ),
+        (lambda: placed(goal=aimed(0.5), label="release"), "transport release!misplaced retreat"),
     ],
     "put right": [
         (lambda: put_right(0.099), "transport place~misplaced retreat grasp transport place retreat"),
         (lambda: put_right(0.101), "transport place retreat grasp transport place retreat"),
         (lambda: put_right(0.05, slot=1), "transport place retreat grasp transport place retreat"),
         (lambda: put_right(0.05, then="lift"), "transport place retreat grasp transport lift retreat"),
+        (lambda: put_right(0.05, by="pull"), "transport place retreat pull transport place retreat"),
+        (lambda: put_right(0.05, label="release"), "transport release retreat grasp transport place retreat"),
     ],
     "without a name": [(lambda: only_felt("unknown", "idle"), "unknown? idle")],
     "corrects into nothing": [

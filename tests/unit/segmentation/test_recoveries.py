@@ -9,7 +9,7 @@ import pytest
 
 from scripted_frames import Frames, Script, each_case
 from sima2.records.vocabulary import LABELS
-from sima2.segmentation.recoveries import RecoverySettings, label_recoveries
+from sima2.segmentation.recoveries import RecoverySettings, failed_releases, label_recoveries
 from sima2.segmentation.states import State
 
 
@@ -20,8 +20,8 @@ def told(script: Script) -> str:
     return ", ".join(f"{LABELS[code]} {len(list(some))}" for code, some in groupby(frames.of_one(label)))
 
 
-def opened(before: bool = True, here: bool = True, then: str = "approach") -> Frames:
-    return Frames().do("grasp", failed=before).do("release", 5, State.OPENING, failed=here).do(then)
+def opened(before: bool = True, here: bool = True, label: str = "release", then: str = "approach") -> Frames:
+    return Frames().do("grasp", failed=before).do(label, 5, State.OPENING, failed=here).do(then)
 
 
 def wiped(*between: str, failed: bool = True) -> Frames:
@@ -32,12 +32,18 @@ def wiped(*between: str, failed: bool = True) -> Frames:
 
 
 def turned(
-    cosine: float, far: float = 0.1, *, by: str = "collision", label: str = "transport", bend: float = 0
+    cosine: float,
+    far: float = 0.1,
+    *,
+    by: str = "collision",
+    label: str = "transport",
+    bend: float = 0,
+    failed: bool = True,
 ) -> Frames:
     """A load comes along x, perhaps by a bend, is stopped, and goes on at an angle to that way."""
     made = Frames(hand=(-0.3, 0.1 * bend, 0)).do("transport", 4, State.SIDE)
     made.do("transport", 3, State.SIDE, to=(-0.3, 0, 0))
-    made.do(by if by == "place" else "transport", 3, State.SIDE, to=(0, 0, 0), failed=by == "place")
+    made.do("transport" if by == "collision" else by, 3, State.SIDE, to=(0, 0, 0), failed=failed)
     if by == "collision":
         made.do("collision", 2, State.BUMP, failed=True)
     made.do(label, 1, State.HOLD)
@@ -50,10 +56,10 @@ def turned_twice(first: float) -> Frames:
 
 
 def eased(
-    frames: int, force: float, *, first: float = 10, last: float = 10, come: float = 0.0, ends: int = 5
+    frames: int, force: float, *, first: float = 10, last: float = 10, come: float = 0.0, begins: int = 5, ends: int = 5
 ) -> Frames:
     """A pull in vain with a force, with less of it for some frames, then perhaps with a force again."""
-    made = Frames().do("pull", force=first).do("pull", frames, force=force, to=(come, 0, 0))
+    made = Frames().do("pull", begins, force=first).do("pull", frames, force=force, to=(come, 0, 0))
     return made.do("pull", ends, force=last).do("release")
 
 
@@ -63,17 +69,19 @@ def pulsed(frames: int) -> Frames:
     return made.do("pull", 5, force=10).do("release")
 
 
-def rested(rest: int, leaves: int = 0, *, failed: bool = True, then: str = "recovery_maneuver") -> Frames:
+def rested(
+    rest: int, leaves: int = 0, *, label: str = "wipe", failed: bool = True, then: str = "recovery_maneuver"
+) -> Frames:
     """Strokes, a rest, and the way up with the last frames of contact."""
-    made = Frames().do("wipe", 6, to=(0.6, 0, 0), failed=failed).do("wipe", rest, failed=failed)
+    made = Frames().do(label, 6, to=(0.6, 0, 0), failed=failed).do(label, rest, failed=failed)
     if leaves:
-        made.do("wipe", leaves, to=(0.6, 0, 0.1 * leaves), failed=failed)
+        made.do(label, leaves, to=(0.6, 0, 0.1 * leaves), failed=failed)
     return made.do(then, to=(0.6, 0, 1))
 
 
-def slack(force: float, state: State = State.PRESS, *, failed: bool = True) -> Frames:
-    made = Frames().do("pull", 5, State.PRESS, force=10, failed=failed)
-    return made.do("pull", 5, state, force=force, failed=failed).do("recovery_maneuver")
+def slack(force: float, state: State = State.PRESS, *, label: str = "pull", failed: bool = True) -> Frames:
+    made = Frames().do(label, 5, State.PRESS, force=10, failed=failed)
+    return made.do(label, 5, state, force=force, failed=failed).do("recovery_maneuver")
 
 
 CASES: dict[str, list[tuple[Script, str]]] = {
@@ -82,6 +90,7 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: opened(before=False), "grasp 5, release 5, approach 5"),
         (lambda: opened(here=False), "grasp 5, release 5, approach 5"),
         (lambda: opened(then="retreat"), "grasp 5, release 5, retreat 5"),
+        (lambda: opened(label="push"), "grasp 5, push 5, approach 5"),
     ],
     "between strokes": [
         (lambda: wiped("lift", "transport", "idle"), "wipe 5, recovery_maneuver 15, wipe 5"),
@@ -89,6 +98,8 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: wiped("lift", failed=False), "wipe 5, lift 5, wipe 5"),
         (lambda: wiped("lift").do("push"), "wipe 5, recovery_maneuver 5, wipe 5, push 5"),
         (lambda: Frames().do("wipe", failed=True).do("lift").do("push"), "wipe 5, lift 5, push 5"),
+        (lambda: wiped("lift", "unknown", "recovery_maneuver"), "wipe 5, recovery_maneuver 15, wipe 5"),
+        (lambda: Frames().do("push", failed=True).do("lift").do("wipe"), "push 5, lift 5, wipe 5"),
     ],
     "backs off": [
         (lambda: turned(0.49), "transport 10, collision 2, recovery_maneuver 6"),
@@ -101,6 +112,10 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: turned(0.49, label="wipe"), "transport 10, collision 2, wipe 6"),
         (lambda: turned_twice(0.0188), "transport 10, collision 2, recovery_maneuver 8, transport 5"),
         (lambda: turned_twice(0.0187), "transport 10, collision 2, transport 13"),
+        (lambda: turned(0.49, by="place", failed=False), "transport 7, place 3, transport 6"),
+        (lambda: turned(0.49, by="wipe"), "transport 7, wipe 3, transport 6"),
+        (lambda: turned(0.49, label="lift"), "transport 10, collision 2, recovery_maneuver 6"),
+        (lambda: turned(0.49, label="place"), "transport 10, collision 2, recovery_maneuver 6"),
     ],
     "eases": [
         (lambda: eased(5, 4.99), "pull 5, recovery_maneuver 5, pull 5, release 5"),
@@ -113,6 +128,8 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: eased(5, 1, last=1), "pull 15, release 5"),
         (lambda: pulsed(2), "pull 5, recovery_maneuver 8, pull 5, release 5"),
         (lambda: pulsed(3), "pull 19, release 5"),
+        (lambda: eased(5, 1, ends=2), "pull 5, recovery_maneuver 5, pull 2, release 5"),
+        (lambda: eased(5, 1, begins=2), "pull 2, recovery_maneuver 5, pull 5, release 5"),
     ],
     "gives up": [
         (lambda: rested(3), "wipe 6, recovery_maneuver 8"),
@@ -126,6 +143,12 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: slack(4.01), "pull 10, recovery_maneuver 5"),
         (lambda: slack(10, State.HOLD), "pull 5, recovery_maneuver 10"),
         (lambda: slack(1, failed=False), "pull 10, recovery_maneuver 5"),
+        (lambda: rested(4, label="lift"), "lift 10, recovery_maneuver 5"),
+        (lambda: slack(1, label="push"), "push 10, recovery_maneuver 5"),
+        (
+            lambda: Frames().do("pull", 5, State.HOLD, failed=True).do("recovery_maneuver"),
+            "pull 5, recovery_maneuver 5",
+        ),
     ],
 }
 """Of each rule, what is told with it; at least one of its cases is told otherwise without it."""
@@ -134,3 +157,9 @@ CASES: dict[str, list[tuple[Script, str]]] = {
 @pytest.mark.parametrize(("script", "expected"), each_case(CASES))
 def test_what_follows_a_failure_is_a_recovery_as_its_case_says(script: Script, expected: str) -> None:
     assert told(script) == expected
+
+
+def test_what_is_let_go_right_after_a_failure_is_known_to_follow_it() -> None:
+    made = opened(here=False).do("release").do("grasp")
+    known = failed_releases(made.features(), made.label, made.failed)
+    assert made.of_one(known) == [True] * 10 + [False] * 15
