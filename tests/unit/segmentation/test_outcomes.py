@@ -402,6 +402,8 @@ CASES: dict[str, list[tuple[Script, str]]] = {
         (lambda: only_felt("grasp", "pull", to=ABOVE, unsure=True), "grasp? pull!locked"),
         (lambda: only_felt("grasp").do("lift", unsure=True), "grasp? lift"),
         (lambda: only_felt("push").do("lift", unsure=True), "push lift"),
+        (lambda: only_felt("grasp", unsure=True).do("lift"), "grasp? lift"),
+        (lambda: only_felt("pull", to=ABOVE, unsure=True).do("release"), "pull? release"),
     ],
     "nothing done after": [
         (lambda: only_felt("grasp", "retreat", felt=False), "grasp? retreat"),
