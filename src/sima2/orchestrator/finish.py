@@ -84,11 +84,13 @@ def write_texts(run: RunContext, concluded: Concluded) -> None:
 
 
 def write_report(store: Store, ontology: Callable[[], str | None]) -> None:
-    """The page, and the ontology that was made meanwhile."""
+    """The page, the signals that it shows of the first episodes, and the ontology that was made meanwhile."""
     from sima2.report.html import render
     from sima2.report.inputs import load_report
 
-    store.write_text("report.html", render(load_report(store.path)))
+    report = load_report(store.path)
+    store.write_text("report.html", render(report))
+    store.write_text("signals.json", to_json(list(report.signals)))
     write_turtle(store, ontology())
 
 

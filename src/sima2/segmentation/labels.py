@@ -193,11 +193,6 @@ def _leads_away(gaps: Gaps) -> Bools:
     return gaps.leaving & gaps.spread(gaps.known_before)
 
 
-def _comes_from_nowhere(gaps: Gaps) -> Bools:
-    """Motion away from where the next action begins, with no action before it, says nothing about intent."""
-    return gaps.leaving & ~gaps.spread(gaps.known_before)
-
-
 def _rests(gaps: Gaps) -> Bools:
     """Rest of half a second or more is idle, unless it is the pause of a recovery."""
     return gaps.idle
@@ -233,7 +228,6 @@ GAP_RULES = RuleList(
     (
         Rule("approach", _leads_on),
         Rule("retreat", _leads_away),
-        Rule("unknown", _comes_from_nowhere),
         Rule("idle", _rests),
         Rule("recovery_maneuver", _corrects),
         Rule("unknown", _stands_alone),

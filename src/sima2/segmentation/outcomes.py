@@ -408,7 +408,7 @@ def _lost_at_once(each: Segments) -> Bools:
     """Let go or lost before anything was done with it."""
     after = each.states.code[each.next_frame]
     freed = among(after, (State.FREE, State.STILL, State.OPENING)) & each.following
-    return each.blank if each.fingers_alone else each.at("grasp") & each.failed & freed
+    return each.blank if each.fingers_alone else each.at("grasp") & each.failed & freed & ~each.passing
 
 
 def _held_fast(each: Segments) -> Bools:
