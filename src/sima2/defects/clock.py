@@ -295,7 +295,7 @@ def _over_columns(values: Float64s) -> Float64s:
 
 
 def _skipped(tracks: Tracks, i: int, at: Indices, times: Float64s) -> Finding:
-    lost = int((np.rint(times) - 1).sum())
+    lost = int(np.maximum(np.rint(times) - 1, 1).sum())
     worst = int(at[np.argmax(times)] - tracks.offset[i])
     share = lost / (lost + float(tracks.length[i]))
     places = "place" if len(at) == 1 else "places"
