@@ -128,30 +128,22 @@ def _move(world: World, turn: _Turn, hand: Float64s, target: Float64s) -> Float6
 def _target(world: World, turn: _Turn, hand: Float64s, objects: Float64s) -> Float64s:
     """Where each hand is to go, shape (a, 3)."""
     scene, offset = world.scene, world.vectors[turn.task, turn.of("vector")]
-    kind = turn.of("ref")
     each = np.arange(len(hand))
     here, there = objects[each, turn.slots["role"]], objects[each, turn.slots["role2"]]
-    target = hand[:, :3].copy()
-    for which, name in enumerate(REFERENCES):
-        at = np.flatnonzero(kind == which)
-        if not len(at) or name == "stay":
-            continue
-        if name == "rel":
-            target[at] += offset[at]
-        elif name == "at":
-            target[at] = here[at] + offset[at]
-        elif name == "onto":
-            target[at] += there[at] + offset[at] - here[at]
-        elif name == "rail":
-            target[at] += scene.position[turn.row[at], turn.slots["role"][at]] + offset[at] - here[at]
-        elif name == "home":
-            target[at] = scene.home[turn.row[at]] + offset[at]
-        else:  # behind: beside the object, on the far side of where it is to go
-            way = (there[at] - here[at]) * _FLAT
-            way /= np.maximum(np.sqrt(np.square(way).sum(axis=1)), 1e-6)[:, None]
-            target[at] = here[at] - way * offset[at, :1]
-            target[at, 2] += offset[at, 2]
-    return target
+    start, begin = hand[:, :3], scene.position[turn.row, turn.slots["role"]]
+    way = (there - here) * _FLAT
+    way /= np.maximum(np.sqrt(np.square(way).sum(axis=1)), 1e-6)[:, None]
+    targets = {
+        "stay": start,
+        "rel": start + offset,
+        "at": here + offset,
+        "onto": start + (there + offset - here),
+        "rail": start + (begin + offset - here),
+        "home": scene.home[turn.row] + offset,
+        # beside the object, on the far side of where it is to go
+        "behind": here - way * offset[:, :1] + (1.0 - _FLAT) * offset,
+    }
+    return np.stack([targets[name] for name in REFERENCES])[turn.of("ref"), each]
 
 
 def _time_falls(world: World, objects: Float64s, turn: _Turn) -> None:

@@ -57,12 +57,9 @@ class Columns:
     """shape (r, 6, 3)."""
     attitude: Float32s
     """Quaternions, shape (r, 6, 4)."""
-    turn: Float64s
     slot: Int64s
     """Transposed: shape (3, r)."""
     own: Int64s
-    own_change: Float64s
-    fall_s: Float64s
     weight: Float32s
     """N of what is carried off its support."""
     sight: Float64s
@@ -97,11 +94,8 @@ def columns_of(world: World) -> Columns:
         impulse=np.where(pulse > 0, world.scalars[task, pulse], 0.0),
         objects=single(objects),
         attitude=single(attitude),
-        turn=turn,
         slot=slot,
         own=rows.field("own"),
-        own_change=rows.gather(moves.own_change),
-        fall_s=rows.gather(moves.fall_s),
         weight=single(_carried_weight(world, objects, slot, change[:, 2])),
         sight=_sight(world, task),
         strange=rows.gather(moves.strange),

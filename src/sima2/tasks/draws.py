@@ -60,10 +60,6 @@ class Draws:
         happens = self.uniforms(1)[:, 0] < chance
         return np.where(happens, self.uniform(low, high), 0.0)
 
-    def split(self, count: int) -> Draws:
-        """The same, each row repeated: for the tasks of an episode."""
-        return Draws(np.repeat(self._uniform, count, axis=0), np.repeat(self._normal, count, axis=0))
-
 
 def generator(seed: int, name: str, *more: int) -> np.random.Generator:
     """The source of randomness of (seed, name, …)."""

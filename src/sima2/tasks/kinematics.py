@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.arrays import Float32s, Float64s, Int64s
+from sima2.records.arrays import Float32s, Int64s
 from sima2.tasks.world_settings import ArmModel
 
 JOINTS: Final = 5
@@ -30,14 +30,9 @@ class ArmPlanes:
     @classmethod
     def of(cls, models: tuple[ArmModel, ...], which: NDArray[Any], length: NDArray[Any]) -> ArmPlanes:
         """Dimensions of episodes with the given models and lengths."""
-        return cls(
-            **{
-                each.name: np.repeat(
-                    np.array([getattr(model, each.name) for model in models], np.float32)[which], length
-                )
-                for each in fields(cls)
-            }
-        )
+        names = [each.name for each in fields(cls)]
+        table = np.array([[getattr(model, name) for model in models] for name in names], np.float32)
+        return cls(*np.repeat(table[:, which], length, axis=1))
 
 
 @dataclass(slots=True)
@@ -59,16 +54,17 @@ class Pose:
     pitch_sin: Float32s
 
 
-def inverse(x: Float32s, y: Float32s, z: Float32s, pitch: Float32s, roll: Float32s, arm: ArmPlanes) -> Pose:
+def inverse(hand: list[Float32s], pitch: Float32s, roll: Float32s, arm: ArmPlanes) -> Pose:
     """Joint angles that bring the fingertips to a pose (elbow up).
 
     Args:
-        x, y, z: m in the base frame, shape (T,).
+        hand: m in the base frame, x y z, shape (T,) each.
         pitch: rad of the hand above the horizontal; −π/2 points down.
         roll: rad about the hand's axis.
 
     Source: planar two-link inverse kinematics, Craig, Introduction to Robotics, ch. 4.
     """
+    x, y, z = hand
     a, b, c = arm.upper_m, arm.fore_m, arm.hand_m
     yaw = np.arctan2(y, x)
     radius = np.sqrt(x * x + y * y)
@@ -105,28 +101,6 @@ def _quaternion(half_yaw: Float32s, cp: Float32s, sp: Float32s, half_roll: Float
     return [w * cr - x * sr, w * sr + x * cr, y * cr + z * sr, z * cr - y * sr]
 
 
-def forward(joints: NDArray[np.floating[Any]], model: ArmModel) -> tuple[Float64s, Float64s]:
-    """Position, shape (t, 3), and unit quaternion w x y z, shape (t, 4), of the fingertips.
-
-    Args:
-        joints: rad, shape (t, 5).
-
-    >>> position, _ = forward(np.zeros((1, 5)), ArmModel("a", 0.4, 0.3, 0.1, 0.2, 1, 1, 1, 0.1, 1))
-    >>> position.round(9).tolist()
-    [[0.8, 0.0, 0.2]]
-    """
-    yaw, shoulder, elbow, wrist, roll = np.asarray(joints, np.float64).T
-    pitch = shoulder + elbow + wrist
-    reach = model.upper_m * np.cos(shoulder) + model.fore_m * np.cos(shoulder + elbow) + model.hand_m * np.cos(pitch)
-    height = model.upper_m * np.sin(shoulder) + model.fore_m * np.sin(shoulder + elbow) + model.hand_m * np.sin(pitch)
-    position = np.stack([reach * np.cos(yaw), reach * np.sin(yaw), model.base_m + height], axis=1)
-    cy, sy, cp, sp = np.cos(yaw / 2), np.sin(yaw / 2), np.cos(pitch / 2), np.sin(pitch / 2)
-    cr, sr = np.cos(roll / 2), np.sin(roll / 2)
-    w, x, y, z = cy * cp, sy * sp, -cy * sp, sy * cp
-    quaternion = np.stack([w * cr - x * sr, w * sr + x * cr, y * cr + z * sr, z * cr - y * sr], axis=1)
-    return position, quaternion
-
-
 def rates(value: Float32s, rate_hz: float, first: Int64s, last: Int64s) -> Float32s:
     """Central differences within each episode, 0 at its ends, shape (T,)."""
     rate = np.zeros_like(value)
@@ -143,7 +117,7 @@ def torques(
     acceleration: list[Float32s],
     payload_n: Float32s,
     force: list[Float32s],
-    xy: tuple[Float32s, Float32s],
+    hand: list[Float32s],
     arm: ArmPlanes,
     gravity: float,
 ) -> list[Float32s]:
@@ -154,7 +128,7 @@ def torques(
         speed, acceleration: rad/s and rad/s² of each joint.
         payload_n: N, weight of what the hand carries, shape (T,).
         force: N, external force on the hand in the base frame, x y z.
-        xy: m, position of the fingertips.
+        hand: m, position of the fingertips, x y z.
 
     Source: static equilibrium of a planar chain plus lumped inertias; the coupling of the joints' accelerations is left
     out, which at these speeds is a few per cent of the gravity terms.
@@ -165,8 +139,8 @@ def torques(
     weight2, weight3, weight4 = g * arm.upper_kg, g * arm.fore_kg, g * arm.hand_kg
     hand_moment = weight4 * (wrist_r + half_hand)
     down = payload_n - force[2]
-    radial = (force[0] * xy[0] + force[1] * xy[1]) / radius
-    sideways = (force[1] * xy[0] - force[0] * xy[1]) / radius
+    radial = (force[0] * hand[0] + force[1] * hand[1]) / radius
+    sideways = (force[1] * hand[0] - force[0] * hand[1]) / radius
     hand_z = arm.hand_m * pose.pitch_sin
     tip_z = pose.wrist_z + hand_z
     tau2 = weight2 * (np.float32(0.5) * elbow_r) + weight3 * (np.float32(0.5) * (elbow_r + wrist_r)) + hand_moment

@@ -14,7 +14,7 @@ from sima2.records.vocabulary import LABELS
 from sima2.tasks.chain import shortest_segment
 from sima2.tasks.design import OOD_SOURCES
 from sima2.tasks.scripts import Structure, program
-from sima2.tasks.steps import FIELD, FIELDS, SCALARS
+from sima2.tasks.steps import FIELD, SCALARS
 from sima2.tasks.world import Moves, World
 
 _STRIKE_FROM: Final = 0.2
@@ -104,10 +104,10 @@ def _stack(world: World) -> NDArray[np.int16]:
         for family, template, mode, strategy, attempts, other in zip(*columns, strict=True)
     ]
     programs = [program(each) for each in place]
-    table = np.zeros((len(programs), max(map(len, programs), default=1), len(FIELDS)), np.int16)
+    table = np.zeros((len(programs), max(map(len, programs), default=1), len(FIELD)), np.int16)
     table[:, :, FIELD["role"]] = -1
     for i, each in enumerate(programs):
-        table[i, : len(each)] = each.codes
+        table[i, : len(each)] = each
     return np.ascontiguousarray(table[np.array(rows, np.int64)].transpose(2, 0, 1))
 
 

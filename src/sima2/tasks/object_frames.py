@@ -12,6 +12,7 @@ from sima2.records.rollout import spans
 from sima2.tasks.chain import BOUNCE
 from sima2.tasks.columns import Channels, Columns, tilted
 from sima2.tasks.families import SCENE_OBJECTS
+from sima2.tasks.profiles import min_jerk
 from sima2.tasks.sensors import turn_a_little
 from sima2.tasks.steps import OWN_MOTIONS
 from sima2.tasks.world import World
@@ -51,12 +52,11 @@ class Chunk:
         row = np.repeat(np.arange(rows.edge[begin], rows.edge[stop]), rows.frames[rows.edge[begin] : rows.edge[stop]])
         local = np.arange(where.start, where.stop) - rows.first[row]
         s = (local + 0.5).astype(np.float32) * table.scale[row]
-        eased = s * s * s * (10 + s * (6 * s - 15))
-        return cls(slice(begin, stop), where, np.diff(offset), offset[:-1] - where.start, row, local, s, eased)
+        return cls(slice(begin, stop), where, np.diff(offset), offset[:-1] - where.start, row, local, s, min_jerk(s))
 
 
 def render_objects(
-    out: Channels, table: Columns, world: World, chunk: Chunk, hand: tuple[Float32s, ...], noise: Float32s
+    out: Channels, table: Columns, world: World, chunk: Chunk, hand: list[Float32s], noise: Float32s
 ) -> None:
     """Object channels of the frames of a chunk."""
     position, attitude = table.objects[chunk.row], table.attitude[chunk.row]
@@ -83,7 +83,7 @@ def render_objects(
     out["object_confidence"][:] = seen
 
 
-def _carried(position: Float32s, attitude: Float32s, table: Columns, chunk: Chunk, hand: tuple[Float32s, ...]) -> None:
+def _carried(position: Float32s, attitude: Float32s, table: Columns, chunk: Chunk, hand: list[Float32s]) -> None:
     """Objects in the hand move and turn about the vertical with it."""
     flat, turned = position.reshape(-1, 3), attitude.reshape(-1, 4)
     for slot in table.slot[:2]:
@@ -104,11 +104,12 @@ def _on_their_own(position: Float32s, attitude: Float32s, table: Columns, world:
     here = np.flatnonzero((table.own > 0)[chunk.row])
     r = chunk.row[here]
     at = here * SCENE_OBJECTS + table.slot[2][r]
-    shift = table.own_change[r]
+    shift = world.rows.gather(world.moves.own_change, r)
     share = np.repeat(chunk.eased[here].astype(np.float64)[:, None], 3, axis=1)
     falls = table.own[r] == OWN_MOTIONS.index("fall")
     g = world.settings.fall_gravity
-    t, landed = (chunk.local[here[falls]] + 0.5) / world.settings.rate_hz, table.fall_s[r[falls]]
+    t = (chunk.local[here[falls]] + 0.5) / world.settings.rate_hz
+    landed = world.rows.gather(world.moves.fall_s, r[falls])
     share[falls, :2] = np.minimum(t / landed, 1.0)[:, None]
     drop = 0.5 * g * np.square(landed)
     after = np.maximum(t - landed, 0.0)
@@ -116,7 +117,8 @@ def _on_their_own(position: Float32s, attitude: Float32s, table: Columns, world:
     share[falls, 2] = np.where(t < landed, 0.5 * g * t * t, drop - bounce) / drop
     position.reshape(-1, 3)[at] += (shift[:, :3] * share).astype(np.float32)
     tips = np.flatnonzero(shift[:, 3] != 0)
-    yaw, tilt = (table.turn[r[tips], table.slot[2][r[tips]], k] for k in range(2))
+    turned = world.rows.gather(world.moves.object_turn, r[tips])
+    yaw, tilt = turned[np.arange(len(tips)), table.slot[2][r[tips]]].T
     attitude.reshape(-1, 4)[at[tips]] = tilted(yaw, tilt + shift[tips, 3] * share[tips, 2]).astype(np.float32)
 
 

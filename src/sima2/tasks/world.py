@@ -88,9 +88,9 @@ class Rows:
         edge = np.concatenate([[0], np.cumsum((moves.frames > 0).sum(axis=1))])
         return cls(moves, episode, step, frames, np.concatenate([[0], np.cumsum(frames)])[:-1], offset, edge)
 
-    def gather(self, table: NDArray[Any]) -> NDArray[Any]:
-        """A column of the moves, shape (r, …)."""
-        return table[self.episode, self.step]
+    def gather(self, table: NDArray[Any], which: NDArray[Any] | slice = slice(None)) -> NDArray[Any]:
+        """A column of the moves for all rows, shape (r, …), or for those asked for."""
+        return table[self.episode[which], self.step[which]]
 
     def field(self, name: str) -> Int64s:
         """Codes of a field, shape (r,)."""

@@ -27,7 +27,6 @@ _ROUND = ("cup", "can", "tube", "bowl", "jar", "mug")
 """Shapes that are cylinders; others are boxes."""
 _DEPTH = 0.044
 """m, extent of a box along the fingers' breadth."""
-VASE_RADIUS = 0.024
 VASE_HEIGHT = 0.12
 SURFACE = 0.006
 """m, top of trays, mats and bin floors above the table."""
