@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +68,6 @@ def generator(seed: int, name: str, *more: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, zlib.crc32(name.encode()), *more))))
 
 
-def episode_generator(seed: int, family: str, family_index: int) -> np.random.Generator:
-    """The source of an episode's randomness: (seed, family, episode index) and nothing else."""
-    return generator(seed, family, family_index + 1)
+def episode_generator(row: Mapping[str, Any]) -> np.random.Generator:
+    """The source of the randomness of a plan's row: seed, family, index within the family and nothing else."""
+    return generator(row["seed"], row["family"], row["family_index"] + 1)

@@ -7,7 +7,7 @@ tasks; lay out the moves of its script; render all channels; read the truth off 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from sima2.tasks.draws import Draws, episode_generator
 from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES, SCENE_OBJECTS
 from sima2.tasks.frames import render
 from sima2.tasks.garbage import malformed, spoil
-from sima2.tasks.layout import Luck, lay_out
+from sima2.tasks.layout import lay_out
 from sima2.tasks.made import Generated, goal_of, outcome_of, provenance, truth_of_episodes
 from sima2.tasks.parameters import FAMILY_NAMES, NORMALS, UNIFORMS, Tasks, draw_parameters
 from sima2.tasks.risk import CONDITIONS, draw_conditions, draw_score, fragile_score, loadings, sigmoid
@@ -64,12 +64,12 @@ def generate(plan: EpisodePlan, settings: PhysicsSettings = DEFAULT_PHYSICS) -> 
     ([1.0, 1.0], ('drawer_open', 'drawer_open'))
     """
     bad = plan.garbage.isin(*MALFORMED)
-    broken = tuple(malformed(row, _generator(row)) for row in plan.take(bad).rows())
+    broken = tuple(malformed(row, episode_generator(row)) for row in plan.take(bad).rows())
     plan = plan.take(~bad)
     world = _decide(plan, settings)
     time, channels = render(world)
     success, frame = reached(world), event_frames(world)
-    garbage = spoil(channels, plan.garbage, world.rows.offset, world.generators)
+    spoil(channels, plan.garbage, world.rows.offset, world.generators)
     batch = RolloutBatch(
         episodes=_episodes(world),
         offset=world.rows.offset,
@@ -84,19 +84,14 @@ def generate(plan: EpisodePlan, settings: PhysicsSettings = DEFAULT_PHYSICS) -> 
     )
     failed = np.where(frame >= 0, time[world.rows.offset[:-1] + np.maximum(frame, 0)] if len(plan) else 0.0, np.nan)
     nominal = plan.template.isin("success") & plan.ood_source.isin("") & ~plan.debug_mode & plan.garbage.isin("")
-    outcome = outcome_of(success, failed, nominal & (world.nominal < settings.nominal_share), garbage)
+    outcome = outcome_of(plan, success, failed, nominal & (world.nominal < settings.nominal_share))
     return Generated(batch, outcome, _truth(world, success, frame), broken)
-
-
-def _generator(row: dict[str, Any]) -> np.random.Generator:
-    return episode_generator(row["seed"], row["family"], row["family_index"])
 
 
 def _decide(plan: EpisodePlan, settings: PhysicsSettings) -> World:
     """Everything but the frames."""
     n = len(plan)
-    keys = zip(plan.seed.tolist(), plan.family, plan.family_index.tolist(), strict=True)
-    generators = [episode_generator(*key) for key in keys]
+    generators = [episode_generator(row) for row in plan.rows()]
     uniform = np.empty((n, _SCENE_UNIFORMS + _STAGES * UNIFORMS))
     normal = np.empty((n, _SCENE_NORMALS + _STAGES * NORMALS + _MOVE_NORMALS))
     for i, generator in enumerate(generators):
@@ -116,13 +111,8 @@ def _decide(plan: EpisodePlan, settings: PhysicsSettings) -> World:
         scalars, vectors,
     )  # fmt: skip
     start = _start(world, first_task)
-    luck = Luck(
-        strike=own.uniform(0.0, 1.0),
-        jitter=normal[:, -_MOVE_NORMALS:],
-        ood=own.uniforms(2),
-        knock=uniform[:, _SCENE_UNIFORMS - 1],
-    )
-    world.moves = lay_out(world, first_task, luck)
+    jitter, knock = normal[:, -_MOVE_NORMALS:], uniform[:, _SCENE_UNIFORMS - 1]
+    world.moves = lay_out(world, first_task, own, jitter, knock)
     chain(world, start)
     say_nothing(world.moves, plan.garbage.isin(*SPOILED))
     world.rows = Rows.of(world.moves)
@@ -212,7 +202,6 @@ def _truth(world: World, success: Bools, event_frame: Int64s) -> Truth:
         success=success,
         initial_risk=sigmoid(world.score),
         event_frame=event_frame,
-        noise=world.plan.garbage.isin(*SPOILED),
     )
     return Truth(frames_of(world, segments, segment), episodes, segments, events_of(world), world.rows.offset)
 

@@ -40,11 +40,7 @@ class Exchange(Task):
         skills = self.skills
         skills.control.recovering = False
         spot = self.made.place["target"] + up(SURFACE + skills.half_height("old"))
-        height = float(self.world.hand[2])
-        if fault == "tool_drop":
-            if drop(skills, "old", spot, height):
-                return "lost"
-        elif skills.carry("old", spot, height):
+        if drop(skills, "old", spot) if fault == "tool_drop" else skills.carry("old", spot):
             return "lost"
         why, stage = skills.lower("old", spot)
         if why:
@@ -71,24 +67,24 @@ class Exchange(Task):
         skills.rest()
         return ""
 
-    def _stand_back(self, state: str, strategy: str) -> str:
+    def _stand_back(self, state: str) -> str:
         """Up, and away where it is to be approached anew; the tool that was lost."""
-        back = [-0.06 if strategy == "approach_anew" else 0.0, 0.0, 0.1]
+        back = [-0.06 if self.strategy == "approach_anew" else 0.0, 0.0, 0.1]
         self.skills.back_off(np.array(back), let_go=True)
         body = "old" if state == "lost_old" else "item"
         self.skills.wait_for_rest(body)
         return body
 
-    def recover(self, state: str, mode: str, strategy: str) -> str:
+    def recover(self, state: str) -> str:
         """Fetch what was lost and go on from there."""
         skills = self.skills
-        if self._stand_back(state, strategy) == "item":
+        if self._stand_back(state) == "item":
             return self._take("")
         if not skills.pick("old") or skills.lift("old", 0.18):
             return "lost_old"
         return self.attempt("")
 
-    def in_vain(self, state: str, mode: str) -> str:
+    def in_vain(self, state: str) -> str:
         """Try to fetch it, and miss."""
-        self.skills.pick(self._stand_back(state, self.made.plan["recovery_strategy"]), miss=True)
+        self.skills.pick(self._stand_back(state), miss=True)
         return state

@@ -88,23 +88,21 @@ class Inspect(Task):
         c, s = math.cos(bearing), math.sin(bearing)
         jitter = self.skills.rng.uniform(-0.012, 0.012, 3)
         offset = np.array([c * beyond - s * left * side, s * beyond + c * left * side, high])
-        spot: Float64s = item + offset + jitter
-        return spot
+        return np.array(item + offset + jitter)
 
     def _stand_back(self) -> None:
         self.skills.back_off(up(0.08), let_go=False)
 
-    def recover(self, state: str, mode: str, strategy: str) -> str:
+    def recover(self, state: str) -> str:
         """Another view, or nearer."""
         self._stand_back()
-        return self._look("near" if strategy == "look_closer" else "other_side")
+        return self._look("near" if self.strategy == "look_closer" else "other_side")
 
-    def in_vain(self, state: str, mode: str) -> str:
+    def in_vain(self, state: str) -> str:
         """Another view that shows nothing."""
         self._stand_back()
-        return self.attempt(mode)
+        return self.attempt(self.fault)
 
     def abort(self, state: str) -> None:
         """Stay, with nothing seen."""
-        self.control.recovering = False
         self.skills.rest()

@@ -90,7 +90,6 @@ class Scenario:
     """Body to the object's name in the rollout."""
     novelty: float = 0.0
     """Mahalanobis distance of the drawn parameters from their law."""
-    locked: bool = False
     delay: int = 0
     """Frames the hand rests before it begins, so that a forced event falls on its frame."""
 
@@ -187,7 +186,6 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
     if mode in ("clutter_collision", "collision_lock"):
         place["vase"] = place["item"] + rng.uniform(0.5, 0.6) * (place[made.goal] - place["item"])
         place["parcel"] = free_spot({body: spot for body, spot in place.items() if body != "parcel"})
-    made.locked = mode == "locked_joint"
 
 
 def length(vector: Float64s) -> float:
@@ -267,7 +265,8 @@ def scene_of(made: Scenario) -> str:
     if drawer:
         # a tight range locks a joint; friction loss only makes it slow
         rail = _found(bodies["drawer"], "joint")
-        _set(rail, range=[0.0, 0.0005 if made.locked else 0.26], frictionloss=made.rail_n)
+        gives_m = 0.0005 if made.plan["failure_mode"] == "locked_joint" else 0.26
+        _set(rail, range=[0.0, gives_m], frictionloss=made.rail_n)
     return Xml.tostring(root, encoding="unicode")
 
 

@@ -53,7 +53,6 @@ class _Event:
 class _Episode:
     """One episode that was played."""
 
-    plan: Mapping[str, Any]
     made: Scenario
     rollout: Rollout
     pieces: list[Piece]
@@ -71,12 +70,17 @@ class _Episode:
         return next((each for each in self.events if each.kind == "failure"), None)
 
     @property
+    def tries(self) -> int:
+        """Attempts to put it right."""
+        return sum(piece.label == "recovery_maneuver" for piece in self.pieces)
+
+    @property
     def mode(self) -> str:
         """The failure mode that occurred: the planned one, else the family's first of that reason, else the reason."""
         if self.failure is None:
             return ""
         reason, modes = self.failure.reason, self.made.family.failure_modes
-        return self.plan["failure_mode"] or next((m for m in modes if FAILURE_MODES[m].reason == reason), reason)
+        return self.made.plan["failure_mode"] or next((m for m in modes if FAILURE_MODES[m].reason == reason), reason)
 
 
 def simulate(plan: EpisodePlan, settings: SimulatorSettings = DEFAULT_SIMULATOR) -> Generated:
@@ -101,10 +105,9 @@ def simulate(plan: EpisodePlan, settings: SimulatorSettings = DEFAULT_SIMULATOR)
     batch = replace(batch, episodes=replace(batch.episodes, episode_index=plan.episode_index))
     success = np.array([each.success for each in episodes], np.bool_)
     failed = [each.rollout.time[each.failure.frame] if each.failure else np.nan for each in episodes]
-    plain = [not (each.ood.any() or each.failure or each.plan["debug_mode"]) for each in episodes]
-    chosen = [each.nominal < settings.nominal_share for each in episodes]
-    nominal = success & np.array(plain, np.bool_) & np.array(chosen, np.bool_)
-    outcome = outcome_of(success, np.array(failed, np.float64), nominal, np.zeros(len(plan), np.bool_))
+    plain = [not (each.ood.any() or each.failure) and each.nominal < settings.nominal_share for each in episodes]
+    nominal = success & ~plan.debug_mode & np.array(plain, np.bool_)
+    outcome = outcome_of(plan, success, np.array(failed, np.float64), nominal)
     return Generated(batch, outcome, _truth(plan, episodes, success, batch, settings), ())
 
 
@@ -127,7 +130,6 @@ def _episode(row: Mapping[str, Any], settings: SimulatorSettings) -> _Episode:
         **channels,
     )
     return _Episode(
-        plan=row,
         made=made,
         rollout=rollout,
         pieces=pieces,
@@ -150,7 +152,7 @@ def _played(row: Mapping[str, Any], settings: SimulatorSettings) -> tuple[np.ran
         settings = replace(settings, pause=0.0, errand=0.0, outside_push=0.0)
     delay = 0
     for _ in range(1 + _AIMS * (forced >= 0)):
-        rng = episode_generator(row["seed"], row["family"], row["family_index"])
+        rng = episode_generator(row)
         made = draw_scenario(row, rng, settings)
         made.delay = delay
         played = play(made, rng, settings)
@@ -215,7 +217,6 @@ def _truth(
     pieces = [piece for each in episodes for piece in each.pieces]
     segments = _segments(episodes, pieces)
     length = np.array([piece.stop - piece.start for piece in pieces], np.int64)
-    tries = np.array([sum(p.label == "recovery_maneuver" for p in each.pieces) for each in episodes], np.int32)
     return Truth(
         frames=TruthFrames(
             risk=unknown,
@@ -229,15 +230,12 @@ def _truth(
         episodes=truth_of_episodes(
             plan,
             failure_mode=Text.of(each.mode for each in episodes),
-            recovery_strategy=Text.of(
-                each.plan["recovery_strategy"] if n else "" for n, each in zip(tries.tolist(), episodes, strict=True)
-            ),
-            recovery_attempts=tries,
+            recovery_strategy=Text.of(each.made.plan["recovery_strategy"] if each.tries else "" for each in episodes),
+            recovery_attempts=np.array([each.tries for each in episodes], np.int32),
             success=success,
             initial_risk=np.full(len(episodes), np.nan),
             event_frame=np.array([each.failure.frame if each.failure else -1 for each in episodes], np.int64),
-            ood_source=Text.of(each.plan["ood_source"] if each.ood.any() else "" for each in episodes),
-            noise=np.zeros(len(episodes), np.bool_),
+            ood_source=Text.of(each.made.plan["ood_source"] if each.ood.any() else "" for each in episodes),
         ),
         segments=segments,
         events=_event_table(episodes, settings),
@@ -251,7 +249,7 @@ def _joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
 
 def _segments(episodes: Sequence[_Episode], pieces: Sequence[Piece]) -> TruthSegments:
     return TruthSegments(
-        episode_id=Text.of(each.plan["episode_id"] for each in episodes for _ in each.pieces),
+        episode_id=Text.of(each.rollout.episode_id for each in episodes for _ in each.pieces),
         manipulator=Text.full(len(pieces), SOLE_ARM),
         label=Text.of((piece.label for piece in pieces), LABELS),
         object=Text.of(_name(each.made, piece.body) for each in episodes for piece in each.pieces),
@@ -266,7 +264,7 @@ def _event_table(episodes: Sequence[_Episode], settings: SimulatorSettings) -> T
     events = [event for each in episodes for event in each.events]
     hurt = [settings.values.value_of(e.object) * e.impulse if e.kind == "impact" else 0.0 for e in events]
     return TruthEvents(
-        episode_id=Text.of(each.plan["episode_id"] for each in episodes for _ in each.events),
+        episode_id=Text.of(each.rollout.episode_id for each in episodes for _ in each.events),
         kind=Text.of((event.kind for event in events), EVENT_KINDS),
         reason=Text.of((event.reason for event in events), REASONS),
         object=Text.of(event.object for event in events),

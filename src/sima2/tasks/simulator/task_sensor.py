@@ -33,7 +33,7 @@ def reached(played: Played) -> bool:
     """Whether the goal holds at the end."""
     made, world, goal = played.made, played.world, goal_of(played.made)
     if goal.relation == "opened":
-        return bool(world.data.qpos[world.drawer_qpos] >= goal.tolerance)
+        return world.opened() >= goal.tolerance
     place = world.where("item")
     if goal.relation == "wiped":
         return wiped_share(made, played.place("item"), played.column("contact")[:, 2] * played.left) >= goal.tolerance
