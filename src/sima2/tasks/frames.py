@@ -18,7 +18,7 @@ from sima2.tasks.object_frames import Chunk, render_objects
 from sima2.tasks.profiles import bump, carry_over, smooth
 from sima2.tasks.sensors import draw_noise, stamp_times, turn_a_little
 from sima2.tasks.world import World
-from sima2.tasks.world_settings import ARMS
+from sima2.tasks.world_settings import ARMS, SESSION_NOISE
 
 CHUNK_FRAMES: Final = 6000
 KINEMATIC: Final = 2
@@ -58,7 +58,8 @@ def _render_chunk(time: Float64s, channels: Channels, table: Columns, world: Wor
     acceleration = [rates(each, rate, first, last) for each in speed]
     torque = torques(pose, speed, acceleration, table.weight[row], pushes, hand, arm, settings.gravity)
     _unusual(torque, table, world, chunk)
-    one, two = draw_noise(world.generators[chunk.episodes], chunk.length, bodies.noise[chunk.episodes], settings)
+    shaky = np.array(SESSION_NOISE)[world.session[chunk.episodes]]
+    one, two = draw_noise(world.generators[chunk.episodes], chunk.length, shaky, settings)
     noise = iter(one.T)
     exact = {"joint_position": pose.joints, "joint_velocity": speed, "joint_torque": torque, "ee_position": hand}
     for name, planes in exact.items():

@@ -84,14 +84,10 @@ def lay_out(world: World, first_task: Int64s, draws: Draws, jitter: Float64s, kn
 def _stack(world: World) -> NDArray[np.int16]:
     """Codes of all scripts, padded with steps that do not happen, shape (fields, n, k)."""
     plan = world.plan
-    columns = (plan.family, plan.template, plan.hazard, plan.recovery_strategy, plan.attempts.tolist(), plan.other)
+    other = [name if template == "mixed" else "" for name, template in zip(plan.other, plan.template, strict=True)]
+    columns = (plan.family, plan.template, plan.hazard, plan.recovery_strategy, plan.attempts.tolist(), other)
     place: dict[Structure, int] = {}
-    rows = [
-        place.setdefault(
-            Structure(family, template, mode, strategy, attempts, other if template == "mixed" else ""), len(place)
-        )
-        for family, template, mode, strategy, attempts, other in zip(*columns, strict=True)
-    ]
+    rows = [place.setdefault(Structure(*each), len(place)) for each in zip(*columns, strict=True)]
     programs = [program(each) for each in place]
     table = np.zeros((len(programs), max(map(len, programs), default=1), len(FIELD)), np.int16)
     table[:, :, FIELD["role"]] = -1

@@ -16,6 +16,7 @@ from sima2.tasks.profiles import min_jerk
 from sima2.tasks.sensors import turn_a_little
 from sima2.tasks.steps import OWN_MOTIONS
 from sima2.tasks.world import World
+from sima2.tasks.world_settings import SESSION_LAG
 
 UNSEEN: Final = 0.15
 """Pose confidence below which no pose is reported."""
@@ -124,7 +125,7 @@ def _on_their_own(position: Float32s, attitude: Float32s, table: Columns, world:
 
 def _late(position: Float32s, attitude: Float32s, world: World, chunk: Chunk) -> None:
     """Poses of a slow camera are those of an earlier frame."""
-    lag = world.bodies.lag[chunk.episodes]
+    lag = np.array(SESSION_LAG)[world.session[chunk.episodes]]
     slow = np.flatnonzero((lag > 0) & (chunk.length > 1))
     first, length = chunk.first[slow], chunk.length[slow]
     here = spans(first, length)

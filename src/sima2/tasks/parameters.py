@@ -284,9 +284,7 @@ def _vectors(c: _Context) -> dict[str, Float64s]:
     p, back = _places(c), np.nan_to_num(c.of("position") - c.of("position", "target"))
     vectors = _of_handling(c, p) | _of_mishaps(c, p) | _of_views(c, p)
     vectors["sway_b"] = -vectors["sway_a"]
-    vectors["rebound"] = np.where(
-        c.tasks.is_a("drawer", "inspect")[:, None], vectors["rebound"], c.up(0.008, 0.02)
-    )  # fmt: skip
+    vectors["rebound"] = np.where(c.tasks.is_a("drawer", "inspect")[:, None], vectors["rebound"], c.up(0.008, 0.02))
     vectors |= {"dock": back, "back": back + _up(p.hover), **_bands(c, p.resting)}
     first, last = vectors["b0"], vectors["e0"]
     wiping = first + _up(0.4 * p.hover) - 0.4 * (last - first)

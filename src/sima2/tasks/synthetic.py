@@ -19,7 +19,8 @@ from sima2.tasks.chain import chain
 from sima2.tasks.columns import ARM_SHAPES
 from sima2.tasks.design import MALFORMED, SPOILED, EpisodePlan
 from sima2.tasks.draws import Draws, episode_generator
-from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES, SCENE_OBJECTS
+from sima2.tasks.failure_modes import FAILURE_MODES
+from sima2.tasks.families import ALL_FAMILIES, SCENE_OBJECTS
 from sima2.tasks.frames import render
 from sima2.tasks.garbage import malformed, spoil
 from sima2.tasks.layout import lay_out
@@ -174,8 +175,8 @@ def _start(world: World, first_task: Int64s) -> Float64s:
 
 
 def _bodies(world: World, robot: Int64s, own: Draws) -> Bodies:
-    plan, session = world.plan, world.session
-    light = own.normal() + np.array([-0.4, 0.0, 0.4])[session]
+    plan = world.plan
+    light = own.normal() + np.array([-0.4, 0.0, 0.4])[world.session]
     base = scene_embedding.base_of(
         [(names[0], names[1]) for names in world.scene.names],
         light,
@@ -187,8 +188,6 @@ def _bodies(world: World, robot: Int64s, own: Draws) -> Bodies:
     slot = np.where(lost, own.integers(SCENE_OBJECTS - 1), -1)
     return Bodies(
         robot=robot,
-        noise=np.array([1.0, 1.6, 1.0])[session],
-        lag=np.array([0, 0, 1])[session],
         base=base,
         torque_factor=own.uniform(1.3, 2.2),
         burst=np.stack([slot, own.uniform(0.0, 1.0), own.uniform(0.1, 0.6)], axis=1),

@@ -104,10 +104,6 @@ class Bodies:
 
     robot: Int64s
     """Index into ARMS."""
-    noise: Float64s
-    """Factor on the sensor noise of the session."""
-    lag: Int64s
-    """Frames by which object poses come late."""
     base: Float64s
     """Embedding before pose and nonlinearity, shape (n, scene_embedding.WIDTH)."""
     torque_factor: Float64s

@@ -10,9 +10,10 @@ import pytest
 from sima2.analytics.econ import damage
 from sima2.analytics.econ_settings import EconSettings
 from sima2.records.vocabulary import LABELS
+from sima2.tasks.design import Injection
 from sima2.tasks.families import ALL_FAMILIES, FAMILIES
 from sima2.tasks.kinematics import ArmPlanes, inverse, torques
-from sima2.tasks.plan import Injection, mix_plan, rollouts_plan
+from sima2.tasks.plan import mix_plan, rollouts_plan
 from sima2.tasks.synthetic import Generated, generate
 from sima2.tasks.world_settings import ARMS, ArmModel, PhysicsSettings, SensorNoise
 

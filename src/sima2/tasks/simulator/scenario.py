@@ -157,7 +157,7 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
     others = {"parcel": f"parcel_{'abc'[int(rng.integers(3))]}", "vase": OBSTACLE}
     bins = ["bin_a", "bin_b"] if family.relation == "placed_in" else []
     order = _order(rng, bool(bins))
-    bodies, held = ["item", *(bins or ["target"])], []
+    bodies = ["item", *(bins or ["target"])]
     if family.skeleton == "drawer":
         bodies = []
         made.names = {"handle": made.item, "drawer": "drawer"}
@@ -167,10 +167,10 @@ def _arrange(made: Scenario, rng: np.random.Generator) -> None:
         bodies = ["item"]
         made.names = {"item": made.item, "screen": family.names[0]}
     else:
-        held = ["old"] if family.skeleton == "exchange" else []
-        made.names = dict(zip(bodies + held, (made.item, *family.names), strict=False))
+        made.names = dict(zip((*bodies, "old"), (made.item, *family.names), strict=False))
+    if family.skeleton == "exchange":
+        place["old"] = HOME - [0.0, 0.0, OLD_HALF]
     made.names |= others
-    place |= {body: HOME - [0.0, 0.0, OLD_HALF] for body in held}
     slots = dict(zip((*bodies, *others), order, strict=False))
     roomy = False
     while not roomy:
@@ -243,12 +243,8 @@ def scene_of(made: Scenario) -> str:
     if not drawer:
         root.remove(_found(root, "contact"))
     _set(bodies["shoulder"], pos=[0.0, 0.0, arm.base_m])
-    for link, link_m in (
-        ("upper_roll", arm.upper_m),
-        ("fore", arm.upper_m),
-        ("fore_roll", arm.fore_m),
-        ("wrist", arm.fore_m),
-    ):
+    halves = {"upper_roll": arm.upper_m, "fore": arm.upper_m, "fore_roll": arm.fore_m, "wrist": arm.fore_m}
+    for link, link_m in halves.items():
         _set(bodies[link], pos=[0.0, 0.0, 0.5 * link_m])
     for finger in ("finger_left", "finger_right"):
         _set(_found(bodies[finger], "joint"), range=[0.0, 0.5 * arm.stroke_m + 0.001])

@@ -10,8 +10,7 @@ import numpy as np
 from sima2.tasks.simulator.carry_scripts import Carry, errand
 from sima2.tasks.simulator.contact_scripts import Drawer, Wipe
 from sima2.tasks.simulator.controller import Controller, OutOfTime
-from sima2.tasks.simulator.exchange_scripts import Exchange
-from sima2.tasks.simulator.inspect_scripts import Inspect
+from sima2.tasks.simulator.meta_scripts import Exchange, Inspect
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import Played
 from sima2.tasks.simulator.scenario import Scenario

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-from sima2.errors import UnknownNameError, UsageError
-from sima2.tasks.families import ALL_FAMILIES
+from sima2.errors import UsageError
+from sima2.tasks.families import ALL_FAMILIES, known
 from sima2.tasks.world_settings import PhysicsSettings, SensorNoise
 
 SIMULATED: Final = tuple(sorted(ALL_FAMILIES, key=lambda name: ALL_FAMILIES[name].skeleton == "inspect"))
@@ -177,6 +177,4 @@ def check_simulated(family: str) -> str:
     Raises:
         UnknownNameError: for a family that the simulator does not play, naming those it does.
     """
-    if family not in SIMULATED:
-        raise UnknownNameError("simulated family", family, SIMULATED)
-    return family
+    return known("simulated family", family, SIMULATED)

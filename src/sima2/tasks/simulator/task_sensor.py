@@ -9,8 +9,7 @@ import numpy as np
 from sima2.records.rollout import Goal
 from sima2.tasks import made as making
 from sima2.tasks.simulator.contact_scripts import goal_opening, wiped_share
-from sima2.tasks.simulator.exchange_scripts import LIFTED_M
-from sima2.tasks.simulator.inspect_scripts import sight
+from sima2.tasks.simulator.meta_scripts import LIFTED_M, sight
 from sima2.tasks.simulator.recording import Played
 from sima2.tasks.simulator.scenario import SURFACE, Scenario
 
