@@ -12,8 +12,8 @@ import numpy as np
 
 from sima2.records.arrays import Float32s, Float64s
 from sima2.tasks import scene_embedding
-from sima2.tasks.columns import Channels, Columns, blank, columns_of
-from sima2.tasks.kinematics import ArmPlanes, inverse, rates, torques
+from sima2.tasks.columns import Channels, Columns, blank
+from sima2.tasks.kinematics import ArmPlanes, Pose, rates, torques
 from sima2.tasks.object_frames import Chunk, render_objects
 from sima2.tasks.profiles import bump, carry_over, smooth
 from sima2.tasks.sensors import draw_noise, stamp_times, turn_a_little
@@ -33,12 +33,12 @@ def render(world: World) -> tuple[Float64s, Channels]:
     """Time stamps and all channels of all frames."""
     offset = world.rows.offset
     time, channels = np.empty(int(offset[-1])), blank(int(offset[-1]))
-    table = columns_of(world)
+    table = Columns(world)
     begin = 0
     while begin < len(offset) - 1:
         limit = offset[begin] + CHUNK_FRAMES
         stop = max(begin + 1, int(np.searchsorted(offset, limit, side="right")) - 1)
-        _render_chunk(time, channels, table, world, Chunk.of(world, table, begin, stop))
+        _render_chunk(time, channels, table, world, Chunk(world, table, begin, stop))
         begin = stop
     return time, channels
 
@@ -52,7 +52,7 @@ def _render_chunk(time: Float64s, channels: Channels, table: Columns, world: Wor
     arm = ArmPlanes.of(ARMS, bodies.robot[chunk.episodes], chunk.length)
     *hand, pitch, roll, width, grip, level = _state(table, chunk, rate)
     force = _contact(table, chunk, level, rate)
-    pose = inverse(hand, pitch, roll, arm)
+    pose = Pose(hand, pitch, roll, arm)
     pushes = [table.direction[axis][row] * force for axis in range(3)]
     speed = [rates(joint, rate, first, last) for joint in pose.joints]
     acceleration = [rates(each, rate, first, last) for each in speed]

@@ -35,27 +35,8 @@ class ArmPlanes:
         return cls(*np.repeat(table[:, which], length, axis=1))
 
 
-@dataclass(slots=True)
 class Pose:
-    """Joint angles and what was computed on the way, shape (T,) each."""
-
-    joints: list[Float32s]
-    """rad: yaw, shoulder, elbow, wrist pitch, roll."""
-    quaternion: list[Float32s]
-    """w, x, y, z of the hand."""
-    radius: Float32s
-    """m from the yaw axis to the fingertips."""
-    elbow_r: Float32s
-    wrist_r: Float32s
-    elbow_z: Float32s
-    """m above the shoulder."""
-    wrist_z: Float32s
-    pitch_cos: Float32s
-    pitch_sin: Float32s
-
-
-def inverse(hand: list[Float32s], pitch: Float32s, roll: Float32s, arm: ArmPlanes) -> Pose:
-    """Joint angles that bring the fingertips to a pose (elbow up).
+    """Joint angles that bring the fingertips to a pose (elbow up), and what was computed on the way, shape (T,) each.
 
     Args:
         hand: m in the base frame, x y z, shape (T,) each.
@@ -64,34 +45,33 @@ def inverse(hand: list[Float32s], pitch: Float32s, roll: Float32s, arm: ArmPlane
 
     Source: planar two-link inverse kinematics, Craig, Introduction to Robotics, ch. 4.
     """
-    x, y, z = hand
-    a, b, c = arm.upper_m, arm.fore_m, arm.hand_m
-    yaw = np.arctan2(y, x)
-    radius = np.sqrt(x * x + y * y)
-    half_cos, half_sin = np.cos(0.5 * pitch), np.sin(0.5 * pitch)
-    pitch_cos, pitch_sin = half_cos * half_cos - half_sin * half_sin, 2 * half_sin * half_cos
-    wrist_r = radius - c * pitch_cos
-    wrist_z = z - arm.base_m - c * pitch_sin
-    square = wrist_r * wrist_r + wrist_z * wrist_z
-    bend = (square - a * a - b * b) / (2 * a * b)
-    np.clip(bend, -1, 1, out=bend)
-    elbow = -np.arccos(bend)
-    k1, k2 = a + b * bend, -b * np.sqrt(1 - bend * bend)
-    along = wrist_r * k1 + wrist_z * k2
-    shoulder = np.arctan2(wrist_z * k1 - wrist_r * k2, along)
-    reach = a / square
-    joints = [yaw, shoulder, elbow, pitch - shoulder - elbow, roll]
-    return Pose(
-        joints=joints,
-        quaternion=_quaternion(np.float32(0.5) * yaw, half_cos, half_sin, np.float32(0.5) * roll),
-        radius=radius,
-        elbow_r=along * reach,
-        wrist_r=wrist_r,
-        elbow_z=(wrist_z * k1 - wrist_r * k2) * reach,
-        wrist_z=wrist_z,
-        pitch_cos=pitch_cos,
-        pitch_sin=pitch_sin,
-    )
+
+    def __init__(self, hand: list[Float32s], pitch: Float32s, roll: Float32s, arm: ArmPlanes) -> None:
+        x, y, z = hand
+        a, b, c = arm.upper_m, arm.fore_m, arm.hand_m
+        yaw = np.arctan2(y, x)
+        self.radius: Float32s = np.sqrt(x * x + y * y)
+        """m from the yaw axis to the fingertips."""
+        half_cos, half_sin = np.cos(0.5 * pitch), np.sin(0.5 * pitch)
+        self.pitch_cos: Float32s = half_cos * half_cos - half_sin * half_sin
+        self.pitch_sin: Float32s = 2 * half_sin * half_cos
+        self.wrist_r: Float32s = self.radius - c * self.pitch_cos
+        self.wrist_z: Float32s = z - arm.base_m - c * self.pitch_sin
+        """m above the shoulder."""
+        square = self.wrist_r * self.wrist_r + self.wrist_z * self.wrist_z
+        bend = (square - a * a - b * b) / (2 * a * b)
+        np.clip(bend, -1, 1, out=bend)
+        elbow = -np.arccos(bend)
+        k1, k2 = a + b * bend, -b * np.sqrt(1 - bend * bend)
+        along, across = self.wrist_r * k1 + self.wrist_z * k2, self.wrist_z * k1 - self.wrist_r * k2
+        shoulder = np.arctan2(across, along)
+        self.elbow_r: Float32s = along * (a / square)
+        self.elbow_z: Float32s = across * (a / square)
+        """m above the shoulder."""
+        self.joints: list[Float32s] = [yaw, shoulder, elbow, pitch - shoulder - elbow, roll]
+        """rad: yaw, shoulder, elbow, wrist pitch, roll."""
+        self.quaternion = _quaternion(np.float32(0.5) * yaw, half_cos, half_sin, np.float32(0.5) * roll)
+        """w, x, y, z of the hand."""
 
 
 def _quaternion(half_yaw: Float32s, cp: Float32s, sp: Float32s, half_roll: Float32s) -> list[Float32s]:
@@ -124,7 +104,7 @@ def torques(
     """Joint torques in N·m: weight of links and payload, the external force, inertia and friction.
 
     Args:
-        pose: of :func:`inverse`.
+        pose: of the hand.
         speed, acceleration: rad/s and rad/s² of each joint.
         payload_n: N, weight of what the hand carries, shape (T,).
         force: N, external force on the hand in the base frame, x y z.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -24,36 +23,26 @@ _CONFIDENCE, _TURN, _PLACE = slice(4, 10), slice(10, 16), slice(16, 34)
 """Where the objects' noise stands in its block."""
 
 
-@dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some whole episodes that are rendered together: their frames, c of them."""
+    """Some whole episodes, begin … stop, that are rendered together: their frames, c of them."""
 
-    episodes: slice
-    where: slice
-    """Their frames in the batch."""
-    length: Int64s
-    """Frames of each episode."""
-    first: Int64s
-    """First frame of each episode in the chunk."""
-    row: Int64s
-    """Row of each frame, shape (c,)."""
-    local: Int64s
-    """Frame within its row, shape (c,)."""
-    share: Float32s
-    """Share of the row's time that has passed, shape (c,)."""
-    eased: Float32s
-    """Share of its way that is done, shape (c,)."""
-
-    @classmethod
-    def of(cls, world: World, table: Columns, begin: int, stop: int) -> Chunk:
-        """The episodes begin … stop."""
-        rows = world.rows
-        offset = rows.offset[begin : stop + 1]
-        where = slice(int(offset[0]), int(offset[-1]))
-        row = np.repeat(np.arange(rows.edge[begin], rows.edge[stop]), rows.frames[rows.edge[begin] : rows.edge[stop]])
-        local = np.arange(where.start, where.stop) - rows.first[row]
-        s = (local + 0.5).astype(np.float32) * table.scale[row]
-        return cls(slice(begin, stop), where, np.diff(offset), offset[:-1] - where.start, row, local, s, min_jerk(s))
+    def __init__(self, world: World, table: Columns, begin: int, stop: int) -> None:
+        rows, self.episodes = world.rows, slice(begin, stop)
+        offset, edge = rows.offset[begin : stop + 1], slice(rows.edge[begin], rows.edge[stop])
+        self.where = slice(int(offset[0]), int(offset[-1]))
+        """Their frames in the batch."""
+        self.length = np.diff(offset)
+        """Frames of each episode."""
+        self.first = offset[:-1] - self.where.start
+        """First frame of each episode in the chunk."""
+        self.row = np.repeat(np.arange(edge.start, edge.stop), rows.frames[edge])
+        """Row of each frame, shape (c,)."""
+        self.local = np.arange(self.where.start, self.where.stop) - rows.first[self.row]
+        """Frame within its row, shape (c,)."""
+        self.share: Float32s = (self.local + 0.5).astype(np.float32) * table.scale[self.row]
+        """Share of the row's time that has passed, shape (c,)."""
+        self.eased: Float32s = min_jerk(self.share)
+        """Share of its way that is done, shape (c,)."""
 
 
 def render_objects(

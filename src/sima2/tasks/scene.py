@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, permutations
 from typing import Final
@@ -29,75 +28,48 @@ _FRICTION: Final = {"low": 0.25, "medium": 0.5, "high": 0.9}
 """Coefficients of rubber fingers on greasy, plain and rough surfaces."""
 
 
-@dataclass(frozen=True, slots=True)
 class Scene:
     """The episodes of a batch before anything moves (n of them), object slots padded to SCENE_OBJECTS."""
 
-    names: tuple[tuple[str, ...], ...]
-    """Objects of each episode."""
-    code: Int64s
-    """Which object it is, for its looks and its value, shape (n, 6); -1 where the slot is empty."""
-    codebook: tuple[str, ...]
-    """Names behind the codes."""
-    position: Float64s
-    """m, shape (n, 6, 3)."""
-    yaw: Float64s
-    """rad, shape (n, 6)."""
-    rest: Float64s
-    """m, height of the centre when it lies on the table, shape (n, 6)."""
-    height: Float64s
-    """m, shape (n, 6)."""
-    width: Float64s
-    """m, shape (n, 6)."""
-    mass: Float64s
-    """kg, shape (n, 6)."""
-    confidence: Float64s
-    """Pose confidence, shape (n, 6)."""
-    friction: Float64s
-    """Coefficient between fingers and object, shape (n,)."""
-    home: Float64s
-    """m, resting place of the hand, shape (n, 3)."""
-    roles: Int64s
-    """Slot of each role for the home task, then for the tasks of the other family, shape (n, 2, roles)."""
-
-
-def build_scene(plan: EpisodePlan, draws: Draws, conditions: Float64s) -> Scene:
-    """Objects and places of every episode of a plan."""
-    n = len(plan)
-    told = zip(plan.family, plan.other, plan.geometry, plan.inject_object, draws.integers(3).tolist(), strict=True)
-    rows = [_contents(*each) for each in told]
-    names = tuple(row[0] for row in rows)
-    codebook = {name: code for code, name in enumerate(dict.fromkeys(chain.from_iterable(names)))}
-    code = np.full((n, SCENE_OBJECTS), -1, np.int64)
-    for row, found in enumerate(names):
-        code[row, : len(found)] = [codebook[name] for name in found]
-    size = np.array([row[1] for row in rows]).reshape(n, SCENE_OBJECTS, 4)
-    roles = np.array([row[2] for row in rows], np.int64).reshape(n, 2, len(ROLES))
-    mass = size[:, :, 2].copy()
-    mass[:, 0] = np.where(plan.mass.isin("heavy"), size[:, 0, 3], size[:, 0, 2])
-    mass *= np.exp(0.12 * draws.normals(SCENE_OBJECTS))
-    position = _places(code, roles, draws, plan, conditions)
-    rest = 0.5 * size[:, :, 1]
-    position[:, :, 2] += rest
-    friction = np.array([_FRICTION[name] for name in plan.friction]) * np.exp(0.06 * draws.normal())
-    visible = conditions[:, CONDITIONS.index("visibility")]
-    seen = 0.86 + 0.12 * draws.uniforms(SCENE_OBJECTS)
-    seen[:, 0] = 0.45 + 0.52 / (1.0 + np.exp(-(1.7 - 0.8 * visible)))
-    return Scene(
-        names=names,
-        code=code,
-        codebook=tuple(codebook),
-        position=position,
-        yaw=np.pi * (draws.uniforms(SCENE_OBJECTS) - 0.5),
-        rest=rest,
-        height=size[:, :, 1],
-        width=size[:, :, 0],
-        mass=mass,
-        confidence=np.where(code >= 0, seen, np.nan),
-        friction=friction,
-        home=np.stack(list(draws.within(x=(0.30, 0.38), y=(-0.08, 0.08), z=(0.34, 0.44)).values()), axis=1),
-        roles=roles,
-    )
+    def __init__(self, plan: EpisodePlan, draws: Draws, conditions: Float64s) -> None:
+        n = len(plan)
+        told = zip(plan.family, plan.other, plan.geometry, plan.inject_object, draws.integers(3).tolist(), strict=True)
+        rows = [_contents(*each) for each in told]
+        self.names = tuple(row[0] for row in rows)
+        """Objects of each episode."""
+        self.codebook = tuple(dict.fromkeys(chain.from_iterable(self.names)))
+        """Names behind the codes."""
+        known = {name: code for code, name in enumerate(self.codebook)}
+        self.code = np.full((n, SCENE_OBJECTS), -1, np.int64)
+        """Which object it is, for its looks and its value, shape (n, 6); -1 where the slot is empty."""
+        for row, found in enumerate(self.names):
+            self.code[row, : len(found)] = [known[name] for name in found]
+        size = np.array([row[1] for row in rows]).reshape(n, SCENE_OBJECTS, 4)
+        self.width, self.height = size[:, :, 0], size[:, :, 1]
+        """m, shape (n, 6)."""
+        self.rest = 0.5 * self.height
+        """m, height of the centre when it lies on the table, shape (n, 6)."""
+        self.roles = np.array([row[2] for row in rows], np.int64).reshape(n, 2, len(ROLES))
+        """Slot of each role for the home task, then for the tasks of the other family, shape (n, 2, roles)."""
+        self.mass = size[:, :, 2].copy()
+        """kg, shape (n, 6)."""
+        self.mass[:, 0] = np.where(plan.mass.isin("heavy"), size[:, 0, 3], size[:, 0, 2])
+        self.mass *= np.exp(0.12 * draws.normals(SCENE_OBJECTS))
+        self.position = _places(self.code, self.roles, draws, plan, conditions)
+        """m, shape (n, 6, 3)."""
+        self.position[:, :, 2] += self.rest
+        friction = np.array([_FRICTION[name] for name in plan.friction])
+        self.friction = friction * np.exp(0.06 * draws.normal())
+        """Coefficient between fingers and object, shape (n,)."""
+        visible = conditions[:, CONDITIONS.index("visibility")]
+        seen = 0.86 + 0.12 * draws.uniforms(SCENE_OBJECTS)
+        seen[:, 0] = 0.45 + 0.52 / (1.0 + np.exp(-(1.7 - 0.8 * visible)))
+        self.confidence = np.where(self.code >= 0, seen, np.nan)
+        """Pose confidence, shape (n, 6)."""
+        self.yaw = np.pi * (draws.uniforms(SCENE_OBJECTS) - 0.5)
+        """rad, shape (n, 6)."""
+        self.home = np.stack(list(draws.within(x=(0.30, 0.38), y=(-0.08, 0.08), z=(0.34, 0.44)).values()), axis=1)
+        """m, resting place of the hand, shape (n, 3)."""
 
 
 @lru_cache(maxsize=4096)

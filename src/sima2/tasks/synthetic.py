@@ -27,7 +27,7 @@ from sima2.tasks.layout import lay_out
 from sima2.tasks.made import Generated, goal_of, outcome_of, provenance, truth_of_episodes
 from sima2.tasks.parameters import FAMILY_NAMES, NORMALS, UNIFORMS, Tasks, draw_parameters
 from sima2.tasks.risk import CONDITIONS, draw_conditions, draw_score, fragile_score, loadings, sigmoid
-from sima2.tasks.scene import Scene, build_scene
+from sima2.tasks.scene import Scene
 from sima2.tasks.steps import LEVELS, SCALARS, VECTORS
 from sima2.tasks.task_sensor import reached
 from sima2.tasks.truth_labels import event_frames, events_of, frames_of, say_nothing, segments_of
@@ -101,7 +101,7 @@ def _decide(plan: EpisodePlan, settings: PhysicsSettings) -> World:
     own = Draws(uniform[:, : _SCENE_UNIFORMS - 1], normal[:, :_SCENE_NORMALS])
     score, fragile, conditions = _risk(plan, own, settings)
     robot, policy, session = own.integers(len(ARMS)), own.integers(len(POLICIES)), own.integers(len(SESSIONS))
-    scene = build_scene(plan, own, conditions)
+    scene = Scene(plan, own, conditions)
     tasks, first_task = _tasks(plan, scene, robot, policy, own)
     stage_u = uniform[:, _SCENE_UNIFORMS:].reshape(n, _STAGES, UNIFORMS)
     stage_z = normal[:, _SCENE_NORMALS:-_MOVE_NORMALS].reshape(n, _STAGES, NORMALS)
@@ -116,7 +116,7 @@ def _decide(plan: EpisodePlan, settings: PhysicsSettings) -> World:
     world.moves = lay_out(world, first_task, own, jitter, knock)
     chain(world, start)
     say_nothing(world.moves, plan.garbage.isin(*SPOILED))
-    world.rows = Rows.of(world.moves)
+    world.rows = Rows(world.moves)
     world.bodies = _bodies(world, robot, own)
     world.nominal = own.uniform(0.0, 1.0)
     return world

@@ -64,29 +64,20 @@ class Moves:
         return codes
 
 
-@dataclass(frozen=True, slots=True)
 class Rows:
     """The executed moves of a batch in order of time (r of them)."""
 
-    moves: Moves
-    episode: Int64s
-    step: Int64s
-    frames: Int64s
-    first: Int64s
-    """First frame in the batch."""
-    offset: Int64s
-    """First frame of each episode and one past the last, shape (n + 1,)."""
-    edge: Int64s
-    """First row of each episode and one past the last, shape (n + 1,)."""
-
-    @classmethod
-    def of(cls, moves: Moves) -> Rows:
-        """Rows of all moves that happen."""
-        episode, step = np.nonzero(moves.frames > 0)
-        frames = moves.frames[episode, step]
-        offset = np.concatenate([[0], np.cumsum(moves.frames.sum(axis=1))])
-        edge = np.concatenate([[0], np.cumsum((moves.frames > 0).sum(axis=1))])
-        return cls(moves, episode, step, frames, np.concatenate([[0], np.cumsum(frames)])[:-1], offset, edge)
+    def __init__(self, moves: Moves) -> None:
+        self.moves = moves
+        happen = moves.frames > 0
+        self.episode, self.step = np.nonzero(happen)
+        self.frames = moves.frames[happen]
+        self.first = np.concatenate([[0], np.cumsum(self.frames)])[:-1]
+        """First frame in the batch."""
+        self.offset = np.concatenate([[0], np.cumsum(moves.frames.sum(axis=1))])
+        """First frame of each episode and one past the last, shape (n + 1,)."""
+        self.edge = np.concatenate([[0], np.cumsum(happen.sum(axis=1))])
+        """First row of each episode and one past the last, shape (n + 1,)."""
 
     def gather(self, table: NDArray[Any], which: NDArray[Any] | slice = slice(None)) -> NDArray[Any]:
         """A column of the moves for all rows, shape (r, …), or for those asked for."""

@@ -12,7 +12,7 @@ from sima2.analytics.econ_settings import EconSettings
 from sima2.records.vocabulary import LABELS
 from sima2.tasks.design import Injection
 from sima2.tasks.families import ALL_FAMILIES, FAMILIES
-from sima2.tasks.kinematics import ArmPlanes, inverse, torques
+from sima2.tasks.kinematics import ArmPlanes, Pose, torques
 from sima2.tasks.plan import mix_plan, rollouts_plan
 from sima2.tasks.synthetic import Generated, generate
 from sima2.tasks.world_settings import ARMS, ArmModel, PhysicsSettings, SensorNoise
@@ -69,7 +69,7 @@ def test_a_static_arm_holds_the_gradient_of_its_potential_energy_and_the_force_a
     pitch, roll = rng.uniform(-1.5, 0.0, 20), rng.uniform(-0.5, 0.5, 20)
     arm = ArmPlanes.of(ARMS, np.zeros(20, int), np.ones(20, int))
     x, y, z, pitch32, roll32 = (np.ascontiguousarray(v, np.float32) for v in (*goal.T, pitch, roll))
-    pose = inverse([x, y, z], pitch32, roll32, arm)
+    pose = Pose([x, y, z], pitch32, roll32, arm)
     still = [np.zeros(20, np.float32)] * 5
     push = [np.full(20, f, np.float32) for f in force]
     given = torques(pose, still, still, np.full(20, payload, np.float32), push, [x, y, z], arm, gravity)
