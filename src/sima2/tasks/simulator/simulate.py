@@ -22,7 +22,7 @@ from sima2.tasks.made import EVENT_KINDS, OOD_DISTANCE, Generated, outcome_of, p
 from sima2.tasks.simulator.annotate import Piece, annotate
 from sima2.tasks.simulator.physics import engine
 from sima2.tasks.simulator.recording import Played
-from sima2.tasks.simulator.scenario import Scenario, draw_scenario
+from sima2.tasks.simulator.scenario import Scenario
 from sima2.tasks.simulator.scripts import play
 from sima2.tasks.simulator.sensors import sensed
 from sima2.tasks.simulator.settings import SimulatorSettings, check_simulated, drawn
@@ -49,20 +49,34 @@ class _Event:
     """N·s."""
 
 
-@dataclass(slots=True)
 class _Episode:
     """One episode that was played."""
 
-    made: Scenario
-    rollout: Rollout
-    pieces: list[Piece]
-    recovery: Bools
-    """Frames in which a correction is under way."""
-    ood: Bools
-    """Frames outside the nominal law."""
-    events: list[_Event]
-    success: bool
-    nominal: float
+    def __init__(self, row: Mapping[str, Any], settings: SimulatorSettings) -> None:
+        rng, played, self.pieces = _played(row, settings)
+        self.made = made = played.made
+        channels = sensed(played, rng, settings)
+        key = f"{row['seed']}/{row['family']}/{row['family_index']}"
+        self.rollout = Rollout(
+            episode_id=row["episode_id"],
+            family=row["family"],
+            robot="arm7_sim",
+            policy=POLICIES[int(made.speed > drawn(settings.speed, 0.5))],
+            session=SESSIONS[int(rng.integers(len(SESSIONS)))],
+            instruction=made.family.instruction,
+            goal=goal_of(made),
+            debug_mode=bool(row["debug_mode"]),
+            provenance=provenance("mujoco", SIMULATOR_VERSION, key, b"simulated"),
+            **channels,
+        )
+        self.recovery = played.recovery
+        """Frames in which a correction is under way."""
+        self.ood: Bools = played.strange | made.alien
+        """Frames outside the nominal law."""
+        self.events = _events(self.pieces, played)
+        self.success = reached(played)
+        self.plain = not (self.ood.any() or self.failure) and float(rng.random()) < settings.nominal_share
+        """Whether it may be designated as reference."""
 
     @property
     def failure(self) -> _Event | None:
@@ -100,45 +114,14 @@ def simulate(plan: EpisodePlan, settings: SimulatorSettings = DEFAULT_SIMULATOR)
         check_simulated(family)
     if not plan.garbage.isin("").all():
         raise UsageError("the simulator makes no garbage: use the hardening mix")
-    episodes = [_episode(row, settings) for row in plan.rows()]
+    episodes = [_Episode(row, settings) for row in plan.rows()]
     batch = RolloutBatch.from_rollouts([each.rollout for each in episodes])
     batch = replace(batch, episodes=replace(batch.episodes, episode_index=plan.episode_index))
     success = np.array([each.success for each in episodes], np.bool_)
     failed = [each.rollout.time[each.failure.frame] if each.failure else np.nan for each in episodes]
-    plain = [not (each.ood.any() or each.failure) and each.nominal < settings.nominal_share for each in episodes]
-    nominal = success & ~plan.debug_mode & np.array(plain, np.bool_)
+    nominal = success & ~plan.debug_mode & np.array([each.plain for each in episodes], np.bool_)
     outcome = outcome_of(plan, success, np.array(failed, np.float64), nominal)
     return Generated(batch, outcome, _truth(plan, episodes, success, batch, settings), ())
-
-
-def _episode(row: Mapping[str, Any], settings: SimulatorSettings) -> _Episode:
-    rng, played, pieces = _played(row, settings)
-    made = played.made
-    channels = sensed(played, rng, settings)
-    rollout = Rollout(
-        episode_id=row["episode_id"],
-        family=row["family"],
-        robot="arm7_sim",
-        policy=POLICIES[int(made.speed > drawn(settings.speed, 0.5))],
-        session=SESSIONS[int(rng.integers(len(SESSIONS)))],
-        instruction=made.family.instruction,
-        goal=goal_of(made),
-        debug_mode=bool(row["debug_mode"]),
-        provenance=provenance(
-            "mujoco", SIMULATOR_VERSION, f"{row['seed']}/{row['family']}/{row['family_index']}", b"simulated"
-        ),
-        **channels,
-    )
-    return _Episode(
-        made=made,
-        rollout=rollout,
-        pieces=pieces,
-        recovery=played.recovery,
-        ood=played.strange | made.alien,
-        events=_events(pieces, played),
-        success=reached(played),
-        nominal=float(rng.random()),
-    )
 
 
 def _played(row: Mapping[str, Any], settings: SimulatorSettings) -> tuple[np.random.Generator, Played, list[Piece]]:
@@ -153,7 +136,7 @@ def _played(row: Mapping[str, Any], settings: SimulatorSettings) -> tuple[np.ran
     delay = 0
     for _ in range(1 + _AIMS * (forced >= 0)):
         rng = episode_generator(row)
-        made = draw_scenario(row, rng, settings)
+        made = Scenario(row, rng, settings)
         made.delay = delay
         played = play(made, rng, settings)
         pieces = annotate(played)
