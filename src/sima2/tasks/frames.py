@@ -45,11 +45,11 @@ def render(world: World) -> tuple[Float64s, Channels]:
 
 def _render_chunk(time: Float64s, channels: Channels, table: Columns, world: World, chunk: Chunk) -> None:
     """Fill the frames of some episodes."""
-    settings, bodies = world.settings, world.bodies
+    settings = world.settings
     rate, row, first = settings.rate_hz, chunk.row, chunk.first
     out = {name: values[chunk.where] for name, values in channels.items()}
     last = first + chunk.length - 1
-    arm = ArmPlanes.of(ARMS, bodies.robot[chunk.episodes], chunk.length)
+    arm = ArmPlanes.of(ARMS, world.robot[chunk.episodes], chunk.length)
     *hand, pitch, roll, width, grip, level = _state(table, chunk, rate)
     force = _contact(table, chunk, level, rate)
     pose = Pose(hand, pitch, roll, arm)
@@ -78,7 +78,7 @@ def _render_chunk(time: Float64s, channels: Channels, table: Columns, world: Wor
     np.subtract(width, np.float32(2e-4) * grip, out=out["action"][:, 3])
     stamp_times(time[chunk.where], chunk.length, first, two[:, 3], settings)
     render_objects(out, table, world, chunk, hand, two)
-    vision = np.repeat(bodies.base[chunk.episodes].astype(np.float32), chunk.length, axis=0)
+    vision = np.repeat(world.base[chunk.episodes].astype(np.float32), chunk.length, axis=0)
     for axis, plane in enumerate(hand):
         vision += (plane - table.objects[row, 0, axis])[:, None] * scene_embedding.POSE[axis]
     np.tanh(vision, out=vision)
@@ -115,6 +115,6 @@ def _contact(table: Columns, chunk: Chunk, level: Float32s, rate_hz: float) -> F
 def _unusual(torque: list[Float32s], table: Columns, world: World, chunk: Chunk) -> None:
     """Torques of an unusual motion."""
     here = np.flatnonzero((table.strange == KINEMATIC)[chunk.row])
-    factor = world.bodies.torque_factor[world.rows.episode[chunk.row[here]]].astype(np.float32)
+    factor = world.torque_factor[world.rows.episode[chunk.row[here]]].astype(np.float32)
     for each in torque:
         each[here] *= factor

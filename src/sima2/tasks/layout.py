@@ -30,12 +30,11 @@ _POP_SHARE: Final = 0.35
 """Of the time of a rebound, what an object takes to pop out of closing fingers."""
 
 
-def lay_out(world: World, first_task: Int64s, draws: Draws, jitter: Float64s, knock: Float64s) -> Moves:
+def lay_out(world: World, draws: Draws, jitter: Float64s, knock: Float64s) -> Moves:
     """Moves of every episode, without places.
 
     Args:
         world: what was decided so far.
-        first_task: row of each episode's first task, shape (n,).
         draws: when the event occurs, which move is unusual and how much.
         jitter: standard normal, how long the moves take, shape (n, at least the longest script).
         knock: uniform, whether chance deals a knock, where the settings leave impacts to it, shape (n,).
@@ -45,7 +44,7 @@ def lay_out(world: World, first_task: Int64s, draws: Draws, jitter: Float64s, kn
     """
     plan, settings = world.plan, world.settings
     codes = _stack(world)
-    task, time = first_task[:, None] + codes[FIELD["stage"]], codes[FIELD["time"]]
+    task, time = world.tasks.first[:, None] + codes[FIELD["stage"]], codes[FIELD["time"]]
     seconds = world.scalars[task, time]
     still = np.isin(codes[FIELD["label"]], LABELS.index("idle"))
     jitter = np.clip(jitter[:, : codes.shape[2]], -3, 3)

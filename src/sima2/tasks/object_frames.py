@@ -135,7 +135,7 @@ def _confidence(table: Columns, world: World, chunk: Chunk) -> Float32s:
 
 def _bursts(world: World, chunk: Chunk) -> Int64s:
     """Flat places (frame × object) of the bursts in which the camera loses an object."""
-    burst = world.bodies.burst[chunk.episodes]
+    burst = world.burst[chunk.episodes]
     some = np.flatnonzero(burst[:, 0] >= 0)
     slot, share, seconds = burst[some].T
     length = chunk.length[some]

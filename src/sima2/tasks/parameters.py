@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.arrays import Bools, Float64s, Int64s
+from sima2.tasks.design import EpisodePlan
 from sima2.tasks.draws import Draws
 from sima2.tasks.families import ALL_FAMILIES
 from sima2.tasks.risk import CONDITIONS, GRIP_SCALE
 from sima2.tasks.scene import Scene
 from sima2.tasks.steps import BANDS, ROLES, SCALARS, VECTORS
-from sima2.tasks.world_settings import PhysicsSettings
+from sima2.tasks.world_settings import ARMS, PhysicsSettings
 
 FAMILY_NAMES: Final = tuple(ALL_FAMILIES)
+STAGES: Final = 3
+"""Tasks of an episode at most."""
 SPEED_SCALE: Final = 0.17
 """Change of the log speed per unit of the speed condition."""
 NEEDED_PRESS: Final = 0.55
@@ -29,28 +32,36 @@ NORMALS: Final = 24
 """Draws a task may use."""
 
 
-@dataclass(frozen=True, slots=True)
 class Tasks:
-    """The tasks of a batch (m of them): one an episode, three where the template is mixed."""
+    """The tasks of a batch (m of them): one an episode, three where it is mixed: another family's, its own, the other's
+    again."""
 
-    episode: Int64s
-    """Shape (m,)."""
-    stage: Int64s
-    """0, 1, 2 within the episode, shape (m,)."""
-    family: Int64s
-    """Index into FAMILY_NAMES, shape (m,)."""
-    main: Bools
-    """Whether it is the task of the episode's own family, shape (m,)."""
-    roles: Int64s
-    """Slot of each role, shape (m, roles)."""
-    tolerance: Float64s
-    """m (or the goal's own unit), shape (m,)."""
-    fast: Float64s
-    """Speed of the policy relative to the mean, shape (m,)."""
-    hesitant: Float64s
-    """Chance of pauses and second approaches relative to the mean, shape (m,)."""
-    stroke: Float64s
-    """m between the open fingers, shape (m,)."""
+    def __init__(self, plan: EpisodePlan, scene: Scene, robot: Int64s, policy: Int64s, draws: Draws) -> None:
+        mixed = plan.template.isin("mixed")
+        count = np.where(mixed, STAGES, 1)
+        self.episode = np.repeat(np.arange(len(plan)), count)
+        """Shape (m,)."""
+        self.first = np.cumsum(count) - count
+        """Row of each episode's first task, shape (n,)."""
+        self.stage = np.arange(len(self.episode)) - self.first[self.episode]
+        """0, 1, 2 within the episode, shape (m,)."""
+        self.main: Bools = ~mixed[self.episode] | (self.stage == 1)
+        """Whether it is the task of the episode's own family, shape (m,)."""
+        families = (each.recode(FAMILY_NAMES)[self.episode] for each in (plan.family, plan.other))
+        self.family = np.where(self.main, *families)
+        """Index into FAMILY_NAMES, shape (m,)."""
+        self.roles = scene.roles[self.episode, np.where(self.main, 0, 1)]
+        """Slot of each role, shape (m, roles)."""
+        narrow = self.main & np.isin(self.own("relation"), ("placed_on", "placed_in"))
+        self.tolerance = self.own("tolerance") * np.where(narrow, plan.tolerance[self.episode], 1.0)
+        """m (or the goal's own unit), shape (m,)."""
+        pace = np.array([1.0, 1.12])[policy] * np.exp(0.08 * draws.normal())
+        self.fast = pace[self.episode]
+        """Speed of the policy relative to the mean, shape (m,)."""
+        self.hesitant = np.array([0.8, 1.2])[policy][self.episode]
+        """Chance of pauses and second approaches relative to the mean, shape (m,)."""
+        self.stroke = np.array([model.stroke_m for model in ARMS])[robot][self.episode]
+        """m between the open fingers, shape (m,)."""
 
     def own(self, attribute: str) -> NDArray[Any]:
         """What the families of the tasks have, shape (m,)."""

@@ -89,23 +89,9 @@ class Rows:
         return codes
 
 
-@dataclass(frozen=True, slots=True)
-class Bodies:
-    """What of an episode does not change while it runs (n of them)."""
-
-    robot: Int64s
-    """Index into ARMS."""
-    base: Float64s
-    """Embedding before pose and nonlinearity, shape (n, scene_embedding.WIDTH)."""
-    torque_factor: Float64s
-    """Factor on torques during an unusual motion."""
-    burst: Float64s
-    """Bursts without poses: slot (-1 none), place in [0, 1), seconds; shape (n, 3)."""
-
-
 @dataclass(slots=True)
 class World:
-    """All that was decided of a batch; moves, rows and bodies are added when they are laid out."""
+    """All that was decided of a batch; what follows the moves is added when they are laid out."""
 
     plan: EpisodePlan
     settings: PhysicsSettings
@@ -116,6 +102,8 @@ class World:
     """The same with less friction and grip force."""
     conditions: Float64s
     """Shape (n, conditions)."""
+    robot: Int64s
+    """Index into ARMS, shape (n,)."""
     policy: Int64s
     session: Int64s
     scene: Scene
@@ -126,7 +114,12 @@ class World:
     """Of the tasks, shape (m, len(VECTORS), 3)."""
     moves: Moves = field(init=False)
     rows: Rows = field(init=False)
-    bodies: Bodies = field(init=False)
+    base: Float64s = field(init=False)
+    """Embedding before pose and nonlinearity, shape (n, scene_embedding.WIDTH)."""
+    torque_factor: Float64s = field(init=False)
+    """Factor on torques during an unusual motion."""
+    burst: Float64s = field(init=False)
+    """Bursts without poses: slot (-1 none), place in [0, 1), seconds; shape (n, 3)."""
     nominal: Float64s = field(init=False)
     """Uniform draw that designates reference episodes."""
 
