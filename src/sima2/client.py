@@ -22,7 +22,7 @@ from sima2.records.truth import Truth
 if TYPE_CHECKING:
     from sima2.io.formats import Dataset
     from sima2.io.remote import Mirror
-    from sima2.tasks.plan import EpisodePlan, Injection
+    from sima2.tasks.design import EpisodePlan, Injection
     from sima2.tasks.simulator import SimulatorSettings
     from sima2.tasks.world_settings import PhysicsSettings
 

@@ -18,7 +18,7 @@ import pytest
 from scenario_chain import Joined, Left, run, triggered
 from sima2 import Sima2Client
 from sima2.tags.specs import THRESHOLDS
-from sima2.tasks.plan import Injection
+from sima2.tasks.design import Injection
 
 SLIP_FRAME = 200
 """10 s at 20 Hz: the t of the scenario is taken as seconds, for no hand is at any object 10 frames after its start."""

@@ -8,7 +8,7 @@ import pytest
 from sima2 import SegmentationEngine, Sima2Client
 from sima2.client import Pumped
 from sima2.errors import UnknownNameError
-from sima2.tasks.plan import Injection
+from sima2.tasks.design import Injection
 
 LOST = ("gripper_slip", "drop", "missed_grasp")
 

@@ -156,7 +156,8 @@ def _controls(run: Chained, source: Source, episodes: int, seed: int) -> dict[st
 
 def _library(episodes: int, seed: int) -> Source:
     from sima2.client import SyntheticSource
-    from sima2.tasks.plan import MixSettings, mix_plan
+    from sima2.tasks.design import MixSettings
+    from sima2.tasks.plan import mix_plan
     from sima2.tasks.world_settings import PhysicsSettings
 
     mix = replace(MixSettings(), hardening_ood=OOD)
@@ -167,7 +168,8 @@ def _library(episodes: int, seed: int) -> Source:
 
 def _simulator(episodes: int, seed: int) -> Source:
     from sima2.client import SimulatedSource
-    from sima2.tasks.plan import MixSettings, mix_plan
+    from sima2.tasks.design import MixSettings
+    from sima2.tasks.plan import mix_plan
     from sima2.tasks.simulator import SIMULATED, SimulatorSettings
 
     mix = replace(MixSettings(), hardening_ood=OOD_OF_FEW)
@@ -179,7 +181,8 @@ def _simulator(episodes: int, seed: int) -> Source:
 def _planted(backend: str, seed: int, size: float) -> Source:
     """Two families in which one step is weak, and three that hardly ever fail."""
     from sima2.client import SimulatedSource, SyntheticSource
-    from sima2.tasks.plan import EpisodePlan, rollouts_plan
+    from sima2.tasks.design import EpisodePlan
+    from sima2.tasks.plan import rollouts_plan
     from sima2.tasks.world_settings import PhysicsSettings
 
     wanted = (

@@ -50,7 +50,7 @@ from sima2.tags.observations import episode_places
 from sima2.tags.specs import TAGS, THRESHOLDS
 
 if TYPE_CHECKING:
-    from sima2.tasks.plan import EpisodePlan
+    from sima2.tasks.design import EpisodePlan
     from sima2.tasks.world_settings import PhysicsSettings
 
 Indicator = NDArray[np.int8]

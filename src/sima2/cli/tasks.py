@@ -41,7 +41,8 @@ def command(
 
 def described(family: Family) -> dict[str, Any]:
     """A family as plain values, with what each of its failure modes means."""
-    from sima2.tasks.families import FAILURE_MODES, TEMPLATES
+    from sima2.tasks.failure_modes import FAILURE_MODES
+    from sima2.tasks.families import TEMPLATES
 
     modes = {mode: FAILURE_MODES[mode] for mode in family.failure_modes}
     return {

@@ -6,7 +6,6 @@ short; all episodes of a batch take their k-th step together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -34,27 +33,28 @@ def shortest_segment(rate_hz: float) -> int:
     return max(1, int(np.ceil(MIN_SEGMENT_S * rate_hz - 1e-9)))
 
 
-@dataclass(frozen=True, slots=True)
+_PARTS: Final = ("role", "role2", "carry", "carry2", "own_role")
+
+
 class _Turn:
     """The k-th steps of the episodes that have one (a of them)."""
 
-    row: Int64s
-    """Episode, shape (a,)."""
-    k: int
-    code: Int64s
-    """shape (fields, a)."""
-    task: Int64s
-    slots: dict[str, Int64s]
-    """Slot of the object in each part, -1 for none."""
-    speed: Float64s
-    """m/s of the hand at the start, shape (a, 3)."""
+    def __init__(self, world: World, k: int, row: Int64s, speed: Float64s) -> None:
+        self.row, self.k = row, k
+        """Episode, shape (a,)."""
+        self.code = world.moves.codes[:, row, k].astype(np.int64)
+        """shape (fields, a)."""
+        self.task = world.moves.task[row, k]
+        roles = np.column_stack([world.tasks.roles[self.task], np.full(len(row), -1)])
+        self.slots = {part: roles[np.arange(len(row)), self.of(part)] for part in _PARTS}
+        """Slot of the object in each part, -1 for none."""
+        halted = self.of("profile") == PROFILES.index("halt")
+        self.speed = np.where(halted[:, None], 0.0, speed[row])
+        """m/s of the hand at the start, shape (a, 3)."""
 
     def of(self, field: str) -> Int64s:
         codes: Int64s = self.code[FIELD[field]]
         return codes
-
-
-_PARTS: Final = ("role", "role2", "carry", "carry2", "own_role")
 
 
 def chain(world: World, start_level: Float64s) -> None:
@@ -76,16 +76,11 @@ def chain(world: World, start_level: Float64s) -> None:
     moves.own_change, moves.fall_s = np.zeros((n, steps, 4)), np.zeros((n, steps))
     moves.slot = np.full((n, steps, 3), -1, np.int64)
     speed = np.zeros((n, 3))
-    slot_of = np.concatenate([world.tasks.roles, np.full((len(world.tasks.roles), 1), -1)], axis=1)
     for k in range(steps):
         row = np.flatnonzero(moves.frames[:, k] > 0)
         if not len(row):
             continue
-        code = moves.codes[:, row, k].astype(np.int64)
-        task = moves.task[row, k]
-        slots = {part: slot_of[task, code[FIELD[part]]] for part in _PARTS}
-        halted = code[FIELD["profile"]] == PROFILES.index("halt")
-        turn = _Turn(row, k, code, task, slots, np.where(halted[:, None], 0.0, speed[row]))
+        turn = _Turn(world, k, row, speed)
         before, there = hand[row], objects[row]
         moves.start[row, k], moves.object_start[row, k], moves.object_turn[row, k] = before, there, turned[row]
         _time_falls(world, objects, turn)
@@ -93,10 +88,10 @@ def chain(world: World, start_level: Float64s) -> None:
         moved = hand[row, :3] - before[:, :3]
         yaw = np.arctan2(hand[row, 1], hand[row, 0]) - np.arctan2(before[:, 1], before[:, 0])
         for which, part in enumerate(("carry", "carry2")):
-            moves.slot[row, k, which] = slots[part]
-            held = np.flatnonzero(slots[part] >= 0)
-            objects[row[held], slots[part][held]] += moved[held]
-            turned[row[held], slots[part][held], 0] += yaw[held]
+            moves.slot[row, k, which] = slot = turn.slots[part]
+            held = np.flatnonzero(slot >= 0)
+            objects[row[held], slot[held]] += moved[held]
+            turned[row[held], slot[held], 0] += yaw[held]
         _own(world, objects, turned, turn)
     moves.final_object, moves.final_turn, moves.final_hand = objects, turned, hand
     moves.final_object[scene.code < 0] = np.nan
@@ -128,30 +123,22 @@ def _move(world: World, turn: _Turn, hand: Float64s, target: Float64s) -> Float6
 def _target(world: World, turn: _Turn, hand: Float64s, objects: Float64s) -> Float64s:
     """Where each hand is to go, shape (a, 3)."""
     scene, offset = world.scene, world.vectors[turn.task, turn.of("vector")]
-    kind = turn.of("ref")
     each = np.arange(len(hand))
     here, there = objects[each, turn.slots["role"]], objects[each, turn.slots["role2"]]
-    target = hand[:, :3].copy()
-    for which, name in enumerate(REFERENCES):
-        at = np.flatnonzero(kind == which)
-        if not len(at) or name == "stay":
-            continue
-        if name == "rel":
-            target[at] += offset[at]
-        elif name == "at":
-            target[at] = here[at] + offset[at]
-        elif name == "onto":
-            target[at] += there[at] + offset[at] - here[at]
-        elif name == "rail":
-            target[at] += scene.position[turn.row[at], turn.slots["role"][at]] + offset[at] - here[at]
-        elif name == "home":
-            target[at] = scene.home[turn.row[at]] + offset[at]
-        else:  # behind: beside the object, on the far side of where it is to go
-            way = (there[at] - here[at]) * _FLAT
-            way /= np.maximum(np.sqrt(np.square(way).sum(axis=1)), 1e-6)[:, None]
-            target[at] = here[at] - way * offset[at, :1]
-            target[at, 2] += offset[at, 2]
-    return target
+    start, begin = hand[:, :3], scene.position[turn.row, turn.slots["role"]]
+    way = (there - here) * _FLAT
+    way /= np.maximum(np.sqrt(np.square(way).sum(axis=1)), 1e-6)[:, None]
+    targets = {
+        "stay": start,
+        "rel": start + offset,
+        "at": here + offset,
+        "onto": start + (there + offset - here),
+        "rail": start + (begin + offset - here),
+        "home": scene.home[turn.row] + offset,
+        # beside the object, on the far side of where it is to go
+        "behind": here - way * offset[:, :1] + (1.0 - _FLAT) * offset,
+    }
+    return np.stack([targets[name] for name in REFERENCES])[turn.of("ref"), each]
 
 
 def _time_falls(world: World, objects: Float64s, turn: _Turn) -> None:

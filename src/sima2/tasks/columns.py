@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -39,74 +38,45 @@ def blank(frames: int) -> Channels:
     return {name: np.empty((frames, *tail), np.float32) for name, tail in (ARM_SHAPES | SCENE_SHAPES).items()}
 
 
-@dataclass(slots=True)
 class Columns:
     """What the frames need of the rows (r of them), as single-precision columns."""
 
-    start: Float32s
-    """Transposed: shape (8, r)."""
-    change: Float32s
-    momentum: Float32s
-    arc: Float32s
-    scale: Float32s
-    """1 / planned frames."""
-    direction: Float32s
-    """shape (3, r)."""
-    impulse: Float64s
-    objects: Float32s
-    """shape (r, 6, 3)."""
-    attitude: Float32s
-    """Quaternions, shape (r, 6, 4)."""
-    turn: Float64s
-    slot: Int64s
-    """Transposed: shape (3, r)."""
-    own: Int64s
-    own_change: Float64s
-    fall_s: Float64s
-    weight: Float32s
-    """N of what is carried off its support."""
-    sight: Float64s
-    """Confidence of the item at the start and end, shape (r, 2)."""
-    strange: NDArray[np.int8]
-    sudden: Float32s
-    """Of width, grip and external force: s within which they change, 0 for the whole move; shape (3, r)."""
+    def __init__(self, world: World) -> None:
+        moves, rows = world.moves, world.rows
+        task = rows.gather(moves.task)
+        start, change = rows.gather(moves.start), rows.gather(moves.change)
+        self.start, self.change = _single(start.T), _single(change.T)
+        """Transposed: shape (8, r)."""
+        self.momentum = _single(rows.gather(moves.momentum).T)
+        self.arc = _single(world.scalars[task, rows.field("arc")])
+        self.scale = _single(1.0 / rows.gather(moves.planned))
+        """1 / planned frames."""
+        self.direction = _single(_unit(world.vectors[task, rows.field("direction")]).T)
+        """shape (3, r)."""
+        pulse = rows.field("pulse")
+        self.impulse = np.where(pulse > 0, world.scalars[task, pulse], 0.0)
+        objects, turn = rows.gather(moves.object_start), rows.gather(moves.object_turn)
+        attitude = tilted(turn[:, :, 0], turn[:, :, 1])
+        absent = world.scene.code[rows.episode] < 0
+        attitude[absent] = objects[absent] = np.nan
+        self.objects = _single(objects)
+        """shape (r, 6, 3)."""
+        self.attitude = _single(attitude)
+        """Quaternions, shape (r, 6, 4)."""
+        self.slot = np.ascontiguousarray(rows.gather(moves.slot).T)
+        """Transposed: shape (3, r)."""
+        self.own = rows.field("own")
+        self.weight = _single(_carried_weight(world, objects, self.slot, change[:, 2]))
+        """N of what is carried off its support."""
+        self.sight = _sight(world, task)
+        """Confidence of the item at the start and end, shape (r, 2)."""
+        self.strange = rows.gather(moves.strange)
+        self.sudden = _sudden(rows.field("label"), start[:, 5:], change[:, 5:])
+        """Of width, grip and external force: s within which they change, 0 for the whole move; shape (3, r)."""
 
 
-def columns_of(world: World) -> Columns:
-    """The columns of all rows."""
-    moves, rows, scene = world.moves, world.rows, world.scene
-    task = rows.gather(moves.task)
-
-    def single(table: NDArray[Any]) -> Float32s:
-        return np.ascontiguousarray(table, np.float32)
-
-    objects, turn = rows.gather(moves.object_start), rows.gather(moves.object_turn)
-    attitude = tilted(turn[:, :, 0], turn[:, :, 1])
-    absent = scene.code[rows.episode] < 0
-    attitude[absent] = objects[absent] = np.nan
-    slot = np.ascontiguousarray(rows.gather(moves.slot).T)
-    start, change = rows.gather(moves.start), rows.gather(moves.change)
-    pulse = rows.field("pulse")
-    return Columns(
-        start=single(start.T),
-        change=single(change.T),
-        momentum=single(rows.gather(moves.momentum).T),
-        arc=single(world.scalars[task, rows.field("arc")]),
-        scale=single(1.0 / rows.gather(moves.planned)),
-        direction=single(_unit(world.vectors[task, rows.field("direction")]).T),
-        impulse=np.where(pulse > 0, world.scalars[task, pulse], 0.0),
-        objects=single(objects),
-        attitude=single(attitude),
-        turn=turn,
-        slot=slot,
-        own=rows.field("own"),
-        own_change=rows.gather(moves.own_change),
-        fall_s=rows.gather(moves.fall_s),
-        weight=single(_carried_weight(world, objects, slot, change[:, 2])),
-        sight=_sight(world, task),
-        strange=rows.gather(moves.strange),
-        sudden=_sudden(rows.field("label"), start[:, 5:], change[:, 5:]),
-    )
+def _single(table: NDArray[Any]) -> Float32s:
+    return np.ascontiguousarray(table, np.float32)
 
 
 def tilted(yaw: Float64s, tilt: Float64s) -> Float64s:

@@ -66,6 +66,9 @@ class Injection:
     """Vain attempts after a lock that stays."""
 
 
+NO_INJECTION: Final = Injection("")
+
+
 @dataclass(frozen=True, slots=True)
 class MixSettings:
     """Shares of the mixes."""
@@ -151,7 +154,7 @@ class Design:
     failure_mode: str | None = None
     strategy: str | None = None
     event_share: float | None = None
-    inject: Injection | None = None
+    inject: Injection = NO_INJECTION
     noise: int = 0
     friction: str | None = None
     tolerance: float = 1.0
@@ -210,12 +213,12 @@ class Design:
             strategy[where] = pairs[pick, 1]
             if name == "failure":
                 attempts[where] = _FAILURE_ATTEMPTS[turn % 4]
-                if self.inject is not None and self.inject.kind == "locked_joint":
+                if self.inject.kind == "locked_joint":
                     attempts[where] = self.inject.attempts
                 strategy[where[attempts[where] == 0]] = 0
                 continue
             attempts[where] = np.where((turn % 5 == 4) & (name == "recovery"), 2, 1)
-            if name == "recovery" and not self.strategy and self.inject is None:
+            if name == "recovery" and not self.strategy and not self.inject.kind:
                 able, wanted = where[resolvable[mode[where]]], round(self.settings.resolves * len(where))
                 alone = able[:: max(1, -(-len(able) // max(1, wanted)))][:wanted]
                 strategy[alone] = attempts[alone] = 0
@@ -242,19 +245,16 @@ class Design:
     def _ood(self, honest: Bools, rng: np.random.Generator) -> NDArray[np.int32]:
         """Source of OOD, evenly over the sources, in the exact share."""
         source = np.zeros(len(honest), np.int32)
-        if self.inject is not None and self.inject.kind == "unknown_object":
-            source[:] = 1
-            return source
+        if self.inject.kind == "unknown_object":
+            return source + 1
         chosen = rng.permutation(np.flatnonzero(honest))[: round(self.ood * int(honest.sum()))]
         source[chosen] = 1 + (np.arange(len(chosen)) + int(rng.integers(3))) % 3
         return source
 
     def _injection(self, n: int) -> dict[str, Any]:
-        fault = self.inject
-        frame = -1 if fault is None or fault.frame is None or fault.kind == "unknown_object" else fault.frame
-        stand_in = "" if fault is None or fault.kind != "unknown_object" else fault.object or "unknown_mesh_v9"
+        fault, alien = self.inject, self.inject.kind == "unknown_object"
         return {
-            "inject": Text.full(n, fault.kind if fault else ""),
-            "inject_frame": np.full(n, frame, np.int64),
-            "inject_object": Text.full(n, stand_in),
+            "inject": Text.full(n, fault.kind),
+            "inject_frame": np.full(n, -1 if fault.frame is None or alien else fault.frame),
+            "inject_object": Text.full(n, (fault.object or "unknown_mesh_v9") if alien else ""),
         }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -60,16 +62,12 @@ class Draws:
         happens = self.uniforms(1)[:, 0] < chance
         return np.where(happens, self.uniform(low, high), 0.0)
 
-    def split(self, count: int) -> Draws:
-        """The same, each row repeated: for the tasks of an episode."""
-        return Draws(np.repeat(self._uniform, count, axis=0), np.repeat(self._normal, count, axis=0))
-
 
 def generator(seed: int, name: str, *more: int) -> np.random.Generator:
     """The source of randomness of (seed, name, …)."""
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, zlib.crc32(name.encode()), *more))))
 
 
-def episode_generator(seed: int, family: str, family_index: int) -> np.random.Generator:
-    """The source of an episode's randomness: (seed, family, episode index) and nothing else."""
-    return generator(seed, family, family_index + 1)
+def episode_generator(row: Mapping[str, Any]) -> np.random.Generator:
+    """The source of the randomness of a plan's row: seed, family, index within the family and nothing else."""
+    return generator(row["seed"], row["family"], row["family_index"] + 1)

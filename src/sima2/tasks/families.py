@@ -11,13 +11,6 @@ from types import MappingProxyType
 from typing import Final
 
 from sima2.errors import UnknownNameError
-from sima2.tasks.failure_modes import FAILURE_MODES
-
-__all__ = [
-    "ALL_FAMILIES", "FAILURE_MODES", "FAMILIES", "FRICTIONS", "MASSES", "META_FAMILIES", "OBSTACLE", "SCENE_OBJECTS",
-    "TEMPLATES", "Family", "Geometry", "ObjectSpec", "check_failure_mode", "check_family", "check_recovery_strategy",
-    "check_template",
-]  # fmt: skip
 
 TEMPLATES: Final = ("success", "failure", "recovery", "mixed")
 """Shapes of an episode: straight through; failed; failed and put right; several subtasks, one of them retried."""
@@ -178,25 +171,26 @@ def check_family(name: str) -> Family:
     >>> check_family("drawer_open").recovery_strategies
     ('re_grasp', 'wiggle_pull')
     """
-    return ALL_FAMILIES[_known("family", name, ALL_FAMILIES)]
+    return ALL_FAMILIES[known("family", name, ALL_FAMILIES)]
 
 
 def check_template(name: str) -> str:
     """The template's name; UnknownNameError lists the valid ones."""
-    return _known("template", name, TEMPLATES)
+    return known("template", name, TEMPLATES)
 
 
 def check_failure_mode(family: Family, name: str) -> str:
     """A failure mode of the family; UnknownNameError lists the valid ones."""
-    return _known(f"failure mode of {family.name}", name, family.failure_modes)
+    return known(f"failure mode of {family.name}", name, family.failure_modes)
 
 
 def check_recovery_strategy(family: Family, name: str) -> str:
     """A recovery strategy of the family; UnknownNameError lists the valid ones."""
-    return _known(f"recovery strategy of {family.name}", name, family.recovery_strategies)
+    return known(f"recovery strategy of {family.name}", name, family.recovery_strategies)
 
 
-def _known(kind: str, name: str, valid: Iterable[str]) -> str:
+def known(kind: str, name: str, valid: Iterable[str]) -> str:
+    """The name of such a kind; UnknownNameError lists the valid ones."""
     if name not in tuple(valid):
         raise UnknownNameError(kind, name, valid)
     return name

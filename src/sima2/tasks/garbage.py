@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from sima2.records.arrays import Bools, Int64s
+from sima2.records.arrays import Int64s
 from sima2.records.table import Text
 from sima2.tasks.columns import Channels
-from sima2.tasks.design import SPOILED
+from sima2.tasks.design import WELL_FORMED
 
 _LOST: Final = 0.6
 """Share of the samples that bursts take away."""
@@ -65,13 +65,12 @@ def malformed(row: Mapping[str, Any], rng: np.random.Generator) -> Malformed:
     return Malformed(row["episode_index"], row["episode_id"], kind, values)
 
 
-def spoil(channels: Channels, kinds: Text, offset: Int64s, generators: Sequence[np.random.Generator]) -> Bools:
-    """Turn the episodes that are to be well-formed garbage into it, in place; which they are, shape (n,).
+def spoil(channels: Channels, kinds: Text, offset: Int64s, generators: Sequence[np.random.Generator]) -> None:
+    """Turn the episodes that are to be well-formed garbage into it, in place.
 
     A zero-width gripper is odd but no garbage: its rollout stays what it was.
     """
-    spoiled = kinds.isin(*SPOILED)
-    for row in np.flatnonzero(spoiled | kinds.isin("zero_width_gripper")).tolist():
+    for row in np.flatnonzero(kinds.isin(*WELL_FORMED)).tolist():
         where = slice(int(offset[row]), int(offset[row + 1]))
         kind, rng = kinds[row], generators[row]
         if kind == "zero_width_gripper":
@@ -85,4 +84,3 @@ def spoil(channels: Channels, kinds: Text, offset: Int64s, generators: Sequence[
                 values[:] = values[0]
             else:
                 values[rng.random(len(values)) < _LOST] = np.nan
-    return spoiled

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.arrays import Float32s, Float64s, Int64s
+from sima2.records.arrays import Float32s, Int64s
 from sima2.tasks.world_settings import ArmModel
 
 JOINTS: Final = 5
@@ -30,72 +30,48 @@ class ArmPlanes:
     @classmethod
     def of(cls, models: tuple[ArmModel, ...], which: NDArray[Any], length: NDArray[Any]) -> ArmPlanes:
         """Dimensions of episodes with the given models and lengths."""
-        return cls(
-            **{
-                each.name: np.repeat(
-                    np.array([getattr(model, each.name) for model in models], np.float32)[which], length
-                )
-                for each in fields(cls)
-            }
-        )
+        names = [each.name for each in fields(cls)]
+        table = np.array([[getattr(model, name) for model in models] for name in names], np.float32)
+        return cls(*np.repeat(table[:, which], length, axis=1))
 
 
-@dataclass(slots=True)
 class Pose:
-    """Joint angles and what was computed on the way, shape (T,) each."""
-
-    joints: list[Float32s]
-    """rad: yaw, shoulder, elbow, wrist pitch, roll."""
-    quaternion: list[Float32s]
-    """w, x, y, z of the hand."""
-    radius: Float32s
-    """m from the yaw axis to the fingertips."""
-    elbow_r: Float32s
-    wrist_r: Float32s
-    elbow_z: Float32s
-    """m above the shoulder."""
-    wrist_z: Float32s
-    pitch_cos: Float32s
-    pitch_sin: Float32s
-
-
-def inverse(x: Float32s, y: Float32s, z: Float32s, pitch: Float32s, roll: Float32s, arm: ArmPlanes) -> Pose:
-    """Joint angles that bring the fingertips to a pose (elbow up).
+    """Joint angles that bring the fingertips to a pose (elbow up), and what was computed on the way, shape (T,) each.
 
     Args:
-        x, y, z: m in the base frame, shape (T,).
+        hand: m in the base frame, x y z, shape (T,) each.
         pitch: rad of the hand above the horizontal; −π/2 points down.
         roll: rad about the hand's axis.
 
     Source: planar two-link inverse kinematics, Craig, Introduction to Robotics, ch. 4.
     """
-    a, b, c = arm.upper_m, arm.fore_m, arm.hand_m
-    yaw = np.arctan2(y, x)
-    radius = np.sqrt(x * x + y * y)
-    half_cos, half_sin = np.cos(0.5 * pitch), np.sin(0.5 * pitch)
-    pitch_cos, pitch_sin = half_cos * half_cos - half_sin * half_sin, 2 * half_sin * half_cos
-    wrist_r = radius - c * pitch_cos
-    wrist_z = z - arm.base_m - c * pitch_sin
-    square = wrist_r * wrist_r + wrist_z * wrist_z
-    bend = (square - a * a - b * b) / (2 * a * b)
-    np.clip(bend, -1, 1, out=bend)
-    elbow = -np.arccos(bend)
-    k1, k2 = a + b * bend, -b * np.sqrt(1 - bend * bend)
-    along = wrist_r * k1 + wrist_z * k2
-    shoulder = np.arctan2(wrist_z * k1 - wrist_r * k2, along)
-    reach = a / square
-    joints = [yaw, shoulder, elbow, pitch - shoulder - elbow, roll]
-    return Pose(
-        joints=joints,
-        quaternion=_quaternion(np.float32(0.5) * yaw, half_cos, half_sin, np.float32(0.5) * roll),
-        radius=radius,
-        elbow_r=along * reach,
-        wrist_r=wrist_r,
-        elbow_z=(wrist_z * k1 - wrist_r * k2) * reach,
-        wrist_z=wrist_z,
-        pitch_cos=pitch_cos,
-        pitch_sin=pitch_sin,
-    )
+
+    def __init__(self, hand: list[Float32s], pitch: Float32s, roll: Float32s, arm: ArmPlanes) -> None:
+        x, y, z = hand
+        a, b, c = arm.upper_m, arm.fore_m, arm.hand_m
+        yaw = np.arctan2(y, x)
+        self.radius: Float32s = np.sqrt(x * x + y * y)
+        """m from the yaw axis to the fingertips."""
+        half_cos, half_sin = np.cos(0.5 * pitch), np.sin(0.5 * pitch)
+        self.pitch_cos: Float32s = half_cos * half_cos - half_sin * half_sin
+        self.pitch_sin: Float32s = 2 * half_sin * half_cos
+        self.wrist_r: Float32s = self.radius - c * self.pitch_cos
+        self.wrist_z: Float32s = z - arm.base_m - c * self.pitch_sin
+        """m above the shoulder."""
+        square = self.wrist_r * self.wrist_r + self.wrist_z * self.wrist_z
+        bend = (square - a * a - b * b) / (2 * a * b)
+        np.clip(bend, -1, 1, out=bend)
+        elbow = -np.arccos(bend)
+        k1, k2 = a + b * bend, -b * np.sqrt(1 - bend * bend)
+        along, across = self.wrist_r * k1 + self.wrist_z * k2, self.wrist_z * k1 - self.wrist_r * k2
+        shoulder = np.arctan2(across, along)
+        self.elbow_r: Float32s = along * (a / square)
+        self.elbow_z: Float32s = across * (a / square)
+        """m above the shoulder."""
+        self.joints: list[Float32s] = [yaw, shoulder, elbow, pitch - shoulder - elbow, roll]
+        """rad: yaw, shoulder, elbow, wrist pitch, roll."""
+        self.quaternion = _quaternion(np.float32(0.5) * yaw, half_cos, half_sin, np.float32(0.5) * roll)
+        """w, x, y, z of the hand."""
 
 
 def _quaternion(half_yaw: Float32s, cp: Float32s, sp: Float32s, half_roll: Float32s) -> list[Float32s]:
@@ -103,28 +79,6 @@ def _quaternion(half_yaw: Float32s, cp: Float32s, sp: Float32s, half_roll: Float
     cy, sy, cr, sr = np.cos(half_yaw), np.sin(half_yaw), np.cos(half_roll), np.sin(half_roll)
     w, x, y, z = cy * cp, sy * sp, -cy * sp, sy * cp
     return [w * cr - x * sr, w * sr + x * cr, y * cr + z * sr, z * cr - y * sr]
-
-
-def forward(joints: NDArray[np.floating[Any]], model: ArmModel) -> tuple[Float64s, Float64s]:
-    """Position, shape (t, 3), and unit quaternion w x y z, shape (t, 4), of the fingertips.
-
-    Args:
-        joints: rad, shape (t, 5).
-
-    >>> position, _ = forward(np.zeros((1, 5)), ArmModel("a", 0.4, 0.3, 0.1, 0.2, 1, 1, 1, 0.1, 1))
-    >>> position.round(9).tolist()
-    [[0.8, 0.0, 0.2]]
-    """
-    yaw, shoulder, elbow, wrist, roll = np.asarray(joints, np.float64).T
-    pitch = shoulder + elbow + wrist
-    reach = model.upper_m * np.cos(shoulder) + model.fore_m * np.cos(shoulder + elbow) + model.hand_m * np.cos(pitch)
-    height = model.upper_m * np.sin(shoulder) + model.fore_m * np.sin(shoulder + elbow) + model.hand_m * np.sin(pitch)
-    position = np.stack([reach * np.cos(yaw), reach * np.sin(yaw), model.base_m + height], axis=1)
-    cy, sy, cp, sp = np.cos(yaw / 2), np.sin(yaw / 2), np.cos(pitch / 2), np.sin(pitch / 2)
-    cr, sr = np.cos(roll / 2), np.sin(roll / 2)
-    w, x, y, z = cy * cp, sy * sp, -cy * sp, sy * cp
-    quaternion = np.stack([w * cr - x * sr, w * sr + x * cr, y * cr + z * sr, z * cr - y * sr], axis=1)
-    return position, quaternion
 
 
 def rates(value: Float32s, rate_hz: float, first: Int64s, last: Int64s) -> Float32s:
@@ -143,18 +97,18 @@ def torques(
     acceleration: list[Float32s],
     payload_n: Float32s,
     force: list[Float32s],
-    xy: tuple[Float32s, Float32s],
+    hand: list[Float32s],
     arm: ArmPlanes,
     gravity: float,
 ) -> list[Float32s]:
     """Joint torques in N·m: weight of links and payload, the external force, inertia and friction.
 
     Args:
-        pose: of :func:`inverse`.
+        pose: of the hand.
         speed, acceleration: rad/s and rad/s² of each joint.
         payload_n: N, weight of what the hand carries, shape (T,).
         force: N, external force on the hand in the base frame, x y z.
-        xy: m, position of the fingertips.
+        hand: m, position of the fingertips, x y z.
 
     Source: static equilibrium of a planar chain plus lumped inertias; the coupling of the joints' accelerations is left
     out, which at these speeds is a few per cent of the gravity terms.
@@ -165,8 +119,8 @@ def torques(
     weight2, weight3, weight4 = g * arm.upper_kg, g * arm.fore_kg, g * arm.hand_kg
     hand_moment = weight4 * (wrist_r + half_hand)
     down = payload_n - force[2]
-    radial = (force[0] * xy[0] + force[1] * xy[1]) / radius
-    sideways = (force[1] * xy[0] - force[0] * xy[1]) / radius
+    radial = (force[0] * hand[0] + force[1] * hand[1]) / radius
+    sideways = (force[1] * hand[0] - force[0] * hand[1]) / radius
     hand_z = arm.hand_m * pose.pitch_sin
     tip_z = pose.wrist_z + hand_z
     tau2 = weight2 * (np.float32(0.5) * elbow_r) + weight3 * (np.float32(0.5) * (elbow_r + wrist_r)) + hand_moment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,8 +12,9 @@ from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.vocabulary import LABELS
 from sima2.tasks.chain import shortest_segment
 from sima2.tasks.design import OOD_SOURCES
+from sima2.tasks.draws import Draws
 from sima2.tasks.scripts import Structure, program
-from sima2.tasks.steps import FIELD, FIELDS, SCALARS
+from sima2.tasks.steps import FIELD, SCALARS
 from sima2.tasks.world import Moves, World
 
 _STRIKE_FROM: Final = 0.2
@@ -30,39 +30,27 @@ _POP_SHARE: Final = 0.35
 """Of the time of a rebound, what an object takes to pop out of closing fingers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Luck:
-    """Draws of an episode that decide on its moves (n episodes)."""
-
-    strike: Float64s
-    """Uniform: when the event occurs, shape (n,)."""
-    jitter: Float64s
-    """Normal: how long the moves take, shape (n, at least the longest script)."""
-    ood: Float64s
-    """Uniform: which move is unusual and how much, shape (n, 2)."""
-    knock: Float64s
-    """Uniform: whether chance deals a knock, where the settings leave impacts to it, shape (n,)."""
-
-
-def lay_out(world: World, first_task: Int64s, luck: Luck) -> Moves:
+def lay_out(world: World, draws: Draws, jitter: Float64s, knock: Float64s) -> Moves:
     """Moves of every episode, without places.
 
     Args:
         world: what was decided so far.
-        first_task: row of each episode's first task, shape (n,).
-        luck: draws.
+        draws: when the event occurs, which move is unusual and how much.
+        jitter: standard normal, how long the moves take, shape (n, at least the longest script).
+        knock: uniform, whether chance deals a knock, where the settings leave impacts to it, shape (n,).
 
     Raises:
         UsageError: if an event cannot be had as early as asked.
     """
     plan, settings = world.plan, world.settings
     codes = _stack(world)
-    task, time = first_task[:, None] + codes[FIELD["stage"]], codes[FIELD["time"]]
+    task, time = world.tasks.first[:, None] + codes[FIELD["stage"]], codes[FIELD["time"]]
     seconds = world.scalars[task, time]
     still = np.isin(codes[FIELD["label"]], LABELS.index("idle"))
-    jitter = np.clip(luck.jitter[:, : codes.shape[2]], -3, 3)
+    jitter = np.clip(jitter[:, : codes.shape[2]], -3, 3)
     seconds = seconds * np.where(still, 1.0, np.exp(settings.move_jitter * jitter))
-    strange = _stretch(codes, seconds, plan.ood_source.recode(("", *OOD_SOURCES)).astype(np.int64), luck.ood)
+    when, unusual = draws.uniform(0.0, 1.0), draws.uniforms(2)
+    strange = _stretch(codes, seconds, plan.ood_source.recode(("", *OOD_SOURCES)).astype(np.int64), unusual)
     shortest = shortest_segment(settings.rate_hz)
     planned = np.rint(seconds * settings.rate_hz).astype(np.int64)
     planned = np.where(seconds > 0, np.maximum(planned, shortest), 0)
@@ -84,10 +72,10 @@ def lay_out(world: World, first_task: Int64s, luck: Luck) -> Moves:
         strange=strange,
         event_step=np.full(len(plan), -1, np.int64),
     )
-    _strike(moves, hazard, np.flatnonzero(~plan.failure_mode.isin("")), luck.strike, injected)
+    _strike(moves, hazard, np.flatnonzero(~plan.failure_mode.isin("")), when, injected)
     _force_frame(moves, plan.inject_frame, hazard)
     if not settings.hazard_hurts:
-        _leave_to_chance(moves, luck.knock)
+        _leave_to_chance(moves, knock)
     _short_slips(world, moves)
     return moves
 
@@ -95,19 +83,15 @@ def lay_out(world: World, first_task: Int64s, luck: Luck) -> Moves:
 def _stack(world: World) -> NDArray[np.int16]:
     """Codes of all scripts, padded with steps that do not happen, shape (fields, n, k)."""
     plan = world.plan
-    columns = (plan.family, plan.template, plan.hazard, plan.recovery_strategy, plan.attempts.tolist(), plan.other)
+    other = [name if template == "mixed" else "" for name, template in zip(plan.other, plan.template, strict=True)]
+    columns = (plan.family, plan.template, plan.hazard, plan.recovery_strategy, plan.attempts.tolist(), other)
     place: dict[Structure, int] = {}
-    rows = [
-        place.setdefault(
-            Structure(family, template, mode, strategy, attempts, other if template == "mixed" else ""), len(place)
-        )
-        for family, template, mode, strategy, attempts, other in zip(*columns, strict=True)
-    ]
+    rows = [place.setdefault(Structure(*each), len(place)) for each in zip(*columns, strict=True)]
     programs = [program(each) for each in place]
-    table = np.zeros((len(programs), max(map(len, programs), default=1), len(FIELDS)), np.int16)
+    table = np.zeros((len(programs), max(map(len, programs), default=1), len(FIELD)), np.int16)
     table[:, :, FIELD["role"]] = -1
     for i, each in enumerate(programs):
-        table[i, : len(each)] = each.codes
+        table[i, : len(each)] = each
     return np.ascontiguousarray(table[np.array(rows, np.int64)].transpose(2, 0, 1))
 
 

@@ -15,7 +15,7 @@ from sima2.records.rollout import Goal, RolloutBatch
 from sima2.records.table import Text
 from sima2.records.truth import Truth, TruthEpisodes
 from sima2.records.vocabulary import OUTCOME_SOURCES
-from sima2.tasks.design import EpisodePlan
+from sima2.tasks.design import SPOILED, EpisodePlan
 from sima2.tasks.families import Family
 from sima2.tasks.garbage import Malformed
 
@@ -48,8 +48,9 @@ def goal_of(family: Family, item: str, target: str, tolerance: float) -> Goal:
     return Goal(moved, "" if alone else target, family.relation, round(tolerance, 6))
 
 
-def outcome_of(success: Bools, failed_at_s: Float64s, nominal: Bools, garbage: Bools) -> Outcome:
+def outcome_of(plan: EpisodePlan, success: Bools, failed_at_s: Float64s, nominal: Bools) -> Outcome:
     """What the task sensor tells; of garbage nothing."""
+    garbage = plan.garbage.isin(*SPOILED)
     source = np.where(garbage, OUTCOME_SOURCES.index("none"), OUTCOME_SOURCES.index("task_sensor"))
     return Outcome(
         success=np.where(garbage, np.nan, success.astype(np.float64)),
@@ -66,4 +67,5 @@ def truth_of_episodes(plan: EpisodePlan, **happened: Any) -> TruthEpisodes:
                "ood_source", "debug_mode", "seed")  # fmt: skip
     columns: dict[str, Any] = {name: getattr(plan, name) for name in planned}
     spec = Text.of(json.dumps(row, sort_keys=True) for row in plan.rows())
-    return TruthEpisodes(**columns | {"recovery_attempts": plan.attempts, "spec": spec} | happened)
+    columns |= {"recovery_attempts": plan.attempts, "spec": spec, "noise": plan.garbage.isin(*SPOILED)}
+    return TruthEpisodes(**columns | happened)

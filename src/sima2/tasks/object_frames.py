@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,9 +11,11 @@ from sima2.records.rollout import spans
 from sima2.tasks.chain import BOUNCE
 from sima2.tasks.columns import Channels, Columns, tilted
 from sima2.tasks.families import SCENE_OBJECTS
+from sima2.tasks.profiles import min_jerk
 from sima2.tasks.sensors import turn_a_little
 from sima2.tasks.steps import OWN_MOTIONS
 from sima2.tasks.world import World
+from sima2.tasks.world_settings import SESSION_LAG
 
 UNSEEN: Final = 0.15
 """Pose confidence below which no pose is reported."""
@@ -22,41 +23,30 @@ _CONFIDENCE, _TURN, _PLACE = slice(4, 10), slice(10, 16), slice(16, 34)
 """Where the objects' noise stands in its block."""
 
 
-@dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some whole episodes that are rendered together: their frames, c of them."""
+    """Some whole episodes, begin … stop, that are rendered together: their frames, c of them."""
 
-    episodes: slice
-    where: slice
-    """Their frames in the batch."""
-    length: Int64s
-    """Frames of each episode."""
-    first: Int64s
-    """First frame of each episode in the chunk."""
-    row: Int64s
-    """Row of each frame, shape (c,)."""
-    local: Int64s
-    """Frame within its row, shape (c,)."""
-    share: Float32s
-    """Share of the row's time that has passed, shape (c,)."""
-    eased: Float32s
-    """Share of its way that is done, shape (c,)."""
-
-    @classmethod
-    def of(cls, world: World, table: Columns, begin: int, stop: int) -> Chunk:
-        """The episodes begin … stop."""
-        rows = world.rows
-        offset = rows.offset[begin : stop + 1]
-        where = slice(int(offset[0]), int(offset[-1]))
-        row = np.repeat(np.arange(rows.edge[begin], rows.edge[stop]), rows.frames[rows.edge[begin] : rows.edge[stop]])
-        local = np.arange(where.start, where.stop) - rows.first[row]
-        s = (local + 0.5).astype(np.float32) * table.scale[row]
-        eased = s * s * s * (10 + s * (6 * s - 15))
-        return cls(slice(begin, stop), where, np.diff(offset), offset[:-1] - where.start, row, local, s, eased)
+    def __init__(self, world: World, table: Columns, begin: int, stop: int) -> None:
+        rows, self.episodes = world.rows, slice(begin, stop)
+        offset, edge = rows.offset[begin : stop + 1], slice(rows.edge[begin], rows.edge[stop])
+        self.where = slice(int(offset[0]), int(offset[-1]))
+        """Their frames in the batch."""
+        self.length = np.diff(offset)
+        """Frames of each episode."""
+        self.first = offset[:-1] - self.where.start
+        """First frame of each episode in the chunk."""
+        self.row = np.repeat(np.arange(edge.start, edge.stop), rows.frames[edge])
+        """Row of each frame, shape (c,)."""
+        self.local = np.arange(self.where.start, self.where.stop) - rows.first[self.row]
+        """Frame within its row, shape (c,)."""
+        self.share: Float32s = (self.local + 0.5).astype(np.float32) * table.scale[self.row]
+        """Share of the row's time that has passed, shape (c,)."""
+        self.eased: Float32s = min_jerk(self.share)
+        """Share of its way that is done, shape (c,)."""
 
 
 def render_objects(
-    out: Channels, table: Columns, world: World, chunk: Chunk, hand: tuple[Float32s, ...], noise: Float32s
+    out: Channels, table: Columns, world: World, chunk: Chunk, hand: list[Float32s], noise: Float32s
 ) -> None:
     """Object channels of the frames of a chunk."""
     position, attitude = table.objects[chunk.row], table.attitude[chunk.row]
@@ -83,7 +73,7 @@ def render_objects(
     out["object_confidence"][:] = seen
 
 
-def _carried(position: Float32s, attitude: Float32s, table: Columns, chunk: Chunk, hand: tuple[Float32s, ...]) -> None:
+def _carried(position: Float32s, attitude: Float32s, table: Columns, chunk: Chunk, hand: list[Float32s]) -> None:
     """Objects in the hand move and turn about the vertical with it."""
     flat, turned = position.reshape(-1, 3), attitude.reshape(-1, 4)
     for slot in table.slot[:2]:
@@ -104,11 +94,12 @@ def _on_their_own(position: Float32s, attitude: Float32s, table: Columns, world:
     here = np.flatnonzero((table.own > 0)[chunk.row])
     r = chunk.row[here]
     at = here * SCENE_OBJECTS + table.slot[2][r]
-    shift = table.own_change[r]
+    shift = world.rows.gather(world.moves.own_change, r)
     share = np.repeat(chunk.eased[here].astype(np.float64)[:, None], 3, axis=1)
     falls = table.own[r] == OWN_MOTIONS.index("fall")
     g = world.settings.fall_gravity
-    t, landed = (chunk.local[here[falls]] + 0.5) / world.settings.rate_hz, table.fall_s[r[falls]]
+    t = (chunk.local[here[falls]] + 0.5) / world.settings.rate_hz
+    landed = world.rows.gather(world.moves.fall_s, r[falls])
     share[falls, :2] = np.minimum(t / landed, 1.0)[:, None]
     drop = 0.5 * g * np.square(landed)
     after = np.maximum(t - landed, 0.0)
@@ -116,13 +107,14 @@ def _on_their_own(position: Float32s, attitude: Float32s, table: Columns, world:
     share[falls, 2] = np.where(t < landed, 0.5 * g * t * t, drop - bounce) / drop
     position.reshape(-1, 3)[at] += (shift[:, :3] * share).astype(np.float32)
     tips = np.flatnonzero(shift[:, 3] != 0)
-    yaw, tilt = (table.turn[r[tips], table.slot[2][r[tips]], k] for k in range(2))
+    turned = world.rows.gather(world.moves.object_turn, r[tips])
+    yaw, tilt = turned[np.arange(len(tips)), table.slot[2][r[tips]]].T
     attitude.reshape(-1, 4)[at[tips]] = tilted(yaw, tilt + shift[tips, 3] * share[tips, 2]).astype(np.float32)
 
 
 def _late(position: Float32s, attitude: Float32s, world: World, chunk: Chunk) -> None:
     """Poses of a slow camera are those of an earlier frame."""
-    lag = world.bodies.lag[chunk.episodes]
+    lag = np.array(SESSION_LAG)[world.session[chunk.episodes]]
     slow = np.flatnonzero((lag > 0) & (chunk.length > 1))
     first, length = chunk.first[slow], chunk.length[slow]
     here = spans(first, length)
@@ -143,7 +135,7 @@ def _confidence(table: Columns, world: World, chunk: Chunk) -> Float32s:
 
 def _bursts(world: World, chunk: Chunk) -> Int64s:
     """Flat places (frame × object) of the bursts in which the camera loses an object."""
-    burst = world.bodies.burst[chunk.episodes]
+    burst = world.burst[chunk.episodes]
     some = np.flatnonzero(burst[:, 0] >= 0)
     slot, share, seconds = burst[some].T
     length = chunk.length[some]

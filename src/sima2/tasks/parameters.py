@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sima2.records.arrays import Bools, Float64s, Int64s
+from sima2.tasks.design import EpisodePlan
 from sima2.tasks.draws import Draws
 from sima2.tasks.families import ALL_FAMILIES
 from sima2.tasks.risk import CONDITIONS, GRIP_SCALE
 from sima2.tasks.scene import Scene
 from sima2.tasks.steps import BANDS, ROLES, SCALARS, VECTORS
-from sima2.tasks.world_settings import PhysicsSettings
+from sima2.tasks.world_settings import ARMS, PhysicsSettings
 
 FAMILY_NAMES: Final = tuple(ALL_FAMILIES)
+STAGES: Final = 3
+"""Tasks of an episode at most."""
 SPEED_SCALE: Final = 0.17
 """Change of the log speed per unit of the speed condition."""
 NEEDED_PRESS: Final = 0.55
@@ -29,28 +32,36 @@ NORMALS: Final = 24
 """Draws a task may use."""
 
 
-@dataclass(frozen=True, slots=True)
 class Tasks:
-    """The tasks of a batch (m of them): one an episode, three where the template is mixed."""
+    """The tasks of a batch (m of them): one an episode, three where it is mixed: another family's, its own, the other's
+    again."""
 
-    episode: Int64s
-    """Shape (m,)."""
-    stage: Int64s
-    """0, 1, 2 within the episode, shape (m,)."""
-    family: Int64s
-    """Index into FAMILY_NAMES, shape (m,)."""
-    main: Bools
-    """Whether it is the task of the episode's own family, shape (m,)."""
-    roles: Int64s
-    """Slot of each role, shape (m, roles)."""
-    tolerance: Float64s
-    """m (or the goal's own unit), shape (m,)."""
-    fast: Float64s
-    """Speed of the policy relative to the mean, shape (m,)."""
-    hesitant: Float64s
-    """Chance of pauses and second approaches relative to the mean, shape (m,)."""
-    stroke: Float64s
-    """m between the open fingers, shape (m,)."""
+    def __init__(self, plan: EpisodePlan, scene: Scene, robot: Int64s, policy: Int64s, draws: Draws) -> None:
+        mixed = plan.template.isin("mixed")
+        count = np.where(mixed, STAGES, 1)
+        self.episode = np.repeat(np.arange(len(plan)), count)
+        """Shape (m,)."""
+        self.first = np.cumsum(count) - count
+        """Row of each episode's first task, shape (n,)."""
+        self.stage = np.arange(len(self.episode)) - self.first[self.episode]
+        """0, 1, 2 within the episode, shape (m,)."""
+        self.main: Bools = ~mixed[self.episode] | (self.stage == 1)
+        """Whether it is the task of the episode's own family, shape (m,)."""
+        families = (each.recode(FAMILY_NAMES)[self.episode] for each in (plan.family, plan.other))
+        self.family = np.where(self.main, *families)
+        """Index into FAMILY_NAMES, shape (m,)."""
+        self.roles = scene.roles[self.episode, np.where(self.main, 0, 1)]
+        """Slot of each role, shape (m, roles)."""
+        narrow = self.main & np.isin(self.own("relation"), ("placed_on", "placed_in"))
+        self.tolerance = self.own("tolerance") * np.where(narrow, plan.tolerance[self.episode], 1.0)
+        """m (or the goal's own unit), shape (m,)."""
+        pace = np.array([1.0, 1.12])[policy] * np.exp(0.08 * draws.normal())
+        self.fast = pace[self.episode]
+        """Speed of the policy relative to the mean, shape (m,)."""
+        self.hesitant = np.array([0.8, 1.2])[policy][self.episode]
+        """Chance of pauses and second approaches relative to the mean, shape (m,)."""
+        self.stroke = np.array([model.stroke_m for model in ARMS])[robot][self.episode]
+        """m between the open fingers, shape (m,)."""
 
     def own(self, attribute: str) -> NDArray[Any]:
         """What the families of the tasks have, shape (m,)."""
@@ -223,70 +234,52 @@ def _left(forward: Float64s) -> Float64s:
     return np.stack([-forward[:, 1], forward[:, 0], np.zeros(len(forward))], axis=1)
 
 
-@dataclass(slots=True)
 class _Places:
     """Offsets that others are made of."""
 
-    out: Float64s
-    """From the robot to the item, horizontally, shape (m, 3)."""
-    side: Float64s
-    flip: Float64s
-    """1 or -1, shape (m,)."""
-    pre: Float64s
-    at: Float64s
-    lift: Float64s
-    """m."""
-    resting: Float64s
-    """Height of the item's middle over that of its target when it lies there, m."""
-    landing: Float64s
-    hover: Float64s
-    """m."""
-    pulled: Float64s
-    """m that a drawer is pulled."""
-    off: Float64s
-    """From the obstacle to the target."""
-    tolerance: Float64s
-
-
-def _places(c: _Context) -> _Places:
-    d, t = c.draws, c.tasks
-    out = _unit(c.of("position"))
-    side = _left(out)
-    drawer, looking = t.is_a("drawer")[:, None], t.is_a("inspect")[:, None]
-    error = 0.003 * np.exp(0.5 * c.condition("alignment"))
-    flip = np.where(d.uniform(0.0, 1.0) < 0.5, -1.0, 1.0)
-    tolerance = np.where(t.is_a("carry", "exchange"), t.tolerance, 0.05)
-    above = c.up(0.08, 0.14)
-    pre = np.where(
-        drawer,
-        c.along(-out, 0.09, 0.14) + c.along(side, -0.02, 0.02) + c.up(-0.01, 0.03),
-        above + c.around(0.0, 0.035),
-    )
-    at = np.where(
-        drawer,
-        side * (flip * error)[:, None] + _up(0.5 * error * d.normal()),
-        c.about(error) + c.up(-0.004, 0.006),
-    )
-    pre = np.where(looking, c.along(-out, 0.10, 0.13) + c.up(0.10, 0.16), pre)
-    lift = np.exp(c.hurting(0.18) * c.condition("height")) * d.uniform(0.10, 0.16)
-    support = c.of("height", "target")
-    resting = support + 0.5 * c.of("height") - 0.5 * support
-    landing = c.about(np.minimum(0.22 * np.abs(d.normal()), 0.65) * tolerance) + _up(resting)
-    off = _unit(c.of("position", "target") - np.nan_to_num(c.of("position", "obstacle")))
-    hover = d.uniform(0.09, 0.15)
-    partly = np.where(t.stage == 0, d.uniform(0.08, 0.11), d.uniform(0.14, 0.18))
-    pulled = np.where(t.main, d.uniform(0.14, 0.20), partly)
-    return _Places(out, side, flip, pre, at, lift, resting, landing, hover, pulled, off, tolerance)
+    def __init__(self, c: _Context) -> None:
+        d, t = c.draws, c.tasks
+        self.out = _unit(c.of("position"))
+        """From the robot to the item, horizontally, shape (m, 3)."""
+        self.side = _left(self.out)
+        self.off = _unit(c.of("position", "target") - np.nan_to_num(c.of("position", "obstacle")))
+        """From the obstacle to the target."""
+        self.tolerance = np.where(t.is_a("carry", "exchange"), t.tolerance, 0.05)
+        self.flip = np.where(d.uniform(0.0, 1.0) < 0.5, -1.0, 1.0)
+        """1 or -1, shape (m,)."""
+        drawer, looking = t.is_a("drawer")[:, None], t.is_a("inspect")[:, None]
+        error = 0.003 * np.exp(0.5 * c.condition("alignment"))
+        above = c.up(0.08, 0.14)
+        pre = np.where(
+            drawer,
+            c.along(-self.out, 0.09, 0.14) + c.along(self.side, -0.02, 0.02) + c.up(-0.01, 0.03),
+            above + c.around(0.0, 0.035),
+        )
+        self.at = np.where(
+            drawer,
+            self.side * (self.flip * error)[:, None] + _up(0.5 * error * d.normal()),
+            c.about(error) + c.up(-0.004, 0.006),
+        )
+        self.pre = np.where(looking, c.along(-self.out, 0.10, 0.13) + c.up(0.10, 0.16), pre)
+        self.lift = np.exp(c.hurting(0.18) * c.condition("height")) * d.uniform(0.10, 0.16)
+        """m."""
+        support = c.of("height", "target")
+        self.resting = support + 0.5 * c.of("height") - 0.5 * support
+        """Height of the item's middle over that of its target when it lies there, m."""
+        self.landing = c.about(np.minimum(0.22 * np.abs(d.normal()), 0.65) * self.tolerance) + _up(self.resting)
+        self.hover = d.uniform(0.09, 0.15)
+        """m."""
+        partly = np.where(t.stage == 0, d.uniform(0.08, 0.11), d.uniform(0.14, 0.18))
+        self.pulled = np.where(t.main, d.uniform(0.14, 0.20), partly)
+        """m that a drawer is pulled."""
 
 
 def _vectors(c: _Context) -> dict[str, Float64s]:
     """Offsets and directions in metres."""
-    p, back = _places(c), np.nan_to_num(c.of("position") - c.of("position", "target"))
+    p, back = _Places(c), np.nan_to_num(c.of("position") - c.of("position", "target"))
     vectors = _of_handling(c, p) | _of_mishaps(c, p) | _of_views(c, p)
     vectors["sway_b"] = -vectors["sway_a"]
-    vectors["rebound"] = np.where(
-        c.tasks.is_a("drawer", "inspect")[:, None], vectors["rebound"], c.up(0.008, 0.02)
-    )  # fmt: skip
+    vectors["rebound"] = np.where(c.tasks.is_a("drawer", "inspect")[:, None], vectors["rebound"], c.up(0.008, 0.02))
     vectors |= {"dock": back, "back": back + _up(p.hover), **_bands(c, p.resting)}
     first, last = vectors["b0"], vectors["e0"]
     wiping = first + _up(0.4 * p.hover) - 0.4 * (last - first)

@@ -41,12 +41,6 @@ def carry(role: str = "item", dest: str = "target", arc: str = "carry_arc", offs
     return (Step("transport", "carry", ("onto", role, dest, offset), role, carry=(role,), arc=arc),)
 
 
-def lower(role: str = "item", dest: str = "target", offset: str = "down") -> Steps:
-    """The final descent."""
-    upright = ("right", role, "none")
-    return (Step("place", "lower", ("onto", role, dest, offset), role, carry=(role,), own=upright),)
-
-
 def let_go(role: str = "item") -> Steps:
     """Touch down, open, let it settle."""
     return (
@@ -58,7 +52,8 @@ def let_go(role: str = "item") -> Steps:
 
 def place(role: str = "item", dest: str = "target", offset: str = "down") -> Steps:
     """Lower and let go."""
-    return (*lower(role, dest, offset), *let_go(role))
+    upright = ("right", role, "none")
+    return (Step("place", "lower", ("onto", role, dest, offset), role, carry=(role,), own=upright), *let_go(role))
 
 
 def leave(away: str = "up") -> Steps:
@@ -117,9 +112,9 @@ def sway(*load: str, force: str = "") -> Steps:
     )  # fmt: skip
 
 
-def fall(role: str = "item", reason: str = "drop") -> Steps:
+def fall(role: str = "item") -> Steps:
     """The object leaves the moving hand and falls; the failure event."""
-    return tuple(replace(step, own=("fall", role, "drift"), reason=reason) for step in slide_off(role))
+    return tuple(replace(step, own=("fall", role, "drift"), reason="drop") for step in slide_off(role))
 
 
 def slide_off(role: str = "item") -> Steps:

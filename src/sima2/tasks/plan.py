@@ -8,27 +8,30 @@ from typing import Final
 
 import numpy as np
 
-from sima2.errors import UnknownNameError, UsageError
+from sima2.errors import UsageError
 from sima2.records.arrays import Int64s
 from sima2.tasks import families as library
-from sima2.tasks.design import INJECTIONS, MALFORMED, WELL_FORMED, Design, EpisodePlan, Injection, MixSettings, quotas
+from sima2.tasks.design import (
+    INJECTIONS,
+    MALFORMED,
+    NO_INJECTION,
+    WELL_FORMED,
+    Design,
+    EpisodePlan,
+    Injection,
+    MixSettings,
+    quotas,
+)
 from sima2.tasks.draws import generator
-from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES, FAMILIES, TEMPLATES, Family
-
-__all__ = [
-    "INJECTIONS", "MALFORMED", "MIXES", "WELL_FORMED", "EpisodePlan", "Injection", "MixSettings",
-    "mix_name", "mix_plan", "quotas", "requested_plan", "rollouts_plan",
-]  # fmt: skip
+from sima2.tasks.failure_modes import FAILURE_MODES
+from sima2.tasks.families import ALL_FAMILIES, FAMILIES, TEMPLATES, Family
 
 DEFAULT_MIXES: Final = MixSettings()
 
 
 def mix_name(name: str) -> str:
     """The mix behind a name or its ``dataset_`` alias; UnknownNameError lists the valid ones."""
-    short = name.removeprefix("dataset_")
-    if short not in MIXES:
-        raise UnknownNameError("mix", name, (*MIXES, *(f"dataset_{each}" for each in MIXES)))
-    return short
+    return library.known("mix", name, (*MIXES, *(f"dataset_{each}" for each in MIXES))).removeprefix("dataset_")
 
 
 def mix_plan(
@@ -108,7 +111,7 @@ def rollouts_plan(
         failure_mode=failure_mode,
         strategy=recovery_strategy,
         event_share=sum(settings.hardening[1:]),
-        inject=inject,
+        inject=inject or NO_INJECTION,
     )
     return _interleave([part], seed)
 
@@ -160,9 +163,7 @@ def _injected(
 ) -> tuple[str | None, str | None]:
     """Template and failure mode that a fault asks for where the caller left them open."""
     general = tuple(name for name in INJECTIONS if name not in FAILURE_MODES or name == "slip")
-    valid = (*general, *family.failure_modes)
-    if inject.kind not in valid:
-        raise UnknownNameError("injection", inject.kind, valid)
+    library.known("injection", inject.kind, (*general, *family.failure_modes))
     if inject.frame is not None and inject.frame < 1:
         raise UsageError(f"injection frame {inject.frame}: the event needs a frame before it")
     if inject.kind == "unknown_object":

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from sima2.records.arrays import Bools, Float32s, Float64s
-from sima2.tasks.families import FAILURE_MODES
+from sima2.tasks.failure_modes import FAILURE_MODES
 
 CONDITIONS: Final = ("grip", "speed", "clearance", "alignment", "visibility", "height", "load")
 """Conditions of an episode in standard units; positive is more hazardous."""

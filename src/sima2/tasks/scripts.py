@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sima2.tasks.failure_modes import FAILURE_MODES
 from sima2.tasks.families import ALL_FAMILIES
 from sima2.tasks.phrases import lift, pick
 from sima2.tasks.script_carry import CARRY
 from sima2.tasks.script_contact import DRAWER, WIPE
 from sima2.tasks.script_meta import EXCHANGE, INSPECT
-from sima2.tasks.steps import BANDS, Program, Steps, compile_steps
+from sima2.tasks.steps import BANDS, Steps, compile_steps
 
 SKELETONS: Final = {"carry": CARRY, "drawer": DRAWER, "wipe": WIPE, "inspect": INSPECT, "exchange": EXCHANGE}
 
@@ -32,8 +35,8 @@ class Structure:
 
 
 @lru_cache(maxsize=4096)
-def program(structure: Structure) -> Program:
-    """The compiled script of a structure."""
+def program(structure: Structure) -> NDArray[np.int16]:
+    """The compiled script of a structure, shape (k, fields)."""
     return compile_steps(script(structure))
 
 

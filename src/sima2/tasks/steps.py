@@ -7,7 +7,7 @@ script serves all episodes of a structure and a batch of any structures is laid 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -79,7 +79,7 @@ class Step:
     grip: str = ""
     force: str = ""
     """Level of the external force at the end; empty keeps it."""
-    pulse: str = ""
+    pulse: str = "zero"
     """Impulse at the start."""
     direction: str = "vertical"
     """Vector: where the external force points."""
@@ -88,7 +88,7 @@ class Step:
     own: tuple[str, str, str] = ("", "item", "none")
     """Own motion of an object: kind, role, displacement."""
     profile: str = "smooth"
-    arc: str = ""
+    arc: str = "zero"
     sight: str = ""
     """Pose confidence of the item at the end; empty keeps it."""
     exposed: bool = False
@@ -133,69 +133,31 @@ class Skeleton:
     """Event and end of an episode whose failure comes right with no attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A script in codes: one row a step, columns of small integers."""
+_VOCABULARIES: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("time", "pulse", "arc", "sight", *LEVELS), SCALARS),
+    **dict.fromkeys(("vector", "direction", "own_vector"), VECTORS),
+    **dict.fromkeys(("about", "role", "role2", "carry", "carry2", "own_role"), ROLES),
+    "label": LABELS, "ref": REFERENCES, "own": OWN_MOTIONS, "profile": PROFILES, "outcome": OUTCOMES, "reason": REASONS,
+}  # fmt: skip
+_NUMBERS: Final = ("exposed", "event", "recovery", "band", "again", "stage")
 
-    codes: NDArray[np.int16]
-    """Shape (k, len(FIELDS))."""
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-
-FIELDS: Final = (
-    "label", "time", "ref", "role", "role2", "vector", *LEVELS, "pulse", "direction", "carry", "carry2",
-    "own", "own_role", "own_vector", "profile", "arc", "sight", "exposed", "event", "outcome", "reason", "recovery",
-    "band", "again", "stage", "about",
-)  # fmt: skip
-"""Columns of a program."""
-
-FIELD: Final = {name: place for place, name in enumerate(FIELDS)}
-_SCALAR: Final = {name: code for code, name in enumerate(SCALARS)}
-_VECTOR: Final = {name: code for code, name in enumerate(VECTORS)}
-_ROLE: Final = {"": -1, **{name: code for code, name in enumerate(ROLES)}}
+FIELD: Final = {name: place for place, name in enumerate((*_VOCABULARIES, *_NUMBERS))}
+"""Columns of a compiled script: words by their place in a vocabulary, then numbers."""
 
 
-def compile_steps(steps: Steps) -> Program:
-    """Codes of a script; -1 stands for "keep" and "none"."""
+def compile_steps(steps: Steps) -> NDArray[np.int16]:
+    """Codes of a script, one row a step, shape (k, fields); -1 stands for "keep" and "none"."""
+    return np.array([_codes(step) for step in steps], np.int16).reshape(-1, len(FIELD))
 
-    def keep(name: str) -> int:
-        return _SCALAR[name] if name else -1
 
-    def row(step: Step) -> list[int]:
-        kind, *rest = step.to or ("stay",)
-        vector = rest.pop() if rest else "none"
-        roles = [*rest, "", ""]
-        carry = [*step.carry, "", ""]
-        own, own_role, own_vector = step.own
-        return [
-            LABELS.index(step.label),
-            _SCALAR[step.time],
-            REFERENCES.index(kind),
-            _ROLE[roles[0]],
-            _ROLE[roles[1]],
-            _VECTOR[vector],
-            *(keep(getattr(step, level)) for level in LEVELS),
-            _SCALAR[step.pulse or "zero"],
-            _VECTOR[step.direction],
-            _ROLE[carry[0]],
-            _ROLE[carry[1]],
-            OWN_MOTIONS.index(own),
-            _ROLE[own_role],
-            _VECTOR[own_vector],
-            PROFILES.index(step.profile),
-            _SCALAR[step.arc or "zero"],
-            keep(step.sight),
-            step.exposed,
-            step.event,
-            OUTCOMES.index(step.outcome),
-            REASONS.index(step.reason),
-            step.recovery,
-            step.band,
-            step.again,
-            step.stage,
-            _ROLE[step.about],
-        ]
-
-    return Program(np.array([row(step) for step in steps], np.int16).reshape(-1, len(FIELDS)))
+def _codes(step: Step) -> list[int]:
+    kind, *roles, vector = step.to or ("stay", "none")
+    role, role2 = (*roles, "", "")[:2]
+    carry, carry2 = (*step.carry, "", "")[:2]
+    own, own_role, own_vector = step.own
+    told = asdict(step) | {
+        "ref": kind, "role": role, "role2": role2, "vector": vector, "carry": carry, "carry2": carry2,
+        "own": own, "own_role": own_role, "own_vector": own_vector,
+    }  # fmt: skip
+    words = (names.index(told[name]) if told[name] or "" in names else -1 for name, names in _VOCABULARIES.items())
+    return [*words, *(int(told[name]) for name in _NUMBERS)]

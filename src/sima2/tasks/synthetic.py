@@ -6,8 +6,7 @@ tasks; lay out the moves of its script; render all channels; read the truth off 
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -19,24 +18,24 @@ from sima2.tasks.chain import chain
 from sima2.tasks.columns import ARM_SHAPES
 from sima2.tasks.design import MALFORMED, SPOILED, EpisodePlan
 from sima2.tasks.draws import Draws, episode_generator
-from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES, SCENE_OBJECTS
+from sima2.tasks.failure_modes import FAILURE_MODES
+from sima2.tasks.families import ALL_FAMILIES, SCENE_OBJECTS
 from sima2.tasks.frames import render
 from sima2.tasks.garbage import malformed, spoil
-from sima2.tasks.layout import Luck, lay_out
+from sima2.tasks.layout import lay_out
 from sima2.tasks.made import Generated, goal_of, outcome_of, provenance, truth_of_episodes
-from sima2.tasks.parameters import FAMILY_NAMES, NORMALS, UNIFORMS, Tasks, draw_parameters
+from sima2.tasks.parameters import NORMALS, STAGES, UNIFORMS, Tasks, draw_parameters
 from sima2.tasks.risk import CONDITIONS, draw_conditions, draw_score, fragile_score, loadings, sigmoid
-from sima2.tasks.scene import Scene, build_scene
+from sima2.tasks.scene import Scene
 from sima2.tasks.steps import LEVELS, SCALARS, VECTORS
 from sima2.tasks.task_sensor import reached
 from sima2.tasks.truth_labels import event_frames, events_of, frames_of, say_nothing, segments_of
-from sima2.tasks.world import Bodies, Rows, World
+from sima2.tasks.world import Rows, World
 from sima2.tasks.world_settings import ARMS, POLICIES, SESSIONS, PhysicsSettings
 
 DEFAULT_PHYSICS: Final = PhysicsSettings()
 GENERATOR_VERSION: Final = "1"
 """Changes whenever the same plan would give other bytes."""
-_STAGES: Final = 3
 _SCENE_UNIFORMS: Final = 64
 _SCENE_NORMALS: Final = 48
 _MOVE_NORMALS: Final = 160
@@ -64,12 +63,12 @@ def generate(plan: EpisodePlan, settings: PhysicsSettings = DEFAULT_PHYSICS) -> 
     ([1.0, 1.0], ('drawer_open', 'drawer_open'))
     """
     bad = plan.garbage.isin(*MALFORMED)
-    broken = tuple(malformed(row, _generator(row)) for row in plan.take(bad).rows())
+    broken = tuple(malformed(row, episode_generator(row)) for row in plan.take(bad).rows())
     plan = plan.take(~bad)
     world = _decide(plan, settings)
     time, channels = render(world)
     success, frame = reached(world), event_frames(world)
-    garbage = spoil(channels, plan.garbage, world.rows.offset, world.generators)
+    spoil(channels, plan.garbage, world.rows.offset, world.generators)
     batch = RolloutBatch(
         episodes=_episodes(world),
         offset=world.rows.offset,
@@ -84,49 +83,39 @@ def generate(plan: EpisodePlan, settings: PhysicsSettings = DEFAULT_PHYSICS) -> 
     )
     failed = np.where(frame >= 0, time[world.rows.offset[:-1] + np.maximum(frame, 0)] if len(plan) else 0.0, np.nan)
     nominal = plan.template.isin("success") & plan.ood_source.isin("") & ~plan.debug_mode & plan.garbage.isin("")
-    outcome = outcome_of(success, failed, nominal & (world.nominal < settings.nominal_share), garbage)
+    outcome = outcome_of(plan, success, failed, nominal & (world.nominal < settings.nominal_share))
     return Generated(batch, outcome, _truth(world, success, frame), broken)
-
-
-def _generator(row: dict[str, Any]) -> np.random.Generator:
-    return episode_generator(row["seed"], row["family"], row["family_index"])
 
 
 def _decide(plan: EpisodePlan, settings: PhysicsSettings) -> World:
     """Everything but the frames."""
     n = len(plan)
-    keys = zip(plan.seed.tolist(), plan.family, plan.family_index.tolist(), strict=True)
-    generators = [episode_generator(*key) for key in keys]
-    uniform = np.empty((n, _SCENE_UNIFORMS + _STAGES * UNIFORMS))
-    normal = np.empty((n, _SCENE_NORMALS + _STAGES * NORMALS + _MOVE_NORMALS))
+    generators = [episode_generator(row) for row in plan.rows()]
+    uniform = np.empty((n, _SCENE_UNIFORMS + STAGES * UNIFORMS))
+    normal = np.empty((n, _SCENE_NORMALS + STAGES * NORMALS + _MOVE_NORMALS))
     for i, generator in enumerate(generators):
         generator.random(out=uniform[i])
         generator.standard_normal(out=normal[i])
     own = Draws(uniform[:, : _SCENE_UNIFORMS - 1], normal[:, :_SCENE_NORMALS])
     score, fragile, conditions = _risk(plan, own, settings)
     robot, policy, session = own.integers(len(ARMS)), own.integers(len(POLICIES)), own.integers(len(SESSIONS))
-    scene = build_scene(plan, own, conditions)
-    tasks, first_task = _tasks(plan, scene, robot, policy, own)
-    stage_u = uniform[:, _SCENE_UNIFORMS:].reshape(n, _STAGES, UNIFORMS)
-    stage_z = normal[:, _SCENE_NORMALS:-_MOVE_NORMALS].reshape(n, _STAGES, NORMALS)
+    scene = Scene(plan, own, conditions)
+    tasks = Tasks(plan, scene, robot, policy, own)
+    stage_u = uniform[:, _SCENE_UNIFORMS:].reshape(n, STAGES, UNIFORMS)
+    stage_z = normal[:, _SCENE_NORMALS:-_MOVE_NORMALS].reshape(n, STAGES, NORMALS)
     draws = Draws(stage_u[tasks.episode, tasks.stage], stage_z[tasks.episode, tasks.stage])
     scalars, vectors = draw_parameters(scene, tasks, conditions, draws, settings)
+    _fit_goals(tasks, vectors)
     world = World(
-        plan, settings, generators, score, fragile, conditions, policy, session, scene, _fit_goals(tasks, vectors),
-        scalars, vectors,
-    )  # fmt: skip
-    start = _start(world, first_task)
-    luck = Luck(
-        strike=own.uniform(0.0, 1.0),
-        jitter=normal[:, -_MOVE_NORMALS:],
-        ood=own.uniforms(2),
-        knock=uniform[:, _SCENE_UNIFORMS - 1],
+        plan, settings, generators, score, fragile, conditions, robot, policy, session, scene, tasks, scalars, vectors
     )
-    world.moves = lay_out(world, first_task, luck)
+    start = _start(world)
+    jitter, knock = normal[:, -_MOVE_NORMALS:], uniform[:, _SCENE_UNIFORMS - 1]
+    world.moves = lay_out(world, own, jitter, knock)
     chain(world, start)
     say_nothing(world.moves, plan.garbage.isin(*SPOILED))
-    world.rows = Rows.of(world.moves)
-    world.bodies = _bodies(world, robot, own)
+    world.rows = Rows(world.moves)
+    _look(world, own)
     world.nominal = own.uniform(0.0, 1.0)
     return world
 
@@ -140,42 +129,19 @@ def _risk(plan: EpisodePlan, own: Draws, settings: PhysicsSettings) -> tuple[Flo
     return score, fragile_score(score, b), conditions
 
 
-def _tasks(plan: EpisodePlan, scene: Scene, robot: Int64s, policy: Int64s, own: Draws) -> tuple[Tasks, Int64s]:
-    """One task an episode, three where it is mixed: another family's, its own, the other's again."""
-    mixed = plan.template.isin("mixed")
-    count = np.where(mixed, _STAGES, 1)
-    episode = np.repeat(np.arange(len(plan)), count)
-    first = np.cumsum(count) - count
-    stage = np.arange(len(episode)) - first[episode]
-    main = ~mixed[episode] | (stage == 1)
-    pace = np.array([1.0, 1.12])[policy] * np.exp(0.08 * own.normal())
-    tasks = Tasks(
-        episode=episode,
-        stage=stage,
-        family=np.where(main, *(each.recode(FAMILY_NAMES)[episode] for each in (plan.family, plan.other))),
-        main=main,
-        roles=scene.roles[episode, np.where(main, 0, 1)],
-        tolerance=plan.tolerance[episode],
-        fast=pace[episode],
-        hesitant=np.array([0.8, 1.2])[policy][episode],
-        stroke=np.array([model.stroke_m for model in ARMS])[robot][episode],
-    )
-    narrow = main & np.isin(tasks.own("relation"), ("placed_on", "placed_in"))
-    return replace(tasks, tolerance=tasks.own("tolerance") * np.where(narrow, tasks.tolerance, 1.0)), first
-
-
-def _fit_goals(tasks: Tasks, vectors: Float64s) -> Tasks:
+def _fit_goals(tasks: Tasks, vectors: Float64s) -> None:
     """A drawer is to be opened by nine tenths of the way the policy pulls it."""
     pull = vectors[:, VECTORS.index("pull")]
     enough = np.round(0.9 * np.sqrt(np.square(pull).sum(axis=1)), 3)
-    return replace(tasks, tolerance=np.where(tasks.is_a("drawer"), enough, tasks.tolerance))
+    tasks.tolerance = np.where(tasks.is_a("drawer"), enough, tasks.tolerance)
 
 
-def _start(world: World, first_task: Int64s) -> Float64s:
+def _start(world: World) -> Float64s:
     """Angles, width and force at the start, shape (n, levels); a tool change begins with a tool in the hand."""
-    plan, scene, own = world.plan, world.scene, world.scalars[first_task]
+    plan, scene, first = world.plan, world.scene, world.tasks.first
+    own = world.scalars[first]
     level = np.zeros((len(plan), len(LEVELS)))
-    holding = world.tasks.is_a("exchange")[first_task] & ~plan.template.isin("mixed")
+    holding = world.tasks.is_a("exchange")[first] & ~plan.template.isin("mixed")
     for name, free, held in _START_LEVELS:
         level[:, LEVELS.index(name)] = np.where(holding, own[:, SCALARS.index(held)], own[:, SCALARS.index(free)])
     rows = np.flatnonzero(holding)
@@ -183,10 +149,11 @@ def _start(world: World, first_task: Int64s) -> Float64s:
     return level
 
 
-def _bodies(world: World, robot: Int64s, own: Draws) -> Bodies:
-    plan, session = world.plan, world.session
-    light = own.normal() + np.array([-0.4, 0.0, 0.4])[session]
-    base = scene_embedding.base_of(
+def _look(world: World, own: Draws) -> None:
+    """What the camera makes of the scenes, when it loses an object, and how strong an unusual motion is."""
+    plan = world.plan
+    light = own.normal() + np.array([-0.4, 0.0, 0.4])[world.session]
+    world.base = scene_embedding.base_of(
         [(names[0], names[1]) for names in world.scene.names],
         light,
         plan.ood_source.isin("visual"),
@@ -195,14 +162,8 @@ def _bodies(world: World, robot: Int64s, own: Draws) -> Bodies:
     )
     lost = own.uniform(0.0, 1.0) < world.settings.dropouts
     slot = np.where(lost, own.integers(SCENE_OBJECTS - 1), -1)
-    return Bodies(
-        robot=robot,
-        noise=np.array([1.0, 1.6, 1.0])[session],
-        lag=np.array([0, 0, 1])[session],
-        base=base,
-        torque_factor=own.uniform(1.3, 2.2),
-        burst=np.stack([slot, own.uniform(0.0, 1.0), own.uniform(0.1, 0.6)], axis=1),
-    )
+    world.torque_factor = own.uniform(1.3, 2.2)
+    world.burst = np.stack([slot, own.uniform(0.0, 1.0), own.uniform(0.1, 0.6)], axis=1)
 
 
 def _truth(world: World, success: Bools, event_frame: Int64s) -> Truth:
@@ -212,7 +173,6 @@ def _truth(world: World, success: Bools, event_frame: Int64s) -> Truth:
         success=success,
         initial_risk=sigmoid(world.score),
         event_frame=event_frame,
-        noise=world.plan.garbage.isin(*SPOILED),
     )
     return Truth(frames_of(world, segments, segment), episodes, segments, events_of(world), world.rows.offset)
 
@@ -227,7 +187,7 @@ def _episodes(world: World) -> Episodes:
         episode_id=tuple(plan.episode_id),
         episode_index=plan.episode_index,
         family=tuple(plan.family),
-        robot=tuple(ARMS[i].name for i in world.bodies.robot.tolist()),
+        robot=tuple(ARMS[i].name for i in world.robot.tolist()),
         policy=tuple(POLICIES[i] for i in world.policy.tolist()),
         session=tuple(SESSIONS[i] for i in world.session.tolist()),
         instruction=tuple(family.instruction for family in families),

@@ -55,10 +55,9 @@ def wiped_share(world: World) -> Float64s:
     needed = NEEDED_PRESS * world.scalars[moves.task, SCALARS.index("pressing")]
     counts = world.tasks.main[moves.task] & (force >= needed) & (moves.frames > 0)
     done = np.where(counts, moves.frames / np.maximum(moves.planned, 1), 0.0)
-    share = np.zeros(len(band))
-    for which in range(BANDS):
-        share += np.where(band == which, done, 0.0).max(axis=1, initial=0.0)
-    return share / BANDS
+    longest = [np.where(band == which, done, 0.0).max(axis=1, initial=0.0) for which in range(BANDS)]
+    share: Float64s = np.sum(longest, axis=0) / BANDS
+    return share
 
 
 def _final_sight(world: World) -> Float64s:

@@ -14,7 +14,7 @@ from sima2.records.truth import TruthEvents, TruthFrames, TruthSegments
 from sima2.records.vocabulary import ANOMALIES, LABELS, OUTCOMES, REASONS
 from sima2.tasks.chain import BOUNCE
 from sima2.tasks.design import EpisodePlan
-from sima2.tasks.families import FAILURE_MODES
+from sima2.tasks.failure_modes import FAILURE_MODES
 from sima2.tasks.made import EVENT_KINDS, OOD_DISTANCE
 from sima2.tasks.risk import remaining, sigmoid
 from sima2.tasks.steps import OWN_MOTIONS, SCALARS

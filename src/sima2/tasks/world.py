@@ -64,33 +64,24 @@ class Moves:
         return codes
 
 
-@dataclass(frozen=True, slots=True)
 class Rows:
     """The executed moves of a batch in order of time (r of them)."""
 
-    moves: Moves
-    episode: Int64s
-    step: Int64s
-    frames: Int64s
-    first: Int64s
-    """First frame in the batch."""
-    offset: Int64s
-    """First frame of each episode and one past the last, shape (n + 1,)."""
-    edge: Int64s
-    """First row of each episode and one past the last, shape (n + 1,)."""
+    def __init__(self, moves: Moves) -> None:
+        self.moves = moves
+        happen = moves.frames > 0
+        self.episode, self.step = np.nonzero(happen)
+        self.frames = moves.frames[happen]
+        self.first = np.concatenate([[0], np.cumsum(self.frames)])[:-1]
+        """First frame in the batch."""
+        self.offset = np.concatenate([[0], np.cumsum(moves.frames.sum(axis=1))])
+        """First frame of each episode and one past the last, shape (n + 1,)."""
+        self.edge = np.concatenate([[0], np.cumsum(happen.sum(axis=1))])
+        """First row of each episode and one past the last, shape (n + 1,)."""
 
-    @classmethod
-    def of(cls, moves: Moves) -> Rows:
-        """Rows of all moves that happen."""
-        episode, step = np.nonzero(moves.frames > 0)
-        frames = moves.frames[episode, step]
-        offset = np.concatenate([[0], np.cumsum(moves.frames.sum(axis=1))])
-        edge = np.concatenate([[0], np.cumsum((moves.frames > 0).sum(axis=1))])
-        return cls(moves, episode, step, frames, np.concatenate([[0], np.cumsum(frames)])[:-1], offset, edge)
-
-    def gather(self, table: NDArray[Any]) -> NDArray[Any]:
-        """A column of the moves, shape (r, …)."""
-        return table[self.episode, self.step]
+    def gather(self, table: NDArray[Any], which: NDArray[Any] | slice = slice(None)) -> NDArray[Any]:
+        """A column of the moves for all rows, shape (r, …), or for those asked for."""
+        return table[self.episode[which], self.step[which]]
 
     def field(self, name: str) -> Int64s:
         """Codes of a field, shape (r,)."""
@@ -98,27 +89,9 @@ class Rows:
         return codes
 
 
-@dataclass(frozen=True, slots=True)
-class Bodies:
-    """What of an episode does not change while it runs (n of them)."""
-
-    robot: Int64s
-    """Index into ARMS."""
-    noise: Float64s
-    """Factor on the sensor noise of the session."""
-    lag: Int64s
-    """Frames by which object poses come late."""
-    base: Float64s
-    """Embedding before pose and nonlinearity, shape (n, scene_embedding.WIDTH)."""
-    torque_factor: Float64s
-    """Factor on torques during an unusual motion."""
-    burst: Float64s
-    """Bursts without poses: slot (-1 none), place in [0, 1), seconds; shape (n, 3)."""
-
-
 @dataclass(slots=True)
 class World:
-    """All that was decided of a batch; moves, rows and bodies are added when they are laid out."""
+    """All that was decided of a batch; what follows the moves is added when they are laid out."""
 
     plan: EpisodePlan
     settings: PhysicsSettings
@@ -129,6 +102,8 @@ class World:
     """The same with less friction and grip force."""
     conditions: Float64s
     """Shape (n, conditions)."""
+    robot: Int64s
+    """Index into ARMS, shape (n,)."""
     policy: Int64s
     session: Int64s
     scene: Scene
@@ -139,7 +114,12 @@ class World:
     """Of the tasks, shape (m, len(VECTORS), 3)."""
     moves: Moves = field(init=False)
     rows: Rows = field(init=False)
-    bodies: Bodies = field(init=False)
+    base: Float64s = field(init=False)
+    """Embedding before pose and nonlinearity, shape (n, scene_embedding.WIDTH)."""
+    torque_factor: Float64s = field(init=False)
+    """Factor on torques during an unusual motion."""
+    burst: Float64s = field(init=False)
+    """Bursts without poses: slot (-1 none), place in [0, 1), seconds; shape (n, 3)."""
     nominal: Float64s = field(init=False)
     """Uniform draw that designates reference episodes."""
 

@@ -56,7 +56,10 @@ POLICIES = ("scripted_a", "scripted_b")
 """The second moves faster and hesitates more."""
 
 SESSIONS = ("s0", "s1", "s2")
-"""The second has noisier sensors, the third a camera that lags one frame."""
+SESSION_NOISE = (1.0, 1.6, 1.0)
+"""Factor on the noise of their sensors: the second has noisier ones."""
+SESSION_LAG = (0, 0, 1)
+"""Frames by which their object poses come late: the third has a slow camera."""
 
 
 SINKING: Final = 0.15

@@ -10,16 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sima2.errors import UnknownNameError, UsageError
-from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES, FAMILIES, FRICTIONS, MASSES, TEMPLATES
-from sima2.tasks.plan import (
-    MALFORMED,
-    WELL_FORMED,
-    EpisodePlan,
-    Injection,
-    mix_plan,
-    quotas,
-    rollouts_plan,
-)
+from sima2.tasks.design import MALFORMED, WELL_FORMED, EpisodePlan, Injection, quotas
+from sima2.tasks.failure_modes import FAILURE_MODES
+from sima2.tasks.families import ALL_FAMILIES, FAMILIES, FRICTIONS, MASSES, TEMPLATES
+from sima2.tasks.plan import mix_plan, rollouts_plan
 
 
 def _same(one: EpisodePlan, other: EpisodePlan) -> bool:

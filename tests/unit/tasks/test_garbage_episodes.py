@@ -7,7 +7,8 @@ import pytest
 
 from sima2.errors import RolloutError
 from sima2.records.rollout import Rollout
-from sima2.tasks.plan import MALFORMED, mix_plan
+from sima2.tasks.design import MALFORMED
+from sima2.tasks.plan import mix_plan
 from sima2.tasks.synthetic import generate
 
 UNUSABLE = ("duplicate_time", "backward_time", "nan_time", "infinite_position", "mixed_dimensions")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sima2.tasks.families import FAILURE_MODES
+from sima2.tasks.failure_modes import FAILURE_MODES
 from sima2.tasks.plan import mix_plan
 from sima2.tasks.risk import (
     CONDITIONS,

@@ -16,8 +16,10 @@ from sima2.client import Sima2Client
 from sima2.errors import MissingExtraError, UnknownNameError, UsageError
 from sima2.records.rollout import RolloutBatch
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS
-from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES
-from sima2.tasks.plan import MixSettings, mix_plan, rollouts_plan
+from sima2.tasks.design import MixSettings
+from sima2.tasks.failure_modes import FAILURE_MODES
+from sima2.tasks.families import ALL_FAMILIES
+from sima2.tasks.plan import mix_plan, rollouts_plan
 from sima2.tasks.simulator import LEFT_OUT, SIMULATED, UNSEEN, ArmRanges, SimulatorSettings, simulate
 from sima2.tasks.simulator.settings import Spans, check_simulated, drawn
 from sima2.tasks.synthetic import Generated

@@ -11,8 +11,9 @@ pytest.importorskip("mujoco")
 
 from sima2.client import Pumped, Sima2Client
 from sima2.errors import UnknownNameError, UsageError
-from sima2.tasks.families import ALL_FAMILIES, FAILURE_MODES
-from sima2.tasks.plan import Injection
+from sima2.tasks.design import Injection
+from sima2.tasks.failure_modes import FAILURE_MODES
+from sima2.tasks.families import ALL_FAMILIES
 from sima2.tasks.simulator import SIMULATED, SimulatorSettings
 
 CLIENT = Sima2Client(backend="mujoco", seed=5)

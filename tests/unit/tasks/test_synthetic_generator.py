@@ -14,9 +14,9 @@ import pytest
 
 from sima2.errors import UsageError
 from sima2.records.vocabulary import LABELS, OUTCOMES
-from sima2.tasks.design import EpisodePlan
+from sima2.tasks.design import EpisodePlan, Injection
 from sima2.tasks.families import ALL_FAMILIES, FAMILIES
-from sima2.tasks.plan import Injection, mix_plan, rollouts_plan
+from sima2.tasks.plan import mix_plan, rollouts_plan
 from sima2.tasks.synthetic import Generated, generate
 from sima2.tasks.world_settings import PhysicsSettings
 

@@ -10,11 +10,12 @@ import pytest
 from sima2.analytics.econ import damage
 from sima2.analytics.econ_settings import EconSettings
 from sima2.records.vocabulary import LABELS
+from sima2.tasks.design import Injection
 from sima2.tasks.families import ALL_FAMILIES, FAMILIES
-from sima2.tasks.kinematics import ArmPlanes, forward, inverse, torques
-from sima2.tasks.plan import Injection, mix_plan, rollouts_plan
+from sima2.tasks.kinematics import ArmPlanes, Pose, torques
+from sima2.tasks.plan import mix_plan, rollouts_plan
 from sima2.tasks.synthetic import Generated, generate
-from sima2.tasks.world_settings import ARMS, PhysicsSettings, SensorNoise
+from sima2.tasks.world_settings import ARMS, ArmModel, PhysicsSettings, SensorNoise
 
 EXACT = PhysicsSettings(noise=SensorNoise(scale=0.0), dropouts=0.0)
 FAST = PhysicsSettings(rate_hz=100.0, noise=SensorNoise(scale=0.0), dropouts=0.0)
@@ -33,6 +34,20 @@ def segments(generated: Generated, *labels: str) -> list[tuple[dict, slice]]:
                 (row | {"slot": slot, "episode": i}, slice(start + row["start_frame"], start + row["end_frame"]))
             )
     return found
+
+
+def forward(joints: np.ndarray, model: ArmModel) -> tuple[np.ndarray, np.ndarray]:
+    """Position, shape (t, 3), and unit quaternion w x y z, shape (t, 4), of the fingertips; joints in rad, (t, 5)."""
+    yaw, shoulder, elbow, wrist, roll = joints.astype(np.float64).T
+    pitch = shoulder + elbow + wrist
+    reach = model.upper_m * np.cos(shoulder) + model.fore_m * np.cos(shoulder + elbow) + model.hand_m * np.cos(pitch)
+    height = model.upper_m * np.sin(shoulder) + model.fore_m * np.sin(shoulder + elbow) + model.hand_m * np.sin(pitch)
+    position = np.stack([reach * np.cos(yaw), reach * np.sin(yaw), model.base_m + height], axis=1)
+    cy, sy, cp, sp = np.cos(yaw / 2), np.sin(yaw / 2), np.cos(pitch / 2), np.sin(pitch / 2)
+    cr, sr = np.cos(roll / 2), np.sin(roll / 2)
+    w, x, y, z = cy * cp, sy * sp, -cy * sp, sy * cp
+    quaternion = np.stack([w * cr - x * sr, w * sr + x * cr, y * cr + z * sr, z * cr - y * sr], axis=1)
+    return position, quaternion
 
 
 @pytest.mark.parametrize("family", ALL_FAMILIES)
@@ -54,10 +69,10 @@ def test_a_static_arm_holds_the_gradient_of_its_potential_energy_and_the_force_a
     pitch, roll = rng.uniform(-1.5, 0.0, 20), rng.uniform(-0.5, 0.5, 20)
     arm = ArmPlanes.of(ARMS, np.zeros(20, int), np.ones(20, int))
     x, y, z, pitch32, roll32 = (np.ascontiguousarray(v, np.float32) for v in (*goal.T, pitch, roll))
-    pose = inverse(x, y, z, pitch32, roll32, arm)
+    pose = Pose([x, y, z], pitch32, roll32, arm)
     still = [np.zeros(20, np.float32)] * 5
     push = [np.full(20, f, np.float32) for f in force]
-    given = torques(pose, still, still, np.full(20, payload, np.float32), push, (x, y), arm, gravity)
+    given = torques(pose, still, still, np.full(20, payload, np.float32), push, [x, y, z], arm, gravity)
 
     def work(q: np.ndarray) -> np.ndarray:
         """Potential energy of links and payload minus the work of the force at the tip."""

@@ -7,9 +7,9 @@ import pytest
 from sima2.errors import UnknownNameError
 from sima2.records.rollout import ARM_CHANNELS, OBJECT_CHANNELS
 from sima2.records.vocabulary import REASONS, RELATIONS
+from sima2.tasks.failure_modes import FAILURE_MODES
 from sima2.tasks.families import (
     ALL_FAMILIES,
-    FAILURE_MODES,
     FAMILIES,
     META_FAMILIES,
     SCENE_OBJECTS,

@@ -8,7 +8,6 @@ stage it interrupted belongs to the correction that follows, or to the same acti
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
@@ -18,11 +17,11 @@ from numpy.typing import NDArray
 
 from sima2.records.arrays import Bools, Float64s
 from sima2.records.vocabulary import ANOMALIES, FREE_MOTION
+from sima2.tasks.chain import shortest_segment
 from sima2.tasks.simulator.controller import IDLE_S
+from sima2.tasks.simulator.physics import HAND
 from sima2.tasks.simulator.recording import SUPPORTS, Played
 
-SHORTEST_S: Final = 0.1
-"""s, the shortest segment. Source: the annotation convention."""
 _STILL: Final = 0.01
 """m/s of hand and fingers below which nothing moves."""
 _NOWHERE_M: Final = 0.01
@@ -44,7 +43,6 @@ _FALLS_S: Final = 1.5
 _HOLDING: Final = ("lift", "transport", "place", "pull", "wipe")
 _RESTING: Final = ("grasp", "lift", "place", "wipe", "release", "push", "recovery_maneuver")
 """Stages in which hand and load may touch what the load lies on."""
-_HAND: Final = ("hand", "finger_left", "finger_right")
 
 
 @dataclass(slots=True)
@@ -62,7 +60,7 @@ class Piece:
 
 def annotate(played: Played) -> list[Piece]:
     """Segments of an episode in order, gap-free."""
-    least = max(1, math.ceil(round(SHORTEST_S * played.rate, 9)))
+    least = shortest_segment(played.rate)
     hit, blamed = _collisions(played, least)
     code = np.where(hit, 1, np.where(_slips(played, least), 2, 0))
     stage = played.stage
@@ -108,7 +106,7 @@ def _remainder(played: Played, code: NDArray[Any], start: int, stop: int) -> str
 def _collisions(played: Played, least: int) -> tuple[Bools, list[str]]:
     """Frames of unintended contact, and the body that was met."""
     touching, number, frames = played.touching, played.world.body, len(played.rows)
-    hand = [number[name] for name in _HAND]
+    hand = [number[name] for name in HAND]
     wiped = {number["target"]} if played.made.family.skeleton == "wipe" else set()
     met = np.zeros((frames, len(number)), np.bool_)
     for k, stage in enumerate(played.stages):
@@ -118,7 +116,7 @@ def _collisions(played: Played, least: int) -> tuple[Bools, list[str]]:
         load = played.load[rows[0]]
         own = wiped | {load, number.get("drawer" if stage.body == "handle" else stage.body, load)}
         for name, body in number.items():
-            meant = name in _HAND or body in own or (name in SUPPORTS and stage.label in _RESTING)
+            meant = name in HAND or body in own or (name in SUPPORTS and stage.label in _RESTING)
             if not meant:
                 met[rows, body] |= touching[rows][:, hand, body].any(axis=1)
                 met[rows, body] |= touching[rows, load, body] & played.gripped[rows]
@@ -202,7 +200,7 @@ def _contact_starts(pieces: list[Piece], played: Played) -> None:
         elif after.label == "wipe" and reaches:
             _border(before, after, played.rests)
         elif after.label == "push" and reaches:
-            hand = [number[name] for name in _HAND]
+            hand = [number[name] for name in HAND]
             _border(before, after, np.logical_or.reduce(played.touching[:, hand, number[after.body]], axis=1))
 
 

@@ -58,15 +58,13 @@ class Carry(Task):
         spot = self.spot("bin_b" if fault == "wrong_bin" else "")
         if fault == "misalignment":
             spot = spot + self._aside(skills.draw(faults.aside_m))
-        height = float(world.hand[2])
         if fault in _DROPS:
-            if drop(skills, "item", spot, height):
-                return "lost"
+            why = drop(skills, "item", spot)
         else:
             bump = skills.draw(faults.bump_speed) if fault in _BUMPS else 1.0
-            why = skills.carry("item", spot, height, speed=bump * self.made.speed)
-            if why:
-                return "held" if why == "hit" else "lost"
+            why = skills.carry("item", spot, speed=bump * self.made.speed)
+        if why:
+            return "held" if why == "hit" else "lost"
         skills.control.recovering = False
         why, stage = skills.lower("item", spot)
         if why == "lost":
@@ -90,7 +88,7 @@ class Carry(Task):
         angle = float(self.skills.rng.uniform(-np.pi, np.pi))
         return far * np.array([np.cos(angle), np.sin(angle), 0.0])
 
-    def recover(self, state: str, mode: str, strategy: str) -> str:
+    def recover(self, state: str) -> str:
         """Put the failure right; what is still left behind."""
         skills = self.skills
         if state in ("held", "blocked"):
@@ -105,7 +103,7 @@ class Carry(Task):
         skills.back_off(up(_RISE_M), let_go=True)
         if state == "lost":
             skills.wait_for_rest("item")
-        if strategy == "nudge" and state == "placed":
+        if self.strategy == "nudge" and state == "placed":
             why = skills.push("item", self.spot())
             skills.control.recovering = False
             if not why and self._there():
@@ -113,7 +111,7 @@ class Carry(Task):
             skills.back_off(up(_RISE_M * 0.3), let_go=True)
         return self.attempt("")
 
-    def in_vain(self, state: str, mode: str) -> str:
+    def in_vain(self, state: str) -> str:
         """An attempt to put it right that fails."""
         skills = self.skills
         loaded = state in ("held", "blocked")
@@ -122,7 +120,7 @@ class Carry(Task):
             return self.onward("")
         if state == "held":
             # the same way once more
-            why = skills.carry("item", self.world.where("vase"), float(self.world.hand[2]) - 0.03)
+            why = skills.carry("item", self.world.where("vase"), sink=0.03)
             return "lost" if why == "lost" else "held"
         skills.wait_for_rest("item")
         skills.pick("item", miss=True)
@@ -147,7 +145,6 @@ class Carry(Task):
         if state not in ("held", "blocked"):
             super().abort(state)
             return
-        self.skills.control.recovering = False
         self.skills.control.halt()
         self.skills.rest()
 
@@ -166,12 +163,12 @@ def errand(skills: Skills) -> None:
     skills.world.held = "drawer" if made.family.skeleton == "drawer" else "item"
 
 
-def drop(skills: Skills, body: str, spot: Float64s, height: float) -> bool:
-    """Carry on while the grip opens for a moment, or leaks until nothing holds."""
+def drop(skills: Skills, body: str, spot: Float64s) -> str:
+    """Carry on while the grip opens for a moment, or leaks until nothing holds; ``lost`` where it does."""
     control, world = skills.control, skills.world
     control.begin("transport", body)
     goal = skills.over(body, spot)
-    goal[2] = height
+    goal[2] = world.hand[2]
     way = goal - control.target
     begin = control.target.copy()
     share = float(skills.rng.uniform(0.1, 0.45))
@@ -194,4 +191,4 @@ def drop(skills: Skills, body: str, spot: Float64s, height: float) -> bool:
         fallen = float((world.hand - world.where(body))[2]) - inside > 0.012
         return skills.lost() and ("lost" if fallen else "")
 
-    return bool(control.move(goal, until=fault) or control.wait(1.0, until=fault))
+    return control.move(goal, until=fault) or control.wait(1.0, until=fault)

@@ -10,7 +10,7 @@ import numpy as np
 from sima2.records.arrays import Float64s
 from sima2.tasks.simulator.controller import up
 from sima2.tasks.simulator.scenario import SURFACE, Scenario, length
-from sima2.tasks.simulator.skills import Skills, Task
+from sima2.tasks.simulator.skills import Task
 
 PULL_M: Final = 0.19
 """m the drawer is pulled."""
@@ -32,14 +32,10 @@ _RISE_M: Final = 0.1
 class Drawer(Task):
     """One attempt after another at opening the drawer."""
 
-    def __init__(self, skills: Skills) -> None:
-        super().__init__(skills)
-        self.regains = self.made.plan["template"] == "recovery" and self.made.plan["attempts"] == 0
+    @property
+    def regains(self) -> bool:
         """Whether the mishap is to come right by itself."""
-
-    def opened(self) -> float:
-        """m."""
-        return float(self.world.data.qpos[self.world.drawer_qpos])
+        return bool(self.made.plan["template"] == "recovery" and self.made.plan["attempts"] == 0)
 
     def attempt(self, fault: str) -> str:
         """Approach, grasp, pull, let go; ``lost``, ``held`` or ``clear`` where that failed."""
@@ -59,7 +55,7 @@ class Drawer(Task):
         """Come down too far ahead, onto the frame; whether that ended the attempt."""
         self.world.held = "drawer"
         bias = np.array([0.06 + 0.02 * self.skills.rng.random(), 0.0, 0.0])
-        why, _ = self.skills.approach("handle", bias=bias, until_hit=True)
+        why = self.skills.approach("handle", bias, until_hit=True)
         if why:
             self.control.recording.stages[-1].reason = "collision"
             if self.regains:
@@ -71,14 +67,14 @@ class Drawer(Task):
         """Along the rail; ``held`` where it does not give, ``lost`` where the handle is left behind."""
         skills, control, world = self.skills, self.control, self.world
         stage = control.begin("pull", "drawer")
-        begin, handle = self.opened(), world.hand - world.where("handle")
+        begin, handle = world.opened(), world.hand - world.where("handle")
         strained = [0]
 
         def trouble() -> str:
             slid = float(np.abs((world.hand - world.where("handle") - handle)[0]))
             if tightens and slid > 0.006:
                 control.force = skills.grip
-            stuck = self.opened() - begin < 0.004 and float(np.abs(world.contact[0])) > 0.6 * _STRAIN_N
+            stuck = world.opened() - begin < 0.004 and float(np.abs(world.contact[0])) > 0.6 * _STRAIN_N
             strained[0] = strained[0] + 1 if stuck else 0
             return skills.lost() or ("locked" if strained[0] > 0.4 * self.made.rate_hz else "")
 
@@ -88,7 +84,7 @@ class Drawer(Task):
             return "held" if why == "locked" else "lost"
         control.wait(0.1)
         self.release()
-        if self.opened() >= goal_opening():
+        if world.opened() >= goal_opening():
             return ""
         stage.reason = "incomplete"
         return "lost"
@@ -107,7 +103,7 @@ class Drawer(Task):
             why = trouble()
             if why or gone >= way:
                 return why
-        return "locked" if self.opened() < 0.02 else ""
+        return "locked" if self.world.opened() < 0.02 else ""
 
     def release(self) -> None:
         """Open the fingers."""
@@ -120,9 +116,9 @@ class Drawer(Task):
         share = {"clear": 1.0, "held": held}.get(state, 0.3)
         self.skills.back_off(_BACK * share + up(_RISE_M), let_go=True)
 
-    def recover(self, state: str, mode: str, strategy: str) -> str:
+    def recover(self, state: str) -> str:
         """Put it right and open the drawer."""
-        if state == "held" and strategy == "wiggle_pull":
+        if state == "held" and self.strategy == "wiggle_pull":
             self._wiggle()
             self.world.unlock()
             self.control.recovering = False
@@ -144,9 +140,9 @@ class Drawer(Task):
             control.move(middle + np.array([0.0, side * 0.015, 0.0]))
         control.move(middle)
 
-    def in_vain(self, state: str, mode: str) -> str:
+    def in_vain(self, state: str) -> str:
         """Try to put it right, and fail."""
-        if state == "held" and self.made.plan["recovery_strategy"] == "wiggle_pull":
+        if state == "held" and self.strategy == "wiggle_pull":
             self._wiggle()
             return self.pull()
         self._stand_back(state, 0.5)
@@ -161,7 +157,6 @@ class Drawer(Task):
 
     def abort(self, state: str) -> None:
         """Let go and leave."""
-        self.control.recovering = False
         if state == "held":
             self.release()
         super().abort(state)
@@ -180,15 +175,14 @@ class Wipe(Task):
         place, yaw = self.made.place["target"], self.made.yaw["target"]
         c, s = np.cos(yaw), np.sin(yaw)
         offset = np.array([c * band - s * along, s * band + c * along, SURFACE + self.skills.half_height("item")])
-        spot: Float64s = place + offset
-        return spot
+        return np.array(place + offset)
 
     def attempt(self, fault: str) -> str:
         """Fetch the tool, wipe, put it back; ``lost`` or ``held`` where that failed."""
         skills = self.skills
         if not self.fetch("item", fault) or skills.lift("item", float(skills.rng.uniform(0.14, 0.18))):
             return "lost"
-        if skills.carry("item", self._spot(BANDS[0], -_STROKE), float(self.world.hand[2])):
+        if skills.carry("item", self._spot(BANDS[0], -_STROKE)):
             return "lost"
         return self.wipe(fault) or self._put_away()
 
@@ -260,9 +254,9 @@ class Wipe(Task):
         self.skills.back_off(up(_RISE_M * 0.4), let_go=False)
         self.control.move(self.skills.over("item", self._spot(BANDS[0], -_STROKE) + up(0.03)))
 
-    def recover(self, state: str, mode: str, strategy: str) -> str:
+    def recover(self, state: str) -> str:
         """Put it right and wipe the patch."""
-        if state == "held" and strategy == "re_trace":
+        if state == "held" and self.strategy == "re_trace":
             self._to_start()
             self.control.recovering = False
             return self.wipe("") or self._put_away()
@@ -270,11 +264,11 @@ class Wipe(Task):
         self.skills.wait_for_rest("item")
         return self.attempt("")
 
-    def in_vain(self, state: str, mode: str) -> str:
+    def in_vain(self, state: str) -> str:
         """Try to put it right, and fail."""
         if state == "held":
             self._to_start()
-            return self.wipe(mode)
+            return self.wipe(self.fault)
         self.skills.back_off(up(_RISE_M), let_go=True)
         self.skills.pick("item", miss=True)
         return "lost"
@@ -284,7 +278,6 @@ class Wipe(Task):
         if state != "held":
             super().abort(state)
             return
-        self.control.recovering = False
         self.skills.lift("item", 0.1)
         self.skills.rest()
 

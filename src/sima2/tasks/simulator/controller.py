@@ -86,7 +86,7 @@ class Controller:
 
     def tick(self) -> None:
         """One control period towards the present target, written down."""
-        if len(self.recording.rows) >= self._last:
+        if len(self.recording.frames) >= self._last:
             raise OutOfTime
         self._step()
         self.recording.write(self.world, self.strange)
@@ -133,11 +133,7 @@ class Controller:
         wanted = np.array([[-c, -s, 0.0], [-s, c, 0.0], [0.0, 0.0, -1.0]])
         error = np.zeros(6)
         error[:3] = self.target - mirror.site_xpos[self.world.tcp]
-        for k in range(3):
-            a, b = turn[:, k], wanted[:, k]
-            error[3:] += 0.5 * np.array(
-                [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-            )
+        error[3:] = 0.5 * np.cross(turn, wanted, axis=0).sum(axis=1)
         square = jacobian @ jacobian.T + _DAMPING**2 * np.eye(6)
         change = np.linalg.solve(square, np.stack([error, jacobian @ (_POSTURE * (_REST - self._q))], axis=1))
         change = jacobian.T @ (change[:, 0] - change[:, 1]) + _POSTURE * (_REST - self._q)
@@ -150,12 +146,11 @@ class Controller:
         *,
         speed: float = 0.0,
         yaw: float | None = None,
-        arc: float = 0.0,
         until: Callable[[], str] | None = None,
     ) -> str:
         """Minimum-jerk motion of the target; ends early where ``until`` tells a reason, which is returned."""
         start, turned = self.target.copy(), self.yaw
-        way = float(np.sqrt(np.square(goal - start).sum())) + 1.5 * abs(arc)
+        way = float(np.sqrt(np.square(goal - start).sum()))
         turn = 0.0 if yaw is None else math.remainder(yaw - turned, math.pi)
         seconds = max(way / (speed or self.world.scenario.speed), 0.25, abs(turn) / 1.2)
         if way > _FAR_M:
@@ -164,9 +159,7 @@ class Controller:
         for k in range(1, count + 1):
             s = k / count
             share = s**3 * (10 - 15 * s + 6 * s * s)
-            offset = share * (goal - start)
-            offset[2] += arc * math.sin(math.pi * share) ** 2
-            self.target = start + offset
+            self.target = start + share * (goal - start)
             self.yaw = turned + share * turn
             self.tick()
             why = until() if until else ""

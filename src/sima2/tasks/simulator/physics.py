@@ -14,7 +14,8 @@ from sima2.tasks.simulator.scenario import Scenario, scene_of
 
 ARM: Final = 7
 """Joints of the arm."""
-_HAND: Final = ("hand", "finger_left", "finger_right")
+HAND: Final = ("hand", "finger_left", "finger_right")
+"""Bodies of the hand."""
 
 
 @functools.cache
@@ -46,7 +47,6 @@ class World:
         self.body = {self.model.body(i).name: i for i in range(int(self.model.nbody))}
         self.tcp = int(self.model.site("tcp").id)
         self.grip_actuator = int(self.model.actuator("grip").id)
-        self.drawer_qpos = int(self.model.joint("rail").qposadr[0]) if "drawer" in self.body else -1
         self.period = 1.0 / made.rate_hz
         self.held = next(name for name in ("drawer", "old", "item") if name in self.body)
         """Body the hand means to hold; what is free counts as part of the hand, what has a rail pulls on it."""
@@ -61,7 +61,7 @@ class World:
         self.drag: tuple[str, Float64s] | None = None
         """A free body that someone moves along the table, and at which velocity, m/s."""
         self._geom_body = np.array(self.model.geom_bodyid)
-        self._hand = [self.body[name] for name in _HAND]
+        self._hand = [self.body[name] for name in HAND]
 
     @property
     def movable(self) -> tuple[str, ...]:
@@ -113,10 +113,6 @@ class World:
         where = self.body[body or self.held]
         return bool(self.touch[self._hand[1], where] and self.touch[self._hand[2], where])
 
-    def touching(self, one: str, other: str) -> bool:
-        """Whether two bodies touched in the last period."""
-        return other in self.body and one in self.body and bool(self.touch[self.body[one], self.body[other]])
-
     @property
     def width(self) -> float:
         """m between the fingers."""
@@ -125,38 +121,32 @@ class World:
     @property
     def hand(self) -> Float64s:
         """m, the point between the fingertips, shape (3,)."""
-        place: Float64s = self.data.site_xpos[self.tcp].copy()
-        return place
+        return np.array(self.data.site_xpos[self.tcp])
 
     def turn(self) -> Float64s:
         """Rotation of the hand, shape (3, 3)."""
-        matrix: Float64s = self.data.site_xmat[self.tcp].reshape(3, 3).copy()
-        return matrix
+        return np.array(self.data.site_xmat[self.tcp]).reshape(3, 3)
 
     def where(self, body: str) -> Float64s:
         """m, centre of a body, shape (3,); of the handle or the drawer's front too."""
-        if body == "handle":
-            found: Float64s = self.data.geom("handle").xpos.copy()
-            return found
-        centre: Float64s = self.data.xpos[self.body[body]].copy()
-        return centre
+        return np.array(self.data.geom("handle").xpos if body == "handle" else self.data.xpos[self.body[body]])
+
+    def opened(self) -> float:
+        """m that the drawer is open."""
+        return float(self.data.joint("rail").qpos[0])
 
     def velocity(self, body: str) -> Float64s:
         """m/s of a free body, shape (3,)."""
-        start = int(self.model.joint(body).dofadr[0])
-        speed: Float64s = self.data.qvel[start : start + 3].copy()
-        return speed
+        return np.array(self.data.joint(body).qvel[:3])
 
     def shove(self, body: str, velocity: Float64s) -> None:
         """An outside push: a free body suddenly moves at that velocity, m/s."""
-        start = int(self.model.joint(body).dofadr[0])
-        self.data.qvel[start : start + 2] += velocity[:2]
+        self.data.joint(body).qvel[:2] += velocity[:2]
 
     def _dragged(self, body: str, velocity: Float64s) -> None:
         """Held upright from outside and moved along the table."""
-        start = int(self.model.joint(body).dofadr[0])
-        self.data.qvel[start : start + 2] = velocity[:2]
-        self.data.qvel[start + 3 : start + 6] = 0.0
+        motion = self.data.joint(body).qvel
+        motion[:2], motion[3:] = velocity[:2], 0.0
 
     def unlock(self) -> None:
         """The drawer's rail gives way."""

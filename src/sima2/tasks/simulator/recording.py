@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -39,44 +39,46 @@ COLUMNS: Final[Mapping[str, Any]] = {
 """Where the columns of a frame's row are."""
 
 
-@dataclass(slots=True)
-class Recording:
-    """Frames of one episode as they were, before sensor noise; a row a control period."""
+class Frame(NamedTuple):
+    """One control period as it was, before sensor noise."""
 
-    stages: list[Stage] = field(default_factory=list)
-    stage: list[int] = field(default_factory=list)
-    rows: list[Float64s] = field(default_factory=list)
+    stage: int
+    """Place of its stage among the stages."""
+    row: Float64s
     """Joint position, velocity, torque; hand; its rotation; width, grip, contact: see :data:`COLUMNS`."""
-    bodies: list[Float64s] = field(default_factory=list)
+    bodies: Float64s
     """Pose of each named body: position and quaternion, shape (k, 7)."""
-    touching: list[Bools] = field(default_factory=list)
-    """Which bodies touched."""
-    loads: list[tuple[float, ...]] = field(default_factory=list)
+    touching: Bools
+    """Which bodies touched, shape (b, b)."""
+    loads: tuple[float, ...]
     """N on each free body."""
-    held: list[str] = field(default_factory=list)
+    held: str
     """Body the hand means to hold."""
-    strange: list[bool] = field(default_factory=list)
+    strange: bool
     """Whether the hand moves much faster or slower than any usual one."""
 
+
+@dataclass(slots=True)
+class Recording:
+    """Frames of one episode, and what the controller was about."""
+
+    stages: list[Stage] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
     fault: int = -1
     """Frame from which a grip was made to fail before it held, -1 never."""
 
     def let_go(self) -> None:
         """From the next frame on the fingers are opened on purpose."""
-        self.stages[-1].opened = len(self.rows)
+        self.stages[-1].opened = len(self.frames)
 
-    def write(self, world: World, strange: bool = False) -> None:
+    def write(self, world: World, strange: bool) -> None:
         """One frame."""
-        self.strange.append(strange)
-        data = world.data
-        self.stage.append(len(self.stages) - 1)
+        data, loads = world.data, tuple(world.load.values())
         arm = (data.qpos[:ARM], data.qvel[:ARM], data.qfrc_actuator[:ARM])
         hand = (world.hand, data.site_xmat[world.tcp], (world.width, world.grip), world.contact)
-        self.rows.append(np.concatenate([*arm, *hand]))
-        self.bodies.append(np.stack([_pose(world, body) for body in world.scenario.names]))
-        self.touching.append(world.touch.copy())
-        self.loads.append(tuple(world.load.values()))
-        self.held.append(world.held)
+        row = np.concatenate([*arm, *hand])
+        bodies = np.stack([_pose(world, body) for body in world.scenario.names])
+        self.frames.append(Frame(len(self.stages) - 1, row, bodies, world.touch.copy(), loads, world.held, strange))
 
 
 def _pose(world: World, body: str) -> Float64s:
@@ -85,26 +87,16 @@ def _pose(world: World, body: str) -> Float64s:
 
 
 class Played:
-    """One episode that was played: the world as it was left, and its frames as arrays (t of them)."""
+    """One episode that was played: the world as it was left, and the columns of its frames as arrays (t of them)."""
 
     def __init__(self, recording: Recording, world: World) -> None:
         self.world, self.made, self.rate = world, world.scenario, world.scenario.rate_hz
         self.stages, self.fault = recording.stages, recording.fault
-        self.stage = np.array(recording.stage)
-        """Index of the stage of each frame, shape (t,)."""
-        self.rows = np.stack(recording.rows)
-        """See :data:`COLUMNS`."""
-        self.bodies = np.stack(recording.bodies)
-        """Poses of the named bodies, shape (t, k, 7)."""
-        self.touching = np.stack(recording.touching)
-        """Which bodies touched, shape (t, b, b)."""
-        self.loads = np.array(recording.loads)
-        """N on each free body, shape (t, free bodies)."""
-        self.strange = np.array(recording.strange)
-        self.held = recording.held
-        """Body the hand means to hold, of each frame."""
-        self.load = np.array([world.body[name] for name in recording.held])
-        """Its number, shape (t,)."""
+        columns = [np.array(each) for each in zip(*recording.frames, strict=True)]
+        self.stage, self.rows, self.bodies, self.touching, self.loads, held, self.strange = columns
+        self.held: list[str] = held.tolist()
+        self.load = np.array([world.body[name] for name in self.held])
+        """Number of the body the hand means to hold, shape (t,)."""
         self.contact = np.sqrt(np.square(self.column("contact")).sum(axis=1))
         """N of external force, shape (t,)."""
         self.recovery = np.array([each.recovery for each in self.stages])[self.stage]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -13,7 +13,7 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 
 from sima2.records.arrays import Float64s
-from sima2.tasks.families import ALL_FAMILIES, MASSES, OBSTACLE, Family, Geometry
+from sima2.tasks.families import ALL_FAMILIES, MASSES, OBSTACLE
 from sima2.tasks.simulator.settings import FRICTION, SimulatorSettings, drawn
 
 _SECTORS = np.radians([-48.0, -24.0, 0.0, 24.0, 48.0])
@@ -27,7 +27,6 @@ _ROUND = ("cup", "can", "tube", "bowl", "jar", "mug")
 """Shapes that are cylinders; others are boxes."""
 _DEPTH = 0.044
 """m, extent of a box along the fingers' breadth."""
-VASE_RADIUS = 0.024
 VASE_HEIGHT = 0.12
 SURFACE = 0.006
 """m, top of trays, mats and bin floors above the table."""
@@ -62,38 +61,41 @@ class Arm:
     """Factor on the stiffness of the joints."""
 
 
-@dataclass(slots=True)
 class Scenario:
-    """One episode before anything moves."""
+    """One episode before anything moves: the world of a row of the plan."""
 
-    plan: Mapping[str, Any]
-    """The row of the plan."""
-    family: Family
-    geometry: Geometry
-    rate_hz: float
-    steps: int
-    """Physics steps of a control period."""
-    friction: float
-    mass: float
-    """kg, of the object acted on, or of the drawer."""
-    speed: float
-    """m/s, mean of the hand."""
-    arm: Arm
-    size: float
-    """Factor on the object's width and height."""
-    rail_n: float
-    """N of friction of the drawer's rail."""
-    place: dict[str, Float64s] = field(default_factory=dict)
-    """m, where each body's foot stands, shape (3,)."""
-    yaw: dict[str, float] = field(default_factory=dict)
-    """rad."""
-    names: dict[str, str] = field(default_factory=dict)
-    """Body to the object's name in the rollout."""
-    novelty: float = 0.0
-    """Mahalanobis distance of the drawn parameters from their law."""
-    locked: bool = False
-    delay: int = 0
-    """Frames the hand rests before it begins, so that a forced event falls on its frame."""
+    def __init__(self, plan: Mapping[str, Any], rng: np.random.Generator, settings: SimulatorSettings) -> None:
+        self.plan = plan
+        """The row of the plan."""
+        self.family = ALL_FAMILIES[plan["family"]]
+        self.geometry = next(each for each in self.family.geometries if each.name == plan["geometry"])
+        self.rate_hz = float(settings.rates_hz[int(rng.integers(len(settings.rates_hz)))])
+        self.steps = max(1, math.ceil(round(1.0 / (self.rate_hz * settings.step_s), 9)))
+        """Physics steps of a control period."""
+        u = rng.random(12).tolist()
+        odd = _ALIEN_MASS if self.alien else 1.0
+        self.friction = FRICTION[plan["friction"]] * drawn(settings.friction, u[0])
+        self.mass = self.family.mass_kg[MASSES.index(plan["mass"])] * drawn(settings.mass, u[1]) * odd
+        """kg, of the object acted on, or of the drawer."""
+        self.speed = drawn(settings.speed, u[2])
+        """m/s, mean of the hand."""
+        self.arm = Arm(*(drawn(getattr(settings.arm, each.name), share) for each, share in zip(fields(Arm), u[3:9])))
+        self.size = drawn(settings.size, u[9])
+        """Factor on the object's width and height."""
+        self.rail_n = drawn(settings.rail_n, u[10]) * odd
+        """N of friction of the drawer's rail."""
+        # a uniform share has variance 1/12
+        self.novelty = float(np.sqrt(12.0 * np.square(np.array(u[:3]) - 0.5).sum()))
+        """Mahalanobis distance of the drawn parameters from their law."""
+        self.delay = 0
+        """Frames the hand rests before it begins, so that a forced event falls on its frame."""
+        self.place: dict[str, Float64s] = {}
+        """m, where each body's foot stands, shape (3,)."""
+        self.yaw: dict[str, float] = {}
+        """rad."""
+        self.names: dict[str, str] = {}
+        """Body to the object's name in the rollout."""
+        self._arrange(rng)
 
     @property
     def item(self) -> str:
@@ -126,69 +128,41 @@ class Scenario:
         """Whether the object acted on is a cylinder; one never seen is what its kind is not."""
         return (self.geometry.name.rpartition("_")[0] in _ROUND) != self.alien
 
-
-def draw_scenario(plan: Mapping[str, Any], rng: np.random.Generator, settings: SimulatorSettings) -> Scenario:
-    """The world of a row of the plan."""
-    family = ALL_FAMILIES[plan["family"]]
-    geometry = next(each for each in family.geometries if each.name == plan["geometry"])
-    rate = float(settings.rates_hz[int(rng.integers(len(settings.rates_hz)))])
-    u = rng.random(12).tolist()
-    odd = _ALIEN_MASS if plan["ood_source"] == "visual" else 1.0
-    made = Scenario(
-        plan=plan,
-        family=family,
-        geometry=geometry,
-        rate_hz=rate,
-        steps=max(1, math.ceil(round(1.0 / (rate * settings.step_s), 9))),
-        friction=FRICTION[plan["friction"]] * drawn(settings.friction, u[0]),
-        mass=family.mass_kg[MASSES.index(plan["mass"])] * drawn(settings.mass, u[1]) * odd,
-        speed=drawn(settings.speed, u[2]),
-        arm=Arm(*(drawn(getattr(settings.arm, each.name), share) for each, share in zip(fields(Arm), u[3:9]))),
-        size=drawn(settings.size, u[9]),
-        rail_n=drawn(settings.rail_n, u[10]) * odd,
-    )
-    # a uniform share has variance 1/12
-    made.novelty = float(np.sqrt(12.0 * np.square(np.array(u[:3]) - 0.5).sum()))
-    _arrange(made, rng)
-    return made
-
-
-def _arrange(made: Scenario, rng: np.random.Generator) -> None:
-    """Names and places."""
-    family, mode, place = made.family, made.plan["failure_mode"], made.place
-    others = {"parcel": f"parcel_{'abc'[int(rng.integers(3))]}", "vase": OBSTACLE}
-    bins = ["bin_a", "bin_b"] if family.relation == "placed_in" else []
-    order = _order(rng, bool(bins))
-    bodies, held = ["item", *(bins or ["target"])], []
-    if family.skeleton == "drawer":
-        bodies = []
-        made.names = {"handle": made.item, "drawer": "drawer"}
-        place["cabinet"] = np.array([rng.uniform(0.62, 0.68), rng.uniform(-0.05, 0.05), 0.0])
-        order = [0, 4] if rng.random() < 0.5 else [4, 0]
-    elif family.skeleton == "inspect":
-        bodies = ["item"]
-        made.names = {"item": made.item, "screen": family.names[0]}
-    else:
-        held = ["old"] if family.skeleton == "exchange" else []
-        made.names = dict(zip(bodies + held, (made.item, *family.names), strict=False))
-    made.names |= others
-    place |= {body: HOME - [0.0, 0.0, OLD_HALF] for body in held}
-    slots = dict(zip((*bodies, *others), order, strict=False))
-    roomy = False
-    while not roomy:
-        place |= {body: _spot(slot, rng) for body, slot in slots.items()}
-        roomy = _roomy(place, slots)
-    for body in slots:
-        made.yaw[body] = float(rng.uniform(-0.15, 0.15) if body in _FIXED else rng.uniform(-0.5, 0.5))
-    if family.skeleton == "inspect":
-        place["screen"] = place["item"] * (1.0 - SCREEN[0] / length(place["item"]))
-        made.yaw["screen"] = math.atan2(place["item"][1], place["item"][0])
-    if mode in ("target_obstructed", "bin_full"):
-        place["vase"] = place[made.goal] + np.array([*rng.uniform(-0.01, 0.01, 2), 0.012])
-    if mode in ("clutter_collision", "collision_lock"):
-        place["vase"] = place["item"] + rng.uniform(0.5, 0.6) * (place[made.goal] - place["item"])
-        place["parcel"] = free_spot({body: spot for body, spot in place.items() if body != "parcel"})
-    made.locked = mode == "locked_joint"
+    def _arrange(self, rng: np.random.Generator) -> None:
+        """Names and places."""
+        family, mode, place = self.family, self.plan["failure_mode"], self.place
+        others = {"parcel": f"parcel_{'abc'[int(rng.integers(3))]}", "vase": OBSTACLE}
+        bins = ["bin_a", "bin_b"] if family.relation == "placed_in" else []
+        order = _order(rng, bool(bins))
+        bodies = ["item", *(bins or ["target"])]
+        if family.skeleton == "drawer":
+            bodies = []
+            self.names = {"handle": self.item, "drawer": "drawer"}
+            place["cabinet"] = np.array([rng.uniform(0.62, 0.68), rng.uniform(-0.05, 0.05), 0.0])
+            order = [0, 4] if rng.random() < 0.5 else [4, 0]
+        elif family.skeleton == "inspect":
+            bodies = ["item"]
+            self.names = {"item": self.item, "screen": family.names[0]}
+        else:
+            self.names = dict(zip((*bodies, "old"), (self.item, *family.names), strict=False))
+        if family.skeleton == "exchange":
+            place["old"] = HOME - [0.0, 0.0, OLD_HALF]
+        self.names |= others
+        slots = dict(zip((*bodies, *others), order, strict=False))
+        roomy = False
+        while not roomy:
+            place |= {body: _spot(slot, rng) for body, slot in slots.items()}
+            roomy = _roomy(place, slots)
+        for body in slots:
+            self.yaw[body] = float(rng.uniform(-0.15, 0.15) if body in _FIXED else rng.uniform(-0.5, 0.5))
+        if family.skeleton == "inspect":
+            place["screen"] = place["item"] * (1.0 - SCREEN[0] / length(place["item"]))
+            self.yaw["screen"] = math.atan2(place["item"][1], place["item"][0])
+        if mode in ("target_obstructed", "bin_full"):
+            place["vase"] = place[self.goal] + np.array([*rng.uniform(-0.01, 0.01, 2), 0.012])
+        if mode in ("clutter_collision", "collision_lock"):
+            place["vase"] = place["item"] + rng.uniform(0.5, 0.6) * (place[self.goal] - place["item"])
+            place["parcel"] = free_spot({body: spot for body, spot in place.items() if body != "parcel"})
 
 
 def length(vector: Float64s) -> float:
@@ -246,12 +220,8 @@ def scene_of(made: Scenario) -> str:
     if not drawer:
         root.remove(_found(root, "contact"))
     _set(bodies["shoulder"], pos=[0.0, 0.0, arm.base_m])
-    for link, link_m in (
-        ("upper_roll", arm.upper_m),
-        ("fore", arm.upper_m),
-        ("fore_roll", arm.fore_m),
-        ("wrist", arm.fore_m),
-    ):
+    halves = {"upper_roll": arm.upper_m, "fore": arm.upper_m, "fore_roll": arm.fore_m, "wrist": arm.fore_m}
+    for link, link_m in halves.items():
         _set(bodies[link], pos=[0.0, 0.0, 0.5 * link_m])
     for finger in ("finger_left", "finger_right"):
         _set(_found(bodies[finger], "joint"), range=[0.0, 0.5 * arm.stroke_m + 0.001])
@@ -268,7 +238,8 @@ def scene_of(made: Scenario) -> str:
     if drawer:
         # a tight range locks a joint; friction loss only makes it slow
         rail = _found(bodies["drawer"], "joint")
-        _set(rail, range=[0.0, 0.0005 if made.locked else 0.26], frictionloss=made.rail_n)
+        gives_m = 0.0005 if made.plan["failure_mode"] == "locked_joint" else 0.26
+        _set(rail, range=[0.0, gives_m], frictionloss=made.rail_n)
     return Xml.tostring(root, encoding="unicode")
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from sima2.tasks.simulator.carry_scripts import Carry, errand
 from sima2.tasks.simulator.contact_scripts import Drawer, Wipe
 from sima2.tasks.simulator.controller import Controller, OutOfTime
-from sima2.tasks.simulator.exchange_scripts import Exchange
-from sima2.tasks.simulator.inspect_scripts import Inspect
+from sima2.tasks.simulator.meta_scripts import Exchange, Inspect
 from sima2.tasks.simulator.physics import World
 from sima2.tasks.simulator.recording import Played
 from sima2.tasks.simulator.scenario import Scenario
@@ -46,19 +45,20 @@ def play(made: Scenario, rng: np.random.Generator, settings: SimulatorSettings) 
 
 def _follow(task: Task, skills: Skills) -> None:
     plan = skills.made.plan
-    template, mode, strategy = plan["template"], plan["failure_mode"], plan["recovery_strategy"]
+    template = plan["template"]
     if skills.rng.random() < 0.3 and plan["inject_frame"] < 0:
         skills.rest()
     free = skills.made.family.skeleton != "exchange"
     if free and (template == "mixed" or skills.rng.random() < skills.settings.errand):
         errand(skills)
-    state = task.attempt(mode)
+    state = task.attempt(task.fault)
     failure = template == "failure"
     for _ in range(plan["attempts"] if failure else plan["attempts"] - 1):
-        state = task.in_vain(state, mode) if state else state
+        state = task.in_vain(state) if state else state
     for _ in range(0 if failure else 1 + _PATIENCE):
-        state = task.recover(state, mode, strategy) if state else state
+        state = task.recover(state) if state else state
     if state:
+        skills.control.recovering = False
         task.abort(state)
         return
     if skills.made.family.relation in ("held", "visible"):

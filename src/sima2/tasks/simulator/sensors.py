@@ -8,7 +8,7 @@ import numpy as np
 
 from sima2.records.arrays import Float64s
 from sima2.tasks import scene_embedding
-from sima2.tasks.simulator.inspect_scripts import LEAST, sight
+from sima2.tasks.simulator.meta_scripts import LEAST, sight
 from sima2.tasks.simulator.recording import Played
 from sima2.tasks.simulator.scenario import Scenario
 from sima2.tasks.simulator.settings import SimulatorSettings, drawn

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-from sima2.errors import UnknownNameError, UsageError
-from sima2.tasks.families import ALL_FAMILIES
+from sima2.errors import UsageError
+from sima2.tasks.families import ALL_FAMILIES, known
 from sima2.tasks.world_settings import PhysicsSettings, SensorNoise
 
 SIMULATED: Final = tuple(sorted(ALL_FAMILIES, key=lambda name: ALL_FAMILIES[name].skeleton == "inspect"))
@@ -123,20 +123,12 @@ class SimulatorSettings:
                 if each.type == "Spans":
                     _check_spans(each.name, getattr(owner, each.name))
         arm = self.arm
-        if _least(arm.upper_m) + _least(arm.fore_m) < 0.7:
+        if arm.upper_m[0][0] + arm.fore_m[0][0] < 0.7:
             raise UsageError(
                 f"upper_m {arm.upper_m} and fore_m {arm.fore_m}: the links must be 0.7 m together to reach"
             )
-        if _least(arm.stroke_m) < 0.078 or _most(arm.stroke_m) > 0.16:
+        if arm.stroke_m[0][0] < 0.078 or arm.stroke_m[-1][1] > 0.16:
             raise UsageError(f"stroke_m {arm.stroke_m}: grippers that open 0.078 to 0.16 m hold what is on the table")
-
-
-def _least(spans: Spans) -> float:
-    return min(low for low, _ in spans)
-
-
-def _most(spans: Spans) -> float:
-    return max(high for _, high in spans)
 
 
 def _check_spans(name: str, spans: Spans) -> None:
@@ -185,6 +177,4 @@ def check_simulated(family: str) -> str:
     Raises:
         UnknownNameError: for a family that the simulator does not play, naming those it does.
     """
-    if family not in SIMULATED:
-        raise UnknownNameError("simulated family", family, SIMULATED)
-    return family
+    return known("simulated family", family, SIMULATED)

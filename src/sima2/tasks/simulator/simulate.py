@@ -22,7 +22,7 @@ from sima2.tasks.made import EVENT_KINDS, OOD_DISTANCE, Generated, outcome_of, p
 from sima2.tasks.simulator.annotate import Piece, annotate
 from sima2.tasks.simulator.physics import engine
 from sima2.tasks.simulator.recording import Played
-from sima2.tasks.simulator.scenario import Scenario, draw_scenario
+from sima2.tasks.simulator.scenario import Scenario
 from sima2.tasks.simulator.scripts import play
 from sima2.tasks.simulator.sensors import sensed
 from sima2.tasks.simulator.settings import SimulatorSettings, check_simulated, drawn
@@ -49,21 +49,34 @@ class _Event:
     """N·s."""
 
 
-@dataclass(slots=True)
 class _Episode:
     """One episode that was played."""
 
-    plan: Mapping[str, Any]
-    made: Scenario
-    rollout: Rollout
-    pieces: list[Piece]
-    recovery: Bools
-    """Frames in which a correction is under way."""
-    ood: Bools
-    """Frames outside the nominal law."""
-    events: list[_Event]
-    success: bool
-    nominal: float
+    def __init__(self, row: Mapping[str, Any], settings: SimulatorSettings) -> None:
+        rng, played, self.pieces = _played(row, settings)
+        self.made = made = played.made
+        channels = sensed(played, rng, settings)
+        key = f"{row['seed']}/{row['family']}/{row['family_index']}"
+        self.rollout = Rollout(
+            episode_id=row["episode_id"],
+            family=row["family"],
+            robot="arm7_sim",
+            policy=POLICIES[int(made.speed > drawn(settings.speed, 0.5))],
+            session=SESSIONS[int(rng.integers(len(SESSIONS)))],
+            instruction=made.family.instruction,
+            goal=goal_of(made),
+            debug_mode=bool(row["debug_mode"]),
+            provenance=provenance("mujoco", SIMULATOR_VERSION, key, b"simulated"),
+            **channels,
+        )
+        self.recovery = played.recovery
+        """Frames in which a correction is under way."""
+        self.ood: Bools = played.strange | made.alien
+        """Frames outside the nominal law."""
+        self.events = _events(self.pieces, played)
+        self.success = reached(played)
+        self.plain = not (self.ood.any() or self.failure) and float(rng.random()) < settings.nominal_share
+        """Whether it may be designated as reference."""
 
     @property
     def failure(self) -> _Event | None:
@@ -71,12 +84,17 @@ class _Episode:
         return next((each for each in self.events if each.kind == "failure"), None)
 
     @property
+    def tries(self) -> int:
+        """Attempts to put it right."""
+        return sum(piece.label == "recovery_maneuver" for piece in self.pieces)
+
+    @property
     def mode(self) -> str:
         """The failure mode that occurred: the planned one, else the family's first of that reason, else the reason."""
         if self.failure is None:
             return ""
         reason, modes = self.failure.reason, self.made.family.failure_modes
-        return self.plan["failure_mode"] or next((m for m in modes if FAILURE_MODES[m].reason == reason), reason)
+        return self.made.plan["failure_mode"] or next((m for m in modes if FAILURE_MODES[m].reason == reason), reason)
 
 
 def simulate(plan: EpisodePlan, settings: SimulatorSettings = DEFAULT_SIMULATOR) -> Generated:
@@ -96,47 +114,14 @@ def simulate(plan: EpisodePlan, settings: SimulatorSettings = DEFAULT_SIMULATOR)
         check_simulated(family)
     if not plan.garbage.isin("").all():
         raise UsageError("the simulator makes no garbage: use the hardening mix")
-    episodes = [_episode(row, settings) for row in plan.rows()]
+    episodes = [_Episode(row, settings) for row in plan.rows()]
     batch = RolloutBatch.from_rollouts([each.rollout for each in episodes])
     batch = replace(batch, episodes=replace(batch.episodes, episode_index=plan.episode_index))
     success = np.array([each.success for each in episodes], np.bool_)
     failed = [each.rollout.time[each.failure.frame] if each.failure else np.nan for each in episodes]
-    plain = [not (each.ood.any() or each.failure or each.plan["debug_mode"]) for each in episodes]
-    chosen = [each.nominal < settings.nominal_share for each in episodes]
-    nominal = success & np.array(plain, np.bool_) & np.array(chosen, np.bool_)
-    outcome = outcome_of(success, np.array(failed, np.float64), nominal, np.zeros(len(plan), np.bool_))
+    nominal = success & ~plan.debug_mode & np.array([each.plain for each in episodes], np.bool_)
+    outcome = outcome_of(plan, success, np.array(failed, np.float64), nominal)
     return Generated(batch, outcome, _truth(plan, episodes, success, batch, settings), ())
-
-
-def _episode(row: Mapping[str, Any], settings: SimulatorSettings) -> _Episode:
-    rng, played, pieces = _played(row, settings)
-    made = played.made
-    channels = sensed(played, rng, settings)
-    rollout = Rollout(
-        episode_id=row["episode_id"],
-        family=row["family"],
-        robot="arm7_sim",
-        policy=POLICIES[int(made.speed > drawn(settings.speed, 0.5))],
-        session=SESSIONS[int(rng.integers(len(SESSIONS)))],
-        instruction=made.family.instruction,
-        goal=goal_of(made),
-        debug_mode=bool(row["debug_mode"]),
-        provenance=provenance(
-            "mujoco", SIMULATOR_VERSION, f"{row['seed']}/{row['family']}/{row['family_index']}", b"simulated"
-        ),
-        **channels,
-    )
-    return _Episode(
-        plan=row,
-        made=made,
-        rollout=rollout,
-        pieces=pieces,
-        recovery=played.recovery,
-        ood=played.strange | made.alien,
-        events=_events(pieces, played),
-        success=reached(played),
-        nominal=float(rng.random()),
-    )
 
 
 def _played(row: Mapping[str, Any], settings: SimulatorSettings) -> tuple[np.random.Generator, Played, list[Piece]]:
@@ -150,8 +135,8 @@ def _played(row: Mapping[str, Any], settings: SimulatorSettings) -> tuple[np.ran
         settings = replace(settings, pause=0.0, errand=0.0, outside_push=0.0)
     delay = 0
     for _ in range(1 + _AIMS * (forced >= 0)):
-        rng = episode_generator(row["seed"], row["family"], row["family_index"])
-        made = draw_scenario(row, rng, settings)
+        rng = episode_generator(row)
+        made = Scenario(row, rng, settings)
         made.delay = delay
         played = play(made, rng, settings)
         pieces = annotate(played)
@@ -215,7 +200,6 @@ def _truth(
     pieces = [piece for each in episodes for piece in each.pieces]
     segments = _segments(episodes, pieces)
     length = np.array([piece.stop - piece.start for piece in pieces], np.int64)
-    tries = np.array([sum(p.label == "recovery_maneuver" for p in each.pieces) for each in episodes], np.int32)
     return Truth(
         frames=TruthFrames(
             risk=unknown,
@@ -229,15 +213,12 @@ def _truth(
         episodes=truth_of_episodes(
             plan,
             failure_mode=Text.of(each.mode for each in episodes),
-            recovery_strategy=Text.of(
-                each.plan["recovery_strategy"] if n else "" for n, each in zip(tries.tolist(), episodes, strict=True)
-            ),
-            recovery_attempts=tries,
+            recovery_strategy=Text.of(each.made.plan["recovery_strategy"] if each.tries else "" for each in episodes),
+            recovery_attempts=np.array([each.tries for each in episodes], np.int32),
             success=success,
             initial_risk=np.full(len(episodes), np.nan),
             event_frame=np.array([each.failure.frame if each.failure else -1 for each in episodes], np.int64),
-            ood_source=Text.of(each.plan["ood_source"] if each.ood.any() else "" for each in episodes),
-            noise=np.zeros(len(episodes), np.bool_),
+            ood_source=Text.of(each.made.plan["ood_source"] if each.ood.any() else "" for each in episodes),
         ),
         segments=segments,
         events=_event_table(episodes, settings),
@@ -251,7 +232,7 @@ def _joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
 
 def _segments(episodes: Sequence[_Episode], pieces: Sequence[Piece]) -> TruthSegments:
     return TruthSegments(
-        episode_id=Text.of(each.plan["episode_id"] for each in episodes for _ in each.pieces),
+        episode_id=Text.of(each.rollout.episode_id for each in episodes for _ in each.pieces),
         manipulator=Text.full(len(pieces), SOLE_ARM),
         label=Text.of((piece.label for piece in pieces), LABELS),
         object=Text.of(_name(each.made, piece.body) for each in episodes for piece in each.pieces),
@@ -266,7 +247,7 @@ def _event_table(episodes: Sequence[_Episode], settings: SimulatorSettings) -> T
     events = [event for each in episodes for event in each.events]
     hurt = [settings.values.value_of(e.object) * e.impulse if e.kind == "impact" else 0.0 for e in events]
     return TruthEvents(
-        episode_id=Text.of(each.plan["episode_id"] for each in episodes for _ in each.events),
+        episode_id=Text.of(each.rollout.episode_id for each in episodes for _ in each.events),
         kind=Text.of((event.kind for event in events), EVENT_KINDS),
         reason=Text.of((event.reason for event in events), REASONS),
         object=Text.of(event.object for event in events),

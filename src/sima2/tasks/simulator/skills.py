@@ -80,13 +80,11 @@ class Skills:
 
     # skills
 
-    def approach(self, body: str, *, bias: Float64s | None = None, until_hit: bool = False) -> tuple[str, float]:
-        """Over the body, then down to where the fingers may close; the reason it ended and the width there."""
+    def approach(self, body: str, bias: Float64s, *, until_hit: bool = False) -> str:
+        """Over the body or beside it, then down to where the fingers may close; the reason it ended."""
         control, world, until = self.control, self.world, self.hit if until_hit else None
         control.begin("approach", body)
-        spot, yaw, width = self.graspable(body)
-        control.width = self._opening(body, width)
-        spot = spot + (np.zeros(3) if bias is None else bias)
+        spot, yaw = self._aim(body, bias)
         above = spot + up(float(self.rng.uniform(0.08, 0.12)))
         if control.target[2] < above[2] - 0.02:
             control.move(np.array([*control.target[:2], above[2] + 0.03]))
@@ -95,7 +93,7 @@ class Skills:
             control.move(np.array([*above[:2], max(above[2], control.target[2], 0.3)]), yaw=yaw)
         why = control.move(above, yaw=yaw, until=until)
         if why:
-            return why, width
+            return why
         if self.sometimes():
             self._linger("approach", body)
         if self.sometimes():  # a second look that nothing called for
@@ -104,15 +102,18 @@ class Skills:
             control.move(above)
         if body in world.movable and self.rng.random() < self.settings.outside_push:
             self._pushed(body)
-            beside = np.zeros(3) if bias is None else bias
-            spot, yaw, width = self.graspable(body)
-            spot = spot + beside
-            control.width = self._opening(body, width)
+            spot, yaw = self._aim(body, bias)
             control.move(spot + up(above[2] - spot[2]), yaw=yaw)
         why = control.move(spot, speed=0.6 * self.made.speed, until=until)
         if not until_hit:
             control.wait(2.0 / self.made.rate_hz)
-        return why, width if body != "parcel" else min(width, world.width)
+        return why
+
+    def _aim(self, body: str, bias: Float64s) -> tuple[Float64s, float]:
+        """Where to have a body between the fingertips or beside them, and the hand's yaw; opens the fingers for it."""
+        spot, yaw, width = self.graspable(body)
+        self.control.width = self._opening(body, width)
+        return spot + bias, yaw
 
     def _opening(self, body: str, width: float) -> float:
         """m to open the fingers to: all the way, or as far as what stands beside the body leaves room.
@@ -193,7 +194,7 @@ class Skills:
     def _gape(self, stage: Stage) -> None:
         """The fingers give way as soon as they hold, until the robot notices."""
         control = self.control
-        control.recording.fault = len(control.recording.rows)
+        control.recording.fault = len(control.recording.frames)
         stage.reason = "gripper_slip"
         control.width = self._clear(stage.body)
         control.wait(self.draw(self.settings.faults.open_s), until=self.lost)
@@ -201,12 +202,12 @@ class Skills:
     def pick(self, body: str, *, miss: bool = False, force: float | None = None, slips: bool = False) -> bool:
         """Approach and grasp, beside the body if it is to be missed; whether it is held."""
         self.world.held = "drawer" if body == "handle" else body
-        bias = None
+        bias = np.zeros(3)
         if miss:
             _, yaw, width = self.graspable(body)
             side = 0.5 * (self.control.open_m + width) + float(self.rng.uniform(0.022, 0.035))
             bias = side * np.array([-math.sin(yaw), math.cos(yaw), 0.0]) * (1.0 if self.rng.random() < 0.5 else -1.0)
-        self.approach(body, bias=bias)
+        self.approach(body, bias)
         return self.grasp(body, force, slips=slips)
 
     def lift(self, body: str, height: float) -> str:
@@ -221,11 +222,12 @@ class Skills:
         """Where the hand must be for the load to be at a spot."""
         return spot + (self.world.hand - self.world.where(body))
 
-    def carry(self, body: str, spot: Float64s, height: float, speed: float = 0.0) -> str:
-        """Sideways until the load is above a spot, at the hand's own speed or another; the reason it ended early."""
+    def carry(self, body: str, spot: Float64s, *, sink: float = 0.0, speed: float = 0.0) -> str:
+        """Sideways until the load is above a spot, ``sink`` m lower than now, at the hand's own speed or another; the
+        reason it ended early."""
         stage = self.control.begin("transport", body)
         goal = self.over(body, spot)
-        goal[2] = max(height, goal[2] + 0.03)
+        goal[2] = max(self.world.hand[2] - sink, goal[2] + 0.03)
         why = self.control.move(goal, speed=speed, until=self.lost_or_hit)
         if not why and self.sometimes():
             self.control.wait(0.3)
@@ -237,20 +239,20 @@ class Skills:
         """Down until the load touches; ``high`` where that is well above the spot."""
         stage = self.control.begin("place", body)
         goal = self.over(body, spot) - up(0.004)
-        why = self.control.move(goal, speed=0.5 * self.made.speed, until=lambda: self.lost() or self._touches())
+        why = self.control.move(goal, speed=0.5 * self.made.speed, until=lambda: self.lost() or self._touched())
         gap = float(self.world.where(body)[2] - spot[2])
         self.control.halt()
         return ("lost" if why == "lost" else "high" if gap > 0.02 else ""), stage
 
     def put(self, body: str, spot: Float64s, *, anyway: bool = False) -> bool:
         """Carry, lower and let go; whether it came so far, or is let go ``anyway``."""
-        if self.carry(body, spot, float(self.world.hand[2])) and not anyway:
+        if self.carry(body, spot) and not anyway:
             return False
         self.lower(body, spot)
         self.open(body)
         return True
 
-    def _touches(self) -> str:
+    def _touched(self) -> str:
         return "touch" if length(self.world.contact) > 2.5 else ""
 
     def open(self, body: str) -> None:
@@ -267,15 +269,15 @@ class Skills:
         """m between fingers that are clear of a body."""
         return min(self.control.open_m, self.graspable(body)[2] + _CLEAR_M)
 
-    def leave(self, height: float = 0.12) -> None:
+    def leave(self) -> None:
         """Straight up and away."""
         self.control.begin("retreat")
-        self.control.move(self.control.target + up(height))
+        self.control.move(self.control.target + up(0.12))
 
-    def go_home(self, label: str = "retreat") -> None:
+    def go_home(self) -> None:
         """Back to where the hand rests, and rest."""
-        self.control.begin(label)
-        self.control.width = self.control.open_m if label == "retreat" else self.control.width
+        self.control.begin("retreat")
+        self.control.width = self.control.open_m
         self.control.move(HOME.copy(), yaw=0.0)
         self.rest()
 
@@ -342,16 +344,17 @@ class Task:
     def __init__(self, skills: Skills) -> None:
         self.skills, self.control = skills, skills.control
         self.world, self.made = skills.world, skills.made
+        self.fault, self.strategy = self.made.plan["failure_mode"], self.made.plan["recovery_strategy"]
 
     def attempt(self, fault: str) -> str:
         """The whole task once."""
         raise NotImplementedError
 
-    def recover(self, state: str, mode: str, strategy: str) -> str:
+    def recover(self, state: str) -> str:
         """Put it right and finish."""
         raise NotImplementedError
 
-    def in_vain(self, state: str, mode: str) -> str:
+    def in_vain(self, state: str) -> str:
         """Try to, and fail."""
         raise NotImplementedError
 
@@ -364,6 +367,5 @@ class Task:
 
     def abort(self, state: str) -> None:
         """Give up: leave."""
-        self.control.recovering = False
         self.skills.leave()
         self.skills.go_home()

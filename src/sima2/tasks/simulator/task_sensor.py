@@ -9,8 +9,7 @@ import numpy as np
 from sima2.records.rollout import Goal
 from sima2.tasks import made as making
 from sima2.tasks.simulator.contact_scripts import goal_opening, wiped_share
-from sima2.tasks.simulator.exchange_scripts import LIFTED_M
-from sima2.tasks.simulator.inspect_scripts import sight
+from sima2.tasks.simulator.meta_scripts import LIFTED_M, sight
 from sima2.tasks.simulator.recording import Played
 from sima2.tasks.simulator.scenario import SURFACE, Scenario
 
@@ -33,7 +32,7 @@ def reached(played: Played) -> bool:
     """Whether the goal holds at the end."""
     made, world, goal = played.made, played.world, goal_of(played.made)
     if goal.relation == "opened":
-        return bool(world.data.qpos[world.drawer_qpos] >= goal.tolerance)
+        return world.opened() >= goal.tolerance
     place = world.where("item")
     if goal.relation == "wiped":
         return wiped_share(made, played.place("item"), played.column("contact")[:, 2] * played.left) >= goal.tolerance
