@@ -528,7 +528,7 @@ class Sima2Client:
     ) -> Iterator[Intake]:
         """All episodes of the source in order, ``batch_size`` at a time, in bounded memory."""
         if batch_size < 1:
-            raise UsageError(f"a batch of {batch_size} episodes is no batch")
+            raise UsageError(f"batch_size is {batch_size}, it must be at least 1")
         source = self.source(mix=mix, families=families, episodes=episodes)
         for start in range(0, source.episodes, batch_size):
             yield source.read(start, min(start + batch_size, source.episodes))

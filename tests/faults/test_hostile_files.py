@@ -86,7 +86,7 @@ def test_rows_without_end_are_not_unpacked(tmp_path: Path) -> None:
         ("[" * 5_000_000, "is not JSON"),
         ("[" + "[]," * 20_000_000 + "[]]", "values"),
         ('{"features": ' + '{"a":' * 2_000_000, "is not JSON"),
-        ('{"x": "' + "y" * 50_000_000 + '"}', "codebase_version None"),
+        ('{"x": "' + "y" * 50_000_000 + '"}', "codebase_version is missing"),
     ],
 )
 def test_json_of_great_depth_or_breadth_is_refused(tmp_path: Path, text: str, told: str) -> None:

@@ -94,7 +94,7 @@ def _refuse_numbers(settings: RunSettings) -> None:
         raise UsageError(f"jobs ({settings.jobs}) and batch size ({settings.batch_size}) must be at least 1")
     wanted = settings.episodes if settings.total is None else settings.total
     if wanted is not None and wanted < 1:
-        raise UsageError(f"{wanted} episodes are none")
+        raise UsageError(f"episodes is {wanted}, it must be at least 1")
 
 
 def _refuse_for_recordings(settings: RunSettings) -> None:

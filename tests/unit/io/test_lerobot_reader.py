@@ -108,7 +108,7 @@ def test_a_guessed_map_can_be_given_back(root: Path, tmp_path: Path) -> None:
         (b"\xff\xfe", "is not UTF-8"),
         (b"[" * 100_000, "is not JSON"),
         (b'{"codebase_version": "v1.6"}', "known: v2.0, v2.1, v3.0"),
-        (b"{}", "codebase_version None is not known"),
+        (b"{}", "codebase_version is missing"),
         (b'{"codebase_version": "v2.1"}', "no features"),
         (b'{"codebase_version": "v2.1", "features": {"a": 1' + b"0" * 5000 + b"}}", "is not JSON"),
     ],

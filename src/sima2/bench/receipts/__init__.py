@@ -65,7 +65,7 @@ def run(
     engine()
     units = _units(episodes, seed, quick, contaminations, seeds)
     if jobs < 1:
-        raise UsageError(f"{jobs} jobs are none")
+        raise UsageError(f"jobs is {jobs}, it must be at least 1")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     lines = _lines(units, out, jobs, progress)

@@ -62,9 +62,8 @@ def load_index(root: Path) -> Index:
     info = read_json(root, INFO)
     version = info.get("codebase_version")
     if not isinstance(version, str) or version not in VERSIONS:
-        raise DatasetError(
-            root / INFO, f"codebase_version {shown(version)} is not known", f"known: {', '.join(VERSIONS)}"
-        )
+        what = "codebase_version is missing" if version is None else f"codebase_version {shown(version)} is not known"
+        raise DatasetError(root / INFO, what, f"known: {', '.join(VERSIONS)}")
     warnings: list[str] = []
     features = _features(root, info.get("features"), warnings)
     fps = _fps(info.get("fps"), warnings)
