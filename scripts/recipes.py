@@ -3,9 +3,10 @@
     python scripts/recipes.py              the names of the recipes
     python scripts/recipes.py "a format"   follow one: exit code 0 where every command of it succeeds
 
-A recipe is a heading ``## Recipe: NAME`` and what follows it. Three sentences before a block of code are acted on: "New
-file `PATH`:", "Add to the end of `PATH`:" and "Change `PATH`:" (a diff, whose lines without a plus must be there once).
-Blocks of ``sh`` are commands, run from the folder of the copy. In the end what is left must pass ``make lint``.
+A recipe is a heading ``## Recipe: NAME`` and what follows it. Three sentences before a block of code are acted on:
+"New file `PATH`:", "Add to the end of `PATH`:" (two empty lines go before it) and "Change `PATH`:" (a diff, whose lines
+without a plus must be there once). Blocks of ``sh`` are commands, run from the folder of the copy. In the end what is
+left must pass ``make lint``.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def edit(file: Path, step: Step) -> None:
         return
     text = file.read_text("utf-8")
     if step.what == "Add to the end of":
-        file.write_text(text + step.text, "utf-8")
+        file.write_text(f"{text}\n\n{step.text}", "utf-8")
         return
     lines = step.text.splitlines(keepends=True)
     old = "".join(line[1:] for line in lines if not line.startswith("+"))
