@@ -79,8 +79,8 @@ def _under_way(
         firm = features.grip > settings.eased_share * runs.spread(features.grip[runs.start])
         begins &= ~(features.gripping & (firm if features.company is None else firm | features.company))
     # the frame before the first that has moved
-    first = np.maximum(runs.first_in(begins) - 1, runs.start)
-    return runs.spread(keep) & (np.arange(len(begins)) >= runs.spread(first))
+    first = runs.first_in(begins) - 1
+    return runs.spread(keep & runs.any(begins)) & (np.arange(len(begins)) >= runs.spread(first))
 
 
 def shut_fingers(features: Features, closing: Bools, opening: Bools) -> Bools:
