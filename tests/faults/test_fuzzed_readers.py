@@ -11,10 +11,11 @@ from format_sets import NEEDS_H5PY
 
 CASES = 2000
 SHARED = {
-    **{"lerobot v2.0": 1000, "lerobot v2.1": 1000},
+    **{"lerobot v2.0": 1000, "lerobot v2.1": 1000, "lerobot v3.0": 1000, "lerobot v3.0, ours": 1000},
+    **{"mcap": 1000, "mcap, ours": 1000, "mcap bag": 1000},
     **{"droid": 400, "aloha": 400, "robomimic": 500, "npz": 400, "csv": 400},
 }
-"""Versions that one reader reads, which differ in a file that it does not read; formats that share most of theirs."""
+"""Versions that one reader reads, which differ in a file or two; formats that share most of their reader."""
 FILE_AN_EPISODE = ("droid", "aloha", "npz", "csv")
 """Formats of which a damaged file is put aside while the others are read."""
 

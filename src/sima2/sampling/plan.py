@@ -336,13 +336,19 @@ class _Sheet:
 def _flat(spans: list[_Span]) -> list[_Span]:
     """Spans that do not overlap, in order: where several meet, weights multiply, and the gravest is the reason."""
     edges = sorted({edge for span in spans for edge in (span.start, span.end)})
+    begin: dict[int, list[int]] = {}
+    for k, span in enumerate(spans):
+        begin.setdefault(span.start, []).append(k)
+    over: list[int] = []
     flat: list[_Span] = []
     for start, end in pairwise(edges):
-        over = [span for span in spans if span.start <= start and end <= span.end]
+        # only those that are there or begin are looked at: a long recording has tens of thousands
+        over = sorted(k for k in (*over, *begin.get(start, ())) if spans[k].end > start)
         if not over:
             continue
-        worst = min(over, key=lambda span: (span.weight, _ORDER.index(span.code)))
-        piece = _Span(start, end, math.prod(span.weight for span in over), worst.code, worst.knowledge)
+        here = [spans[k] for k in over]
+        worst = min(here, key=lambda span: (span.weight, _ORDER.index(span.code)))
+        piece = _Span(start, end, math.prod(span.weight for span in here), worst.code, worst.knowledge)
         if flat and flat[-1].end == start and flat[-1][2:] == piece[2:]:
             flat[-1] = flat[-1]._replace(end=end)
         else:

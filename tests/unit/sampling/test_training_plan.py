@@ -14,7 +14,7 @@ from sima2.records.episodes import EpisodeTable
 from sima2.records.plan import CardTable, SegmentVerdicts
 from sima2.records.table import Text
 from sima2.sampling.frames import frame_weights, inside_weights, planned_frames
-from sima2.sampling.plan import Asked, Known, TrainingPlanner, precision_of
+from sima2.sampling.plan import Asked, Known, TrainingPlanner, _flat, _Span, precision_of
 from sima2.sampling.plan_settings import ALSO, PRESETS, RULES, PlanSettings
 from sima2.sampling.planned import planned
 from sima2.sampling.pool import Pool
@@ -288,3 +288,35 @@ def test_frames_of_no_weight_give_theirs_to_the_others_of_their_episode():
     assert weights.weight[:50].tolist() == [0.0] * 50
     assert weights.weight[50:100].tolist() == [2.0] * 50
     assert weights.weight[100:].tolist() == [1.0] * 100
+
+
+some_spans = st.builds(
+    lambda start, length, weight, code: _Span(start, start + length, weight, code, "fact"),
+    st.integers(0, 20), st.integers(0, 9), st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.sampled_from(["pause", "idle"]),
+)  # fmt: skip
+
+
+@given(st.lists(some_spans, max_size=9))
+def test_where_spans_meet_weights_multiply_and_the_gravest_is_the_reason(spans):
+    flat = _flat(spans)
+    for frame in range(30):
+        over = [span for span in spans if span.start <= frame < span.end]
+        here = [span for span in flat if span.start <= frame < span.end]
+        assert len(here) == bool(over)
+        if over:
+            assert here[0].weight == np.prod([span.weight for span in over])
+            gravest = min(span.weight for span in over)
+            assert here[0].code in [span.code for span in over if span.weight == gravest]
+
+
+def test_ten_thousands_of_spans_of_one_recording_are_each_looked_at_where_they_are():
+    looked = []
+
+    class Told(_Span):
+        @property
+        def end(self):
+            looked.append(self.start)
+            return self[1]
+
+    assert len(_flat([Told(2 * k, 2 * k + 1, 0.5, "pause", "fact") for k in range(5000)])) == 5000
+    assert len(looked) < 10 * 5000
