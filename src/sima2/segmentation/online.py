@@ -109,12 +109,10 @@ class SegmentStream:
         if self._finished:
             raise UsageError("the stream was finished: engine.stream(...) opens another")
         buffer = self._buffer
-        if not isinstance(frames, Rollout) and buffer.take_one(frames):
-            if buffer.total < self._due:
-                return self._nothing
-            return SegmentTable.concat(self._advance())
-        time, rows = buffer.check(frames)
-        found: list[SegmentTable] = []
+        time, rows = buffer.take(frames)
+        if buffer.total < self._due and not len(time):
+            return self._nothing
+        found = self._advance()
         while len(time):
             part = max(self._due - buffer.total, 1)
             buffer.append(time[:part], rows[:part])
