@@ -31,7 +31,7 @@ from sima2.segmentation.recoveries import RECOVERY_RULES, RecoverySettings, fail
 from sima2.segmentation.rules import Note, RuleList, listening, note_change, reason_of, traced
 from sima2.segmentation.scales import HandScale, Scales, fit_scales
 from sima2.segmentation.search_moves import LookSettings, label_looks
-from sima2.segmentation.signals import Ragged, among
+from sima2.segmentation.signals import Ragged, alike, among
 from sima2.segmentation.state_settings import StateSettings
 from sima2.segmentation.states import State, States, compute_states
 from sima2.segmentation.window_context import Memory, Start
@@ -96,7 +96,7 @@ class SegmentationEngine:
         """What the closings of each arm of each robot tell of its fingers."""
         shown: dict[tuple[str, str], list[Shown]] = {}
         for batch in batches:
-            for _, part in batch.by_layout():
+            for _, part in alike(batch):
                 for arm in part.manipulators:
                     features = compute_features(part, arm, self.scales, self.features)
                     if features.width is None:
@@ -121,7 +121,7 @@ class SegmentationEngine:
         parts = []
         places = []
         finals = []
-        for where, sub in batch.by_layout():
+        for where, sub in alike(batch):
             for table, episode, final in self._segment_alike(sub):
                 parts.append(table)
                 places.append(where[episode])
@@ -148,7 +148,7 @@ class SegmentationEngine:
             raise UsageError(f"explain takes one episode, not {len(batch)}: batch.take([k]) is one")
         told: dict[tuple[str, int], list[Note]] = {}
         with traced() as trace:
-            for _, sub in batch.by_layout():
+            for _, sub in alike(batch):
                 begin = self.windows.grid(Ragged(sub.offset, sub.time).period).windows(sub.length).begin.tolist()
                 for table, _, final in self._segment_alike(sub, part_frames=1):
                     passes = [notes for arm, notes in trace.passes if len(table) and arm == table.manipulator[0]]

@@ -171,10 +171,8 @@ class Judging:
         ragged, pose = self.features.ragged, self.features.pose
         if pose is None or not len(self.found):
             return np.zeros(len(self.found))
-        low, high = (per_run(ufunc, pose, ragged.heads) for ufunc in (np.minimum, np.maximum))
-        span = np.zeros(len(ragged.offset) - 1)
-        span[ragged.episode[ragged.heads]] = (high - low).max(axis=1)
-        return np.asarray(span[self.found.episode])
+        low, high = (per_run(ufunc, pose, ragged.offset[:-1]) for ufunc in (np.minimum, np.maximum))
+        return np.asarray((high - low).max(axis=1)[self.found.episode])
 
     def apart(self, a: Int64s, b: Int64s) -> Float64s:
         """How far the arm is at some frames from where it is at others, as a share of its extent."""

@@ -424,9 +424,9 @@ def _fingers(channels: Manipulator, ragged: Ragged, settings: FeatureSettings, f
     if raw is not None:
         width, _ = hold_last(raw, ragged)
         rate = ragged.slope(width, settings.slope_s)
-        opened = ragged.running(width, settings.start_s, largest=True, before=ragged.before("widest"))
+        opened = ragged.running(width, settings.start_s, largest=True, past="widest")
         opened = np.fmax(opened, fitted(lambda scale: scale.width_open))
-        shut = ragged.running(width, settings.start_s, largest=False, before=ragged.before("narrowest"))
+        shut = ragged.running(width, settings.start_s, largest=False, past="narrowest")
         # fingers close to nothing at zero unless the robot has shown otherwise
         shut = np.fmin(np.nan_to_num(fitted(lambda scale: scale.width_closed)), shut)
         if channels.gripper_closed is not None:
@@ -510,7 +510,7 @@ def _force(
     if forgets:
         base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
     else:
-        base = ragged.running(average, settings.start_s, largest=False, before=ragged.before("lightest"))
+        base = ragged.running(average, settings.start_s, largest=False, past="lightest")
     over = now - base
 
     def measured() -> Float64s:

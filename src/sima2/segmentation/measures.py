@@ -74,7 +74,7 @@ def measure(channels: Manipulator, features: Features, start: Int64s, stop: Int6
     """Measures of half-open spans of frames, ordered and apart, shape (s,)."""
     ragged, blank = features.ragged, np.full(len(start), np.nan)
     step = np.diff(ragged.time, append=ragged.time[-1:])
-    step[ragged.offset[1:][np.diff(ragged.offset) > 0] - 1] = 0.0
+    step[ragged.offset[1:] - 1] = 0.0
     step = np.where(step > 0, step, ragged.period.take(ragged.episode))
     # every second reduction is of what lies between two spans
     cuts = np.stack([start, stop], axis=1).ravel()

@@ -67,7 +67,7 @@ def part(features: Features, settings: MotionSettings) -> Movements:
     """Part the motion of each episode into movements and rests."""
     frames = len(features.still_below)
     edge, rest = np.zeros(frames, np.bool_), np.zeros(frames, np.bool_)
-    if features.pose is None or not frames:
+    if features.pose is None:
         return Movements(edge, rest)
     ragged = features.ragged
     pose, speed = _across_gaps(features.pose, features, settings)
@@ -75,7 +75,7 @@ def part(features: Features, settings: MotionSettings) -> Movements:
     peaks = _peaks(speed, dips, ragged)
     # from peak to peak, with what comes before an episode's first peak and after its last
     start = np.unique(np.concatenate([ragged.first[peaks], peaks]))
-    spans = Runs(ragged, start, np.append(start[1:], frames))
+    spans = Runs(ragged, start, np.append(start[1:], frames), ragged.episode)
     head, tail = ~np.isin(start, peaks), spans.stop > ragged.last[start]
     left = np.where(head, np.nan, speed[start])
     right = np.where(tail, np.nan, speed[np.minimum(spans.stop, frames - 1)])
@@ -157,7 +157,7 @@ def _dips(speed: Float64s, still: Float64s, ragged: Ragged, settings: MotionSett
     while len(dips):
         peaks = speed[_peaks(speed, dips, ragged)]
         # each dip lies between two peaks of its episode, and each episode has one peak more than dips
-        before = np.arange(len(dips)) + _rank(ragged.episode[dips], ragged)
+        before = np.arange(len(dips)) + ragged.episode[dips]
         low, high = np.minimum(peaks[before], peaks[before + 1]), np.maximum(peaks[before], peaks[before + 1])
         depth = speed[dips] / np.maximum(low, 1e-12)
         # what moves no more than a rest does is no movement
@@ -173,16 +173,10 @@ def _dips(speed: Float64s, still: Float64s, ragged: Ragged, settings: MotionSett
     return dips
 
 
-def _rank(episode: Int64s, ragged: Ragged) -> Int64s:
-    """How many episodes that have frames come before each."""
-    filled = np.diff(ragged.offset) > 0
-    return (np.cumsum(filled) - filled)[episode]
-
-
 def _peaks(speed: Float64s, dips: Int64s, ragged: Ragged) -> Int64s:
     """First frame of the largest speed in each part between dips and episodes' ends."""
-    start = np.union1d(ragged.heads, dips)
-    parts = Runs(ragged, start, np.append(start[1:], len(speed)))
+    start = np.union1d(ragged.offset[:-1], dips)
+    parts = Runs(ragged, start, np.append(start[1:], len(speed)), ragged.episode)
     return parts.first_in(speed == parts.spread(parts.largest(speed)))
 
 
@@ -263,8 +257,6 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
 def _strokes(way: Float64s, kind: Int64s, first: Bools, settings: MotionSettings) -> Bools:
     """Movements to and fro, or in rows, that no movement up or down parts from each other."""
     here = np.arange(len(way))
-    if not len(way):
-        return np.zeros(0, np.bool_)
     begin = np.maximum.accumulate(np.where(first, here, 0))
     steep = (np.abs((way * way[begin]).sum(axis=1)) > settings.turn_cosine) & (kind[begin] == Carry.RISE)
     patch = np.cumsum(first | steep | np.append(False, steep[:-1]))
@@ -285,8 +277,6 @@ def _strokes(way: Float64s, kind: Int64s, first: Bools, settings: MotionSettings
 def _between(mask: Bools, first: Bools, last: Bools) -> Bools:
     """From the first to the last place where the mask holds, within groups whose first and last places are marked."""
     here = np.arange(len(mask))
-    if not len(mask):
-        return mask
     begin = np.maximum.accumulate(np.where(first, here, 0))
     end = np.minimum.accumulate(np.where(last, here, len(mask))[::-1])[::-1]
     return (last_where(mask, begin) >= 0) & (next_where(mask, end) >= 0)

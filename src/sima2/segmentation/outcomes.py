@@ -102,27 +102,14 @@ def judge(
     which nothing was seen.
     """
     runs = runs_of(label, features.ragged, edge)
-    n, kind = len(runs), label[runs.start]
-    failed_runs = runs.any(failed)
-    unseen = np.zeros(n, np.bool_) if in_vain is None else runs.any(in_vain)
-    segments = Segments(
-        features.ragged,
-        runs.start,
-        runs.stop,
-        kind,
-        batch,
-        features,
-        states,
-        settings,
-        failed_runs,
-        unseen,
-        slot=np.full(n, -1, np.int64),
-        outcome=np.full(n, OUTCOME["success"], np.int64),
-        reason=np.zeros(n, np.int64),
-    )
+    slot, reason = np.full(len(runs), -1, np.int64), np.zeros(len(runs), np.int64)
+    outcome = np.full(len(runs), OUTCOME["success"], np.int64)
+    unseen = outcome < 0 if in_vain is None else runs.any(in_vain)
+    seen = batch, features, states, settings, runs.any(failed), unseen
+    segments = Segments(runs.ragged, runs.start, runs.stop, label, *seen, slot, outcome, reason)
     segments.name_objects()
     segments.end()
-    return Spans(runs.start, runs.stop, kind, runs.episode, segments.slot, segments.outcome, segments.reason)
+    return Spans(runs.start, runs.stop, runs.kind, runs.episode, slot, outcome, reason)
 
 
 class Ending(NamedTuple):
@@ -200,7 +187,7 @@ class Segments(LabelRuns):
     @cached_property
     def acting(self) -> Bools:
         """Something is meant by it."""
-        return ACTIONS[self.kind]
+        return np.asarray(ACTIONS[self.kind])
 
     @property
     def fingers_alone(self) -> bool:
@@ -309,7 +296,7 @@ class Segments(LabelRuns):
     def name_objects(self) -> None:
         """Fill in which object each is about."""
         place, states, slot = self.features.object_position, self.states, self.slot
-        if place is None or not len(self):
+        if place is None:
             return
         middle, end = (self.start + self.stop) // 2, self.stop - 1
 

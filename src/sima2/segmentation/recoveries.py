@@ -54,8 +54,6 @@ class RecoverySettings:
 
 def failed_releases(features: Features, action: Int64s, failed: Bools) -> Bools:
     """Frames of failures, and of the letting go right after one, shape (T,)."""
-    if not len(action):
-        return failed
     runs = LabelRuns.of(action, features.ragged)
     out: Bools = failed | runs.spread(runs.at("release") & runs.before(failed[runs.stop - 1], False))
     return out
@@ -73,7 +71,7 @@ def label_recoveries(
         failed: frames of segments known to have failed.
         settings: thresholds.
     """
-    if features.pose is None or not len(label):
+    if features.pose is None:
         return label
     attempts = Attempts(features, states, label.copy(), failed, settings)
     for rule, holds in RECOVERY_RULES.asked(attempts):

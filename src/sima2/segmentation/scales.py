@@ -10,7 +10,7 @@ import numpy as np
 
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import Manipulator, RolloutBatch
-from sima2.segmentation.signals import Ragged, hold_last, lengths, orderless
+from sima2.segmentation.signals import Ragged, alike, hold_last, lengths, orderless
 
 
 class HandScale(NamedTuple):
@@ -110,9 +110,7 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
     parts: dict[tuple[str, str], Store] = {}
     rest: dict[tuple[str, str], Store] = {}
     for batch in batches:
-        for _, sub in batch.by_layout():
-            if not sub.frames:
-                continue
+        for _, sub in alike(batch):
             ragged, names = Ragged(sub.offset, sub.time), np.array(sub.episodes.robot, object)
             for arm, channels in sub.manipulators.items():
                 every = np.arange(sub.frames)

@@ -188,7 +188,7 @@ def start_frames(period: Float64s, grid: Grid, settings: FeatureSettings) -> Int
 
 def start_of(features: Features) -> Start:
     """What the features of the episodes' first frames tell of their sensors."""
-    at = np.minimum(features.ragged.offset[:-1], len(features.ragged.time) - 1)
+    at = features.ragged.offset[:-1]
     return Start(
         period=features.ragged.period,
         rate_noise=features.rate_noise[at],
