@@ -17,7 +17,7 @@ from sima2.segmentation.window_joining import HandOver, Judged, kept
 from sima2.segmentation.windows import Grid, WindowSettings, gather
 
 A, B, C = (LABELS.index(name) for name in ("approach", "grasp", "lift"))
-GRID = Grid(past=np.array([20]), block=np.array([10]), ahead=np.array([5]))
+GRID = Grid(period=np.array([0.05]), past=np.array([20]), block=np.array([10]), ahead=np.array([5]))
 FRAMES = 30
 
 
@@ -80,7 +80,7 @@ def test_blocks_cover_every_frame_once_and_windows_end_within_the_look_ahead(
     lengths: list[int], block: int, ahead: int
 ) -> None:
     n = len(lengths)
-    grid = Grid(past=np.full(n, 2 * block), block=np.full(n, block), ahead=np.full(n, ahead))
+    grid = Grid(period=np.full(n, 0.05), past=np.full(n, 2 * block), block=np.full(n, block), ahead=np.full(n, ahead))
     windows = grid.windows(np.array(lengths))
     for episode, length in enumerate(lengths):
         rows = windows.take(np.flatnonzero(windows.episode == episode))
