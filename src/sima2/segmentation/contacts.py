@@ -40,12 +40,12 @@ def contacts(features: Features, loads: Loads, slip: Bools, settings: StateSetti
     touching = without_short(touching, features.ragged, gap=settings.lets_off_s, run=settings.touches_s)
     runs = runs_of(touching, features.ragged)
     seen = features, settings, features.position, features.contact
-    touches = Touches(runs.ragged, runs.start, runs.stop, touching, *seen, touching, loads)
+    touches = Touches(runs.ragged, runs.start, runs.stop, touching, *seen, loads)
     kind = touches.spread(touches.kinds())
     # what nothing explains is a bump from where it grows hard
-    hard = touches.touching & ~loads.loaded & (features.contact > settings.hard_newtons) & (kind == Touch.UNTOLD)
+    hard = touching & ~loads.loaded & (features.contact > settings.hard_newtons) & (kind == Touch.UNTOLD)
     since = last_where(hard, features.ragged.first) >= touches.spread(touches.start)
-    bump = (kind == Touch.BUMP) | (touches.touching & since)
+    bump = (kind == Touch.BUMP) | (touching & since)
     return (kind == Touch.WORK) & ~slip, (kind == Touch.STROKE) & ~slip, bump
 
 
@@ -65,20 +65,18 @@ class Touch(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Touches(Runs):
-    """Runs of frames with and without a touch of a tracked hand, and what speaks for what each is; shape (r,) each."""
+    """Runs of frames with and without external force over what the load of a tracked hand weighs, shape (r,) each."""
 
     features: Features
     settings: StateSettings
     position: Float64s
     contact: Float64s
-    touching: Bools
-    """External force over what the load weighs, shape (T,)."""
     loads: Loads
 
     def kinds(self) -> Int64s:
         """:class:`Touch` of each run."""
         out = np.full(len(self), Touch.UNTOLD, np.int64)
-        for rule, found in TOUCH_RULES.asked(self, self.touching[self.start]):
+        for rule, found in TOUCH_RULES.asked(self, self.kind):
             out[found] = rule.says
         return out
 

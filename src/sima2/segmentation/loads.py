@@ -215,7 +215,7 @@ def slips(features: Features, loads: Loads, settings: StateSettings) -> Bools:
     at = np.flatnonzero((loads.slot >= 0) & (loaded | left) & still)
     slot = loads.slot[at]
     slack = settings.pose_noises * features.object_noise[ragged.episode, loads.own] + settings.slack_m
-    lo, hi = (edge[at] for edge in ragged.around(features.together_s))
+    lo, hi = (edge[at] for edge in ragged.around(features.settings.together_s))
     relative = features.apart_from_hand(at, slot) - features.swing(lo, hi)
     apart = features.object_seen[at, slot] & (relative > settings.slip_share * features.hand_shift[at] + slack[at])
     mask[at] = apart & (loaded[at] | (features.object_shift[at, slot] > slack[at]))

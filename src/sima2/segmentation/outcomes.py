@@ -480,7 +480,7 @@ def _pushed_too_weakly(each: Segments) -> Bools:
     later = np.maximum(each.next(each.at("push", "grasp", "pull", "wipe", "place")), 0)
     step = np.zeros((1, 3)) if position is None else position[each.start[later]] - position[each.start]
     near = squares(step) < each.settings.put_right_m**2
-    return each.pushed_in_vain & (later > 0) & each.at("push")[later] & each.moved[later] & near
+    return each.pushed_in_vain & (later > 0) & each.moved[later] & near
 
 
 def _pushed_in_vain(each: Segments) -> Bools:
@@ -494,7 +494,7 @@ def _wanders(each: Segments) -> Bools:
     if place is None or not each.put_down.any():
         return each.blank
     # a hand may hide what it holds: where that lies is known once it is seen again
-    shown = features.next_seen(each.stop - 1, own)
+    shown = features.next_seen[each.stop - 1, own]
     wander = lengths(place[each.settled, own] - place[np.maximum(shown, 0), own])
     wander[(shown < 0) | (shown > each.settled)] = 0.0
     slack = each.settings.moved_m + each.settings.noises * features.object_noise[each.episode, own]
@@ -537,7 +537,7 @@ def _put_right(each: Segments) -> Bools:
     at, took = np.maximum(again, 0), np.maximum(taken, 0)
     found: Bools = put_down & each.put_down & (taken > each.here) & (again > taken) & (own[at] == own)
     found &= grasp[took] & (own[took] == own)
-    put, right = (each.features.next_seen(each.stop[which] - 1, own) for which in (each.here, at))
+    put, right = (each.features.next_seen[each.stop[which] - 1, own] for which in (each.here, at))
     found &= (put >= 0) & (put < each.stop[took]) & (right >= 0)
     apart = squares(place[right, own] - place[put, own])
     return found & (apart < each.settings.put_right_m**2)
