@@ -15,7 +15,7 @@ from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.vocabulary import LABELS, OUTCOMES, UNKNOWN
 from sima2.segmentation.actions import AS_BEFORE, FAILURE_RULES, LABEL_RULES, label_actions
-from sima2.segmentation.closing_verdicts import VERDICT_RULES, Judging
+from sima2.segmentation.closing_verdicts import VERDICT_RULES
 from sima2.segmentation.closings import closings_of
 from sima2.segmentation.confidence import Confidence
 from sima2.segmentation.contacts import TOUCH_RULES
@@ -102,10 +102,9 @@ class SegmentationEngine:
                     if features.width is None:
                         continue
                     found = closings_of(features, *moving_fingers(features, self.states), self.states)
-                    judging = Judging(found, features, self.states)
                     robots = np.array(part.episodes.robot, object)[found.episode]
                     for robot in dict.fromkeys(robots.tolist()):
-                        shown.setdefault((robot, arm), []).append(Shown.of(judging, robots == robot))
+                        shown.setdefault((robot, arm), []).append(Shown.of(found, robots == robot))
         return {key: hand_scale(parts) for key, parts in shown.items()}
 
     def segment(self, batch: RolloutBatch) -> SegmentTable:
