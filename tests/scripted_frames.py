@@ -12,7 +12,7 @@ import pytest
 from sima2 import Rollout, RolloutBatch
 from sima2.records.arrays import Bools, Int64s
 from sima2.records.rollout import Goal
-from sima2.segmentation.features import Features
+from sima2.segmentation.features import Features, FeatureSettings
 from sima2.segmentation.labels import CODE
 from sima2.segmentation.signals import Ragged
 from sima2.segmentation.states import State, States
@@ -120,8 +120,7 @@ class Frames:
         step[::n] = 0.0
         made: dict[str, Any] = {
             "ragged": Ragged(np.arange(EPISODES + 1) * n, np.tile(np.arange(n) / HZ, EPISODES), EXACTLY),
-            "together_s": 0.15,
-            "leads_s": 0.3,
+            "settings": FeatureSettings(),
             "position": hand,
             "pose": hand,
             "velocity": step,

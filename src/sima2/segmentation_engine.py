@@ -9,13 +9,13 @@ from typing import Any, Final
 import numpy as np
 
 from sima2.errors import UsageError
-from sima2.records.arrays import Bools, Float64s, Int64s
+from sima2.records.arrays import Bools, Int64s
 from sima2.records.rollout import Episodes, Goal, RolloutBatch
 from sima2.records.rollout import spans as frames_between
 from sima2.records.segments import Segment, SegmentTable
 from sima2.records.vocabulary import LABELS, OUTCOMES, UNKNOWN
 from sima2.segmentation.actions import AS_BEFORE, FAILURE_RULES, LABEL_RULES, label_actions
-from sima2.segmentation.closing_verdicts import VERDICT_RULES, Judging
+from sima2.segmentation.closing_verdicts import VERDICT_RULES
 from sima2.segmentation.closings import closings_of
 from sima2.segmentation.confidence import Confidence
 from sima2.segmentation.contacts import TOUCH_RULES
@@ -31,12 +31,12 @@ from sima2.segmentation.recoveries import RECOVERY_RULES, RecoverySettings, fail
 from sima2.segmentation.rules import Note, RuleList, listening, note_change, reason_of, traced
 from sima2.segmentation.scales import HandScale, Scales, fit_scales
 from sima2.segmentation.search_moves import LookSettings, label_looks
-from sima2.segmentation.signals import Ragged, among
+from sima2.segmentation.signals import Ragged, alike, among
 from sima2.segmentation.state_settings import StateSettings
 from sima2.segmentation.states import State, States, compute_states
 from sima2.segmentation.window_context import Memory, Start
 from sima2.segmentation.window_joining import HandOver, Judged, Pieces, channels_used, kept, whole
-from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pasts, scene, start_frames, start_of
+from sima2.segmentation.windows import Grid, Windows, WindowSettings, gather, pasts, start_frames, start_of
 
 __all__ = ["Segment", "SegmentTable", "SegmentationEngine"]
 
@@ -96,16 +96,15 @@ class SegmentationEngine:
         """What the closings of each arm of each robot tell of its fingers."""
         shown: dict[tuple[str, str], list[Shown]] = {}
         for batch in batches:
-            for _, part in batch.by_layout():
+            for _, part in alike(batch):
                 for arm in part.manipulators:
                     features = compute_features(part, arm, self.scales, self.features)
                     if features.width is None:
                         continue
                     found = closings_of(features, *moving_fingers(features, self.states), self.states)
-                    judging = Judging(found, features, self.states)
                     robots = np.array(part.episodes.robot, object)[found.episode]
                     for robot in dict.fromkeys(robots.tolist()):
-                        shown.setdefault((robot, arm), []).append(Shown.of(judging, robots == robot))
+                        shown.setdefault((robot, arm), []).append(Shown.of(found, robots == robot))
         return {key: hand_scale(parts) for key, parts in shown.items()}
 
     def segment(self, batch: RolloutBatch) -> SegmentTable:
@@ -121,7 +120,7 @@ class SegmentationEngine:
         parts = []
         places = []
         finals = []
-        for where, sub in batch.by_layout():
+        for where, sub in alike(batch):
             for table, episode, final in self._segment_alike(sub):
                 parts.append(table)
                 places.append(where[episode])
@@ -148,7 +147,7 @@ class SegmentationEngine:
             raise UsageError(f"explain takes one episode, not {len(batch)}: batch.take([k]) is one")
         told: dict[tuple[str, int], list[Note]] = {}
         with traced() as trace:
-            for _, sub in batch.by_layout():
+            for _, sub in alike(batch):
                 begin = self.windows.grid(Ragged(sub.offset, sub.time).period).windows(sub.length).begin.tolist()
                 for table, _, final in self._segment_alike(sub, part_frames=1):
                     passes = [notes for arm, notes in trace.passes if len(table) and arm == table.manipulator[0]]
@@ -208,29 +207,28 @@ class SegmentationEngine:
         self, batch: RolloutBatch, part_frames: int = PART_FRAMES
     ) -> Iterator[tuple[SegmentTable, Int64s, Int64s]]:
         """Segments of each arm of episodes of one layout, the episode of each, and the window that made it final."""
-        period = Ragged(batch.offset, batch.time).period
-        grid = self.windows.grid(period)
+        grid = self.windows.grid(Ragged(batch.offset, batch.time).period)
         windows = grid.windows(batch.length)
         for arm in batch.manipulators:
             if len(windows) == len(batch):
                 judged = self.judged(batch, arm, None)
                 pieces = whole(judged, batch.manipulators[arm])
             else:
-                judged, pieces = self._windowed(batch, arm, period, grid, windows, part_frames)
+                judged, pieces = self._windowed(batch, arm, grid, windows, part_frames)
             used = channels_used(judged.features)
             table = pieces.table(batch.episodes, arm, batch.objects, used, np.arange(len(pieces)))
             yield table, pieces.episode, pieces.window
 
     def _windowed(
-        self, batch: RolloutBatch, arm: str, period: Float64s, grid: Grid, windows: Windows, part_frames: int
+        self, batch: RolloutBatch, arm: str, grid: Grid, windows: Windows, part_frames: int
     ) -> tuple[Judged, Pieces]:
         """Segments of episodes of which some are cut into windows."""
         long = np.flatnonzero(np.bincount(windows.episode) > 1)
         head = np.zeros(len(batch), np.int64)
-        head[long] = start_frames(period, grid, self.features)[long]
+        head[long] = start_frames(grid, self.features)[long]
         begun = self._start(batch.prefix(head).take(long), arm)
-        start = Start.untold(period, begun.object_noise.shape[1]).put(long, begun)
-        past = pasts(batch.manipulators[arm], batch.offset, batch.time, period, grid, windows, self.features)
+        start = Start.untold(grid.period, begun.object_noise.shape[1]).put(long, begun)
+        past = pasts(batch, arm, grid, windows, self.features)
         before, found, joins = HandOver(), [], []
         for part in windows.parts(part_frames):
             some = windows.take(part)
@@ -256,8 +254,8 @@ class SegmentationEngine:
         states = compute_states(features, self.states)
         action, failed = label_actions(features, states, self.labels)
         # what failed is fully known only once it has been judged, and what follows a failure is a recovery
-        seen = failed_releases(features, action, failed)
-        spans = self._spans(batch, features, states, action, failed, seen)
+        before = failed_releases(features, action, failed)
+        spans = self._spans(batch, features, states, action, failed, before)
         judged = among(spans.outcome, (OUTCOMES.index("failure"), OUTCOMES.index("retry")))
         known = failed_releases(features, action, failed | np.repeat(judged, spans.stop - spans.start))
         if features.grip is None and features.contact is None and features.object_position is None:
@@ -265,13 +263,11 @@ class SegmentationEngine:
             spans = self._spans(batch, features, states, action, failed, known, movements=True)
             return Judged(features, *self.confidence.judged(features, spans))
         ragged = features.ragged
-        again = np.unique(ragged.episode[known != seen])
+        again = np.unique(ragged.episode[known != before])
         if len(again):
             rows = frames_between(ragged.offset[again], batch.length[again])
-            view = scene(batch, again, rows)
-            some = self._spans(
-                view, features.take(again, rows), states.take(rows), action[rows], failed[rows], known[rows]
-            )
+            seen = batch.take(again), features.take(again, rows), states.take(rows)
+            some = self._spans(*seen, action[rows], failed[rows], known[rows])
             spans = spans.put(again, some, ragged.offset)
         return Judged(features, *self.confidence.judged(features, spans))
 

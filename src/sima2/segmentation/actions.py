@@ -30,9 +30,9 @@ def label_actions(features: Features, states: States, settings: LabelSettings) -
     Returns:
         Labels and failure flags, shape (T,).
     """
-    if not len(states.code):
-        return np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    runs = StateRuns.of(features, states, settings)
+    found = runs_of(states.code, features.ragged)
+    unnamed = np.zeros(len(found), np.int64)
+    runs = StateRuns(found.ragged, found.start, found.stop, found.column, features, states, settings, unnamed)
     runs.name()
     failed = np.zeros(len(runs), np.bool_)
     for _, holds in FAILURE_RULES.asked(runs):
@@ -54,25 +54,14 @@ class StateRuns(Runs):
     label: Int64s
     """As the rules asked so far name them; 0 where none has spoken."""
 
-    @classmethod
-    def of(cls, features: Features, states: States, settings: LabelSettings) -> StateRuns:
-        """The runs of the frames, without names."""
-        runs = runs_of(states.code, features.ragged)
-        return cls(runs.ragged, runs.start, runs.stop, features, states, settings, np.zeros(len(runs), np.int64))
-
     def name(self) -> None:
         """Let the rules fill in the labels: of those that hold the last one counts."""
         for rule, holds in LABEL_RULES.asked(self):
             self.label[holds] = self.before(self.label, 0)[holds] if rule.says == AS_BEFORE else CODE[rule.says]
 
-    @cached_property
-    def code(self) -> Int64s:
-        """:class:`State`."""
-        return self.states.code[self.start]
-
     def at(self, *kinds: State) -> Bools:
         """Runs in one of these states."""
-        return among(self.code, kinds)
+        return among(self.kind, kinds)
 
     def named(self, *names: str) -> Bools:
         """Runs with one of these labels so far."""
@@ -80,7 +69,7 @@ class StateRuns(Runs):
 
     def next_at(self, *kinds: State) -> Bools:
         """Runs after which one in one of these states comes."""
-        return among(self.after(self.code, -1), kinds)
+        return among(self.after(self.kind, -1), kinds)
 
     @property
     def loaded(self) -> Bools:
@@ -384,7 +373,7 @@ def _not_yet_up(runs: StateRuns, grasp: Bools) -> Bools:
 def _preshape(runs: StateRuns) -> Bools:
     """Fingers that close on the way, not all the way, and on nothing: they prepare for a grasp."""
     features, settings, loaded = runs.features, runs.settings, runs.states.loaded
-    if features.width is None or not len(runs):
+    if features.width is None:
         return np.zeros(len(runs), np.bool_)
     here, end = runs.here, runs.end
     moving = runs.count(features.moving) > settings.on_the_way * runs.length
@@ -395,9 +384,9 @@ def _preshape(runs: StateRuns) -> Bools:
     empty = runs.next(runs.loaded)
     fist = (touch > here) & ((other < 0) | (touch < other)) & ((empty < 0) | (touch < empty))
     # or close further later, without having opened
-    goes_on = (other > here) & (runs.code[np.maximum(other, 0)] == State.CLOSING)
+    goes_on = (other > here) & (runs.kind[np.maximum(other, 0)] == State.CLOSING)
     # fingers that open again have tried to take something, and are wide open for the next try
-    opens = (other == here + 1) & (runs.code[np.maximum(other, 0)] == State.OPENING)
+    opens = (other == here + 1) & (runs.kind[np.maximum(other, 0)] == State.OPENING)
     far = _out_of_reach(features, end, settings)
     if features.object_position is None:
         # a hand that has put down what it had, and closes on its way and on nothing, goes home with a fist

@@ -33,16 +33,19 @@ MOST: Final = 0.5
 
 def contacts(features: Features, loads: Loads, slip: Bools, settings: StateSettings) -> tuple[Bools, Bools, Bools]:
     """Split external force into work on what moves along or is held (press), strokes, and what nothing explains."""
-    if features.touching is None or features.contact is None or features.position is None or not len(slip):
+    if features.touching is None or features.contact is None or features.position is None:
         nothing = np.zeros(len(slip), np.bool_)
         return nothing, nothing, nothing
     touching = features.touching & _more_than_weight(features, features.contact, loads.flown, settings)
-    touches = Touches.of(features, loads, touching, settings)
+    touching = without_short(touching, features.ragged, gap=settings.lets_off_s, run=settings.touches_s)
+    runs = runs_of(touching, features.ragged)
+    seen = features, settings, features.position, features.contact
+    touches = Touches(runs.ragged, runs.start, runs.stop, touching, *seen, loads)
     kind = touches.spread(touches.kinds())
     # what nothing explains is a bump from where it grows hard
-    hard = touches.touching & ~loads.loaded & (features.contact > settings.hard_newtons) & (kind == Touch.UNTOLD)
+    hard = touching & ~loads.loaded & (features.contact > settings.hard_newtons) & (kind == Touch.UNTOLD)
     since = last_where(hard, features.ragged.first) >= touches.spread(touches.start)
-    bump = (kind == Touch.BUMP) | (touches.touching & since)
+    bump = (kind == Touch.BUMP) | (touching & since)
     return (kind == Touch.WORK) & ~slip, (kind == Touch.STROKE) & ~slip, bump
 
 
@@ -62,30 +65,18 @@ class Touch(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Touches(Runs):
-    """Runs of frames with and without a touch, and what speaks for what each of them is; shape (r,) each."""
+    """Runs of frames with and without external force over what the load of a tracked hand weighs, shape (r,) each."""
 
     features: Features
     settings: StateSettings
     position: Float64s
     contact: Float64s
-    touching: Bools
-    """External force over what the load weighs, shape (T,)."""
     loads: Loads
-
-    @classmethod
-    def of(cls, features: Features, loads: Loads, touching: Bools, settings: StateSettings) -> Touches:
-        """The touches of a hand that is tracked and whose external force is measured."""
-        ragged = features.ragged
-        touching = without_short(touching, ragged, gap=settings.lets_off_s, run=settings.touches_s)
-        runs = runs_of(touching, ragged)
-        position = features.position if features.position is not None else np.zeros((len(touching), 3))
-        contact = features.contact if features.contact is not None else np.zeros(len(touching))
-        return cls(ragged, runs.start, runs.stop, features, settings, position, contact, touching, loads)
 
     def kinds(self) -> Int64s:
         """:class:`Touch` of each run."""
         out = np.full(len(self), Touch.UNTOLD, np.int64)
-        for rule, found in TOUCH_RULES.asked(self, self.touching[self.start]):
+        for rule, found in TOUCH_RULES.asked(self, self.kind):
             out[found] = rule.says
         return out
 
@@ -411,7 +402,7 @@ def _inertia(features: Features, force: Float64s, runs: Runs, settings: StateSet
 def strokes(features: Features, other: Bools, settings: StateSettings) -> Bools:
     """Motion that turns back again and again at one height: strokes, however faint the force, shape (T,)."""
     ragged, position, touching = features.ragged, features.position, features.touching
-    if position is None or not len(other):
+    if position is None:
         return other & False
     lo, hi = ragged.around(settings.same_height_s)
     climb = np.abs(position[hi, 2] - position[lo, 2])

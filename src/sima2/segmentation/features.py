@@ -72,33 +72,6 @@ class FeatureSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class _HandStep:
-    """The hand's displacement over the window of ``together_s``, as poses that come late may see it."""
-
-    ragged: Ragged
-    components: tuple[Float64s, ...]
-    """m, shape (T,) each."""
-    pose_delay_s: float
-
-    @classmethod
-    def of(cls, position: Float64s, ragged: Ragged, settings: FeatureSettings) -> _HandStep:
-        lo, hi = ragged.around(settings.together_s)
-        return cls(ragged, tuple(x.take(hi) - x.take(lo) for x in position.T), settings.pose_delay_s)
-
-    def least_apart(self, step: Sequence[Float64s], at: Int64s) -> Float64s:
-        """Distance between other displacements at some frames and the nearest of now, and half and all a delay ago."""
-        episode, first = self.ragged.episode[at], self.ragged.first[at]
-        least = self._apart(step, at)
-        for share in (0.5, 1.0):
-            late = np.maximum(at - self.ragged.frames(share * self.pose_delay_s)[episode], first)
-            np.minimum(least, self._apart(step, late), out=least)
-        return least
-
-    def _apart(self, step: Sequence[Float64s], at: Int64s) -> Float64s:
-        return length_of([a - b.take(at) for a, b in zip(step, self.components, strict=True)])
-
-
-@dataclass(frozen=True, eq=False)
 class Motion:
     """How an arm moves; booleans shape (T,)."""
 
@@ -192,9 +165,10 @@ class Things:
     """m, of each episode and object, shape (n, K)."""
     together: Bools | None
     """Objects that move and move with the hand, shape (T, K); None without a hand position."""
-    hand_step: _HandStep | None
+    hand_step: tuple[Float64s, ...] | None
+    """Displacement of the hand over that window, m, by coordinate, shape (T,) each; None without a hand position."""
     hand_shift: Float64s
-    """Displacement of the hand over that window, m, shape (T,)."""
+    """Its length, m, shape (T,)."""
     load_away: Float64s
     """Distance between the tracked point of the hand and what it holds, as a rule, m, shape (T,); 0 where unknown."""
 
@@ -204,10 +178,7 @@ class Features(Motion, Fingers, Forces, Things):
     """Per-frame features of one arm; ``None`` where the channels they need are absent."""
 
     ragged: Ragged
-    together_s: float
-    """Half window of the displacements, s."""
-    leads_s: float
-    """A motion leads somewhere within so much."""
+    settings: FeatureSettings
 
     def take(self, episodes: Int64s, rows: Int64s) -> Features:
         """Those of some episodes, which hold these frames, without what object poses are held against."""
@@ -243,7 +214,7 @@ class Features(Motion, Fingers, Forces, Things):
         if self.pose is None:
             return np.ones(len(self.missing), np.bool_)
         ragged = self.ragged
-        lo, hi = ragged.around(self.leads_s)
+        lo, hi = ragged.around(self.settings.leads_s)
         # of a hand the way, of joints the fastest
         size = length_of if self.position is not None else _largest
         here = list(self.pose.T)
@@ -281,18 +252,14 @@ class Features(Motion, Fingers, Forces, Things):
 
     def object_speed(self, at: Int64s, slot: Int64s) -> Float64s:
         """Mean speed of an object over the window of ``together_s`` about some frames, m/s, shape (t,)."""
-        lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
+        lo, hi = (edge[at] for edge in self.ragged.around(self.settings.together_s))
         out: Float64s = self.object_shift[at, slot] / np.maximum(self.ragged.time[hi] - self.ragged.time[lo], 1e-9)
         return out
 
-    def next_seen(self, at: Int64s, slot: Int64s) -> Int64s:
-        """Frame at or after each of some frames at which an object is seen, -1 where none is, shape (t,)."""
-        out = at.copy()
-        hidden = np.flatnonzero(~self.object_seen[at, slot])
-        for each in np.unique(slot[hidden]).tolist():
-            rows = hidden[slot[hidden] == each]
-            out[rows] = next_where(self.object_seen[:, each], self.ragged.last)[at[rows]]
-        return out
+    @cached_property
+    def next_seen(self) -> Int64s:
+        """Frame at or after each at which an object is seen next, -1 where it is no more, shape (T, K)."""
+        return np.column_stack([next_where(seen, self.ragged.last) for seen in self.object_seen.T])
 
     def swing(self, a: Int64s, b: Int64s) -> Float64s:
         """How far what is held moves as the hand turns between some frames and others, m, shape (t,)."""
@@ -315,9 +282,9 @@ class Features(Motion, Fingers, Forces, Things):
         """
         if self.object_position is None or self.hand_step is None:
             return np.zeros(len(at))
-        lo, hi = (edge[at] for edge in self.ragged.around(self.together_s))
+        lo, hi = (edge[at] for edge in self.ragged.around(self.settings.together_s))
         step = [x[hi, slot] - x[lo, slot] for x in np.moveaxis(self.object_position, 2, 0)]
-        return self.hand_step.least_apart(step, at)
+        return _least_apart(step, self.hand_step, at, self.ragged, self.settings)
 
 
 Fitted = Callable[[Callable[[RobotScale], float]], Float64s]
@@ -343,8 +310,7 @@ def compute_features(
     motion = _motion(channels, ragged, settings, fitted)
     return Features(
         ragged=ragged,
-        together_s=settings.together_s,
-        leads_s=settings.leads_s,
+        settings=settings,
         **vars(motion),
         **vars(_fingers(channels, ragged, settings, fitted)),
         **vars(_forces(channels, ragged, settings, fitted)),
@@ -424,9 +390,9 @@ def _fingers(channels: Manipulator, ragged: Ragged, settings: FeatureSettings, f
     if raw is not None:
         width, _ = hold_last(raw, ragged)
         rate = ragged.slope(width, settings.slope_s)
-        opened = ragged.running(width, settings.start_s, largest=True, before=ragged.before("widest"))
+        opened = ragged.running(width, settings.start_s, largest=True, past="widest")
         opened = np.fmax(opened, fitted(lambda scale: scale.width_open))
-        shut = ragged.running(width, settings.start_s, largest=False, before=ragged.before("narrowest"))
+        shut = ragged.running(width, settings.start_s, largest=False, past="narrowest")
         # fingers close to nothing at zero unless the robot has shown otherwise
         shut = np.fmin(np.nan_to_num(fitted(lambda scale: scale.width_closed)), shut)
         if channels.gripper_closed is not None:
@@ -510,7 +476,7 @@ def _force(
     if forgets:
         base = ragged.recent_least(average, settings.force_memory_s, settings.start_s)
     else:
-        base = ragged.running(average, settings.start_s, largest=False, before=ragged.before("lightest"))
+        base = ragged.running(average, settings.start_s, largest=False, past="lightest")
     over = now - base
 
     def measured() -> Float64s:
@@ -534,14 +500,14 @@ def _without_spikes(force: Float64s, ragged: Ragged, settings: FeatureSettings) 
 def _things(
     batch: RolloutBatch, ragged: Ragged, position: Float64s | None, settings: FeatureSettings, fitted: Fitted
 ) -> Things:
-    hand = None if position is None else _HandStep.of(position, ragged, settings)
-    hand_shift = np.zeros(batch.frames) if hand is None else length_of(hand.components)
+    lo, hi = ragged.around(settings.together_s)
+    hand = None if position is None else tuple(x.take(hi) - x.take(lo) for x in position.T)
+    hand_shift = np.zeros(batch.frames) if hand is None else length_of(hand)
     load_away = np.nan_to_num(fitted(lambda scale: scale.load_away))
     if batch.object_position is None or batch.object_position.shape[1] == 0:
         none, blank = np.zeros((batch.frames, 0), np.bool_), np.zeros((batch.frames, 0))
         noise = np.zeros((len(batch), 0))
         return Things(None, none, blank, none, noise, None, hand, hand_shift, load_away)
-    lo, hi = ragged.around(settings.together_s)
     # one row of memory a coordinate: everything below runs along the frames
     place = _along_frames(batch.object_position)
     slots = len(place)
@@ -561,11 +527,20 @@ def _things(
             # trembling poses are no company of a hand at rest
             at = np.flatnonzero(moving[slot])
             at = at[hand_shift[at] > settings.company_share * shift[slot, at]]
-            apart = hand.least_apart([x[hi[at]] - x[lo[at]] for x in place[slot]], at)
+            apart = _least_apart([x[hi[at]] - x[lo[at]] for x in place[slot]], hand, at, ragged, settings)
             slack = settings.pose_noises * noise[ragged.episode[at], slot] + settings.together_m
             together[slot, at] = apart < settings.together_share * hand_shift[at] + slack
         together = together.T
     return Things(place.transpose(2, 0, 1), seen.T, shift.T, moving.T, noise, together, hand, hand_shift, load_away)
+
+
+def _least_apart(
+    step: Sequence[Float64s], hand: Sequence[Float64s], at: Int64s, ragged: Ragged, settings: FeatureSettings
+) -> Float64s:
+    """Distance between displacements at some frames and the nearest of the hand's now, and half and all a delay ago."""
+    moments = at, ragged.ago(at, settings.pose_delay_s / 2), ragged.ago(at, settings.pose_delay_s)
+    apart = [length_of([a - b.take(each) for a, b in zip(step, hand, strict=True)]) for each in moments]
+    return np.asarray(np.minimum.reduce(apart))
 
 
 ALIKE: Final = 0.01

@@ -21,7 +21,7 @@ def moving_fingers(features: Features, settings: StateSettings) -> tuple[Bools, 
     if width is None:
         nothing = np.zeros(len(ragged.time), np.bool_)
         return nothing, nothing
-    half = ragged.frames(settings.finger_slope_s).take(ragged.episode)
+    half = ragged.frames(features.settings.slope_s).take(ragged.episode)
     rate_noise = features.width_noise * np.sqrt(2.0 / (half + 1)) / (half * ragged.period.take(ragged.episode))
     fast = np.maximum(settings.finger_share_per_s * features.width_range, settings.clear * rate_noise)
     able = features.width_range > (settings.able_m if features.metric_width else settings.able_share)

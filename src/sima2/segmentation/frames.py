@@ -35,8 +35,6 @@ _NAMES: Final = ("time", "manipulators", *ARM_CHANNELS, *OBJECT_CHANNELS, *SCENE
 class Column:
     """Where a channel lies in a row."""
 
-    title: str
-    """As errors name it."""
     place: Any
     """Index or slice."""
     shape: tuple[int, ...]
@@ -47,7 +45,8 @@ class Column:
 class Layout:
     """Which channels a stream has, and where they lie in a row of numbers."""
 
-    arms: Mapping[str, Mapping[str, Column]]
+    arms: Mapping[str, tuple[str, ...]]
+    """Channels of each."""
     kinds: Mapping[str, slice]
     """Channels that every object has, and where they lie among an object's numbers."""
     objects: tuple[str, ...]
@@ -56,8 +55,7 @@ class Layout:
     """Where the first object's numbers begin."""
     span: int
     """Numbers of one object."""
-    by_object: Mapping[str, Mapping[str, Column]]
-    """Columns by channel and object."""
+    columns: Mapping[Key, Column]
 
     @property
     def width(self) -> int:
@@ -74,38 +72,34 @@ class Layout:
             axis: leading axes of frames.
             objects: that are known before they are seen.
         """
-        arms: dict[str, dict[str, Column]] = {arm: {} for arm in names}
+        columns: dict[Key, Column] = {}
         place = 0
         for (arm, name), value in values.items():
             if arm not in OBJECT_CHANNELS:
-                shape = _row_shape(name, value.shape[axis:])
-                size = int(np.prod(shape))
-                where = slice(place, place + size) if shape else place
-                arms[arm][name] = Column(_title((arm, name)), where, shape)
-                place += size
+                columns[arm, name] = _column(place, _row_shape(name, value.shape[axis:]))
+                place += int(np.prod(columns[arm, name].shape))
+        arms = {arm: tuple(name for each, name in columns if each == arm) for arm in names}
         kinds: dict[str, slice] = {}
         span = 0
         for name, width in OBJECT_CHANNELS.items():
             if any(kind == name for kind, _ in values) or (name == "object_position" and objects):
                 kinds[name] = slice(span, span + (width or 1))
                 span += width or 1
-        return cls(arms, kinds, (), place, span, {name: {} for name in kinds}).with_objects(objects)
+        return cls(arms, kinds, (), place, span, columns).with_objects(objects)
 
     def with_objects(self, names: tuple[str, ...]) -> Layout:
         """With slots for more objects behind those there are."""
-        objects = (*self.objects, *names)
-        by_object: dict[str, dict[str, Column]] = {}
-        for kind, part in self.kinds.items():
-            width = OBJECT_CHANNELS[kind]
-            for slot, name in enumerate(objects):
-                begin = self.scene + slot * self.span + part.start
-                where: Any = slice(begin, begin + width) if width else begin
-                by_object.setdefault(kind, {})[name] = Column(f"{kind}[{name}]", where, (width,) if width else ())
-        return replace(self, objects=objects, by_object=by_object)
+        columns = dict(self.columns)
+        for slot, name in enumerate(names, len(self.objects)):
+            for kind, part in self.kinds.items():
+                width = OBJECT_CHANNELS[kind]
+                columns[kind, name] = _column(self.scene + slot * self.span + part.start, (width,) if width else ())
+        return replace(self, objects=(*self.objects, *names), columns=columns)
 
-    def column(self, key: Key) -> Column | None:
-        """Where a channel lies, None where the stream does not have it."""
-        return (self.by_object if key[0] in OBJECT_CHANNELS else self.arms).get(key[0], {}).get(key[1])
+
+def _column(place: int, shape: tuple[int, ...]) -> Column:
+    """Numbers from a place on; a single one is no vector."""
+    return Column(slice(place, place + shape[0]) if shape else place, shape)
 
 
 class FrameBuffer:
@@ -146,51 +140,8 @@ class FrameBuffer:
         """Bytes of memory held."""
         return self._time.nbytes + self._rows.nbytes + self._one.nbytes
 
-    def take_one(self, frames: Mapping[str, Any]) -> bool:
-        """Append a frame of known channels; False, and nothing done, where that needs a closer look.
-
-        The quick way: no chunk is built, nothing allocated.
-        """
-        layout = self._layout
-        if layout is None:
-            return False
-        arms, by_object, row = layout.arms, layout.by_object, self._one
-        row.fill(np.nan)
-        time, flat = None, False
-        with np.errstate(over="ignore"):
-            for name, value in frames.items():
-                if name == "time":
-                    time = value
-                elif name in ARM_CHANNELS:
-                    flat = True
-                    if not _put(row, arms.get(SOLE_ARM, {}).get(name), value):
-                        return False
-                elif name in by_object and isinstance(value, Mapping):
-                    columns = by_object[name]
-                    for each, found in value.items():
-                        if not _put(row, columns.get(each), found):
-                            return False
-                elif name == "manipulators" and isinstance(value, Mapping):
-                    for arm, channels in value.items():
-                        if arm not in arms or not isinstance(channels, Mapping):
-                            return False
-                        for each, found in channels.items():
-                            if not _put(row, arms[arm].get(each), found):
-                                return False
-                elif name not in SCENE_CHANNELS:
-                    return False
-        if flat and "manipulators" in frames:
-            return False
-        if not isinstance(time, float) or not self._latest < time < np.inf or np.isinf(row).any():
-            return False
-        self._room_for(1)
-        self._time[self._used] = self._latest = time
-        self._rows[self._used] = row
-        self._used += 1
-        return True
-
-    def check(self, frames: Rollout | Mapping[str, Any]) -> tuple[Float64s, Float32s]:
-        """Times and rows of a chunk of frames, for :meth:`append` to take.
+    def take(self, frames: Rollout | Mapping[str, Any]) -> tuple[Float64s, Float32s]:
+        """Append a frame of known channels; of what needs a closer look the times and rows, for :meth:`append` to take.
 
         Raises:
             RolloutError: if time does not increase, a row has the wrong width, a value is infinite, or a channel was
@@ -198,6 +149,33 @@ class FrameBuffer:
             UnknownNameError: if a channel has no known name.
         """
         time, arms, values = _flat(frames, self._episode_id)
+        if self._takes_one(time, values):
+            return self._time[:0], self._rows[:0]
+        return self._checked(time, arms, values)
+
+    def _takes_one(self, time: Any, values: Mapping[Key, Any]) -> bool:
+        """Append a frame of known channels; False, and nothing done, where that needs a closer look.
+
+        The quick way: no chunk is built, nothing allocated.
+        """
+        if self._layout is None or not isinstance(time, float) or not self._latest < time < np.inf:
+            return False
+        columns, row = self._layout.columns, self._one
+        row.fill(np.nan)
+        with np.errstate(over="ignore"):
+            for key, value in values.items():
+                if not _put(row, columns.get(key), value):
+                    return False
+        if np.isinf(row).any():
+            return False
+        self._room_for(1)
+        self._time[self._used] = self._latest = time
+        self._rows[self._used] = row
+        self._used += 1
+        return True
+
+    def _checked(self, time: Any, arms: tuple[str, ...], values: Mapping[Key, Any]) -> tuple[Float64s, Float32s]:
+        """Times and rows of frames."""
         at = self._numbers("time", time, np.float64)
         if at.ndim > 1:
             raise self._error("time", f"has shape {at.shape}, expected (t,) or a number", "mixed_dimensions")
@@ -208,7 +186,7 @@ class FrameBuffer:
         layout = self._layout_for(arms, arrays, axis)
         rows = np.full((len(at), layout.width), np.nan, np.float32)
         for key, array in arrays.items():
-            column = layout.column(key)
+            column = layout.columns.get(key)
             if column is None:
                 remedy = "declare objects" if key[0] == "object_position" else "give NaN from the first frame on"
                 problem = f"first comes at frame {self.total}: {remedy} where a channel starts later"
@@ -216,22 +194,22 @@ class FrameBuffer:
             expected = (*at.shape[:axis], *column.shape)
             if array.shape != expected:
                 problem = f"has shape {array.shape} at frame {self.total}, expected {expected}"
-                raise self._error(column.title, problem, "mixed_dimensions")
+                raise self._error(_title(key), problem, "mixed_dimensions")
             infinite = np.isinf(array).reshape(len(at), -1).any(axis=1) if array.size else np.zeros(0, np.bool_)
-            self._refuse(column.title, "is infinite", infinite, "not_finite")
+            self._refuse(_title(key), "is infinite", infinite, "not_finite")
             rows[:, column.place] = array
         if len(at):
             self._settle(layout)
         return at, rows
 
     def append(self, time: Float64s, rows: Float32s) -> None:
-        """Take checked frames."""
+        """Take checked frames, at least one."""
         n = len(time)
         self._room_for(n)
         self._time[self._used : self._used + n] = time
         self._rows[self._used : self._used + n] = rows
         self._used += n
-        self._latest = float(time[-1]) if n else self._latest
+        self._latest = float(time[-1])
 
     def drop(self, frames: int) -> None:
         """Forget the first so many frames."""
@@ -262,7 +240,7 @@ class FrameBuffer:
             offset=np.array([0, n]),
             time=self._time[begin - self.first : end - self.first].copy(),
             manipulators={
-                arm: Manipulator(**{name: rows[:, column.place].copy() for name, column in channels.items()})
+                arm: Manipulator(**{name: rows[:, layout.columns[arm, name].place].copy() for name in channels})
                 for arm, channels in layout.arms.items()
             },
             objects=(layout.objects,),
@@ -366,12 +344,12 @@ def _flat(frames: Rollout | Mapping[str, Any], episode_id: str) -> tuple[Any, tu
         raise UsageError(f"push takes a Rollout or a mapping of channels, not {kind}: {{'time': 0.0, ...}} is a frame")
     values: dict[Key, Any] = {}
     for name, value in frames.items():
-        if name not in _NAMES:
-            raise UnknownNameError("channel", name, _NAMES)
-        if (name in OBJECT_CHANNELS or name == "manipulators") and not isinstance(value, Mapping):
-            raise RolloutError(episode_id, name, "is not a mapping by name", reason="mixed_dimensions")
         if name in ARM_CHANNELS:
             values[SOLE_ARM, name] = value
+        elif name not in _NAMES:
+            raise UnknownNameError("channel", name, _NAMES)
+        elif (name in OBJECT_CHANNELS or name == "manipulators") and not isinstance(value, Mapping):
+            raise RolloutError(episode_id, name, "is not a mapping by name", reason="mixed_dimensions")
         elif name in OBJECT_CHANNELS:
             values |= {(name, each): found for each, found in value.items()}
         elif name == "manipulators":
@@ -383,8 +361,7 @@ def _flat(frames: Rollout | Mapping[str, Any], episode_id: str) -> tuple[Any, tu
                     values[arm, each] = found
     if "time" not in frames:
         raise RolloutError(episode_id, "time", "is missing: every frame needs its time in s", reason="mixed_dimensions")
-    flat = any(name in ARM_CHANNELS and frames[name] is not None for name in frames)
-    if flat and frames.get("manipulators"):
+    if frames.get("manipulators") and any(frames.get(name) is not None for name in ARM_CHANNELS):
         problem = "given together with flat arm channels"
         raise RolloutError(episode_id, "manipulators", problem, reason="mixed_dimensions")
     arms = tuple(frames.get("manipulators") or (SOLE_ARM,))

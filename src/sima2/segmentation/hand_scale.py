@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from sima2.records.arrays import Bools, Float64s
-from sima2.segmentation.closing_verdicts import CLOSELY, Judging
-from sima2.segmentation.closings import FAR
+from sima2.segmentation.closing_verdicts import CLOSELY
+from sima2.segmentation.closings import FAR, Closings
+from sima2.segmentation.columns import Columns
 from sima2.segmentation.scales import HandScale
 
 FEWEST_CLOSINGS: Final = 4
@@ -49,7 +51,8 @@ def kept_back(behind: Float64s, floor: float = CLOSELY) -> float:
     return float(np.exp((x[widest] + x[widest + 1]) / 2)) if gap[widest] > np.log(APART) else np.nan
 
 
-class Shown(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Shown(Columns):
     """What closings show of the robot that made them, shape (c,) each."""
 
     behind: Float64s
@@ -61,18 +64,11 @@ class Shown(NamedTuple):
     carried: Bools
 
     @classmethod
-    def of(cls, judging: Judging, mine: Bools) -> Shown:
+    def of(cls, found: Closings, mine: Bools) -> Shown:
         """Of some of the closings, those that come to rest."""
-        found, features = judging.found, judging.features
-        mine = mine & judging.rests
-        span = np.maximum(features.width_range[judging.at], 1e-9)
-        return cls(
-            found.early[1][mine],
-            judging.at_stop[mine],
-            found.width[mine],
-            (judging.over / span)[mine],
-            judging.carried[mine],
-        )
+        share = found.over / np.maximum(found.features.width_range[found.at], 1e-9)
+        every = cls(found.early[1], found.at_stop, found.width, share, found.carried)
+        return every.take(np.flatnonzero(mine & found.rests))
 
 
 def hand_scale(shown: Sequence[Shown]) -> HandScale:
@@ -82,11 +78,10 @@ def hand_scale(shown: Sequence[Shown]) -> HandScale:
     their end's doing. The end is where closings that take nothing anywhere stop alike.
     """
     if not shown:
-        return HandScale(np.nan, np.nan, np.nan, np.nan)
-    behind, at_stop, width, share, carried = (np.concatenate(each) for each in zip(*shown, strict=True))
-    every = Shown(behind, at_stop, width, share, carried)
+        return HandScale()
+    every = Shown.concat(shown)
     stop = _own_end(every)
-    at_stop = at_stop if np.isnan(stop) else width <= stop + _fine(every)
+    at_stop = every.at_stop if np.isnan(stop) else every.width <= stop + _fine(every)
     known = np.isfinite(every.behind)
     there = every.behind[known & at_stop]
     floor = max(float(np.quantile(there, 0.25)), CLOSELY) if len(there) else CLOSELY

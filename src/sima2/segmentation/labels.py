@@ -12,7 +12,7 @@ from sima2.records.rollout import spans as spans_of
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features, length_of
 from sima2.segmentation.rules import LAST, Rule, RuleList
-from sima2.segmentation.signals import Ragged, Runs, among, lengths, per_run, running_max_in, runs_of
+from sima2.segmentation.signals import Runs, among, lengths, per_run, running_max_in, runs_of
 from sima2.segmentation.states import State, States
 
 CODE = {name: code for code, name in enumerate(LABELS)}
@@ -71,14 +71,6 @@ class LabelSettings:
 class LabelRuns(Runs):
     """Runs of equal label, shape (r,) each."""
 
-    kind: Int64s
-
-    @classmethod
-    def of(cls, label: Int64s, ragged: Ragged) -> LabelRuns:
-        """The runs of the frames."""
-        runs = runs_of(label, ragged)
-        return cls(ragged, runs.start, runs.stop, label[runs.start])
-
     def at(self, *names: str) -> Bools:
         """Runs with one of these labels."""
         return named(self.kind, *names)
@@ -92,11 +84,11 @@ def named(label: Int64s, *names: str) -> Bools:
 def label_gaps(features: Features, states: States, action: Int64s, failed: Bools, settings: LabelSettings) -> Int64s:
     """Give the free motion between actions its name: approach, retreat, recovery or idle; shape (T,)."""
     label = action.copy()
-    if not len(label) or features.pose is None:
+    if features.pose is None:
         return label
     free = (action == 0) & (states.code != State.UNKNOWN)
     runs = runs_of(free, features.ragged)
-    gaps = Gaps(features.ragged, runs.start, runs.stop, features, states, action, failed, settings, free, label)
+    gaps = Gaps(runs.ragged, runs.start, runs.stop, free, features, states, action, failed, settings, free, label)
     for rule, holds in GAP_RULES.asked(gaps):
         label[holds] = CODE[rule.says]
     return label

@@ -97,7 +97,7 @@ def loaded_hand(features: Features, shut: Bools, closing: Bools, opening: Bools,
 def _from_the_start(features: Features, untouched: Bools, settings: StateSettings) -> Bools:
     """Spans before any finger has moved over which something travels wherever the hand does, shape (T,)."""
     together = features.together
-    if together is None or not len(untouched):
+    if together is None:
         return np.zeros(len(untouched), np.bool_)
     runs = runs_of(untouched, features.ragged)
     travels = features.hand_shift > settings.company_m
@@ -156,7 +156,7 @@ def _travels_alone(features: Features, shut: Bools, accompanied: Bools, settings
 def _hidden_load(features: Features, runs: Runs) -> Bools:
     """Spans over most of which what was nearest to the hand when last seen is not seen, shape (r,)."""
     place = features.object_position
-    if place is None or features.position is None or not len(runs):
+    if place is None or features.position is None:
         return np.zeros(len(runs), np.bool_)
     distance = lengths(place[runs.start] - features.position[runs.start][:, None])
     distance[features.last_seen[runs.start] < 0] = np.inf
@@ -168,7 +168,7 @@ def _slots(features: Features, loaded: Bools, settings: StateSettings) -> tuple[
     """Which object each load is: the one that travels with the hand, else the nearest when it was taken."""
     ragged, together, position = features.ragged, features.together, features.position
     none = np.full(len(loaded), -1, np.int64)
-    if features.object_position is None or position is None or together is None or not len(loaded):
+    if features.object_position is None or position is None or together is None:
         return none, none
     runs = runs_of(loaded, ragged)
     start, held = runs.start, loaded[runs.start]
@@ -194,7 +194,7 @@ def _slots(features: Features, loaded: Bools, settings: StateSettings) -> tuple[
 
 def _flown(features: Features, loaded: Bools, closing: Bools, settings: StateSettings) -> Bools:
     """The hand holds something, and has risen since its fingers closed on it; or it came with it."""
-    if features.position is None or not len(loaded):
+    if features.position is None:
         return np.zeros(len(loaded), np.bool_)
     last_closed = last_where(closing, features.ragged.first)
     closed = np.maximum(last_closed, features.ragged.first)
@@ -215,7 +215,7 @@ def slips(features: Features, loads: Loads, settings: StateSettings) -> Bools:
     at = np.flatnonzero((loads.slot >= 0) & (loaded | left) & still)
     slot = loads.slot[at]
     slack = settings.pose_noises * features.object_noise[ragged.episode, loads.own] + settings.slack_m
-    lo, hi = (edge[at] for edge in ragged.around(features.together_s))
+    lo, hi = (edge[at] for edge in ragged.around(features.settings.together_s))
     relative = features.apart_from_hand(at, slot) - features.swing(lo, hi)
     apart = features.object_seen[at, slot] & (relative > settings.slip_share * features.hand_shift[at] + slack[at])
     mask[at] = apart & (loaded[at] | (features.object_shift[at, slot] > slack[at]))
@@ -257,7 +257,7 @@ def let_fall(features: Features, loads: Loads, settings: StateSettings) -> Bools
     """Fingers that open while the hand carries on, and from between which the load falls, until it rests."""
     ragged, opening = features.ragged, loads.opening
     dropped = np.zeros(len(opening), np.bool_)
-    if features.object_position is None or features.position is None or not len(opening):
+    if features.object_position is None or features.position is None:
         return dropped
     openings = runs_of(opening, ragged)
     start = openings.start
@@ -333,7 +333,7 @@ def _taken_again(features: Features, loads: Loads, start: Int64s, before: Int64s
 def settles(features: Features, loads: Loads, settings: StateSettings) -> Bools:
     """From the end of a closing on, while the hand rests and feels no more than it did then: still the grasp, (T,)."""
     ragged, loaded, contact = features.ragged, loads.loaded, features.contact
-    if contact is None or not len(loaded):
+    if contact is None:
         return loaded & False
     runs = runs_of(loaded, ragged)
     start = runs.start

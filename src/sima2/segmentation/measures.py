@@ -74,19 +74,14 @@ def measure(channels: Manipulator, features: Features, start: Int64s, stop: Int6
     """Measures of half-open spans of frames, ordered and apart, shape (s,)."""
     ragged, blank = features.ragged, np.full(len(start), np.nan)
     step = np.diff(ragged.time, append=ragged.time[-1:])
-    step[ragged.offset[1:][np.diff(ragged.offset) > 0] - 1] = 0.0
+    step[ragged.offset[1:] - 1] = 0.0
     step = np.where(step > 0, step, ragged.period.take(ragged.episode))
     # every second reduction is of what lies between two spans
     cuts = np.stack([start, stop], axis=1).ravel()
     cuts = cuts[:-1] if len(cuts) and cuts[-1] == len(step) else cuts
-    if len(start) and (start[1:] == stop[:-1]).all() and len(cuts) % 2:
-        cuts = start
 
     def reduced(ufunc: np.ufunc, x: Float64s | None) -> Float64s:
-        if x is None or not len(start):
-            return blank
-        out: Float64s = ufunc.reduceat(x, cuts)
-        return out if cuts is start else out[::2]
+        return blank if x is None else np.asarray(ufunc.reduceat(x, cuts)[::2])
 
     velocity, torque = (
         None if raw is None else hold_last(raw, ragged)[0] for raw in (channels.joint_velocity, channels.joint_torque)

@@ -19,7 +19,7 @@ import numpy as np
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import Features
-from sima2.segmentation.signals import Ragged, Runs, among, last_where, lengths, next_where, runs_of
+from sima2.segmentation.signals import Ragged, Runs, among, last_where, lengths, next_where, per_run, runs_of
 
 UNKNOWN: Final = LABELS.index("unknown")
 IDLE: Final = LABELS.index("idle")
@@ -31,8 +31,6 @@ RETREAT: Final = LABELS.index("retreat")
 class MotionSettings:
     """Shares and spans of movements, each with its reason."""
 
-    slope_s: float = 0.10
-    """Half window of rates, as of the features."""
     dip_share: float = 0.25
     """Speed below that share of both peaks beside it parts two movements; overlapping ones blend with less of a dip."""
     phase_share: float = 0.5
@@ -63,19 +61,15 @@ class Movements:
     """The hand rests."""
 
 
-def part(features: Features, settings: MotionSettings) -> Movements:
+def part(features: Features, pose: Float64s, settings: MotionSettings) -> Movements:
     """Part the motion of each episode into movements and rests."""
-    frames = len(features.still_below)
-    edge, rest = np.zeros(frames, np.bool_), np.zeros(frames, np.bool_)
-    if features.pose is None or not frames:
-        return Movements(edge, rest)
-    ragged = features.ragged
-    pose, speed = _across_gaps(features.pose, features, settings)
+    ragged, frames = features.ragged, len(pose)
+    pose, speed = _across_gaps(pose, features)
     dips = _dips(speed, features.still_below, ragged, settings)
     peaks = _peaks(speed, dips, ragged)
     # from peak to peak, with what comes before an episode's first peak and after its last
     start = np.unique(np.concatenate([ragged.first[peaks], peaks]))
-    spans = Runs(ragged, start, np.append(start[1:], frames))
+    spans = Runs(ragged, start, np.append(start[1:], frames), ragged.episode)
     head, tail = ~np.isin(start, peaks), spans.stop > ragged.last[start]
     left = np.where(head, np.nan, speed[start])
     right = np.where(tail, np.nan, speed[np.minimum(spans.stop, frames - 1)])
@@ -89,6 +83,7 @@ def part(features: Features, settings: MotionSettings) -> Movements:
     rests = length >= settings.rest_s
     here = np.arange(frames)
     rest = spans.spread(rests) & (here >= spans.spread(begin)) & (here < spans.spread(end))
+    edge = np.zeros(frames, np.bool_)
     edge[1:] = (rest[1:] != rest[:-1]) & (ragged.first[1:] == ragged.first[:-1])
     passed = ~rests & ~head & ~tail
     slowest = dips[np.searchsorted(dips, start[passed])]
@@ -113,13 +108,13 @@ def label_motion(
     acts = np.zeros(len(ragged.offset) - 1, np.bool_)
     acts[ragged.episode[~among(label, (UNKNOWN, IDLE))]] = True
     free = ~acts.take(ragged.episode) & ~features.missing
-    if not free.any():
+    if features.pose is None or not free.any():
         return label, np.zeros(len(label), np.bool_)
-    found = part(features, settings)
+    found = part(features, features.pose, settings)
     runs = runs_of(found.rest, ragged)
     long = (runs.seconds >= idle_s) & (2 * runs.count(still) >= runs.length)
     idle = runs.spread(found.rest[runs.start] & long)
-    if features.width is None or features.pose is None:
+    if features.width is None:
         return np.where(free, np.where(idle, IDLE, UNKNOWN), label), found.edge & free
     runs = runs_of(idle, ragged)
     out = np.hypot.reduce(features.pose - features.pose[ragged.first], axis=1)
@@ -130,7 +125,7 @@ def label_motion(
     return np.where(free, np.where(idle, IDLE, named), label), found.edge & free & ~empty
 
 
-def _across_gaps(pose: Float64s, features: Features, settings: MotionSettings) -> tuple[Float64s, Float64s]:
+def _across_gaps(pose: Float64s, features: Features) -> tuple[Float64s, Float64s]:
     """Pose and speed, straight on where nothing was seen: a hand out of sight has not stopped; as given."""
     missing, ragged = features.missing, features.ragged
     before, after = last_where(~missing, ragged.first), next_where(~missing, ragged.last)
@@ -141,7 +136,7 @@ def _across_gaps(pose: Float64s, features: Features, settings: MotionSettings) -
     share = (ragged.time[between] - ragged.time[a]) / np.maximum(ragged.time[b] - ragged.time[a], 1e-9)
     pose = pose.copy()
     pose[between] = pose[a] + share[:, None] * (pose[b] - pose[a])
-    rate = np.abs(ragged.slope(pose, settings.slope_s))
+    rate = np.abs(ragged.slope(pose, features.settings.slope_s))
     return pose, rate.max(axis=1) if features.position is None else lengths(rate)
 
 
@@ -157,7 +152,7 @@ def _dips(speed: Float64s, still: Float64s, ragged: Ragged, settings: MotionSett
     while len(dips):
         peaks = speed[_peaks(speed, dips, ragged)]
         # each dip lies between two peaks of its episode, and each episode has one peak more than dips
-        before = np.arange(len(dips)) + _rank(ragged.episode[dips], ragged)
+        before = np.arange(len(dips)) + ragged.episode[dips]
         low, high = np.minimum(peaks[before], peaks[before + 1]), np.maximum(peaks[before], peaks[before + 1])
         depth = speed[dips] / np.maximum(low, 1e-12)
         # what moves no more than a rest does is no movement
@@ -173,16 +168,10 @@ def _dips(speed: Float64s, still: Float64s, ragged: Ragged, settings: MotionSett
     return dips
 
 
-def _rank(episode: Int64s, ragged: Ragged) -> Int64s:
-    """How many episodes that have frames come before each."""
-    filled = np.diff(ragged.offset) > 0
-    return (np.cumsum(filled) - filled)[episode]
-
-
 def _peaks(speed: Float64s, dips: Int64s, ragged: Ragged) -> Int64s:
     """First frame of the largest speed in each part between dips and episodes' ends."""
-    start = np.union1d(ragged.heads, dips)
-    parts = Runs(ragged, start, np.append(start[1:], len(speed)))
+    start = np.union1d(ragged.offset[:-1], dips)
+    parts = Runs(ragged, start, np.append(start[1:], len(speed)), ragged.episode)
     return parts.first_in(speed == parts.spread(parts.largest(speed)))
 
 
@@ -198,8 +187,7 @@ def _turns(pose: Float64s, spans: Runs, slowest: Int64s, passed: Bools, settings
 
 
 def _unit(x: Float64s) -> Float64s:
-    out: Float64s = x / np.maximum(lengths(x), 1e-12)[:, None]
-    return out
+    return np.asarray(x / np.maximum(lengths(x), 1e-12)[:, None])
 
 
 class Carry(IntEnum):
@@ -231,8 +219,7 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
     start, episode, held = runs.start, runs.episode, loaded[runs.start]
     way = pose[runs.stop - 1] - pose[start]
     length = lengths(way)
-    scale = np.zeros(len(ragged.offset) - 1)
-    np.maximum.at(scale, episode[held], length[held])
+    scale = per_run(np.maximum, np.where(held, length, 0.0), np.unique(runs.first))
     # drift and settling are no movements
     moves = np.flatnonzero((length > settings.rest_share * scale[episode]) & (scale[episode] > 0))
     if not len(moves):
@@ -263,8 +250,6 @@ def carries(features: Features, loaded: Bools, opening: Bools, settings: MotionS
 def _strokes(way: Float64s, kind: Int64s, first: Bools, settings: MotionSettings) -> Bools:
     """Movements to and fro, or in rows, that no movement up or down parts from each other."""
     here = np.arange(len(way))
-    if not len(way):
-        return np.zeros(0, np.bool_)
     begin = np.maximum.accumulate(np.where(first, here, 0))
     steep = (np.abs((way * way[begin]).sum(axis=1)) > settings.turn_cosine) & (kind[begin] == Carry.RISE)
     patch = np.cumsum(first | steep | np.append(False, steep[:-1]))
@@ -274,19 +259,8 @@ def _strokes(way: Float64s, kind: Int64s, first: Bools, settings: MotionSettings
         back &= patch[apart:] == patch[:-apart]
         turned[:-apart] += back
         turned[apart:] += back
-    count = np.zeros(len(way) + 1, np.int64)
-    np.add.at(count, patch, turned)
     # a load may be carried there, back and there again; every turn is counted at both its ends
-    stroke = (turned > 0) & (count[patch] >= 2 * settings.turns)
-    parts = np.append(True, patch[1:] != patch[:-1])
-    return _between(stroke, parts, np.append(parts[1:], True))
-
-
-def _between(mask: Bools, first: Bools, last: Bools) -> Bools:
-    """From the first to the last place where the mask holds, within groups whose first and last places are marked."""
-    here = np.arange(len(mask))
-    if not len(mask):
-        return mask
-    begin = np.maximum.accumulate(np.where(first, here, 0))
-    end = np.minimum.accumulate(np.where(last, here, len(mask))[::-1])[::-1]
-    return (last_where(mask, begin) >= 0) & (next_where(mask, end) >= 0)
+    stroke = (turned > 0) & (np.bincount(patch, turned)[patch] >= 2 * settings.turns)
+    # all from the first to the last of a patch
+    begin, end = np.searchsorted(patch, patch), np.searchsorted(patch, patch, side="right") - 1
+    return (last_where(stroke, begin) >= 0) & (next_where(stroke, end) >= 0)

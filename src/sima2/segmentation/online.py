@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from sima2.errors import UsageError
-from sima2.records.arrays import Float64s
 from sima2.records.rollout import Rollout, RolloutBatch
 from sima2.records.segments import SegmentTable
 from sima2.segmentation.features import FeatureSettings
@@ -42,14 +41,6 @@ class _Arm:
     """The segment that goes on, where one does."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """What the first frames tell of the rate."""
-
-    period: Float64s
-    grid: Grid
-
-
 class SegmentStream:
     """Segments of one episode while its frames come, the same as those of the whole episode in a batch.
 
@@ -62,7 +53,7 @@ class SegmentStream:
         self._kernel = kernel
         self._buffer = buffer
         self._arms: dict[str, _Arm] = {}
-        self._clock: _Clock | None = None
+        self._grid: Grid | None = None
         self._number = 0
         self._due = PERIOD_FRAMES
         self._given = 0
@@ -109,12 +100,10 @@ class SegmentStream:
         if self._finished:
             raise UsageError("the stream was finished: engine.stream(...) opens another")
         buffer = self._buffer
-        if not isinstance(frames, Rollout) and buffer.take_one(frames):
-            if buffer.total < self._due:
-                return self._nothing
-            return SegmentTable.concat(self._advance())
-        time, rows = buffer.check(frames)
-        found: list[SegmentTable] = []
+        time, rows = buffer.take(frames)
+        if buffer.total < self._due and not len(time):
+            return self._nothing
+        found = self._advance()
         while len(time):
             part = max(self._due - buffer.total, 1)
             buffer.append(time[:part], rows[:part])
@@ -129,7 +118,7 @@ class SegmentStream:
         """
         if self._finished or not self._buffer.total:
             return SegmentTable.empty()
-        return SegmentTable.concat(self._label(self._clock or self._measured(), last=True)[0])
+        return SegmentTable.concat(self._label(self._grid or self._measured(), last=True)[0])
 
     def finish(self) -> SegmentTable:
         """The remaining segments; the stream takes no more frames.
@@ -142,44 +131,42 @@ class SegmentStream:
         self._finished = True
         if not self._buffer.total:
             return SegmentTable.empty()
-        self._clock = self._clock or self._measured()
+        self._grid = self._grid or self._measured()
         found = self._advance()
-        return SegmentTable.concat([*found, *self._label(self._clock, last=True)[0]])
+        return SegmentTable.concat([*found, *self._label(self._grid, last=True)[0]])
 
-    def _measured(self) -> _Clock:
-        """Period and grid, from the first frames."""
-        period = Ragged(
-            np.array([0, min(self._buffer.total, PERIOD_FRAMES)]), self._buffer.times()[:PERIOD_FRAMES]
-        ).period
-        return _Clock(period, self._kernel.windows.grid(period))
+    def _measured(self) -> Grid:
+        """The grid, by the rate of the first frames."""
+        time = self._buffer.times()[:PERIOD_FRAMES]
+        return self._kernel.windows.grid(Ragged(np.array([0, len(time)]), time).period)
 
     def _advance(self) -> list[SegmentTable]:
         """Label every block whose look-ahead is there."""
         found: list[SegmentTable] = []
-        if self._buffer.total < self._due and self._clock is None:
+        if self._buffer.total < self._due and self._grid is None:
             return found
-        self._clock = self._clock or self._measured()
-        block, ahead = int(self._clock.grid.block[0]), int(self._clock.grid.ahead[0])
+        self._grid = self._grid or self._measured()
+        block, ahead = int(self._grid.block[0]), int(self._grid.ahead[0])
         self._due = (self._number + 1) * block + ahead
         while self._buffer.total >= self._due:
-            tables, self._arms = self._label(self._clock, last=False)
+            tables, self._arms = self._label(self._grid, last=False)
             self._given += sum(map(len, tables))
             found += tables
             self._number += 1
             self._due += block
-            self._forget(self._clock)
+            self._forget(self._grid)
         return found
 
-    def _label(self, clock: _Clock, *, last: bool) -> tuple[list[SegmentTable], dict[str, _Arm]]:
+    def _label(self, grid: Grid, *, last: bool) -> tuple[list[SegmentTable], dict[str, _Arm]]:
         """Segments that the next window makes final, and what each arm carries on from it."""
         buffer, kernel = self._buffer, self._kernel
         total = np.array([buffer.total])
-        window = clock.grid.window(np.zeros(1, np.int64), np.array([self._number]), np.array([last]), total)
+        window = grid.window(np.zeros(1, np.int64), np.array([self._number]), np.array([last]), total)
         batch = buffer.batch(int(window.begin[0]), int(window.end[0]))
         tables: list[SegmentTable] = []
         arms: dict[str, _Arm] = {}
         for name in buffer.arms:
-            arm = self._arms.get(name) or self._begun(clock, name)
+            arm = self._arms.get(name) or self._begun(grid, name)
             memory = Memory(arm.start.of_objects(len(buffer.objects)), arm.past)
             judged = kernel.judge(batch, name, memory)
             pieces, joins, before = kept(judged, batch.manipulators[name], window, arm.before, kernel.shortest_s)
@@ -194,20 +181,20 @@ class SegmentStream:
             tables.append(done.table(batch.episodes, name, (buffer.objects,), channels_used(judged.features), number))
         return tables, arms
 
-    def _begun(self, clock: _Clock, arm: str) -> _Arm:
+    def _begun(self, grid: Grid, arm: str) -> _Arm:
         """An arm at the first window."""
-        frames = int(start_frames(clock.period, clock.grid, self._kernel.features)[0])
+        frames = int(start_frames(grid, self._kernel.features)[0])
         return _Arm(self._kernel.start(self._buffer.batch(0, min(frames, self._buffer.total)), arm))
 
-    def _forget(self, clock: _Clock) -> None:
+    def _forget(self, grid: Grid) -> None:
         """Drop the block that the next window does not look at, but for its extremes."""
-        block, past = int(clock.grid.block[0]), int(clock.grid.past[0])
+        block, past = int(grid.block[0]), int(grid.past[0])
         begin = max(0, self._number * block - past)
         if begin <= self._buffer.first:
             return
         left = self._buffer.batch(self._buffer.first, begin)
         for name, arm in self._arms.items():
-            blocks = blocks_of(left.offset, left.time, clock.period)
+            blocks = blocks_of(left.offset, left.time, grid.period)
             seen = past_of(left.manipulators[name], blocks, self._kernel.features)
             self._arms[name] = replace(arm, past=arm.past.joined(seen))
         self._buffer.drop(begin - self._buffer.first)

@@ -102,27 +102,14 @@ def judge(
     which nothing was seen.
     """
     runs = runs_of(label, features.ragged, edge)
-    n, kind = len(runs), label[runs.start]
-    failed_runs = runs.any(failed)
-    unseen = np.zeros(n, np.bool_) if in_vain is None else runs.any(in_vain)
-    segments = Segments(
-        features.ragged,
-        runs.start,
-        runs.stop,
-        kind,
-        batch,
-        features,
-        states,
-        settings,
-        failed_runs,
-        unseen,
-        slot=np.full(n, -1, np.int64),
-        outcome=np.full(n, OUTCOME["success"], np.int64),
-        reason=np.zeros(n, np.int64),
-    )
+    slot, reason = np.full(len(runs), -1, np.int64), np.zeros(len(runs), np.int64)
+    outcome = np.full(len(runs), OUTCOME["success"], np.int64)
+    unseen = outcome < 0 if in_vain is None else runs.any(in_vain)
+    seen = batch, features, states, settings, runs.any(failed), unseen
+    segments = Segments(runs.ragged, runs.start, runs.stop, label, *seen, slot, outcome, reason)
     segments.name_objects()
     segments.end()
-    return Spans(runs.start, runs.stop, kind, runs.episode, segments.slot, segments.outcome, segments.reason)
+    return Spans(runs.start, runs.stop, runs.kind, runs.episode, slot, outcome, reason)
 
 
 class Ending(NamedTuple):
@@ -200,7 +187,7 @@ class Segments(LabelRuns):
     @cached_property
     def acting(self) -> Bools:
         """Something is meant by it."""
-        return ACTIONS[self.kind]
+        return np.asarray(ACTIONS[self.kind])
 
     @property
     def fingers_alone(self) -> bool:
@@ -309,7 +296,7 @@ class Segments(LabelRuns):
     def name_objects(self) -> None:
         """Fill in which object each is about."""
         place, states, slot = self.features.object_position, self.states, self.slot
-        if place is None or not len(self):
+        if place is None:
             return
         middle, end = (self.start + self.stop) // 2, self.stop - 1
 
@@ -493,7 +480,7 @@ def _pushed_too_weakly(each: Segments) -> Bools:
     later = np.maximum(each.next(each.at("push", "grasp", "pull", "wipe", "place")), 0)
     step = np.zeros((1, 3)) if position is None else position[each.start[later]] - position[each.start]
     near = squares(step) < each.settings.put_right_m**2
-    return each.pushed_in_vain & (later > 0) & each.at("push")[later] & each.moved[later] & near
+    return each.pushed_in_vain & (later > 0) & each.moved[later] & near
 
 
 def _pushed_in_vain(each: Segments) -> Bools:
@@ -507,7 +494,7 @@ def _wanders(each: Segments) -> Bools:
     if place is None or not each.put_down.any():
         return each.blank
     # a hand may hide what it holds: where that lies is known once it is seen again
-    shown = features.next_seen(each.stop - 1, own)
+    shown = features.next_seen[each.stop - 1, own]
     wander = lengths(place[each.settled, own] - place[np.maximum(shown, 0), own])
     wander[(shown < 0) | (shown > each.settled)] = 0.0
     slack = each.settings.moved_m + each.settings.noises * features.object_noise[each.episode, own]
@@ -550,7 +537,7 @@ def _put_right(each: Segments) -> Bools:
     at, took = np.maximum(again, 0), np.maximum(taken, 0)
     found: Bools = put_down & each.put_down & (taken > each.here) & (again > taken) & (own[at] == own)
     found &= grasp[took] & (own[took] == own)
-    put, right = (each.features.next_seen(each.stop[which] - 1, own) for which in (each.here, at))
+    put, right = (each.features.next_seen[each.stop[which] - 1, own] for which in (each.here, at))
     found &= (put >= 0) & (put < each.stop[took]) & (right >= 0)
     apart = squares(place[right, own] - place[put, own])
     return found & (apart < each.settings.put_right_m**2)

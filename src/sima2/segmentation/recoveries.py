@@ -15,7 +15,6 @@ from sima2.segmentation.signals import (
     last_where,
     lengths,
     next_where,
-    per_run,
     pick,
     running_max_in,
     runs_of,
@@ -54,11 +53,8 @@ class RecoverySettings:
 
 def failed_releases(features: Features, action: Int64s, failed: Bools) -> Bools:
     """Frames of failures, and of the letting go right after one, shape (T,)."""
-    if not len(action):
-        return failed
     runs = LabelRuns.of(action, features.ragged)
-    out: Bools = failed | runs.spread(runs.at("release") & runs.before(failed[runs.stop - 1], False))
-    return out
+    return np.asarray(failed | runs.spread(runs.at("release") & runs.before(failed[runs.stop - 1], False)))
 
 
 def label_recoveries(
@@ -73,7 +69,7 @@ def label_recoveries(
         failed: frames of segments known to have failed.
         settings: thresholds.
     """
-    if features.pose is None or not len(label):
+    if features.pose is None:
         return label
     attempts = Attempts(features, states, label.copy(), failed, settings)
     for rule, holds in RECOVERY_RULES.asked(attempts):
@@ -149,36 +145,21 @@ def _backs_off(attempts: Attempts) -> Bools:
 def _eases(attempts: Attempts) -> Bools:
     """From a pull in vain to the next one with the hand still on it: the force gives way, or comes and goes."""
     features, settings, runs = attempts.features, attempts.settings, attempts.runs
-    ragged, position, out = features.ragged, features.position, np.zeros(len(attempts.label), np.bool_)
-    if features.contact is None or position is None:
-        return out
-    rows = np.flatnonzero(named(attempts.label, "pull"))
-    run = np.searchsorted(runs.start, rows, side="right") - 1
-    contact, begun = features.contact[rows], runs.start[run]
-    head = np.flatnonzero(np.diff(run, prepend=-1))
-    strongest = running_max_in(run, contact)
-    peak = np.repeat(per_run(np.maximum, contact, head), np.diff(head, append=len(rows)))
-    come = lengths(position[rows] - position[begun])
-    slack = (contact < settings.eased_share * strongest) & (strongest > settings.eased_share * peak)
-    slack &= come < settings.held_fast_m
-    period = ragged.period[ragged.episode[rows]]
-    start, stop = _stretches(slack, run)
+    contact, position, pulled = features.contact, features.position, named(attempts.label, "pull")
+    if contact is None or position is None or not pulled.any():
+        return pulled & False
+    run = runs.spread(runs.here)
+    strongest, peak = running_max_in(run, contact), runs.largest(contact)[run]
+    slack = pulled & (contact < settings.eased_share * strongest) & (strongest > settings.eased_share * peak)
+    slack &= lengths(position - position[runs.start[run]]) < settings.held_fast_m
+    parts = runs_of(2 * run + slack, features.ragged)
     # a force that comes and goes is none that pulls
-    brief = (stop - start) * period[start] < settings.comes_and_goes_s
-    inner = (rows[start] > begun[start]) & (rows[stop - 1] + 1 < runs.stop[run[start]])
-    slack |= np.repeat(brief & inner & ~slack[start], stop - start)
-    start, stop = _stretches(slack, run)
-    eased = slack[start] & (rows[stop - 1] + 1 < runs.stop[run[start]])
-    eased &= (stop - start) * period[start] >= settings.eased_s
-    out[rows[np.repeat(eased, stop - start)]] = True
-    return out
-
-
-def _stretches(slack: Bools, run: Int64s) -> tuple[Int64s, Int64s]:
-    """Starts and stops of equal values within runs."""
-    begins = np.append(True, (slack[1:] != slack[:-1]) | (run[1:] != run[:-1]))[: len(slack)]
-    start = np.flatnonzero(begins)
-    return start, np.append(start[1:], len(slack))[: len(start)]
+    mine = run[parts.start]
+    inner = (parts.start > runs.start[mine]) & (parts.stop < runs.stop[mine])
+    slack |= pulled & parts.spread(inner & (parts.seconds < settings.comes_and_goes_s))
+    parts = runs_of(2 * run + slack, features.ragged)
+    eased = slack[parts.start] & (parts.stop < runs.stop[run[parts.start]])
+    return parts.spread(eased & (parts.seconds >= settings.eased_s))
 
 
 def _gives_up(attempts: Attempts) -> Bools:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from sima2.records.arrays import Bools, Float64s, Int64s
 from sima2.records.rollout import Manipulator, RolloutBatch
-from sima2.segmentation.signals import Ragged, hold_last, lengths, orderless
-
-
-class HandScale(NamedTuple):
-    """What the closings of an arm tell of its fingers: fields of :class:`RobotScale`."""
-
-    kept_back: float
-    stop_back: float
-    most_back: float
-    width_stop: float
+from sima2.segmentation.signals import Ragged, alike, hold_last, lengths, orderless
 
 
 @dataclass(frozen=True, slots=True)
-class RobotScale:
+class HandScale:
+    """What the closings of an arm tell of its fingers."""
+
+    kept_back: float = np.nan
+    """Usual spreads of a gripper's residual behind its command from which on something is between the fingers."""
+    stop_back: float = np.nan
+    """The same where the fingers stop at their own end."""
+    most_back: float = np.nan
+    """The most that they were behind it at rest: of a bit that is its own command, 0."""
+    width_stop: float = np.nan
+    """Where they stop, always alike, when they then take nothing anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class RobotScale(HandScale):
     """Ranges that a robot's arm showed; NaN where the channel was absent or told nothing."""
 
     width_closed: float = np.nan
@@ -33,14 +38,6 @@ class RobotScale:
     width_levels: float = np.nan
     """Spread of the widths at which closed fingers rest, as a share of the range; 0 where they always stop alike, and
     tell nothing of what is between them."""
-    kept_back: float = np.nan
-    """Usual spreads of a gripper's residual behind its command from which on something is between the fingers."""
-    stop_back: float = np.nan
-    """The same where the fingers stop at their own end."""
-    most_back: float = np.nan
-    """The most that they were behind it at rest: of a bit that is its own command, 0."""
-    width_stop: float = np.nan
-    """Where they stop, always alike, when they then take nothing anywhere."""
     joint_speed: float = np.nan
     """rad/s, 95th percentile of the fastest joint."""
     hand_speed: float = np.nan
@@ -66,7 +63,7 @@ class Scales:
 
     def with_hands(self, hands: Mapping[tuple[str, str], HandScale]) -> Scales:
         """The same with what the closings of each arm told."""
-        told = {key: each._asdict() for key, each in hands.items()}
+        told = {key: asdict(each) for key, each in hands.items()}
         return Scales(tuple((r, a, replace(scale, **told.get((r, a), {}))) for r, a, scale in self.robots))
 
     def with_press_force(self, presses: Mapping[tuple[str, str], Sequence[float]]) -> Scales:
@@ -110,9 +107,7 @@ def fit_scales(batches: Sequence[RolloutBatch]) -> Scales:
     parts: dict[tuple[str, str], Store] = {}
     rest: dict[tuple[str, str], Store] = {}
     for batch in batches:
-        for _, sub in batch.by_layout():
-            if not sub.frames:
-                continue
+        for _, sub in alike(batch):
             ragged, names = Ragged(sub.offset, sub.time), np.array(sub.episodes.robot, object)
             for arm, channels in sub.manipulators.items():
                 every = np.arange(sub.frames)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sima2.records.arrays import Bools, Float64s, Int64s
+from sima2.records.arrays import Bools, Float64s, Indices, Int64s
 from sima2.records.robust import MAD_TO_SIGMA, medians
-from sima2.records.rollout import spans
+from sima2.records.rollout import RolloutBatch, spans
 from sima2.records.table import read_only
 from sima2.segmentation.window_context import Memory, Past, Start
 
@@ -28,9 +28,17 @@ PERIOD_FRAMES: Final = 33
 """The period of an episode is the median step between so many first frames."""
 
 
+def alike(batch: RolloutBatch) -> Iterator[tuple[Indices, RolloutBatch]]:
+    """Parts of a batch whose episodes have frames and recorded the same channels, each with their places."""
+    for where, part in batch.by_layout():
+        filled = np.flatnonzero(part.length)
+        if len(filled):
+            yield where[filled], part if len(filled) == len(part) else part.take(filled)
+
+
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Where each frame of a batch stands in its own episode."""
+    """Where each frame of a batch stands in its own episode; every episode has one at least."""
 
     offset: Int64s
     """First frame of each episode and one past the last, shape (n + 1,)."""
@@ -45,7 +53,6 @@ class Ragged:
         put(self, "episode", np.repeat(np.arange(len(length), dtype=np.int64), length))
         put(self, "first", np.repeat(self.offset[:-1], length))
         put(self, "last", np.repeat(self.offset[1:] - 1, length))
-        put(self, "heads", self.offset[:-1][length > 0])
         put(self, "period", _period(self.offset, self.time) if self.memory is None else self.memory.start.period)
 
     episode: Int64s = None  # type: ignore[assignment]
@@ -54,8 +61,6 @@ class Ragged:
     """First frame of each frame's episode, shape (T,)."""
     last: Int64s = None  # type: ignore[assignment]
     """Last frame of each frame's episode, shape (T,)."""
-    heads: Int64s = None  # type: ignore[assignment]
-    """First frame of each episode that has any, shape (m,)."""
     period: Float64s = None  # type: ignore[assignment]
     """s between frames, of each episode, shape (n,); measured at its start or remembered from it."""
 
@@ -85,13 +90,6 @@ class Ragged:
         untold = np.isnan(remembered)
         return np.where(untold, measure(), remembered) if untold.any() else remembered
 
-    def before(self, name: str) -> Float64s | None:
-        """Extreme of what came before each first frame (a field of ``Past``), shape (n,)."""
-        if self.memory is None:
-            return None
-        extreme: Float64s = getattr(self.memory.past, name)
-        return extreme
-
     def ahead(self, at: Int64s, seconds: float, times: int = 1) -> Int64s:
         """Frames so much later than others, cut at their episodes' ends."""
         return np.asarray(np.minimum(at + times * self.frames(seconds)[self.episode[at]], self.last[at]))
@@ -109,9 +107,7 @@ class Ragged:
         return self.windows[seconds]
 
     def mean(self, x: NDArray[Any], lo: Int64s, hi: Int64s) -> Float64s:
-        """Mean over frames lo .. hi inclusive, shape as ``x``, (T,) or (T, d)."""
-        if x.ndim > 1:
-            return _by_column(x, lambda column: self.mean(column, lo, hi))
+        """Mean of a column over frames lo .. hi inclusive, shape as they."""
         return next(self.means(x, (lo, hi)))
 
     def means(self, x: NDArray[Any], *windows: tuple[Int64s, Int64s]) -> Iterator[Float64s]:
@@ -136,24 +132,22 @@ class Ragged:
 
         return rate(x) if x.ndim == 1 else _by_column(x, rate)
 
-    def running(self, x: NDArray[Any], seconds: float, *, largest: bool, before: Float64s | None = None) -> Float64s:
+    def running(self, x: NDArray[Any], seconds: float, *, largest: bool, past: str = "") -> Float64s:
         """Largest (or least) value from the episode's start up to ``seconds`` ahead of each frame, shape (T,).
 
-        ``before`` is the one of each episode before its first frame here, shape (n,); NaN where there was none.
+        ``past`` is the field of ``Past`` that remembers the one before each episode's first frame here.
         """
         sign = 1 if largest else -1
         above = self.episode << 44
         best = _running_max(_fixed(x) * sign + above)
         _, ahead = self.around(seconds)
         out: Float64s = (best.take(ahead) - above) * (sign / FIXED_POINT)
-        if before is not None:
-            out = (np.fmax if largest else np.fmin)(out, before.take(self.episode))
+        if past and self.memory is not None:
+            out = (np.fmax if largest else np.fmin)(out, getattr(self.memory.past, past).take(self.episode))
         return out
 
     def recent_least(self, x: Float64s, seconds: float, ahead: float) -> Float64s:
         """Least value from ``seconds`` before each frame to ``ahead`` s after it, shape (T,)."""
-        if not len(x):
-            return x
         width = self.frames(seconds) + self.frames(ahead) + 1
         _, end = self.around(ahead)
         age = np.arange(len(x), dtype=np.int64) - self.first
@@ -349,9 +343,27 @@ class Runs:
     """First frame."""
     stop: Int64s
     """One past the last frame."""
+    column: NDArray[Any]
+    """What does not change within one, shape (T,)."""
+
+    @classmethod
+    def of(cls, column: NDArray[Any], ragged: Ragged, edge: Bools | None = None) -> Self:
+        """Runs of equal values, begun anew at each ``edge``."""
+        begins = np.ones(len(column), np.bool_)
+        np.not_equal(column[1:], column[:-1], out=begins[1:])
+        begins[ragged.offset[:-1]] = True
+        if edge is not None:
+            begins |= edge
+        start = begins.nonzero()[0]
+        return cls(ragged, start, np.append(start[1:], len(column)), column)
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @cached_property
+    def kind(self) -> NDArray[Any]:
+        """The value in it."""
+        return self.column[self.start]
 
     @cached_property
     def length(self) -> Int64s:
@@ -425,12 +437,12 @@ class Runs:
 
     def previous(self, mask: Bools) -> Int64s:
         """Latest earlier run of the episode for which the mask holds, -1 where none."""
-        found = last_where(np.append(False, mask[:-1])[: len(mask)], self.first + 1)
+        found = last_where(np.append(False, mask[:-1]), self.first + 1)
         return np.where(found >= 0, found - 1, -1)
 
     def next(self, mask: Bools) -> Int64s:
         """Earliest later run of the episode for which the mask holds, -1 where none."""
-        found = next_where(np.append(mask[1:], False)[: len(mask)], self.last - 1)
+        found = next_where(np.append(mask[1:], False), self.last - 1)
         return np.where(found >= 0, found + 1, -1)
 
     def before(self, values: NDArray[N], default: int | bool) -> NDArray[N]:
@@ -453,38 +465,26 @@ def pick(place: Int64s, values: NDArray[N], default: int | bool) -> NDArray[N]:
     return np.where(place >= 0, values[np.maximum(place, 0)], default)
 
 
-def runs_of(code: NDArray[Any], ragged: Ragged, edge: Bools | None = None) -> Runs:
-    """Runs of equal code within episodes, begun anew at each ``edge``."""
-    begins = np.ones(len(code), np.bool_)
-    np.not_equal(code[1:], code[:-1], out=begins[1:])
-    begins[ragged.heads] = True
-    if edge is not None:
-        begins |= edge
-    start = begins.nonzero()[0]
-    return Runs(ragged, start, np.append(start[1:], len(code))[: len(start)])
+runs_of: Final = Runs.of
 
 
 def without_short(mask: Bools, ragged: Ragged, *, gap: float, run: float) -> Bools:
     """Close gaps shorter than ``gap`` s between two runs, then drop runs shorter than ``run`` s."""
     out = mask
     for value, seconds in ((False, gap), (True, run)):
-        if seconds <= 0 or not len(out):
+        if seconds <= 0:
             continue
         runs = runs_of(out, ragged)
-        start = runs.start
-        flip = (out[start] == value) & (runs.length < runs.frames(seconds))
+        flip = (runs.kind == value) & (runs.length < runs.frames(seconds))
         if not value:
-            flip &= (start > ragged.first[start]) & (runs.stop <= ragged.last[start])
+            flip &= (runs.here > runs.first) & (runs.here < runs.last)
         if flip.any():
-            out = out.copy()
-            out[spans(start[flip], runs.length[flip])] = not value
+            out = out ^ runs.spread(flip)
     return out
 
 
 def per_run(ufunc: np.ufunc, x: NDArray[N], start: Int64s) -> NDArray[N]:
     """Reduce consecutive runs that begin at ``start`` and together cover ``x``, shape (r, …)."""
-    if not len(start):
-        return np.zeros((0, *x.shape[1:]), x.dtype)
     out: NDArray[N] = ufunc.reduceat(x, start, axis=0)
     return out
 
@@ -534,8 +534,6 @@ def last_where(mask: Bools, first: Int64s) -> Int64s:
 
 def next_where(mask: Bools, last: Int64s) -> Int64s:
     """Earliest place at or after each where the mask holds, no later than ``last``; else -1, shape (T,)."""
-    if not len(mask):
-        return last
     at = _enclosed(mask)
     found = at[1:].repeat(at[1:] - at[:-1])[:-1]
     np.copyto(found, -1, where=found > last)

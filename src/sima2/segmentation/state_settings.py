@@ -13,8 +13,6 @@ class StateSettings:
 
     clear: float = 5.0
     """A motion of the fingers stands out of its noise by so many standard deviations."""
-    finger_slope_s: float = 0.1
-    """Half window of the rate at which fingers move, as of the features."""
     finger_share_per_s: float = 0.12
     """Fingers move when they would cross that share of their range in a second; the slowest grippers need 3 s."""
     finger_travel: float = 0.05

@@ -19,7 +19,6 @@ from sima2.records.rollout import Episodes, Manipulator
 from sima2.records.segments import SegmentTable
 from sima2.records.table import Text
 from sima2.records.vocabulary import LABELS, OUTCOMES, REASONS, TELLS_OF_THINGS
-from sima2.segmentation.columns import Columns
 from sima2.segmentation.features import Features
 from sima2.segmentation.measures import Measured, measure
 from sima2.segmentation.outcomes import Spans
@@ -36,19 +35,12 @@ class Judged:
     """shape (s,)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pieces(Columns):
+@dataclass(frozen=True, eq=False)
+class Pieces(Spans):
     """Segments or pieces of them, by episode and start, shape (p,) each; frames count from the episode's start."""
 
-    episode: Int64s
-    start: Int64s
-    stop: Int64s
     start_t: Float64s
     end_t: Float64s
-    label: Int64s
-    slot: Int64s
-    outcome: Int64s
-    reason: Int64s
     confidence: Float64s
     window: Int64s
     """Number of the window with which it becomes final."""
@@ -197,20 +189,14 @@ def _pieces(
     final: Int64s | int,
 ) -> Pieces:
     """Frames ``start`` to ``stop`` of the columns as pieces with what the spans at ``rows`` say."""
-    spans, ragged = judged.spans, judged.features.ragged
-    time, window = ragged.time, spans.episode[rows]
+    told, ragged = judged.spans.take(rows), judged.features.ragged
+    time, window = ragged.time, told.episode
     ends = stop > ragged.last[start] if len(start) else np.zeros(0, np.bool_)
     after = np.minimum(stop, max(len(time) - 1, 0))
     return Pieces(
-        episode=episode,
-        start=start - shift[window],
-        stop=stop - shift[window],
+        **vars(replace(told, episode=episode, start=start - shift[window], stop=stop - shift[window])),
         start_t=time[start],
         end_t=np.where(ends, time[stop - 1] + ragged.period[window], time[after]) if len(start) else np.zeros(0),
-        label=spans.label[rows],
-        slot=spans.slot[rows],
-        outcome=spans.outcome[rows],
-        reason=spans.reason[rows],
         confidence=judged.confidence[rows],
         window=np.zeros(len(rows), np.int64) + final,
         measured=measure(channels, judged.features, start, stop),
@@ -224,11 +210,10 @@ def channels_used(features: Features) -> str:
     ``objects``.
     """
     kinds = {
-        "motion": features.speed is not None,
-        "gripper": features.width is not None,
-        "grip_force": features.grip is not None,
-        "contact_force": features.contact is not None,
-        "effort_proxy": features.blocked is not None,
-        "objects": features.object_position is not None,
+        "gripper": features.width,
+        "grip_force": features.grip,
+        "contact_force": features.contact,
+        "effort_proxy": features.blocked,
+        "objects": features.object_position,
     }
-    return "+".join(name for name, there in kinds.items() if there)
+    return "+".join(["motion", *(name for name, channel in kinds.items() if channel is not None)])

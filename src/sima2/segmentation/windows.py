@@ -24,20 +24,8 @@ from sima2.segmentation.features import Features, FeatureSettings
 from sima2.segmentation.signals import PERIOD_FRAMES, Ragged, hold_last, per_run
 from sima2.segmentation.window_context import Memory, Past, Start
 
-READ: Final = (
-    "joint_position",
-    "joint_velocity",
-    "joint_torque",
-    "ee_position",
-    "ee_orientation",
-    "gripper_width",
-    "gripper_opening",
-    "gripper_closed",
-    "grip_force",
-    "contact_force",
-    "effort_proxy",
-)
-"""Channels of an arm that the features and measures read; of objects it is the position and its confidence."""
+UNREAD: Final = ("joint_command",)
+"""Channels of an arm that no feature or measure reads; of objects it is all but the position and its confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +65,15 @@ class WindowSettings:
             return np.maximum(self.least_frames, np.rint(seconds / step)).astype(np.int64)
 
         block = frames(self.block_s)
-        return Grid(past=-(-frames(self.past_s) // block) * block, block=block, ahead=frames(self.ahead_s))
+        return Grid(period, past=-(-frames(self.past_s) // block) * block, block=block, ahead=frames(self.ahead_s))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
     """Spans of the windows of each episode, frames, shape (n,)."""
 
+    period: Float64s
+    """Of the episode, s."""
     past: Int64s
     """A multiple of ``block``."""
     block: Int64s
@@ -146,25 +136,12 @@ def gather(batch: RolloutBatch, windows: Windows) -> RolloutBatch:
         offset=np.concatenate([[0], np.cumsum(length)]),
         time=batch.time[rows],
         manipulators={
-            arm: Manipulator(**{name: value.take(rows, axis=0) for name, value in m.channels().items() if name in READ})
+            arm: Manipulator(**{name: x.take(rows, axis=0) for name, x in m.channels().items() if name not in UNREAD})
             for arm, m in batch.manipulators.items()
         },
         objects=tuple(batch.objects[i] for i in windows.episode.tolist()),
         object_position=None if batch.object_position is None else batch.object_position.take(rows, axis=0),
         object_confidence=None if batch.object_confidence is None else batch.object_confidence.take(rows, axis=0),
-    )
-
-
-def scene(batch: RolloutBatch, episodes: Int64s, rows: Int64s) -> RolloutBatch:
-    """Some episodes, which hold these frames, with what labels ask of a batch itself: goals, and objects in sight."""
-    sure = batch.object_confidence
-    return RolloutBatch(
-        episodes=batch.episodes.take(episodes),
-        offset=np.concatenate([[0], np.cumsum(batch.length[episodes])]),
-        time=batch.time[rows],
-        manipulators={},
-        objects=tuple(batch.objects[i] for i in episodes.tolist()),
-        object_confidence=None if sure is None else sure.take(rows, axis=0),
     )
 
 
@@ -178,17 +155,16 @@ def _episodes(episodes: Episodes, index: Int64s) -> Episodes:
     return Episodes(**columns)
 
 
-def start_frames(period: Float64s, grid: Grid, settings: FeatureSettings) -> Int64s:
+def start_frames(grid: Grid, settings: FeatureSettings) -> Int64s:
     """Frames of each episode's start that its period and noise floors come from, shape (n,)."""
     third_differences = 3
-    wanted = np.maximum(PERIOD_FRAMES, np.rint(settings.start_s / period) + third_differences)
-    frames: Int64s = np.minimum(wanted, grid.block + grid.ahead).astype(np.int64)
-    return frames
+    wanted = np.maximum(PERIOD_FRAMES, np.rint(settings.start_s / grid.period) + third_differences)
+    return np.asarray(np.minimum(wanted, grid.block + grid.ahead), np.int64)
 
 
 def start_of(features: Features) -> Start:
     """What the features of the episodes' first frames tell of their sensors."""
-    at = np.minimum(features.ragged.offset[:-1], len(features.ragged.time) - 1)
+    at = features.ragged.offset[:-1]
     return Start(
         period=features.ragged.period,
         rate_noise=features.rate_noise[at],
@@ -220,21 +196,14 @@ def past_of(channels: Manipulator, blocks: Ragged, settings: FeatureSettings) ->
     return past
 
 
-def pasts(
-    channels: Manipulator,
-    offset: Int64s,
-    time: Float64s,
-    period: Float64s,
-    grid: Grid,
-    windows: Windows,
-    settings: FeatureSettings,
-) -> Past:
-    """Extremes of what lies before each window's first frame, shape (w,)."""
-    count = -(-np.diff(offset) // grid.block)
+def pasts(batch: RolloutBatch, arm: str, grid: Grid, windows: Windows, settings: FeatureSettings) -> Past:
+    """Extremes of what an arm showed before each window's first frame, shape (w,)."""
+    count = -(-batch.length // grid.block)
     episode = np.repeat(np.arange(len(count), dtype=np.int64), count)
     number = spans(np.zeros(len(count), np.int64), count)
-    first = offset[:-1][episode] + number * grid.block[episode]
-    shown = past_of(channels, blocks_of(np.append(first, offset[-1]), time, period[episode]), settings)
+    first = batch.offset[:-1][episode] + number * grid.block[episode]
+    blocks = blocks_of(np.append(first, batch.frames), batch.time, grid.period[episode])
+    shown = past_of(batch.manipulators[arm], blocks, settings)
     # extremes of all blocks of the episode so far, doubled until no episode has more blocks
     reach = 1
     while reach < count.max(initial=0):

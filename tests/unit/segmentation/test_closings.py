@@ -114,7 +114,7 @@ def told(script: Script, *, commands: bool = True) -> list[Verdict]:
     batch = RolloutBatch.from_rollouts([script().rollout(commands=commands)])
     features = compute_features(batch, "arm", engine.scales, engine.features)
     found = closings_of(features, *moving_fingers(features, engine.states), engine.states)
-    return [Verdict(each) for each in verdicts(found, features, engine.states)]
+    return [Verdict(each) for each in verdicts(found)]
 
 
 @pytest.mark.parametrize("rule", CASES)

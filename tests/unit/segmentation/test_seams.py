@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sima2 import Rollout, RolloutBatch
+from sima2 import Rollout, RolloutBatch, SegmentationEngine
 from sima2.records.vocabulary import LABELS
 from sima2.segmentation.features import FeatureSettings, compute_features
 from sima2.segmentation.measures import measure
@@ -17,7 +17,7 @@ from sima2.segmentation.window_joining import HandOver, Judged, kept
 from sima2.segmentation.windows import Grid, WindowSettings, gather
 
 A, B, C = (LABELS.index(name) for name in ("approach", "grasp", "lift"))
-GRID = Grid(past=np.array([20]), block=np.array([10]), ahead=np.array([5]))
+GRID = Grid(period=np.array([0.05]), past=np.array([20]), block=np.array([10]), ahead=np.array([5]))
 FRAMES = 30
 
 
@@ -80,7 +80,7 @@ def test_blocks_cover_every_frame_once_and_windows_end_within_the_look_ahead(
     lengths: list[int], block: int, ahead: int
 ) -> None:
     n = len(lengths)
-    grid = Grid(past=np.full(n, 2 * block), block=np.full(n, block), ahead=np.full(n, ahead))
+    grid = Grid(period=np.full(n, 0.05), past=np.full(n, 2 * block), block=np.full(n, block), ahead=np.full(n, ahead))
     windows = grid.windows(np.array(lengths))
     for episode, length in enumerate(lengths):
         rows = windows.take(np.flatnonzero(windows.episode == episode))
@@ -153,3 +153,19 @@ def test_how_far_a_thing_moved_is_told_of_the_one_that_moved_most_and_was_seen()
         features = compute_features(batch, "arm", Scales(), FeatureSettings())
         found = measure(batch.arm, features, np.array([0, 10]), np.array([10, 20])).columns()["object_moved"]
         assert found.tolist() == pytest.approx(moved, nan_ok=True)
+
+
+def test_episodes_without_frames_have_no_segments_and_change_no_others() -> None:
+    def rollout(name: str, frames: int) -> Rollout:
+        way = np.linspace(0.0, 0.5, frames)[:, None] * np.ones(3)
+        return Rollout(name, np.arange(frames) * 0.05, ee_position=way, gripper_width=np.full(frames, 0.05))
+
+    full = [rollout("a", 60), rollout("b", 300)]
+    among = RolloutBatch.from_rollouts([rollout("x", 0), full[0], rollout("y", 0), full[1], rollout("z", 0)])
+    windows = WindowSettings(past_s=4.0, block_s=2.0, ahead_s=2.0)
+    for engine in (SegmentationEngine(), SegmentationEngine(windows=windows)):
+        tables = [engine.fit([batch]).segment(batch) for batch in (RolloutBatch.from_rollouts(full), among)]
+        alone, together = ([(s.episode_id, s.label, s.start_frame, s.end_frame) for s in each] for each in tables)
+        assert alone == together
+    nothing = RolloutBatch.from_rollouts([rollout("x", 0)])
+    assert len(SegmentationEngine().fit([nothing]).segment(nothing)) == 0

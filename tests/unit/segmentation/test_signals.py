@@ -19,8 +19,9 @@ from sima2.segmentation.signals import (
     runs_of,
     without_short,
 )
+from sima2.segmentation.window_context import Memory, Past, Start
 
-lengths = st.lists(st.integers(0, 12), min_size=1, max_size=5)
+lengths = st.lists(st.integers(1, 12), min_size=1, max_size=5)
 
 
 def ragged_of(sizes: list[int], period: float = 0.05) -> Ragged:
@@ -148,11 +149,11 @@ def test_a_running_maximum_is_right_in_more_groups_than_the_upper_bits_of_a_numb
 
 
 def test_what_came_before_counts_in_a_running_extreme_and_nothing_does_not() -> None:
-    ragged = ragged_of([3, 3])
+    whole, before = ragged_of([3, 3]), np.array([9.0, np.nan])
+    ragged = Ragged(whole.offset, whole.time, Memory(Start.untold(whole.period, 0), Past(before, -before, before)))
     x = np.array([1.0, 2.0, 3.0, 1.0, 2.0, 3.0])
-    before = np.array([9.0, np.nan])
-    assert ragged.running(x, 0.05, largest=True, before=before).tolist() == [9.0, 9.0, 9.0, 2.0, 3.0, 3.0]
-    assert ragged.running(x, 0.05, largest=False, before=-before).tolist() == [-9.0, -9.0, -9.0, 1.0, 1.0, 1.0]
+    assert ragged.running(x, 0.05, largest=True, past="widest").tolist() == [9.0, 9.0, 9.0, 2.0, 3.0, 3.0]
+    assert ragged.running(x, 0.05, largest=False, past="narrowest").tolist() == [-9.0, -9.0, -9.0, 1.0, 1.0, 1.0]
 
 
 @given(arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e3, 1e3) | st.just(np.nan)), st.floats(0, 1))
